@@ -1,0 +1,1 @@
+"""segur-router: routes hospital documents to the DMP and to MSSanté."""

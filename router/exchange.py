@@ -1,0 +1,261 @@
+"""What travels, from Origin to Receipt. All frozen; none prints its payload."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Self
+
+from router.request import Recipient, TransmissionRequest
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Origin:
+    """Where an event was read: it survives replay in the headers of whatever comes of it."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}@{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read back what `str` wrote. Raises ValueError on anything else."""
+        place, _, offset = text.rpartition("@")
+        topic, _, partition = place.rpartition("/")
+        if not topic:
+            raise ValueError("not an origin")
+        return cls(topic, int(partition), int(offset))
+
+
+class Pseudonyms:
+    """Keyed digests: what stands in keys, headers, ids and lanes in the place of an identity (DESIGN §2).
+
+    One secret per site; changing it breaks the order between the messages before and after, so it is part
+    of the site's backup.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def of(self, *parts: str) -> str:
+        """32 hex digits for these parts, in this order. Parts can't run into each other."""
+        text = "".join(f"{len(part)}:{part}" for part in parts)
+        return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One accepted message on `in.<feed>`. `headers` hold no identity: see `router.contracts.Header`."""
+
+    id: str
+    feed: str
+    key: str
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Something a step or a sink chose, and why: a line of `explain`. Texts hold no patient data."""
+
+    step: str
+    text: str
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One event on its way through one pipeline: a step returns a new one.
+
+    `message` is the `router.hl7.message.Message` of an HL7 event and None for a raw CDA; `documents` are the
+    `router.cda.document.Document`s, same order as `request.documents`. They are typed Any because the floors
+    below know neither HL7 nor CDA.
+    """
+
+    event: Event
+    message: Any = field(default=None, repr=False)
+    documents: tuple[Any, ...] = field(default=(), repr=False)
+    request: TransmissionRequest | None = field(default=None, repr=False)
+    decisions: tuple[Decision, ...] = ()
+    body: bytes | None = field(default=None, repr=False)
+    """The bytes a relay step rewrote; None while they are the event's own."""
+
+    def with_(self, **changes: Any) -> Exchange:
+        return replace(self, **changes)
+
+    def decided(self, step: str, text: str, code: str = "") -> Exchange:
+        """The same exchange with one more line in its story."""
+        return replace(self, decisions=(*self.decisions, Decision(step, text, code)))
+
+    def asked(self) -> TransmissionRequest:
+        """The request; a pipeline whose steps did not make one is wired wrongly."""
+        if self.request is None:
+            raise LookupError("no step has read the request yet")
+        return self.request
+
+
+@dataclass(frozen=True, slots=True)
+class Filtered:
+    """A step ended this pipeline's exchange on purpose."""
+
+    reason: str
+    code: str = "FILTERED"
+
+
+class State(StrEnum):
+    """Where a delivery stands in the ledger (DESIGN §2). The last three are final."""
+
+    READY = "ready"
+    BEGUN = "begun"
+    WAITING = "waiting"
+    PARKED = "parked"
+    UNKNOWN = "unknown"
+    DONE = "done"
+    SUPERSEDED = "superseded"
+    DEAD = "dead"
+
+
+class Disposition(StrEnum):
+    """How an exchange or a delivery ended."""
+
+    DELIVERED = "delivered"
+    FILTERED = "filtered"
+    SUPERSEDED = "superseded"
+    DEAD_LETTERED = "dead_lettered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """The instruction to one sink for one destination, every option resolved.
+
+    The engine reads everything but `payload`, whose form belongs to the sink type. On the bus the payload is
+    the record's value and the rest its headers, so none of the fields may hold an identity.
+
+    id:          stable: digest of event id + destination (`delivery_id`)
+    key:         ordering key of the event: partitions the topic
+    destination: what makes it one destination of this event, e.g. `dmp`, or `mss:` + pseudonym of the address
+    lane:        key + destination's own part: strictly one at a time, in order
+    lineage:     pseudonym of the setId (else of the document): what a deletion overtakes
+    document:    pseudonym of the document id; `replaces`: that of its predecessor
+    action:      initial | replace | delete for documents, "" for relays and business acknowledgements
+    strict:      a relay that asked for strict order: after a dead letter its lane is parked
+    replay:      0, or the count of deliberate replays: never part of the id
+    """
+
+    id: str
+    event_id: str
+    sink: str
+    destination: str
+    key: str
+    lane: str
+    payload: bytes = field(repr=False)
+    origin: Origin
+    feed: str = ""
+    pipeline: str = ""
+    digest: str = ""
+    lineage: str = ""
+    document: str = ""
+    replaces: str = ""
+    action: str = ""
+    strict: bool = False
+    replay: int = 0
+    created: float = 0.0
+    label: str = ""
+    """For people: `DMP`, `adam.hoda@…` for a professional, `patient` for a patient. Never a patient's address."""
+
+
+def delivery_id(event_id: str, destination: str) -> str:
+    """The stable id of a delivery: 32 hex digits, usable as ENVID and, dashed, as a UUID."""
+    return hashlib.sha256(f"{event_id}|{destination}".encode()).hexdigest()[:32]
+
+
+class ReceiptKind(StrEnum):
+    """What kind of proof a receipt is."""
+
+    DELIVERY = "delivery"
+    """Outcome of the effect itself: XDS response, SMTP reply to DATA, HL7 ACK, or why it was given up."""
+    ATTEMPT = "attempt"
+    """An attempt that did not end the delivery: it waits, or its outcome is unknown."""
+    DSN = "dsn"
+    MDN = "mdn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """Proof of an outcome, with its evidence. Travels on `receipts` as JSON; holds no patient data.
+
+    evidence: `message_id`, `queue_id`, `smtp`, `xds_unique_id`, `submission_set`, `hl7_ack`, `envid`…
+    context:  what feedback needs to answer the sender without opening the payload again (see
+              `router.feedback`): `control_id`, `reply`, `dialect`, `ack_reception`, `ack_lecture`,
+              `rct_id`, `rank`…  Never an address of a patient in clear.
+    """
+
+    delivery_id: str
+    event_id: str
+    sink: str
+    kind: ReceiptKind
+    ok: bool
+    at: float
+    disposition: Disposition | None = None
+    state: State | None = None
+    attempt: int = 0
+    code: str = ""
+    place: str = ""
+    text: str = ""
+    feed: str = ""
+    key: str = ""
+    destination: str = ""
+    label: str = ""
+    pipeline: str = ""
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalEntry:
+    """One line of an event's story, written by the gateway, the pipelines or an operator's command.
+
+    kind: `received` (accepted, claimed), `duplicate`, `refused` (AE, AR or unreadable), `decided` (one pipeline's
+    exchange went to its sinks), `filtered`, `dead` (one pipeline's exchange is in `dlq.pipeline`), `command`.
+    Identities are pseudonyms (`Pseudonyms.of("ipp", authority, value)`, `("ins", value)`), so that a search
+    hashes what the operator typed. `document` is the CDA's id, which names no patient.
+    """
+
+    event_id: str
+    kind: str
+    at: float
+    feed: str = ""
+    control_id: str = ""
+    sender: str = ""
+    origin: str = ""
+    source: str = ""
+    dialect: str = ""
+    action: str = ""
+    asked: tuple[str, ...] = ()
+    """What was asked: `dmp`, `mssante`, `mssante-patient`, `ack-reception`, `ack-lecture`."""
+    documents: tuple[str, ...] = ()
+    lineage: str = ""
+    patients: tuple[str, ...] = ()
+    pipeline: str = ""
+    digest: str = ""
+    ack: str = ""
+    code: str = ""
+    place: str = ""
+    text: str = ""
+    size: int = 0
+    warnings: tuple[str, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    deliveries: tuple[tuple[str, str, str], ...] = ()
+    """(delivery id, sink, label) of what the exchange became."""
+
+
+def recipient_label(recipient: Recipient) -> str:
+    """How a recipient is shown to an operator: a professional's address, never a patient's."""
+    return "patient" if recipient.kind == "patient" else recipient.address or f"RCT {recipient.rank}"

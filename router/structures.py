@@ -1,0 +1,30 @@
+"""The hospitals (FINESS) the site speaks for: mailbox, label, source id and certificates belong to them (D9)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from router.strict import Strict
+
+
+class StructureConfig(Strict):
+    """One structure, named in `structures` of the site file by its FINESS number."""
+
+    finess: str = Field("", description="FINESS of the structure; the key of the table, filled by the loader.")
+    name: str = Field(description="Name shown in XON-1, in the mail's label and in INDEX.HTM.")
+    sector: str = Field(
+        "SA01", description="Secteur d'activité (JDV_J61, code system 1.2.250.1.71.4.2.4) for the VIHF."
+    )
+    source_oid: str = Field(description="OID of the emitting system: XDS sourceId, and root of the ids we make.")
+    ipp_oid: str = Field("", description="OID of the authority that issues its IPP.")
+    mailbox: str = Field("", description="BAL applicative that sends its MSSanté mail.")
+    label: str = Field("", description="Label of the mailbox in From; default: the name.")
+    address: str = Field("", description="Postal address, for README.TXT of the XDM archive.")
+    phone: str = Field("", description="Telephone, for README.TXT of the XDM archive.")
+    dmp: str = Field("", description="Sink instance that feeds its DMP documents (`dmp.chu`).")
+    mssante: str = Field("", description="Sink instance that sends its mail (`mssante.chu`).")
+
+    @property
+    def id_nat(self) -> str:
+        """Struct_IdNat: `1` + FINESS (dmp §2.1)."""
+        return f"1{self.finess}"

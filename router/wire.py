@@ -1,0 +1,102 @@
+"""How events, deliveries, receipts and journal entries stand on the bus: record headers and JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import TypeAdapter
+
+from router.contracts import JOURNAL, RECEIPTS, Header, Outgoing, Record, in_topic, out_topic
+from router.errors import Malformed
+from router.exchange import Delivery, Event, JournalEntry, Origin, Receipt
+
+_RECEIPT = TypeAdapter(Receipt)
+_ENTRY = TypeAdapter(JournalEntry)
+
+#: Delivery field -> record header. `payload` is the value, `key` the record's key.
+_TEXTS = {
+    "id": Header.DELIVERY,
+    "event_id": Header.ID,
+    "sink": Header.SINK,
+    "destination": "destination",
+    "lane": "lane",
+    "feed": Header.FEED,
+    "pipeline": Header.PIPELINE,
+    "digest": Header.DIGEST,
+    "lineage": "lineage",
+    "document": "document",
+    "replaces": "replaces",
+    "action": "action",
+    "label": "label",
+}
+
+
+def event_record(event: Event) -> Outgoing:
+    """An accepted event, for `in.<feed>`."""
+    headers = {**event.headers, Header.ID: event.id, Header.FEED: event.feed}
+    return Outgoing(in_topic(event.feed), event.key, event.body, headers)
+
+
+def read_event(record: Record) -> Event:
+    """An event as read from `in.<feed>`; a replayed one keeps its first origin."""
+    headers = record.headers
+    origin = Origin.parse(headers[Header.ORIGIN]) if Header.ORIGIN in headers else record.origin
+    return Event(headers[Header.ID], headers[Header.FEED], record.key, record.value, headers, origin)
+
+
+def delivery_headers(delivery: Delivery) -> dict[str, str]:
+    """Everything of a delivery but its payload and its key."""
+    headers = {header: value for name, header in _TEXTS.items() if (value := getattr(delivery, name))}
+    headers[Header.ORIGIN] = str(delivery.origin)
+    headers["created"] = f"{delivery.created:.3f}"
+    if delivery.strict:
+        headers["strict"] = "1"
+    if delivery.replay:
+        headers["replay"] = str(delivery.replay)
+    return headers
+
+
+def delivery_record(delivery: Delivery, topic: str = "") -> Outgoing:
+    """A delivery, for `out.<sink>` (or another topic, for `held` and the dead letters)."""
+    return Outgoing(topic or out_topic(delivery.sink), delivery.key, delivery.payload, delivery_headers(delivery))
+
+
+def read_delivery(record: Record) -> Delivery:
+    """A delivery as read. Raises `Malformed` when a header is missing: nobody but us writes these topics."""
+    headers = record.headers
+    try:
+        return Delivery(
+            **{name: headers.get(header, "") for name, header in _TEXTS.items()},
+            key=record.key,
+            payload=record.value,
+            origin=Origin.parse(headers[Header.ORIGIN]),
+            created=float(headers["created"]),
+            strict="strict" in headers,
+            replay=int(headers.get("replay", "0")),
+        )
+    except (KeyError, ValueError) as error:
+        raise Malformed("DELIVERY", record.topic, "a delivery record lacks a header") from error
+
+
+def receipt_record(receipt: Receipt) -> Outgoing:
+    headers = {Header.ID: receipt.event_id, Header.DELIVERY: receipt.delivery_id}
+    return Outgoing(RECEIPTS, receipt.key, _RECEIPT.dump_json(receipt, exclude_defaults=True), headers)
+
+
+def read_receipt(record: Record) -> Receipt:
+    return _RECEIPT.validate_json(record.value)
+
+
+def journal_record(entry: JournalEntry) -> Outgoing:
+    return Outgoing(
+        JOURNAL, entry.event_id, _ENTRY.dump_json(entry, exclude_defaults=True), {Header.ID: entry.event_id}
+    )
+
+
+def read_journal(record: Record) -> JournalEntry:
+    return _ENTRY.validate_json(record.value)
+
+
+def weight(records: Sequence[Outgoing]) -> int:
+    """Bytes of a batch: a transaction carries at most 8 MB of them (DESIGN §2)."""
+    return sum(len(record.value) for record in records)
