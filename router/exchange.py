@@ -259,3 +259,15 @@ class JournalEntry:
 def recipient_label(recipient: Recipient) -> str:
     """How a recipient is shown to an operator: a professional's address, never a patient's."""
     return "patient" if recipient.kind == "patient" else recipient.address or f"RCT {recipient.rank}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one pipeline made of one exchange: deliveries to make, and receipts for what it won't serve.
+
+    A receipt here is a destination that was asked for and is refused or filtered by a rule: it is told to the
+    sender like any other outcome (decisions D5), without passing through a sink.
+    """
+
+    deliveries: tuple[Delivery, ...] = ()
+    receipts: tuple[Receipt, ...] = ()

@@ -1,0 +1,1 @@
+"""The operators' files: the site (`router.yaml`), the pipelines, their expressions, and what is generated from them."""

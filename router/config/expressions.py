@@ -1,0 +1,154 @@
+"""CEL expressions of pipeline files: compiled once, type-checked by `check`, evaluated on an exchange.
+
+Variables (text unless said otherwise):
+
+- `message`: `type` (`ORU^R01`), `event`, `control_id`, `sending_app`, `sending_facility`, `receiving_app`,
+  `version`, `processing`
+- `document`, the principal one: `type` (LOINC or TA code), `level` (number, 1 or 3), `title`, `id`,
+  `confidentiality`
+- `request`: `action`, `dialect`; true or false: `dmp`, `mssante`, `mssante_patient`, `qualified`, `masked`;
+  number: `recipients`
+- `event`: `feed`, `kind`, `source`
+- `field("PID-3[INS].1")`, a function: any field of the HL7 message, '' when absent
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import cel
+
+from router.contracts import Header
+from router.errors import Bug
+from router.exchange import Exchange
+
+Values = Mapping[str, Mapping[str, Any]]
+
+#: One value of the right type for every name: what `check` evaluates an expression on.
+SPECIMEN: Final[Values] = {
+    "message": {
+        "type": "",
+        "event": "",
+        "control_id": "",
+        "sending_app": "",
+        "sending_facility": "",
+        "receiving_app": "",
+        "version": "",
+        "processing": "",
+    },
+    "document": {"type": "", "level": 3, "title": "", "id": "", "confidentiality": ""},
+    "request": {
+        "action": "",
+        "dialect": "",
+        "dmp": False,
+        "mssante": False,
+        "mssante_patient": False,
+        "qualified": False,
+        "masked": False,
+        "recipients": 0,
+    },
+    "event": {"feed": "", "kind": "", "source": ""},
+}
+
+_MEMBER: Final = re.compile(r"\b(message|document|request|event)\s*\.\s*([A-Za-z_]\w*)")
+_TEXT: Final = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
+
+
+class ExpressionFault(ValueError):
+    """An expression can't be used; the text says why, in the operator's words."""
+
+
+class Expression:
+    """One compiled condition."""
+
+    def __init__(self, source: str) -> None:
+        """Compile and type-check. Raises `ExpressionFault`."""
+        self.source = source
+        try:
+            self._program = cel.compile(source)
+        except ValueError as error:
+            raise ExpressionFault(_parse_error(str(error))) from error
+        self._check_names()
+        self._check_type()
+
+    def _check_names(self) -> None:
+        for name in self._program.variables():
+            if name not in SPECIMEN:
+                raise ExpressionFault(f"unknown name {name!r}: use one of {', '.join(SPECIMEN)}")
+        for owner, member in _MEMBER.findall(_TEXT.sub("''", self.source)):
+            if member not in SPECIMEN[owner]:
+                raise ExpressionFault(f"{owner} has no {member!r}: use one of {', '.join(SPECIMEN[owner])}")
+
+    def _check_type(self) -> None:
+        try:
+            value = self._program.execute(_context(SPECIMEN, lambda _: ""))
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise ExpressionFault(f"{type(error).__name__}: {str(error).splitlines()[0][:160]}") from error
+        if not isinstance(value, bool):
+            raise ExpressionFault(f"must be true or false, not {type(value).__name__}")
+
+    def __call__(self, exchange: Exchange) -> bool:
+        """Whether the condition holds. Raises `Bug` if the evaluation itself fails."""
+        message = exchange.message
+        read = message.text if message is not None else lambda _: ""
+        try:
+            return bool(self._program.execute(_context(values(exchange), read)))
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise Bug.of(error, "when") from error
+
+
+def _context(variables: Values, field: Any) -> cel.Context:
+    return cel.Context(variables=dict(variables), functions={"field": field})
+
+
+def _parse_error(text: str) -> str:
+    found = re.search(r"<input>:\d+:(\d+): (.*)", text)
+    return f"column {found[1]}: {found[2][:160]}" if found else "not a CEL expression"
+
+
+def values(exchange: Exchange) -> Values:
+    """The variables of an exchange, as plain values."""
+    message, request, headers = exchange.message, exchange.request, exchange.event.headers
+    result: dict[str, Mapping[str, Any]] = {
+        **SPECIMEN,
+        "event": {
+            "feed": exchange.event.feed,
+            "kind": headers.get(Header.KIND, "hl7"),
+            "source": headers.get(Header.SOURCE, ""),
+        },
+    }
+    if message is not None:
+        text = message.text
+        result["message"] = {
+            "type": f"{text('MSH-9.1')}^{text('MSH-9.2')}",
+            "event": text("MSH-9.2"),
+            "control_id": text("MSH-10"),
+            "sending_app": text("MSH-3.1"),
+            "sending_facility": text("MSH-4.1"),
+            "receiving_app": text("MSH-5.1"),
+            "version": text("MSH-12.1"),
+            "processing": text("MSH-11.1"),
+        }
+    if request is not None:
+        result["request"] = {
+            "action": str(request.action),
+            "dialect": str(request.dialect),
+            "dmp": request.dmp,
+            "mssante": request.mss_professionals,
+            "mssante_patient": request.mss_patient,
+            "qualified": request.patient.qualified,
+            "masked": request.masks.masque_ps,
+            "recipients": len(request.recipients),
+        }
+        if request.documents:
+            document = request.principal
+            result["document"] = {
+                "type": document.code.code,
+                "level": document.level,
+                "title": document.title,
+                "id": document.id,
+                "confidentiality": document.confidentiality.code,
+            }
+    return result

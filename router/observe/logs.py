@@ -1,0 +1,129 @@
+"""Structured logs, one JSON object a line, with an allow-list of keys: a value that has no business here is dropped.
+
+Exceptions are logged by class, code, place and stack *without* source lines' values: a traceback may quote a
+local value, so only file, line and function survive.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import MutableMapping
+from typing import Any, Final
+
+import structlog
+
+from router.errors import RouterError
+
+#: Keys that may stand in a log line. Their values come from bounded sets, counts, times and opaque ids.
+KEYS: Final = frozenset(
+    {
+        "event",
+        "level",
+        "timestamp",
+        "role",
+        "slot",
+        "pid",
+        "feed",
+        "pipeline",
+        "sink",
+        "stage",
+        "step",
+        "topic",
+        "partition",
+        "origin",
+        "group",
+        "member",
+        "delivery",
+        "event_id",
+        "code",
+        "place",
+        "text",
+        "rule",
+        "count",
+        "bytes",
+        "seconds",
+        "port",
+        "host",
+        "file",
+        "name",
+        "state",
+        "attempt",
+        "disposition",
+        "kind",
+        "ack",
+        "digest",
+        "error",
+        "stack",
+        "problem",
+        "reason",
+        "version",
+        "next",
+        "age",
+        "alert",
+        "signal",
+        "command",
+        "source",
+        "peer",
+    }
+)
+
+#: Attributes every `LogRecord` has, which share a name with one of our keys.
+_RECORD_KEYS: Final = frozenset({"name"})
+
+
+def _only_known_keys(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {key: value for key, value in line.items() if key in KEYS}
+
+
+def _safe_exception(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    info = line.pop("exc_info", None)
+    error = sys.exc_info()[1] if info is True else info if isinstance(info, BaseException) else None
+    if error is not None:
+        line["error"] = type(error).__name__
+        if isinstance(error, RouterError):
+            line.update(code=error.code, place=error.place, text=error.text)
+        frames = traceback.extract_tb(error.__traceback__)
+        line["stack"] = [f"{frame.filename.rpartition('/router/')[2]}:{frame.lineno}:{frame.name}" for frame in frames]
+    return line
+
+
+def configure(*, role: str = "", slot: int = 0, level: str = "INFO", pretty: bool = False) -> None:
+    """Set up logging of this process on its standard error. Foreign libraries speak from WARNING on, by class only."""
+    structlog.contextvars.clear_contextvars()
+    if role:
+        structlog.contextvars.bind_contextvars(role=role, slot=slot)
+    renderer = structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(ensure_ascii=False)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _safe_exception,
+            _only_known_keys,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(handlers=[_Foreign()], level=logging.WARNING, force=True)
+    logging.getLogger("router").setLevel(level)
+
+
+class _Foreign(logging.Handler):
+    """The standard library's logging, joined to ours.
+
+    Our own rooms write constant sentences and allow-listed `extra` keys. What other libraries log may quote a
+    message: their logger's name and level are kept, their text is not.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger()
+        error = record.exc_info[1] if record.exc_info else None
+        if record.name.startswith("router"):
+            extra = {key: value for key, value in record.__dict__.items() if key in KEYS and key not in _RECORD_KEYS}
+            log.log(record.levelno, record.getMessage(), exc_info=error, **extra)
+        else:
+            log.log(record.levelno, "library", name=record.name, error=type(error).__name__ if error else "")

@@ -1,0 +1,1 @@
+"""The steps of a pipeline: one file each, named by its verb, its configuration model beside it."""
