@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from router.errors import Malformed
-from router.request import Recipient, TransmissionRequest
+from router.request import Recipient, RecipientKind, TransmissionRequest
 from router.strict import Silent
 from router.structures import StructureConfig
 
@@ -57,3 +57,36 @@ def unpack(payload: bytes) -> tuple[DocumentOrder, list[bytes]]:
         documents.append(payload[at : at + size])
         at += size
     return order, documents
+
+
+def reply_context(order: DocumentOrder) -> dict[str, str]:
+    """What feedback needs to answer the sender of this delivery, without any identity of the patient.
+
+    Shared by the sinks (`Sink.context`) and by the refusals of `router.steps.route`. A recipient's address is
+    there unless he is the patient: feedback then rebuilds the answer's OBX2-5 from the event itself.
+    """
+    request, recipient = order.request, order.recipient
+    context = {
+        "control_id": request.control_id,
+        "dialect": str(request.dialect),
+        "charset": request.charset,
+        "processing_id": request.processing_id,
+        "sending_app": request.sending[0],
+        "sending_facility": request.sending[1],
+        "receiving_app": request.receiving[0],
+        "receiving_facility": request.receiving[1],
+        "ack_reception": "1" if request.ack_reception else "",
+        "ack_lecture": "1" if request.ack_lecture else "",
+        "action": str(request.action),
+        "document": request.principal.id if request.documents else "",
+        "leg": "mss" if recipient else "dmp",
+    }
+    if recipient is not None:
+        patient = recipient.kind == RecipientKind.PATIENT
+        context |= {
+            "kind": str(recipient.kind),
+            "rct_id": "" if patient else recipient.id,
+            "rank": str(recipient.rank),
+            "address": "" if patient else recipient.address_received or recipient.address,
+        }
+    return {key: value for key, value in context.items() if value}

@@ -1,0 +1,47 @@
+# Two commands: `make demo` and `make test`. Everything else is a part of one of them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: demo demo-kafka test test-fast check bench soak docs clean
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("segur-router needs Python 3.11 or later: make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY)  ## the story, on simulators and the embedded bus
+	@$(BIN)/segur-router demo $(ARGS)
+
+demo-kafka: $(READY)  ## the same story on a real Kafka broker and PostgreSQL
+	@scripts/services kafka postgresql
+	@$(BIN)/segur-router demo --bus kafka $(ARGS)
+
+test: check  ## everything, integration parts included: installs what they need
+	@scripts/services all
+	@$(BIN)/pytest $(ARGS)
+
+test-fast: $(READY)  ## what needs nothing but Python
+	@$(BIN)/pytest -m "not integration and not slow" $(ARGS)
+
+check: $(READY)  ## lint, types, import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+bench: $(READY)  ## a five-minute set; writes benchmarks/results.json
+	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+KILLS ?= 25
+soak: $(READY)  ## kill -9 and SIGSTOP under load; an independent checker counts
+	@$(BIN)/python -m benchmarks.soak --kills $(KILLS) $(ARGS)
+
+docs: $(READY)  ## regenerate what is generated (schemas, reference, conformance)
+	@$(BIN)/segur-router reference --write
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info var

@@ -1,0 +1,243 @@
+"""The last step: from a request to deliveries. A pipeline may narrow what was asked, never widen it (decisions D5).
+
+What was asked but is refused by a rule (an INS that is not qualified for the DMP, a patient address that is not
+the patient's own) becomes a receipt: it is told to the sender like any other outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from router.cisis.lineage import document_pseudonym, lineage, replaces_pseudonym
+from router.contracts import Clock, Header
+from router.errors import OperatorFault
+from router.exchange import (
+    Delivery,
+    Disposition,
+    Exchange,
+    Origin,
+    Plan,
+    Pseudonyms,
+    Receipt,
+    ReceiptKind,
+    delivery_id,
+    recipient_label,
+)
+from router.payload import DocumentOrder, pack, reply_context
+from router.request import Recipient, RecipientKind, TransmissionRequest
+from router.structures import StructureConfig
+
+DMP, MSSANTE, HL7 = "dmp", "mssante", "hl7"
+TYPES = (DMP, MSSANTE, HL7)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One entry of a pipeline's `sinks`: an instance by name, or a type whose instance the structure chooses."""
+
+    type: str
+    instance: str = ""
+    """`hl7.dpi`, or '' when the structure of the sender names it."""
+    condition: Callable[[Exchange], bool] | None = None
+    options: Mapping[str, str | bool | int] = field(default_factory=dict)
+    strict: bool = False
+
+
+class Route:
+    """Plans the deliveries of one exchange."""
+
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        digest: str,
+        destinations: tuple[Destination, ...],
+        structures: Mapping[str, StructureConfig],
+        pseudonyms: Pseudonyms,
+        clock: Clock,
+    ) -> None:
+        self._pipeline = pipeline
+        self._digest = digest
+        self._destinations = destinations
+        self._structures = structures
+        self._pseudonyms = pseudonyms
+        self._clock = clock
+
+    def __call__(self, exchange: Exchange) -> Plan:
+        """Raises `OperatorFault` when the site file names no sink for the sender's structure."""
+        deliveries: dict[str, Delivery] = {}
+        receipts: list[Receipt] = []
+        for destination in self._destinations:
+            if destination.condition is not None and not destination.condition(exchange):
+                continue
+            for made in self._plan(destination, exchange):
+                if isinstance(made, Receipt):
+                    receipts.append(made)
+                else:
+                    deliveries.setdefault(made.id, made)
+        return Plan(tuple(deliveries.values()), tuple(receipts))
+
+    def _plan(self, destination: Destination, exchange: Exchange) -> Iterator[Delivery | Receipt]:
+        if destination.type == HL7:
+            yield self._relay(destination, exchange)
+            return
+        request = exchange.request
+        if request is None:
+            return
+        if destination.type == DMP and request.dmp:
+            yield self._to_dmp(destination, exchange, request)
+        elif destination.type == MSSANTE:
+            for recipient in served_recipients(request):
+                yield self._to_mailbox(destination, exchange, request, recipient)
+
+    def _relay(self, destination: Destination, exchange: Exchange) -> Delivery:
+        event = exchange.event
+        return self._delivery(
+            exchange,
+            sink=destination.instance,
+            destination=destination.instance,
+            lane=destination.instance,
+            payload=event.body if exchange.body is None else exchange.body,
+            label=destination.instance,
+            strict=destination.strict,
+        )
+
+    def _to_dmp(self, destination: Destination, exchange: Exchange, request: TransmissionRequest) -> Delivery | Receipt:
+        sink, structure = self._instance(destination, request)
+        order = DocumentOrder(
+            request=request, structure=structure, options=dict(destination.options), accepted=_accepted(exchange)
+        )
+        if request.dmp_inadmissible is not None:
+            rule, reason = request.dmp_inadmissible
+            return self._refusal(exchange, order, sink=sink, destination=DMP, label="DMP", code=rule, text=reason)
+        lane = structure.finess if structure else ""
+        return self._document(exchange, order, sink=sink, destination=DMP, lane=lane, label="DMP")
+
+    def _to_mailbox(
+        self, destination: Destination, exchange: Exchange, request: TransmissionRequest, recipient: Recipient
+    ) -> Delivery | Receipt:
+        sink, structure = self._instance(destination, request)
+        order = DocumentOrder(
+            request=request,
+            recipient=recipient,
+            structure=structure,
+            options=dict(destination.options),
+            accepted=_accepted(exchange),
+        )
+        who = self._pseudonyms.of("address", recipient.address.lower() or f"rank {recipient.rank}")
+        label = recipient_label(recipient)
+        if recipient.refusal is not None:
+            code, reason = recipient.refusal
+            return self._refusal(
+                exchange, order, sink=sink, destination=f"mss:{who}", label=label, code=f"MSS-{code}", text=reason
+            )
+        return self._document(exchange, order, sink=sink, destination=f"mss:{who}", lane=who, label=label)
+
+    def _instance(self, destination: Destination, request: TransmissionRequest) -> tuple[str, StructureConfig | None]:
+        """The sink instance and the structure the sender speaks for."""
+        sender = request.sender
+        finess = sender.structure.finess if sender and sender.structure else ""
+        structure = self._structures.get(finess)
+        if structure is None and len(self._structures) == 1:
+            structure = next(iter(self._structures.values()))
+        if destination.instance:
+            return destination.instance, structure
+        name = getattr(structure, destination.type) if structure else ""
+        if not name:
+            raise OperatorFault(
+                "SITE-STRUCTURE", "PRT-8", f"the site file names no {destination.type} sink for the sender's structure"
+            )
+        return name, structure
+
+    def _document(
+        self, exchange: Exchange, order: DocumentOrder, *, sink: str, destination: str, lane: str, label: str
+    ) -> Delivery:
+        request = order.request
+        return self._delivery(
+            exchange,
+            sink=sink,
+            destination=destination,
+            lane=lane,
+            payload=pack(order, [document.raw for document in exchange.documents]),
+            label=label,
+            action=str(request.action),
+            lineage=lineage(request, self._pseudonyms),
+            document=document_pseudonym(request, self._pseudonyms),
+            replaces=replaces_pseudonym(request, self._pseudonyms),
+        )
+
+    def _delivery(
+        self,
+        exchange: Exchange,
+        *,
+        sink: str,
+        destination: str,
+        lane: str,
+        payload: bytes,
+        label: str,
+        action: str = "",
+        lineage: str = "",
+        document: str = "",
+        replaces: str = "",
+        strict: bool = False,
+    ) -> Delivery:
+        event = exchange.event
+        return Delivery(
+            id=delivery_id(event.id, f"{sink}|{destination}"),
+            event_id=event.id,
+            sink=sink,
+            destination=destination,
+            key=event.key,
+            lane=f"{event.key}:{lane}",
+            payload=payload,
+            origin=event.origin or Origin("none", 0, 0),
+            feed=event.feed,
+            pipeline=self._pipeline,
+            digest=self._digest,
+            lineage=lineage,
+            document=document,
+            replaces=replaces,
+            action=action,
+            strict=strict,
+            created=_accepted(exchange) or self._clock.now(),
+            label=label,
+        )
+
+    def _refusal(
+        self, exchange: Exchange, order: DocumentOrder, *, sink: str, destination: str, label: str, code: str, text: str
+    ) -> Receipt:
+        event = exchange.event
+        return Receipt(
+            delivery_id=delivery_id(event.id, f"{sink}|{destination}"),
+            event_id=event.id,
+            sink=sink,
+            kind=ReceiptKind.DELIVERY,
+            ok=False,
+            at=self._clock.now(),
+            disposition=Disposition.FILTERED,
+            code=code,
+            text=text,
+            feed=event.feed,
+            key=event.key,
+            destination=destination,
+            label=label,
+            pipeline=self._pipeline,
+            context=reply_context(order),
+        )
+
+
+def served_recipients(request: TransmissionRequest) -> Iterator[Recipient]:
+    """The recipients the metadata allow (R83), one per address: the first RCT of an address answers for it."""
+    seen: set[str] = set()
+    for recipient in request.recipients:
+        wanted = request.mss_patient if recipient.kind == RecipientKind.PATIENT else request.mss_professionals
+        address = recipient.address.lower()
+        if not wanted or (address and address in seen):
+            continue
+        seen.add(address)
+        yield recipient
+
+
+def _accepted(exchange: Exchange) -> float:
+    return float(exchange.event.headers.get(Header.RECEIVED, "0"))
