@@ -1,0 +1,42 @@
+"""`segur-router`: one command for those who connect senders, those who operate, and those who look."""
+
+from __future__ import annotations
+
+import typer
+
+from router.cli import check, demo, dlq, explain, national, reference, run, send, simulate, topics, version
+from router.cli.output import one_sentence
+
+app = typer.Typer(
+    name="segur-router",
+    help="Routes hospital documents (HL7 v2 / CDA) to the DMP and to MSSanté, and tells the sender what became of them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    epilog="Exit codes: 0 good · 1 the answer is bad · 2 the command or a file is wrong · 3 something needed is away.",
+)
+
+run.add_to(app)
+send.add_to(app)
+demo.add_to(app)
+simulate.add_to(app)
+check.add_to(app)
+explain.add_to(app)
+dlq.add_to(app)
+topics.add_to(app)
+national.add_to(app)
+reference.add_to(app)
+version.add_to(app)
+
+
+def main() -> None:
+    """Entry point: every fault of ours ends as one sentence and an exit code."""
+    with one_sentence():
+        try:
+            app()
+        except BrokenPipeError:  # the reader of our output left (`| head`)
+            raise SystemExit(0) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""How every command speaks: one sentence for a failure, JSON where a program reads, exit codes that mean something.
+
+| code | meaning |
+|---|---|
+| 0 | done, and the answer is good |
+| 1 | done, and the answer is bad: a refusal, a failed example, an outcome that differs |
+| 2 | the command or a file of the operator's is wrong: nothing was done |
+| 3 | something needed is away (bus, database, listener): try again later |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from router.errors import ConfigFault, RouterError, Unavailable
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+class Exit(IntEnum):
+    GOOD = 0
+    BAD = 1
+    USAGE = 2
+    AWAY = 3
+
+
+def fail(sentence: str, code: Exit = Exit.USAGE) -> NoReturn:
+    """End with one sentence on the standard error."""
+    errors.print(f"[bold red]segur-router:[/] {sentence}", soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def show_json(value: Any) -> None:
+    """Print a value as JSON on the standard output, readable by `jq`."""
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """No traceback reaches an operator: our faults become a sentence and an exit code."""
+    try:
+        yield
+    except ConfigFault as fault:
+        for problem in fault.problems:
+            errors.print(f"[red]✗[/] {problem}", soft_wrap=True, markup=True)
+        count = len(fault.problems)
+        fail(f"{count} problem{'s' if count > 1 else ''} to correct")
+    except Unavailable as fault:
+        fail(str(fault), Exit.AWAY)
+    except RouterError as fault:
+        fail(str(fault))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None

@@ -1,0 +1,121 @@
+"""`segur-router send`: hand messages to a listener over MLLP and show each answer."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from router.cli.output import Exit, console, fail, show_json
+from router.hl7.ack import parse_ack
+from router.hl7.message import Message
+from router.hl7.mllp import Decoder, frame
+
+_SUFFIXES = (".hl7", ".er7", ".txt")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One file and what the listener said of it."""
+
+    file: str
+    control_id: str
+    ack: str
+    errors: list[str]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(send)
+
+
+def send(
+    paths: Annotated[list[Path], typer.Argument(help="Files, or folders of .hl7 / .er7 files.", exists=True)],
+    to: Annotated[str, typer.Option(help="host:port of the listener.", envvar="SEGUR_MLLP")] = "127.0.0.1:2575",
+    ca: Annotated[Path | None, typer.Option(help="Trust this CA: turns TLS on.", exists=True)] = None,
+    cert: Annotated[Path | None, typer.Option(help="Client certificate and key, PEM.", exists=True)] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for each ACK.")] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Send messages over MLLP and show each ACK. Ends with 1 when one of them is not AA."""
+    files = [file for path in paths for file in _files(path)]
+    if not files:
+        fail("no .hl7 or .er7 file in what you named")
+    host, _, port = to.rpartition(":")
+    if not host or not port.isdigit():
+        fail(f"{to!r} is not host:port")
+    try:
+        answers = asyncio.run(_send_all(files, host, int(port), _context(ca, cert), timeout))
+    except (OSError, asyncio.IncompleteReadError) as error:
+        fail(f"no answer from {to}: {type(error).__name__}: {getattr(error, 'strerror', '') or error}", Exit.AWAY)
+    except TimeoutError:
+        fail(f"no ACK from {to} within {timeout:g} s", Exit.AWAY)
+    if as_json:
+        show_json([asdict(answer) for answer in answers])
+    else:
+        console.print(_table(answers))
+    raise typer.Exit(Exit.GOOD if all(answer.ack == "AA" for answer in answers) else Exit.BAD)
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES) if path.is_dir() else [path]
+
+
+def _context(ca: Path | None, cert: Path | None) -> ssl.SSLContext | None:
+    if ca is None:
+        return None
+    context = ssl.create_default_context(cafile=str(ca))
+    if cert is not None:
+        context.load_cert_chain(cert)
+    return context
+
+
+async def _send_all(
+    files: list[Path], host: str, port: int, context: ssl.SSLContext | None, timeout: float
+) -> list[Answer]:
+    reader, writer = await asyncio.wait_for(asyncio.open_connection(host, port, ssl=context), timeout)
+    decoder = Decoder(limit=2**20)
+    answers = []
+    try:
+        for file in files:
+            writer.write(frame(file.read_bytes()))
+            await writer.drain()
+            ack = await asyncio.wait_for(_one_frame(reader, decoder), timeout)
+            answers.append(_answer(file, ack))
+    finally:
+        writer.close()
+    return answers
+
+
+async def _one_frame(reader: asyncio.StreamReader, decoder: Decoder) -> bytes:
+    while True:
+        data = await reader.read(65536)
+        if not data:
+            raise asyncio.IncompleteReadError(b"", None)
+        for found in decoder.feed(data):
+            if isinstance(found, bytes | bytearray | memoryview):
+                return bytes(found)
+
+
+def _answer(file: Path, ack: bytes) -> Answer:
+    code, control_id, _ = parse_ack(ack)
+    message = Message.parse(ack)
+    errors = []
+    for segment in message.segments("ERR"):
+        parts = (segment.text("2"), segment.text("3.1"), segment.text("5.1"), segment.text("8") or segment.text("3.2"))
+        errors.append(" ".join(part for part in parts if part))
+    return Answer(file.name, control_id, code, errors)
+
+
+def _table(answers: list[Answer]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("File", "MSH-10", "ACK", "Why"):
+        table.add_column(name)
+    for answer in answers:
+        colour = "green" if answer.ack == "AA" else "red" if answer.ack == "AE" else "yellow"
+        table.add_row(answer.file, answer.control_id, f"[{colour}]{answer.ack}[/]", "\n".join(answer.errors))
+    return table

@@ -1,0 +1,258 @@
+"""The site file `router.yaml`: one hospital's (or group's) feeds, structures, sinks and where things are kept."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from router.bus.settings import KafkaConfig, SqliteBusConfig
+from router.cisis.settings import ProfileRules
+from router.config.load import Source
+from router.directory.settings import DirectoryConfig
+from router.engine.policy import RetryPolicy
+from router.errors import ConfigFault, Problem
+from router.gateway.settings import FolderConfig, HttpConfig, MllpConfig
+from router.sinks.dmp.settings import DmpConfig
+from router.sinks.hl7 import Hl7Config
+from router.sinks.mssante.settings import MssanteConfig
+from router.strict import Strict
+from router.structures import StructureConfig
+
+
+class SecretRef(Strict):
+    """Where a secret is: the file names it and never holds it."""
+
+    env: str | None = Field(None, description="Environment variable that holds it.")
+    file: Path | None = Field(None, description="File that holds it (a mounted Kubernetes secret).")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.env is None) == (self.file is None):
+            raise ValueError("give either `env` or `file`")
+        return self
+
+    def read(self) -> str:
+        """The secret. Raises ValueError with one sentence when it isn't there."""
+        if self.env is not None:
+            if not os.environ.get(self.env):
+                raise ValueError(f"environment variable {self.env} is not set")
+            return os.environ[self.env]
+        assert self.file is not None  # noqa: S101  # `_one` has seen to it
+        try:
+            return self.file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ValueError(f"{self.file} can't be read: {error.strerror}") from error
+
+
+class FeedConfig(Strict):
+    """One named sender flow."""
+
+    kind: Literal["documents", "adt", "relay"] = Field(
+        "documents", description="documents: the national profile applies; adt: feeds the register; relay: as is."
+    )
+    mllp: MllpConfig | None = Field(None, description="A listener for HL7 over MLLP.")
+    folder: FolderConfig | None = Field(None, description="A watched folder.")
+    http: bool = Field(False, description="Accept `POST /feeds/<name>` on the HTTP port.")
+    raw_topic: bool = Field(False, description="Consume `raw.<name>`, written by other systems.")
+    ack_topic: str | None = Field(None, description="Topic for the answers to `raw.<name>`.")
+    reply: str | None = Field(None, description="The hl7 sink that takes ZAM^Z01/Z02/Z03 back to this sender.")
+    dmp_error_system: str = Field("DMP_ERROR_CODE", description="ERR-5.3 of a Z01; some senders want DMPERRORCODE.")
+    rules: ProfileRules = Field(
+        default_factory=ProfileRules, description="How strictly the national profile is applied to this feed."
+    )
+
+
+class DatabaseConfig(Strict):
+    """Where ledger, register and journal are kept."""
+
+    url: str | None = Field(None, description="SQLAlchemy URL without a password, e.g. postgresql+psycopg://router@db/router.")
+    url_secret: SecretRef | None = Field(None, description="Where the whole URL is, when it holds a password.")
+
+    def resolve(self, default: Path) -> str:
+        if self.url_secret is not None:
+            return self.url_secret.read()
+        return self.url or f"sqlite:///{default}"
+
+
+class AdminConfig(Strict):
+    """The port of `/metrics`, `/livez` and `/readyz`."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(9464, ge=0, le=65535, description="0 turns it off.")
+
+
+class RolesConfig(Strict):
+    """How many processes of each role this machine runs."""
+
+    gateway: int = Field(1, ge=0, le=1, description="Listeners share ports: one process each machine.")
+    pipelines: int = Field(1, ge=0, le=64)
+    sinks: int = Field(1, ge=0, le=64)
+    feedback: int = Field(1, ge=0, le=1)
+    journal: int = Field(1, ge=0, le=1)
+
+
+class LimitsConfig(Strict):
+    """Bounds of memory and time."""
+
+    stage_bytes: int = Field(64 * 2**20, ge=2**20, description="Bytes of messages one stage holds at most.")
+    in_flight: int = Field(200, ge=1, description="Deliveries on the wire at once, per sink and process.")
+    drain_seconds: float = Field(10, gt=0, description="Time to finish what is begun when told to stop.")
+    partitions: int = Field(8, ge=1, le=1024, description="Partitions of each keyed topic; never changes in place.")
+    retention_days: float = Field(14, ge=14, description="How long topics keep records (dead letters: for ever).")
+    claims_days: float = Field(30, ge=30, description="How long a repeated message is recognised.")
+
+
+SinkConfig = Annotated[DmpConfig | MssanteConfig | Hl7Config, Field(discriminator="type")]
+
+
+class SiteConfig(Strict):
+    """The whole site file. Unknown keys are refused; secrets are named by environment variable or file."""
+
+    environment: Literal["production", "qualification"] = Field(description="They never mix (decisions D9).")
+    data: Path = Field(Path("var"), description="Folder of the embedded bus, the databases and the run files.")
+    secret: SecretRef | None = Field(
+        None, description="Key of the pseudonyms; default: a file made at the first start in `data`."
+    )
+    bus: Annotated[SqliteBusConfig | KafkaConfig, Field(discriminator="type")] = Field(
+        default_factory=SqliteBusConfig, description="The log between stages."
+    )
+    database: DatabaseConfig = Field(default_factory=DatabaseConfig)
+    pipelines: Path = Field(Path("pipelines"), description="Folder of the pipeline files.")
+    structures: dict[str, StructureConfig] = Field(default_factory=dict, description="FINESS -> structure.")
+    feeds: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")], FeedConfig] = Field(min_length=1)
+    sinks: dict[Annotated[str, Field(pattern=r"^(dmp|mssante|hl7)\.[a-z0-9][a-z0-9-]{0,40}$")], SinkConfig] = Field(
+        min_length=1
+    )
+    retry: dict[str, RetryPolicy] = Field(
+        default_factory=dict, description="Sink instance, or type, -> how it waits and when it gives up."
+    )
+    directory: DirectoryConfig = Field(default_factory=DirectoryConfig)
+    http: HttpConfig | None = Field(None, description="HTTP intake.")
+    admin: AdminConfig = Field(default_factory=AdminConfig)
+    roles: RolesConfig = Field(default_factory=RolesConfig)
+    limits: LimitsConfig = Field(default_factory=LimitsConfig)
+    value_sets: Path | None = Field(None, description="Folder of imported value sets that replace the shipped ones.")
+    cda_schema: Path | None = Field(None, description="CDA_extended.xsd, when documents are checked against it.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @property
+    def sink_types(self) -> dict[str, str]:
+        """Instance -> type."""
+        return {name: config.type for name, config in self.sinks.items()}
+
+
+class Site:
+    """A site file that was read and makes sense: absolute paths, structures that know their number."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `ConfigFault` with every problem of the file."""
+        self.path = path.resolve()
+        self.folder = self.path.parent
+        source = Source(path)
+        data = source.data
+        for finess, structure in (data.get("structures") or {}).items():
+            if isinstance(structure, dict):
+                structure.setdefault("finess", finess)
+        self.config = source.read_as(SiteConfig, data)
+        problems = [*_names(source, self.config), *_ports(source, self.config), *_environment(source, self.config)]
+        if problems:
+            raise ConfigFault(sorted(problems, key=lambda found: (found.line, found.column)))
+
+    def at(self, path: Path) -> Path:
+        """A path of the file: relative ones start at the file's folder."""
+        return path if path.is_absolute() else self.folder / path
+
+    @property
+    def data(self) -> Path:
+        return self.at(self.config.data)
+
+    @property
+    def pipelines(self) -> Path:
+        return self.at(self.config.pipelines)
+
+    def secret(self) -> bytes:
+        """The key of the pseudonyms; made once, readable by us alone, when the file names none."""
+        if self.config.secret is not None:
+            return self.config.secret.read().encode()
+        path = self.data / "pseudonyms.key"
+        if not path.exists():
+            self.data.mkdir(parents=True, exist_ok=True)
+            draft = path.with_suffix(f".{os.getpid()}")
+            draft.touch(mode=0o600)
+            draft.write_text(secrets.token_hex(32))
+            try:
+                os.link(draft, path)  # the first of several processes wins
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+        return path.read_text().strip().encode()
+
+
+def _names(source: Source, site: SiteConfig) -> list[Problem]:
+    """References inside the file that lead nowhere."""
+    problems = []
+    for name, config in site.sinks.items():
+        if name.split(".")[0] != config.type:
+            problems.append(source.problem(["sinks", name], f"is named like another type than its own ({config.type})"))
+    for finess, structure in site.structures.items():
+        for kind in ("dmp", "mssante"):
+            instance = getattr(structure, kind)
+            if instance and site.sink_types.get(instance) != kind:
+                problems.append(source.problem(["structures", finess, kind], f"no {kind} sink is named {instance!r}"))
+        if structure.mssante and not structure.mailbox:
+            problems.append(source.problem(["structures", finess], "sends mail but has no mailbox", "add `mailbox`"))
+    for name, feed in site.feeds.items():
+        if feed.reply and site.sink_types.get(feed.reply) != "hl7":
+            problems.append(source.problem(["feeds", name, "reply"], f"no hl7 sink is named {feed.reply!r}"))
+        if not (feed.mllp or feed.folder or feed.http or feed.raw_topic):
+            problems.append(source.problem(["feeds", name], "has no way in", "add mllp, http, folder or raw_topic"))
+        if feed.http and site.http is None:
+            problems.append(source.problem(["feeds", name, "http"], "the site has no `http` port"))
+        for rank, finess in enumerate(feed.rules.structures):
+            if finess not in site.structures:
+                path: list[str | int] = ["feeds", name, "rules", "structures", rank]
+                problems.append(source.problem(path, f"{finess} is not in `structures`"))
+    for name in site.retry:
+        if name not in {*site.sinks, "dmp", "mssante", "hl7"}:
+            problems.append(source.problem(["retry", name], "is neither a sink nor a type of sink"))
+    return problems
+
+
+def _ports(source: Source, site: SiteConfig) -> list[Problem]:
+    """Two listeners on one port."""
+    problems, seen = [], {}
+    for name, feed in site.feeds.items():
+        if feed.mllp is not None and feed.mllp.port:
+            other = seen.setdefault(feed.mllp.port, name)
+            if other != name:
+                path: list[str | int] = ["feeds", name, "mllp", "port"]
+                problems.append(source.problem(path, f"port {feed.mllp.port} is already that of feed {other!r}"))
+    return problems
+
+
+def _environment(source: Source, site: SiteConfig) -> list[Problem]:
+    """Production and qualification never mix (decisions D9)."""
+    problems = []
+    for name, feed in site.feeds.items():
+        if "environment" in feed.rules.model_fields_set and feed.rules.environment != site.environment:
+            path: list[str | int] = ["feeds", name, "rules", "environment"]
+            problems.append(source.problem(path, f"must agree with the site's: {site.environment}"))
+    if site.environment == "production":
+        for name, config in site.sinks.items():
+            for key, sentence in _NOT_IN_PRODUCTION.items():
+                if getattr(config, key, None) not in (None, False, "", "plain-allowed"):
+                    problems.append(source.problem(["sinks", name, key], sentence))
+        if isinstance(site.bus, KafkaConfig) and site.database.url is None and site.database.url_secret is None:
+            problems.append(source.problem(["database"], "Kafka in production needs PostgreSQL for the ledger"))
+    return problems
+
+
+_NOT_IN_PRODUCTION = {
+    "keep": "keeps clear documents on disk: qualification only",
+    "redirect_all_mail": "sends everything to one address: qualification only (decisions D9)",
+}
