@@ -1,0 +1,338 @@
+"""Our ER7 reader. A message is its bytes and the places of its segments; all else is looked up when asked.
+
+Nothing is decoded or copied before somebody wants it, so a message that carries a document costs what its
+line ends cost. Addresses are those of `router.hl7.path`.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from typing import Final
+
+from router.errors import Invalid
+from router.hl7 import header, layout
+from router.hl7 import path as paths
+from router.hl7.header import CHARSETS, Separators, Unreadable
+from router.hl7.segment import Segment, Span, decode
+from router.hl7.text import encode, escape
+
+_CHUNK: Final = 1 << 18
+_NOTHING: Final = memoryview(b"")
+#: Bytes that frame messages: inside one, two messages ran into each other, or a document was put in raw.
+_FRAMING: Final = (b"\x0b", b"\x1c")
+#: What UTF-8 read as 8859/15 looks like: `é` gives `Ã©`, `’` gives `â\x80\x99`.
+_MOJIBAKE: Final = ("Ã", "Â", "â\x80")
+
+
+class Message:
+    """One HL7 v2 message. Immutable; its `repr` shows its size only.
+
+    separators: as declared in MSH-1 and MSH-2;  charset: MSH-18 as received;  codec: Python's name of what
+    the bytes are in (after the fall-back, if there was one: `fell_back`).
+    """
+
+    __slots__ = ("_by_name", "_data", "_names", "_segments", "_spans", "charset", "codec", "fell_back", "separators")
+
+    def __init__(self, data: bytes, head: header.Header, codec: str, names: list[str], spans: list[Span]) -> None:
+        self._data, self._names, self._spans = data, names, spans
+        self.separators, self.charset, self.codec, self.fell_back = head.separators, head.charset, codec, False
+        self._segments: list[Segment | None] = [None] * len(names)
+        self._by_name: dict[str, list[int]] = {}
+        for rank, name in enumerate(names):
+            self._by_name.setdefault(name, []).append(rank)
+
+    # ------------------------------------------------------------------------------------------- making
+
+    @classmethod
+    def parse(cls, data: bytes, *, charset_fallback: str | None = None, rejoin: bool = False) -> Message:
+        """Read one message (no MLLP framing). The bytes are kept, not copied.
+
+        charset_fallback: Python codec for a message that says UTF-8 and isn't (default: refuse it).
+        rejoin: glue lines of bare base64 that follow an ED OBX (default: refuse them).
+        Raises `Unreadable` (a `Malformed`): R01 not a message, or a line that is no segment; R02 a batch;
+        R10 character set unknown or not respected; R24 several messages at once.
+        """
+        if rejoin:
+            data = layout.rejoin(data)
+        head = header.read(layout.first_line(data))
+        for control in _FRAMING:
+            if control in data:
+                raise Unreadable("R01", "100", "", "caractère de trame MLLP à l'intérieur du message")
+        names, spans = _segments(data, head.separators.field)
+        codec, fell_back = _codec(data, head, charset_fallback)
+        message = cls(data, head, codec, names, spans)
+        message.fell_back = fell_back
+        return message
+
+    @classmethod
+    def glimpse(cls, data: bytes) -> Message | None:
+        """What can be read of the MSH of a message that `parse` refuses: enough to answer it. Never raises."""
+        line = layout.first_line(data[:65536])
+        head = header.glimpse(line)
+        if head is None:
+            return None
+        return cls(line, head, head.codec or _guess(line), ["MSH"], [(0, len(line))])
+
+    @classmethod
+    def tolerant(cls, data: bytes) -> Message | None:
+        """Read what a partner answered: any line that looks like a segment, whatever else is wrong. None if no MSH."""
+        head = header.glimpse(layout.first_line(data))
+        if head is None:
+            return None
+        found = [(name, span) for span in layout.lines(data, layout.start(data)) if (name := _name(data, span))]
+        return cls(data, head, head.codec or _guess(data), [name for name, _ in found], [span for _, span in found])
+
+    def with_text(self, path: str, value: str) -> Message:
+        """The same message with one value replaced (escaped and encoded here); all other bytes as received.
+
+        A path without component replaces the whole field (or the chosen repetition); `SEG[*]-n` every segment.
+        Missing fields, repetitions and components are added, a missing segment is not.
+        Raises `Invalid` for a missing segment or repetition key, or a value the character set can't hold.
+        """
+        if path == "MSH-18":
+            return self._recoded(value)
+        return self.with_raw(path, encode(escape(value, self.separators, self.codec), self.codec))
+
+    def with_raw(self, path: str, value: bytes) -> Message:
+        """As `with_text`, with bytes that are already written in this message's separators and character set."""
+        where = paths.parse(path)
+        if where.segment == "MSH" and where.tail.field < 3:
+            raise ValueError("MSH-1 and MSH-2 can't be replaced")
+        chosen = self._chosen(where)
+        if not chosen:
+            raise Invalid("HL7-PATH", path, "this segment is not in the message")
+        message = self
+        for segment in chosen:
+            start, end, new = _rewritten(self, segment, path, where.tail, value)
+            message = message._replaced(segment.position - 1, start - segment.spans[0][0], end - start, new)
+        return message
+
+    # ---------------------------------------------------------------------------------------- looking up
+
+    def text(self, path: str) -> str:
+        """The value at an address: decoded, unescaped once, trimmed of blanks and NBSP; "" when absent or null."""
+        where = paths.parse(path)
+        segment = self._first(where)
+        return self._text(segment._locate(where.tail, leaf=True)) if segment is not None else ""
+
+    def texts(self, path: str) -> list[str]:
+        """One text per repetition of the field: of the first such segment, or of all with `SEG[*]`.
+
+        An empty field has no repetition, so it gives nothing.
+        """
+        where = paths.parse(path)
+        return [text for segment in self._chosen(where) for text in segment._each(where.tail)]
+
+    def raw(self, path: str) -> memoryview:
+        """The bytes at an address as received, never a copy; empty when absent."""
+        where = paths.parse(path)
+        segment = self._first(where)
+        return self._raw(segment._locate(where.tail, leaf=False)) if segment is not None else _NOTHING
+
+    def segments(self, name: str | None = None) -> list[Segment]:
+        """The segments of that name, or all of them, in the message's order."""
+        ranks = range(len(self._names)) if name is None else self._by_name.get(name, ())
+        return [self._segment(rank) for rank in ranks]
+
+    def __iter__(self) -> Iterator[Segment]:
+        return iter(self.segments())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the segments, in order."""
+        return tuple(self._names)
+
+    @property
+    def code(self) -> str:
+        """MSH-9.1: `ORU`, `MDM`, `ADT`…"""
+        return self.text("MSH-9.1")
+
+    @property
+    def event(self) -> str:
+        """MSH-9.2: `R01`, `T02`, `A01`…"""
+        return self.text("MSH-9.2")
+
+    @property
+    def control_id(self) -> str:
+        """MSH-10."""
+        return self.text("MSH-10")
+
+    @property
+    def version(self) -> str:
+        """MSH-12.1."""
+        return self.text("MSH-12.1")
+
+    @property
+    def misdeclared(self) -> bool:
+        """Whether names read as 8859 look like UTF-8 that nobody declared (hl7-input §7.3, E08): worth a warning."""
+        if self.codec == "utf-8":
+            return False
+        texts = (bytes(segment.raw(field)).decode(self.codec) for segment, field in self._people())
+        return any(sign in text for text in texts for sign in _MOJIBAKE)
+
+    def to_bytes(self) -> bytes:
+        """The bytes: those received, or those rewritten by `with_text`."""
+        return self._data
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return f"<Message {len(self._data)} bytes>"
+
+    # -------------------------------------------------------------------------------------------- inside
+
+    def _text(self, span: Span | None) -> str:
+        return decode(self._data, span, self)
+
+    def _raw(self, span: Span | None) -> memoryview:
+        return _NOTHING if span is None else memoryview(self._data)[span[0] : span[1]]
+
+    def _segment(self, rank: int) -> Segment:
+        found = self._segments[rank]
+        if found is None:
+            name = self._names[rank]
+            index = self._by_name[name].index(rank) + 1
+            found = self._segments[rank] = Segment(self, name, index=index, position=rank + 1, span=self._spans[rank])
+        return found
+
+    def _first(self, where: paths.Path) -> Segment | None:
+        if where.key:
+            return next(iter(self._chosen(where)), None)
+        ranks = self._by_name.get(where.segment, ())
+        at = max(where.occurrence, 1) - 1
+        return self._segment(ranks[at]) if at < len(ranks) else None
+
+    def _chosen(self, where: paths.Path) -> list[Segment]:
+        if where.occurrence == paths.ALL:
+            return self.segments(where.segment)
+        if where.key:
+            field, component = paths.SEGMENT_KEY.get(where.segment, (1, 1))
+            tail = paths.Tail(field, 0, "", component, 0)
+            wanted = where.key.casefold()
+            every = self.segments(where.segment)
+            return [one for one in every if self._text(one._locate(tail, leaf=True)).casefold() == wanted]
+        found = self._first(where)
+        return [] if found is None else [found]
+
+    def _people(self) -> Iterator[tuple[Segment, str]]:
+        for name, fields in (("PID", ("5", "11")), ("PRT", ("5", "8"))):
+            for segment in self.segments(name):
+                yield from ((segment, field) for field in fields)
+
+    def _replaced(self, rank: int, offset: int, length: int, new: bytes) -> Message:
+        """These bytes with `length` of them, at `offset` in a segment, replaced; places are shifted, not searched."""
+        begin = self._spans[rank][0] + offset
+        view = memoryview(self._data)
+        shift = len(new) - length
+        spans = [
+            span if at < rank else (span[0] if at == rank else span[0] + shift, span[1] + shift)
+            for at, span in enumerate(self._spans)
+        ]
+        data = b"".join((view[:begin], new, view[begin + length :]))
+        head = header.Header(self.separators, self.charset, self.codec)
+        message = Message(data, head, self.codec, self._names, spans)
+        message.fell_back = self.fell_back
+        return message
+
+    def _recoded(self, charset: str) -> Message:
+        codec = CHARSETS.get(charset.upper())
+        if codec is None:
+            raise Invalid("HL7-CHARSET", "MSH-18", "unknown character set")
+        named = self.with_raw("MSH-18", charset.encode("ascii"))
+        if named._data.isascii():
+            return Message.parse(named._data)
+        return Message.parse(encode(named._data.decode(self.codec), codec or self.codec))
+
+
+def _segments(data: bytes, field: bytes) -> tuple[list[str], list[Span]]:
+    """Names and places of the segments. A line that is none, or a second MSH, is refused."""
+    names: list[str] = []
+    spans: list[Span] = []
+    for span in layout.lines(data, layout.start(data)):
+        name = layout.name_of(data[span[0] : span[0] + 3])
+        after = span[0] + 3
+        if not name or not (after == span[1] or data.startswith(field, after)):
+            place = f"{names[-1]}^{names.count(names[-1])}"
+            raise Unreadable("R01", "100", place, "ligne qui n'est pas un segment (base64 ou texte coupé ?)")
+        names.append(name)
+        spans.append(span)
+    if names.count("MSH") > 1:
+        raise Unreadable("R24", "198", "MSH^2", "plusieurs messages à la fois")
+    return names, spans
+
+
+def _name(data: bytes, span: Span) -> str:
+    line = data[span[0] : min(span[0] + 4, span[1])]
+    return layout.name_of(line[:3]) if not line[3:4].isalnum() else ""
+
+
+def _codec(data: bytes, head: header.Header, fallback: str | None) -> tuple[str, bool]:
+    """The codec the bytes are really in, and whether it is the fall-back. Raises `Unreadable` R10 (102)."""
+    if head.codec == "utf-8" and not _is_utf8(data):
+        if fallback is None:
+            raise Unreadable("R10", "102", "MSH^1^18", "le message n'est pas dans le jeu de caractères de MSH-18")
+        return fallback, True
+    return head.codec or _guess(data), False
+
+
+def _guess(data: bytes) -> str:
+    return "utf-8" if _is_utf8(data) else "iso8859-15"
+
+
+def _is_utf8(data: bytes) -> bool:
+    """Checked piece by piece: the text of a 20 MB message is never made."""
+    if data.isascii():
+        return True
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    view = memoryview(data)
+    try:
+        for at in range(0, len(data), _CHUNK):
+            decoder.decode(view[at : at + _CHUNK])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _rewritten(message: Message, segment: Segment, path: str, tail: paths.Tail, value: bytes) -> tuple[int, int, bytes]:
+    """Which bytes to replace by which, so that the address holds `value`."""
+    marks = message.separators
+    spans = segment.spans
+    if tail.field >= len(spans):
+        at = spans[-1][1]
+        return at, at, marks.field * (tail.field - len(spans) + 1) + _with_part(b"", tail, 1, value, marks)
+    start, end = spans[tail.field]
+    number = max(tail.repetition, 1)
+    if tail.repetition_key:
+        number = next((one.number for one in segment.repetitions(tail.field) if segment._is(one, tail)), 0)
+        if not number:
+            raise Invalid("HL7-PATH", path, "this repetition is not in the message")
+    return start, end, _with_part(bytes(message._raw((start, end))), tail, number, value, marks)
+
+
+def _with_part(field: bytes, tail: paths.Tail, number: int, value: bytes, marks: Separators) -> bytes:
+    """A field's bytes with one repetition, component or sub-component replaced."""
+    if not (tail.repetition or tail.repetition_key or tail.component):
+        return value
+    levels = [(marks.repetition, number), (marks.component, tail.component), (marks.subcomponent, tail.subcomponent)]
+    return _put(field, [level for level in levels if level[1]], value)
+
+
+def _put(raw: bytes, levels: list[tuple[bytes, int]], value: bytes) -> bytes:
+    if not levels:
+        return value
+    (separator, number), *rest = levels
+    pieces = raw.split(separator) if separator else [raw]
+    pieces += [b""] * (number - len(pieces))
+    if len(pieces) > 1 and not separator:
+        raise Invalid("HL7-PATH", "MSH-2", "this message declares no separator for that")
+    pieces[number - 1] = _put(pieces[number - 1], rest, value)
+    return separator.join(pieces)
