@@ -1,0 +1,119 @@
+"""`read(bytes)`: check a CDA, read its header, keep its bytes (hl7-input §6; rules R35 and R37)."""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pybase64
+
+from router.cda import oids, xml
+from router.cda.header import (
+    BODY_TAGS,
+    ROOT,
+    IntendedRecipient,
+    body_kind,
+    header_of,
+    intended_recipients,
+    predecessors,
+)
+from router.cda.minimal import missing_items, require
+from router.errors import Malformed
+from router.request import DocumentHeader
+
+__all__ = ["Document", "IntendedRecipient", "missing_items", "read", "require"]
+
+LIMIT: Final = 24 * 2**20
+"""Bytes of a document by default (hl7-input §7.6)."""
+
+_NS: Final = "{" + oids.NAMESPACE + "}"
+_PDF: Final = "application/pdf"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A checked CDA. `raw` are the bytes as received: what is hashed, stored and sent.
+
+    predecessors: ids (`root` or `root^extension`) of every parent that it says it replaces; R62 wants one.
+    intended:     mailboxes named inside the document: used for senders of the volet 1.2 alone.
+    """
+
+    header: DocumentHeader
+    raw: bytes = field(repr=False)
+    predecessors: tuple[str, ...] = ()
+    intended: tuple[IntendedRecipient, ...] = field(default=(), repr=False)
+
+    def pdf(self) -> bytes | None:
+        """The PDF that shows this very document, or None when it holds none (hl7-input §6.3).
+
+        N1: the body, when it is a PDF. N3: the PDF of the section "Copie du document", never an annex and never
+        "the first PDF". A copy that can't be decoded counts as none; a body that can't be is `Malformed`
+        `CDA-PDF`, because then nobody can read the document.
+        """
+        if self.header.level == 1:
+            return self._body()
+        if oids.PDF_COPY_SECTION.encode() not in self.raw:
+            return None
+        for section in xml.read_whole(self.raw).iter(_NS + "section"):
+            if _is_copy(section):
+                return _copy_in(section)
+        return None
+
+    def _body(self) -> bytes | None:
+        if self.header.media_type != _PDF:
+            return None
+        text = xml.read_whole(self.raw).find(f"{_NS}component/{_NS}nonXMLBody/{_NS}text")
+        content = _decoded(text)
+        if content is None:
+            raise Malformed("CDA-PDF", xml.PLACE, "le corps du document n'est pas un PDF lisible")
+        return content
+
+
+def read(data: bytes, *, limit: int = LIMIT) -> Document:
+    """Check the bytes and read the header; neither the tree of the body nor a copy of the bytes is made.
+
+    Raises `Malformed` R35: not XML, a DOCTYPE, too large, too deep, not a ClinicalDocument of HL7 v3. Items
+    that are missing don't raise: see `missing_items` (R37).
+    """
+    xml.check_bytes(data, limit)
+    xml.check_syntax(data)
+    root = xml.read_until(data, BODY_TAGS, body_kind)
+    if root.tag != ROOT:
+        raise xml.refused("la racine du document n'est pas ClinicalDocument (urn:hl7-org:v3)")
+    sha1 = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    header = header_of(root, size=len(data), sha1=sha1)
+    return Document(header, data, predecessors(root), intended_recipients(root))
+
+
+def _is_copy(section: Any) -> bool:
+    """Section "Copie du document": both its template and its code, so that no annex is taken for it."""
+    codes = {code.get("code") for code in section.iterchildren(_NS + "code")}
+    return oids.PDF_COPY_CODE in codes and oids.PDF_COPY_SECTION in _templates(section)
+
+
+def _copy_in(section: Any) -> bytes | None:
+    organizers = section.iterfind(f"{_NS}entry/{_NS}organizer")
+    for organizer in organizers:
+        if oids.PDF_COPY_ORGANIZER in _templates(organizer):
+            for value in organizer.iterfind(f"{_NS}component/{_NS}observationMedia/{_NS}value"):
+                if value.get("mediaType") == _PDF and (content := _decoded(value)) is not None:
+                    return content
+    return None
+
+
+def _templates(element: Any) -> set[str]:
+    return {template.get("root") for template in element.iterchildren(_NS + "templateId")}
+
+
+def _decoded(element: Any) -> bytes | None:
+    """The PDF in an ED element (`representation="B64"`), or None when it is not one."""
+    if element is None or element.get("representation") != "B64":
+        return None
+    text = "".join("".join(element.itertext(with_tail=False)).split()).rstrip("=")
+    try:
+        content = pybase64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return content if b"%PDF-" in content[:1024] else None

@@ -1,0 +1,341 @@
+"""From the tree of a CDA header to a `DocumentHeader`: every path of hl7-input §6.2 and dmp §2.3.
+
+Nothing here judges: an element that is absent gives an empty field, and `router.cda.minimal` says what is missing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from router.cda import oids
+from router.request import (
+    Author,
+    Code,
+    Device,
+    DocumentHeader,
+    Identifier,
+    Patient,
+    Professional,
+    Structure,
+)
+
+_NS: Final = "{" + oids.NAMESPACE + "}"
+_FRACTION = re.compile(r"[.,]\d+")
+
+
+def _path(text: str) -> str:
+    """`a/b/c` as a path of lxml in the CDA namespace."""
+    return "/".join(_NS + name for name in text.split("/"))
+
+
+class _Paths:
+    """Paths compiled once: `lxml.find` parses its argument at each call otherwise (it caches 100 of them)."""
+
+    PATIENT_ROLE = _path("recordTarget/patientRole")
+    COUNTY = _path("birthplace/place/addr/county")
+    PARENT = _path("parentDocument/id")
+    CUSTODIAN = _path("custodian/assignedCustodian/representedCustodianOrganization")
+    EVENT = _path("documentationOf/serviceEvent")
+    PRACTICE = _path("performer/assignedEntity/representedOrganization/standardIndustryClassCode")
+    FACILITY = _path("componentOf/encompassingEncounter/location/healthCareFacility/code")
+    ORDER = _path("inFulfillmentOf/order/id")
+    RECIPIENT = _path("informationRecipient/intendedRecipient")
+    TELECOM = ".//" + _NS + "telecom"
+    PDF_TEXT = _path("component/nonXMLBody/text")
+
+
+@dataclass(frozen=True, slots=True)
+class IntendedRecipient:
+    """An `intendedRecipient` with a mailbox: the only recipients that a sender of the volet 1.2 can name."""
+
+    address: str
+    id: str = ""
+    family: str = ""
+    given: str = ""
+    organisation: str = ""
+
+    def __repr__(self) -> str:
+        return "<IntendedRecipient>"
+
+
+def body_kind(element: Any) -> bool:
+    """Whether the tree up to this element says everything: the body's kind and, at level 1, its media type.
+
+    Only a body that stands at `ClinicalDocument/component` counts.
+    """
+    names = [element.tag, *(ancestor.tag for ancestor in element.iterancestors())]
+    root = [_NS + "component", _NS + "ClinicalDocument"]
+    return names == [_NS + "structuredBody", *root] or names == [_NS + "text", _NS + "nonXMLBody", *root]
+
+
+#: Where reading may stop.
+BODY_TAGS: Final = (_NS + "structuredBody", _NS + "text")
+ROOT: Final = _NS + "ClinicalDocument"
+
+
+def header_of(root: Any, *, size: int, sha1: str) -> DocumentHeader:
+    """Every field of the header; `size` in bytes and `sha1` in hex are those of the bytes received."""
+    uid = _child(root, "id")
+    set_id = _child(root, "setId")
+    acts = _acts(root)
+    main = acts[0] if acts else None
+    start, stop = _interval(_child(main, "effectiveTime"))
+    text = root.find(_Paths.PDF_TEXT)
+    return DocumentHeader(
+        uid=_get(uid, "root"),
+        extension=_get(uid, "extension"),
+        set_id=_ii(set_id),
+        version=_get(_child(root, "versionNumber"), "value"),
+        replaces=next(iter(predecessors(root)), ""),
+        level=_level(root),
+        media_type=_get(text, "mediaType"),
+        template_ids=tuple(_get(template, "root") for template in root.iterchildren(_NS + "templateId")),
+        code=_code(_child(root, "code")) or Code(code=""),
+        title=_text(_child(root, "title")),
+        effective_time=_time(_child(root, "effectiveTime")),
+        confidentiality=_code(_child(root, "confidentialityCode")) or Code(code=""),
+        language=_get(_child(root, "languageCode"), "code"),
+        patient=_patient(root.find(_Paths.PATIENT_ROLE)),
+        authors=tuple(_author(author) for author in root.iterchildren(_NS + "author")),
+        custodian=_structure(root.find(_Paths.CUSTODIAN)),
+        legal_authenticator=_legal_authenticator(root),
+        act=_code(_child(main, "code")),
+        events=tuple(code for act in acts if (code := _code(_child(act, "code")))),
+        start_time=start,
+        stop_time=stop,
+        practice_setting=_code(main.find(_Paths.PRACTICE)) if main is not None else None,
+        facility_type=_code(root.find(_Paths.FACILITY)),
+        orders=tuple(_identifiers(root.iterfind(_Paths.ORDER))),
+        stylesheet=_has_stylesheet(root),
+        size=size,
+        sha1=sha1,
+    )
+
+
+def predecessors(root: Any) -> tuple[str, ...]:
+    """The ids of every `relatedDocument[@typeCode='RPLC']/parentDocument`; the profile allows one (R62)."""
+    return tuple(
+        _ii(parent)
+        for related in root.iterchildren(_NS + "relatedDocument")
+        if related.get("typeCode") == "RPLC"
+        for parent in related.iterfind(_Paths.PARENT)
+    )
+
+
+def intended_recipients(root: Any) -> tuple[IntendedRecipient, ...]:
+    """The `intendedRecipient`s that have a `mailto:` telecom (hl7-input §1.7: dialect 1.2 only)."""
+    return tuple(
+        IntendedRecipient(
+            address=value[7:],
+            id=_national_id(recipient),
+            family=family,
+            given=given,
+            organisation=_text(recipient.find(_path("receivedOrganization/name"))),
+        )
+        for recipient in root.iterfind(_Paths.RECIPIENT)
+        for family, given in [_name(recipient.find(_path("informationRecipient/name")))]
+        for telecom in recipient.iterfind(_Paths.TELECOM)
+        if (value := telecom.get("value", "").strip()).lower().startswith("mailto:")
+    )
+
+
+# ------------------------------------------------------------------------------------------------- the parts
+
+
+def _level(root: Any) -> int:
+    body = _child(root, "component")
+    if _child(body, "structuredBody") is not None:
+        return 3
+    return 1 if _child(body, "nonXMLBody") is not None else 0
+
+
+def _patient(role: Any) -> Patient:
+    if role is None:
+        return Patient()
+    identifiers = tuple(_identifiers(role.iterchildren(_NS + "id")))
+    person = _child(role, "patient")
+    families, givens = _name_parts(person)
+    return Patient(
+        ins=next((i for oid in oids.INS_OIDS for i in identifiers if i.authority == oid), None),
+        ipp=next((i for i in identifiers if _may_be_ipp(i)), None),
+        identifiers=identifiers,
+        birth_family=families.get("BR", families.get("", "")),
+        used_family=families.get("CL", families.get("SP", "")),
+        given=givens.get("BR", givens.get("", "").partition(" ")[0]),
+        given_names=givens.get("", ""),
+        birth_date=_time(_child(person, "birthTime")),
+        sex=_get(_child(person, "administrativeGenderCode"), "code"),
+        birthplace=_text(person.find(_Paths.COUNTY)) if person is not None else "",
+    )
+
+
+def _may_be_ipp(identifier: Identifier) -> bool:
+    known = (*oids.INS_OIDS, *oids.INS_C_OIDS, *oids.SOCIAL_SECURITY_OIDS)
+    return bool(identifier.value) and identifier.authority not in known
+
+
+def _name_parts(person: Any) -> tuple[dict[str, str], dict[str, str]]:
+    """Family names and given names by qualifier, the unqualified under ""; several of one kind are joined."""
+    parts: tuple[dict[str, str], dict[str, str]] = ({}, {})
+    names = person.iterchildren(_NS + "name") if person is not None else ()
+    for name in names:
+        for index, tag in enumerate(("family", "given")):
+            for part in name.iterchildren(_NS + tag):
+                _add(parts[index], part)
+    return parts
+
+
+def _add(parts: dict[str, str], part: Any) -> None:
+    text = _text(part)
+    for qualifier in part.get("qualifier", "").split() or [""]:
+        held = parts.get(qualifier, "")
+        if text and text != held:
+            parts[qualifier] = f"{held} {text}" if held else text
+
+
+def _author(author: Any) -> Author:
+    assigned = _child(author, "assignedAuthor")
+    machine = _child(assigned, "assignedAuthoringDevice")
+    role = _get(_child(author, "functionCode"), "displayName")
+    return Author(
+        person=_professional(assigned, role) if machine is None else None,
+        device=_device(assigned, machine) if machine is not None else None,
+        structure=_structure(_child(assigned, "representedOrganization")),
+        time=_time(_child(author, "time")),
+    )
+
+
+def _legal_authenticator(root: Any) -> Author | None:
+    for signer in root.iterchildren(_NS + "legalAuthenticator"):
+        if _get(_child(signer, "signatureCode"), "code") == "S":
+            entity = _child(signer, "assignedEntity")
+            return Author(
+                person=_professional(entity, ""),
+                structure=_structure(_child(entity, "representedOrganization")),
+                time=_time(_child(signer, "time")),
+            )
+    return None
+
+
+def _professional(entity: Any, role: str) -> Professional | None:
+    person = _child(entity, "assignedPerson")
+    number = _national_id(entity)
+    if person is None and not number:
+        return None
+    family, given = _name(_child(person, "name"))
+    specialty = _code(_child(entity, "code"))
+    return Professional(
+        id=number,
+        kind="EI" if "/" in number else "IDNPS",
+        family=family,
+        given=given,
+        specialty=(specialty.code, specialty.label, specialty.system) if specialty else None,
+        role=role,
+    )
+
+
+def _national_id(entity: Any) -> str:
+    """The id issued under the national OID of professionals (PS_IdNat, dmp §2.1), else ""."""
+    if entity is None:
+        return ""
+    return next(
+        (_get(one, "extension") for one in entity.iterchildren(_NS + "id") if one.get("root") == oids.PROFESSIONALS),
+        "",
+    )
+
+
+def _device(assigned: Any, machine: Any) -> Device:
+    number = next(iter(_identifiers(assigned.iterchildren(_NS + "id"))), None)
+    return Device(
+        id=(number.value or number.authority) if number else "",
+        name=_text(_child(machine, "softwareName")),
+        model=_text(_child(machine, "manufacturerModelName")),
+    )
+
+
+def _structure(organisation: Any) -> Structure | None:
+    """An organisation; `id` only from the national OID, because XON-10 says that it comes from there."""
+    if organisation is None:
+        return None
+    number = next(
+        (_get(one, "extension") for one in organisation.iterchildren(_NS + "id") if one.get("root") == oids.STRUCTURES),
+        "",
+    )
+    finess = number[1:] if len(number) == 10 and number.startswith("1") else ""
+    name = _text(_child(organisation, "name"))
+    return Structure(id=number, name=name, kind="IDNST" if number else "", finess=finess)
+
+
+def _acts(root: Any) -> list[Any]:
+    """Every `serviceEvent`, the main act first.
+
+    The main act carries the practice setting and a date; where none does, the first with a performer
+    (dmp §2.3 "Main act"; hl7-input §6.2).
+    """
+    events = root.findall(_Paths.EVENT)
+    return sorted(events, key=_main_rank)  # stable: ties keep the document's order
+
+
+def _main_rank(event: Any) -> int:
+    if _child(event, "performer") is None:
+        return 3
+    if event.find(_Paths.PRACTICE) is None:
+        return 2
+    return 0 if _interval(_child(event, "effectiveTime"))[0] else 1
+
+
+def _has_stylesheet(root: Any) -> bool:
+    return any(one.target == "xml-stylesheet" for one in root.itersiblings(preceding=True) if hasattr(one, "target"))
+
+
+# --------------------------------------------------------------------------------------------- the data types
+
+
+def _child(element: Any, name: str) -> Any:
+    return next(element.iterchildren(_NS + name), None) if element is not None else None
+
+
+def _get(element: Any, attribute: str) -> str:
+    """An attribute, trimmed; "" when the element or the attribute is absent."""
+    return element.get(attribute, "").strip() if element is not None else ""
+
+
+def _text(element: Any) -> str:
+    """The text of an element with its blanks collapsed."""
+    return " ".join("".join(element.itertext(with_tail=False)).split()) if element is not None else ""
+
+
+def _ii(element: Any) -> str:
+    root, extension = _get(element, "root"), _get(element, "extension")
+    return f"{root}^{extension}" if extension else root
+
+
+def _identifiers(elements: Iterator[Any]) -> Iterator[Identifier]:
+    for element in elements:
+        if element.get("extension") or element.get("root"):
+            yield Identifier(value=_get(element, "extension"), authority=_get(element, "root"))
+
+
+def _code(element: Any) -> Code | None:
+    code = _get(element, "code")
+    return Code(code=code, system=_get(element, "codeSystem"), label=_get(element, "displayName")) if code else None
+
+
+def _name(name: Any) -> tuple[str, str]:
+    """Family and given name of a person who is not the patient."""
+    return _text(_child(name, "family")), _text(_child(name, "given"))
+
+
+def _time(element: Any) -> str:
+    """A point in time without its fraction of a second, which TS of the profile does not hold."""
+    return _FRACTION.sub("", _get(element, "value"))
+
+
+def _interval(element: Any) -> tuple[str, str]:
+    """Start and end of an `IVL_TS`, or of a plain `TS` (its start)."""
+    if element is None:
+        return "", ""
+    return _time(_child(element, "low")) or _time(element), _time(_child(element, "high"))
