@@ -306,15 +306,15 @@ def _rewritten(message: Message, segment: Segment, path: str, tail: paths.Tail, 
     """Which bytes to replace by which, so that the address holds `value`."""
     marks = message.separators
     spans = segment.spans
-    if tail.field >= len(spans):
-        at = spans[-1][1]
-        return at, at, marks.field * (tail.field - len(spans) + 1) + _with_part(b"", tail, 1, value, marks)
-    start, end = spans[tail.field]
     number = max(tail.repetition, 1)
     if tail.repetition_key:
         number = next((one.number for one in segment.repetitions(tail.field) if segment._is(one, tail)), 0)
         if not number:
             raise Invalid("HL7-PATH", path, "this repetition is not in the message")
+    if tail.field >= len(spans):
+        at = spans[-1][1]
+        return at, at, marks.field * (tail.field - len(spans) + 1) + _with_part(b"", tail, number, value, marks)
+    start, end = spans[tail.field]
     return start, end, _with_part(bytes(message._raw((start, end))), tail, number, value, marks)
 
 
