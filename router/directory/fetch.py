@@ -1,0 +1,74 @@
+"""Read a public file of the espace de confiance: a path, or an https address under a pinned authority."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import httpx
+
+from router.errors import OperatorFault, Unavailable
+
+
+def remote(source: str) -> bool:
+    return source.startswith(("https://", "http://"))
+
+
+def fetch(source: str, target: Path, *, ca: Path | None, limit: int, timeout: float = 60) -> None:
+    """Copy `source` into the file `target`.
+
+    Raises `OperatorFault` for what configuration must cure (plain http, a missing file, a certificate that its
+    pinned authority did not sign), `Unavailable` for the rest; more than `limit` bytes is `Unavailable` too.
+    """
+    if not remote(source):
+        try:
+            with Path(source).open("rb") as stream, target.open("wb") as copy:
+                _copy(iter(lambda: stream.read(1 << 20), b""), copy, limit)
+        except OSError as error:
+            raise OperatorFault("DIRECTORY-FILE", source, error.strerror or "can't be read") from error
+        return
+    if not source.startswith("https://"):
+        raise OperatorFault("DIRECTORY-HTTP", source, "must be https: the list's authenticity rests on TLS alone")
+    with (
+        _foreign(source),
+        httpx.Client(verify=context(ca), timeout=timeout, follow_redirects=True) as client,
+        client.stream("GET", source) as answer,
+        target.open("wb") as copy,
+    ):
+        answer.raise_for_status()
+        _copy(answer.iter_bytes(), copy, limit)
+
+
+def context(ca: Path | None) -> ssl.SSLContext:
+    """A client's TLS context that trusts `ca` alone, or the system's authorities when there is none."""
+    try:
+        return ssl.create_default_context(cafile=str(ca) if ca else None)
+    except (OSError, ssl.SSLError) as error:
+        raise OperatorFault("DIRECTORY-CA", str(ca), "authority file can't be used") from error
+
+
+def _copy(chunks: Iterator[bytes], target: IO[bytes], limit: int) -> None:
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            raise Unavailable("DIRECTORY-SIZE", "", f"more than {limit} bytes")
+        target.write(chunk)
+
+
+@contextmanager
+def _foreign(source: str) -> Iterator[None]:
+    """Nothing of httpx leaves this module."""
+    try:
+        yield
+    except httpx.HTTPStatusError as error:
+        raise Unavailable("DIRECTORY-HTTP", source, f"answered {error.response.status_code}") from error
+    except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise OperatorFault(
+                "DIRECTORY-CA", source, "the server's certificate is not of the pinned authority"
+            ) from error
+        raise Unavailable("DIRECTORY-HTTP", source, type(error).__name__) from error

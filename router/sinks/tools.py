@@ -1,0 +1,22 @@
+"""What every sink is opened with: time, watchers, the past, and what is looked up at the moment of sending."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from router.contracts import Archive, Clock, Observer
+from router.directory.directory import Directory
+from router.exchange import Pseudonyms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """`archive` answers from the ledger and is asked by one thread at a time; `directory` is shared by all sinks."""
+
+    clock: Clock
+    observer: Observer
+    archive: Archive
+    environment: Literal["production", "qualification"]
+    pseudonyms: Pseudonyms
+    directory: Directory
