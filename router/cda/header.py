@@ -6,7 +6,7 @@ Nothing here judges: an element that is absent gives an empty field, and `router
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,17 +34,14 @@ def _path(text: str) -> str:
 class _Paths:
     """Paths compiled once: `lxml.find` parses its argument at each call otherwise (it caches 100 of them)."""
 
-    PATIENT_ROLE = _path("recordTarget/patientRole")
     COUNTY = _path("birthplace/place/addr/county")
     PARENT = _path("parentDocument/id")
-    CUSTODIAN = _path("custodian/assignedCustodian/representedCustodianOrganization")
-    EVENT = _path("documentationOf/serviceEvent")
+    CUSTODIAN = _path("assignedCustodian/representedCustodianOrganization")
     PRACTICE = _path("performer/assignedEntity/representedOrganization/standardIndustryClassCode")
-    FACILITY = _path("componentOf/encompassingEncounter/location/healthCareFacility/code")
-    ORDER = _path("inFulfillmentOf/order/id")
+    FACILITY = _path("encompassingEncounter/location/healthCareFacility/code")
+    ORDER = _path("order/id")
     RECIPIENT = _path("informationRecipient/intendedRecipient")
     TELECOM = ".//" + _NS + "telecom"
-    PDF_TEXT = _path("component/nonXMLBody/text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,37 +75,41 @@ ROOT: Final = _NS + "ClinicalDocument"
 
 def header_of(root: Any, *, size: int, sha1: str) -> DocumentHeader:
     """Every field of the header; `size` in bytes and `sha1` in hex are those of the bytes received."""
-    uid = _child(root, "id")
-    set_id = _child(root, "setId")
-    acts = _acts(root)
+    top = _Children(root)
+    uid = top.first("id")
+    acts = _acts(top.all("documentationOf"))
     main = acts[0] if acts else None
     start, stop = _interval(_child(main, "effectiveTime"))
-    text = root.find(_Paths.PDF_TEXT)
+    level, media_type = _body(top.first("component"))
     return DocumentHeader(
         uid=_get(uid, "root"),
         extension=_get(uid, "extension"),
-        set_id=_ii(set_id),
-        version=_get(_child(root, "versionNumber"), "value"),
-        replaces=next(iter(predecessors(root)), ""),
-        level=_level(root),
-        media_type=_get(text, "mediaType"),
-        template_ids=tuple(_get(template, "root") for template in root.iterchildren(_NS + "templateId")),
-        code=_code(_child(root, "code")) or Code(code=""),
-        title=_text(_child(root, "title")),
-        effective_time=_time(_child(root, "effectiveTime")),
-        confidentiality=_code(_child(root, "confidentialityCode")) or Code(code=""),
-        language=_get(_child(root, "languageCode"), "code"),
-        patient=_patient(root.find(_Paths.PATIENT_ROLE)),
-        authors=tuple(_author(author) for author in root.iterchildren(_NS + "author")),
-        custodian=_structure(root.find(_Paths.CUSTODIAN)),
-        legal_authenticator=_legal_authenticator(root),
+        set_id=_ii(top.first("setId")),
+        version=_get(top.first("versionNumber"), "value"),
+        replaces=next(iter(_parents(top.all("relatedDocument"))), ""),
+        level=level,
+        media_type=media_type,
+        template_ids=tuple(_get(template, "root") for template in top.all("templateId")),
+        code=_code(top.first("code")) or Code(code=""),
+        title=_text(top.first("title")),
+        effective_time=_time(top.first("effectiveTime")),
+        confidentiality=_code(top.first("confidentialityCode")) or Code(code=""),
+        language=_get(top.first("languageCode"), "code"),
+        patient=_patient(_child(top.first("recordTarget"), "patientRole")),
+        authors=tuple(_author(author) for author in top.all("author")),
+        custodian=_structure(_find(top.first("custodian"), _Paths.CUSTODIAN)),
+        legal_authenticator=_legal_authenticator(top.all("legalAuthenticator")),
         act=_code(_child(main, "code")),
         events=tuple(code for act in acts if (code := _code(_child(act, "code")))),
         start_time=start,
         stop_time=stop,
-        practice_setting=_code(main.find(_Paths.PRACTICE)) if main is not None else None,
-        facility_type=_code(root.find(_Paths.FACILITY)),
-        orders=tuple(_identifiers(root.iterfind(_Paths.ORDER))),
+        practice_setting=_code(_find(main, _Paths.PRACTICE)),
+        facility_type=_code(_find(top.first("componentOf"), _Paths.FACILITY)),
+        orders=tuple(
+            identifier
+            for related in top.all("inFulfillmentOf")
+            for identifier in _identifiers(related.iterfind(_Paths.ORDER))
+        ),
         stylesheet=_has_stylesheet(root),
         size=size,
         sha1=sha1,
@@ -117,12 +118,7 @@ def header_of(root: Any, *, size: int, sha1: str) -> DocumentHeader:
 
 def predecessors(root: Any) -> tuple[str, ...]:
     """The ids of every `relatedDocument[@typeCode='RPLC']/parentDocument`; the profile allows one (R62)."""
-    return tuple(
-        _ii(parent)
-        for related in root.iterchildren(_NS + "relatedDocument")
-        if related.get("typeCode") == "RPLC"
-        for parent in related.iterfind(_Paths.PARENT)
-    )
+    return _parents(root.iterchildren(_NS + "relatedDocument"))
 
 
 def intended_recipients(root: Any) -> tuple[IntendedRecipient, ...]:
@@ -145,11 +141,33 @@ def intended_recipients(root: Any) -> tuple[IntendedRecipient, ...]:
 # ------------------------------------------------------------------------------------------------- the parts
 
 
-def _level(root: Any) -> int:
-    body = _child(root, "component")
-    if _child(body, "structuredBody") is not None:
-        return 3
-    return 1 if _child(body, "nonXMLBody") is not None else 0
+class _Children:
+    """The children of the root by name: one walk instead of one search per field."""
+
+    def __init__(self, root: Any) -> None:
+        self._by_tag: dict[str, list[Any]] = {}
+        for child in root.iterchildren("*"):
+            self._by_tag.setdefault(child.tag, []).append(child)
+
+    def all(self, name: str) -> list[Any]:
+        return self._by_tag.get(_NS + name, [])
+
+    def first(self, name: str) -> Any:
+        return next(iter(self.all(name)), None)
+
+
+def _parents(related: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(
+        _ii(parent) for one in related if one.get("typeCode") == "RPLC" for parent in one.iterfind(_Paths.PARENT)
+    )
+
+
+def _body(component: Any) -> tuple[int, str]:
+    """The level (3, 1, or 0 without a body) and, at level 1, the media type."""
+    if _child(component, "structuredBody") is not None:
+        return 3, ""
+    body = _child(component, "nonXMLBody")
+    return (0, "") if body is None else (1, _get(_child(body, "text"), "mediaType"))
 
 
 def _patient(role: Any) -> Patient:
@@ -168,7 +186,7 @@ def _patient(role: Any) -> Patient:
         given_names=givens.get("", ""),
         birth_date=_time(_child(person, "birthTime")),
         sex=_get(_child(person, "administrativeGenderCode"), "code"),
-        birthplace=_text(person.find(_Paths.COUNTY)) if person is not None else "",
+        birthplace=_text(_find(person, _Paths.COUNTY)),
     )
 
 
@@ -208,8 +226,8 @@ def _author(author: Any) -> Author:
     )
 
 
-def _legal_authenticator(root: Any) -> Author | None:
-    for signer in root.iterchildren(_NS + "legalAuthenticator"):
+def _legal_authenticator(signers: Iterable[Any]) -> Author | None:
+    for signer in signers:
         if _get(_child(signer, "signatureCode"), "code") == "S":
             entity = _child(signer, "assignedEntity")
             return Author(
@@ -269,13 +287,13 @@ def _structure(organisation: Any) -> Structure | None:
     return Structure(id=number, name=name, kind="IDNST" if number else "", finess=finess)
 
 
-def _acts(root: Any) -> list[Any]:
+def _acts(documentations: Iterable[Any]) -> list[Any]:
     """Every `serviceEvent`, the main act first.
 
     The main act carries the practice setting and a date; where none does, the first with a performer
     (dmp §2.3 "Main act"; hl7-input §6.2).
     """
-    events = root.findall(_Paths.EVENT)
+    events = [event for one in documentations for event in one.iterchildren(_NS + "serviceEvent")]
     return sorted(events, key=_main_rank)  # stable: ties keep the document's order
 
 
@@ -298,6 +316,10 @@ def _child(element: Any, name: str) -> Any:
     return next(element.iterchildren(_NS + name), None) if element is not None else None
 
 
+def _find(element: Any, path: str) -> Any:
+    return element.find(path) if element is not None else None
+
+
 def _get(element: Any, attribute: str) -> str:
     """An attribute, trimmed; "" when the element or the attribute is absent."""
     return element.get(attribute, "").strip() if element is not None else ""
@@ -305,7 +327,10 @@ def _get(element: Any, attribute: str) -> str:
 
 def _text(element: Any) -> str:
     """The text of an element with its blanks collapsed."""
-    return " ".join("".join(element.itertext(with_tail=False)).split()) if element is not None else ""
+    if element is None:
+        return ""
+    text = element.text or "" if len(element) == 0 else "".join(element.itertext(with_tail=False))
+    return " ".join(text.split())
 
 
 def _ii(element: Any) -> str:

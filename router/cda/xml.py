@@ -85,7 +85,15 @@ def read_until(data: bytes, tags: Sequence[str], enough: Any) -> Any:
     `data` has passed `check_syntax`. When no element is enough the tree is the whole document's.
     """
     feed: Any = etree.XMLPullParser(
-        events=("start",), tag=list(tags), resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True
+        events=("start",),
+        tag=list(tags),
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=True,
+        remove_comments=True,
+        remove_blank_text=True,
+        collect_ids=False,
     )
     for at in range(0, len(data), _CHUNK):
         feed.feed(data[at : at + _CHUNK])
