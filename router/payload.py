@@ -6,7 +6,8 @@ The payload of an `hl7` delivery is simply the message.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
@@ -90,3 +91,20 @@ def reply_context(order: DocumentOrder) -> dict[str, str]:
             "address": "" if patient else recipient.address_received or recipient.address,
         }
     return {key: value for key, value in context.items() if value}
+
+
+def pack_request(headers: Mapping[str, str], document: bytes) -> bytes:
+    """The body of a raw-CDA event (`kind` = `cda`): the request's headers, which may name people, and the document.
+
+    Layout: 4 bytes big-endian length of the JSON of the headers, the JSON, the document's own bytes.
+    """
+    text = json.dumps(dict(sorted(headers.items())), ensure_ascii=False).encode()
+    return b"".join((len(text).to_bytes(4, "big"), text, document))
+
+
+def unpack_request(body: bytes) -> tuple[dict[str, str], bytes]:
+    """The headers (lower case, without their prefix) and the document. Raises `Malformed` when it was cut."""
+    end = 4 + int.from_bytes(body[:4], "big")
+    if len(body) < max(end, 4):
+        raise Malformed("PAYLOAD", "", "truncated event")
+    return json.loads(body[4:end]), body[end:]
