@@ -1,0 +1,318 @@
+"""Identité nationale de santé: recognising it, its key, its status, and whether two identities are one patient's.
+
+Sources: PAM-FR 2.11 §6.6.1 (PID-3) and §6.6.15 (PID-32), annexe INS; hl7-input §5; decisions D2, D3, D6.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Final, Literal, NamedTuple
+
+from router.cda import oids
+from router.request import Identifier, Patient
+
+Environment = Literal["production", "qualification"]
+
+
+class InsOid(NamedTuple):
+    """What an OID of the national identity stands for."""
+
+    kind: str
+    environment: Environment
+
+
+#: The OIDs under which an INS is issued (hl7-input §5.1). INS-C (`oids.INS_C_OIDS`) is obsolete and not one.
+OIDS: Final[Mapping[str, InsOid]] = {
+    oids.INS_NIR: InsOid("NIR", "production"),
+    oids.INS_NIA: InsOid("NIA", "production"),
+    oids.INS_TEST: InsOid("NIR", "qualification"),
+    oids.INS_DEMO: InsOid("NIR", "qualification"),
+}
+
+#: CX-5 of an INS. The billing NIR is `NH` under the same OID, and no INS.
+INS_KIND: Final = "INS"
+
+#: CX-5 of numbers that name no person: visits, files, and whose insurance pays.
+NOT_A_PATIENT: Final = frozenset({"VN", "AN", "NH"})
+
+_MATRICULE = re.compile(r"\d{5}(?:\d\d|2[AB])\d{6}\d\d")
+_OID = re.compile(r"[0-2](\.\d+)+")
+
+
+# --------------------------------------------------------------------------------------------- the identifier
+
+
+def is_oid(text: str) -> bool:
+    return _OID.fullmatch(text) is not None
+
+
+def authority_of(identifier: Identifier) -> str:
+    """The OID of the assigning authority; an OID that stands in HD-1 counts (hl7-input §5.5)."""
+    return identifier.authority or (identifier.namespace if is_oid(identifier.namespace) else "")
+
+
+def is_ins(identifier: Identifier) -> bool:
+    """CX-5 = INS and one of the INS OIDs; an identifier of a CDA, which has no type, by its OID alone.
+
+    A CX whose type is absent is not an INS: use this for CDA identifiers, or for PID-3 with CX-5 filled in.
+    """
+    return authority_of(identifier) in OIDS and identifier.kind in (INS_KIND, "")
+
+
+def is_pid_ins(identifier: Identifier) -> bool:
+    """As `is_ins` for a repetition of PID-3: the type must be there."""
+    return identifier.kind == INS_KIND and authority_of(identifier) in OIDS
+
+
+def preferred_ins(identifiers: Iterable[Identifier]) -> Identifier | None:
+    """The INS of a patient who has several: the NIR before the NIA (PAM-FR §6.6.1); None when there is none."""
+    found = [identifier for identifier in identifiers if is_ins(identifier)]
+    order = list(oids.INS_OIDS)
+    return min(found, key=lambda identifier: order.index(authority_of(identifier)), default=None)
+
+
+def is_well_formed(matricule: str) -> bool:
+    """15 characters, the key included; Corsica's departments are 2A and 2B."""
+    return _MATRICULE.fullmatch(matricule) is not None
+
+
+def key_of(number: str) -> str:
+    """The key of 13 characters: 97 − (number mod 97), with 2A→19 and 2B→18. Raises ValueError on anything else."""
+    if len(number) != 13:
+        raise ValueError("a matricule has 13 characters before its key")
+    digits = number[:5] + number[5:7].replace("2A", "19").replace("2B", "18") + number[7:]
+    return f"{97 - int(digits) % 97:02d}"
+
+
+def has_valid_key(matricule: str) -> bool:
+    return is_well_formed(matricule) and key_of(matricule[:13]) == matricule[13:]
+
+
+def environment_fault(identifier: Identifier, environment: Environment) -> str:
+    """Why this INS may not be used here (D9), or "": a test INS in production, a real one in qualification."""
+    issued = OIDS.get(authority_of(identifier))
+    if issued is None or issued.environment == environment:
+        return ""
+    return "INS de test en production" if environment == "production" else "INS réelle hors production"
+
+
+# ------------------------------------------------------------------------------------------------- its status
+
+#: PID-32 (PAM-FR §6.6.15, table 0445): states, and attributes that go with one.
+STATES: Final = frozenset(
+    {
+        *("VIDE", "PROV", "VALI", "DOUB", "DESA", "DPOT", "DOUA", "COLP", "COLV", "FILI"),
+        *("CACH", "ANOM", "IDVER", "RECD", "IDRA", "USUR", "HOMD", "INVA"),
+    }
+)
+ATTRIBUTES: Final = frozenset({"HOMA", "FICT", "DOUT"})
+
+#: What makes an identity unqualified even beside VALI: fictitious, doubtful, usurped, invalid, or two states at once.
+DISQUALIFYING: Final[Mapping[str, str]] = {
+    "FICT": "identité fictive",
+    "DOUT": "identité douteuse",
+    "USUR": "identité usurpée",
+    "INVA": "identité invalide",
+    "PROV": "statuts contradictoires",
+    "VIDE": "statuts contradictoires",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What PID-32 and PID-31 say. `reason`: why the identity is not validated, "" when it is.
+
+    validated is not yet qualified: that takes an INS as well (`qualified`).
+    """
+
+    codes: tuple[str, ...]
+    validated: bool
+    reason: str = ""
+    unknown: tuple[str, ...] = ()
+
+
+def status(reliability: Iterable[str], fictitious: str = "") -> Status:
+    """Read PID-32 (all its repetitions) and PID-31 (`Y` when the identity is fictitious)."""
+    codes = tuple(code for text in reliability if (code := text.strip().upper()))
+    unknown = tuple(code for code in codes if code not in STATES and code not in ATTRIBUTES)
+    reason = _unvalidated(codes, fictitious)
+    return Status(codes, not reason, reason, unknown)
+
+
+def _unvalidated(codes: Sequence[str], fictitious: str) -> str:
+    if not codes:
+        return "statut de l'identité absent"
+    if "VALI" not in codes:
+        return "identité non validée"
+    if fictitious.strip().upper() == "Y":
+        return DISQUALIFYING["FICT"]
+    return next((reason for code, reason in DISQUALIFYING.items() if code in codes), "")
+
+
+def qualified_ins(identifiers: Iterable[Identifier], what: Status) -> Identifier | None:
+    """The INS that may leave: validated, typed INS, well-formed; else None (D2)."""
+    if not what.validated:
+        return None
+    return preferred_ins(one for one in identifiers if is_pid_ins(one) and is_well_formed(one.value))
+
+
+# ------------------------------------------------------------------------------------------ the same patient?
+
+
+class Match(StrEnum):
+    """What the identifiers of the message and of the document say of each other (R41, D3)."""
+
+    SAME_INS = "same_ins"
+    COMMON_ID = "common_id"
+    CONFLICT = "conflict"
+    UNDECIDED = "undecided"
+    """No identifier that both worlds know: the traits (R42) decide alone, with a warning."""
+
+
+def same_patient_ids(
+    pid_identifiers: Iterable[Identifier], cda_identifiers: Iterable[Identifier], autorites: Mapping[str, str]
+) -> Match:
+    """Compare identifiers as received, before anything is removed (R41, D3).
+
+    `autorites` gives the OID of an HL7 assigning authority, written whole (`CHU-X&000897406&N`) or by its first
+    part. Both sides with an INS: one must be equal in matricule and OID. Else an equal identifier of any common
+    authority; different ones of a common authority are a conflict.
+    """
+    pid, cda = tuple(pid_identifiers), tuple(cda_identifiers)
+    pid_ins = {_pair(one) for one in pid if is_pid_ins(one)}
+    cda_ins = {_pair(one) for one in cda if is_ins(one)}
+    if pid_ins and cda_ins:
+        return Match.SAME_INS if pid_ins & cda_ins else Match.CONFLICT
+    local = {
+        (oid, one.value)
+        for one in pid
+        if one.kind not in NOT_A_PATIENT and one.kind != INS_KIND and (oid := resolved(one, autorites))
+    }
+    theirs = {_pair(one) for one in cda if not is_ins(one) and one.value}
+    if local & theirs:
+        return Match.COMMON_ID
+    common = {oid for oid, _ in local} & {oid for oid, _ in theirs}
+    return Match.CONFLICT if common else Match.UNDECIDED
+
+
+def resolved(identifier: Identifier, autorites: Mapping[str, str]) -> str:
+    """The OID of an identifier's authority: its own, or the one the feed's table gives; "" when unknown."""
+    oid = authority_of(identifier)
+    if is_oid(oid) or not identifier.namespace:
+        return oid if is_oid(oid) else ""
+    whole = identifier.namespace
+    if whole in autorites:
+        return autorites[whole]
+    first = whole.partition("&")[0]
+    found = {
+        oid
+        for written, oid in autorites.items()
+        if written.partition("&")[0] == first and ("&" not in whole or "&" not in written)
+    }
+    return found.pop() if len(found) == 1 else ""
+
+
+def _pair(identifier: Identifier) -> tuple[str, str]:
+    return authority_of(identifier), identifier.value
+
+
+# --------------------------------------------------------------------------------------------------- the traits
+
+
+def normal(text: str) -> str:
+    """A name as §5.3 compares it: upper case, no accents, ligatures opened, `-` and `'` as blanks, collapsed."""
+    opened = text.upper().replace("Œ", "OE").replace("Æ", "AE")
+    plain = "".join(c for c in unicodedata.normalize("NFD", opened) if not unicodedata.combining(c))
+    return " ".join(re.sub(r"[-‐‑–'’ʼ]", " ", plain).split())
+
+
+def same_traits(pid: Patient, cda: Patient) -> list[str]:
+    """The traits that both sides have and that differ, by the name of their field, in a fixed order (R42).
+
+    birth_family, birth_date, sex and, so that twins are told apart, given_names; birthplace when both have one.
+    """
+    return [name for name, same in _compared(pid, cda) if not same]
+
+
+def comparable_traits(pid: Patient, cda: Patient) -> list[str]:
+    """The traits that both sides have: what the verdict of `same_traits` rests on."""
+    return [name for name, _ in _compared(pid, cda)]
+
+
+def _compared(pid: Patient, cda: Patient) -> list[tuple[str, bool]]:
+    """(trait, whether it is the same) for each trait present on both sides."""
+    found: list[tuple[str, bool]] = []
+    if pid.birth_family and cda.birth_family:
+        found.append(("birth_family", normal(pid.birth_family) == normal(cda.birth_family)))
+    if pid.birth_date and cda.birth_date:
+        length = min(len(pid.birth_date), len(cda.birth_date), 8)
+        found.append(("birth_date", pid.birth_date[:length] == cda.birth_date[:length]))
+    if pid.sex in _SEXES and cda.sex in _SEXES:
+        found.append(("sex", pid.sex == cda.sex))
+    if (pid.given or pid.given_names) and (cda.given or cda.given_names):
+        found.append(("given_names", _same_given(pid, cda)))
+    if pid.birthplace and cda.birthplace:
+        found.append(("birthplace", pid.birthplace.upper() == cda.birthplace.upper()))
+    return found
+
+
+#: The sexes that can be compared: `U`, `UN`, `O` say that it is not known.
+_SEXES: Final = frozenset({"M", "F"})
+
+
+def _same_given(pid: Patient, cda: Patient) -> bool:
+    """Full lists as sets; when one side gives the first name only, it must be among the other's."""
+    ours, theirs = _names(pid.given_names), _names(cda.given_names)
+    if ours and theirs:
+        return ours == theirs
+    ours, theirs = ours or _names(pid.given), theirs or _names(cda.given)
+    return ours <= theirs or theirs <= ours
+
+
+def _names(text: str) -> set[str]:
+    return set(normal(text.replace(",", " ")).split())
+
+
+def is_complete(patient: Patient) -> bool:
+    """All the traits that go with an INS are there (R44, annexe INS)."""
+    return all(
+        (
+            patient.birth_family,
+            patient.given,
+            patient.given_names,
+            len(patient.birth_date) >= 8,
+            patient.sex,
+            patient.birthplace,
+        )
+    )
+
+
+def age_at(birth_date: str, act_date: str) -> int | None:
+    """Age in whole years at the date of the act, or None when it can't be known (D6: then he counts as a minor).
+
+    Both are TS; of a birth date without day or month the youngest possible age is given.
+    """
+    act = _date(act_date)
+    year = birth_date[:4]
+    if act is None or len(year) != 4 or not year.isdigit():
+        return None
+    month = _part(birth_date[4:6]) or 12
+    day = _part(birth_date[6:8]) or 31
+    age = act.year - int(year) - ((act.month, act.day) < (month, day))
+    return age if age >= 0 else None
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
+    except ValueError:
+        return None
+
+
+def _part(text: str) -> int:
+    return int(text) if len(text) == 2 and text.isdigit() else 0
