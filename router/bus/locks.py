@@ -1,0 +1,150 @@
+"""File locks of the operating system, and a bell that processes of one machine hear through shared memory.
+
+Locks are `flock`: they end with their process, however it dies, and no clock can break them. They belong to
+the open file, so two locks of one process exclude each other like those of two processes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import struct
+import time
+import weakref
+from pathlib import Path
+from urllib.parse import quote
+
+_SPIN_FIRST = 0.0002
+_SPIN_MOST = 0.002
+
+
+def file_name(text: str) -> str:
+    """A file name for any text: nothing in it can leave its folder."""
+    return quote(text, safe="").replace(".", "%2E") if text.startswith(".") else quote(text, safe="")
+
+
+class FileLock:
+    """An exclusive lock on one file. Not shared with child processes: a fork closes it on the child's side."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: int | None = None
+        _open_locks.add(self)
+
+    @property
+    def held(self) -> bool:
+        return self._file is not None
+
+    def try_take(self) -> bool:
+        """Take it if nobody has it. Raises OSError when the file can't be opened."""
+        if self._file is not None:
+            return True
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            return False
+        except BaseException:
+            os.close(file)
+            raise
+        self._file = file
+        return True
+
+    def write(self, content: bytes) -> None:
+        """Replace the content of a file that is held."""
+        if self._file is None:
+            raise ValueError("not held")
+        os.pwrite(self._file, content, 0)
+        os.ftruncate(self._file, len(content))
+
+    def release(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+    def forget(self) -> None:
+        """In a forked child: close our copy, the parent goes on holding it."""
+        self.release()
+
+
+class TurnLock:
+    """The turn to write, among processes: kept open, taken for a millisecond, waited for with a limit."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def take(self, timeout: float) -> bool:
+        """Wait up to `timeout` seconds. The waits are short and bounded: a frozen holder can't freeze us."""
+        deadline, pause = time.monotonic() + timeout, _SPIN_FIRST
+        while True:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    return False
+            time.sleep(pause)
+            pause = min(pause * 1.3, _SPIN_MOST)
+
+    def release(self) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def is_held(path: Path) -> bool:
+    """Whether some process holds the lock on this file now."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+class Bell:
+    """A counter in a shared page: a writer rings after each commit, a reader looks without any system call.
+
+    A hint only: who waits also looks at the table from time to time.
+    """
+
+    _COUNT = struct.Struct("<Q")
+
+    def __init__(self, path: Path) -> None:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if os.fstat(file).st_size < self._COUNT.size:
+                os.ftruncate(file, self._COUNT.size)
+            self._page = mmap.mmap(file, self._COUNT.size)
+        finally:
+            os.close(file)
+
+    def ring(self) -> None:
+        """Called while the turn to write is held, so that counts are never lost."""
+        self._COUNT.pack_into(self._page, 0, (self.count() + 1) % 2**64)
+
+    def count(self) -> int:
+        value: int = self._COUNT.unpack_from(self._page, 0)[0]
+        return value
+
+    def close(self) -> None:
+        self._page.close()
+
+
+_open_locks: weakref.WeakSet[FileLock] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for lock in tuple(_open_locks):
+        lock.forget()
+
+
+os.register_at_fork(after_in_child=_after_fork)

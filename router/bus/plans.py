@@ -1,0 +1,79 @@
+"""What each topic must be: partitions, retention, size; and which partition a key goes to."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from typing import Final, Literal
+
+from router.contracts import (
+    JOURNAL,
+    RECEIPTS,
+    TopicPlan,
+    dlq_topic,
+    held_topic,
+    in_topic,
+    out_topic,
+    raw_topic,
+)
+
+DAY: Final = 86_400.0
+MIB: Final = 1024 * 1024
+
+MAX_BYTES: Final = 40 * MIB
+"""A frame of 32 MiB at most, with what the router adds to it (the order of a delivery)."""
+PARTITIONS: Final = {"production": 24, "qualification": 8}
+SHARED_PARTITIONS: Final = 8
+"""Of `receipts`, `journal` and the dead letters: nobody's throughput depends on them."""
+
+#: Beginning of a topic's name -> seconds it keeps its records; None = until they are resolved, then trimmed.
+#: 14 days or more: Kafka forgets the offsets of an empty group after 7 days.
+RETENTION: Final[dict[str, float | None]] = {
+    "raw.": 14 * DAY,
+    "in.": 30 * DAY,
+    "out.": 30 * DAY,
+    "held.": None,
+    "dlq.": None,
+    RECEIPTS: 365 * DAY,
+    JOURNAL: 365 * DAY,
+}
+
+Environment = Literal["production", "qualification"]
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """The partition of a key: the same on every bus, process and version."""
+    return zlib.crc32(key.encode()) % partitions
+
+
+def default_plan(topic: str, partitions: int = 8) -> TopicPlan:
+    """The plan of a topic nobody planned; a name outside the table keeps its records for ever."""
+    retention = next((seconds for start, seconds in RETENTION.items() if topic.startswith(start)), None)
+    return TopicPlan(topic, partitions, retention, MAX_BYTES)
+
+
+def site_plans(
+    feeds: Iterable[str],
+    sinks: Iterable[str],
+    *,
+    raw_feeds: Iterable[str] = (),
+    environment: Environment = "production",
+    partitions: int | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> list[TopicPlan]:
+    """Every topic of a site, in the order of the flow.
+
+    feeds:      names of all feeds; raw_feeds: those that outside producers also write to
+    sinks:      names of all sink instances (`mssante.chu`)
+    partitions: of the keyed topics; default by environment. It never changes in place.
+    """
+    keyed = partitions or PARTITIONS[environment]
+    shared = min(keyed, SHARED_PARTITIONS)
+    sinks = list(sinks)
+    wanted = [(raw_topic(feed), keyed) for feed in raw_feeds]
+    wanted += [(in_topic(feed), keyed) for feed in feeds]
+    for sink in sinks:
+        wanted += [(out_topic(sink), keyed), (held_topic(sink), shared)]
+    wanted += [(dlq_topic(stage), shared) for stage in ("intake", "pipeline", *sinks)]
+    wanted += [(RECEIPTS, shared), (JOURNAL, shared)]
+    return [TopicPlan(name, count, default_plan(name).retention, max_bytes) for name, count in wanted]

@@ -1,0 +1,114 @@
+"""Plans and cleaning of the embedded bus."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from router.bus.sqlite_store import SHIFT, Store, Topic, mapped
+from router.bus.sqlite_writer import Writer, create_topics
+from router.contracts import TopicPlan
+from router.errors import OperatorFault
+
+_ROWS: Final = 200
+"""Records removed per transaction: writers never wait long behind the cleaning."""
+
+
+def apply_plans(connection: sqlite3.Connection, plans: Sequence[TopicPlan]) -> None:
+    """Create and adjust, inside the caller's transaction. Raises OperatorFault when a keyed topic would change."""
+    present = _present(connection)
+    wrong = [text for plan in plans if (text := _partition_trouble(present, plan))]
+    if wrong:
+        raise OperatorFault("BUS-TOPIC", "", " ".join(wrong))
+    create_topics(connection, plans)
+    connection.executemany(
+        "UPDATE topics SET retention=?, max_bytes=? WHERE name=?",
+        [(plan.retention, plan.max_bytes, plan.name) for plan in plans],
+    )
+
+
+def differences(connection: sqlite3.Connection, plans: Sequence[TopicPlan]) -> list[str]:
+    """One sentence per way in which the file differs from the plans."""
+    present = _present(connection)
+    found = []
+    for plan in plans:
+        if plan.name not in present:
+            found.append(f"topic {plan.name} does not exist: `segur-router topics apply` creates it")
+            continue
+        _, retention, max_bytes = present[plan.name]
+        if trouble := _partition_trouble(present, plan):
+            found.append(trouble)
+        if retention != plan.retention:
+            found.append(f"topic {plan.name} keeps its records {_days(retention)}, planned: {_days(plan.retention)}")
+        if max_bytes != plan.max_bytes:
+            found.append(f"topic {plan.name} takes records up to {max_bytes} bytes, planned: {plan.max_bytes}")
+    return found
+
+
+def remove_below(writer: Writer, partition: int, below: int) -> int:
+    """Remove the records of a partition under an offset; returns how many."""
+    removed, base = 0, partition << SHIFT
+    while True:
+
+        def some(connection: sqlite3.Connection) -> tuple[int, int]:
+            first, upper = connection.execute("SELECT first, next FROM partitions WHERE id=?", (partition,)).fetchone()
+            end = min(below, upper, first + _ROWS)
+            if end <= first:
+                return 0, first
+            connection.execute("UPDATE partitions SET first=? WHERE id=?", (end, partition))
+            gone = connection.execute("DELETE FROM records WHERE id>=? AND id<?", (base + first, base + end))
+            return gone.rowcount, end
+
+        count, end = writer.run(some)
+        removed += count
+        if not count or end >= below:
+            return removed
+
+
+def remove_expired(store: Store, writer: Writer, topic: Topic, now: float) -> int:
+    """Remove what is older than the topic's retention and was consumed by every group that reads it."""
+    if topic.retention is None:
+        return 0
+    removed = 0
+    for partition in topic.ids:
+        with mapped(), store.reader() as connection:
+            below = _expired_below(connection, partition, now - topic.retention)
+        if below is not None:
+            removed += remove_below(writer, partition, below)
+    return removed
+
+
+def _expired_below(connection: sqlite3.Connection, partition: int, before: float) -> int | None:
+    """The offset under which everything may go; None when nothing may. Found by halving: times only rise."""
+    first, upper = connection.execute("SELECT first, next FROM partitions WHERE id=?", (partition,)).fetchone()
+    pinned = connection.execute(
+        "SELECT min(coalesce(next, 0)) FROM offsets WHERE partition=?", (partition,)
+    ).fetchone()[0]
+    low, high = first, upper if pinned is None else min(upper, pinned)
+    while low < high:
+        middle = (low + high) // 2
+        row = connection.execute("SELECT timestamp FROM records WHERE id=?", (partition << SHIFT | middle,)).fetchone()
+        if row is None or row[0] < before:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low > first else None
+
+
+def _present(connection: sqlite3.Connection) -> dict[str, tuple[int, float | None, int]]:
+    rows = connection.execute("SELECT name, partitions, retention, max_bytes FROM topics")
+    return {name: (partitions, retention, size) for name, partitions, retention, size in rows}
+
+
+def _partition_trouble(present: dict[str, tuple[int, float | None, int]], plan: TopicPlan) -> str:
+    if plan.name not in present or present[plan.name][0] == plan.partitions:
+        return ""
+    return (
+        f"topic {plan.name} has {present[plan.name][0]} partitions, planned: {plan.partitions}; a keyed topic never "
+        "changes its partition count in place: `segur-router topics migrate`."
+    )
+
+
+def _days(seconds: float | None) -> str:
+    return "for ever" if seconds is None else f"for {seconds / 86_400:g} days"
