@@ -1,0 +1,1 @@
+"""What was accepted and what became of every delivery, by id: the authority that makes repeats harmless."""

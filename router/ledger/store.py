@@ -1,0 +1,167 @@
+"""The ledger on SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Insert, Table, bindparam, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from router.contracts import Claim, Row
+from router.exchange import Origin
+from router.ledger.database import Database, chunks
+from router.ledger.tables import (
+    CLAIMS,
+    DELIVERIES,
+    FORGETTABLE,
+    IS_DEAD,
+    METADATA,
+    STATE_COLUMNS,
+    UNFINISHED,
+    VERSION,
+    columns,
+    row_of,
+    state_columns,
+)
+
+_SAVE: Final = (
+    update(DELIVERIES)
+    .where(DELIVERIES.c.id == bindparam("row_id"))
+    .values({name: bindparam(f"new_{name}") for name in STATE_COLUMNS})
+)
+_SAVED: Final = [(name, f"new_{name}") for name in STATE_COLUMNS]
+_FORGET_ROWS: Final = 1000
+
+
+class SqlLedger:
+    """`contracts.Ledger`. On SQLite in a file of its own: its write lock is not the bus's.
+
+    Raises `Unavailable` (`LEDGER-…`) while the database is away; the next call connects again.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database("ledger", url, METADATA, VERSION)
+        database = self._database
+        self._new_rows = self._insert_new(DELIVERIES)
+        self._claim_many = database.many(self._insert_new(CLAIMS), CLAIMS.c.keys())
+        self._open_many = database.many(self._new_rows, DELIVERIES.c.keys())
+        self._save_many = database.many(_SAVE, ["row_id", *(new for _, new in _SAVED)])
+
+    def claim(self, claims: Sequence[Claim]) -> Sequence[Origin]:
+        """See the contract. In one batch the first of two equal ids wins."""
+        if not claims:
+            return []
+        first: dict[str, Claim] = {}
+        for claim in claims:
+            first.setdefault(claim.id, claim)
+        # Sorted: two processes that claim the same ids take their locks in the same order.
+        values = [
+            {"id": claim.id, "origin": str(claim.origin), "ack": claim.ack, "at": claim.at}
+            for _, claim in sorted(first.items())
+        ]
+        owners: dict[str, Origin] = {}
+        with self._database.write() as connection:
+            self._claim_many(connection, values)
+            for ids in chunks(list(first)):
+                query = select(CLAIMS.c.id, CLAIMS.c.origin).where(CLAIMS.c.id.in_(ids))
+                owners.update((id_, Origin.parse(origin)) for id_, origin in connection.execute(query))
+        return [owners[claim.id] for claim in claims]
+
+    def acks(self, ids: Sequence[str]) -> Mapping[str, bytes]:
+        found: dict[str, bytes] = {}
+        with self._database.read() as connection:
+            for some in chunks(ids):
+                query = select(CLAIMS.c.id, CLAIMS.c.ack).where(CLAIMS.c.id.in_(some))
+                found.update((id_, bytes(ack)) for id_, ack in connection.execute(query))
+        return found
+
+    def open(self, rows: Sequence[Row]) -> Mapping[str, Row]:
+        """See the contract. In one batch the first of two equal ids is inserted, and neither is returned."""
+        if not rows:
+            return {}
+        new: dict[str, Row] = {}
+        for row in rows:
+            new.setdefault(row.delivery.id, row)
+        values = [columns(row) for _, row in sorted(new.items())]
+        with self._database.write() as connection:
+            if self._database.dialect == "sqlite":  # the write lock is ours: nobody inserts between the two
+                known = self._get(connection, list(new))
+                fresh = [value for value in values if value["id"] not in known]
+                if fresh:
+                    self._open_many(connection, fresh)
+                return known
+            inserted = set(connection.execute(self._new_rows.returning(DELIVERIES.c.id), values).scalars())
+            return self._get(connection, [id_ for id_ in new if id_ not in inserted])
+
+    def save(self, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        values = []
+        for row in sorted(rows, key=lambda row: row.delivery.id):
+            state = state_columns(row)
+            values.append({"row_id": row.delivery.id} | {new: state[name] for name, new in _SAVED})
+        with self._database.write() as connection:
+            self._save_many(connection, values)
+
+    def unfinished(self, sink: str, partitions: Collection[int]) -> Sequence[Row]:
+        of = DELIVERIES.c
+        query = select(DELIVERIES).where(of.sink == sink, of.partition.in_(list(partitions)), UNFINISHED)
+        return self._rows(query.order_by(of.partition, of.sequence))
+
+    def get(self, ids: Sequence[str]) -> Mapping[str, Row]:
+        with self._database.read() as connection:
+            return self._get(connection, ids)
+
+    def lineage(self, sink: str, lineage: str) -> Sequence[Row]:
+        """Rows of one document in one sink, by partition and sequence; none for an empty lineage."""
+        if not lineage:
+            return []
+        of = DELIVERIES.c
+        query = select(DELIVERIES).where(of.sink == sink, of.lineage == lineage)
+        return self._rows(query.order_by(of.partition, of.sequence, of.id))
+
+    def dead(self, sink: str | None = None) -> Sequence[Row]:
+        """Dead-lettered rows, oldest change first."""
+        of = DELIVERIES.c
+        query = select(DELIVERIES).where(IS_DEAD)
+        if sink is not None:
+            query = query.where(of.sink == sink)
+        return self._rows(query.order_by(of.updated, of.sink, of.partition, of.sequence))
+
+    def forget(self, before: float) -> int:
+        """See the contract. A dead-lettered row stays until a person has resolved it, however old it is."""
+        claims = select(CLAIMS.c.id).where(CLAIMS.c.at < before)
+        rows = select(DELIVERIES.c.id).where(FORGETTABLE, DELIVERIES.c.updated < before)
+        return self._forget(CLAIMS, claims) + self._forget(DELIVERIES, rows)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _forget(self, table: Table, old: Any) -> int:
+        """Delete in small transactions, so that nobody waits behind the cleaning."""
+        gone = 0
+        while True:
+            with self._database.write() as connection:
+                ids = list(connection.execute(old.limit(_FORGET_ROWS)).scalars())
+                if ids:
+                    connection.execute(delete(table).where(table.c.id.in_(ids)))
+            gone += len(ids)
+            if len(ids) < _FORGET_ROWS:
+                return gone
+
+    def _rows(self, query: Any) -> list[Row]:
+        with self._database.read() as connection:
+            return [row_of(found) for found in connection.execute(query).mappings()]
+
+    def _get(self, connection: Any, ids: Sequence[str]) -> dict[str, Row]:
+        found: dict[str, Row] = {}
+        for some in chunks(ids):
+            query = select(DELIVERIES).where(DELIVERIES.c.id.in_(some))
+            found.update((row["id"], row_of(row)) for row in connection.execute(query).mappings())
+        return found
+
+    def _insert_new(self, table: Table) -> Insert | Any:
+        """An insert that passes over ids that are there, in this database's words."""
+        words = postgresql if self._database.dialect == "postgresql" else sqlite
+        return words.insert(table).on_conflict_do_nothing(index_elements=[table.c.id])

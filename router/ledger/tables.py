@@ -1,0 +1,167 @@
+"""The ledger's tables, and a delivery's row as columns and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    RowMapping,
+    String,
+    Table,
+    Text,
+)
+
+from router.contracts import Row
+from router.exchange import Delivery, Origin, State
+
+VERSION: Final = 1
+METADATA: Final = MetaData()
+
+CLAIMS: Final = Table(
+    "ledger_claims",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("origin", String, nullable=False),
+    Column("ack", LargeBinary, nullable=False),
+    Column("at", Float, nullable=False, index=True),
+)
+
+#: Text fields of a delivery: same name in the table.
+_DELIVERY_TEXTS: Final = (
+    "event_id",
+    "sink",
+    "destination",
+    "key",
+    "lane",
+    "feed",
+    "pipeline",
+    "digest",
+    "lineage",
+    "document",
+    "replaces",
+    "action",
+    "label",
+)
+
+DELIVERIES: Final = Table(
+    "ledger_deliveries",
+    METADATA,
+    Column("id", String, primary_key=True),
+    *(Column(name, String, nullable=False) for name in _DELIVERY_TEXTS),
+    Column("origin", String, nullable=False),
+    Column("strict", Boolean, nullable=False),
+    Column("replay", Integer, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("bytes_at", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("first_try", Float, nullable=False),
+    Column("next_try", Float, nullable=False),
+    Column("code", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("updated", Float, nullable=False),
+    Index("ledger_deliveries_lineage", "sink", "lineage"),
+    Index("ledger_deliveries_event", "event_id"),
+)
+
+FINAL: Final = (State.DONE, State.SUPERSEDED, State.DEAD)
+
+# Of a million rows a few are unfinished or dead: indexes that hold only those stay small and cost the rest nothing.
+_state = DELIVERIES.c.state
+UNFINISHED: Final = _state.in_([state.value for state in State if state not in FINAL])
+Index(
+    "ledger_deliveries_unfinished",
+    DELIVERIES.c.sink,
+    DELIVERIES.c.partition,
+    DELIVERIES.c.sequence,
+    sqlite_where=UNFINISHED,
+    postgresql_where=UNFINISHED,
+)
+IS_DEAD: Final = _state == State.DEAD.value
+Index("ledger_deliveries_dead", DELIVERIES.c.sink, sqlite_where=IS_DEAD, postgresql_where=IS_DEAD)
+FORGETTABLE: Final = _state.in_([State.DONE.value, State.SUPERSEDED.value])
+Index("ledger_deliveries_done", DELIVERIES.c.updated, sqlite_where=FORGETTABLE, postgresql_where=FORGETTABLE)
+
+#: What `save` writes: everything that changes in a row's life.
+STATE_COLUMNS: Final = (
+    "replay",
+    "partition",
+    "sequence",
+    "bytes_at",
+    "state",
+    "attempts",
+    "first_try",
+    "next_try",
+    "code",
+    "text",
+    "evidence",
+    "updated",
+)
+
+
+def state_columns(row: Row) -> dict[str, Any]:
+    """The columns of `STATE_COLUMNS`."""
+    return {
+        "replay": row.delivery.replay,
+        "partition": row.partition,
+        "sequence": row.sequence,
+        "bytes_at": str(row.bytes_at),
+        "state": row.state.value,
+        "attempts": row.attempts,
+        "first_try": row.first_try,
+        "next_try": row.next_try,
+        "code": row.code,
+        "text": row.text,
+        "evidence": json.dumps(dict(row.evidence), ensure_ascii=False) if row.evidence else "",
+        "updated": row.updated,
+    }
+
+
+def columns(row: Row) -> dict[str, Any]:
+    """Every column of a row."""
+    delivery = row.delivery
+    values: dict[str, Any] = {name: getattr(delivery, name) for name in _DELIVERY_TEXTS}
+    values["id"] = delivery.id
+    values["origin"] = str(delivery.origin)
+    values["strict"] = delivery.strict
+    values["created"] = delivery.created
+    return values | state_columns(row)
+
+
+def row_of(found: RowMapping) -> Row:
+    """A row as it was saved; its delivery has an empty payload."""
+    delivery = Delivery(
+        id=found["id"],
+        payload=b"",
+        origin=Origin.parse(found["origin"]),
+        strict=found["strict"],
+        replay=found["replay"],
+        created=found["created"],
+        **{name: found[name] for name in _DELIVERY_TEXTS},
+    )
+    return Row(
+        delivery=delivery,
+        partition=found["partition"],
+        sequence=found["sequence"],
+        bytes_at=Origin.parse(found["bytes_at"]),
+        state=State(found["state"]),
+        attempts=found["attempts"],
+        first_try=found["first_try"],
+        next_try=found["next_try"],
+        code=found["code"],
+        text=found["text"],
+        evidence=json.loads(found["evidence"]) if found["evidence"] else {},
+        updated=found["updated"],
+    )

@@ -1,0 +1,194 @@
+"""What every ledger promises (`contracts.Ledger`): one suite for each database.
+
+A subclass gives the fixtures `ledger` (open, empty) and `again` (opens the same one once more).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from router.contracts import Claim, Ledger, Row
+from router.exchange import Delivery, Origin, State
+
+AT = Origin("in.sil", 3, 17)
+
+
+def row(name: str, sequence: int = 0, *, sink: str = "mssante.chu", partition: int = 0, **changes: object) -> Row:
+    delivery = Delivery(
+        id=name,
+        event_id="event-" + name,
+        sink=sink,
+        destination="mss:1",
+        key="k",
+        lane="k|mss:1",
+        payload=b"",
+        origin=AT,
+        feed="sil",
+        pipeline="biologie",
+        digest="d1",
+        lineage="l-1",
+        document="doc",
+        replaces="old",
+        action="replace",
+        strict=True,
+        replay=2,
+        created=1_700_000_000.125,
+        label="adam.hoda@test-ci-sis.mssante.fr",
+    )
+    found = Row(delivery=delivery, partition=partition, sequence=sequence, bytes_at=Origin("out.x", 1, 2**33))
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+class LedgerContract:
+    """Every promise of the protocol, one test each."""
+
+    def test_the_first_origin_owns_an_id(self, ledger: Ledger) -> None:
+        """A claim from another origin learns who was first; the same origin learns that it was itself."""
+        other = Origin("in.sil", 5, 1)
+        assert ledger.claim([Claim("e1", AT, b"ack1", 1.0)]) == [AT]
+        assert ledger.claim([Claim("e2", other, b"ack2", 2.0), Claim("e1", other, b"late", 2.0)]) == [other, AT]
+        assert ledger.claim([Claim("e1", AT, b"ack1", 3.0)]) == [AT]
+        assert ledger.acks(["e1", "e2", "e3"]) == {"e1": b"ack1", "e2": b"ack2"}
+
+    def test_one_batch_may_hold_an_id_twice(self, ledger: Ledger) -> None:
+        """The first of the batch wins, and both get its answer."""
+        later = Origin("in.sil", 3, 18)
+        assert ledger.claim([Claim("e", AT, b"1"), Claim("e", later, b"2")]) == [AT, AT]
+        assert ledger.acks(["e"]) == {"e": b"1"}
+
+    def test_empty_batches_do_nothing(self, ledger: Ledger) -> None:
+        """Every call takes an empty list."""
+        assert list(ledger.claim([])) == []
+        assert ledger.acks([]) == {}
+        assert ledger.open([]) == {}
+        ledger.save([])
+        assert ledger.get([]) == {}
+        assert list(ledger.unfinished("mssante.chu", [])) == []
+
+    def test_a_row_comes_back_as_it_was_opened(self, ledger: Ledger) -> None:
+        """Every field of the delivery but its payload, and every field of the row."""
+        full = row(
+            "d1",
+            2**40,
+            partition=7,
+            state=State.WAITING,
+            attempts=3,
+            first_try=1.5,
+            next_try=2.5,
+            code="MSS-452",
+            text="boîte pleine",
+            evidence={"message_id": "<é@x>", "smtp": "452 4.2.2"},
+            updated=9.25,
+        )
+        assert ledger.open([full]) == {}
+        assert ledger.get(["d1"]) == {"d1": full}
+
+    def test_an_id_is_opened_once(self, ledger: Ledger) -> None:
+        """Opening again returns the row that is there, in its present state, and changes nothing."""
+        ledger.open([row("d1", 1), row("d2", 2)])
+        done = row("d1", 1, state=State.DONE, code="250", updated=5.0)
+        ledger.save([done])
+        known = ledger.open([row("d1", 99), row("d3", 3)])
+        assert known == {"d1": done}
+        assert set(ledger.get(["d1", "d2", "d3", "d4"])) == {"d1", "d2", "d3"}
+        assert ledger.get(["d1"])["d1"] == done
+
+    def test_save_writes_what_changes(self, ledger: Ledger) -> None:
+        """State, attempts, times, code, text, evidence, place of the bytes; a row that isn't there is passed over."""
+        ledger.open([row("d1", 1), row("d2", 2)])
+        held = row(
+            "d1",
+            1,
+            state=State.PARKED,
+            attempts=4,
+            next_try=7.0,
+            code="predecessor",
+            text="derrière un message en échec",
+            evidence={"a": "b"},
+            bytes_at=Origin("held.mssante.chu", 0, 4),
+            updated=8.0,
+        )
+        ledger.save([held, row("nowhere", 5)])
+        assert ledger.get(["d1", "d2", "nowhere"]) == {"d1": held, "d2": row("d2", 2)}
+
+    def test_unfinished_rows_come_in_lane_order(self, ledger: Ledger) -> None:
+        """Only this sink's, only these partitions, only states that are not final; by partition and sequence."""
+        states = {"a": State.READY, "b": State.BEGUN, "c": State.WAITING, "d": State.PARKED, "e": State.UNKNOWN}
+        final = {"f": State.DONE, "g": State.SUPERSEDED, "h": State.DEAD}
+        rows = [row(name, 100 - index, state=state) for index, (name, state) in enumerate((states | final).items())]
+        rows += [row("p1", 1, partition=1), row("p2", 1, partition=2), row("o", 1, sink="dmp.chu")]
+        ledger.open(rows)
+        found = [(r.partition, r.delivery.id) for r in ledger.unfinished("mssante.chu", {0, 2})]
+        assert found == [(0, "e"), (0, "d"), (0, "c"), (0, "b"), (0, "a"), (2, "p2")]
+
+    def test_a_lineage_is_complete_and_in_order(self, ledger: Ledger) -> None:
+        """Every version of a document in this sink, final ones included; an empty lineage is nobody's."""
+        ledger.open(
+            [row("d2", 2), row("d1", 1, state=State.DONE), row("x", 1, sink="dmp.chu")]
+            + [replace(r, delivery=replace(r.delivery, lineage="")) for r in [row("y", 9)]]
+        )
+        assert [r.delivery.id for r in ledger.lineage("mssante.chu", "l-1")] == ["d1", "d2"]
+        assert list(ledger.lineage("mssante.chu", "")) == []
+
+    def test_dead_rows_of_one_sink_or_of_all(self, ledger: Ledger) -> None:
+        """Dead letters are found again, oldest first."""
+        ledger.open(
+            [
+                row("d1", 1, state=State.DEAD, updated=2.0),
+                row("d2", 2, state=State.DEAD, updated=1.0, sink="dmp.chu"),
+                row("d3", 3, state=State.DONE),
+            ]
+        )
+        assert [r.delivery.id for r in ledger.dead()] == ["d2", "d1"]
+        assert [r.delivery.id for r in ledger.dead("dmp.chu")] == ["d2"]
+
+    def test_forget_drops_what_is_old_and_finished(self, ledger: Ledger) -> None:
+        """Old claims and old done rows go; what waits, and what died unresolved, stays however old."""
+        ledger.claim([Claim("old", AT, b"", 1.0), Claim("new", AT, b"", 100.0)])
+        states = {"done": State.DONE, "over": State.SUPERSEDED, "dead": State.DEAD, "wait": State.WAITING}
+        ledger.open([row(name, n, state=state, updated=1.0) for n, (name, state) in enumerate(states.items())])
+        ledger.open([row("fresh", 9, state=State.DONE, updated=100.0)])
+        assert ledger.forget(50.0) == 3
+        assert set(ledger.acks(["old", "new"])) == {"new"}
+        assert set(ledger.get([*states, "fresh"])) == {"dead", "wait", "fresh"}
+
+    def test_long_batches(self, ledger: Ledger) -> None:
+        """A batch may be longer than any limit of a database on the parameters of a statement."""
+        rows = [row(f"d{n}", n) for n in range(3000)]
+        assert ledger.open(rows) == {}
+        assert len(ledger.open(rows)) == 3000
+        ledger.save([replace(r, state=State.DONE) for r in rows])
+        assert list(ledger.unfinished("mssante.chu", [0])) == []
+        claims = [Claim(f"e{n}", AT, b"a", 0.0) for n in range(3000)]
+        assert set(ledger.claim(claims)) == {AT}
+        assert len(ledger.acks([claim.id for claim in claims])) == 3000
+
+    def test_it_is_there_after_a_restart(self, ledger: Ledger, again: Callable[[], Ledger]) -> None:
+        """What one process wrote, the next one reads."""
+        ledger.open([row("d1", 1)])
+        ledger.claim([Claim("e", AT, b"ack", 1.0)])
+        ledger.close()
+        successor = again()
+        assert successor.get(["d1"]) == {"d1": row("d1", 1)}
+        assert successor.acks(["e"]) == {"e": b"ack"}
+
+    def test_many_claimants_agree_on_one_owner(self, ledger: Ledger, again: Callable[[], Ledger]) -> None:
+        """Processes that claim the same ids at once, in different orders, all hear the same owners."""
+        names = [f"e{n}" for n in range(40)]
+        answers: dict[int, dict[str, Origin]] = {}
+        ledgers = {n: again() for n in range(4)}
+
+        def claim(n: int) -> None:
+            order = names if n % 2 else names[::-1]
+            origins = ledgers[n].claim([Claim(name, Origin("in.sil", n, 1), b"") for name in order])
+            answers[n] = dict(zip(order, origins, strict=True))
+
+        threads = [threading.Thread(target=claim, args=(n,)) for n in ledgers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(answers) == 4
+        assert all(answer == answers[0] for answer in answers.values())

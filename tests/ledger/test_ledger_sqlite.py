@@ -1,0 +1,102 @@
+"""The ledger on SQLite keeps the contract of every ledger, says what fails, and is fast in batches."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from router.errors import OperatorFault, Unavailable
+from router.exchange import State
+from router.ledger.store import SqlLedger
+from tests.contracts.ledger_contract import LedgerContract, row
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+@pytest.fixture
+def again(url: str) -> Iterator[Callable[[], SqlLedger]]:
+    opened: list[SqlLedger] = []
+
+    def open_again() -> SqlLedger:
+        opened.append(SqlLedger(url))
+        return opened[-1]
+
+    yield open_again
+    for ledger in opened:
+        ledger.close()
+
+
+@pytest.fixture
+def ledger(again: Callable[[], SqlLedger]) -> SqlLedger:
+    return again()
+
+
+class TestSqliteLedger(LedgerContract):
+    """The contract, on SQLite."""
+
+
+def test_ledger_batches_of_200_rows_are_fast(ledger: SqlLedger) -> None:
+    """Opening and saving 200 rows stay far from what would be felt by a lane (the target is 10 ms each)."""
+    times = []
+    for batch in range(5):
+        rows = [row(f"d{batch}-{n}", n) for n in range(200)]
+        start = time.perf_counter()
+        ledger.open(rows)
+        middle = time.perf_counter()
+        ledger.save([replace(r, state=State.DONE) for r in rows])
+        times.append((middle - start, time.perf_counter() - middle))
+    assert min(opened for opened, _ in times) < 0.05
+    assert min(saved for _, saved in times) < 0.05
+
+
+def test_a_locked_ledger_is_unavailable_and_works_again(
+    ledger: SqlLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While another process holds the file nothing is written; once it lets go the same ledger goes on."""
+    with ledger._database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout=50")
+    other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(Unavailable) as caught:
+        ledger.open([row("d1")])
+    assert caught.value.code == "LEDGER-BUSY"
+    other.execute("ROLLBACK")
+    other.close()
+    assert ledger.open([row("d1")]) == {}
+
+
+def test_a_full_ledger_is_unavailable_and_keeps_nothing_of_the_batch(ledger: SqlLedger) -> None:
+    """No room left: the whole batch is refused and what was there stays readable."""
+    ledger.open([row("before")])
+    with ledger._database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count=1")
+    with pytest.raises(Unavailable) as caught:
+        ledger.open([row(f"d{n}", n, text="x" * 500) for n in range(500)])
+    assert caught.value.code == "LEDGER-FULL"
+    assert set(ledger.get(["before", *(f"d{n}" for n in range(500))])) == {"before"}
+
+
+def test_a_ledger_that_is_not_one_is_the_operators_fault(tmp_path: Path) -> None:
+    """A foreign file, a folder that does not exist, a URL of something else: one sentence each."""
+    wrong = tmp_path / "wrong.db"
+    wrong.write_bytes(b"this is not a database" * 100)
+    for url in (f"sqlite:///{wrong}", f"sqlite:///{tmp_path}/none/ledger.db", "mysql://host/x", "nonsense"):
+        with pytest.raises(OperatorFault) as caught:
+            SqlLedger(url)
+        assert caught.value.code.startswith("LEDGER-")
+
+
+def test_a_ledger_of_a_newer_router_is_refused(tmp_path: Path, url: str, again: Callable[[], SqlLedger]) -> None:
+    """An old router never writes into tables it does not understand."""
+    again().close()
+    with sqlite3.connect(tmp_path / "ledger.db") as connection:
+        connection.execute("UPDATE schema_versions SET version=99")
+    with pytest.raises(OperatorFault, match="newer"):
+        SqlLedger(url)
