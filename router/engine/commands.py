@@ -1,0 +1,208 @@
+"""Replay and discard, obeyed by the owner of the lane: nobody else touches it (DESIGN §2).
+
+A command stands on the sink's own topic with the key of its delivery. Each is journalled with what became of
+it. Reading a command twice, after a crash, does nothing the second time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Final
+
+from router.contracts import Header, Outgoing, Record, Row
+from router.engine import results
+from router.engine.overtaking import lineages, overtaken_by
+from router.engine.parts import Parts
+from router.engine.slots import PREDECESSOR, Place
+from router.exchange import JournalEntry, ReceiptKind, State
+from router.wire import journal_record, receipt_record
+
+REPLAY: Final = "replay"
+DISCARD: Final = "discard"
+BY: Final = "by"
+"""Header: who gave the command."""
+
+REFUSALS: Final = {
+    "REPLAY-UNKNOWN": "Aucune livraison de cet identifiant.",
+    "REPLAY-DONE": "Refusé : déjà livré.",
+    "REPLAY-OVERTAKEN": "Refusé : une version ultérieure ou une suppression du même document l'a remplacé.",
+    "REPLAY-PENDING": "Refusé : la livraison est encore en cours.",
+    "DISCARD-DONE": "Refusé : déjà livré.",
+    "DISCARD-SUPERSEDED": "Refusé : déjà remplacé ou abandonné.",
+    "DISCARD-PENDING": "Refusé : une tentative est en cours.",
+}
+"""Why a command was not obeyed; the code stands in the journal, the text is for people."""
+ACCEPTED: Final = {REPLAY: "Rejeu accepté.", DISCARD: "Abandon accepté."}
+
+
+def replay_refusal(row: Row, versions: list[Row]) -> str:
+    """Code of why this row can't be replayed, or "". `versions`: what the ledger holds of its document."""
+    match row.state:
+        case State.DONE:
+            return "REPLAY-DONE"
+        case State.SUPERSEDED:
+            return "REPLAY-OVERTAKEN"
+        case State.DEAD:
+            return "REPLAY-OVERTAKEN" if overtaken_by(row, versions) else ""
+        case State.PARKED if row.code != PREDECESSOR:
+            return ""
+    return "REPLAY-PENDING"
+
+
+def discard_refusal(row: Row) -> str:
+    """Code of why this row can't be discarded, or ""."""
+    codes = {State.DONE: "DISCARD-DONE", State.SUPERSEDED: "DISCARD-SUPERSEDED", State.BEGUN: "DISCARD-PENDING"}
+    return codes.get(row.state, "")
+
+
+class Commands:
+    """Obeys the commands of one sink worker; called from its intake, one at a time."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def obey(self, record: Record) -> None:
+        """Carry out one command record, or say why not."""
+        id_, command = record.headers.get(Header.DELIVERY, ""), record.headers[Header.COMMAND]
+        row = await self._row(id_)
+        if row is None:
+            await self._say(record, None, "REPLAY-UNKNOWN")
+        elif row.evidence.get(results.ORDERED) != str(record.origin):
+            await (self._discard(record, row) if command == DISCARD else self._replay(record, row))
+
+    async def decided_again(self, row: Row, known: Row) -> Row | None:
+        """A delivery that today's pipelines made again on purpose: its row, or None when it is refused."""
+        parts = self._parts
+        refusal = "REPLAY-PENDING" if known.state is not State.DEAD else ""
+        refusal = replay_refusal(known, await self._versions(known)) or refusal
+        if refusal:
+            await self._write(known, refusal, source=row.delivery.pipeline)
+            return None
+        same_lane = known.delivery.lane == row.delivery.lane and known.partition == row.partition
+        again = replace(
+            row,
+            sequence=known.sequence if same_lane else row.sequence,
+            state=State.READY,
+            attempts=known.attempts,
+            first_try=known.first_try,
+            updated=parts.clock.now(),
+        )
+        await parts.writer.write([again.partition], rows=[again])
+        return again
+
+    # --------------------------------------------------------------------------------------- internals
+
+    async def _row(self, id_: str) -> Row | None:
+        """The present row: what memory knows is newer than what the ledger says."""
+        lanes = self._parts.lanes
+        found: Row | None = (await self._parts.writer.ask(lambda ledger: ledger.get([id_]))).get(id_)
+        while found is not None and lanes.find(id_) is None and lanes.loading(found):  # noqa: ASYNC110 - rare: a row on its way from the ledger
+            await asyncio.sleep(0.01)
+        if (slot := lanes.find(id_)) is None or found is None:
+            return found
+        return replace(slot.row, state=State.BEGUN) if slot.place is Place.WIRE else slot.row
+
+    async def _versions(self, row: Row) -> list[Row]:
+        sink, names = row.delivery.sink, lineages(row.delivery)
+        return await self._parts.writer.ask(lambda ledger: [r for name in names for r in ledger.lineage(sink, name)])
+
+    async def _replay(self, record: Record, row: Row) -> None:
+        parts, now = self._parts, self._parts.clock.now()
+        if refusal := replay_refusal(row, await self._versions(row)):
+            await self._say(record, row, refusal)
+            return
+        evidence = {
+            name: value for name, value in row.evidence.items() if name not in (results.WAITED, "place", "cause")
+        }
+        again = replace(
+            row,
+            delivery=replace(row.delivery, replay=row.delivery.replay + 1),
+            state=State.READY,
+            evidence={**evidence, results.ORDERED: str(record.origin)},
+            next_try=0.0,
+            updated=now,
+        )
+        await self._say(record, again, REPLAY)
+        slot = parts.lanes.find(row.delivery.id)
+        if slot is not None:
+            slot.row, slot.due = again, 0.0
+        elif row.state is State.DEAD:
+            parts.lanes.add(again)
+        parts.lanes.revive(row.delivery.lane)
+
+    async def _discard(self, record: Record, row: Row) -> None:
+        parts, now = self._parts, self._parts.clock.now()
+        if refusal := discard_refusal(row):
+            await self._say(record, row, refusal)
+            return
+        gone = replace(
+            results.superseded(row, row.delivery.event_id, now),
+            code="DISCARDED",
+            text=record.headers.get(Header.TEXT, ""),
+        )
+        evidence = {k: v for k, v in gone.evidence.items() if k != "superseded_by"}
+        gone = replace(gone, evidence={**evidence, results.ORDERED: str(record.origin)})
+        slot = parts.lanes.supersede(row, row.delivery.event_id)
+        if slot is not None:
+            parts.release(slot)
+        records = []
+        if row.state is not State.DEAD:  # its sender has not been told yet
+            records = [receipt_record(results.receipt(gone, await parts.context_of(gone), now))]
+        await self._say(record, gone, DISCARD, records)
+        if row.delivery.strict:
+            parts.lanes.unblock(row)
+        parts.lanes.revive(row.delivery.lane)
+
+    async def _say(self, record: Record, row: Row | None, code: str, records: list[Outgoing] | None = None) -> None:
+        """Journal a command and what became of it; a refused replay is told by a receipt too."""
+        by, reason = record.headers.get(BY, ""), record.headers.get(Header.TEXT, "")
+        if row is None:
+            entry = JournalEntry(
+                event_id=record.headers.get(Header.ID, ""),
+                kind="command",
+                at=self._parts.clock.now(),
+                code=code,
+                text=REFUSALS[code],
+                source=by,
+            )
+            await self._parts.writer.write([record.partition], records=[journal_record(entry)])
+            return
+        await self._write(row, code, source=by, reason=reason, records=records or [], save=code in ACCEPTED)
+
+    async def _write(
+        self,
+        row: Row,
+        code: str,
+        *,
+        source: str,
+        reason: str = "",
+        records: list[Outgoing] | None = None,
+        save: bool = False,
+    ) -> None:
+        parts, now, delivery = self._parts, self._parts.clock.now(), row.delivery
+        text = ACCEPTED.get(code) or REFUSALS[code]
+        entry = JournalEntry(
+            event_id=delivery.event_id,
+            kind="command",
+            at=now,
+            feed=delivery.feed,
+            pipeline=delivery.pipeline,
+            origin=str(delivery.origin),
+            source=source,
+            code=code.upper(),
+            text=f"{text} {reason}".strip(),
+            deliveries=((delivery.id, delivery.sink, delivery.label),),
+        )
+        out = [*(records or []), journal_record(entry)]
+        if code in REFUSALS:
+            proof = replace(
+                results.receipt(row, {}, now),
+                kind=ReceiptKind.ATTEMPT,
+                ok=False,
+                disposition=None,
+                code=code,
+                text=text,
+            )
+            out.append(receipt_record(proof))
+        await parts.writer.write([row.partition], records=out, rows=[row] if save else [])

@@ -1,0 +1,227 @@
+"""How an attempt ends: which state, which receipt, whether a dead letter, and in which order all that is written.
+
+Receipts and dead letters first, then the row, then the lane goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from router.contracts import Outcome, Row
+from router.engine import results
+from router.engine.advice import BYTES_LOST
+from router.engine.overtaking import overtaken_by
+from router.engine.parts import Parts
+from router.engine.slots import HELD, PREDECESSOR, Slot
+from router.errors import Bug, Fenced, MessageFault, OperatorFault, OutcomeUnknown, RouterError, Unavailable
+from router.exchange import Delivery, State
+from router.wire import receipt_record
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How an attempt ended: an outcome or a fault. Neither: a verification found nothing."""
+
+    outcome: Outcome | None = None
+    fault: RouterError | None = None
+
+
+class Endings:
+    """Writes the ends of one sink worker's attempts."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def settle(self, slot: Slot, delivery: Delivery, end: End) -> bool:
+        """Write what became of it. True when it will be tried again soon, with the same bytes."""
+        match end.fault:
+            case None:
+                await self._done(slot, delivery, end.outcome or Outcome())
+                return False
+            case Fenced():
+                raise end.fault
+            case OutcomeUnknown() as fault:
+                return await self._unknown(slot, delivery, fault)
+            case MessageFault() as fault:
+                self._answered()
+                return await self._refused(slot, delivery, fault)
+            case Unavailable(circuit=False) as fault:
+                self._answered()
+                return await self._trouble(slot, delivery, fault)
+            case Unavailable() | OperatorFault() as fault:
+                return await self._outage(slot, delivery, fault)
+            case fault:
+                return await self._refused(slot, delivery, Bug(fault.code, fault.place, fault.text))
+
+    async def _done(self, slot: Slot, delivery: Delivery, outcome: Outcome) -> None:
+        parts, now = self._parts, self._parts.clock.now()
+        self._answered()
+        row = results.done(slot.row, outcome, now)
+        context = {**parts.context(delivery), **outcome.context}
+        await self._finish(slot, row, context)
+        parts.observer.time("end_to_end_seconds", max(0.0, now - delivery.created), sink=parts.sink.name)
+
+    async def _refused(self, slot: Slot, delivery: Delivery, fault: MessageFault) -> bool:
+        rule = self._parts.policy.rule(fault.code)
+        if rule is not None and rule.then == "retry" and (rule.attempts is None or slot.row.attempts < rule.attempts):
+            return await self._wait_or_give_up(slot, delivery, fault, None)
+        if rule is not None and rule.then == "hold":
+            return await self._park(slot, delivery, fault.code, fault)
+        await self.give_up(slot, delivery, fault)
+        return False
+
+    async def _trouble(self, slot: Slot, delivery: Delivery, fault: Unavailable) -> bool:
+        """The lane's own trouble: a full mailbox, a 450 for one recipient."""
+        rule = self._parts.policy.rule(fault.code)
+        if rule is not None and rule.then == "hold":
+            return await self._park(slot, delivery, fault.code, fault)
+        spent = rule is not None and rule.attempts is not None and slot.row.attempts >= rule.attempts
+        if spent or (rule is not None and rule.then == "refuse"):
+            await self.give_up(slot, delivery, fault)
+            return False
+        return await self._wait_or_give_up(slot, delivery, fault, fault.retry_after)
+
+    async def _wait_or_give_up(
+        self, slot: Slot, delivery: Delivery, fault: RouterError, retry_after: float | None
+    ) -> bool:
+        parts = self._parts
+        if results.waited(slot.row) >= parts.policy.budget_hours * 3600:
+            await self.give_up(slot, delivery, fault)
+            return False
+        delay = parts.policy.delay(slot.row.attempts, retry_after)
+        return await self._wait(slot, delivery, State.WAITING, fault, delay, counted=True)
+
+    async def _outage(self, slot: Slot, delivery: Delivery, fault: Unavailable | OperatorFault) -> bool:
+        """The whole destination is away, or we are at fault: the circuit opens, the delivery keeps its place."""
+        parts = self._parts
+        rule = parts.policy.rule(fault.code)
+        if rule is not None and rule.then == "refuse":
+            await self.give_up(slot, delivery, fault)
+            return False
+        retry_after = fault.retry_after if isinstance(fault, Unavailable) else None
+        if parts.breaker.failed(fault.code, parts.clock.monotonic(), retry_after):
+            parts.observer.set("circuit_open", 1, sink=parts.sink.name)
+            parts.alert("circuit-open", {"sink": parts.sink.name, "code": fault.code, "text": fault.text})
+        state = State.UNKNOWN if slot.row.state is State.UNKNOWN else State.WAITING
+        return await self._wait(slot, delivery, state, fault, 0.0, counted=False)
+
+    async def _unknown(self, slot: Slot, delivery: Delivery, fault: OutcomeUnknown) -> bool:
+        parts = self._parts
+        parts.breaker.abandoned()
+        if fault.code == HELD or parts.sink.on_unknown == "hold":
+            noted = replace(slot.row, evidence={**slot.row.evidence, results.UNKNOWN: "1"})
+            slot.row = noted
+            return await self._park(slot, delivery, HELD, fault)
+        if results.waited(slot.row) >= parts.policy.budget_hours * 3600:
+            await self.give_up(slot, delivery, fault)
+            return False
+        delay = parts.policy.delay(slot.row.attempts)
+        return await self._wait(slot, delivery, State.UNKNOWN, fault, delay, counted=True)
+
+    async def _wait(
+        self, slot: Slot, delivery: Delivery, state: State, fault: RouterError, delay: float, *, counted: bool
+    ) -> bool:
+        parts, now = self._parts, self._parts.clock.now()
+        if slot.doomed:
+            await self._overtaken(slot, delivery)
+            return False
+        row = results.waiting(slot.row, state, fault, now, delay, counted=counted)
+        proof = results.receipt(row, parts.context(delivery), now, fault.place)
+        parts.observer.count("retries_total", sink=parts.sink.name, code=fault.code)
+        await parts.writer.write([row.partition], records=[receipt_record(proof)], rows=[row])
+        return await self._go_back(slot, row, delivery, delay)
+
+    async def _park(self, slot: Slot, delivery: Delivery, code: str, fault: RouterError) -> bool:
+        """Hold it for a person: its lane waits, a deletion passes."""
+        parts, now = self._parts, self._parts.clock.now()
+        if slot.doomed:
+            await self._overtaken(slot, delivery)
+            return False
+        row = results.parked(slot.row, code, fault.text, now)
+        proof = results.receipt(row, parts.context(delivery), now, fault.place)
+        await parts.writer.write([row.partition], records=[receipt_record(proof)], rows=[row])
+        parts.alert("held", {"sink": parts.sink.name, "delivery": delivery.id, "code": code})
+        return await self._go_back(slot, row, delivery, 0.0)
+
+    async def _go_back(self, slot: Slot, row: Row, delivery: Delivery, delay: float) -> bool:
+        """Back to the head of its lane, unless a deletion came while this was being written."""
+        slot.row = row
+        if slot.doomed:
+            await self._overtaken(slot, delivery)
+            return False
+        now = self._parts.clock.monotonic()
+        self._parts.lanes.wait(slot, now + delay if delay else 0.0, now)
+        return delay < 5.0
+
+    async def give_up(self, slot: Slot, delivery: Delivery, fault: RouterError) -> None:
+        """Dead letter, unless a later version of the document has made this one pointless."""
+        parts, now = self._parts, self._parts.clock.now()
+        row = results.dead(slot.row, fault, now)
+        by = None if slot.doomed else await self._successor(row)
+        if slot.doomed or by is not None:
+            slot.row = replace(slot.row, code=fault.code, text=fault.text)
+            await self._overtaken(slot, delivery, by.delivery.event_id if by else "")
+            return
+        proof = results.receipt(row, parts.context(delivery), now, fault.place)
+        letter = results.letter(row, delivery, fault.place, parts.advice, now)
+        lost = fault.code == BYTES_LOST
+        await parts.writer.write(
+            [row.partition],
+            records=[letter, receipt_record(proof)],
+            rows=lambda origins: [row if lost else replace(row, bytes_at=origins[0])],
+        )
+        parts.observer.count("dead_letters_total", stage="sink", code=fault.code)
+        self._count(row, proof.ok)
+        slot.row = row
+        if slot.doomed:  # a deletion came while this was being written
+            await self._overtaken(slot, delivery)
+            return
+        if delivery.strict:
+            await self._park_lane(row)
+        parts.lanes.finish(slot)
+
+    async def _park_lane(self, row: Row) -> None:
+        """What follows a dead letter of a strict relay is parked; the rows in memory say so."""
+        parts, now = self._parts, self._parts.clock.now()
+        parts.lanes.block(row)
+        behind = parts.lanes.parked(row.delivery.lane)
+        for slot in behind:
+            slot.row = results.parked(slot.row, PREDECESSOR, "a predecessor is dead-lettered", now)
+        if behind:
+            await parts.writer.write([row.partition], rows=[slot.row for slot in behind])
+
+    async def _successor(self, row: Row) -> Row | None:
+        delivery = row.delivery
+        if not delivery.action or not delivery.lineage:
+            return None
+        versions = await self._parts.writer.ask(lambda ledger: ledger.lineage(delivery.sink, delivery.lineage))
+        return overtaken_by(row, versions)
+
+    async def _overtaken(self, slot: Slot, delivery: Delivery, by: str = "") -> None:
+        now = self._parts.clock.now()
+        row = results.superseded(slot.row, slot.doomed or by, now)
+        await self._finish(slot, row, self._parts.context(delivery))
+        self._parts.observer.count("superseded_total", sink=self._parts.sink.name)
+
+    async def _finish(self, slot: Slot, row: Row, context: Mapping[str, str]) -> None:
+        parts = self._parts
+        proof = results.receipt(row, context, row.updated)
+        await parts.writer.write([row.partition], records=[receipt_record(proof)], rows=[row])
+        self._count(row, proof.ok)
+        slot.row = row
+        if row.delivery.strict:
+            parts.lanes.unblock(row)
+        parts.lanes.finish(slot)
+
+    def _count(self, row: Row, ok: bool) -> None:
+        parts = self._parts
+        disposition = results.DISPOSITIONS[row.state].value
+        parts.observer.count("deliveries_total", sink=parts.sink.name, disposition=disposition)
+        parts.observer.count("receipts_total", sink=parts.sink.name, kind="delivery", ok=str(ok).lower())
+
+    def _answered(self) -> None:
+        parts = self._parts
+        if parts.breaker.answered():
+            parts.observer.set("circuit_open", 0, sink=parts.sink.name)
+            parts.alert("circuit-closed", {"sink": parts.sink.name})

@@ -1,0 +1,110 @@
+"""Who overtakes whom (decisions D1), as pure functions on ledger rows.
+
+A *deletion* waits only for an attempt that is on the wire. Every earlier delivery of its document that was not
+made becomes superseded, in all lanes of the sink: the commonest deletion is a document filed under the wrong
+patient, and every minute counts. An earlier deletion gives way only in its own lane: two recipients must both
+hear of it.
+
+A *replacement* waits behind a predecessor in flight or of unknown outcome, and supersedes one that is
+dead-lettered, whoever its recipient was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from typing import Final
+
+from router.contracts import Row
+from router.exchange import Delivery, State
+
+DELETE: Final = "delete"
+REPLACE: Final = "replace"
+INITIAL: Final = "initial"
+
+NOT_MADE: Final = frozenset({State.READY, State.WAITING, State.PARKED, State.UNKNOWN, State.DEAD})
+"""States in which nothing is on the wire and nothing is known to have been done."""
+
+FINAL: Final = frozenset({State.DONE, State.SUPERSEDED, State.DEAD})
+
+
+class Effect(Enum):
+    """What the arrival of a deletion or of a replacement does to an earlier delivery."""
+
+    NONE = "none"
+    SUPERSEDES = "supersedes"
+    WAITS = "waits"
+
+
+def overtaker(delivery: Delivery) -> bool:
+    """Whether this delivery can overtake anything: a deletion or a replacement of a document."""
+    return delivery.action in (DELETE, REPLACE)
+
+
+def concerns(new: Delivery, old: Delivery) -> bool:
+    """Whether `new` is about the document of `old`: same lineage, or the document it names or replaces."""
+    if not old.action or new.event_id == old.event_id or new.sink != old.sink:
+        return False
+    if new.lineage and new.lineage == old.lineage:
+        return True
+    return bool(old.document) and old.document in (new.replaces, new.document)
+
+
+def later(a: Row, b: Row) -> bool:
+    """Whether `a` came after `b`. Offsets compare within a partition only; across two, the time of creation does."""
+    if a.partition == b.partition:
+        return a.sequence > b.sequence
+    return a.delivery.created > b.delivery.created
+
+
+def effect(new: Row, old: Row, *, on_wire: bool) -> Effect:
+    """What `new` does to `old`. `on_wire`: an attempt of `old` is under way at this moment."""
+    if not (overtaker(new.delivery) and concerns(new.delivery, old.delivery) and later(new, old)):
+        return Effect.NONE
+    if new.delivery.action == DELETE:
+        return _deletion(new, old, on_wire)
+    return _replacement(new, old, on_wire)
+
+
+def _deletion(new: Row, old: Row, on_wire: bool) -> Effect:
+    if old.delivery.action == DELETE and old.delivery.lane != new.delivery.lane:
+        return Effect.NONE
+    if on_wire:
+        return Effect.WAITS
+    return Effect.SUPERSEDES if old.state in NOT_MADE or old.state is State.BEGUN else Effect.NONE
+
+
+def _replacement(new: Row, old: Row, on_wire: bool) -> Effect:
+    if old.delivery.action == DELETE:
+        return Effect.NONE
+    if old.state is State.DEAD and not on_wire:
+        return Effect.SUPERSEDES
+    pending = on_wire or old.state in (State.UNKNOWN, State.BEGUN)
+    elsewhere = old.delivery.lane != new.delivery.lane  # in the lane itself the order of the lane does it
+    same = old.delivery.destination == new.delivery.destination
+    return Effect.WAITS if pending and elsewhere and same else Effect.NONE
+
+
+def overtaken_by(row: Row, others: Iterable[Row]) -> Row | None:
+    """The later deletion or replacement that makes `row` pointless once it is dead; None when there is none."""
+    return next(
+        (
+            other
+            for other in others
+            if later(other, row)
+            and overtaker(other.delivery)
+            and concerns(other.delivery, row.delivery)
+            and not _spared(row.delivery, other.delivery)
+        ),
+        None,
+    )
+
+
+def _spared(old: Delivery, new: Delivery) -> bool:
+    """A deletion is overtaken only by another deletion in its own lane."""
+    return old.action == DELETE and (new.action != DELETE or new.lane != old.lane)
+
+
+def lineages(delivery: Delivery) -> tuple[str, ...]:
+    """What to ask the ledger for: without a setId the lineage of a document is the document itself."""
+    return tuple(dict.fromkeys(filter(None, (delivery.lineage, delivery.replaces, delivery.document))))

@@ -1,0 +1,151 @@
+"""What the end of an attempt writes: the row's next state, the receipt, the dead letter. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from router.contracts import Header, Outcome, Outgoing, Row, dlq_topic, out_topic
+from router.engine.advice import Advice, cause
+from router.errors import RouterError
+from router.exchange import Delivery, Disposition, Receipt, ReceiptKind, State
+from router.wire import delivery_headers
+
+WAITED: Final = "engine.waited"
+"""Evidence of a row: seconds spent waiting for its lane's own trouble, counted against the budget."""
+UNKNOWN: Final = "engine.unknown"
+"""Evidence of a row: an earlier attempt has an unknown outcome."""
+ORDERED: Final = "engine.command"
+"""Evidence of a row: origin of the last command that was obeyed, so that reading it twice does nothing."""
+LAST: Final = "engine.last"
+"""Evidence of a row: Unix time of the last attempt."""
+OUTCOME: Final = "outcome"
+"""Evidence of a superseded row: `unknown` when an attempt may have reached the destination after all."""
+BEFORE: Final = "before"
+"""Evidence of a receipt: state that the row left, when its sender had already been told of that one."""
+
+
+def public(evidence: Mapping[str, str]) -> dict[str, str]:
+    """Evidence without the engine's own notes."""
+    return {name: value for name, value in evidence.items() if not name.startswith("engine.")}
+
+
+def begun(row: Row, now: float) -> Row:
+    """The row right before its effect."""
+    return replace(
+        row, state=State.BEGUN, attempts=row.attempts + 1, first_try=row.first_try or now, next_try=0.0, updated=now
+    )
+
+
+def done(row: Row, outcome: Outcome, now: float) -> Row:
+    return replace(
+        row,
+        state=State.DONE,
+        code=outcome.code,
+        text=outcome.text,
+        evidence=outcome.evidence,
+        next_try=0.0,
+        updated=now,
+    )
+
+
+def waiting(row: Row, state: State, fault: RouterError, now: float, delay: float, *, counted: bool) -> Row:
+    """The row that will be tried again in `delay` seconds; `counted`: the wait spends the budget."""
+    evidence = {**row.evidence, LAST: f"{now:.3f}"}
+    if counted:
+        evidence[WAITED] = f"{waited(row) + delay:.3f}"
+    if state is State.UNKNOWN:
+        evidence[UNKNOWN] = "1"
+    return replace(
+        row, state=state, code=fault.code, text=fault.text, evidence=evidence, next_try=now + delay, updated=now
+    )
+
+
+def parked(row: Row, code: str, text: str, now: float) -> Row:
+    return replace(row, state=State.PARKED, code=code, text=text, next_try=0.0, updated=now)
+
+
+def dead(row: Row, fault: RouterError, now: float) -> Row:
+    """The row of a dead letter keeps what `dlq ls` groups by, so that no payload is read for it."""
+    sink = row.delivery.sink
+    evidence = {**row.evidence, "place": fault.place, "cause": cause("sink", sink, fault.code, fault.place)}
+    return replace(
+        row, state=State.DEAD, code=fault.code, text=fault.text, evidence=evidence, next_try=0.0, updated=now
+    )
+
+
+def superseded(row: Row, by: str, now: float) -> Row:
+    """`by`: id of the event that overtook it."""
+    evidence = public(row.evidence) | {"superseded_by": by}
+    if row.state in (State.UNKNOWN, State.BEGUN) or UNKNOWN in row.evidence:
+        evidence[OUTCOME] = "unknown"
+    if row.state is State.DEAD:
+        evidence[BEFORE] = State.DEAD.value
+    code = row.code or "SUPERSEDED"
+    return replace(row, state=State.SUPERSEDED, code=code, evidence=evidence, next_try=0.0, updated=now)
+
+
+def waited(row: Row) -> float:
+    return float(row.evidence.get(WAITED, "0"))
+
+
+def maybe_made(row: Row) -> bool:
+    """Whether an earlier attempt has an unknown outcome."""
+    return row.state is State.UNKNOWN or UNKNOWN in row.evidence
+
+
+DISPOSITIONS: Final = {
+    State.DONE: Disposition.DELIVERED,
+    State.SUPERSEDED: Disposition.SUPERSEDED,
+    State.DEAD: Disposition.DEAD_LETTERED,
+}
+
+
+def receipt(row: Row, context: Mapping[str, str], now: float, place: str = "") -> Receipt:
+    """Proof of the state this row has reached: final, or one more attempt that did not end it."""
+    delivery = row.delivery
+    disposition = DISPOSITIONS.get(row.state)
+    return Receipt(
+        delivery_id=delivery.id,
+        event_id=delivery.event_id,
+        sink=delivery.sink,
+        kind=ReceiptKind.DELIVERY if disposition else ReceiptKind.ATTEMPT,
+        ok=row.state is State.DONE,
+        at=now,
+        disposition=disposition,
+        state=row.state,
+        attempt=row.attempts,
+        code=row.code,
+        place=place or row.evidence.get("place", ""),
+        text=row.text,
+        feed=delivery.feed,
+        key=delivery.key,
+        destination=delivery.destination,
+        label=delivery.label,
+        pipeline=delivery.pipeline,
+        evidence=public(row.evidence),
+        context=context,
+    )
+
+
+def letter(row: Row, delivery: Delivery, place: str, advice: Advice, now: float) -> Outgoing:
+    """The dead letter of a delivery, for `dlq.<sink>`: its payload untouched, its story in the headers."""
+    headers = delivery_headers(delivery)
+    headers |= {
+        Header.STAGE: "sink",
+        Header.CODE: row.code,
+        Header.PLACE: place,
+        Header.TEXT: row.text,
+        Header.ATTEMPTS: str(row.attempts),
+        Header.FIRST: f"{row.first_try:.3f}",
+        Header.LAST: f"{now:.3f}",
+        Header.CAUSE: row.evidence.get("cause", ""),
+        Header.NEXT: advice(row.code),
+    }
+    return Outgoing(dlq_topic(delivery.sink), delivery.key, delivery.payload, headers)
+
+
+def out_of(row: Row) -> str:
+    """The topic on which the row's delivery came."""
+    return out_topic(row.delivery.sink)

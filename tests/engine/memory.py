@@ -1,0 +1,269 @@
+"""A bus and a ledger in memory that keep the contracts' promises, with switches to take them away."""
+
+from __future__ import annotations
+
+import threading
+import time
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from router.contracts import Claim, Outgoing, Partition, Record, Row, Settle, TopicPlan
+from router.errors import Fenced, Unavailable
+from router.exchange import Origin, State
+
+Callback = Callable[[frozenset[Partition]], None]
+FINAL = (State.DONE, State.SUPERSEDED, State.DEAD)
+
+
+class MemoryBus:
+    """Topics as lists. Members of a group share its partitions; `expel` takes them away without a word."""
+
+    def __init__(self, partitions: int = 4) -> None:
+        self.partitions = partitions
+        self.topics: dict[str, list[list[Record]]] = {}
+        self.committed: dict[tuple[str, Partition], int] = {}
+        self.members: dict[str, list[MemoryConsumer]] = defaultdict(list)
+        self.changed = threading.Condition(threading.RLock())
+        self.away = False
+
+    def parts(self, topic: str) -> list[list[Record]]:
+        with self.changed:
+            return self.topics.setdefault(topic, [[] for _ in range(self.partitions)])
+
+    def partition_of(self, topic: str, key: str) -> int:
+        return zlib.crc32(key.encode()) % len(self.parts(topic))
+
+    def append(self, record: Outgoing) -> Origin:
+        number = self.partition_of(record.topic, record.key)
+        log = self.parts(record.topic)[number]
+        log.append(Record(record.topic, number, len(log), record.key, record.value, dict(record.headers), time.time()))
+        return log[-1].origin
+
+    def producer(self, name: str) -> MemoryProducer:
+        return MemoryProducer(self)
+
+    def consumer(
+        self,
+        group: str,
+        topics: Sequence[str],
+        *,
+        member: str,
+        assigned: Callback | None = None,
+        revoked: Callback | None = None,
+    ) -> MemoryConsumer:
+        with self.changed:
+            self.members[group] = [m for m in self.members[group] if m.member != member]
+            consumer = MemoryConsumer(self, group, tuple(topics), member=member, assigned=assigned, revoked=revoked)
+            self.members[group].append(consumer)
+            return consumer
+
+    def wanted(self, consumer: MemoryConsumer) -> frozenset[Partition]:
+        """The share of one member: partitions dealt out in turn."""
+        members = self.members[consumer.group]
+        if consumer not in members:
+            return frozenset()
+        all_ = [Partition(t, n) for t in sorted(consumer.topics) for n in range(len(self.parts(t)))]
+        return frozenset(all_[members.index(consumer) :: len(members)])
+
+    def expel(self, group: str, member: str) -> None:
+        """The group gives the member's partitions to others; the member is not told."""
+        with self.changed:
+            self.members[group] = [m for m in self.members[group] if m.member != member]
+
+    def read(self, origin: Origin) -> Record | None:
+        if self.away:
+            raise Unavailable("BUS")
+        log = self.parts(origin.topic)[origin.partition]
+        return log[origin.offset] if origin.offset < len(log) else None
+
+    def scan(self, topic: str, *, newest_first: bool = False, limit: int | None = None) -> Iterable[Record]:
+        records = sorted((r for log in self.parts(topic) for r in log), key=lambda r: r.timestamp)
+        return (records[::-1] if newest_first else records)[:limit]
+
+    def create(self, plans: Sequence[TopicPlan]) -> None:
+        for plan in plans:
+            self.parts(plan.name)
+
+    def check(self, plans: Sequence[TopicPlan]) -> Sequence[str]:
+        return []
+
+    def lag(self, group: str) -> Mapping[Partition, int]:
+        return {p: len(self.parts(p.topic)[p.number]) - n for (g, p), n in self.committed.items() if g == group}
+
+    def trim(self, partition: Partition, below: int) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        return
+
+
+class MemoryProducer:
+    def __init__(self, bus: MemoryBus) -> None:
+        self.bus = bus
+
+    def publish(self, records: Sequence[Outgoing], *, settle: Settle | None = None) -> Sequence[Origin]:
+        with self.bus.changed:
+            if self.bus.away:
+                raise Unavailable("BUS")
+            if settle is not None:
+                settle.consumer.commit(settle.offsets)
+            origins = [self.bus.append(record) for record in records]
+            self.bus.changed.notify_all()
+            return origins
+
+    def close(self) -> None:
+        return
+
+
+class MemoryConsumer:
+    def __init__(
+        self,
+        bus: MemoryBus,
+        group: str,
+        topics: tuple[str, ...],
+        *,
+        member: str,
+        assigned: Callback | None,
+        revoked: Callback | None,
+    ) -> None:
+        self.bus, self.group, self.topics, self.member = bus, group, topics, member
+        self.on_assigned, self.on_revoked = assigned, revoked
+        self.mine: frozenset[Partition] = frozenset()
+        self.position: dict[Partition, int] = {}
+        self.paused: set[Partition] = set()
+
+    def poll(self, *, max_records: int, max_bytes: int, timeout: float) -> Sequence[Record]:
+        deadline = time.monotonic() + timeout
+        while True:
+            if self.bus.away:
+                time.sleep(0.01)
+                raise Unavailable("BUS")
+            self._rebalance()
+            with self.bus.changed:
+                if records := self._fetch(max_records, max_bytes):
+                    return records
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return []
+                self.bus.changed.wait(left)
+
+    def _rebalance(self) -> None:
+        wanted = self.bus.wanted(self)
+        if lost := self.mine - wanted:
+            if self.on_revoked is not None and self in self.bus.members[self.group]:
+                self.on_revoked(lost)
+            self.mine -= lost
+        taken = frozenset(p for m in self.bus.members[self.group] if m is not self for p in m.mine)
+        if gained := wanted - self.mine - taken:
+            self.mine |= gained
+            for partition in gained:
+                self.position[partition] = self.bus.committed.get((self.group, partition), 0)
+            if self.on_assigned is not None:
+                self.on_assigned(gained)
+
+    def _fetch(self, max_records: int, max_bytes: int) -> list[Record]:
+        found: list[Record] = []
+        size = 0
+        for partition in sorted(self.mine - self.paused):
+            log = self.bus.parts(partition.topic)[partition.number]
+            for record in log[self.position[partition] :]:
+                size += len(record.value)
+                if len(found) >= max_records or (found and size > max_bytes):
+                    return found
+                found.append(record)
+                self.position[partition] = record.offset + 1
+        return found
+
+    def pause(self, partitions: Collection[Partition]) -> None:
+        self.paused |= set(partitions)
+
+    def resume(self, partitions: Collection[Partition]) -> None:
+        self.paused -= set(partitions)
+
+    def seek(self, partition: Partition, offset: int) -> None:
+        self.position[partition] = offset
+
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        with self.bus.changed:
+            for partition, offset in offsets.items():
+                if not self.owns(partition):
+                    raise Fenced("NOT-OWNED")
+                self.bus.committed[self.group, partition] = offset
+
+    def committed(self, partition: Partition) -> int | None:
+        return self.bus.committed.get((self.group, partition))
+
+    def assignment(self) -> frozenset[Partition]:
+        return self.mine
+
+    def owns(self, partition: Partition) -> bool:
+        return partition in self.mine and self in self.bus.members[self.group]
+
+    def close(self) -> None:
+        with self.bus.changed:
+            self.bus.members[self.group] = [m for m in self.bus.members[self.group] if m is not self]
+            self.mine = frozenset()
+
+
+class MemoryLedger:
+    """Rows in a dictionary; `away` makes every call fail."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Row] = {}
+        self.claims: dict[str, Claim] = {}
+        self.away = False
+        self.history: list[Row] = []
+
+    def _check(self) -> None:
+        if self.away:
+            raise Unavailable("LEDGER")
+
+    def claim(self, claims: Sequence[Claim]) -> Sequence[Origin]:
+        self._check()
+        return [self.claims.setdefault(claim.id, claim).origin for claim in claims]
+
+    def acks(self, ids: Sequence[str]) -> Mapping[str, bytes]:
+        return {id_: self.claims[id_].ack for id_ in ids if id_ in self.claims}
+
+    def open(self, rows: Sequence[Row]) -> Mapping[str, Row]:
+        self._check()
+        found = {row.delivery.id: self.rows[row.delivery.id] for row in rows if row.delivery.id in self.rows}
+        for row in rows:
+            assert not row.delivery.payload, "a row carries no payload"
+            if self.rows.setdefault(row.delivery.id, row) is row:
+                self.history.append(row)
+        return found
+
+    def save(self, rows: Sequence[Row]) -> None:
+        self._check()
+        for row in rows:
+            assert row.delivery.id in self.rows, "only rows that exist are saved"
+            self.rows[row.delivery.id] = row
+            self.history.append(row)
+
+    def _sorted(self, rows: Iterable[Row]) -> list[Row]:
+        return sorted(rows, key=lambda row: (row.partition, row.sequence))
+
+    def unfinished(self, sink: str, partitions: Collection[int]) -> Sequence[Row]:
+        self._check()
+        mine = (r for r in self.rows.values() if r.delivery.sink == sink and r.partition in partitions)
+        return self._sorted(r for r in mine if r.state not in FINAL)
+
+    def get(self, ids: Sequence[str]) -> Mapping[str, Row]:
+        self._check()
+        return {id_: self.rows[id_] for id_ in ids if id_ in self.rows}
+
+    def lineage(self, sink: str, lineage: str) -> Sequence[Row]:
+        self._check()
+        return self._sorted(r for r in self.rows.values() if r.delivery.sink == sink and r.delivery.lineage == lineage)
+
+    def dead(self, sink: str | None = None) -> Sequence[Row]:
+        self._check()
+        return self._sorted(r for r in self.rows.values() if r.state is State.DEAD and sink in (None, r.delivery.sink))
+
+    def forget(self, before: float) -> int:
+        return 0
+
+    def close(self) -> None:
+        return
