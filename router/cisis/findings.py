@@ -1,0 +1,165 @@
+"""What the checks found, and what that does to the message: the table's severity, D1, D4, and the site's options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from router.cda.document import Document
+from router.cisis.rule import Severity
+from router.cisis.rules import TABLE
+from router.cisis.settings import ProfileRules
+from router.errors import Malformed
+from router.hl7.ack import MAX_ERRORS, Code, Err, application
+from router.hl7.header import Unreadable
+from router.hl7.message import Message
+from router.request import Dialect, TransmissionRequest
+
+#: Application error: the only ERR-3 that carries an ERR-5.
+APPLICATION_ERROR: Final = "207"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule that was broken. `err`: the ERR segment; `text`: the sentence for the operator, without any value."""
+
+    rule: str
+    err: Err
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the profile says of one message.
+
+    ack_code:  AA or AE
+    faults:    at most 20, by rule number; none when AA
+    warnings:  what was accepted all the same
+    request:   the sender's demand, when the message is accepted
+    documents: the CDA documents, in message order, when the message is accepted
+    message:   the message read; None for a raw CDA, or when nothing of a header could be read
+    """
+
+    ack_code: Code
+    faults: tuple[Finding, ...] = ()
+    warnings: tuple[Finding, ...] = ()
+    request: TransmissionRequest | None = field(default=None, repr=False)
+    documents: tuple[Document, ...] = field(default=(), repr=False)
+    message: Message | None = field(default=None, repr=False)
+
+    @property
+    def errors(self) -> tuple[Err, ...]:
+        """The ERR segments of the ACK."""
+        return tuple(finding.err for finding in self.faults)
+
+
+class Findings:
+    """Collects findings by rule number; the rule table gives severity, ERR fields and sentence."""
+
+    def __init__(self, rules: ProfileRules, dialect: Dialect) -> None:
+        self._rules = rules
+        self._dialect = dialect
+        self._faults: list[Finding] = []
+        self._warnings: list[Finding] = []
+        self._of_the_dmp: list[tuple[Finding, Severity]] = []
+        self.deletion = False
+        """Set once the action is known: D1 softens some rules."""
+
+    def add(self, number: str, case: str = "", *, severity: Severity | None = None, **place: Any) -> None:
+        """Note a broken rule. `severity` is what an option decided; `place` fills the location and the sentence."""
+        self._keep(self._finding(number, case, place), self._severity(number, case, severity))
+
+    def add_dmp(self, number: str, case: str = "", **place: Any) -> None:
+        """Note that the DMP leg can't be tried; `settle` decides whether that costs the whole message (D4)."""
+        severity = self._severity(number, case, None)
+        if severity is Severity.OFF:
+            return
+        finding = self._finding(number, case, place)
+        if self.deletion and TABLE[number].deletion is Severity.WARN:
+            self._keep(finding, Severity.WARN)
+        else:
+            self._of_the_dmp.append((finding, severity))
+
+    def hold_dmp(self, number: str, **place: Any) -> None:
+        """Note that the site keeps this DMP leg back, whatever else leaves; never for a deletion (D1)."""
+        severity = Severity.WARN
+        if self.deletion:
+            self._keep(self._finding(number, "", place), severity)
+        else:
+            self._of_the_dmp.append((self._finding(number, "", place), severity))
+
+    def add_read(self, fault: Malformed, place: str) -> None:
+        """Note what the reader of HL7 or of CDA refused: it has found the place and the sentence itself."""
+        case = TABLE[fault.code].cases[0]
+        code = fault.condition if isinstance(fault, Unreadable) else case.error
+        detail = application(case.detail) if code == APPLICATION_ERROR and case.detail else None
+        self._keep(Finding(fault.code, Err(code, place, "E", detail, fault.text), fault.text), Severity.ERROR)
+
+    def settle(self, *, other_leg: bool) -> tuple[str, str] | None:
+        """Decide the DMP's findings (D4): (rule, reason) when only that leg stops, else None.
+
+        other_leg: something of the message can leave by MSSanté.
+        """
+        stopped: tuple[str, str] | None = None
+        for finding, severity in self._of_the_dmp:
+            leg_only = severity is Severity.WARN or (other_leg and self._rules.dmp_inadmissible == "volet")
+            self._keep(finding, Severity.WARN if leg_only else Severity.ERROR)
+            if leg_only and stopped is None:
+                stopped = (finding.rule, finding.text)
+        self._of_the_dmp.clear()
+        return stopped
+
+    @property
+    def faults(self) -> tuple[Finding, ...]:
+        """By rule number, at most as many as an ACK tells."""
+        return tuple(sorted(self._faults, key=lambda finding: finding.rule))[:MAX_ERRORS]
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        return tuple(sorted(self._warnings, key=lambda finding: finding.rule))
+
+    def broke(self, *numbers: str) -> bool:
+        """Whether one of these rules is already a fault: what depends on it needs no second one."""
+        return any(finding.rule in numbers for finding in self._faults)
+
+    def refusal(self, message: Message | None = None) -> Verdict:
+        """The verdict when there are faults."""
+        return Verdict("AE", self.faults, self.warnings, message=message)
+
+    def _keep(self, finding: Finding, severity: Severity) -> None:
+        kept = self._faults if severity is Severity.ERROR else self._warnings
+        if severity is not Severity.OFF and finding not in kept:
+            kept.append(finding)
+
+    def _severity(self, number: str, case: str, chosen: Severity | None) -> Severity:
+        rule = TABLE[number]
+        severity = chosen or rule.case(case).severity or rule.severity(self._dialect)
+        if rule.configurable:
+            severity = self._rules.severities.get(number, severity)
+        if self.deletion and rule.deletion is not None and severity is Severity.ERROR:
+            return rule.deletion
+        return severity
+
+    def _finding(self, number: str, key: str, place: dict[str, Any]) -> Finding:
+        case = TABLE[number].case(key)
+        names = {"n": 1, "what": "", "segment": "", "field": "", **place}
+        raw_cda = self._dialect is Dialect.CDA
+        location = (case.header or "CDA") if raw_cda else case.location
+        sentence = case.sentence.format(**names)
+        detail = application(case.detail) if case.error == APPLICATION_ERROR and case.detail else None
+        err = Err(case.error or APPLICATION_ERROR, location.format(**names), "E", detail, sentence)
+        return Finding(number, err, sentence)
+
+
+def outage() -> Finding:
+    """R99: what a sender is told, with AR, when the message can't be kept now."""
+    case = TABLE["R99"].case("")
+    return Finding("R99", Err(case.error, "", "E", application(case.detail), case.sentence), case.sentence)
+
+
+def accepted(
+    findings: Findings, request: TransmissionRequest, documents: Sequence[Document], message: Message | None = None
+) -> Verdict:
+    """The verdict of a message without faults."""
+    return Verdict("AA", (), findings.warnings, request, tuple(documents), message)

@@ -1,0 +1,190 @@
+"""The national profile as one function: a message in, a verdict and one canonical request out.
+
+The gateway calls it because the ACK must carry every fault; the pipeline's `parse` calls it again to have the same
+request from the same bytes. It looks at nothing but the message, the feed's options and the value sets: what needs
+an outside party (liste blanche, directory, DMP) is told later, in a ZAM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from router.cda.document import Document
+from router.cisis import check_document, check_envelope, check_metadata, check_patient, check_recipients, identity
+from router.cisis.check_document import SchemaCheck, TypeCodes
+from router.cisis.dialects import DESTINATIONS, MASKS
+from router.cisis.findings import Finding, Findings, Verdict, accepted, outage
+from router.cisis.participants import REPLY
+from router.cisis.raw_cda import CDA_HEADERS, check_cda
+from router.cisis.reading import Reading, read
+from router.cisis.settings import ProfileRules
+from router.errors import Malformed
+from router.hl7.message import Message
+from router.hl7.segment import Segment
+from router.request import Action, Dialect, TransmissionRequest
+
+__all__ = ["CDA_HEADERS", "VERSION", "Finding", "Verdict", "check", "check_bytes", "check_cda", "outage"]
+
+VERSION: Final = "cisis-2.1.3/1"
+"""What stands in the header `checked` of an event: the volet's edition and our own count of changes to the rules."""
+
+#: `charset_fallback` of the site file -> Python codec.
+_FALLBACKS: Final = {"": None, "iso-8859-15": "iso8859-15"}
+
+_Found = Sequence[tuple[Document, Segment]]
+
+
+def check_bytes(
+    data: bytes, rules: ProfileRules, valuesets: TypeCodes, *, schema: SchemaCheck | None = None
+) -> Verdict:
+    """Read and check a message as it came out of its frame: never raises, whatever the bytes are.
+
+    `Verdict.message` is what could be read of it (its MSH at least), None when not even that.
+    """
+    if len(data) > rules.max_message:
+        return _oversize(Message.glimpse(data), rules)
+    try:
+        message = Message.parse(data, charset_fallback=_FALLBACKS[rules.charset_fallback], rejoin=rules.rejoin_base64)
+    except Malformed as fault:
+        findings = Findings(rules, Dialect.V2_1)
+        findings.add_read(fault, fault.place)
+        return findings.refusal(Message.glimpse(data))
+    return _check(message, rules, valuesets, schema, joined=len(message) != len(data))
+
+
+def check(message: Message, rules: ProfileRules, valuesets: TypeCodes, *, schema: SchemaCheck | None = None) -> Verdict:
+    """Check a message that could be read. `schema`: the XSD of the CDA, when the site provides it (R36)."""
+    if len(message) > rules.max_message:
+        return _oversize(message, rules)
+    return _check(message, rules, valuesets, schema)
+
+
+def _oversize(message: Message | None, rules: ProfileRules) -> Verdict:
+    findings = Findings(rules, Dialect.V2_1)
+    findings.add("R35", "message")
+    return findings.refusal(message)
+
+
+def _check(
+    message: Message, rules: ProfileRules, valuesets: TypeCodes, schema: SchemaCheck | None, *, joined: bool = False
+) -> Verdict:
+    reading = read(message)
+    findings = Findings(rules, reading.dialect)
+    if joined:
+        findings.add("R01", "joined")
+    if not check_envelope.supported(reading, findings):
+        return findings.refusal(message)
+    check_envelope.check_header(reading, rules, findings)
+    if not reading.known:
+        return findings.refusal(message)  # no generation to judge the rest by
+    check_envelope.check_structure(reading, findings)
+    action = check_envelope.check_action(reading, findings)
+    findings.deletion = action is Action.DELETE
+    found = check_document.documents_of(reading, rules, findings, schema)
+    _check_documents(reading, found, action, rules=rules, valuesets=valuesets, findings=findings)
+    check_metadata.check_metadata(reading, rules, findings)
+    request = _request(reading, found, action, rules, findings)
+    if findings.faults or request is None:
+        return findings.refusal(message)
+    return accepted(findings, request, [document for document, _ in found], message)
+
+
+def _check_documents(
+    reading: Reading,
+    found: _Found,
+    action: Action | None,
+    *,
+    rules: ProfileRules,
+    valuesets: TypeCodes,
+    findings: Findings,
+) -> None:
+    """R23, R50 to R53, R60 to R64."""
+    dmp = reading.yes("DESTDMP")
+    documents = [document for document, _ in found]
+    check_document.check_pair(documents, findings)
+    for document, segment in found:
+        check_document.check_type(document, segment, reading, valuesets, findings, dmp=dmp)
+        if dmp:
+            check_document.check_extension(document, rules, findings, n=segment.index, mdm=reading.is_mdm)
+    if documents:
+        check_document.check_txa(documents[0], reading, action, findings)
+    places = [(document, segment.index) for document, segment in found]
+    check_document.check_versions(places, action, findings, lenient=not reading.table.action_in_orc)
+
+
+def _request(
+    reading: Reading, found: _Found, action: Action | None, rules: ProfileRules, findings: Findings
+) -> TransmissionRequest | None:
+    """R40 to R49, R65, R75, R80 to R95; and the request, unless a document or the action is missing."""
+    message = reading.message
+    documents = [document for document, _ in found]
+    who = _patient(reading, found, rules, findings)
+    values = {name: reading.yes(name) for name in (*MASKS, *DESTINATIONS)}
+    places = {name: reading.at(name) for name in DESTINATIONS}
+    check_metadata.check_combination(values, places, rules, findings)
+    masks = check_metadata.masks_of(reading)
+    wanted = check_recipients.Wanted(values["DESTMSSANTEPS"], values["DESTMSSANTEPAT"], masks)
+    recipients = check_recipients.admit(
+        check_recipients.of_message(reading, documents, rules),
+        wanted,
+        who,
+        [document.header for document in documents],
+        rules=rules,
+        findings=findings,
+    )
+    sender = check_recipients.sender_of(reading, documents, rules, findings, dmp=values["DESTDMP"])
+    if values["DESTDMP"]:
+        for document, segment in found:
+            check_document.check_confidentiality(document, rules, findings, n=segment.index)
+    stopped = findings.settle(other_leg=any(one.refusal is None for one in recipients))
+    bodies = {name: check_metadata.body(reading, name, findings) for name in ("CORPSMAIL_PS", "CORPSMAIL_PATIENT")}
+    if not documents or action is None:
+        return None
+    principal = next((one for one in documents if one.header.level == 3), documents[0])
+    replies = reading.parts(REPLY)
+    return TransmissionRequest(
+        dialect=reading.dialect,
+        action=action,
+        feed=rules.feed,
+        control_id=message.control_id,
+        sending=(message.text("MSH-3"), message.text("MSH-4")),
+        receiving=(message.text("MSH-5"), message.text("MSH-6")),
+        charset=_charset(message),
+        processing_id=message.text("MSH-11").upper(),
+        patient=who.effective,
+        encounter_class=message.text("PV1-2").upper(),
+        sender=sender,
+        reply_to=check_recipients.reply_to(replies[0], findings) if replies else "",
+        recipients=recipients,
+        dmp=values["DESTDMP"],
+        mss_professionals=values["DESTMSSANTEPS"],
+        mss_patient=values["DESTMSSANTEPAT"],
+        masks=masks,
+        ack_reception=reading.yes("ACK_RECEPTION"),
+        ack_lecture=reading.yes("ACK_LECTURE_MSS"),
+        no_reply=reading.no_reply,
+        body_professionals=bodies["CORPSMAIL_PS"],
+        body_patient=bodies["CORPSMAIL_PATIENT"],
+        documents=tuple(document.header for document in documents),
+        replaces=check_document.replaced(principal, reading) if action is Action.REPLACE else "",
+        dmp_inadmissible=stopped,
+        warnings=tuple(f"{finding.rule}: {finding.text}" for finding in findings.warnings),
+    )
+
+
+def _patient(reading: Reading, found: _Found, rules: ProfileRules, findings: Findings) -> identity.Identity:
+    pids = reading.message.segments("PID")
+    who = identity.of_message(pids[0] if pids else None, rules.autorites)
+    if pids:
+        check_patient.check_pid(pids[0], findings)
+        documents = [document for document, _ in found]
+        check_patient.check_same_patient(who, documents, rules, findings)
+        places = [(document, segment.index) for document, segment in found]
+        check_patient.check_ins(who, places, rules, findings, dmp=reading.yes("DESTDMP"))
+    return who
+
+
+def _charset(message: Message) -> str:
+    """MSH-18 to answer with: the sender's own, or the name of what his bytes are in."""
+    return message.charset or {"utf-8": "UNICODE UTF-8"}.get(message.codec, "8859/15")
