@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from router.bus.settings import KafkaConfig, SqliteBusConfig
 from router.cisis.settings import ProfileRules
@@ -16,36 +16,12 @@ from router.directory.settings import DirectoryConfig
 from router.engine.policy import RetryPolicy
 from router.errors import ConfigFault, Problem
 from router.gateway.settings import FolderConfig, HttpConfig, MllpConfig
+from router.secret import Secret
 from router.sinks.dmp.settings import DmpConfig
 from router.sinks.hl7 import Hl7Config
 from router.sinks.mssante.settings import MssanteConfig
 from router.strict import Strict
 from router.structures import StructureConfig
-
-
-class SecretRef(Strict):
-    """Where a secret is: the file names it and never holds it."""
-
-    env: str | None = Field(None, description="Environment variable that holds it.")
-    file: Path | None = Field(None, description="File that holds it (a mounted Kubernetes secret).")
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if (self.env is None) == (self.file is None):
-            raise ValueError("give either `env` or `file`")
-        return self
-
-    def read(self) -> str:
-        """The secret. Raises ValueError with one sentence when it isn't there."""
-        if self.env is not None:
-            if not os.environ.get(self.env):
-                raise ValueError(f"environment variable {self.env} is not set")
-            return os.environ[self.env]
-        assert self.file is not None  # noqa: S101  # `_one` has seen to it
-        try:
-            return self.file.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ValueError(f"{self.file} can't be read: {error.strerror}") from error
 
 
 class FeedConfig(Strict):
@@ -69,8 +45,10 @@ class FeedConfig(Strict):
 class DatabaseConfig(Strict):
     """Where ledger, register and journal are kept."""
 
-    url: str | None = Field(None, description="SQLAlchemy URL without a password, e.g. postgresql+psycopg://router@db/router.")
-    url_secret: SecretRef | None = Field(None, description="Where the whole URL is, when it holds a password.")
+    url: str | None = Field(
+        None, description="SQLAlchemy URL without a password, e.g. postgresql+psycopg://router@db/router."
+    )
+    url_secret: Secret | None = Field(None, description="Where the whole URL is, when it holds a password.")
 
     def resolve(self, default: Path) -> str:
         if self.url_secret is not None:
@@ -114,7 +92,7 @@ class SiteConfig(Strict):
 
     environment: Literal["production", "qualification"] = Field(description="They never mix (decisions D9).")
     data: Path = Field(Path("var"), description="Folder of the embedded bus, the databases and the run files.")
-    secret: SecretRef | None = Field(
+    secret: Secret | None = Field(
         None, description="Key of the pseudonyms; default: a file made at the first start in `data`."
     )
     bus: Annotated[SqliteBusConfig | KafkaConfig, Field(discriminator="type")] = Field(

@@ -1,0 +1,119 @@
+"""What the workers of one process share, opened once and on first use from the site file."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+
+from router.bus.plans import site_plans
+from router.cisis.settings import ProfileRules
+from router.cisis.valuesets import ValueSets
+from router.config.site import FeedConfig, Site
+from router.contracts import Bus, Clock, Ledger, Observer, Sink, SystemClock, TopicPlan, Unobserved
+from router.directory.directory import Directory
+from router.engine.policy import RetryPolicy
+from router.exchange import Pseudonyms
+from router.journal.store import Journal
+from router.ledger.store import SqlLedger
+from router.register.store import Register
+from router.sinks.tools import Tools
+
+
+class House:
+    """One process's share of a site. Everything opened is closed by `close`."""
+
+    def __init__(self, site: Site, *, observer: Observer | None = None, clock: Clock | None = None) -> None:
+        self.site = site
+        self.config = site.config
+        self.observer: Observer = observer or Unobserved()
+        self.clock: Clock = clock or SystemClock()
+        self._closing = ExitStack()
+
+    def close(self) -> None:
+        self._closing.close()
+
+    @cached_property
+    def pseudonyms(self) -> Pseudonyms:
+        return Pseudonyms(self.site.secret())
+
+    @cached_property
+    def bus(self) -> Bus:
+        """Every topic of the site exists once this returns. Raises `Unavailable`, `OperatorFault`."""
+        bus = self.config.bus.open(self.data("bus.db"), partitions=self.config.limits.partitions)
+        self._closing.callback(bus.close)
+        bus.create(self.plans())
+        return bus
+
+    def plans(self) -> list[TopicPlan]:
+        """Every topic of the site."""
+        config = self.config
+        return site_plans(
+            config.feeds,
+            config.sinks,
+            raw_feeds=[name for name, feed in config.feeds.items() if feed.raw_topic],
+            environment=config.environment,
+            partitions=config.limits.partitions,
+        )
+
+    def data(self, name: str) -> Path:
+        """A file of the data folder, which is made if need be."""
+        self.site.data.mkdir(parents=True, exist_ok=True)
+        return self.site.data / name
+
+    def url(self, name: str) -> str:
+        """The database of the ledger, the register or the journal: PostgreSQL for all, or a file each."""
+        return self.config.database.resolve(self.data(f"{name}.db"))
+
+    def ledger(self) -> Ledger:
+        """A connection of its own for each caller: a ledger serves one thread."""
+        ledger = SqlLedger(self.url("ledger"))
+        self._closing.callback(ledger.close)
+        return ledger
+
+    @cached_property
+    def journal(self) -> Journal:
+        journal = Journal(self.url("journal"), self.clock)
+        self._closing.callback(journal.close)
+        return journal
+
+    @cached_property
+    def register(self) -> Register:
+        register = Register(self.url("register"), self.pseudonyms, self.clock)
+        self._closing.callback(register.close)
+        return register
+
+    @cached_property
+    def directory(self) -> Directory:
+        directory = Directory(self.config.directory, self.data("directory"), clock=self.clock, observer=self.observer)
+        self._closing.callback(directory.close)
+        return directory
+
+    @cached_property
+    def value_sets(self) -> ValueSets:
+        folder = self.config.value_sets
+        return ValueSets.load(self.site.at(folder) if folder else None)
+
+    def rules(self, name: str, feed: FeedConfig) -> ProfileRules:
+        """The profile's options of a feed, with what the site already says."""
+        return feed.rules.model_copy(update={"feed": name, "environment": self.config.environment})
+
+    def tools(self) -> Tools:
+        """What a sink is opened with."""
+        return Tools(
+            clock=self.clock,
+            observer=self.observer,
+            archive=self.ledger(),
+            environment=self.config.environment,
+            pseudonyms=self.pseudonyms,
+            directory=self.directory,
+        )
+
+    def sink(self, name: str) -> Sink:
+        """An instance, ready to deliver."""
+        return self.config.sinks[name].open(name, self.tools())
+
+    def policy(self, name: str) -> RetryPolicy:
+        """How an instance waits: its own, else its type's, else the default."""
+        retry = self.config.retry
+        return retry.get(name) or retry.get(self.config.sinks[name].type) or RetryPolicy()
