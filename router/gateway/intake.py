@@ -1,0 +1,189 @@
+"""The one path of everything received: judge, write, and only then answer (DESIGN §3, promise 1).
+
+Two halves, so that a connection may have several messages in work and still be answered in order:
+`judge` (CPU; in another thread when it is long), then `store`, whose future holds the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final
+
+from router.contracts import Bus, Clock, Ledger, Observer
+from router.errors import MessageFault, RouterError
+from router.exchange import Pseudonyms
+from router.gateway import identity
+from router.gateway.budget import Budget
+from router.gateway.judge import Judge
+from router.gateway.received import Answer, Feed, Judged, Received
+from router.gateway.writer import BatchWriter, GroupCommit, Item, KnownIds
+
+RECENT: Final = 10_000
+"""Messages whose answer is kept in memory; older ones are looked up in the ledger."""
+_INLINE: Final = 16 * 1024
+"""Below this many bytes a light check is done at once: handing it over would cost more."""
+_HEAVY_INLINE: Final = 2 * 1024
+
+
+class Recent:
+    """The last answers by event id, and the last refusals: a small memory before the ledger. Read by any thread."""
+
+    def __init__(self, size: int = RECENT) -> None:
+        self._size = size
+        self._acks: OrderedDict[str, bytes] = OrderedDict()
+
+    def get(self, event_id: str) -> bytes | None:
+        return self._acks.get(event_id)
+
+    def put(self, event_id: str, ack: bytes) -> None:
+        self._acks[event_id] = ack
+        if len(self._acks) > self._size:
+            self._acks.popitem(last=False)
+
+
+class Intake:
+    """Shared by all listeners of one gateway; lives on its event loop. `name` is the producer's stable name."""
+
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        ledger: Ledger,
+        clock: Clock,
+        pseudonyms: Pseudonyms,
+        observer: Observer,
+        name: str = "gateway-0",
+        budget: int = 64 * 2**20,
+    ) -> None:
+        self.clock, self.observer, self.bus = clock, observer, bus
+        self.budget = Budget(budget, observer)
+        self.known = KnownIds(ledger)
+        self.name = name
+        self._recent = Recent()
+        self._refused = Recent()
+        self._controls = Recent()
+        self.judge_of = Judge(clock, pseudonyms, self._recent.get, self._controls.get)
+        self._work = ThreadPoolExecutor(1, thread_name_prefix="gateway-check")
+        self._commit = GroupCommit(BatchWriter(bus, self.known, name), self._written)
+        self._unanswered: dict[str, asyncio.Future[Answer]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closing = False
+
+    def start(self) -> None:
+        """Begin writing. Call it in the event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._commit.start()
+
+    async def close(self, timeout: float = 10.0) -> None:
+        """Answer what is in work, take nothing more."""
+        self._closing = True
+        await asyncio.get_running_loop().run_in_executor(None, self._commit.close, timeout)
+        self._work.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def fatal(self) -> RouterError | None:
+        """Why this gateway must stop: another took its name, or an operator must act."""
+        return self._commit.fatal
+
+    # ------------------------------------------------------------------------------------------- messages
+
+    async def submit(self, feed: Feed, received: Received) -> Answer:
+        """One message from bytes to answer. Never raises for what the message is."""
+        return await self.store(await self.judge(feed, received))
+
+    async def judge(self, feed: Feed, received: Received) -> Judged:
+        """Read and check; messages of some size in the other thread, so that small ones need not wait."""
+        self.observer.count("messages_received_total", feed=feed.name, source=received.source)
+        if len(received.data) <= (_HEAVY_INLINE if feed.heavy else _INLINE):
+            return self.judge_of.judge(feed, received)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._work, self.judge_of.judge, feed, received)
+
+    def store(self, judged: Judged) -> asyncio.Future[Answer]:
+        """Write it with the next batch. The future gives the answer once everything is durable."""
+        loop = asyncio.get_running_loop()
+        same = self._unanswered.get(judged.event_id)
+        if same is not None:
+            return self._after(same, judged)
+        future: asyncio.Future[Answer] = loop.create_future()
+        if judged.repeat:
+            self._commit.put(Item("", [self.judge_of.note(judged)]))
+            return self._tell(future, judged, Answer("AA", judged.ack, judged.event_id, repeat=True))
+        if judged.code == "AE" and self._refused.get(judged.event_id) == _reason(judged):
+            return self._tell(future, judged, Answer("AE", judged.ack, judged.event_id, repeat=True))
+        if self._closing or self.fatal is not None:
+            return self._tell(future, judged, Answer("AR", self.judge_of.outage(judged), judged.event_id))
+        self._unanswered[judged.event_id] = future
+        note = partial(self.judge_of.note, judged)
+        self._commit.put(Item(judged.event_id, self.judge_of.records(judged), note, (judged, future)))
+        return future
+
+    def answered(self, feed: str, answer: Answer, received: Received) -> None:
+        """Count an answer; its time runs from the last byte received."""
+        self.observer.count("acks_total", feed=feed, ack=answer.code)
+        self.observer.time("intake_seconds", max(0.0, self.clock.now() - received.at), feed=feed)
+
+    # --------------------------------------------------------------------------------------------- inside
+
+    def _written(self, items: Sequence[Item]) -> None:
+        """Called in the writing thread with a batch that had its turn."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._deliver, items)
+
+    def _deliver(self, items: Sequence[Item]) -> None:
+        for item in items:
+            if isinstance(item.context, tuple):
+                judged, future = item.context
+                self._unanswered.pop(item.event_id, None)
+                self._settle(judged, future, item)
+
+    def _settle(self, judged: Judged, future: asyncio.Future[Answer], item: Item) -> None:
+        if item.known is not None:
+            self._recent.put(judged.event_id, item.known)
+            answer = Answer("AA", item.known, judged.event_id, repeat=True)
+        elif isinstance(item.error, MessageFault) and judged.code == "AA":
+            # The bus can't carry this one (too big for its topic): say so for good, and keep a trace.
+            refused = self.judge_of.refuse(judged, item.error)
+            self._commit.put(Item("", self.judge_of.records(refused)[1:]))
+            answer = Answer("AE", refused.ack, judged.event_id)
+        elif item.error is not None:
+            answer = Answer("AR", self.judge_of.outage(judged), judged.event_id)
+        elif judged.code == "AA":
+            self._recent.put(judged.event_id, judged.ack)
+            if judged.message is not None:
+                name = identity.control_id(judged.feed, judged.message)
+                self._controls.put(name, judged.event_id.encode())
+            answer = Answer("AA", judged.ack, judged.event_id)
+        else:
+            self._refused.put(judged.event_id, _reason(judged))
+            self.observer.count("dead_letters_total", stage="intake", code=judged.checked.faults[0].rule)
+            answer = Answer("AE", judged.ack, judged.event_id)
+        self._tell(future, judged, answer)
+
+    def _tell(self, future: asyncio.Future[Answer], judged: Judged, answer: Answer) -> asyncio.Future[Answer]:
+        if answer.repeat:
+            self.observer.count("duplicates_avoided_total", stage="intake")
+        self.answered(judged.feed, answer, judged.received)
+        if not future.done():
+            future.set_result(answer)
+        return future
+
+    def _after(self, first: asyncio.Future[Answer], judged: Judged) -> asyncio.Future[Answer]:
+        """The same message twice at once: the second gets the first one's answer."""
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+        def told(done: asyncio.Future[Answer]) -> None:
+            answer = done.result()
+            self._tell(future, judged, Answer(answer.code, answer.ack, answer.event_id, repeat=answer.code != "AR"))
+
+        first.add_done_callback(told)
+        return future
+
+
+def _reason(judged: Judged) -> bytes:
+    """Why it was refused: the same message refused for the same reasons needs no second dead letter."""
+    return "|".join(f"{fault.rule}{fault.err.location}" for fault in judged.checked.faults).encode()

@@ -1,0 +1,101 @@
+"""What goes through the gateway: something received, what the checks say of it, the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from router.hl7.ack import Code, Err
+from router.hl7.message import Message
+
+Source = Literal["mllp", "http", "folder", "raw"]
+Kind = Literal["hl7", "cda"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """Bytes as they came, without framing. `headers`: of a raw CDA's request, lower case, without prefix."""
+
+    data: bytes = field(repr=False)
+    source: Source
+    at: float
+    kind: Kind = "hl7"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A rule that was broken (`R45`) and the ERR segment that tells it."""
+
+    rule: str
+    err: Err
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What the check of a feed says of one message; none of it holds an identity in clear.
+
+    key:      the ordering key (decisions D7)
+    checked:  what was checked: the profile's dialect, or "" for a relay
+    facts:    fields of the `JournalEntry` that only the check knows (`action`, `asked`, `documents`…)
+    """
+
+    faults: tuple[Fault, ...] = ()
+    warnings: tuple[str, ...] = ()
+    key: str = ""
+    checked: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+class Checker(Protocol):
+    """The check of one kind of feed: pure, callable from any thread.
+
+    `message` is None for a raw CDA. Raises `MessageFault` for what it refuses outright.
+    """
+
+    def __call__(self, received: Received, message: Message | None, /) -> Checked: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """A named sender flow as the gateway sees it. `heavy`: its checks are work for the other thread."""
+
+    name: str
+    check: Checker
+    kind: Literal["documents", "adt", "relay"] = "documents"
+    charset_fallback: str | None = None
+    rejoin: bool = False
+
+    @property
+    def heavy(self) -> bool:
+        return self.kind == "documents"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A message that was read, recognised and checked; nothing is written yet.
+
+    message: what could be read of it, None when no MSH could.  ack: the answer, were it written now.
+    repeat: it was answered with these bytes before.
+    """
+
+    feed: str
+    event_id: str
+    received: Received
+    message: Message | None
+    checked: Checked
+    code: Code
+    ack: bytes = field(repr=False)
+    repeat: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the sender is told. `repeat`: the stored answer of an earlier, identical message."""
+
+    code: Code
+    ack: bytes = field(repr=False)
+    event_id: str = ""
+    repeat: bool = False

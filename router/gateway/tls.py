@@ -1,0 +1,74 @@
+"""TLS of the listeners: contexts made from files, made again when the files change."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+
+from router.errors import OperatorFault
+from router.gateway.settings import TlsConfig
+
+
+class Certificates:
+    """The context of one listener. `changed` says when its files are newer than it; a bad file keeps the old one."""
+
+    def __init__(self, config: TlsConfig) -> None:
+        self._config = config
+        self._stamp = self._stamps()
+        self.context = self._make()
+
+    def changed(self) -> bool:
+        """Read the files again if they changed. True when there is a new `context`. Raises `OperatorFault` (`TLS`)."""
+        stamp = self._stamps()
+        if stamp == self._stamp:
+            return False
+        self._stamp = stamp
+        self.context = self._make()
+        return True
+
+    def admits(self, certificate: dict[str, object] | None) -> bool:
+        """Whether a client's certificate (as `getpeercert` gives it) bears a name we accept."""
+        if not self._config.client_names:
+            return True
+        return bool(set(self._config.client_names) & _names(certificate or {}))
+
+    def _make(self) -> ssl.SSLContext:
+        config = self._config
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        password = config.key_password.read() if config.key_password else None
+        try:
+            context.load_cert_chain(config.certificate, config.key, password)
+            if config.client_ca is not None:
+                context.load_verify_locations(config.client_ca)
+                context.verify_mode = ssl.CERT_REQUIRED
+        except (OSError, ssl.SSLError) as error:
+            raise OperatorFault(
+                "TLS", str(config.certificate), "certificate, key or client CA can't be read"
+            ) from error
+        return context
+
+    def _stamps(self) -> tuple[object, ...]:
+        return tuple(_stamp(path) for path in (self._config.certificate, self._config.key, self._config.client_ca))
+
+
+def _stamp(path: Path | None) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat() if path is not None else None
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size, found.st_ino) if found is not None else None
+
+
+def _names(certificate: dict[str, object]) -> set[str]:
+    subject = certificate.get("subject", ())
+    names = {value for rdn in _pairs(subject) for key, value in rdn if key == "commonName"}
+    alternatives = certificate.get("subjectAltName", ())
+    if isinstance(alternatives, Sequence):
+        names |= {value for key, value in alternatives if key == "DNS"}
+    return names
+
+
+def _pairs(subject: object) -> Sequence[Sequence[tuple[str, str]]]:
+    return subject if isinstance(subject, Sequence) else ()
