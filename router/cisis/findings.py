@@ -158,8 +158,16 @@ def outage() -> Finding:
     return Finding("R99", Err(case.error, "", "E", application(case.detail), case.sentence), case.sentence)
 
 
-def accepted(
-    findings: Findings, request: TransmissionRequest, documents: Sequence[Document], message: Message | None = None
+def conclude(
+    findings: Findings,
+    request: TransmissionRequest | None,
+    documents: Sequence[Document],
+    message: Message | None = None,
+    *,
+    keep: bool = False,
 ) -> Verdict:
-    """The verdict of a message without faults."""
-    return Verdict("AA", (), findings.warnings, request, tuple(documents), message)
+    """The verdict. Beside faults the request is given only to `keep`, for a message accepted under other options."""
+    faults = findings.faults
+    if request is None or (faults and not keep):
+        return findings.refusal(message)
+    return Verdict("AE" if faults else "AA", faults, findings.warnings, request, tuple(documents), message)

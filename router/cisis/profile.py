@@ -14,7 +14,7 @@ from router.cda.document import Document
 from router.cisis import check_document, check_envelope, check_metadata, check_patient, check_recipients, identity
 from router.cisis.check_document import SchemaCheck, TypeCodes
 from router.cisis.dialects import DESTINATIONS, MASKS
-from router.cisis.findings import Finding, Findings, Verdict, accepted, outage
+from router.cisis.findings import Finding, Findings, Verdict, conclude, outage
 from router.cisis.participants import REPLY
 from router.cisis.raw_cda import CDA_HEADERS, check_cda
 from router.cisis.reading import Reading, read
@@ -53,11 +53,23 @@ def check_bytes(
     return _check(message, rules, valuesets, schema, joined=len(message) != len(data))
 
 
-def check(message: Message, rules: ProfileRules, valuesets: TypeCodes, *, schema: SchemaCheck | None = None) -> Verdict:
-    """Check a message that could be read. `schema`: the XSD of the CDA, when the site provides it (R36)."""
-    if len(message) > rules.max_message:
+def check(
+    message: Message,
+    rules: ProfileRules,
+    valuesets: TypeCodes,
+    *,
+    schema: SchemaCheck | None = None,
+    keep: bool = False,
+) -> Verdict:
+    """Check a message that could be read.
+
+    schema: the XSD of the CDA, when the site provides it (R36)
+    keep:   give request and documents beside the faults too, where they can be made: for a message that was
+            accepted under other options and is read again
+    """
+    if len(message) > rules.max_message and not keep:
         return _oversize(message, rules)
-    return _check(message, rules, valuesets, schema)
+    return _check(message, rules, valuesets, schema, keep=keep)
 
 
 def _oversize(message: Message | None, rules: ProfileRules) -> Verdict:
@@ -67,7 +79,13 @@ def _oversize(message: Message | None, rules: ProfileRules) -> Verdict:
 
 
 def _check(
-    message: Message, rules: ProfileRules, valuesets: TypeCodes, schema: SchemaCheck | None, *, joined: bool = False
+    message: Message,
+    rules: ProfileRules,
+    valuesets: TypeCodes,
+    schema: SchemaCheck | None,
+    *,
+    joined: bool = False,
+    keep: bool = False,
 ) -> Verdict:
     reading = read(message)
     findings = Findings(rules, reading.dialect)
@@ -85,9 +103,7 @@ def _check(
     _check_documents(reading, found, action, rules=rules, valuesets=valuesets, findings=findings)
     check_metadata.check_metadata(reading, rules, findings)
     request = _request(reading, found, action, rules, findings)
-    if findings.faults or request is None:
-        return findings.refusal(message)
-    return accepted(findings, request, [document for document, _ in found], message)
+    return conclude(findings, request, [document for document, _ in found], message, keep=keep)
 
 
 def _check_documents(

@@ -17,7 +17,7 @@ from router.cisis import check_document, check_metadata, check_patient, check_re
 from router.cisis.check_document import SchemaCheck, TypeCodes
 from router.cisis.check_recipients import Candidate, Wanted, of_address
 from router.cisis.dialects import MASKS
-from router.cisis.findings import Findings, Verdict, accepted
+from router.cisis.findings import Findings, Verdict, conclude
 from router.cisis.participants import finess_of, ps_id_nat
 from router.cisis.settings import ProfileRules
 from router.request import (
@@ -91,8 +91,12 @@ def check_cda(
     valuesets: TypeCodes,
     *,
     schema: SchemaCheck | None = None,
+    keep: bool = False,
 ) -> Verdict:
-    """Check a CDA and the request in its headers. Never raises. ERR-2 is the name of the header, or `CDA`."""
+    """Check a CDA and the request in its headers. Never raises. ERR-2 is the name of the header, or `CDA`.
+
+    `schema` and `keep`: as for a message, see `router.cisis.profile.check`.
+    """
     findings = Findings(rules, Dialect.CDA)
     asked = _Asked({name.lower(): value.strip() for name, value in headers.items()}, findings)
     action = _ACTIONS.get(asked.text("action", "initial").lower())
@@ -104,9 +108,7 @@ def check_cda(
     if found is None:
         return findings.refusal()
     request = _request(asked, found, action, rules=rules, valuesets=valuesets, findings=findings)
-    if findings.faults or request is None:
-        return findings.refusal()
-    return accepted(findings, request, [found])
+    return conclude(findings, request, [found], keep=keep)
 
 
 class _Asked:

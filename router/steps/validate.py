@@ -1,0 +1,69 @@
+"""`validate`: check an accepted document again, more narrowly than the gateway did. It can only refuse, never admit."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from router.cisis.check_document import SchemaCheck
+from router.cisis.rules import TABLE
+from router.errors import Invalid, OperatorFault
+from router.exchange import Exchange
+from router.request import Action
+from router.strict import Strict
+
+STEP = "validate"
+_SCHEMA_RULE = "R36"
+
+
+class ValidateStep(Strict):
+    """`validate: {profile: cisis, schema: warn}`"""
+
+    profile: Literal["cisis"] = Field("cisis", description="The national profile; the gateway has applied it already.")
+    schema_: Literal["off", "warn", "error"] = Field(
+        "off",
+        alias="schema",
+        description="Check the CDA against the schema of the site: not at all, note it, or refuse (R36).",
+    )
+    refuse: tuple[str, ...] = Field(
+        (), description="Rules whose warnings refuse the message in this pipeline, e.g. `[R53, R90]`."
+    )
+
+    @field_validator("refuse")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = sorted(set(value) - set(TABLE))
+        if unknown:
+            raise ValueError(f"no such rule: {', '.join(unknown)}")
+        return value
+
+
+class Validate:
+    """Refuses what the pipeline does not want. A deletion is never refused for its form (decisions D1)."""
+
+    def __init__(self, config: ValidateStep, schema: SchemaCheck | None = None) -> None:
+        """Raises `OperatorFault` when the schema is to be checked and the site has none."""
+        if config.schema_ != "off" and schema is None:
+            raise OperatorFault("SITE-SCHEMA", "validate", "the site file names no CDA schema, and validate wants it")
+        self._config = config
+        self._schema = schema
+
+    def __call__(self, exchange: Exchange) -> Exchange:
+        """Raises `Invalid` with the rule's number."""
+        request = exchange.asked()
+        deletion = request.action is Action.DELETE
+        for warning in request.warnings:
+            rule, _, text = warning.partition(": ")
+            if rule in self._config.refuse and not deletion:
+                raise Invalid(rule, "", text)
+        if self._schema is None or self._config.schema_ == "off":
+            return exchange
+        for document in exchange.documents:
+            try:
+                self._schema.check(document.raw)
+            except Invalid as fault:
+                if self._config.schema_ == "error" and not deletion:
+                    raise
+                exchange = exchange.decided(STEP, fault.text, _SCHEMA_RULE)
+        return exchange
