@@ -1,0 +1,93 @@
+"""What the pipeline stage asks of the floors above: a compiled pipeline, and words for the journal and the sender."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from router.errors import MessageFault
+from router.exchange import Delivery, Event, Exchange, Filtered, Receipt
+
+UNWANTED: Final = "UNWANTED"
+"""Code of a `Filtered` that says: this pipeline's condition does not concern the event. It is not journalled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """What a pipeline made of an exchange, with the exchange as its steps left it (its decisions are journalled)."""
+
+    deliveries: Sequence[Delivery]
+    exchange: Exchange
+
+
+class CompiledPipeline(Protocol):
+    """One pipeline file, ready to run. `digest` identifies the file's content in everything it produces."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def feed(self) -> str: ...
+
+    def process(self, exchange: Exchange) -> Sequence[Delivery] | Routed | Filtered:
+        """All steps. Raises `MessageFault` (dead letter), `Unavailable` or `OperatorFault` (the feed waits)."""
+        ...
+
+
+Pipelines = Callable[[str], Sequence[CompiledPipeline]]
+"""Feed -> its pipelines now. Read at each batch, so that a reload is atomic between two batches."""
+
+Describe = Callable[[Event, Exchange], Mapping[str, Any]]
+"""Fields of `JournalEntry` that only the upper floors can fill: control_id, documents, patients, asked…"""
+
+Unserved = Callable[[Exchange, Sequence[Delivery], Sequence[MessageFault | Filtered]], Sequence[Receipt]]
+"""(exchange, deliveries made, what ended the others) -> receipts that tell the sender which destination it
+asked for is not served. Called once per event, whatever became of it. The exchange is the last one that a
+pipeline gave back, else the bare event's: the hook reads the event when it has no request."""
+
+
+def no_description(_event: Event, _exchange: Exchange) -> Mapping[str, Any]:
+    """Nothing to add to the journal."""
+    return {}
+
+
+def all_served(
+    _exchange: Exchange, _deliveries: Sequence[Delivery], _ends: Sequence[MessageFault | Filtered]
+) -> Sequence[Receipt]:
+    """Nobody to tell."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class BugLimit:
+    """How many unexpected errors a pipeline may make before it stops and its events wait."""
+
+    in_a_row: int = 10
+    ratio: float = 0.5
+    over: int = 100
+    """The ratio counts over the last so many events."""
+
+
+class BugBudget:
+    """Counts the unexpected errors of one pipeline at one digest."""
+
+    def __init__(self, limit: BugLimit) -> None:
+        self._limit = limit
+        self._row = 0
+        self._last: deque[bool] = deque(maxlen=limit.over)
+
+    def note(self, bug: bool) -> None:
+        """One event went through: with an unexpected error or without."""
+        self._row = self._row + 1 if bug else 0
+        self._last.append(bug)
+
+    @property
+    def spent(self) -> bool:
+        """Whether the next unexpected error must stop the pipeline."""
+        full = len(self._last) == self._limit.over
+        return self._row >= self._limit.in_a_row or (full and sum(self._last) >= self._limit.ratio * self._limit.over)

@@ -1,0 +1,373 @@
+"""The pipeline stage against a bus and a ledger in memory: claims, transactions, dead letters, bugs, waits."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import pytest
+from router.contracts import Header, Outgoing, Partition
+from router.engine.pipeline import UNWANTED, BugLimit, Routed
+from router.engine.pipeline_worker import PipelineWorker
+from router.errors import Fenced, Invalid, OperatorFault, Unavailable
+from router.exchange import Delivery, Event, Exchange, Filtered, Receipt, ReceiptKind
+from router.wire import event_record, read_delivery, read_journal, read_receipt
+from tests.engine.memory import MemoryBus, MemoryLedger
+from tests.engine.sinks import delivery
+
+
+@dataclass
+class Pipe:
+    """A pipeline that does what its function says."""
+
+    work: Callable[[Exchange], object]
+    name: str = "biologie"
+    digest: str = "d1"
+    feed: str = "sil"
+    seen: list[str] = field(default_factory=list)
+
+    def process(self, exchange: Exchange) -> Sequence[Delivery] | Routed | Filtered:
+        self.seen.append(exchange.event.id)
+        result = self.work(exchange)
+        if isinstance(result, BaseException):
+            raise result
+        return result  # type: ignore[return-value]
+
+
+def routed(exchange: Exchange) -> Routed:
+    """One delivery of the event to sink `s`."""
+    event = exchange.event
+    made = delivery(0, event.key, event_id=event.id, payload=event.body, origin=event.origin, pipeline="biologie")
+    return Routed([made], exchange.decided("route", "to s"))
+
+
+class Rig:
+    def __init__(self, *pipes: Pipe, feeds: Sequence[str] = ("sil",)) -> None:
+        self.bus = MemoryBus(partitions=2)
+        self.ledger = MemoryLedger()
+        self.pipes = list(pipes)
+        self.feeds = feeds
+        self.alerts: list[str] = []
+
+    def event(self, number: int, *, feed: str = "sil", body: bytes = b"MSH|", **headers: str) -> Event:
+        event = Event(f"id-{number}", feed, f"key-{number % 3}", body, {Header.CONTROL: f"C{number}", **headers})
+        self.bus.producer("gateway").publish([event_record(event)])
+        return event
+
+    def deliveries(self) -> list[Delivery]:
+        return [read_delivery(r) for r in self.bus.scan("out.s")]
+
+    def journal(self, kind: str = "") -> list[object]:
+        return [e for e in map(read_journal, self.bus.scan("journal")) if kind in ("", e.kind)]
+
+    @contextmanager
+    def running(self, **options: object):
+        options = {"member": "pipelines-0", "alert": lambda what, _: self.alerts.append(what)} | options
+        worker = PipelineWorker(
+            self.bus, self.ledger, self.feeds, lambda feed: [p for p in self.pipes if p.feed == feed], **options
+        )  # type: ignore[arg-type]
+        failures: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                worker.run()
+            except BaseException as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        try:
+            yield worker
+        finally:
+            worker.stop()
+            thread.join(5)
+            assert not thread.is_alive()
+        if failures:
+            raise failures[0]
+
+    def until(self, truth: Callable[[], bool], seconds: float = 5.0) -> None:
+        end = time.monotonic() + seconds
+        while not truth():
+            assert time.monotonic() < end, "did not happen in time"
+            time.sleep(0.005)
+
+    def committed(self) -> int:
+        return sum(n for (group, _), n in self.bus.committed.items() if group == "pipelines")
+
+
+def test_events_become_deliveries_in_order_with_their_story() -> None:
+    """Each event gives its delivery, in order per key, and the journal says received and decided."""
+    rig = Rig(Pipe(routed))
+    events = [rig.event(n) for n in range(30)]
+    with rig.running():
+        rig.until(lambda: rig.committed() == 30)
+    made = rig.deliveries()
+    for key in {e.key for e in events}:
+        assert [d.event_id for d in made if d.lane == key] == [e.id for e in events if e.key == key]
+    assert {e.kind for e in rig.journal()} == {"received", "decided"}
+    (decided,) = [e for e in rig.journal("decided") if e.event_id == "id-7"]
+    assert decided.decisions[0].text == "to s"
+    assert [d[1] for d in decided.deliveries] == ["s"]
+    assert (decided.pipeline, decided.digest, decided.control_id) == ("biologie", "d1", "C7")
+
+
+def test_the_ack_is_claimed_with_the_id() -> None:
+    """The claim keeps the acknowledgement that the gateway gave, so that a repeat can be answered with it."""
+    rig = Rig(Pipe(routed))
+    rig.event(1, **{Header.ACK_BYTES: base64.b64encode("MSA|AA|é".encode("latin-1")).decode()})
+    with rig.running():
+        rig.until(lambda: rig.committed() == 1)
+    assert rig.ledger.acks(["id-1"]) == {"id-1": "MSA|AA|é".encode("latin-1")}
+
+
+def test_a_repeated_event_is_journalled_and_not_delivered() -> None:
+    """An id that another origin owns is a duplicate: no delivery, one line in the journal."""
+    rig = Rig(Pipe(routed))
+    rig.event(1)
+    rig.event(1)
+    with rig.running():
+        rig.until(lambda: rig.committed() == 2)
+    assert len(rig.deliveries()) == 1
+    assert [e.event_id for e in rig.journal("duplicate")] == ["id-1"]
+
+
+def test_an_event_read_again_after_a_crash_is_not_a_duplicate() -> None:
+    """Claimed, then killed before the transaction: the same origin is decided after the restart."""
+    rig = Rig(Pipe(routed))
+    rig.event(1)
+    pipe = rig.pipes[0]
+    pipe.work = lambda _: SystemExit()
+    with pytest.raises(SystemExit), rig.running():
+        rig.until(lambda: bool(pipe.seen))
+    assert rig.ledger.claims
+    pipe.work = routed
+    with rig.running():
+        rig.until(lambda: rig.committed() == 1)
+    assert len(rig.deliveries()) == 1
+
+
+def test_a_fault_is_a_dead_letter_and_the_sender_is_told() -> None:
+    """The bytes go untouched to `dlq.pipeline` with the reason, the hook's receipts are published, others go on."""
+    rig = Rig(Pipe(lambda x: Invalid("R45", "PID-32", "not qualified") if x.event.id == "id-1" else routed(x)))
+    told = []
+
+    def unserved(exchange: Exchange, made: Sequence[Delivery], ends: Sequence[object]) -> Sequence[Receipt]:
+        if not ends:
+            return ()
+        told.append((exchange.event.id, len(made), ends[0].code))  # type: ignore[attr-defined]
+        kind = ReceiptKind.DELIVERY
+        return [Receipt(delivery_id="x", event_id=exchange.event.id, sink="dmp", kind=kind, ok=False, at=1.0)]
+
+    rig.event(1, body=b"\x0bMSH|original")
+    rig.event(2)
+    with rig.running(unserved=unserved):
+        rig.until(lambda: rig.committed() == 2)
+    (letter,) = rig.bus.scan("dlq.pipeline")
+    assert letter.value == b"\x0bMSH|original"
+    headers = letter.headers
+    assert [headers[h] for h in (Header.CODE, Header.PLACE, Header.PIPELINE)] == ["R45", "PID-32", "biologie"]
+    assert headers[Header.ORIGIN].startswith("in.sil/")
+    assert headers[Header.CAUSE]
+    assert headers[Header.NEXT]
+    assert told == [("id-1", 0, "R45")]
+    assert [r.event_id for r in map(read_receipt, rig.bus.scan("receipts"))] == ["id-1"]
+    assert [e.code for e in rig.journal("dead")] == ["R45"]
+    assert [d.event_id for d in rig.deliveries()] == ["id-2"]
+
+
+def test_an_event_nobody_wants_says_so() -> None:
+    """No pipeline, or none whose condition holds: the journal has one `filtered` line with the reason."""
+    rig = Rig(Pipe(lambda _: Filtered("when", UNWANTED)))
+    rig.event(1)
+    with rig.running():
+        rig.until(lambda: rig.committed() == 1)
+    (entry,) = rig.journal("filtered")
+    assert (entry.text, entry.pipeline) == ("no pipeline", "")
+
+
+def test_each_pipeline_has_its_own_end() -> None:
+    """One pipeline's fault does not take another one's deliveries away; a filter gives its reason."""
+    pipes = [
+        Pipe(routed, "a"),
+        Pipe(lambda _: Invalid("R01"), "b"),
+        Pipe(lambda _: Filtered("opposition"), "c"),
+    ]
+    rig = Rig(*pipes)
+    rig.event(1)
+    with rig.running():
+        rig.until(lambda: rig.committed() == 1)
+    assert len(rig.deliveries()) == 1
+    ends = {e.pipeline: (e.kind, e.text) for e in rig.journal() if e.pipeline}
+    assert ends == {"a": ("decided", ""), "b": ("dead", ""), "c": ("filtered", "opposition")}
+
+
+def test_describe_fills_the_journal() -> None:
+    """The floors above add what only they can read; a description that fails costs its words, not the event."""
+    rig = Rig(Pipe(routed))
+
+    def describe(event: Event, _: Exchange) -> dict[str, object]:
+        if event.id == "id-2":
+            raise KeyError("secret")
+        return {"documents": ("1.2.3",), "control_id": "MSH-10"}
+
+    rig.event(1)
+    rig.event(2)
+    with rig.running(describe=describe):
+        rig.until(lambda: rig.committed() == 2)
+    entries = {e.event_id: e for e in rig.journal("received")}
+    assert (entries["id-1"].documents, entries["id-1"].control_id) == (("1.2.3",), "MSH-10")
+    assert entries["id-2"].control_id == "C2"
+    assert "bug" in rig.alerts
+
+
+def test_bugs_have_a_budget_then_the_feed_waits() -> None:
+    """Some unexpected errors are dead letters; then the pipeline stops, its events wait, other feeds go on."""
+    broken = Pipe(lambda _: KeyError("secret"))
+    other = Pipe(routed, name="autre", feed="ris")
+    rig = Rig(broken, other, feeds=("sil", "ris"))
+    for n in range(10):
+        rig.event(n)
+    with rig.running(bugs=BugLimit(in_a_row=3)):
+        rig.until(lambda: "pipeline-stopped" in rig.alerts)
+        rig.event(100, feed="ris")
+        rig.until(lambda: len(rig.deliveries()) == 1)
+        letters = list(rig.bus.scan("dlq.pipeline"))
+        assert {r.headers[Header.CODE] for r in letters} == {"BUG-KeyError"}
+        assert len(letters) == 3
+        rig.pipes[0] = replace(broken, work=routed, digest="d2")
+        rig.until(lambda: len(rig.deliveries()) == 8)
+    assert rig.committed() == 11
+    assert not any("secret" in str(r.headers) for r in letters)
+
+
+@pytest.mark.parametrize("fault", [Unavailable("ANNUAIRE"), OperatorFault("CONFIG")])
+def test_a_feed_waits_while_something_is_away(fault: Exception) -> None:
+    """Nothing is lost or dead-lettered, order is kept, other feeds are served meanwhile."""
+    away = threading.Event()
+    away.set()
+    waiting = Pipe(lambda x: fault if away.is_set() and x.event.id == "id-2" else routed(x))
+    rig = Rig(waiting, Pipe(routed, name="autre", feed="ris"), feeds=("sil", "ris"))
+    events = [rig.event(n) for n in range(12)]
+    with rig.running():
+        rig.until(lambda: "feed-waits" in rig.alerts)
+        rig.event(100, feed="ris")
+        rig.until(lambda: any(d.event_id == "id-100" for d in rig.deliveries()))
+        away.clear()
+        rig.until(lambda: rig.committed() == 13)
+    made = [d.event_id for d in rig.deliveries() if d.event_id != "id-100"]
+    assert sorted(made) == sorted(e.id for e in events)
+    for key in {e.key for e in events}:
+        assert [d.event_id for d in rig.deliveries() if d.lane == key and d.event_id != "id-100"] == [
+            e.id for e in events if e.key == key
+        ]
+    assert not list(rig.bus.scan("dlq.pipeline"))
+
+
+@pytest.mark.parametrize("what", ["bus", "ledger"])
+def test_bus_or_database_away_delays_only(what: str) -> None:
+    """The batch waits until it can be written; each event is delivered once."""
+    rig = Rig(Pipe(routed))
+    part = getattr(rig, what)
+    rig.event(0)
+    with rig.running():
+        rig.until(lambda: rig.committed() == 1)
+        rig.event(1)
+        part.away = True
+        time.sleep(0.3)
+        part.away = False
+        rig.until(lambda: rig.committed() == 2)
+    assert len(rig.deliveries()) == 2
+
+
+def test_a_large_batch_is_split_into_transactions() -> None:
+    """No transaction carries more than 8 MB, unless one event alone does."""
+    rig = Rig(Pipe(routed))
+    for n in range(12):
+        rig.event(n, body=b"x" * 2_000_000)
+    sizes = []
+    producer = rig.bus.producer
+
+    def measured(name: str) -> object:
+        made = producer(name)
+        publish = made.publish
+
+        def spy(records: Sequence[Outgoing], **options: object) -> object:
+            sizes.append(sum(len(r.value) for r in records))
+            return publish(records, **options)  # type: ignore[arg-type]
+
+        made.publish = spy  # type: ignore[method-assign]
+        return made
+
+    rig.bus.producer = measured  # type: ignore[assignment, method-assign]
+    with rig.running():
+        rig.until(lambda: rig.committed() == 12)
+    assert len(rig.deliveries()) == 12
+    assert max(sizes) <= 8 * 1024 * 1024
+    assert len(sizes) >= 3
+
+
+def test_decide_again_marks_its_deliveries() -> None:
+    """An event that an operator sent through again keeps its origin, is no duplicate, and its deliveries say so."""
+    rig = Rig(Pipe(routed))
+    event = rig.event(1)
+    with rig.running():
+        rig.until(lambda: rig.committed() == 1)
+        (record,) = rig.bus.scan("in.sil")
+        headers = {Header.ORIGIN: str(record.origin), Header.COMMAND: "replay", "replay": "2", "by": "dupont"}
+        rig.bus.producer("cli").publish([event_record(replace(event, headers=headers))])
+        rig.until(lambda: rig.committed() == 2)
+    first, second = rig.deliveries()
+    assert (first.id, first.replay) == (second.id, 0)
+    assert second.replay == 2
+    assert second.origin == record.origin
+    assert [(e.code, e.source) for e in rig.journal("command")] == [("DECIDE-AGAIN", "dupont")]
+
+
+def test_a_foreign_record_is_refused_and_does_not_stop_the_stage() -> None:
+    """A record that lacks our headers is a dead letter."""
+    rig = Rig(Pipe(routed))
+    rig.bus.producer("stranger").publish([Outgoing("in.sil", "key-1", b"?", {})])
+    rig.event(1)
+    with rig.running():
+        rig.until(lambda: rig.committed() == 2)
+    assert [r.headers[Header.CODE] for r in rig.bus.scan("dlq.pipeline")] == ["EVENT"]
+    assert len(rig.deliveries()) == 1
+
+
+def test_partitions_lost_in_mid_batch_are_left_to_their_owner() -> None:
+    """A worker whose partition was taken while it decided writes nothing of it; the next owner decides once."""
+    rig = Rig(Pipe(routed))
+    rig.event(1)
+
+    def frozen(x: Exchange) -> object:
+        rig.bus.expel("pipelines", "pipelines-0")
+        return routed(x)
+
+    rig.pipes[0].work = frozen
+    with rig.running():
+        rig.until(lambda: len(rig.pipes[0].seen) == 1)
+        time.sleep(0.1)
+        assert not rig.deliveries()
+        assert rig.bus.committed.get(("pipelines", Partition("in.sil", 0)), 0) == 0
+        rig.pipes[0].work = routed
+        with rig.running(member="pipelines-1"):
+            rig.until(lambda: len(rig.deliveries()) == 1)
+
+
+def test_a_fenced_name_ends_the_worker() -> None:
+    """When another process took our producer's name, `run` raises instead of going on."""
+    rig = Rig(Pipe(routed))
+    producer = rig.bus.producer("x")
+
+    def fenced(*_: object, **__: object) -> object:
+        raise Fenced("BUS-PRODUCER")
+
+    producer.publish = fenced  # type: ignore[method-assign]
+    rig.bus.producer = lambda _name: producer  # type: ignore[assignment, method-assign]
+    rig.bus.append(event_record(Event("id-1", "sil", "k", b"MSH|", {})))
+    with pytest.raises(Fenced), rig.running():
+        time.sleep(0.3)
