@@ -35,6 +35,9 @@ Measure = Literal[
     "worker_restarts_total",
     "certificate_expiry_seconds",
     "liste_blanche_age_seconds",
+    "untold_failures_total",
+    "dsn_overdue",
+    "mail_read_total",
 ]
 
 Kind = Literal["counter", "gauge", "histogram"]
@@ -67,5 +70,8 @@ MEASURES: Final[dict[Measure, tuple[Kind, tuple[str, ...], str]]] = {
     "worker_restarts_total": ("counter", ("role",), "Workers restarted by the supervisor"),
     "certificate_expiry_seconds": ("gauge", ("name",), "Seconds left of a certificate in use"),
     "liste_blanche_age_seconds": ("gauge", (), "Age of the liste blanche in use"),
+    "untold_failures_total": ("counter", ("sink",), "Failures whose sender asked for no acknowledgement"),
+    "dsn_overdue": ("gauge", ("sink",), "Mails submitted of which no DSN came in time"),
+    "mail_read_total": ("counter", ("sink", "kind"), "Mails read in the mailbox: dsn, mdn, human, quarantine"),
 }
 """Every measure carries the prefix `segur_` in Prometheus."""

@@ -1,0 +1,198 @@
+"""The mailbox of a sending BAL, read by IMAP: reports become receipts, then the mail is moved (mssante §8.6).
+
+Order matters: receipts are durable before the mail leaves the inbox. A crash between the two reads the report again
+and gives the same receipt again, which changes nothing. A mail is never answered, and never lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from imapclient import IMAPClient
+from imapclient.exceptions import IMAPClientError, LoginError
+
+from router.contracts import Clock, Observer, Producer
+from router.errors import OperatorFault, RouterError, Unavailable
+from router.feedback.reports import Handled, Kind, Place, Reports
+from router.sinks.mssante.settings import ImapConfig, TlsConfig
+from router.sinks.mssante.tls import client_context
+from router.wire import receipt_record
+
+log = logging.getLogger(__name__)
+
+Alert = Callable[[str, Mapping[str, str]], None]
+MAX_PAUSE: Final = 600.0
+
+
+class Mailbox:
+    """Polls one mailbox, in a thread of its own. `user`: whose mailbox it is when the configuration names none."""
+
+    def __init__(
+        self,
+        sink: str,
+        config: ImapConfig,
+        reports: Reports,
+        producer: Producer,
+        *,
+        tls: TlsConfig,
+        user: str,
+        clock: Clock,
+        observer: Observer,
+        alert: Alert,
+    ) -> None:
+        self._sink = sink
+        self._config = config
+        self._reports = reports
+        self._producer = producer
+        self._tls = config.tls or tls
+        self._user = config.login.user or user
+        self._clock = clock
+        self._observer = observer
+        self._alert = alert
+        self._stop = threading.Event()
+
+    def run(self) -> None:
+        """Read until `stop`. An absent server is waited for; what configuration must cure raises an alert."""
+        pause = self._config.poll_seconds
+        while not self._stop.is_set():
+            try:
+                while self.poll() >= self._config.max_each_poll and not self._stop.is_set():
+                    pass
+                pause = self._config.poll_seconds
+            except OperatorFault as fault:
+                self._alert("mailbox can't be read", {"sink": self._sink, "code": fault.code, "place": fault.place})
+                pause = min(pause * 2, MAX_PAUSE)
+            except Unavailable as fault:
+                log.warning("mailbox of %s not read: %s", self._sink, fault)
+                pause = min(pause * 2, MAX_PAUSE)
+            self._stop.wait(pause)
+        self._producer.close()
+
+    def stop(self) -> None:
+        """Ask `run` to return; any thread."""
+        self._stop.set()
+
+    def poll(self) -> int:
+        """Read what is in the inbox, once. Returns how many mails were handled.
+
+        Raises `Unavailable` (server, bus or ledger away) or `OperatorFault` (login, certificate).
+        """
+        with foreign(), self._session() as client:
+            self._folders(client)
+            client.select_folder(self._config.inbox)
+            numbers = client.search("ALL")[: self._config.max_each_poll]
+            for number in numbers:
+                if self._stop.is_set():
+                    break
+                self._one(client, number)
+            return len(numbers)
+
+    def _one(self, client: IMAPClient, number: int) -> None:
+        size = client.fetch([number], ["RFC822.SIZE"]).get(number, {}).get(b"RFC822.SIZE", 0)
+        if size > self._config.max_mail_bytes:
+            handled = Handled(Kind.UNKNOWN, Place.QUARANTINE, why="too large to be a report")
+        else:
+            raw = client.fetch([number], ["BODY.PEEK[]"]).get(number, {}).get(b"BODY[]")
+            if raw is None:
+                return  # somebody else has moved it
+            handled = self._read(raw)
+        if handled.receipts:
+            self._producer.publish([receipt_record(receipt) for receipt in handled.receipts])
+        _move(client, number, self._folder(handled.place))
+        self._observer.count("mail_read_total", sink=self._sink, kind=str(handled.kind))
+        if handled.place is not Place.DONE:
+            facts = {"sink": self._sink, "kind": str(handled.kind), "why": handled.why}
+            what = "mail for a person" if handled.place is Place.HUMAN else "report in quarantine"
+            self._alert(what, facts)
+
+    def _read(self, raw: bytes) -> Handled:
+        try:
+            return self._reports.handle(raw, self._clock.now())
+        except RouterError:
+            raise
+        except Exception as error:  # a stranger's mail must never stop the mailbox
+            log.error("a mail could not be read: %s", type(error).__name__)
+            return Handled(Kind.UNKNOWN, Place.QUARANTINE, why=f"reader failed ({type(error).__name__})")
+
+    # ----------------------------------------------------------------------------------------------- session
+
+    @contextmanager
+    def _session(self) -> Iterator[IMAPClient]:
+        config = self._config
+        context = client_context(self._tls) if config.mode != "plain" else None
+        client = IMAPClient(
+            config.host,
+            config.port,
+            ssl=config.mode == "tls",
+            ssl_context=context if config.mode == "tls" else None,
+            timeout=config.timeout,
+        )
+        try:
+            if config.mode == "starttls":
+                client.starttls(context)
+            self._login(client)
+            yield client
+        finally:
+            _leave(client)
+
+    def _login(self, client: IMAPClient) -> None:
+        login = self._config.login
+        if login.auth == "externe":
+            client.sasl_login("EXTERNAL", lambda _: b"")
+        elif login.auth == "plain":
+            client.plain_login(self._user, login.password.read() if login.password else "")
+        elif login.auth == "login":
+            client.login(self._user, login.password.read() if login.password else "")
+        elif login.auth == "xoauth2":
+            client.oauth2_login(self._user, login.token.read() if login.token else "")
+
+    def _folders(self, client: IMAPClient) -> None:
+        for place in Place:
+            if not client.folder_exists(self._folder(place)):
+                client.create_folder(self._folder(place))
+
+    def _folder(self, place: Place) -> str:
+        config = self._config
+        return {Place.DONE: config.done, Place.QUARANTINE: config.quarantine, Place.HUMAN: config.human}[place]
+
+
+def _move(client: IMAPClient, number: int, folder: str) -> None:
+    """MOVE (RFC 6851), else copy, flag and expunge that one message."""
+    if client.has_capability("MOVE"):
+        client.move([number], folder)
+        return
+    client.copy([number], folder)
+    client.delete_messages([number])
+    if client.has_capability("UIDPLUS"):
+        client.uid_expunge([number])
+    else:
+        client.expunge()
+
+
+def _leave(client: Any) -> None:
+    try:
+        client.logout()
+    except (IMAPClientError, OSError):
+        try:
+            client.shutdown()
+        except (IMAPClientError, OSError):
+            log.debug("IMAP connection already gone")
+
+
+@contextmanager
+def foreign() -> Iterator[None]:
+    """Nothing of imapclient, ssl or the socket leaves this module."""
+    try:
+        yield
+    except LoginError as error:
+        raise OperatorFault("MSS-IMAP", "LOGIN", "le serveur IMAP refuse notre authentification") from error
+    except IMAPClientError as error:
+        raise Unavailable("MSS-IMAP", "", f"le serveur IMAP a répondu une erreur ({type(error).__name__})") from error
+    except OSError as error:
+        if "CERTIFICATE" in str(error).upper():
+            raise OperatorFault("MSS-IMAP", "TLS", "certificat refusé : le nôtre, ou celui du serveur") from error
+        raise Unavailable("MSS-IMAP", "", f"le serveur IMAP ne répond pas ({type(error).__name__})") from error

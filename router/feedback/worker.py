@@ -1,0 +1,149 @@
+"""Reads receipts, tells senders: one thread, one transaction for the answers and the offsets they come from."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from pydantic import ValidationError
+
+from router.contracts import RECEIPTS, Bus, Clock, Ledger, Observer, Outgoing, Partition, Record, Settle
+from router.errors import Unavailable
+from router.exchange import Receipt
+from router.feedback.answers import Endpoint, answers, untold
+from router.feedback.awaited import Awaited
+from router.feedback.recipients import Recipients
+from router.wire import delivery_record, read_receipt, receipt_record
+
+log = logging.getLogger(__name__)
+
+GROUP: Final = "feedback"
+BATCH, BATCH_BYTES = 500, 4 * 2**20
+LOOK_SECONDS: Final = 300.0
+Alert = Callable[[str, Mapping[str, str]], None]
+
+
+def log_alert(what: str, facts: Mapping[str, str]) -> None:
+    """An alert as a line of the log; `facts` hold no value of a message."""
+    log.error("alert: %s", what, extra={"facts": dict(facts)})
+
+
+class FeedbackWorker:
+    """Turns final receipts into ZAM deliveries. `endpoints`: by feed. The ledger must be this worker's own.
+
+    `run` returns after `stop`, and raises `Fenced` when another process took its name.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        ledger: Ledger,
+        endpoints: Mapping[str, Endpoint],
+        *,
+        clock: Clock,
+        observer: Observer,
+        member: str = "feedback-0",
+        dsn_wait: Mapping[str, float] | None = None,
+        alert: Alert = log_alert,
+    ) -> None:
+        """`dsn_wait`: seconds to wait for the DSN of a mail, by sink; sinks that are absent promise none."""
+        self._bus = bus
+        self._endpoints = dict(endpoints)
+        self._clock = clock
+        self._observer = observer
+        self._alert = alert
+        self._who = Recipients(bus, ledger)
+        self._awaited = Awaited(dsn_wait or {})
+        self._stop = threading.Event()
+        self._producer = bus.producer(member)
+        self._consumer = bus.consumer(GROUP, [RECEIPTS], member=member)
+        self._looked = float("-inf")
+        self._loaded = False
+
+    def run(self) -> None:
+        """Work until `stop`; waits out an absent bus."""
+        pause = 0.1
+        try:
+            while not self._stop.is_set():
+                try:
+                    self.step()
+                    pause = 0.1
+                except Unavailable as error:
+                    log.warning("feedback waits: %s", error)
+                    self._stop.wait(pause)
+                    pause = min(pause * 2, 10)
+        finally:
+            self._consumer.close()
+            self._producer.close()
+
+    def stop(self) -> None:
+        """Ask `run` to return; any thread."""
+        self._stop.set()
+
+    def step(self, timeout: float = 1.0) -> int:
+        """One batch: returns how many receipts it settled. Raises `Unavailable`; nothing is lost then."""
+        self._load()
+        records = self._consumer.poll(max_records=BATCH, max_bytes=BATCH_BYTES, timeout=timeout)
+        if records:
+            self._settle(records)
+        self._look()
+        return len(records)
+
+    def _settle(self, records: Sequence[Record]) -> None:
+        offsets = {Partition(record.topic, record.partition): record.offset + 1 for record in records}
+        out: list[Outgoing] = []
+        try:
+            read = [(record, receipt) for record in records if (receipt := _receipt(record)) is not None]
+            for record, receipt in read:
+                told = answers(receipt, self._endpoints, origin=record.origin, now=self._clock.now(), who=self._who)
+                out += map(delivery_record, told)
+            if out:
+                self._producer.publish(out, settle=Settle(self._consumer, offsets))
+            else:
+                self._consumer.commit(offsets)
+        except Unavailable:
+            self._rewind(records)
+            raise
+        for _, receipt in read:
+            self._awaited.note(receipt)
+            if untold(receipt, self._endpoints):
+                self._observer.count("untold_failures_total", sink=receipt.sink)
+                facts = {"delivery": receipt.delivery_id, "event": receipt.event_id, "code": receipt.code}
+                self._alert("an outcome that nobody will be told", facts | {"sink": receipt.sink})
+
+    def _rewind(self, records: Sequence[Record]) -> None:
+        """Read the batch again next time."""
+        first: dict[Partition, int] = {}
+        for record in records:
+            first.setdefault(Partition(record.topic, record.partition), record.offset)
+        for partition, offset in first.items():
+            if self._consumer.owns(partition):
+                self._consumer.seek(partition, offset)
+
+    def _load(self) -> None:
+        """Once: the mails whose DSN is awaited, from the receipts of the last days."""
+        if not self._loaded:
+            self._awaited.load(self._bus, self._clock.now())
+            self._loaded = True
+
+    def _look(self) -> None:
+        """Flag the mails whose DSN never came ("sans nouvelles"): for operators, the sender is not told."""
+        if self._clock.monotonic() - self._looked < LOOK_SECONDS:
+            return
+        self._looked = self._clock.monotonic()
+        late = self._awaited.overdue(self._clock.now())
+        if late:
+            self._producer.publish([receipt_record(receipt) for receipt in late])
+            self._awaited.flagged(late)
+        for sink, count in self._awaited.late_by_sink().items():
+            self._observer.set("dsn_overdue", count, sink=sink)
+
+
+def _receipt(record: Record) -> Receipt | None:
+    try:
+        return read_receipt(record)
+    except ValidationError:
+        log.error("a record of %s is no receipt, left out: %s", record.topic, record.origin)
+        return None

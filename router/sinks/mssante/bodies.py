@@ -1,0 +1,83 @@
+"""The text of the mail: the sender's (CORPSMAIL), our notice before it on replace and delete, ours when none came.
+
+The official examples' text says only that a report is attached, even when it asks for a deletion: so the notice
+always stands first, unless the site wants the literal reading (mssante §1.2).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from router.request import Action, DocumentHeader, TransmissionRequest
+from router.sinks.mssante.naming import act_time, day, plain
+from router.sinks.mssante.settings import TextsConfig
+
+#: (action, to the patient) -> field of `TextsConfig`, shipped text.
+TEXTS: Final[dict[tuple[Action, bool], tuple[str, str]]] = {
+    (Action.INITIAL, False): (
+        "initial_ps",
+        "Bonjour,\n\nCe message contient un document de santé : « {titre} » du {date}, transmis par {structure}.\n"
+        "Il est joint sous deux formes : une archive IHE XDM pour votre logiciel et une copie PDF.",
+    ),
+    (Action.INITIAL, True): (
+        "initial_patient",
+        "Bonjour,\n\nCe message contient un document de santé qui vous concerne : « {titre} » du {date}, "
+        "transmis par {structure}.",
+    ),
+    (Action.REPLACE, False): (
+        "replace_ps",
+        "Le document joint « {titre} » du {date} annule et remplace la version transmise précédemment "
+        "(identifiant {ancien}). Merci de ne plus utiliser l'ancienne version.",
+    ),
+    (Action.REPLACE, True): (
+        "replace_patient",
+        "Une nouvelle version du document « {titre} » est jointe. Elle remplace celle que vous avez reçue auparavant.",
+    ),
+    (Action.DELETE, False): (
+        "delete_ps",
+        "Le document joint « {titre} » du {date} (identifiant {id}) a été transmis par erreur : il doit être supprimé "
+        "de votre logiciel et de votre dossier. Aucune nouvelle version ne le remplace.",
+    ),
+    (Action.DELETE, True): (
+        "delete_patient",
+        "Le document « {titre} » du {date} vous a été envoyé par erreur. Merci de le supprimer.",
+    ),
+}
+
+_FIELD: Final = re.compile(r"\{(titre|date|id|ancien|structure)\}")
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def body(
+    request: TransmissionRequest, *, patient: bool, structure: str, texts: TextsConfig, notice_first: bool = True
+) -> str:
+    """The whole body, lines ended by LF. `patient`: whose text and which notice."""
+    given = request.body_patient if patient else request.body_professionals
+    text = _clean(given or "")
+    if text and (request.action is Action.INITIAL or not notice_first):
+        return text
+    ours = notice(request, patient=patient, structure=structure, texts=texts)
+    return f"{ours}\n\n{text}" if text else ours
+
+
+def notice(request: TransmissionRequest, *, patient: bool, structure: str, texts: TextsConfig) -> str:
+    """Our text for this action and reader."""
+    field, shipped = TEXTS[request.action, patient]
+    values = _values(request, request.principal, structure)
+    return _FIELD.sub(lambda found: values[found[1]], getattr(texts, field) or shipped)
+
+
+def _values(request: TransmissionRequest, document: DocumentHeader, structure: str) -> dict[str, str]:
+    return {
+        "titre": plain(document.title or document.code.label) or "document",
+        "date": day(act_time(document)) or "date inconnue",
+        "id": document.id,
+        "ancien": document.replaces or request.replaces or "inconnu",
+        "structure": plain(structure) or "un établissement de santé",
+    }
+
+
+def _clean(text: str) -> str:
+    """LF line ends, no control characters but tab."""
+    return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).strip()

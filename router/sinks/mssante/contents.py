@@ -1,0 +1,107 @@
+"""What a mail carries: the archive and the PDF copies, made once for all recipients of a document."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+from router.cda.document import Document
+from router.errors import Refused
+from router.payload import DocumentOrder
+from router.request import TransmissionRequest
+from router.sinks.mssante.mail import ARCHIVE, Attachment
+from router.sinks.mssante.metadata import metadata_xml
+from router.sinks.mssante.pdf_name import pdf_name
+from router.sinks.mssante.settings import MssanteConfig
+from router.sinks.mssante.xdm import archive
+from router.structures import StructureConfig
+
+CACHE_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The attachments of a mail; `without_pdf` counts documents that hold no copy."""
+
+    attachments: tuple[Attachment, ...] = field(repr=False)
+    without_pdf: int = 0
+
+    @property
+    def size(self) -> int:
+        return sum(len(attachment.content) for attachment in self.attachments)
+
+
+class Packer:
+    """Builds contents; the last ones are kept, within a budget of bytes, for the document's next recipient."""
+
+    def __init__(self, config: MssanteConfig, *, cache_bytes: int = CACHE_BYTES) -> None:
+        self._config = config
+        self._budget = cache_bytes
+        self._held = 0
+        self._kept: OrderedDict[str, Contents] = OrderedDict()
+
+    def pack(
+        self, order: DocumentOrder, documents: Sequence[bytes], structure: StructureConfig, event_id: str
+    ) -> Contents:
+        """Archive and copies of one event. Raises `Refused` `MSS-554` when a copy is wanted and there is none."""
+        key = _key(order, documents, structure, event_id)
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+            return found
+        made = self._make(order, documents, structure, event_id)
+        if made.size <= self._budget:
+            self._kept[key] = made
+            self._held += made.size
+            while self._held > self._budget:
+                self._held -= self._kept.popitem(last=False)[1].size
+        return made
+
+    def _make(
+        self, order: DocumentOrder, documents: Sequence[bytes], structure: StructureConfig, event_id: str
+    ) -> Contents:
+        request = order.request
+        metadata = metadata_xml(order, documents, structure, event_id, self._config)
+        software = (self._config.software, _version())
+        packed = Attachment(ARCHIVE, "application/zip", archive(metadata, documents, request, structure, software))
+        copies: list[Attachment] = []
+        if order.options.get("pdf_copy", True):
+            copies = _copies(request, documents, self._config.n3_sans_pdf)
+        return Contents((packed, *copies), len(documents) - len(copies))
+
+
+def _copies(
+    request: TransmissionRequest, documents: Sequence[bytes], missing: Literal["zip-seul", "refuser"]
+) -> list[Attachment]:
+    """The PDF that shows each document. Of an N1 + N3 pair one copy is enough: they are the same report."""
+    copies: list[Attachment] = []
+    for header, raw in zip(request.documents, documents, strict=True):
+        pdf = Document(header, raw).pdf()
+        if pdf is not None:
+            name = pdf_name(request, header, {copy.name for copy in copies})
+            copies.append(Attachment(name, "application/pdf", pdf))
+    if not copies and missing == "refuser":
+        raise Refused("MSS-554", "OBX-5", "document sans copie PDF")
+    return copies
+
+
+def _key(order: DocumentOrder, documents: Sequence[bytes], structure: StructureConfig, event_id: str) -> str:
+    """Everything the contents are made of, but the recipient."""
+    digest = hashlib.sha1(usedforsecurity=False)
+    for header, raw in zip(order.request.documents, documents, strict=True):
+        digest.update(header.sha1.encode() or raw)
+    copy = bool(order.options.get("pdf_copy", True))
+    return f"{event_id}|{structure.finess}|{order.request.action}|{copy}|{digest.hexdigest()}"
+
+
+@cache
+def _version() -> str:
+    try:
+        return version("segur-router")
+    except PackageNotFoundError:
+        return ""

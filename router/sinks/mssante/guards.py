@@ -1,0 +1,75 @@
+"""The last look before a mail leaves: what was right at intake may no longer be (promise 6, decisions D2, D5, D6).
+
+Each rule protects somebody; none can be relaxed by a pipeline. All raise `Refused` with the code of the Z02.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Literal
+
+from router.cisis.addresses import clean, parts
+from router.cisis.ins import age_at, environment_fault
+from router.errors import Refused
+from router.payload import DocumentOrder
+from router.request import Recipient, RecipientKind, TransmissionRequest
+from router.sinks.mssante.naming import act_time
+
+ADULT = 18
+
+
+def to_patient(recipient: Recipient, patient_domains: Collection[str]) -> bool:
+    """Whether this mail goes to a patient's mailbox, by its address or by the sender's word."""
+    return recipient.kind is RecipientKind.PATIENT or parts(recipient.address)[1] in patient_domains
+
+
+def check(
+    order: DocumentOrder,
+    recipient: Recipient,
+    *,
+    environment: Literal["production", "qualification"],
+    patient_domains: Collection[str],
+) -> None:
+    """Every rule but the liste blanche. Raises `Refused`."""
+    request = order.request
+    if recipient.refusal is not None:
+        code, reason = recipient.refusal
+        raise Refused(f"MSS-{code}", "RCT", reason)
+    if not recipient.address or clean(recipient.address) != recipient.address:
+        raise Refused("MSS-510", "RCT", "adresse absente ou mal formée")
+    patient = to_patient(recipient, patient_domains)
+    if not (request.mss_patient if patient else request.mss_professionals):
+        raise Refused("MSS-554", "RCT", "destination non demandée par l'émetteur")
+    _identity(request, environment)
+    if patient:
+        _patient(request, recipient, patient_domains)
+
+
+def _identity(request: TransmissionRequest, environment: Literal["production", "qualification"]) -> None:
+    """An INS that is not qualified leaves by no road (D2); a test INS never leaves production (D9)."""
+    written = [document.patient.ins for document in request.documents if document.patient.ins is not None]
+    ins = request.patient.ins
+    if ins is None and written:
+        raise Refused("MSS-554", "R46", "le document porte une INS alors que l'identité n'est pas qualifiée")
+    for identifier in (*written, *([ins] if ins else [])):
+        if reason := environment_fault(identifier, environment):
+            raise Refused("MSS-554", "INS", reason)
+
+
+def _patient(request: TransmissionRequest, recipient: Recipient, patient_domains: Collection[str]) -> None:
+    local, domain = parts(recipient.address)
+    if request.patient.ins is None:
+        raise Refused("MSS-510", "PID-32", "INS non qualifiée : pas d'envoi au patient")
+    if domain not in patient_domains or local.upper() != request.patient.ins.value.upper():
+        raise Refused("MSS-510", "R86", "l'adresse patient n'est pas construite sur l'INS du patient")
+    if request.masks.invisible_patient:
+        raise Refused("MSS-550", "R87", "document invisible au patient")
+    if (request.masks.invisible_rep_legaux or request.masks.connexion_secrete) and not _adult(request):
+        raise Refused("MSS-550", "D6", "patient mineur ou d'âge inconnu : ses représentants lisent cette boîte")
+
+
+def _adult(request: TransmissionRequest) -> bool:
+    """Of age at the date of the act by every birth date we hold; an unknown age is a minor's (D6)."""
+    dates = {request.patient.birth_date, request.principal.patient.birth_date} - {""}
+    ages = [age_at(born, act_time(request.principal)) for born in dates]
+    return bool(ages) and all(age is not None and age >= ADULT for age in ages)

@@ -1,0 +1,63 @@
+"""Names as MSSanté wants them: the patient's, without accents; what a file or a subject may hold (ECO.2.1.3, 2.1.6)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+from router.request import DocumentHeader, TransmissionRequest
+
+#: Characters that NFKD leaves whole.
+_TYPOGRAPHY: Final = str.maketrans(
+    {
+        "’": "'", "‘": "'", "ʼ": "'", "“": '"', "”": '"', "«": '"', "»": '"', "–": "-", "—": "-", "‑": "-",
+        "œ": "oe", "Œ": "OE", "æ": "ae", "Æ": "AE", "ß": "ss", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D",
+        "ł": "l", "Ł": "L", "€": "EUR", "…": "...",
+    }
+)  # fmt: skip
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028\u2029\ufeff]")
+LABEL_LENGTH: Final = 40
+"""Characters of a document's label (ECO.2.1.3), counted before transliteration."""
+
+
+def plain(text: str) -> str:
+    """One line without control characters, blanks collapsed."""
+    return " ".join(_CONTROLS.sub(" ", text).split())
+
+
+def ascii_text(text: str) -> str:
+    """One ASCII line: accents dropped, typography in its ASCII form, what has none dropped."""
+    decomposed = unicodedata.normalize("NFKD", plain(text).translate(_TYPOGRAPHY))
+    return plain(decomposed.encode("ascii", "ignore").decode("ascii"))
+
+
+def label(document: DocumentHeader) -> str:
+    """The label of a document: its code's, else its title, cut to 40 characters."""
+    text = plain(document.code.label) or plain(document.title) or "Document de sante"
+    return text[:LABEL_LENGTH].rstrip()
+
+
+def birth_name(request: TransmissionRequest) -> str:
+    """The patient's birth name in upper case ASCII: the CDA's, else the message's, else the used name."""
+    document = request.principal.patient
+    family = document.birth_family or request.patient.birth_family
+    return ascii_text(family or document.used_family or request.patient.used_family).upper()
+
+
+def first_name(request: TransmissionRequest) -> str:
+    """The patient's first given name in ASCII."""
+    return ascii_text(request.principal.patient.given or request.patient.given)
+
+
+def day(timestamp: str) -> str:
+    """`JJ/MM/AAAA` of an HL7 time; '' when it has no full date, or an unknown day (`00`)."""
+    digits = timestamp[:8]
+    if len(digits) != 8 or not digits.isdigit() or digits[4:6] == "00" or digits[6:8] == "00":
+        return ""
+    return f"{digits[6:8]}/{digits[4:6]}/{digits[:4]}"
+
+
+def act_time(document: DocumentHeader) -> str:
+    """When the act took place: serviceEvent's low, else the document's own time."""
+    return document.start_time or document.effective_time

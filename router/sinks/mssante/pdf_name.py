@@ -1,0 +1,30 @@
+"""The name of a PDF copy: `<date de l'acte>_<type>_<NOM>_<prénom>_<numéro de dossier>.pdf` (ECO.2.1.6)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+from router.request import DocumentHeader, TransmissionRequest
+from router.sinks.mssante.naming import act_time, ascii_text, birth_name, first_name, label
+
+_UNSAFE: Final = re.compile(r'[/\\:*?"<>|]')
+_MAX: Final = 150
+
+
+def pdf_name(request: TransmissionRequest, document: DocumentHeader, taken: Collection[str] = ()) -> str:
+    """An ASCII file name, safe on every system; `_2`, `_3`… on a clash with `taken`."""
+    order = document.orders[0].value if document.orders else ""
+    date = act_time(document)[:8]
+    parts = [date if date.isdigit() else "", label(document), birth_name(request), first_name(request), order]
+    stem = "_".join(safe for part in parts if (safe := _safe(part)))[:_MAX].rstrip(" .") or "document"
+    name, rank = f"{stem}.pdf", 1
+    while name in taken:
+        rank += 1
+        name = f"{stem}_{rank}.pdf"
+    return name
+
+
+def _safe(text: str) -> str:
+    return _UNSAFE.sub("_", ascii_text(text)).strip(" .")

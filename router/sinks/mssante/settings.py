@@ -1,0 +1,150 @@
+"""The configuration of an MSSanté sink, and of the mailbox where its reports come back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from router.directory.addresses import addr_spec, idna
+from router.secret import Secret
+from router.strict import Strict
+
+if TYPE_CHECKING:
+    from router.sinks.mssante.sink import MssanteSink
+    from router.sinks.tools import Tools
+
+Auth = Literal["externe", "plain", "login", "xoauth2", "aucune"]
+Mode = Literal["starttls", "tls", "plain"]
+Address = Annotated[str, AfterValidator(addr_spec)]
+Domain = Annotated[str, AfterValidator(idna)]
+
+
+class TlsConfig(Strict):
+    """Whom we trust and who we are. Files are read again at each new connection: renewal needs no restart."""
+
+    ca: Path | None = Field(None, description="PEM of the authorities of the server (IGC-Santé); never the system's.")
+    certificate: Path | None = Field(None, description="PEM of our client certificate (ORG AUTH_CLI), chain included.")
+    key: Path | None = Field(None, description="PEM of its private key; default: in the certificate's file.")
+    key_password: Secret | None = Field(None, description="Where the private key's password is.")
+    crl: Path | None = Field(None, description="PEM of the revocation lists; none: revocation is not checked.")
+    crl_expired: Literal["accepter", "refuser"] = Field(
+        "accepter", description="What an expired list does: accepter goes on without it and says so (ECO.1.1.7)."
+    )
+
+
+class LoginConfig(Strict):
+    """How we log in, beside the client certificate."""
+
+    auth: Auth = Field("externe", description="SASL mechanism; `aucune`: the client certificate alone.")
+    user: str = Field("", description="User name; default: the sending mailbox.")
+    password: Secret | None = Field(None, description="Where the password is (plain, login).")
+    token: Secret | None = Field(None, description="Where the access token is (xoauth2).")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.auth in {"plain", "login"} and self.password is None:
+            raise ValueError(f"auth {self.auth} needs `password`")
+        if self.auth == "xoauth2" and self.token is None:
+            raise ValueError("auth xoauth2 needs `token`")
+        return self
+
+
+class ImapConfig(Strict):
+    """The mailbox where DSN, MDN and answers arrive: that of the sending BAL (mssante §8.6)."""
+
+    host: str = Field(description="IMAP host of the operator.")
+    port: int = Field(143, ge=1, le=65535)
+    mode: Mode = Field("starttls", description="starttls, tls, or plain (qualification only).")
+    login: LoginConfig = Field(default_factory=LoginConfig, description="How we log in.")
+    tls: TlsConfig | None = Field(None, description="Default: that of the sink.")
+    inbox: str = Field("INBOX", description="Folder that is read.")
+    done: str = Field("Traités", description="Where reports go once told.")
+    quarantine: str = Field("Quarantaine", description="Where what can't be correlated goes.")
+    human: str = Field("Humain", description="Where mail written by people goes: somebody must read it.")
+    poll_seconds: float = Field(30, gt=0, description="Time between two readings.")
+    timeout: float = Field(60, gt=0, description="Seconds before a call is abandoned.")
+    max_mail_bytes: int = Field(40_000_000, ge=100_000, description="Larger mails go to quarantine unread.")
+    max_each_poll: int = Field(200, ge=1, description="Mails handled in one reading.")
+
+
+class FeedbackRules(Strict):
+    """How reports are read into answers (mssante §8.3, §8.4)."""
+
+    relayed: Literal["oui", "silence"] = Field("oui", description="DSN `relayed`: Z02 Y, or nothing.")
+    deleted: Literal["non", "silence"] = Field("non", description="MDN `deleted`: Z03 N 906, or nothing.")
+    dsn_wait_days: float = Field(5, gt=0, description="After that a mail without any DSN is flagged sans nouvelles.")
+
+
+class TextsConfig(Strict):
+    """Our own texts; {titre} {date} {id} {ancien} {structure} are replaced. '' keeps the shipped one (mssante §1.2)."""
+
+    initial_ps: str = ""
+    initial_patient: str = ""
+    replace_ps: str = ""
+    replace_patient: str = ""
+    delete_ps: str = ""
+    delete_patient: str = ""
+
+
+class MssanteConfig(Strict):
+    """Send documents by MSSanté, through the operator of the sending mailboxes."""
+
+    type: Literal["mssante"] = "mssante"
+    host: str = Field(description="SMTP submission host of the operator.")
+    port: int = Field(587, ge=1, le=65535, description="Submission port.")
+    mode: Mode = Field("starttls", description="starttls, tls, or plain (qualification only).")
+    tls: TlsConfig = Field(default_factory=TlsConfig, description="Authorities and client certificate.")
+    login: LoginConfig = Field(default_factory=LoginConfig, description="How we log in.")
+    mailbox: Address | None = Field(None, description="Sending BAL when the structure names none.")
+    helo: str = Field("", description="Name given in EHLO; default: the domain of the mailbox.")
+    connections: int = Field(2, ge=1, le=50, description="Parallel connections.")
+    idle_seconds: float = Field(30, ge=0, description="How long an idle connection is kept.")
+    timeout: float = Field(60, gt=0, description="Seconds before a command is abandoned.")
+    data_timeout: float = Field(600, gt=0, description="Seconds to wait for the answer to the final dot (RFC 5321).")
+    max_mail_bytes: int = Field(50_000_000, ge=100_000, description="Encoded bytes of a mail we send at most.")
+    max_patient_mail_bytes: int = Field(25_000_000, ge=100_000, description="Limit of Mon espace santé.")
+    patient_domains: tuple[Domain, ...] = Field(
+        ("patient.mssante.fr",), min_length=1, description="Patients' mailboxes."
+    )
+    nil: str = Field("", description="X-MSS-NIL: product reference of convergence.esante.gouv.fr.")
+    software: str = Field("segur-router", description="Name of the software in README.TXT.")
+    accents: bool = Field(False, description="Keep accents outside the first word of the subject.")
+    xdm_action_slot: str = Field(
+        "urn:ans:ci-sis:action", description="Slot that says replace (C) or delete (D) in METADATA.XML."
+    )
+    xdm_action_level: Literal["fiche", "lot"] = Field("fiche", description="On each document entry, or on the set.")
+    default_class: str = Field(
+        "10", description="classCode (JDV_J57) of a document whose type the table doesn't know; '' refuses the mail."
+    )
+    z02_sans_dsn: Literal["silence", "soumission"] = Field(
+        "silence", description="Operator without DSN: no Z02 Y, or one at submission (weaker than the volet's meaning)."
+    )
+    n3_sans_pdf: Literal["zip-seul", "refuser"] = Field("zip-seul", description="A document without a PDF copy.")
+    suppression_patient: Literal["avis-seul", "envoyer", "retenir"] = Field(
+        "avis-seul", description="Deletion told to a patient: notice alone, with the document, or not sent (D1)."
+    )
+    avis_devant_corps: bool = Field(True, description="Put our notice before the sender's text on replace and delete.")
+    ttl_hours: float = Field(24, gt=0, description="How long a delivery is tried (the retry policy's budget).")
+    return_receipt_to: bool = Field(False, description="Also write the non-standard Return-Receipt-To.")
+    redirect_all_mail: Address | None = Field(None, description="Everything goes to this address; never in production.")
+    keep: Path | None = Field(None, description="Folder where each mail is kept as .eml; qualification only.")
+    on_unknown: Literal["repeat", "hold"] = Field(
+        "repeat", description="After a cut behind the final dot: send again with the same Message-ID, or ask a person."
+    )
+    imap: ImapConfig | None = Field(None, description="Where reports are read; none: no Z02 Y, no Z03.")
+    feedback: FeedbackRules = Field(default_factory=FeedbackRules, description="How reports are read.")
+    texts: TextsConfig = Field(default_factory=TextsConfig, description="Default bodies of the mails.")
+
+    @model_validator(mode="after")
+    def _secure(self) -> Self:
+        if self.mode != "plain" and self.tls.ca is None:
+            raise ValueError("`tls.ca` is required: only the authorities of the espace de confiance may be trusted")
+        return self
+
+    def open(self, name: str, tools: Tools) -> MssanteSink:
+        """The sink. Raises `OperatorFault` for what production forbids (clear text, redirection, kept mails)."""
+        from router.sinks.mssante.sink import MssanteSink
+
+        return MssanteSink(name, self, tools)

@@ -1,0 +1,255 @@
+"""The sink: one delivery, one mail, one recipient. What it promises is in `router.contracts.Sink`.
+
+Message-ID and ENVID derive from the delivery's id and the Date from its first attempt, so a repeat after an unknown
+outcome is the same mail again, and a report that comes back names its delivery.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+from router.contracts import Attempt, Outcome
+from router.directory.addresses import addr_spec, domain_of
+from router.errors import Malformed, OperatorFault, Refused
+from router.exchange import Delivery, State
+from router.payload import DocumentOrder, reply_context, unpack, unpack_order
+from router.request import Action, Recipient
+from router.sinks.mssante import guards
+from router.sinks.mssante.bodies import body
+from router.sinks.mssante.contents import Contents, Packer
+from router.sinks.mssante.mail import Mail, build, message_id
+from router.sinks.mssante.settings import MssanteConfig
+from router.sinks.mssante.smtp import Accepted, Envelope, Submission
+from router.sinks.mssante.subject import notice_subject, subject
+from router.sinks.tools import Tools
+from router.structures import StructureConfig
+
+log = logging.getLogger(__name__)
+
+LARGE = 1 << 20
+"""Bytes of documents from which the archive is made off the event loop."""
+
+
+class MssanteSink:
+    """Sends documents by MSSanté. Lives on one event loop."""
+
+    def __init__(self, name: str, config: MssanteConfig, tools: Tools) -> None:
+        """Raises `OperatorFault` when production is asked for what only qualification may do."""
+        self.name = name
+        self.on_unknown: Literal["verify", "repeat", "hold"] = config.on_unknown
+        self._config = config
+        self._tools = tools
+        self._packer = Packer(config)
+        self._submission = Submission(config, monotonic=tools.clock.monotonic)
+        self._slots = asyncio.Semaphore(config.connections)
+        self._packing = asyncio.Lock()
+        self._asking = asyncio.Lock()
+        self._sender_seen = ""
+        if tools.environment == "production":
+            _for_production(config)
+
+    async def deliver(self, delivery: Delivery, attempt: Attempt) -> Outcome:
+        """Send the mail. Success means that our operator took it: the proof of reception is the DSN."""
+        order = unpack_order(delivery.payload)
+        recipient = _recipient(order)
+        sender = self._sender(order.structure)
+        domains = self._config.patient_domains
+        guards.check(order, recipient, environment=self._tools.environment, patient_domains=domains)
+        await self._admitted(recipient)
+        async with self._slots:
+            return await self._send(delivery, attempt, sender, guards.to_patient(recipient, domains))
+
+    async def _send(self, delivery: Delivery, attempt: Attempt, sender: str, patient: bool) -> Outcome:
+        """Make the mail and submit it: only as many at once as there are connections, so that memory is bounded."""
+        order, documents = unpack(delivery.payload)
+        structure = order.structure or StructureConfig(name="", source_oid="")
+        contents = await self._contents(order, documents, structure, delivery, patient=patient)
+        draft = self._mail(delivery, attempt, order, structure, sender=sender, patient=patient, contents=contents)
+        mail = await self._with_references(draft, delivery, order)
+        raw = build(mail)
+        limit = self._config.max_patient_mail_bytes if patient else self._config.max_mail_bytes
+        if len(raw) > limit:
+            raise Refused("MSS-523", "MAIL", f"message de plus de {limit // 1_000_000} Mo")
+        self._keep(delivery, raw)
+        envelope = Envelope(sender, mail.to, delivery.id, order.request.ack_reception)
+        return self._outcome(mail, await self._submission.send(envelope, raw), contents)
+
+    async def verify(self, delivery: Delivery, attempt: Attempt) -> Outcome | None:  # noqa: ARG002  # the contract's
+        """Nothing can be asked of a mail that was cut off: the outcome stays unknown."""
+        return None
+
+    def context(self, delivery: Delivery) -> Mapping[str, str]:
+        """What feedback answers with; a patient's address is not in it."""
+        return reply_context(unpack_order(delivery.payload))
+
+    async def probe(self) -> None:
+        """Connect and log in as the last delivery did."""
+        await self._submission.probe(self._sender_seen or self._config.mailbox or "postmaster@localhost")
+
+    async def close(self) -> None:
+        await self._submission.close()
+
+    # ------------------------------------------------------------------------------------------------ checks
+
+    def _sender(self, structure: StructureConfig | None) -> str:
+        """The sending BAL. Raises `OperatorFault` when neither the structure nor the sink names one."""
+        sender = (structure.mailbox if structure else "") or self._config.mailbox or ""
+        try:
+            self._sender_seen = addr_spec(sender)
+        except ValueError as error:
+            raise OperatorFault("MSS-MAILBOX", "mailbox", "aucune boîte d'envoi pour cette structure") from error
+        return self._sender_seen
+
+    async def _admitted(self, recipient: Recipient) -> None:
+        """Raises `Refused` `MSS-510` for a domain outside the liste blanche, even after one refresh (promise 6)."""
+        liste = self._tools.directory.liste_blanche
+        domain = domain_of(recipient.address)
+        if liste.admits(domain):
+            return
+        async with self._asking:
+            if not liste.admits(domain):
+                await asyncio.to_thread(liste.retest)
+        if not liste.admits(domain):
+            raise Refused("MSS-510", "RCT", "domaine absent de la liste blanche MSSanté")
+
+    # --------------------------------------------------------------------------------------------- the mail
+
+    async def _contents(
+        self,
+        order: DocumentOrder,
+        documents: list[bytes],
+        structure: StructureConfig,
+        delivery: Delivery,
+        *,
+        patient: bool,
+    ) -> Contents:
+        """The attachments; none when a deletion is told to a patient: a wrong patient's document stays here (D1)."""
+        if patient and order.request.action is Action.DELETE:
+            if self._config.suppression_patient == "retenir":
+                raise Refused("MSS-554", "RCT", "avis de suppression au patient retenu par la configuration")
+            if self._config.suppression_patient == "avis-seul":
+                return Contents(())
+        async with self._packing:
+            if sum(map(len, documents)) < LARGE:
+                return self._packer.pack(order, documents, structure, delivery.event_id)
+            return await asyncio.to_thread(self._packer.pack, order, documents, structure, delivery.event_id)
+
+    def _mail(
+        self,
+        delivery: Delivery,
+        attempt: Attempt,
+        order: DocumentOrder,
+        structure: StructureConfig,
+        *,
+        sender: str,
+        patient: bool,
+        contents: Contents,
+    ) -> Mail:
+        config, request, carries = self._config, order.request, bool(contents.attachments)
+        final = patient and request.no_reply
+        return Mail(
+            id=delivery.id,
+            sender=sender,
+            label=structure.label or structure.name,
+            to=config.redirect_all_mail or _recipient(order).address,
+            reply_to="" if final else self._reply_to(request.reply_to),
+            subject=subject(request, accents=config.accents) if carries else notice_subject(request),
+            date=attempt.first or self._tools.clock.now(),
+            read_receipt=request.ack_lecture,
+            return_receipt=config.return_receipt_to,
+            qualified=request.patient.qualified if carries else None,
+            codes=tuple(document.code.code for document in request.documents) if carries else (),
+            nil=config.nil,
+            final=final,
+            text=body(
+                request,
+                patient=patient,
+                structure=structure.name,
+                texts=config.texts,
+                notice_first=config.avis_devant_corps,
+            ),
+            attachments=contents.attachments,
+        )
+
+    def _reply_to(self, address: str) -> str:
+        """Where to answer, if it is an address of the espace de confiance; else none, and the mail goes anyway."""
+        if not address:
+            return ""
+        try:
+            domain = domain_of(address)
+        except ValueError:
+            log.warning("Reply-To left out: not an address", extra={"sink": self.name})
+            return ""
+        if not self._tools.directory.liste_blanche.admits(domain):
+            log.warning("Reply-To left out: domain not in the liste blanche", extra={"sink": self.name})
+            return ""
+        return address
+
+    async def _with_references(self, mail: Mail, delivery: Delivery, order: DocumentOrder) -> Mail:
+        """On replace and delete, the Message-IDs sent to this recipient before, so that clients thread them."""
+        if order.request.action is Action.INITIAL or not delivery.lineage:
+            return mail
+        earlier = (delivery.replaces, delivery.document)
+        families = dict.fromkeys(one for one in (delivery.lineage, delivery.replaces) if one)
+        async with self._asking:
+            rows = [
+                row for one in families for row in await asyncio.to_thread(self._tools.archive.lineage, self.name, one)
+            ]
+        found = [
+            row.evidence.get("message_id", "") or message_id(row.delivery.id, mail.sender)
+            for row in rows
+            if row.state is State.DONE
+            and row.delivery.id != delivery.id
+            and row.delivery.destination == delivery.destination
+            and row.delivery.document in earlier
+        ]
+        return replace(mail, references=tuple(dict.fromkeys(found)))
+
+    def _keep(self, delivery: Delivery, raw: bytes) -> None:
+        """In qualification, the mail as a file that people can open."""
+        if self._config.keep is not None:
+            self._config.keep.mkdir(parents=True, exist_ok=True)
+            (self._config.keep / f"{delivery.id}.eml").write_bytes(raw)
+
+    def _outcome(self, mail: Mail, accepted: Accepted, contents: Contents) -> Outcome:
+        evidence = {
+            "message_id": mail.message_id,
+            "envid": mail.id,
+            "queue_id": accepted.queue_id,
+            "smtp": accepted.reply,
+            "mail_from": mail.sender,
+            "dsn": "1" if accepted.dsn else "0",
+        }
+        if not accepted.dsn and self._config.z02_sans_dsn == "soumission":
+            evidence["proof"] = "soumission"
+        if contents.without_pdf and contents.attachments:
+            evidence["sans_pdf"] = str(contents.without_pdf)
+        return Outcome(
+            code="MSS-250",
+            text="pris en charge par l'opérateur MSSanté",
+            evidence={key: value for key, value in evidence.items() if value},
+        )
+
+
+def _recipient(order: DocumentOrder) -> Recipient:
+    if order.recipient is None:
+        raise Malformed("PAYLOAD", "", "a mail without a recipient")
+    return order.recipient
+
+
+def _for_production(config: MssanteConfig) -> None:
+    """Raises `OperatorFault` for what production forbids (decisions D9, mssante §1.1)."""
+    for key, sentence in (
+        ("redirect_all_mail", "une redirection de tout le courrier n'existe pas en production"),
+        ("keep", "les courriels ne sont pas gardés en clair en production"),
+    ):
+        if getattr(config, key) is not None:
+            raise OperatorFault("MSS-PRODUCTION", key, sentence)
+    if config.mode == "plain":
+        raise OperatorFault("MSS-PRODUCTION", "mode", "TLS est obligatoire en production")
+    if not config.nil:
+        raise OperatorFault("MSS-PRODUCTION", "nil", "X-MSS-NIL est obligatoire en production")

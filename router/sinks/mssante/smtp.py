@@ -1,0 +1,236 @@
+"""Conversations with the operator's submission server (RFC 5321, DSN of RFC 3461): one recipient each.
+
+Connections are kept and shared; a kept one that the server has closed meanwhile is replaced once, silently, as long
+as nothing was sent. `DATA` is written by us in two moves, so that a cut before the body is known from a cut after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import aiosmtplib
+from aiosmtplib import errors
+from aiosmtplib.protocol import SMTPProtocol
+
+from router.errors import Refused, RouterError, Unavailable
+from router.sinks.mssante.codes import TOO_BIG, enhanced_of
+from router.sinks.mssante.settings import LoginConfig, MssanteConfig
+from router.sinks.mssante.tls import client_context
+from router.sinks.mssante.verdict import Phase, of_reply, smtp_phase
+
+_QUEUE_ID: Final = re.compile(r"(?:queued as|id=|queue id)[ :]*<?([A-Za-z0-9._-]{4,64})", re.IGNORECASE)
+DSN, SIZE = "dsn", "size"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Who, to whom, and which reports. `notify_success`: the sender asked for the proof of reception (§8.1)."""
+
+    sender: str
+    recipient: str = field(repr=False)
+    envid: str
+    notify_success: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The server took the mail. `dsn`: it will report as asked, because it offers DSN."""
+
+    reply: str
+    queue_id: str
+    dsn: bool
+
+
+class Submission:
+    """A bounded set of connections to one server. Lives on one event loop."""
+
+    def __init__(self, config: MssanteConfig, *, monotonic: Callable[[], float]) -> None:
+        self._config = config
+        self._monotonic = monotonic
+        self._free = asyncio.Semaphore(config.connections)
+        self._idle: list[tuple[aiosmtplib.SMTP, float]] = []
+
+    async def send(self, envelope: Envelope, mail: bytes) -> Accepted:
+        """Submit one mail. Raises the faults of `verdict`, and `Refused` `MSS-523` for more than the server takes."""
+        async with self._free:
+            client, kept = await self._client(envelope.sender)
+            try:
+                return await self._conversation(client, envelope, mail)
+            except Unavailable as fault:
+                if not kept or fault.place != Phase.MAIL:
+                    raise
+            client = await self._connect(envelope.sender)
+            return await self._conversation(client, envelope, mail)
+
+    async def probe(self, sender: str) -> None:
+        """Connect, log in and say NOOP: fails as a submission would while the server is away."""
+        async with self._free:
+            client = await self._connect(sender)
+            async with self._returned(client):
+                with smtp_phase(Phase.CONNECT):
+                    await client.noop()
+
+    async def close(self) -> None:
+        """Say goodbye on every idle connection; safe to call twice."""
+        while self._idle:
+            await _quit(self._idle.pop()[0])
+
+    # ------------------------------------------------------------------------------------------ conversation
+
+    async def _conversation(self, client: aiosmtplib.SMTP, envelope: Envelope, mail: bytes) -> Accepted:
+        async with self._returned(client):
+            with smtp_phase(Phase.MAIL):
+                await self._mail_from(client, envelope, len(mail))
+            return await self._rest(client, envelope, mail)
+
+    async def _mail_from(self, client: aiosmtplib.SMTP, envelope: Envelope, size: int) -> None:
+        options = []
+        if client.supports_extension(SIZE):
+            limit = _limit(client)
+            if limit and size > limit:
+                raise Refused(f"MSS-{TOO_BIG}", Phase.MAIL, "message plus gros que la limite annoncée par le serveur")
+            options.append(f"SIZE={size}")
+        if client.supports_extension(DSN):
+            options += ["RET=HDRS", f"ENVID={envelope.envid}"]
+        await client.mail(envelope.sender, options=options)
+
+    async def _rest(self, client: aiosmtplib.SMTP, envelope: Envelope, mail: bytes) -> Accepted:
+        dsn = client.supports_extension(DSN)
+        notify = "SUCCESS,FAILURE,DELAY" if envelope.notify_success else "FAILURE,DELAY"
+        options = [f"NOTIFY={notify}", f"ORCPT=rfc822;{xtext(envelope.recipient)}"] if dsn else []
+        with smtp_phase(Phase.RCPT):
+            await client.rcpt(envelope.recipient, options=options)
+        with smtp_phase(Phase.DATA):
+            answer = await client.execute_command(b"DATA")
+        if answer.code != 354:
+            raise of_reply(answer.code, answer.message, Phase.DATA)
+        with smtp_phase(Phase.BODY):
+            answer = await _body(client, mail, self._config.data_timeout)
+        if answer.code != 250:
+            raise of_reply(answer.code, answer.message, Phase.BODY)
+        found = _QUEUE_ID.search(answer.message)
+        reply = f"{answer.code} {enhanced_of(answer.message)}".strip()
+        return Accepted(reply, found[1] if found else "", dsn)
+
+    # ------------------------------------------------------------------------------------------- connections
+
+    async def _client(self, sender: str) -> tuple[aiosmtplib.SMTP, bool]:
+        """A connection, and whether it had been kept."""
+        while self._idle:
+            client, since = self._idle.pop()
+            if client.is_connected and self._monotonic() - since <= self._config.idle_seconds:
+                return client, True
+            await _quit(client)
+        return await self._connect(sender), False
+
+    async def _connect(self, sender: str) -> aiosmtplib.SMTP:
+        config = self._config
+        client = aiosmtplib.SMTP(
+            hostname=config.host,
+            port=config.port,
+            local_hostname=config.helo or sender.rpartition("@")[2],
+            timeout=config.timeout,
+            use_tls=config.mode == "tls",
+            start_tls=config.mode == "starttls",
+            tls_context=client_context(config.tls) if config.mode != "plain" else None,
+        )
+        with smtp_phase(Phase.CONNECT):
+            await client.connect()
+            await client.ehlo()
+        try:
+            with smtp_phase(Phase.LOGIN):
+                await _login(client, config.login, sender)
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    @asynccontextmanager
+    async def _returned(self, client: aiosmtplib.SMTP) -> AsyncIterator[None]:
+        """Keep the connection after a success or a refusal; drop it after anything else."""
+        try:
+            yield
+        except RouterError as fault:
+            await self._release(client, fault)
+            raise
+        except BaseException:
+            client.close()
+            raise
+        self._keep(client)
+
+    async def _release(self, client: aiosmtplib.SMTP, fault: RouterError) -> None:
+        if not isinstance(fault, Refused) and not (isinstance(fault, Unavailable) and not fault.circuit):
+            client.close()
+            return
+        try:
+            await client.rset()
+        except (errors.SMTPException, OSError):
+            client.close()
+        else:
+            self._keep(client)
+
+    def _keep(self, client: aiosmtplib.SMTP) -> None:
+        if client.is_connected:
+            self._idle.append((client, self._monotonic()))
+
+
+async def _body(client: aiosmtplib.SMTP, mail: bytes, timeout: float) -> aiosmtplib.SMTPResponse:
+    """Write the mail and its final dot, read the answer.
+
+    `mail` is CRLF throughout and none of its lines begins with a dot (`router.sinks.mssante.mail.build`), so it is
+    written as it stands, without the copies a general client must make.
+    """
+    protocol = client.protocol
+    if not isinstance(protocol, SMTPProtocol) or protocol.transport is None:
+        raise errors.SMTPServerDisconnected("connection lost")
+    try:
+        protocol.write(mail)
+        return await client.execute_command(b".", timeout=timeout)
+    except TimeoutError:
+        client.close()
+        raise
+
+
+async def _login(client: aiosmtplib.SMTP, login: LoginConfig, sender: str) -> None:
+    user = login.user or sender
+    if login.auth == "externe":
+        await _external(client)
+    elif login.auth == "plain":
+        await client.auth_plain(user, login.password.read() if login.password else "")
+    elif login.auth == "login":
+        await client.auth_login(user, login.password.read() if login.password else "")
+    elif login.auth == "xoauth2":
+        await client.auth_xoauth2(user, login.token.read() if login.token else "")
+
+
+async def _external(client: aiosmtplib.SMTP) -> None:
+    """SASL EXTERNAL with an empty authorisation identity, written `=` (RFC 4954 §4); no offer, no need."""
+    if "external" not in client.server_auth_methods:
+        return
+    answer = await client.execute_command(b"AUTH", b"EXTERNAL", b"=")
+    if answer.code != 235:
+        raise errors.SMTPAuthenticationError(answer.code, answer.message)
+
+
+def _limit(client: aiosmtplib.SMTP) -> int:
+    """The SIZE the server announces; 0 when it gives no number (RFC 1870)."""
+    text = client.esmtp_extensions.get(SIZE, "").strip()
+    return int(text) if text.isdigit() else 0
+
+
+def xtext(text: str) -> str:
+    """RFC 3461 §4: what is not `!` to `~`, and `+` and `=`, becomes `+HH`."""
+    return "".join(chr(byte) if 33 <= byte <= 126 and byte not in b"+=" else f"+{byte:02X}" for byte in text.encode())
+
+
+async def _quit(client: aiosmtplib.SMTP) -> None:
+    if client.is_connected:
+        try:
+            await client.quit(timeout=5)
+        except (errors.SMTPException, OSError):
+            client.close()

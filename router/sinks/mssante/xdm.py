@@ -1,0 +1,89 @@
+"""IHE_XDM.ZIP (IHE ITI TF-2 §3.32; mssante §2): documents as received, METADATA.XML, INDEX.HTM, README.TXT."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Final
+
+from router.request import TransmissionRequest
+from router.sinks.mssante.naming import ascii_text, birth_name, day, first_name
+from router.sinks.mssante.zip_file import zip_file
+from router.structures import StructureConfig
+
+FOLDER: Final = "IHE_XDM/SUBSET01"
+
+
+def document_name(rank: int) -> str:
+    """The 8.3 name of the document of this rank, from 1; also its `URI` in METADATA.XML."""
+    return f"DOC{rank:05d}.XML"
+
+
+def archive(
+    metadata: bytes,
+    documents: Sequence[bytes],
+    request: TransmissionRequest,
+    structure: StructureConfig,
+    software: tuple[str, str],
+) -> bytes:
+    """The whole archive, the same bytes for the same content. `software`: name and version."""
+    names = [document_name(rank) for rank in range(1, len(documents) + 1)]
+    members = [
+        ("INDEX.HTM", index(request, structure, names)),
+        ("README.TXT", readme(structure, software, names)),
+        (f"{FOLDER}/METADATA.XML", metadata),
+        *((f"{FOLDER}/{name}", document) for name, document in zip(names, documents, strict=True)),
+    ]
+    return zip_file(members)
+
+
+def index(request: TransmissionRequest, structure: StructureConfig, names: Sequence[str]) -> bytes:
+    """XHTML Basic: the institution, the patient, a link to each document and to README.TXT. ASCII, CRLF."""
+    born = day(request.principal.patient.birth_date or request.patient.birth_date)
+    patient = " ".join(part for part in (birth_name(request), first_name(request), born) if part)
+    items = "\n".join(f'<li><a href="{FOLDER}/{name}">{name}</a></li>' for name in names)
+    institution = escape(structure.name)
+    text = f"""<?xml version="1.0" encoding="us-ascii"?>
+<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML Basic 1.1//EN" "http://www.w3.org/TR/xhtml-basic/xhtml-basic11.dtd">
+<html xmlns="http://www.w3.org/1999/xhtml" xml:lang="fr">
+<head><title>{institution}</title></head>
+<body>
+<h1>{institution}</h1>
+<p>Patient : {escape(patient)}</p>
+<ul>
+{items}
+</ul>
+<p><a href="README.TXT">README.TXT</a></p>
+</body>
+</html>
+"""
+    return text.replace("\n", "\r\n").encode("ascii", "xmlcharrefreplace")
+
+
+def readme(structure: StructureConfig, software: tuple[str, str], names: Sequence[str]) -> bytes:
+    """Who made it, with which software, how to open it, what it holds. ASCII, CRLF."""
+    issuer = [structure.name, f"FINESS {structure.finess}" if structure.finess else "", structure.address]
+    phone = f"Telephone : {structure.phone}" if structure.phone else ""
+    tree = [f"  {FOLDER}/METADATA.XML   metadonnees XDS", *(f"  {FOLDER}/{name}   document CDA R2" for name in names)]
+    lines = [
+        "EMETTEUR",
+        *(f"  {line}" for line in [*issuer, phone] if line),
+        "",
+        "LOGICIEL",
+        f"  {software[0]} {software[1]}",
+        "",
+        "LECTURE",
+        "  Archive IHE XDM : a integrer par un logiciel qui lit les documents CDA R2.",
+        "  A la main : ouvrir INDEX.HTM dans un navigateur ; le courriel porte aussi une copie PDF.",
+        "",
+        "CONTENU",
+        "  INDEX.HTM",
+        "  README.TXT",
+        *tree,
+    ]
+    return ("\r\n".join(_row(line) for line in lines) + "\r\n").encode("ascii")
+
+
+def _row(line: str) -> str:
+    indent = line[: len(line) - len(line.lstrip())]
+    return indent + ascii_text(line)
