@@ -1,0 +1,290 @@
+"""The `hl7` sink: MLLP client for relays and for ZAM, with persistent connections and one message in flight on each.
+
+Sources: HL7 v2.5 §2.9.2 (original and enhanced acknowledgement), table 0008; hl7-input §4.2, §7.1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Literal, Protocol, cast
+
+from pydantic import Field
+
+from router.contracts import Attempt, Clock, Observer, Outcome
+from router.errors import Malformed, OperatorFault, OutcomeUnknown, Refused, Unavailable
+from router.exchange import Delivery
+from router.hl7.ack import MESSAGE_CONDITIONS, Ack, parse_ack
+from router.hl7.message import Message
+from router.hl7.mllp import Decoder, Event, Frame, frame
+from router.secret import Secret
+from router.strict import Strict
+
+MAX_ANSWER: Final = 2**20
+_LINGER: Final = 0.05
+
+#: MSA-1 (table 0008) -> what it means for the delivery. C* are the enhanced mode's.
+_MEANING: Final[dict[str, Literal["done", "refused", "later"]]] = {
+    "AA": "done",
+    "CA": "done",
+    "AE": "refused",
+    "CE": "refused",
+    "AR": "later",
+    "CR": "later",
+}
+
+
+class Hl7TlsConfig(Strict):
+    """TLS towards the partner. Files are read again at each new connection."""
+
+    ca: Path = Field(description="PEM file of the authorities that may sign the partner's certificate.")
+    certificate: Path | None = Field(None, description="PEM file of our client certificate and its chain.")
+    key: Path | None = Field(None, description="PEM file of its private key; default: in `certificate`.")
+    key_password: Secret | None = Field(None, description="Where the key's password is, when it has one.")
+    server_name: str = Field("", description="Name the partner's certificate must bear; default: `host`.")
+
+
+class Watch(Protocol):
+    """What this sink needs of the tools it is opened with."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def observer(self) -> Observer: ...
+
+
+class Hl7Config(Strict):
+    """Send HL7 messages to one system over MLLP and wait for its acknowledgement."""
+
+    type: Literal["hl7"] = "hl7"
+    host: str = Field(description="Host of the partner.")
+    port: int = Field(ge=1, le=65535, description="Its MLLP port.")
+    tls: Hl7TlsConfig | None = Field(None, description="Encrypt; without it the network must be trusted.")
+    connections: int = Field(8, ge=1, le=256, description="Connections at most; each carries one message at a time.")
+    connect_timeout: float = Field(10, gt=0, description="Seconds to open a connection.")
+    timeout: float = Field(30, gt=0, description="Seconds to wait for an acknowledgement.")
+    strict_order: bool = Field(
+        False, description="After a dead letter the later messages of its lane are parked (Delivery.strict)."
+    )
+    on_unknown: Literal["repeat", "hold"] = Field(
+        "repeat", description="After a cut between message and answer: send again, or hold for a person."
+    )
+    retried: tuple[str, ...] = Field(
+        ("206",), description="ERR-3 codes (table 0357) for which an AE is tried again, e.g. 206 (record locked)."
+    )
+    match_control_id: bool = Field(True, description="MSA-2 must be our MSH-10; false for partners that err there.")
+
+    def open(self, name: str, tools: Watch) -> Hl7Sink:
+        """The sink instance of that name."""
+        return Hl7Sink(name, self, tools)
+
+
+class Hl7Sink:
+    """`contracts.Sink`. Belongs to one event loop."""
+
+    def __init__(self, name: str, config: Hl7Config, tools: Watch) -> None:
+        self.name = name
+        self.on_unknown: Literal["verify", "repeat", "hold"] = config.on_unknown
+        self._config, self._tools = config, tools
+        self._slots = asyncio.Semaphore(config.connections)
+        self._free: list[Link] = []
+        self._closed = False
+
+    async def deliver(self, delivery: Delivery, attempt: Attempt) -> Outcome:
+        """Send the payload and judge the answer; see `contracts.Sink` for what is raised."""
+        del attempt  # the same bytes every time: MSH-10 is what a repeat is recognised by
+        sent = Message.glimpse(delivery.payload)
+        async with self._slots:
+            answer = await self._exchange(frame(delivery.payload))
+        return self._judge(answer, sent.control_id if sent is not None else "")
+
+    async def verify(self, delivery: Delivery, attempt: Attempt) -> Outcome | None:
+        """HL7 has no question for that: never asked, because `on_unknown` is repeat or hold."""
+        del delivery, attempt
+        return None
+
+    def context(self, delivery: Delivery) -> Mapping[str, str]:
+        """Nobody is told of these deliveries: the sender has its own acknowledgement."""
+        del delivery
+        return {}
+
+    async def probe(self) -> None:
+        """Open a connection, and keep it for the next delivery."""
+        async with self._slots:
+            self._keep(await self._connect())
+
+    async def close(self) -> None:
+        """Close the connections; those in use close after their answer. May be called twice."""
+        self._closed = True
+        for link in self._free:
+            link.close()
+        self._free.clear()
+
+    # --------------------------------------------------------------------------------------------- inside
+
+    async def _exchange(self, data: bytes) -> bytes:
+        link = self._idle() or await self._connect()
+        try:
+            answer = await link.ask(data, self._config.timeout)
+        except BaseException:
+            link.close()
+            raise
+        self._keep(link)
+        return answer
+
+    def _idle(self) -> Link | None:
+        """A connection that is still open: one that died while idle costs no attempt."""
+        while self._free:
+            link = self._free.pop()
+            if link.alive():
+                return link
+            link.close()
+        return None
+
+    def _keep(self, link: Link) -> None:
+        if self._closed or not link.alive():
+            link.close()
+        else:
+            self._free.append(link)
+
+    async def _connect(self) -> Link:
+        config = self._config
+        loop = asyncio.get_running_loop()
+        context = _context(config.tls) if config.tls else None
+        name = (config.tls.server_name or config.host) if config.tls else None
+        opening = loop.create_connection(Link, config.host, config.port, ssl=context, server_hostname=name)
+        try:
+            _, link = await asyncio.wait_for(opening, config.connect_timeout)
+        except ssl.SSLCertVerificationError as error:
+            raise OperatorFault("HL7-TLS", self.name, "the partner's certificate is not trusted") from error
+        except (TimeoutError, OSError) as error:
+            raise Unavailable("HL7-CONNECT", self.name, "the partner can't be reached", circuit=True) from error
+        return link
+
+    def _judge(self, answer: bytes, control_id: str) -> Outcome:
+        try:
+            ack = parse_ack(answer)
+        except Malformed as error:
+            raise OutcomeUnknown("HL7-ACK", "MSA", "the answer is no acknowledgement") from error
+        meaning = _MEANING.get(ack.code)
+        if meaning is None:
+            raise OutcomeUnknown("HL7-ACK", "MSA^1^1", "the acknowledgement has an unknown code")
+        if self._config.match_control_id and ack.control_id != control_id and (ack.control_id or meaning == "done"):
+            raise OutcomeUnknown("HL7-ACK-ID", "MSA^1^2", "the acknowledgement is of another message")
+        if meaning == "done":
+            return Outcome(ack.code, evidence={"hl7_ack": ack.code, "hl7_control_id": ack.control_id})
+        raise self._fault(ack, meaning)
+
+    def _fault(self, ack: Ack, meaning: Literal["refused", "later"]) -> Refused | Unavailable:
+        """The partner said no. Its sentences may quote a patient: only codes and places are kept."""
+        error = ack.errors[0] if ack.errors else None
+        number = error.code if error is not None and error.code.isdecimal() else ""
+        code = f"HL7-{ack.code}-{number}" if number else f"HL7-{ack.code}"
+        place = error.location if error is not None and _is_place(error.location) else ""
+        text = MESSAGE_CONDITIONS.get(number, "refused by the partner")
+        if meaning == "later" or number in self._config.retried:
+            return Unavailable(code, place, text, circuit=False)
+        return Refused(code, place, text)
+
+
+class Link(asyncio.Protocol):
+    """One connection; one question at a time."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._decoder = Decoder(MAX_ANSWER)
+        self._answer: asyncio.Future[bytes] | None = None
+        self._poll: select.poll | None = None
+        self._flushed = True
+
+    async def ask(self, data: bytes, timeout: float) -> bytes:
+        """Write a frame and wait for the answer's content.
+
+        Raises `Unavailable` when the connection broke before the whole frame was handed over, `OutcomeUnknown`
+        when it broke, or stayed silent, after.
+        """
+        loop = asyncio.get_running_loop()
+        self._answer = loop.create_future()
+        timer = loop.call_later(timeout, self._late)
+        assert self._transport is not None  # noqa: S101  # asked of a connection that was made
+        try:
+            self._transport.write(data)
+            return await self._answer
+        finally:
+            timer.cancel()
+            self._answer = None
+
+    def alive(self) -> bool:
+        """Whether it is open and silent. Anything to read while nothing was asked (an end, most of the time) is not."""
+        if self._transport is None or self._transport.is_closing():
+            return False
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not self._poll.poll(0)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort() if self._answer is not None else self._transport.close()
+
+    # -------------------------------------------------------------------------------- called by the loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=0)  # so that we know when all is handed to the system
+
+    def pause_writing(self) -> None:
+        self._flushed = False
+
+    def resume_writing(self) -> None:
+        self._flushed = True
+
+    def data_received(self, data: bytes) -> None:
+        self._take(self._decoder.feed(data))
+        if self._decoder.undecided:
+            asyncio.get_running_loop().call_later(_LINGER, lambda: self._take(self._decoder.settle()))
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._transport = None
+        if not self._flushed:
+            self._fail(Unavailable("HL7-CUT", "", "the connection broke before the message was sent", circuit=False))
+        else:
+            self._fail(OutcomeUnknown("HL7-CUT", "", "the connection broke before the acknowledgement"))
+
+    def _take(self, events: list[Event]) -> None:
+        for event in events:
+            if self._answer is None or self._answer.done():
+                self.close()  # an answer nobody waits for: what follows could be taken for another's
+            elif isinstance(event, Frame):
+                self._answer.set_result(event.data)
+            else:
+                self._fail(OutcomeUnknown("HL7-ACK", "", "the acknowledgement is too large"))
+
+    def _late(self) -> None:
+        self._fail(OutcomeUnknown("HL7-TIMEOUT", "", "no acknowledgement in time"))
+
+    def _fail(self, error: Unavailable | OutcomeUnknown) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+
+
+def _context(config: Hl7TlsConfig) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=str(config.ca))
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if config.certificate is not None:
+            password = config.key_password.read() if config.key_password else None
+            context.load_cert_chain(config.certificate, config.key, password)
+    except (OSError, ssl.SSLError) as error:
+        raise OperatorFault("HL7-TLS", "", "certificate, key or authorities can't be read") from error
+    return context
+
+
+def _is_place(text: str) -> bool:
+    """An ERL (`PID^1^3`) is made of a segment name and numbers; anything else might be a value."""
+    name, *numbers = text.split("^")
+    return len(name) == 3 and name.isalnum() and all(number.isdecimal() or not number for number in numbers)
