@@ -85,14 +85,14 @@ def of(db: Connection, alias: str, *, closed: bool) -> list[WorkEntry]:
     aliases = {alias} | set(
         db.execute(sa.select(ALIAS.c.alias).where(ALIAS.c.patient.in_(_family(db, alias)))).scalars()
     )
-    query = sa.select(WORK).where(WORK.c.alias.in_(aliases)).order_by(WORK.c.left, WORK.c.id)
+    query = sa.select(WORK).where(WORK.c.alias.in_(aliases)).order_by(WORK.c.left, WORK.c.document, WORK.c.id)
     if not closed:
         query = query.where(WORK.c.closed == 0.0)
     return _entries(db.execute(query).mappings())
 
 
 def open_entries(db: Connection, limit: int) -> list[WorkEntry]:
-    query = sa.select(WORK).where(WORK.c.closed == 0.0).order_by(WORK.c.left, WORK.c.id).limit(limit)
+    query = sa.select(WORK).where(WORK.c.closed == 0.0).order_by(WORK.c.left, WORK.c.document, WORK.c.id).limit(limit)
     return _entries(db.execute(query).mappings())
 
 
