@@ -164,6 +164,6 @@ def _fault(fault: MessageFault) -> Fault:
 def _as_message(received: Received) -> Message | None:
     """A header to answer a raw CDA with: its request id is what MSA-2 acknowledges."""
     head = received.headers
-    parties = (head.get("application", ""), head.get("facility", ""))
+    parties = (head.get("sending-application", ""), head.get("sending-facility", ""))
     line = write.segment("MSH", *parties, "", "", "", "", "", head.get("request-id", ""), "P", "2.5")
     return Message.glimpse(write.message([line]))

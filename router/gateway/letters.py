@@ -86,5 +86,5 @@ def control(judged: Judged) -> str:
 
 def _sender(judged: Judged) -> str:
     if judged.message is None:
-        return judged.received.headers.get("application", "")
+        return judged.received.headers.get("sending-application", "")
     return f"{judged.message.text('MSH-3')}|{judged.message.text('MSH-4')}".strip("|")

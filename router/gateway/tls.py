@@ -27,6 +27,13 @@ class Certificates:
         self.context = self._make()
         return True
 
+    def renew(self) -> None:
+        """Load changed files into the context in use: new connections get them. Raises `OperatorFault` (`TLS`)."""
+        context = self.context
+        if self.changed():
+            self.context = context
+            self._load(context)
+
     def admits(self, certificate: dict[str, object] | None) -> bool:
         """Whether a client's certificate (as `getpeercert` gives it) bears a name we accept."""
         if not self._config.client_names:
@@ -34,9 +41,13 @@ class Certificates:
         return bool(set(self._config.client_names) & _names(certificate or {}))
 
     def _make(self) -> ssl.SSLContext:
-        config = self._config
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._load(context)
+        return context
+
+    def _load(self, context: ssl.SSLContext) -> None:
+        config = self._config
         password = config.key_password.read() if config.key_password else None
         try:
             context.load_cert_chain(config.certificate, config.key, password)
@@ -47,7 +58,6 @@ class Certificates:
             raise OperatorFault(
                 "TLS", str(config.certificate), "certificate, key or client CA can't be read"
             ) from error
-        return context
 
     def _stamps(self) -> tuple[object, ...]:
         return tuple(_stamp(path) for path in (self._config.certificate, self._config.key, self._config.client_ca))

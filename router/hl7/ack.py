@@ -134,7 +134,8 @@ def _header(received: Message | None, now: datetime, control_id: str, version: s
         kind = ("ACK", received.event, "ACK") if received.event else ("ACK",)
         processing = received.text("MSH-11") or "P"
         version = version or _version(received)
-        charset = received.charset if CHARSETS.get(received.charset.upper()) else _charset_name(received.codec)
+        echoed = CHARSETS.get(received.charset.upper()) == received.codec
+        charset = received.charset if echoed else _charset_name(received.codec)
     rest: tuple[Value, ...] = (stamp, "", kind, control_id, processing, version, "", "", "", "", "FRA", charset)
     return segment("MSH", *parties, *rest)
 
@@ -158,7 +159,7 @@ def _version(received: Message) -> str:
 
 
 def _charset_name(codec: str) -> str:
-    return {"iso8859-15": "8859/15", "latin-1": "8859/1"}.get(codec, "UNICODE UTF-8")
+    return {"iso8859-15": "8859/15", "latin-1": "8859/1", "iso8859-1": "8859/1"}.get(codec, "UNICODE UTF-8")
 
 
 def _acknowledgement(code: Code, received: Message | None) -> str:

@@ -279,7 +279,7 @@ def _codec(data: bytes, head: header.Header, fallback: str | None) -> tuple[str,
     if head.codec == "utf-8" and not _is_utf8(data):
         if fallback is None:
             raise Unreadable("R10", "102", "MSH^1^18", "le message n'est pas dans le jeu de caractères de MSH-18")
-        return fallback, True
+        return codecs.lookup(fallback).name, True
     return head.codec or _guess(data), False
 
 

@@ -1,0 +1,175 @@
+"""The watched folder: complete files are taken, answered in `<name>.ack`, and moved to `done` or `refused`.
+
+`*.hl7` and `*.er7` hold one message or several; `*.xml` is a raw CDA, whose request stands in `<name>.headers`
+beside it (lines `name: value`). A file is moved only after its answer is written, and it is answered only once
+durable: a crash in between means that it is read again, recognised, and answered as before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Final
+
+from router.errors import OperatorFault
+from router.gateway.intake import Intake
+from router.gateway.received import Answer, Feed, Kind, Received
+from router.gateway.settings import FolderConfig
+from router.hl7 import layout
+from router.hl7.mllp import HEAD
+
+_KINDS: Final[dict[str, Kind]] = {".hl7": "hl7", ".er7": "hl7", ".xml": "cda"}
+_Look = tuple[int, int]
+
+
+class WatchedFolder:
+    """One folder, one feed. Files are taken one at a time, in the order of their names."""
+
+    def __init__(self, config: FolderConfig, feed: Feed, intake: Intake) -> None:
+        self._config, self._feed, self._intake = config, feed, intake
+        self._seen: dict[str, tuple[_Look, float]] = {}
+        self._done, self._refused = config.path / "done", config.path / "refused"
+        self._stop = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin watching. Raises `OperatorFault` (`FOLDER`) when the folder can't be written."""
+        await asyncio.to_thread(self._prepare)
+        self._watching = asyncio.create_task(self._watch())
+
+    async def tick(self) -> None:
+        """Nothing to do from outside; but a watch that broke must be known."""
+        if self._watching is not None and self._watching.done():
+            self._watching.result()
+
+    async def close(self, timeout: float) -> None:
+        """Finish the file in hand, then stop."""
+        self._stop.set()
+        if self._watching is not None:
+            done, _ = await asyncio.wait([self._watching], timeout=timeout)
+            if not done:
+                self._watching.cancel()
+
+    async def look(self) -> int:
+        """Take every file that is complete now; returns how many were answered for good."""
+        taken = 0
+        for path in await asyncio.to_thread(self._complete):
+            if self._stop.is_set() or not await self._take(path):
+                break
+            taken += 1
+        return taken
+
+    # -------------------------------------------------------------------------------------------- inside
+
+    async def _watch(self) -> None:
+        while not self._stop.is_set():
+            try:
+                await self.look()
+            except OSError as error:
+                raise OperatorFault("FOLDER", str(self._config.path), error.strerror or "can't be used") from error
+            try:
+                await asyncio.wait_for(self._stop.wait(), self._config.interval)
+            except TimeoutError:
+                continue
+
+    def _prepare(self) -> None:
+        try:
+            for folder in (self._done, self._refused):
+                folder.mkdir(parents=True, exist_ok=True)
+                probe = folder / ".segur-write"
+                probe.write_bytes(b"")
+                probe.unlink()
+        except OSError as error:
+            raise OperatorFault("FOLDER", str(self._config.path), error.strerror or "can't be written") from error
+
+    def _complete(self) -> list[Path]:
+        """Files that have not changed for `settle` seconds, by name."""
+        now = self._intake.clock.monotonic()
+        seen: dict[str, tuple[_Look, float]] = {}
+        with os.scandir(self._config.path) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or Path(entry.name).suffix.lower() not in _KINDS or not entry.is_file():
+                    continue
+                found = entry.stat()
+                look = (found.st_size, found.st_mtime_ns)
+                before = self._seen.get(entry.name)
+                seen[entry.name] = before if before is not None and before[0] == look else (look, now)
+        self._seen = seen
+        ready = (name for name, (_, since) in seen.items() if now - since >= self._config.settle)
+        return [self._config.path / name for name in sorted(ready)]
+
+    async def _take(self, path: Path) -> bool:
+        """One file. False when it must be tried again later."""
+        try:
+            pieces, excess = await asyncio.to_thread(self._read, path)
+        except FileNotFoundError:
+            return True  # its writer took it back
+        answers: list[Answer] = []
+        for received in pieces:
+            answers.append(await self._answer(received, excess))
+            if answers[-1].code == "AR":
+                return False
+        accepted = all(answer.code == "AA" for answer in answers) and bool(answers)
+        acks = b"".join(answer.ack for answer in answers)
+        await asyncio.to_thread(self._finish, path, self._done if accepted else self._refused, acks)
+        self._seen.pop(path.name, None)
+        return True
+
+    async def _answer(self, received: Received, excess: int) -> Answer:
+        share = self._intake.budget.join(lambda: None, lambda: None)
+        share.work(len(received.data))
+        try:
+            if not excess:
+                return await self._intake.submit(self._feed, received)
+            judge = self._intake.judge_of
+            return await self._intake.store(judge.oversize(self._feed, received, excess, self._config.max_file))
+        finally:
+            share.done(len(received.data))
+            share.leave()
+
+    def _read(self, path: Path) -> tuple[list[Received], int]:
+        """The messages of a file, and 0; of one too large its beginning, and its size."""
+        kind = _KINDS[path.suffix.lower()]
+        now = self._intake.clock.now()
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(self._config.max_file if size <= self._config.max_file else HEAD)
+        if size > self._config.max_file:
+            return [Received(data=data, source="folder", at=now)], size
+        if kind == "cda":
+            headers = {"request-id": path.stem, **_headers(path)}
+            return [Received(data=data, source="folder", at=now, kind="cda", headers=headers)], 0
+        pieces = list(layout.messages(data)) or [data]
+        return [Received(data=piece, source="folder", at=now) for piece in pieces], 0
+
+    def _finish(self, path: Path, folder: Path, acks: bytes) -> None:
+        """Answer first, then move: in the other order a crash would leave a file without its answer."""
+        target = _free(folder / path.name)
+        draft = folder / f".{target.name}.ack"
+        with draft.open("wb") as file:
+            file.write(acks)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(folder / f"{target.name}.ack")
+        beside = path.with_name(path.name + ".headers")
+        if beside.exists():
+            beside.replace(folder / f"{target.name}.headers")
+        path.replace(target)
+
+
+def _free(path: Path) -> Path:
+    """The path itself, or the first of `name.1.hl7`, `name.2.hl7`… that no earlier file has."""
+    target, number = path, 0
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{path.stem}.{number}{path.suffix}")
+    return target
+
+
+def _headers(path: Path) -> dict[str, str]:
+    beside = path.with_name(path.name + ".headers")
+    if not beside.exists():
+        return {}
+    lines = (line.partition(":") for line in beside.read_text(encoding="utf-8").splitlines() if ":" in line)
+    return {name.strip().lower().removeprefix("x-segur-"): value.strip() for name, _, value in lines}

@@ -1,0 +1,201 @@
+"""The HTTP way in: `POST /feeds/<name>`, with the same guarantee and the same answers as MLLP.
+
+Body `application/hl7-v2` or `text/plain`: one ER7 message. Body `application/xml` or `text/xml`: a raw CDA, whose
+request stands in headers `X-Segur-…` (`router.cisis.raw_cda.CDA_HEADERS` names them all, without the prefix).
+The answer's body is the HL7 acknowledgement; 200 for AA, 422 for AE, 503 with Retry-After for AR.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Final, cast
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from router.gateway.budget import Share
+from router.gateway.intake import Intake
+from router.gateway.mllp_listener import bound
+from router.gateway.received import Answer, Feed, Kind, Received
+from router.gateway.settings import HttpConfig
+from router.gateway.tls import Certificates
+
+PREFIX: Final = "x-segur-"
+RETRY_AFTER: Final = 10
+"""Seconds a sender is asked to wait after AR."""
+
+_KINDS: Final[dict[str, Kind]] = {
+    "application/hl7-v2": "hl7",
+    "x-application/hl7-v2+er7": "hl7",
+    "text/plain": "hl7",
+    "application/xml": "cda",
+    "text/xml": "cda",
+}
+_STATUS: Final = {"AA": HTTPStatus.OK, "AE": HTTPStatus.UNPROCESSABLE_ENTITY, "AR": HTTPStatus.SERVICE_UNAVAILABLE}
+
+
+class HttpListener:
+    """One port for all feeds that say so."""
+
+    def __init__(self, config: HttpConfig, feeds: Mapping[str, Feed], intake: Intake) -> None:
+        self._config, self._feeds, self._intake = config, feeds, intake
+        self._certificates = Certificates(config.tls) if config.tls else None
+        self._server: _Server | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listen. Raises `OperatorFault` (`LISTEN`, `TLS`)."""
+        listening = bound(self._config.host, self._config.port)
+        self.port = cast(int, listening.getsockname()[1])
+        app = Starlette(routes=[Route("/feeds/{name}", self._post, methods=["POST"])])
+        config = uvicorn.Config(
+            app,
+            http=_protocol(self._certificates),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=self._config.max_connections,
+            timeout_graceful_shutdown=10,
+        )
+        config.load()
+        if self._certificates is not None:
+            config.ssl = self._certificates.context
+        self._server = _Server(config)
+        self._serving = asyncio.create_task(self._server.serve(sockets=[listening]))
+
+    async def tick(self) -> None:
+        """Take up new certificates, in the context that is in use."""
+        if self._certificates is not None:
+            self._certificates.renew()
+
+    async def close(self, timeout: float) -> None:
+        """Take no new request, answer those that came, close."""
+        if self._server is None or self._serving is None:
+            return
+        self._server.should_exit = True
+        done, _ = await asyncio.wait([self._serving], timeout=timeout)
+        if not done:
+            self._server.force_exit = True
+            await asyncio.wait([self._serving], timeout=1)
+
+    # -------------------------------------------------------------------------------------------- inside
+
+    async def _post(self, request: Request) -> Response:
+        feed = self._feeds.get(request.path_params["name"])
+        kind = _KINDS.get(request.headers.get("content-type", "").partition(";")[0].strip().lower())
+        objection = self._objection(request, feed, kind)
+        if objection is not None or feed is None or kind is None:
+            return objection or Response(status_code=HTTPStatus.BAD_REQUEST)
+        try:
+            answer = await self._taken(request, feed, kind)
+        except ClientDisconnect:
+            return Response(status_code=HTTPStatus.BAD_REQUEST)
+        return self._too_large() if answer is None else _response(answer)
+
+    def _objection(self, request: Request, feed: Feed | None, kind: Kind | None) -> Response | None:
+        """Why this request isn't even read."""
+        if not self._admitted(request):
+            return PlainTextResponse("jeton absent ou faux\n", HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"})
+        if feed is None:
+            return PlainTextResponse("flux inconnu\n", HTTPStatus.NOT_FOUND)
+        if kind is None:
+            expected = "Content-Type attendu : application/hl7-v2, text/plain, application/xml ou text/xml\n"
+            return PlainTextResponse(expected, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+        return self._too_large() if _length(request) > self._config.max_body else None
+
+    async def _taken(self, request: Request, feed: Feed, kind: Kind) -> Answer | None:
+        """Read the body and submit it; None when it is beyond the limit."""
+        ready = asyncio.Event()
+        ready.set()
+        share = self._intake.budget.join(ready.clear, ready.set)
+        try:
+            body = await self._body(request, share, ready)
+            if body is None:
+                return None
+            share.work(len(body))
+            share.hold(0)
+            now = self._intake.clock.now()
+            received = Received(data=body, source="http", at=now, kind=kind, headers=_asked(request))
+            return await self._intake.submit(feed, received)
+        finally:
+            share.done(share.working)
+            share.leave()
+
+    async def _body(self, request: Request, share: Share, ready: asyncio.Event) -> bytes | None:
+        """The body, read only while the budget allows; None when it is beyond the limit."""
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > self._config.max_body:
+                return None
+            share.hold(len(body))
+            await ready.wait()
+        return bytes(body)
+
+    def _admitted(self, request: Request) -> bool:
+        if self._config.token is None:
+            return True
+        given = request.headers.get("authorization", "")
+        return hmac.compare_digest(given.encode(), f"Bearer {self._config.token.read()}".encode())
+
+    def _too_large(self) -> Response:
+        text = f"corps trop grand : la limite est de {self._config.max_body} octets\n"
+        return PlainTextResponse(text, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"Connection": "close"})
+
+
+class _Server(uvicorn.Server):
+    """Signals belong to whoever runs the gateway."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _protocol(certificates: Certificates | None) -> type[asyncio.Protocol]:
+    """Uvicorn's own protocol, which first looks at the client's certificate."""
+    if certificates is None:
+        return H11Protocol
+    admits = certificates.admits
+
+    class Checked(H11Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            if not admits(transport.get_extra_info("peercert")):
+                transport.abort()
+
+    return Checked
+
+
+def _asked(request: Request) -> dict[str, str]:
+    """The request of a raw CDA: its headers without their prefix. UTF-8 where it is, else Latin-1."""
+    found = {}
+    for name, value in request.headers.items():
+        if name.startswith(PREFIX):
+            try:
+                found[name.removeprefix(PREFIX)] = value.encode("latin-1").decode("utf-8")
+            except UnicodeDecodeError:
+                found[name.removeprefix(PREFIX)] = value
+    return found
+
+
+def _length(request: Request) -> int:
+    declared = request.headers.get("content-length", "")
+    return int(declared) if declared.isdecimal() else 0
+
+
+def _response(answer: Answer) -> Response:
+    headers = {"X-Segur-Event": answer.event_id}
+    if answer.code == "AR":
+        headers["Retry-After"] = str(RETRY_AFTER)
+    return Response(answer.ack, _STATUS[answer.code], headers, media_type="application/hl7-v2")

@@ -1,0 +1,137 @@
+"""`raw.<feed>`: what other systems write on the bus is checked like a listener's message.
+
+Events, dead letters, journal lines, answers and the input's offsets move in one transaction: each record has
+exactly one outcome, whatever is killed when. Nobody waits for an answer, so there is no AR: an outage waits.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+from router.contracts import Consumer, Header, Outgoing, Partition, Producer, Record, Settle, raw_topic
+from router.errors import Fenced, MessageFault, OperatorFault, RouterError, Unavailable
+from router.gateway.intake import Intake
+from router.gateway.received import Feed, Judged, Kind, Received
+from router.gateway.writer import BATCH_BYTES
+
+_MAX_RECORDS: Final = 500
+_BACKOFF: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class RawTopic:
+    """The consumer of one feed's raw topic, in a thread of its own. `ack_topic`: where answers go, or None."""
+
+    def __init__(self, feed: Feed, intake: Intake, ack_topic: str | None = None) -> None:
+        self._feed, self._intake, self._ack_topic = feed, intake, ack_topic
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"raw-{feed.name}", daemon=True)
+        self._producer: Producer | None = None
+        self._consumer: Consumer | None = None
+        self.fatal: RouterError | None = None
+
+    async def start(self) -> None:
+        self._thread.start()
+
+    async def tick(self) -> None:
+        """Raises what made the thread stop."""
+        if self.fatal is not None:
+            raise self.fatal
+
+    async def close(self, timeout: float) -> None:
+        """Finish the batch in hand."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    # -------------------------------------------------------------------------------------------- inside
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                self._step()
+                failures = 0
+            except Unavailable:
+                self._forget()
+                self._stop.wait(_BACKOFF[min(failures, len(_BACKOFF) - 1)])
+                failures += 1
+            except (Fenced, OperatorFault) as error:
+                self.fatal = error
+                break
+        self._forget()
+
+    def _step(self) -> None:
+        """One batch. After an outage the consumer is made anew and reads from the committed offsets."""
+        name = f"{self._intake.name}-raw-{self._feed.name}"
+        if self._consumer is None:
+            topic = raw_topic(self._feed.name)
+            self._consumer = self._intake.bus.consumer(f"raw-{self._feed.name}", [topic], member=name)
+            self._producer = self._intake.bus.producer(name)
+        found = self._consumer.poll(max_records=_MAX_RECORDS, max_bytes=BATCH_BYTES, timeout=0.5)
+        if found:
+            self._take(found)
+
+    def _forget(self) -> None:
+        for part in (self._consumer, self._producer):
+            if part is not None:
+                part.close()
+        self._consumer = self._producer = None
+
+    def _take(self, records: Sequence[Record]) -> None:
+        judged = [self._judge(record) for record in records]
+        try:
+            self._publish(records, judged)
+        except MessageFault:
+            # One of them is more than the bus can carry: each alone, so that only that one is refused.
+            for record, one in zip(records, judged, strict=True):
+                self._alone(record, one)
+
+    def _alone(self, record: Record, judged: Judged) -> None:
+        try:
+            self._publish([record], [judged])
+        except MessageFault as fault:
+            refused = self._intake.judge_of.refuse(judged, fault)
+            output = [self._intake.judge_of.records(refused)[-1], *self._told(record, refused, refused.ack)]
+            self._commit([record], output)
+
+    def _judge(self, record: Record) -> Judged:
+        kind: Kind = (
+            "cda" if record.headers.get(Header.KIND) == "cda" or record.value[:64].lstrip()[:1] == b"<" else "hl7"
+        )
+        headers = {name.lower(): value for name, value in record.headers.items()} if kind == "cda" else {}
+        received = Received(data=record.value, source="raw", at=self._intake.clock.now(), kind=kind, headers=headers)
+        self._intake.observer.count("messages_received_total", feed=self._feed.name, source="raw")
+        return self._intake.judge_of.judge(self._feed, received)
+
+    def _publish(self, records: Sequence[Record], judged: Sequence[Judged]) -> None:
+        """Write what became of each, once per id, with the offsets."""
+        known = dict(self._intake.known.acks([one.event_id for one in judged]))
+        output: list[Outgoing] = []
+        for record, one in zip(records, judged, strict=True):
+            stored = known.get(one.event_id)
+            if stored is not None or one.repeat:
+                output.append(self._intake.judge_of.note(one))
+            else:
+                output += self._intake.judge_of.records(one)
+                if one.code == "AA":
+                    known[one.event_id] = one.ack
+            output += self._told(record, one, stored or one.ack)
+        self._commit(records, output)
+        for one in judged:
+            self._intake.observer.count("acks_total", feed=self._feed.name, ack=one.code)
+
+    def _commit(self, records: Sequence[Record], output: Sequence[Outgoing]) -> None:
+        assert self._producer is not None and self._consumer is not None  # noqa: S101  # made by `_step`
+        offsets: dict[Partition, int] = {}
+        for record in records:
+            offsets[Partition(record.topic, record.partition)] = record.offset + 1
+        self._producer.publish(output, settle=Settle(self._consumer, offsets))
+
+    def _told(self, record: Record, judged: Judged, ack: bytes) -> list[Outgoing]:
+        """The answer, for who asked for a topic of answers; under the key and origin of what it answers."""
+        if self._ack_topic is None:
+            return []
+        headers = {Header.ID: judged.event_id, Header.ACK: judged.code, Header.ORIGIN: str(record.origin)}
+        return [Outgoing(self._ack_topic, record.key, ack, headers)]
