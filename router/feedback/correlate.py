@@ -1,4 +1,4 @@
-"""Whose report is this? By ENVID, else by Message-ID: both are our delivery's id. Never by the subject (mssante §8.3)."""
+"""Whose report is this? By ENVID, else by Message-ID: both are our delivery's id. Never by the subject."""
 
 from __future__ import annotations
 

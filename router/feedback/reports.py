@@ -73,25 +73,28 @@ class Reports:
         """Classify: DSN, MDN, courriel standard, bounce, incoming document, person. Raises `Unavailable`."""
         mail = mime.parse(raw)
         mark = hashlib.sha256(raw).hexdigest()[:32]
-        statuses = read_dsn(mail)
-        if statuses:
-            return self._statuses(statuses, Kind.DSN, mark, now)
-        disposition = read_mdn(mail)
-        if disposition is not None:
-            return self._disposition(disposition, Kind.MDN, mark, now)
+        told = self._told(mail, mark, now)
+        if told is not None:
+            return told
         if mime.report_type(mail):
             return Handled(Kind.UNKNOWN, Place.QUARANTINE, why="unreadable report")
-        disposition = read_standard_mail(mail)
-        if disposition is not None:
-            return self._disposition(disposition, Kind.STANDARD, mark, now)
-        bounce = read_bounce(mail)
-        if bounce is not None:
-            return self._statuses([bounce], Kind.BOUNCE, mark, now)
         if from_system(mail):
             return Handled(Kind.UNKNOWN, Place.QUARANTINE, why="a server's mail of no known form")
         if _holds_archive(mail):
             return Handled(Kind.DOCUMENT, Place.HUMAN, why="a document was sent to this mailbox")
         return Handled(Kind.HUMAN, Place.HUMAN, why="written by a person")
+
+    def _told(self, mail: Message, mark: str, now: float) -> Handled | None:
+        """What a report says, in the first form that reads it; None when the mail is no report."""
+        if statuses := read_dsn(mail):
+            return self._statuses(statuses, Kind.DSN, mark, now)
+        if disposition := read_mdn(mail):
+            return self._disposition(disposition, Kind.MDN, mark, now)
+        if disposition := read_standard_mail(mail):
+            return self._disposition(disposition, Kind.STANDARD, mark, now)
+        if bounce := read_bounce(mail):
+            return self._statuses([bounce], Kind.BOUNCE, mark, now)
+        return None
 
     # --------------------------------------------------------------------------------------------------- DSN
 

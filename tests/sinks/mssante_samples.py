@@ -125,6 +125,7 @@ class Past:
 
 def directory(folder: Path, *domains: str, **settings: Any) -> Directory:
     """A directory whose liste blanche holds these domains."""
+    folder.mkdir(parents=True, exist_ok=True)
     source = folder / "source.xml"
     source.write_text(liste(*domains))
     config = DirectoryConfig.model_validate(

@@ -1,0 +1,109 @@
+"""Subject, names and bodies of MSSanté mails (mssante §1.2 to §1.4; cases 1, 2, 11, 12)."""
+
+from __future__ import annotations
+
+import pytest
+from router.request import Action, Code
+from router.sinks.mssante.bodies import body
+from router.sinks.mssante.naming import ascii_text
+from router.sinks.mssante.pdf_name import pdf_name
+from router.sinks.mssante.settings import TextsConfig
+from router.sinks.mssante.subject import PREFIX, subject
+from tests.cda.cda_samples import cda
+from tests.sinks.mssante_samples import request
+
+
+def labelled(label: str, **changes: object) -> object:
+    made = request((cda(),), **changes)
+    document = made.documents[0].model_copy(update={"code": Code(code="11502-2", label=label)})
+    return made.model_copy(update={"documents": (document,)})
+
+
+def test_an_accent_in_the_first_word_does_not_touch_the_prefix() -> None:
+    """Case 1: the subject is pure ASCII and starts with the literal prefix."""
+    text = subject(labelled("Échographie cardiaque"))
+    assert text == "XDM/1.0/DDM+Echographie cardiaque PAT-TROIS DOMINIQUE 28/03/1979"
+
+
+def test_accents_may_be_kept_behind_the_first_word() -> None:
+    """The option keeps them where they can't encode the prefix."""
+    assert subject(labelled("Échographie opérée"), accents=True).startswith("XDM/1.0/DDM+Echographie opérée PAT-TROIS")
+
+
+def test_a_label_is_cut_to_forty_characters_before_it_is_transliterated() -> None:
+    """Case 2: 40 characters of the label as written, no blank at the cut."""
+    label = "Œ" * 39 + " et la suite"
+    assert subject(labelled(label)).split(" ")[0] == PREFIX + "OE" * 39
+
+
+def test_several_documents_are_counted_instead_of_named() -> None:
+    """Case 3: `n documents` (ECO.2.1.3)."""
+    made = request((cda(), cda(change=(('root="1.2.250.1.999.1.7"', 'root="1.2.250.1.999.1.8"'),))))
+    assert subject(made).startswith("XDM/1.0/DDM+2 documents PAT-TROIS")
+
+
+def test_an_unknown_birth_date_is_left_out() -> None:
+    """A date with unknown day (fictive date) is no date for a subject."""
+    made = request((cda(change=(('value="19790328"', 'value="19790000"'),)),))
+    assert subject(made).endswith("PAT-TROIS DOMINIQUE")
+
+
+def test_names_are_written_in_ascii_with_their_hyphens() -> None:
+    """Case 2: Ñ, typographic apostrophe, ligature and control characters."""
+    assert ascii_text("d’Ñuñez-Œuvré\r\nBcc: x\x00") == "d'Nunez-OEuvre Bcc: x"
+
+
+def test_the_pdf_is_named_by_act_type_patient_and_order() -> None:
+    """ECO.2.1.6, with the order number of biology."""
+    made = request((cda(),))
+    expected = "20260104_CR d'examens biologiques_PAT-TROIS_DOMINIQUE_P-44.pdf"
+    assert pdf_name(made, made.documents[0]) == expected
+
+
+def test_a_pdf_name_is_safe_and_distinct() -> None:
+    """Case 2: a label with `/` makes no folder; a clash gets a number."""
+    made = labelled("Document social / médico-social")
+    first = pdf_name(made, made.documents[0])
+    assert first == "20260104_Document social _ medico-social_PAT-TROIS_DOMINIQUE_P-44.pdf"
+    assert pdf_name(made, made.documents[0], {first}).endswith("_P-44_2.pdf")
+
+
+@pytest.mark.parametrize(
+    ("action", "patient", "words"),
+    [
+        (Action.INITIAL, False, "document de santé"),
+        (Action.INITIAL, True, "vous concerne"),
+        (Action.REPLACE, False, "annule et remplace"),
+        (Action.REPLACE, True, "nouvelle version"),
+        (Action.DELETE, False, "doit être supprimé"),
+        (Action.DELETE, True, "Merci de le supprimer"),
+    ],
+)
+def test_every_action_has_a_text_for_each_reader(action: Action, patient: bool, words: str) -> None:
+    """Without CORPSMAIL the body is ours, in French, with every field filled."""
+    text = body(request((cda(),), action=action), patient=patient, structure="Hôpital A", texts=TextsConfig())
+    assert words in text
+    assert "{" not in text
+
+
+def test_the_notice_stands_before_the_senders_text_on_replace_and_delete() -> None:
+    """Case 11: the official CORPSMAIL says nothing of the replacement, so the notice comes first, then the text."""
+    made = request((cda(),), action=Action.REPLACE, body_professionals="Cher confrère,\r\nci-joint le CR.")
+    text = body(made, patient=False, structure="Hôpital A", texts=TextsConfig())
+    assert text.index("annule et remplace") < text.index("Cher confrère,\nci-joint le CR.")
+    assert "1.2.250.1.999.1.6" in text
+    literal = body(made, patient=False, structure="Hôpital A", texts=TextsConfig(), notice_first=False)
+    assert literal == "Cher confrère,\nci-joint le CR."
+
+
+def test_an_initial_mail_keeps_the_senders_own_text() -> None:
+    """CORPSMAIL alone, control characters removed."""
+    made = request((cda(),), body_patient="Bonjour\x00 Madame", body_professionals="Cher confrère")
+    assert body(made, patient=True, structure="A", texts=TextsConfig()) == "Bonjour Madame"
+
+
+def test_a_site_may_write_its_own_texts() -> None:
+    """Templates of the configuration; braces that are no field stay."""
+    texts = TextsConfig(delete_ps="Supprimer {id} {autre}")
+    made = request((cda(),), action=Action.DELETE)
+    assert body(made, patient=False, structure="A", texts=texts) == "Supprimer 1.2.250.1.999.1.7 {autre}"
