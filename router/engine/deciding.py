@@ -21,7 +21,7 @@ from router.engine.pipeline import (
     Unserved,
 )
 from router.errors import Bug, Fenced, MessageFault, OperatorFault, Unavailable
-from router.exchange import Delivery, Event, Exchange, Filtered, JournalEntry
+from router.exchange import Delivery, Event, Exchange, Filtered, JournalEntry, Receipt
 from router.wire import delivery_record, journal_record, receipt_record, weight
 
 STOPPED = "PIPELINE-STOPPED"
@@ -55,6 +55,7 @@ class _Story:
 
     exchange: Exchange
     deliveries: list[Delivery] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
     ends: list[MessageFault | Filtered] = field(default_factory=list)
     letters: list[Outgoing] = field(default_factory=list)
     entries: list[JournalEntry] = field(default_factory=list)
@@ -156,6 +157,7 @@ class Decider:
             known.add(delivery.id)
             made.append(replace(delivery, replay=replays) if replays else delivery)
         story.deliveries += made
+        story.receipts += routed.receipts
         story.entries.append(
             self._entry(
                 event,
@@ -210,14 +212,16 @@ class Decider:
     # ----------------------------------------------------------------------------------------- the whole
 
     def _work(self, event: Event, story: _Story) -> Work:
-        receipts = self._hook("unserved", lambda: self._unserved(story.exchange, story.deliveries, story.ends), ())
+        receipts = self._hook(
+            "unserved", lambda: self._unserved(story.exchange, story.deliveries, story.receipts, story.ends), ()
+        )
         entries = [self._received(event, story.exchange), *story.entries]
         return Work(
             event,
             [
                 *map(delivery_record, story.deliveries),
                 *story.letters,
-                *map(receipt_record, receipts),
+                *map(receipt_record, (*story.receipts, *receipts)),
                 *map(journal_record, entries),
             ],
         )

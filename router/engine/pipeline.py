@@ -20,6 +20,8 @@ class Routed:
 
     deliveries: Sequence[Delivery]
     exchange: Exchange
+    receipts: Sequence[Receipt] = ()
+    """For what was asked and a rule refuses: told to the sender without passing through a sink."""
 
 
 class CompiledPipeline(Protocol):
@@ -45,8 +47,10 @@ Pipelines = Callable[[str], Sequence[CompiledPipeline]]
 Describe = Callable[[Event, Exchange], Mapping[str, Any]]
 """Fields of `JournalEntry` that only the upper floors can fill: control_id, documents, patients, asked…"""
 
-Unserved = Callable[[Exchange, Sequence[Delivery], Sequence[MessageFault | Filtered]], Sequence[Receipt]]
-"""(exchange, deliveries made, what ended the others) -> receipts that tell the sender which destination it
+Unserved = Callable[
+    [Exchange, Sequence[Delivery], Sequence[Receipt], Sequence[MessageFault | Filtered]], Sequence[Receipt]
+]
+"""(exchange, deliveries made, receipts given, what ended the others) -> receipts that tell the sender which destination it
 asked for is not served. Called once per event, whatever became of it. The exchange is the last one that a
 pipeline gave back, else the bare event's: the hook reads the event when it has no request."""
 
@@ -57,7 +61,10 @@ def no_description(_event: Event, _exchange: Exchange) -> Mapping[str, Any]:
 
 
 def all_served(
-    _exchange: Exchange, _deliveries: Sequence[Delivery], _ends: Sequence[MessageFault | Filtered]
+    _exchange: Exchange,
+    _deliveries: Sequence[Delivery],
+    _receipts: Sequence[Receipt],
+    _ends: Sequence[MessageFault | Filtered],
 ) -> Sequence[Receipt]:
     """Nobody to tell."""
     return ()

@@ -155,7 +155,9 @@ def test_a_fault_is_a_dead_letter_and_the_sender_is_told() -> None:
     rig = Rig(Pipe(lambda x: Invalid("R45", "PID-32", "not qualified") if x.event.id == "id-1" else routed(x)))
     told = []
 
-    def unserved(exchange: Exchange, made: Sequence[Delivery], ends: Sequence[object]) -> Sequence[Receipt]:
+    def unserved(
+        exchange: Exchange, made: Sequence[Delivery], given: Sequence[Receipt], ends: Sequence[object]
+    ) -> Sequence[Receipt]:
         if not ends:
             return ()
         told.append((exchange.event.id, len(made), ends[0].code))  # type: ignore[attr-defined]
