@@ -5,7 +5,7 @@ A message that breaks a rule is refused whole: `AdtChange.faults` holds the ERR 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -51,6 +51,7 @@ CONSENTS: Final = frozenset({"IC", "INC", "NA"})
 OPPOSED: Final = "IO"
 
 _VERSION: Final = "2.5"
+_NO_TABLE: Final[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +105,17 @@ class AdtChange:
         return self.kind == "identifiers" and any(prior.former.ins and not prior.stays.ins for prior in self.priors)
 
 
-def read(message: Message) -> AdtChange:
-    """Read one ADT message. Never raises: whoever gets `faults` answers AE and stores nothing."""
+def read(message: Message, autorites: Mapping[str, str] | None = None) -> AdtChange:
+    """Read one ADT message. Never raises: whoever gets `faults` answers AE and stores nothing.
+
+    `autorites`: HL7 assigning authority -> OID, as on a documents feed (D3). An IPP whose authority it names is
+    known by both, so that it is found whether or not the documents feed has such a table.
+    """
+    table = autorites or {}
     event = message.event
     known = EVENTS.get(event)
     faults = list(_envelope_faults(message, known))
-    priors = tuple(_priors(message)) if known and known.prior else ()
+    priors = tuple(_priors(message, table)) if known and known.prior else ()
     if known:
         faults += _patient_faults(message, known, priors)
         faults += _zfa_faults(message)
@@ -120,7 +126,7 @@ def read(message: Message) -> AdtChange:
         kind=(known.prior if known else "") or "state",
         control_id=message.control_id,
         recorded=message.text("EVN-2") or message.text("MSH-7"),
-        patient=_identities(pid, 3) if pid is not None else Identities(),
+        patient=_identities(pid, 3, table) if pid is not None else Identities(),
         status=what,
         opposition=_coded(message, "ZFA-9", OPPOSITIONS),
         opposition_at=message.text("ZFA-10"),
@@ -200,26 +206,33 @@ def _coded(message: Message, path: str, table: frozenset[str]) -> str:
     return value if value in table else ""
 
 
-def _priors(message: Message) -> Iterator[Prior]:
+def _priors(message: Message, autorites: Mapping[str, str]) -> Iterator[Prior]:
     """Each MRG with the PID before it; an A40 may hold several pairs."""
     pid: Segment | None = None
     for segment in message.segments():
         if segment.name == "PID":
             pid = segment
         elif segment.name == "MRG" and pid is not None:
-            yield Prior(_identities(pid, 3), _identities(segment, 1))
+            yield Prior(_identities(pid, 3, autorites), _identities(segment, 1, autorites))
 
 
-def _identities(segment: Segment, number: int) -> Identities:
-    found = [_identifier(one) for one in segment.repetitions(number)]
+def _identities(segment: Segment, number: int, autorites: Mapping[str, str] = _NO_TABLE) -> Identities:
+    found = [identifier for one in segment.repetitions(number) for identifier in _identifiers(one, autorites)]
     return Identities(
         ipps=tuple(i for i in found if i.value and i.kind in ("PI", "") and not ins.is_ins(i)),
         ins=tuple(i for i in found if i.value and ins.is_pid_ins(i)),
     )
 
 
-def _identifier(cx: Repetition) -> Identifier:
-    """A CX; HD-2 counts as an authority only when it is an OID (`CHU-X&000897406&N` is not)."""
-    universal, namespace = cx.text(4, 2), cx.text(4, 1)
-    authority = universal if ins.is_oid(universal) else ""
-    return Identifier(value=cx.text(1), authority=authority, namespace=namespace, kind=cx.text(5).upper())
+def _identifiers(cx: Repetition, autorites: Mapping[str, str]) -> Iterator[Identifier]:
+    """A CX by the OID of its authority and by its name; HD-2 is an OID or nothing (`CHU-X&000897406&N`)."""
+    name, number = cx.text(4, 1), cx.text(4, 2)
+    value, kind = cx.text(1), cx.text(5).upper()
+    if ins.is_oid(number) or ins.is_oid(name):
+        yield Identifier(value=value, authority=number if ins.is_oid(number) else name, namespace=name, kind=kind)
+        return
+    whole = "&".join((name, number, cx.text(4, 3))).rstrip("&")
+    local = Identifier(value=value, namespace=whole, kind=kind)
+    if oid := ins.resolved(local, autorites):
+        yield Identifier(value=value, authority=oid, namespace=name, kind=kind)
+    yield Identifier(value=value, namespace=name, kind=kind)

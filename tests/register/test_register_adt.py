@@ -34,6 +34,15 @@ def test_d8_a_local_authority_is_kept_by_its_name() -> None:
     assert (found.authority, found.namespace, found.kind) == ("", "CHU-X", "PI")
 
 
+def test_d3_an_authority_of_the_table_is_known_by_its_oid_too() -> None:
+    """D3: with the feed's table an IPP is found by OID and by name."""
+    found = read(Message.parse(adt("A31", ipp("3"))), {"CHU-X&000897406&N": "1.2.250.1.999.9"}).patient.ipps
+    assert [(one.authority, one.namespace, one.value) for one in found] == [
+        ("1.2.250.1.999.9", "CHU-X", "3"),
+        ("", "CHU-X", "3"),
+    ]
+
+
 def test_e30_the_billing_nir_is_neither_ipp_nor_ins() -> None:
     """E30: a CX typed NH identifies nobody in the register."""
     found = read(Message.parse(adt("A31", ipp("3"), f"{INS_1}^^^&1.2.250.1.213.1.4.8&ISO^NH"))).patient
