@@ -32,6 +32,8 @@ PREFIX: Final = "x-segur-"
 RETRY_AFTER: Final = 10
 """Seconds a sender is asked to wait after AR."""
 
+_PATIENCE: Final = 4
+
 _KINDS: Final[dict[str, Kind]] = {
     "application/hl7-v2": "hl7",
     "x-application/hl7-v2+er7": "hl7",
@@ -133,15 +135,23 @@ class HttpListener:
             share.leave()
 
     async def _body(self, request: Request, share: Share, ready: asyncio.Event) -> bytes | None:
-        """The body, read only while the budget allows; None when it is beyond the limit."""
-        body = bytearray()
+        """The body, read only while the budget allows; None when it is beyond the limit.
+
+        A body that is too large is read on and thrown away, within reason: a sender that is cut off while it
+        writes never sees the answer.
+        """
+        body, size, limit = bytearray(), 0, self._config.max_body
         async for chunk in request.stream():
-            body += chunk
-            if len(body) > self._config.max_body:
-                return None
+            size += len(chunk)
+            if size > limit:
+                body.clear()
+            else:
+                body += chunk
+            if size > _PATIENCE * limit:
+                break
             share.hold(len(body))
             await ready.wait()
-        return bytes(body)
+        return bytes(body) if size <= limit else None
 
     def _admitted(self, request: Request) -> bool:
         if self._config.token is None:

@@ -1,0 +1,134 @@
+"""`raw.<feed>` on the embedded bus: checked like a listener's message, each record exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from router.bus.sqlite import SqliteBus
+from router.contracts import Header, Outgoing, SystemClock
+from router.errors import Invalid, Unavailable
+from router.gateway.gateway import Gateway
+from router.hl7.ack import parse_ack
+from router.ledger.store import SqlLedger
+from tests.gateway.gateway_parts import PSEUDONYMS, Counted, eventually, hl7, relay
+
+
+class Moody(SqliteBus):
+    """The real bus; `mood` is asked before every publish of the gateway's."""
+
+    mood: Callable[[Any], None] = staticmethod(lambda records: None)
+
+    def producer(self, name: str) -> Any:
+        inner, bus = super().producer(name), self
+
+        class Producer:
+            close = inner.close
+
+            def publish(self, records: Any, *, settle: Any = None) -> Any:
+                if name.startswith("gateway"):
+                    bus.mood(records)
+                return inner.publish(records, settle=settle)
+
+        return Producer()
+
+
+def play(tmp_path: Path, story: Any) -> None:
+    async def whole() -> None:
+        bus = Moody(tmp_path / "bus.db", partitions=2)
+        ledger = SqlLedger(f"sqlite:///{tmp_path / 'ledger.db'}")
+
+        def gateway() -> Gateway:
+            return Gateway(
+                bus=bus,
+                ledger=ledger,
+                clock=SystemClock(),
+                pseudonyms=PSEUDONYMS,
+                observer=Counted(),
+                feeds=[relay()],
+                raw={"sil": "acks"},
+                drain=5,
+            )
+
+        await story(bus, gateway)
+        ledger.close()
+        bus.close()
+
+    asyncio.run(asyncio.wait_for(whole(), 40))
+
+
+def write(bus: SqliteBus, *values: bytes) -> None:
+    bus.producer("outside").publish([Outgoing("raw.sil", "", value) for value in values])
+
+
+def got(bus: SqliteBus, topic: str) -> list[Any]:
+    return list(bus.scan(topic))
+
+
+def test_records_become_events_answers_and_dead_letters(tmp_path: Path) -> None:
+    """Good ones on in.<feed>, bad ones in dlq.intake, an answer for each, and after a restart nothing again."""
+
+    async def story(bus: Moody, gateway: Callable[[], Gateway]) -> None:
+        write(bus, hl7("1"), b"hello", hl7("2"), hl7("1"))
+        first = gateway()
+        await first.start()
+        await eventually(lambda: len(got(bus, "acks")) == 4, 10)
+        await first.close()
+        assert sorted(one.headers[Header.CONTROL] for one in got(bus, "in.sil")) == ["1", "2"]
+        assert [one.value for one in got(bus, "dlq.intake")] == [b"hello"]
+        answers = [parse_ack(one.value) for one in got(bus, "acks")]
+        assert sorted((one.code, one.control_id) for one in answers) == [("AA", "1")] * 2 + [("AA", "2"), ("AE", "")]
+        second = gateway()
+        await second.start()
+        write(bus, hl7("3"))
+        await eventually(lambda: len(got(bus, "acks")) == 5, 10)
+        await second.close()
+        assert len(got(bus, "in.sil")) == 3
+
+    play(tmp_path, story)
+
+
+def test_E50_an_outage_waits(tmp_path: Path) -> None:
+    """While the bus can't write, nothing is refused; then every record is taken once."""
+
+    async def story(bus: Moody, gateway: Callable[[], Gateway]) -> None:
+        failures = 0
+
+        def away(records: Any) -> None:
+            nonlocal failures
+            if failures < 2:
+                failures += 1
+                raise Unavailable("BUS-FULL")
+
+        bus.mood = away  # type: ignore[method-assign]
+        write(bus, hl7("1"), hl7("2"))
+        one = gateway()
+        await one.start()
+        await eventually(lambda: len(got(bus, "in.sil")) == 2, 15)
+        await one.close()
+        assert failures == 2 and got(bus, "dlq.intake") == []
+
+    play(tmp_path, story)
+
+
+def test_a_record_too_large_for_its_topic_is_refused_alone(tmp_path: Path) -> None:
+    """The others of its batch are accepted; the offsets move on."""
+
+    async def story(bus: Moody, gateway: Callable[[], Gateway]) -> None:
+        def picky(records: Any) -> None:
+            if any(len(record.value) > 5000 for record in records):
+                raise Invalid("BUS-SIZE", "", "too large")
+
+        bus.mood = picky  # type: ignore[method-assign]
+        write(bus, hl7("1"), hl7("2", "NTE|1||" + "x" * 9000), hl7("3"))
+        one = gateway()
+        await one.start()
+        await eventually(lambda: len(got(bus, "acks")) == 3, 10)
+        await one.close()
+        assert sorted(record.headers[Header.CONTROL] for record in got(bus, "in.sil")) == ["1", "3"]
+        assert sorted(record.headers[Header.ACK] for record in got(bus, "acks")) == ["AA", "AA", "AE"]
+        assert bus.lag("raw-sil") and sum(bus.lag("raw-sil").values()) == 0
+
+    play(tmp_path, story)
