@@ -28,7 +28,7 @@ class TypeCodes(Protocol):
 class SchemaCheck(Protocol):
     """The XSD of the CDA, when the site provides it. Raises `Invalid` R36."""
 
-    def check(self, document: bytes) -> None: ...
+    def check(self, document: bytes) -> object: ...
 
 
 # --------------------------------------------------------------------------------------- R33–R37: the bytes

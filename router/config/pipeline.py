@@ -86,8 +86,11 @@ class PipelineConfig(Strict):
 class PipelineFile:
     """A pipeline that could be read and makes sense by itself, with its place and its digest."""
 
-    def __init__(self, path: Path, *, sinks: dict[str, str], feeds: set[str]) -> None:
-        """Read and check. `sinks`: instance -> type. Raises `ConfigFault` with every problem of the file."""
+    def __init__(self, path: Path, *, sinks: dict[str, str], feeds: set[str], examples: bool = True) -> None:
+        """Read and check. `sinks`: instance -> type; `examples`: their files must be there too.
+
+        Raises `ConfigFault` with every problem of the file.
+        """
         self.path = path
         source = Source(path)
         data = source.data
@@ -96,7 +99,8 @@ class PipelineFile:
                 data["sinks"][name] = {}
         self.config = source.read_as(PipelineConfig, data)
         self.digest = hashlib.sha256(source.text.encode()).hexdigest()[:12]
-        problems = [*self._references(source, sinks, feeds), *self._expressions(source), *self._samples(source)]
+        problems = [*self._references(source, sinks, feeds), *self._expressions(source)]
+        problems += self._samples(source) if examples else []
         if problems:
             raise ConfigFault(sorted(problems, key=lambda found: (found.line, found.column)))
 
@@ -144,14 +148,14 @@ class PipelineFile:
 
 
 def read_folder(
-    folder: Path, *, sinks: dict[str, str], feeds: set[str]
+    folder: Path, *, sinks: dict[str, str], feeds: set[str], examples: bool = True
 ) -> tuple[dict[str, PipelineFile], list[Problem]]:
     """Every `*.yaml` of a folder: those that are right by name, and the problems of the others."""
     files: dict[str, PipelineFile] = {}
     problems: list[Problem] = []
     for path in sorted(folder.glob("*.yaml")):
         try:
-            read = PipelineFile(path, sinks=sinks, feeds=feeds)
+            read = PipelineFile(path, sinks=sinks, feeds=feeds, examples=examples)
         except ConfigFault as fault:
             problems += fault.problems
             continue

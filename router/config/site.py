@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -173,37 +174,48 @@ class Site:
 
 def _names(source: Source, site: SiteConfig) -> list[Problem]:
     """References inside the file that lead nowhere."""
-    problems = []
-    for name, config in site.sinks.items():
-        if name.split(".")[0] != config.type:
-            problems.append(source.problem(["sinks", name], f"is named like another type than its own ({config.type})"))
+    problems = [
+        source.problem(["sinks", name], f"is named like another type than its own ({config.type})")
+        for name, config in site.sinks.items()
+        if name.split(".")[0] != config.type
+    ]
     for finess, structure in site.structures.items():
-        for kind in ("dmp", "mssante"):
-            instance = getattr(structure, kind)
-            if instance and site.sink_types.get(instance) != kind:
-                problems.append(source.problem(["structures", finess, kind], f"no {kind} sink is named {instance!r}"))
-        if structure.mssante and not structure.mailbox:
-            problems.append(source.problem(["structures", finess], "sends mail but has no mailbox", "add `mailbox`"))
+        problems += _structure(source, site, finess, structure)
     for name, feed in site.feeds.items():
-        if feed.reply and site.sink_types.get(feed.reply) != "hl7":
-            problems.append(source.problem(["feeds", name, "reply"], f"no hl7 sink is named {feed.reply!r}"))
-        if not (feed.mllp or feed.folder or feed.http or feed.raw_topic):
-            problems.append(source.problem(["feeds", name], "has no way in", "add mllp, http, folder or raw_topic"))
-        if feed.http and site.http is None:
-            problems.append(source.problem(["feeds", name, "http"], "the site has no `http` port"))
-        for rank, finess in enumerate(feed.rules.structures):
-            if finess not in site.structures:
-                path: list[str | int] = ["feeds", name, "rules", "structures", rank]
-                problems.append(source.problem(path, f"{finess} is not in `structures`"))
-    for name in site.retry:
-        if name not in {*site.sinks, "dmp", "mssante", "hl7"}:
-            problems.append(source.problem(["retry", name], "is neither a sink nor a type of sink"))
+        problems += _feed(source, site, name, feed)
+    problems += [
+        source.problem(["retry", name], "is neither a sink nor a type of sink")
+        for name in site.retry
+        if name not in {*site.sinks, "dmp", "mssante", "hl7"}
+    ]
     return problems
+
+
+def _structure(source: Source, site: SiteConfig, finess: str, structure: StructureConfig) -> Iterator[Problem]:
+    for kind in ("dmp", "mssante"):
+        instance = getattr(structure, kind)
+        if instance and site.sink_types.get(instance) != kind:
+            yield source.problem(["structures", finess, kind], f"no {kind} sink is named {instance!r}")
+    if structure.mssante and not structure.mailbox:
+        yield source.problem(["structures", finess], "sends mail but has no mailbox", "add `mailbox`")
+
+
+def _feed(source: Source, site: SiteConfig, name: str, feed: FeedConfig) -> Iterator[Problem]:
+    if feed.reply and site.sink_types.get(feed.reply) != "hl7":
+        yield source.problem(["feeds", name, "reply"], f"no hl7 sink is named {feed.reply!r}")
+    if not (feed.mllp or feed.folder or feed.http or feed.raw_topic):
+        yield source.problem(["feeds", name], "has no way in", "add mllp, http, folder or raw_topic")
+    if feed.http and site.http is None:
+        yield source.problem(["feeds", name, "http"], "the site has no `http` port")
+    for rank, finess in enumerate(feed.rules.structures):
+        if finess not in site.structures:
+            yield source.problem(["feeds", name, "rules", "structures", rank], f"{finess} is not in `structures`")
 
 
 def _ports(source: Source, site: SiteConfig) -> list[Problem]:
     """Two listeners on one port."""
-    problems, seen = [], {}
+    problems: list[Problem] = []
+    seen: dict[int, str] = {}
     for name, feed in site.feeds.items():
         if feed.mllp is not None and feed.mllp.port:
             other = seen.setdefault(feed.mllp.port, name)

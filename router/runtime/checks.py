@@ -61,7 +61,7 @@ class AdtCheck:
     def __init__(self, pseudonyms: Pseudonyms) -> None:
         self._pseudonyms = pseudonyms
 
-    def __call__(self, received: Received, message: Message | None, /) -> Checked:
+    def __call__(self, _received: Received, message: Message | None, /) -> Checked:
         """See `router.gateway.received.Checker`."""
         if message is None:
             return Checked(faults=(Fault("R02", Err("200", "MSH^1^9", text="ce flux attend des messages ADT")),))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,11 @@ from router.cisis.lineage import document_ids, lineage, patient_pseudonyms
 from router.contracts import Clock, Header
 from router.errors import MessageFault
 from router.exchange import (
+    Delivery,
     Disposition,
     Event,
     Exchange,
-    Plan,
+    Filtered,
     Pseudonyms,
     Receipt,
     ReceiptKind,
@@ -74,49 +75,74 @@ class Describe:
 
 @dataclass(frozen=True, slots=True)
 class Unserved:
-    """Receipts for what was asked and no pipeline serves: filtered, faulty, or simply not configured."""
+    """Receipts for what was asked and no pipeline serves: filtered, faulty, or simply not configured.
+
+    `parse` reads an event of which no pipeline gave an exchange back.
+    """
 
     pseudonyms: Pseudonyms
     clock: Clock
+    parse: Callable[[Exchange], Exchange]
 
-    def __call__(self, exchange: Exchange, plans: Sequence[Plan], fault: MessageFault | None = None) -> list[Receipt]:
-        """`plans`: what all pipelines of the event made of it; `fault`: why one of them stopped, if it did."""
-        request = exchange.request
+    def __call__(
+        self,
+        exchange: Exchange,
+        deliveries: Sequence[Delivery],
+        receipts: Sequence[Receipt],
+        ends: Sequence[MessageFault | Filtered],
+    ) -> list[Receipt]:
+        """See `router.engine.pipeline.Unserved`."""
+        request = self._request(exchange)
         if request is None:
             return []
-        served = {
-            found.destination for plan in plans for found in (*plan.deliveries, *plan.receipts) if found.destination
-        }
-        code = fault.code if fault else "NOT-SERVED"
-        text = fault.text if fault else "aucun circuit du routeur ne dessert cette destination"
+        served = {delivery.destination for delivery in deliveries} | {receipt.destination for receipt in receipts}
+        code, text = _why(ends)
         missing: list[Receipt] = []
         if request.dmp and "dmp" not in served:
-            missing.append(self._receipt(exchange, DocumentOrder(request=request), "dmp", "DMP", code, text))
+            missing.append(_receipt(exchange, DocumentOrder(request=request), "dmp", code, text, self.clock.now()))
         for recipient in served_recipients(request):
             who = self.pseudonyms.of("address", recipient.address.lower() or f"rank {recipient.rank}")
             if f"mss:{who}" not in served:
                 order = DocumentOrder(request=request, recipient=recipient)
-                missing.append(self._receipt(exchange, order, f"mss:{who}", recipient_label(recipient), code, text))
+                missing.append(_receipt(exchange, order, f"mss:{who}", code, text, self.clock.now()))
         return missing
 
-    def _receipt(
-        self, exchange: Exchange, order: DocumentOrder, destination: str, label: str, code: str, text: str
-    ) -> Receipt:
-        event = exchange.event
-        sink = "dmp" if destination == "dmp" else "mssante"
-        return Receipt(
-            delivery_id=delivery_id(event.id, f"{sink}|{destination}|unserved"),
-            event_id=event.id,
-            sink=sink,
-            kind=ReceiptKind.DELIVERY,
-            ok=False,
-            at=self.clock.now(),
-            disposition=Disposition.FILTERED,
-            code=code,
-            text=text,
-            feed=event.feed,
-            key=event.key,
-            destination=destination,
-            label=label,
-            context=reply_context(order),
-        )
+    def _request(self, exchange: Exchange) -> TransmissionRequest | None:
+        if exchange.request is None:
+            try:
+                return self.parse(exchange).request
+            except MessageFault:  # it can't be read: there is nobody to tell
+                return None
+        return exchange.request
+
+
+def _receipt(  # noqa: PLR0917  # one call's worth of facts
+    exchange: Exchange, order: DocumentOrder, destination: str, code: str, text: str, now: float
+) -> Receipt:
+    event, recipient = exchange.event, order.recipient
+    sink = "mssante" if recipient else "dmp"
+    return Receipt(
+        delivery_id=delivery_id(event.id, f"{sink}|{destination}|unserved"),
+        event_id=event.id,
+        sink=sink,
+        kind=ReceiptKind.DELIVERY,
+        ok=False,
+        at=now,
+        disposition=Disposition.FILTERED,
+        code=code,
+        text=text,
+        feed=event.feed,
+        key=event.key,
+        destination=destination,
+        label=recipient_label(recipient) if recipient else "DMP",
+        context=reply_context(order),
+    )
+
+
+def _why(ends: Sequence[MessageFault | Filtered]) -> tuple[str, str]:
+    """Code and sentence of the first reason that is one."""
+    for end in sorted(ends, key=lambda end: not isinstance(end, MessageFault)):
+        if isinstance(end, MessageFault):
+            return end.code, end.text
+        return end.code, f"arrêté par le circuit du routeur : {end.reason}"
+    return "NOT-SERVED", "aucun circuit du routeur ne dessert cette destination"

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from router.bus.plans import site_plans
+from router.bus.settings import KafkaConfig, SqliteBusConfig
 from router.cisis.settings import ProfileRules
 from router.cisis.valuesets import ValueSets
 from router.config.site import FeedConfig, Site
@@ -40,10 +41,19 @@ class House:
     @cached_property
     def bus(self) -> Bus:
         """Every topic of the site exists once this returns. Raises `Unavailable`, `OperatorFault`."""
-        bus = self.config.bus.open(self.data("bus.db"), partitions=self.config.limits.partitions)
+        bus = self.bus_config().open()
         self._closing.callback(bus.close)
         bus.create(self.plans())
         return bus
+
+    def bus_config(self) -> SqliteBusConfig | KafkaConfig:
+        """The bus of the site file; the embedded one lives in the data folder unless it says otherwise."""
+        config = self.config.bus
+        update: dict[str, object] = {"partitions": self.config.limits.partitions}
+        if isinstance(config, SqliteBusConfig):
+            named = "path" in config.model_fields_set
+            update["path"] = self.site.at(config.path) if named else self.data("bus.db")
+        return config.model_copy(update=update)
 
     def plans(self) -> list[TopicPlan]:
         """Every topic of the site."""
