@@ -79,13 +79,13 @@ class Commands:
         if refusal:
             await self._write(known, refusal, source=row.delivery.pipeline)
             return None
-        same_lane = known.delivery.lane == row.delivery.lane and known.partition == row.partition
         again = replace(
-            row,
-            sequence=known.sequence if same_lane else row.sequence,
+            known,  # the same destination of the same event: its lane and its place in it stay
+            delivery=replace(known.delivery, replay=row.delivery.replay),
+            bytes_at=row.bytes_at,
             state=State.READY,
-            attempts=known.attempts,
-            first_try=known.first_try,
+            evidence={},
+            next_try=0.0,
             updated=parts.clock.now(),
         )
         await parts.writer.write([again.partition], rows=[again])

@@ -34,6 +34,9 @@ class Sweep:
 
 
 SWEEP: Final = Sweep()
+GRACE: Final = 0.2
+"""Seconds in which a worker that takes over reads its topic before it repeats anything: a deletion that came
+meanwhile must find the document still here (D1)."""
 
 
 class Intake:
@@ -98,7 +101,7 @@ class Intake:
             if row.delivery.strict and row.partition in partitions:
                 parts.lanes.block(row)
         parts.mine |= partitions
-        await self._enter([(_restarted(row), None) for row in rows])
+        await self._enter([(_restarted(row), None) for row in rows], not_before=parts.clock.monotonic() + GRACE)
 
     async def _revoked(self, partitions: frozenset[int]) -> None:
         """Start nothing more, wait for what is on the wire, forget the rest: the ledger has it."""
@@ -231,8 +234,11 @@ class Intake:
 
     # ------------------------------------------------------------------------------------------- lanes
 
-    async def _enter(self, rows: Sequence[tuple[Row, bytes | None]]) -> None:
-        """Put rows in their lanes, in order, after what they overtake is durably superseded."""
+    async def _enter(self, rows: Sequence[tuple[Row, bytes | None]], *, not_before: float = 0.0) -> None:
+        """Put rows in their lanes, in order, after what they overtake is durably superseded.
+
+        `not_before`: monotonic time before which no document among them starts.
+        """
         parts = self._parts
         new = [row for row, _ in rows if overtaker(row.delivery)]
         gone: Mapping[str, Row] = {}
@@ -247,7 +253,7 @@ class Intake:
             if begun:  # the lanes hold what is ready; `begin` puts it on the wire
                 slot = parts.lanes.add(replace(row, state=State.READY), payload=None)
             else:
-                slot = parts.lanes.add(row, due=parts.due(row))
+                slot = parts.lanes.add(row, due=max(parts.due(row), not_before if row.delivery.action else 0.0))
             if slot is None:
                 if row.bytes_at.topic != results.out_of(row):
                     parts.lanes.kept(row.delivery.lane, [id_])

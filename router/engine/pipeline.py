@@ -50,9 +50,9 @@ Describe = Callable[[Event, Exchange], Mapping[str, Any]]
 Unserved = Callable[
     [Exchange, Sequence[Delivery], Sequence[Receipt], Sequence[MessageFault | Filtered]], Sequence[Receipt]
 ]
-"""(exchange, deliveries made, receipts given, what ended the others) -> receipts that tell the sender which destination it
-asked for is not served. Called once per event, whatever became of it. The exchange is the last one that a
-pipeline gave back, else the bare event's: the hook reads the event when it has no request."""
+"""(exchange, deliveries made, receipts given, what ended the others) -> receipts that tell the sender which
+destination it asked for is not served. Called once per event, whatever became of it. The exchange is the last
+one that a pipeline gave back, else the bare event's: the hook reads the event when it has no request."""
 
 
 def no_description(_event: Event, _exchange: Exchange) -> Mapping[str, Any]:

@@ -1,0 +1,223 @@
+"""Dead letters as operators see them: grouped by cause, listed, shown.
+
+Unresolved are the sinks' dead letters whose ledger row is still dead, and those of the pipelines and the intake
+without a later `resolved` record on their topic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from router.contracts import Bus, Header, Ledger, Record, Row, dlq_topic
+from router.engine.advice import Advice, cause, next_step
+from router.engine.results import LAST
+from router.exchange import Origin
+
+RESOLVED: Final = "resolved"
+STAGES: Final = ("intake", "pipeline")
+"""Stages whose dead letters have no ledger row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One dead letter without its bytes; they stand at `at`."""
+
+    stage: str
+    """`intake`, `pipeline` or `sink`."""
+    cause: str
+    code: str
+    at: Origin
+    place: str = ""
+    text: str = ""
+    next: str = ""
+    sink: str = ""
+    pipeline: str = ""
+    feed: str = ""
+    event_id: str = ""
+    delivery_id: str = ""
+    label: str = ""
+    key: str = field(default="", repr=False)
+    attempts: int = 0
+    first: float = 0.0
+    last: float = 0.0
+    origin: str = ""
+    """Where its event was read."""
+
+    @property
+    def where(self) -> str:
+        """The sink, the pipeline or the stage."""
+        return self.sink or self.pipeline or self.stage
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Dead letters of one cause: what `dlq ls` prints on one line. Times are Unix seconds."""
+
+    cause: str
+    stage: str
+    where: str
+    code: str
+    place: str
+    text: str
+    next: str
+    count: int
+    first: float
+    last: float
+    feeds: tuple[str, ...]
+    pipelines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which letters: those that agree with everything that is set. `id`: delivery, event or cause."""
+
+    id: str = ""
+    sink: str = ""
+    stage: str = ""
+    cause: str = ""
+    code: str = ""
+    feed: str = ""
+    pipeline: str = ""
+    since: float = 0.0
+
+    def admits(self, letter: Letter) -> bool:
+        """Whether this letter is meant."""
+        asked = ((name, getattr(self, name)) for name in ("sink", "stage", "cause", "code", "feed", "pipeline"))
+        named = not self.id or self.id in (letter.delivery_id, letter.event_id, letter.cause)
+        return named and letter.last >= self.since and all(not v or getattr(letter, n) == v for n, v in asked)
+
+
+ALL: Final = Filter()
+
+
+def letters(
+    bus: Bus, ledger: Ledger, which: Filter = ALL, *, sinks: Iterable[str] = (), advice: Advice = next_step
+) -> list[Letter]:
+    """The unresolved dead letters that the filter admits, oldest first.
+
+    `sinks`: all sinks of the site, so that records on their topics which were no deliveries are found too.
+    """
+    found: list[Letter] = []
+    if which.stage in ("", "sink"):
+        found += [_of_row(row, advice) for row in ledger.dead(which.sink or None)]
+        found += _unreadable(bus, {which.sink} if which.sink else set(sinks))
+    if not which.sink:
+        for stage in STAGES:
+            if which.stage in ("", stage):
+                found += _of_topic(bus, stage)
+    return sorted(filter(which.admits, found), key=lambda letter: (letter.last, letter.at))
+
+
+def groups(
+    bus: Bus, ledger: Ledger, sink: str | None = None, *, sinks: Iterable[str] = (), advice: Advice = next_step
+) -> list[Group]:
+    """Unresolved dead letters by cause, the most numerous first."""
+    causes: dict[str, list[Letter]] = {}
+    for letter in letters(bus, ledger, Filter(sink=sink or ""), sinks=sinks, advice=advice):
+        causes.setdefault(letter.cause, []).append(letter)
+    return sorted(map(_group, causes.values()), key=lambda group: (-group.count, group.first))
+
+
+def body(bus: Bus, letter: Letter) -> Record | None:
+    """The record of a letter, its bytes included; None when they were trimmed."""
+    return bus.read(letter.at)
+
+
+# ---------------------------------------------------------------------------------------------- internals
+
+
+def _of_row(row: Row, advice: Advice) -> Letter:
+    delivery, place = row.delivery, row.evidence.get("place", "")
+    return Letter(
+        stage="sink",
+        cause=row.evidence.get("cause") or cause("sink", delivery.sink, row.code, place),
+        code=row.code,
+        at=row.bytes_at,
+        place=place,
+        text=row.text,
+        next=advice(row.code),
+        sink=delivery.sink,
+        pipeline=delivery.pipeline,
+        feed=delivery.feed,
+        event_id=delivery.event_id,
+        delivery_id=delivery.id,
+        label=delivery.label,
+        key=delivery.key,
+        attempts=row.attempts,
+        first=row.first_try,
+        last=float(row.evidence.get(LAST, "0")) or row.updated,
+        origin=str(delivery.origin),
+    )
+
+
+def _of_topic(bus: Bus, stage: str) -> list[Letter]:
+    found, resolved = _scan(bus.scan(dlq_topic(stage)))
+    return [_of_record(record, stage) for at, record in found.items() if at not in resolved]
+
+
+def _unreadable(bus: Bus, sinks: Iterable[str]) -> list[Letter]:
+    """A sink's dead letters that were no deliveries and so have no row."""
+    letters: list[Letter] = []
+    for sink in sorted(sinks):
+        found, resolved = _scan(record for record in bus.scan(dlq_topic(sink)) if Header.DELIVERY not in record.headers)
+        letters += [replace(_of_record(r, "sink"), sink=sink) for at, r in found.items() if at not in resolved]
+    return letters
+
+
+def _scan(records: Iterable[Record]) -> tuple[dict[str, Record], set[str]]:
+    """(letters by their place, without their bytes; places of those that were resolved)."""
+    found: dict[str, Record] = {}
+    resolved: set[str] = set()
+    for record in records:
+        if record.headers.get(Header.COMMAND) == RESOLVED:
+            resolved.add(record.headers.get(Header.ORIGIN, ""))
+        else:
+            found[str(record.origin)] = replace(record, value=b"")
+    return found, resolved
+
+
+def _of_record(record: Record, stage: str) -> Letter:
+    headers: Mapping[str, str] = record.headers
+
+    def text(name: str) -> str:
+        return headers.get(name, "")
+
+    code, place, pipeline = text(Header.CODE), text(Header.PLACE), text(Header.PIPELINE)
+    last = float(text(Header.LAST) or record.timestamp)
+    return Letter(
+        stage=stage,
+        cause=text(Header.CAUSE) or cause(stage, pipeline or text(Header.FEED), code, place),
+        code=code,
+        at=record.origin,
+        place=place,
+        text=text(Header.TEXT),
+        next=text(Header.NEXT) or next_step(code),
+        pipeline=pipeline,
+        feed=text(Header.FEED),
+        event_id=text(Header.ID),
+        key=record.key,
+        attempts=int(text(Header.ATTEMPTS) or "1"),
+        first=float(text(Header.FIRST) or last),
+        last=last,
+        origin=text(Header.ORIGIN),
+    )
+
+
+def _group(some: Sequence[Letter]) -> Group:
+    first = some[0]
+    return Group(
+        cause=first.cause,
+        stage=first.stage,
+        where=first.where,
+        code=first.code,
+        place=first.place,
+        text=first.text,
+        next=first.next,
+        count=len(some),
+        first=min(letter.first or letter.last for letter in some),
+        last=max(letter.last for letter in some),
+        feeds=tuple(sorted({letter.feed for letter in some if letter.feed})),
+        pipelines=tuple(sorted({letter.pipeline for letter in some if letter.pipeline})),
+    )

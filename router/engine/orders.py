@@ -1,0 +1,161 @@
+"""Replay and discard of dead letters, as an operator orders them.
+
+Nothing here touches a lane: command records are published, and the lane's owner obeys or refuses them. Without a
+producer nothing is published, and each answer says what would happen.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from router.contracts import Bus, Header, Ledger, Outgoing, Producer, Row, in_topic, out_topic
+from router.engine.commands import ACCEPTED, BY, DISCARD, REFUSALS, REPLAY, discard_refusal, replay_refusal
+from router.engine.dead_letters import RESOLVED, Letter
+from router.engine.overtaking import lineages
+from router.exchange import JournalEntry, Origin
+from router.wire import journal_record
+
+NOT_OURS: Final = "Refusé : le message n'a jamais été accepté ; l'émetteur doit le renvoyer."
+EXPIRED: Final = "Refusé : le message d'origine a expiré sur le bus."
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What would happen, or was ordered, for one letter. `code`: of the refusal, "" when accepted."""
+
+    letter: Letter
+    accepted: bool
+    text: str
+    code: str = ""
+
+
+def replay(
+    bus: Bus,
+    ledger: Ledger,
+    chosen: Sequence[Letter],
+    *,
+    by: str,
+    producer: Producer | None = None,
+    decide_again: bool = False,
+    reason: str = "",
+) -> Iterator[Answer]:
+    """Order the replay of these letters, one answer each as it goes; without a `producer` only say what would happen.
+
+    Letters keep their order. A sink's letter goes to the lane's owner, who decides again whether it may (it refuses
+    what was delivered or overtaken). With `decide_again`, and always for a pipeline's letter, the original event
+    goes through today's pipelines once more: destinations that were served are recognised by their id.
+    """
+    for letter in chosen:
+        refusal, records = _replay(bus, ledger, letter, by, reason, decide_again=decide_again)
+        if producer is not None and not refusal:
+            producer.publish(records)
+        yield Answer(letter, not refusal, refusal or ACCEPTED[REPLAY], _code(refusal))
+
+
+def discard(
+    ledger: Ledger, chosen: Sequence[Letter], *, by: str, reason: str, producer: Producer | None = None
+) -> Iterator[Answer]:
+    """Give these letters up, with a reason that is journalled; without a `producer` only say what would happen."""
+    for letter in chosen:
+        refusal = ""
+        if letter.delivery_id:
+            row = ledger.get([letter.delivery_id]).get(letter.delivery_id)
+            code = discard_refusal(row) if row is not None else "REPLAY-UNKNOWN"
+            refusal = REFUSALS[code] if code else ""
+            records = [_command(letter, DISCARD, by, reason)]
+        else:
+            records = [_resolved(letter, DISCARD, by, reason), _journalled(letter, DISCARD, by, reason)]
+        if producer is not None and not refusal:
+            producer.publish(records)
+        yield Answer(letter, not refusal, refusal or ACCEPTED[DISCARD], _code(refusal))
+
+
+# ---------------------------------------------------------------------------------------------- internals
+
+
+def _replay(
+    bus: Bus, ledger: Ledger, letter: Letter, by: str, reason: str, *, decide_again: bool
+) -> tuple[str, list[Outgoing]]:
+    """(why not, or ""; what to publish)."""
+    if letter.delivery_id:
+        return _replay_delivery(bus, ledger, letter, by, reason, decide_again=decide_again)
+    if letter.stage != "pipeline":
+        return NOT_OURS, []
+    why, records = _again(bus, letter, by, reason, 1)
+    return why, [*records, _resolved(letter, REPLAY, by, reason)] if records else []
+
+
+def _replay_delivery(
+    bus: Bus, ledger: Ledger, letter: Letter, by: str, reason: str, *, decide_again: bool
+) -> tuple[str, list[Outgoing]]:
+    row = ledger.get([letter.delivery_id]).get(letter.delivery_id)
+    code = "REPLAY-UNKNOWN" if row is None else replay_refusal(row, _versions(ledger, row))
+    if row is None or code:
+        return REFUSALS[code], []
+    if not decide_again:
+        return "", [_command(letter, REPLAY, by, reason)]
+    return _again(bus, letter, by, reason, row.delivery.replay + 1)
+
+
+def _again(bus: Bus, letter: Letter, by: str, reason: str, number: int) -> tuple[str, list[Outgoing]]:
+    """The original event, for `in.<feed>` once more, with its first origin."""
+    record = bus.read(Origin.parse(letter.origin)) if letter.origin else None
+    if record is None and letter.stage == "pipeline":
+        record = bus.read(letter.at)  # a pipeline's dead letter is the event itself
+    if record is None:
+        return EXPIRED, []
+    own = (Header.STAGE, Header.CODE, Header.PLACE, Header.TEXT, Header.CAUSE, Header.NEXT, Header.STEP, Header.SINK)
+    headers = {name: value for name, value in record.headers.items() if name not in own}
+    headers |= {Header.ORIGIN: letter.origin, Header.COMMAND: REPLAY, "replay": str(number), BY: by}
+    headers[Header.TEXT] = reason
+    return "", [Outgoing(in_topic(letter.feed), record.key, record.value, headers)]
+
+
+def _command(letter: Letter, command: str, by: str, reason: str) -> Outgoing:
+    headers = {
+        Header.COMMAND: command,
+        Header.DELIVERY: letter.delivery_id,
+        Header.ID: letter.event_id,
+        Header.TEXT: reason,
+        BY: by,
+    }
+    return Outgoing(out_topic(letter.sink), letter.key, b"", headers)
+
+
+def _resolved(letter: Letter, how: str, by: str, reason: str) -> Outgoing:
+    """Says on the letter's own topic that it needs nobody any more."""
+    headers = {
+        Header.COMMAND: RESOLVED,
+        Header.ORIGIN: str(letter.at),
+        Header.ID: letter.event_id,
+        Header.CODE: how.upper(),
+        Header.TEXT: reason,
+        BY: by,
+    }
+    return Outgoing(letter.at.topic, letter.key, b"", headers)
+
+
+def _journalled(letter: Letter, how: str, by: str, reason: str) -> Outgoing:
+    entry = JournalEntry(
+        event_id=letter.event_id,
+        kind="command",
+        at=time.time(),
+        feed=letter.feed,
+        pipeline=letter.pipeline,
+        origin=letter.origin,
+        source=by,
+        code=how.upper(),
+        text=f"{ACCEPTED[how]} {reason}".strip(),
+    )
+    return journal_record(entry)
+
+
+def _versions(ledger: Ledger, row: Row) -> list[Row]:
+    return [r for name in lineages(row.delivery) for r in ledger.lineage(row.delivery.sink, name)]
+
+
+def _code(refusal: str) -> str:
+    return next((code for code, text in REFUSALS.items() if text == refusal), "REPLAY-REFUSED") if refusal else ""

@@ -1,0 +1,147 @@
+"""The supervisor with real processes: restarts, drains, never leaves orphans."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from router.engine.supervisor import Role, Supervisor, read_state
+
+SLEEPER = "import time; time.sleep(60)"
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
+
+
+def python(code: str) -> Callable[[int], list[str]]:
+    return lambda slot: [sys.executable, "-c", code, str(slot)]
+
+
+def alive(pid: int) -> bool:
+    """Whether the process exists and is no zombie."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+async def until(truth: Callable[[], bool], seconds: float = 8.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not truth():  # noqa: ASYNC110 - the truth is in another process
+            await asyncio.sleep(0.02)
+
+
+async def supervised(supervisor: Supervisor, story: Callable[[], object]) -> int:
+    task = asyncio.create_task(supervisor.run())
+    try:
+        await story()  # type: ignore[misc]
+    finally:
+        supervisor.stop()
+        code = await asyncio.wait_for(task, 15)
+    return code
+
+
+def test_a_killed_worker_is_started_again(tmp_path: Path) -> None:
+    """A worker that dies comes back with a new process; the other slot is not touched; the file says so."""
+    state = tmp_path / "state.json"
+    supervisor = Supervisor([Role("sinks", python(SLEEPER), slots=2)], state=state, first_wait=0.05)
+
+    async def story() -> None:
+        await until(lambda: supervisor.ready)
+        first, second = (w.pid for w in read_state(state))
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: supervisor.workers[0].restarts == 1 and supervisor.ready)
+        now = read_state(state)
+        assert now[0].pid not in (0, first)
+        assert now[1].pid == second
+        assert (now[0].last_exit, now[0].name) == (-signal.SIGKILL, "sinks-0")
+
+    assert asyncio.run(supervised(supervisor, story)) == 0
+    assert {w.status for w in supervisor.workers} == {"stopped"}
+
+
+def test_restarts_back_off() -> None:
+    """A worker that falls at once is started less and less often."""
+    supervisor = Supervisor([Role("gateway", python("raise SystemExit(3)"))], first_wait=0.1, longest_wait=10)
+
+    async def story() -> None:
+        await asyncio.sleep(1.5)
+
+    asyncio.run(supervised(supervisor, story))
+    assert 2 <= supervisor.workers[0].restarts <= 5
+    assert supervisor.workers[0].last_exit == 3
+
+
+def test_a_command_that_does_not_exist_is_tried_again_later() -> None:
+    """A missing program is an alert, not the end of the other workers."""
+    alerts: list[str] = []
+    roles = [Role("a", lambda _: ["/does/not/exist"]), Role("b", python(SLEEPER))]
+    supervisor = Supervisor(roles, first_wait=0.05, alert=lambda what, _: alerts.append(what))
+
+    async def story() -> None:
+        await until(lambda: supervisor.workers[0].restarts >= 2)
+        assert supervisor.workers[1].status == "running"
+        assert not supervisor.ready
+
+    asyncio.run(supervised(supervisor, story))
+    assert "worker-does-not-start" in alerts
+
+
+def test_a_worker_that_does_not_drain_is_killed() -> None:
+    """SIGTERM, then SIGKILL after the time to drain; the exit code says that it was not clean."""
+    supervisor = Supervisor([Role("sinks", python(STUBBORN))], drain=0.3)
+
+    async def story() -> None:
+        await until(lambda: supervisor.ready)
+        await asyncio.sleep(0.3)
+
+    before = time.monotonic()
+    assert asyncio.run(supervised(supervisor, story)) == 1
+    assert time.monotonic() - before < 5
+    assert supervisor.workers[0].last_exit == -signal.SIGKILL
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
+def test_workers_die_with_a_killed_supervisor(tmp_path: Path) -> None:
+    """kill -9 of the supervisor takes its workers down; the state file no longer counts."""
+    state = tmp_path / "state.json"
+    code = (
+        "import asyncio, sys; from pathlib import Path; from router.engine.supervisor import Role, Supervisor\n"
+        f"argv = lambda slot: [sys.executable, '-c', {SLEEPER!r}]\n"
+        f"asyncio.run(Supervisor([Role('sinks', argv, slots=2)], state=Path({str(state)!r})).run())"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).resolve().parents[2]) as process:
+        end = time.monotonic() + 10
+        while len([w for w in read_state(state) if w.status == "running"]) < 2:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        pids = [w.pid for w in read_state(state)]
+        assert all(map(alive, pids))
+        process.kill()
+        process.wait()
+    while any(map(alive, pids)):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert read_state(state) == []
+
+
+def test_sigterm_drains(tmp_path: Path) -> None:
+    """SIGTERM of the supervisor ends its workers and itself with code 0."""
+    state = tmp_path / "state.json"
+    code = (
+        "import asyncio, sys; from pathlib import Path; from router.engine.supervisor import Role, Supervisor\n"
+        f"argv = lambda slot: [sys.executable, '-c', {SLEEPER!r}]\n"
+        f"sys.exit(asyncio.run(Supervisor([Role('sinks', argv)], state=Path({str(state)!r})).run()))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).resolve().parents[2]) as process:
+        end = time.monotonic() + 10
+        while not [w for w in read_state(state) if w.status == "running"]:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        process.terminate()
+        assert process.wait(10) == 0
