@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from router.bus.locks import Bell
+from router.bus.merge import merged
 from router.bus.sqlite_consumer import SqliteConsumer, records_of
 from router.bus.sqlite_group import Membership
 from router.bus.sqlite_store import SHIFT, Store, Topic, mapped
@@ -84,18 +85,13 @@ class SqliteBus:
             return next(records_of(Partition(origin.topic, origin.partition), rows), None)
 
     def scan(self, topic: str, *, newest_first: bool = False, limit: int | None = None) -> Iterator[Record]:
-        """Records by partition and offset, or the other way round; read in small slices, none is held."""
+        """Records by time, over all partitions; read in small slices."""
         with mapped(), self._store.reader() as connection:
             known = self._store.topic(connection, topic)
         if known is None:
             return
-        left = limit
-        for number in range(len(known.ids))[:: -1 if newest_first else 1]:
-            for record in self._scan_partition(known, number, newest_first):
-                if left is not None and left <= 0:
-                    return
-                yield record
-                left = None if left is None else left - 1
+        parts = [self._scan_partition(known, number, newest_first) for number in range(len(known.ids))]
+        yield from merged(parts, newest_first=newest_first, limit=limit)
 
     def _scan_partition(self, topic: Topic, number: int, newest_first: bool) -> Iterator[Record]:
         base = topic.ids[number] << SHIFT

@@ -1,0 +1,126 @@
+"""Reading without a group: one record by its place, or a whole topic for an operator's command."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, Final
+
+from kafka import KafkaConsumer as RawConsumer
+from kafka import TopicPartition
+from kafka.errors import KafkaError, OffsetOutOfRangeError
+
+from router.bus.kafka_consumer import record_of
+from router.bus.kafka_errors import mapped
+from router.bus.kafka_topics import Topics, places
+from router.bus.merge import merged
+from router.contracts import Record
+from router.errors import Unavailable
+from router.exchange import Origin
+
+_SLICE: Final = 64
+_POLL_MS: Final = 200
+
+
+class Reader:
+    """Shares one client among all threads. Committed records only."""
+
+    def __init__(self, open_raw: Callable[[], RawConsumer], topics: Topics, give_up: float) -> None:
+        self._open = open_raw
+        self._topics = topics
+        self._give_up = give_up
+        self._raw: RawConsumer | None = None
+        self._lock = threading.Lock()
+
+    def read(self, origin: Origin) -> Record | None:
+        if origin.partition not in range(self._topics.existing([origin.topic]).get(origin.topic, 0)):
+            return None
+        place = TopicPartition(origin.topic, origin.partition)
+        with self._lock, mapped(), self._client() as raw:
+            for found in self._between(raw, place, origin.offset, origin.offset + 1):
+                return record_of(found)
+        return None
+
+    def scan(self, topic: str, *, newest_first: bool, limit: int | None) -> Iterator[Record]:
+        """By time, over all partitions; read in small slices."""
+        count = self._topics.existing([topic]).get(topic, 0)
+        if not count:
+            return iter(())
+        with self._lock, mapped(), self._client() as raw:
+            lows = raw.beginning_offsets(places(topic, count))
+            highs = raw.end_offsets(places(topic, count))
+        parts = [self._partition(place, lows[place], highs[place], newest_first) for place in places(topic, count)]
+        return merged(parts, newest_first=newest_first, limit=limit)
+
+    def ends(self, wanted: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset behind the last committed record of each partition."""
+        with self._lock, mapped(), self._client() as raw:
+            found: dict[TopicPartition, int] = raw.end_offsets(wanted)
+            return found
+
+    def close(self) -> None:
+        with self._lock:
+            self._drop()
+
+    def _partition(self, place: TopicPartition, low: int, high: int, newest_first: bool) -> Iterator[Record]:
+        starts = range(low, high, _SLICE)
+        for start in reversed(starts) if newest_first else starts:
+            with self._lock, mapped(), self._client() as raw:
+                records = [record_of(found) for found in self._between(raw, place, start, min(start + _SLICE, high))]
+            yield from reversed(records) if newest_first else records
+
+    def _between(self, raw: RawConsumer, place: TopicPartition, low: int, high: int) -> Iterator[Any]:
+        """Records of a partition from `low` up to `high`; what is trimmed or is no record is passed over."""
+        raw.assign([place])
+        raw.seek(place, low)
+        deadline = time.monotonic() + self._give_up
+        while True:
+            try:
+                batch = raw.poll(timeout_ms=_POLL_MS, max_records=max(1, high - low)).get(place, [])
+            except OffsetOutOfRangeError:
+                first = raw.beginning_offsets([place])[place]
+                if not low < first < high:
+                    return
+                raw.seek(place, first)
+                continue
+            for found in batch:
+                if found.offset >= high:
+                    return
+                yield found
+            position = raw.position(place, timeout_ms=1000)
+            if position is not None and position >= min(high, raw.end_offsets([place])[place]):
+                return
+            if time.monotonic() > deadline:
+                raise Unavailable("KAFKA-Slow", place.topic, "a partition does not answer")
+
+    def _client(self) -> _Client:
+        return _Client(self)
+
+    def opened(self) -> RawConsumer:
+        self._raw = self._raw or self._open()
+        return self._raw
+
+    def _drop(self) -> None:
+        raw, self._raw = self._raw, None
+        if raw is not None:
+            with suppress(KafkaError, OSError, RuntimeError):
+                raw.close(autocommit=False, timeout_ms=1000)
+
+    def drop(self) -> None:
+        self._drop()
+
+
+class _Client:
+    """The shared client for one reading; closed when the reading fails."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def __enter__(self) -> RawConsumer:
+        return self._reader.opened()
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        if kind is not None and issubclass(kind, (KafkaError, OSError, Unavailable)):
+            self._reader.drop()
