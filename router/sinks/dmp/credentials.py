@@ -1,0 +1,158 @@
+"""Our two certificates: ORG SIGN for signatures, ORG AUTH_CLI for the TLS connection (dmp §7).
+
+Files are looked at again every few seconds, so that a renewed certificate is used without a restart (decisions D9).
+While a changed file can't be used, the one that was read before goes on.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import ssl
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+
+from router.errors import OperatorFault
+from router.sinks.dmp.canonical import HASHES
+from router.sinks.dmp.settings import CertificateConfig, DmpConfig
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+LOOK_AGAIN: Final = 5.0
+"""Seconds between two looks at the files."""
+
+
+class Watched(Generic[T]):
+    """What was made of some files, made again when one of them changes."""
+
+    def __init__(
+        self, paths: Sequence[Path | None], load: Callable[[], T], monotonic: Callable[[], float], name: str
+    ) -> None:
+        """Raises what `load` raises."""
+        self._paths = [path for path in paths if path is not None]
+        self._load = load
+        self._monotonic = monotonic
+        self._name = name
+        self._stamp = self._look()
+        self._held = load()
+        self._looked = monotonic()
+
+    def get(self) -> T:
+        now = self._monotonic()
+        if now - self._looked >= LOOK_AGAIN:
+            self._looked = now
+            stamp = self._look()
+            if stamp != self._stamp:
+                self._renew(stamp)
+        return self._held
+
+    def _renew(self, stamp: tuple[Any, ...]) -> None:
+        try:
+            self._held = self._load()
+        except OperatorFault as fault:
+            log.error("changed certificate files can't be used, the earlier ones go on: %s: %s", self._name, fault)
+            return
+        self._stamp = stamp
+        log.info("certificate files read again: %s", self._name)
+
+    def _look(self) -> tuple[Any, ...]:
+        return tuple(_stamp(path) for path in self._paths)
+
+
+class Seal:
+    """The ORG SIGN certificate (cachet) with its key: everything about it that signatures need."""
+
+    def __init__(self, key: rsa.RSAPrivateKey, chain: Sequence[x509.Certificate]) -> None:
+        """`chain`: our certificate first."""
+        self._key = key
+        self.chain = tuple(chain)
+        leaf = self.chain[0]
+        self.subject = leaf.subject.rfc4514_string()
+        self.expires = leaf.not_valid_after_utc.timestamp()
+        self.begins = leaf.not_valid_before_utc.timestamp()
+        self.certificate = base64.b64encode(leaf.public_bytes(Encoding.DER)).decode()
+
+    def sign(self, data: bytes, algorithm: str) -> str:
+        """Base64 of the RSA PKCS#1 v1.5 signature; `algorithm` is sha1 or sha256."""
+        return base64.b64encode(self._key.sign(data, padding.PKCS1v15(), HASHES[algorithm])).decode()
+
+    def digests(self, algorithm: str) -> list[tuple[str, str, int]]:
+        """Per certificate of the chain: base64 of its digest, its issuer (RFC 2253), its serial number."""
+        found = []
+        for one in self.chain:
+            value = hashlib.new(algorithm, one.public_bytes(Encoding.DER), usedforsecurity=False).digest()
+            found.append((base64.b64encode(value).decode(), one.issuer.rfc4514_string(), one.serial_number))
+        return found
+
+
+def load_seal(config: CertificateConfig) -> Seal:
+    """Raises `OperatorFault` `DMP-CERT-SIGN`: unreadable, key of another certificate, or not for signing."""
+    try:
+        pem = config.certificate.read_bytes()
+        chain = x509.load_pem_x509_certificates(pem)
+        password = config.key_password.read().encode() if config.key_password else None
+        key = load_pem_private_key(config.key.read_bytes() if config.key else pem, password)
+    except (OSError, ValueError, TypeError) as error:
+        raise _unusable("fichier illisible") from error
+    if not isinstance(key, rsa.RSAPrivateKey) or key.public_key() != chain[0].public_key():
+        raise _unusable("la clé n'est pas celle du certificat")
+    if not _may_sign(chain[0]):
+        raise _unusable("ce certificat n'est pas un certificat de signature (ORG SIGN)")
+    return Seal(key, chain)
+
+
+def tls_context(config: DmpConfig) -> ssl.SSLContext:
+    """TLS 1.2 exactly, the suites of the DMP, our client certificate. Raises `OperatorFault` `DMP-CERT-AUTH`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.set_ciphers(config.ciphers)
+        if config.server_ca is not None:
+            context.load_verify_locations(cafile=str(config.server_ca))
+        else:
+            context.load_default_certs()
+        if config.crl is not None:
+            context.load_verify_locations(cafile=str(config.crl))
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+        password = config.auth.key_password.read() if config.auth.key_password else None
+        context.load_cert_chain(config.auth.certificate, config.auth.key, password=password)
+    except (OSError, ValueError) as error:
+        reason = f"fichier de certificat inutilisable ({type(error).__name__})"
+        raise OperatorFault("DMP-CERT-AUTH", "auth", reason) from error
+    return context
+
+
+def expiry(path: Path) -> float | None:
+    """Unix time at which the first certificate of a PEM file ends; None when it can't be read."""
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())[0].not_valid_after_utc.timestamp()
+    except (OSError, ValueError):
+        return None
+
+
+def _may_sign(certificate: x509.Certificate) -> bool:
+    """keyUsage holds nonRepudiation (contentCommitment), as ORG SIGN does; a certificate without keyUsage may."""
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return usage.content_commitment
+
+
+def _unusable(reason: str) -> OperatorFault:
+    return OperatorFault("DMP-CERT-SIGN", "sign", reason)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size

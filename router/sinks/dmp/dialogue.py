@@ -1,0 +1,142 @@
+"""One conversation with the DMP about one delivery: each call gets its own VIHF, built last, and a read answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from router.errors import OperatorFault, OutcomeUnknown, Unavailable
+from router.request import TransmissionRequest
+from router.sinks.dmp import answers, soap, transactions, vihf
+from router.sinks.dmp.answers import Existence, HttpAnswer, RegistryAnswer, RegistryError, Unreadable
+from router.sinks.dmp.channel import Channel
+from router.sinks.dmp.credentials import Seal
+from router.sinks.dmp.settings import DmpConfig
+from router.sinks.dmp.soap import Attachment
+from router.sinks.dmp.transactions import Transaction
+from router.sinks.dmp.verdicts import UNKNOWN_TEXT, Verdicts, code_of, http_fault
+
+_FILE: Final = re.compile(r"[^A-Za-z0-9.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Tongue:
+    """What every conversation of a sink shares."""
+
+    config: DmpConfig
+    channel: Channel
+    verdicts: Verdicts
+    seal: Callable[[], Seal]
+    now: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """For one delivery: who speaks, for which patient. `attempt` counts from 1."""
+
+    tongue: Tongue
+    delivery_id: str
+    request: TransmissionRequest = field(repr=False)
+    speaker: vihf.Subject = field(repr=False)
+    sector: str
+    patient_cx: str = field(repr=False)
+    attempt: int
+
+    def seal(self) -> Seal:
+        """Our signature certificate. Raises `OperatorFault` `DMP-CERT-SIGN` outside its dates."""
+        seal, now = self.tongue.seal(), self.tongue.now()
+        if not seal.begins <= now < seal.expires:
+            raise OperatorFault("DMP-CERT-SIGN", "sign", "certificat de signature hors de ses dates de validité")
+        return seal
+
+    async def registry(
+        self, transaction: Transaction, body: str, attachments: Sequence[Attachment] = ()
+    ) -> RegistryAnswer:
+        """A transaction of the registry or repository. A SOAP fault is given as the error of its code.
+
+        Raises what `send` raises, and what the verdict of a retryable or configuration error is.
+        """
+        answer, spoken = await self.send(transaction, body, attachments)
+        if spoken.fault is not None:
+            code = code_of(spoken.fault)
+            if self.tongue.verdicts.of(code) in ("config", "retry", "limited"):
+                raise self.tongue.verdicts.fault(code, transaction.name, self.attempt)
+            return RegistryAnswer(False, (RegistryError(code, warning=False),))
+        try:
+            return answers.registry(spoken.payload)
+        except Unreadable as error:
+            raise http_fault(answer, transaction.name, feeding=transaction.feeding, html=error.html) from error
+
+    async def find(self, unique_id: str) -> tuple[str, ...]:
+        """TD3.1b: the entryUUIDs of a document; () when the DMP doesn't have it."""
+        answer = await self.registry(transactions.FIND, transactions.get_documents(unique_id))
+        if not answer.ok:
+            raise self.tongue.verdicts.fault(self.worst(answer), transactions.FIND.name, self.attempt)
+        return answer.references
+
+    async def exists(self, sender_oid: str, *, production: bool) -> Existence:
+        """TD0.2 for the patient of the request, whose INS has been checked."""
+        patient = self.request.patient.ins
+        if patient is None:
+            return Existence("NF", "")
+        body = transactions.test_existence(patient, sender_oid=sender_oid, now=self.tongue.now(), production=production)
+        answer, spoken = await self.send(transactions.EXISTS, body)
+        if spoken.fault is not None:
+            raise self.tongue.verdicts.fault(code_of(spoken.fault), transactions.EXISTS.name, self.attempt)
+        try:
+            return answers.existence(spoken.payload)
+        except Unreadable as error:
+            raise http_fault(answer, transactions.EXISTS.name, feeding=False, html=error.html) from error
+
+    async def send(
+        self, transaction: Transaction, body: str, attachments: Sequence[Attachment] = ()
+    ) -> tuple[HttpAnswer, answers.Envelope]:
+        """Sign, send, read. Raises `Unavailable`, `OutcomeUnknown`, `OperatorFault`, or `Refused` for an HTTP 4xx."""
+        config, name = self.tongue.config, transaction.name
+        url = config.url + getattr(config, transaction.service)
+        assertion = vihf.assertion(
+            self.request,
+            self.speaker,
+            patient_cx=self.patient_cx,
+            sector=self.sector,
+            vihf=config.vihf,
+            lps=config.lps,
+            seal=self.seal(),
+            now=self.tongue.now(),
+        )
+        sent = soap.request(url, transaction.action, assertion, body, attachments, mtom=bool(attachments))
+        self._keep(name, "request", sent.content_type, sent.parts)
+        answer = await self.tongue.channel.call(sent, name, feeding=transaction.feeding)
+        self._keep(name, "answer", answer.content_type, (answer.body,))
+        try:
+            if answer.status in (429, 503):
+                raise Unreadable
+            spoken = answers.envelope(answer)
+        except Unreadable as error:
+            raise http_fault(answer, name, feeding=transaction.feeding, html=error.html) from error
+        if spoken.relates_to and spoken.relates_to != sent.message_id:
+            kind: Any = OutcomeUnknown if transaction.feeding else Unavailable
+            raise kind("DMP-RELATES-TO", name, UNKNOWN_TEXT)
+        return answer, spoken
+
+    def worst(self, answer: RegistryAnswer) -> str:
+        """The code that decides when an answer has several: the most telling class first."""
+        codes = [one.code for one in answer.errors if not one.warning] or [one.code for one in answer.errors]
+        return min(codes, key=lambda code: _TELLING.index(self.tongue.verdicts.of(code)), default="INCONNU")
+
+    def _keep(self, name: str, what: str, content_type: str, parts: Sequence[bytes]) -> None:
+        """In qualification, what was said as a file: `<delivery>-<transaction>-request.mime`."""
+        folder: Path | None = self.tongue.config.keep
+        if folder is None:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        kind = "mime" if "multipart" in content_type else "xml"
+        head = f"MIME-Version: 1.0\r\nContent-Type: {content_type}\r\n\r\n".encode() if kind == "mime" else b""
+        path = folder / f"{self.delivery_id}-{_FILE.sub('-', name.lower())}-{what}.{kind}"
+        path.write_bytes(b"".join((head, *parts)))
+
+
+_TELLING: Final = ("business", "config", "permanent", "requery", "duplicate", "retry", "limited", "success")

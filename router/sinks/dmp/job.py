@@ -1,0 +1,248 @@
+"""One delivery's transactions: publish, replace, delete (dmp §1.1, §1.7, §1.8, §5.5; decisions D1)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from typing import Final
+
+from router.contracts import Attempt, Outcome, Row
+from router.errors import Refused, Unavailable
+from router.exchange import Delivery
+from router.payload import reply_context
+from router.request import Action, DocumentHeader
+from router.sinks.dmp import past, transactions
+from router.sinks.dmp.answers import RegistryAnswer
+from router.sinks.dmp.channel import Pace
+from router.sinks.dmp.dialogue import Dialogue
+from router.sinks.dmp.lot import Content, publication, set_id
+from router.sinks.dmp.preflight import Case
+from router.sinks.dmp.settings import DmpConfig
+from router.sinks.dmp.xades import document_digest
+from router.sinks.tools import Tools
+from router.structures import StructureConfig
+from router.xds import metadata
+from router.xds.datatypes import oid_of
+from router.xds.tables import Tables
+
+LARGE: Final = 1 << 20
+"""Bytes of a document from which its canonical form is made off the event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What every job of a sink works with."""
+
+    name: str
+    config: DmpConfig
+    tools: Tools
+    codes: Tables
+    zone: tzinfo | None
+    pace: Pace
+    asking: asyncio.Lock
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attempt at one delivery; `case` has passed the checks that precede any call."""
+
+    bench: Bench
+    delivery: Delivery
+    attempt: Attempt
+    case: Case = field(repr=False)
+    dialogue: Dialogue = field(repr=False)
+
+    @property
+    def structure(self) -> StructureConfig:
+        """The structure the sender speaks for. Raises `Refused` `PFI-SENDER` when the site knows none."""
+        if self.case.order.structure is None:
+            raise Refused("PFI-SENDER", "PRT-8", "structure émettrice absente de la configuration")
+        return self.case.order.structure
+
+    # --------------------------------------------------------------------------------------- initial and replace
+
+    async def feed(self) -> Outcome:
+        """TD2.1, after TD3.1b of the predecessor when it replaces one; once more when that reference was stale."""
+        replaced = await self._replaced()
+        answer = await self._publish(replaced)
+        if not answer.ok and replaced and self._kind(answer) == "requery":
+            again = await self._replaced(tried=replaced)
+            if again != replaced:
+                answer = await self._publish(again)
+        if answer.ok:
+            return self.done("Success", self._notes(answer))
+        if self._kind(answer) == "duplicate" and self.attempt.unknown:
+            return self.done("Duplicate", "déjà enregistré par une tentative dont la réponse s'était perdue")
+        raise self._refusal(answer, transactions.PUBLISH.name)
+
+    async def _publish(self, replaced: Mapping[str, str]) -> RegistryAnswer:
+        config, request = self.bench.config, self.case.request
+        contents = [await self._content(number) for number in range(len(request.documents))]
+        await self.bench.pace.turn()
+        now = self.bench.tools.clock.now()
+        lot = metadata.submission_set(
+            request, self.structure, unique_id=set_id(self.delivery.id), now=now, codes=self.bench.codes
+        )
+        made = publication(
+            self.delivery.id,
+            lot,
+            contents,
+            replaced=replaced,
+            seal=self.dialogue.seal(),
+            algorithm=config.lot_digest,
+            now=now,
+        )
+        return await self.dialogue.registry(transactions.PUBLISH, made.body, made.attachments)
+
+    async def _content(self, number: int) -> Content:
+        """Entry, bytes and canonical digest of one document."""
+        data, algorithm = self.case.documents[number], self.bench.config.lot_digest
+        entry = metadata.document_entry(
+            self.case.request.documents[number],
+            self.case.request,
+            id=_entry_id(number),
+            ipp_oid=self.structure.ipp_oid,
+            zone=self.bench.zone,
+            codes=self.bench.codes,
+            default_class=self.bench.config.default_class,
+        )
+        if len(data) > LARGE:
+            return Content(entry, data, await asyncio.to_thread(document_digest, data, algorithm))
+        return Content(entry, data, document_digest(data, algorithm))
+
+    async def _replaced(self, tried: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Entry id -> entryUUID of what each document replaces; `tried`: references that turned out to be stale."""
+        request = self.case.request
+        if request.action is not Action.REPLACE:
+            return {}
+        found = {}
+        for number, header in enumerate(request.documents):
+            former = header.replaces or (request.replaces if header is request.principal else "")
+            if not former:
+                continue
+            references = await self.dialogue.find(former) or await self._instead(header)
+            stale = (tried or {}).get(_entry_id(number), "")
+            if references:
+                found[_entry_id(number)] = next((one for one in reversed(references) if one != stale), stale)
+        return found
+
+    async def _instead(self, header: DocumentHeader) -> tuple[str, ...]:
+        """The references of an earlier ancestor that did reach the DMP, or () to publish as a first version.
+
+        The DMP doesn't have the predecessor. Raises `Refused` `PFI-REPLACE-ABSENT` when publishing would be unsafe
+        (decisions D1), `Unavailable` while the DMP may not yet show what we have just fed.
+        """
+        told = past.ancestry(await self._rows(), self.delivery.replaces, self.delivery.id)
+        if told.kind == "absent" and self.bench.config.replace_when_absent == "publish":
+            return ()
+        if told.kind == "deposited":
+            left = told.at + self.bench.config.visibility_delay - self.bench.tools.clock.now()
+            if left > 0:
+                text = "le DMP ne montre pas encore la version précédente"
+                raise Unavailable("PFI-NOT-YET", "TD3.1b", text, circuit=False, retry_after=left)
+            ancestor = dict(told.ids).get(header.level, "")
+            if not told.direct and ancestor and (references := await self.dialogue.find(ancestor)):
+                return references
+        raise Refused("PFI-REPLACE-ABSENT", "TD3.1b", "le document à remplacer n'est pas dans le DMP")
+
+    # ----------------------------------------------------------------------------------------------------- delete
+
+    async def delete(self) -> Outcome:
+        """TD3.1b, then TD3.3c for each document that the DMP has: the pair goes together (dmp §1.7)."""
+        rows = await self._rows()
+        self._same_identity(past.deposit(rows, self.delivery.document))
+        ids = [header.uid for header in self.case.request.documents]
+        found = {unique_id: references for unique_id in ids if (references := await self.dialogue.find(unique_id))}
+        if not found:
+            return self._nothing_to_delete(rows)
+        for unique_id, references in found.items():
+            await self._delete_one(unique_id, references)
+        return self.done("Deleted")
+
+    async def _delete_one(self, unique_id: str, references: Sequence[str]) -> None:
+        """As Approved; when the state is another, ask again once and try Archived as well."""
+        answer = await self._update(unique_id, references[-1], transactions.APPROVED)
+        if not answer.ok and self._kind(answer) == "requery":
+            again = await self.dialogue.find(unique_id)
+            if not again:
+                return
+            if again[-1] != references[-1]:
+                answer = await self._update(unique_id, again[-1], transactions.APPROVED)
+            if not answer.ok and self._kind(answer) == "requery":
+                answer = await self._update(unique_id, again[-1], transactions.ARCHIVED)
+        if answer.ok or (self.attempt.unknown and self._kind(answer) in ("requery", "duplicate")):
+            return
+        raise self._refusal(answer, transactions.DELETE.name)
+
+    async def _update(self, unique_id: str, entry_uuid: str, status: str) -> RegistryAnswer:
+        await self.bench.pace.turn()
+        lot = metadata.submission_set(
+            self.case.request,
+            self.structure,
+            unique_id=oid_of(self.delivery.id, f"delete {unique_id} {status} {entry_uuid}"),
+            now=self.bench.tools.clock.now(),
+            codes=self.bench.codes,
+        )
+        return await self.dialogue.registry(transactions.DELETE, transactions.delete(lot, entry_uuid, status))
+
+    def _nothing_to_delete(self, rows: Sequence[Row]) -> Outcome:
+        """The DMP has none of the documents. Raises `Refused` `PFI-DELETE-ABSENT` when we can't say why."""
+        if self.attempt.unknown:
+            return self.done("Deleted", "supprimé par une tentative dont la réponse s'était perdue")
+        if past.never_sent(rows, self.delivery.document, self.delivery.id):
+            return self.done("NeverFed", "le document n'avait jamais atteint le DMP : rien à supprimer")
+        raise Refused("PFI-DELETE-ABSENT", "TD3.1b", "le document à supprimer n'est pas dans le DMP")
+
+    def _same_identity(self, deposit: Row | None) -> None:
+        """Raises `Refused` `PFI-PATIENT`: deposited under another identity, `withdraw` is the way (decisions D1)."""
+        under = deposit.evidence.get(past.PATIENT, "") if deposit else ""
+        if under and under != self.patient:
+            text = "déposé sous une autre identité : suppression par la commande withdraw"
+            raise Refused("PFI-PATIENT", "PID-3", text)
+
+    # ---------------------------------------------------------------------------------------------------- results
+
+    @property
+    def patient(self) -> str:
+        """Pseudonym of the INS."""
+        identity = self.case.request.patient.ins
+        return self.bench.tools.pseudonyms.of("ins", identity.value) if identity else ""
+
+    def done(self, status: str, text: str = "") -> Outcome:
+        """The outcome of a delivery that succeeded."""
+        request = self.case.request
+        evidence = {
+            "xds_unique_id": request.principal.uid,
+            past.DOCUMENT: " ".join(f"{one.level}={one.uid}" for one in request.documents),
+            "submission_set": set_id(self.delivery.id),
+            "xds_status": status,
+            past.PATIENT: self.patient,
+        }
+        return Outcome(text=text, evidence=evidence, context=reply_context(self.case.order))
+
+    async def _rows(self) -> Sequence[Row]:
+        """Our own past deliveries of this document's lineage, and of its predecessor's where it differs."""
+        archive, families = self.bench.tools.archive, (self.delivery.lineage, self.delivery.replaces)
+        rows: dict[str, Row] = {}
+        async with self.bench.asking:
+            for family in dict.fromkeys(filter(None, families)):
+                for row in await asyncio.to_thread(archive.lineage, self.bench.name, family):
+                    rows[row.delivery.id] = row
+        return list(rows.values())
+
+    def _kind(self, answer: RegistryAnswer) -> str:
+        return self.dialogue.tongue.verdicts.of(self.dialogue.worst(answer))
+
+    def _refusal(self, answer: RegistryAnswer, place: str) -> Exception:
+        return self.dialogue.tongue.verdicts.fault(self.dialogue.worst(answer), place, self.attempt.number)
+
+    def _notes(self, answer: RegistryAnswer) -> str:
+        """Warnings of a success, as sentences of ours."""
+        sentences = (self.dialogue.tongue.verdicts.sentence(one.code) for one in answer.errors)
+        return " ; ".join(dict.fromkeys(sentences))
+
+
+def _entry_id(number: int) -> str:
+    return f"Document{number + 1:02d}"

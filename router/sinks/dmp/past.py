@@ -1,0 +1,88 @@
+"""What our own ledger proves of a document that the DMP does not find (decisions D1).
+
+Two approved versions, or a deleted document that returns, are worse than a delay: so only a chain of predecessors of
+which none can have reached the DMP allows a replacement to be published as a first version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from router.contracts import Row
+from router.exchange import State
+
+DOCUMENT: Final = "xds_unique_ids"
+"""Evidence of a deposit: `level=uniqueId` of each document, blank-separated."""
+PATIENT: Final = "patient"
+"""Evidence of a deposit: pseudonym of the INS it was made under."""
+_UNKNOWN: Final = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The answer.
+
+    absent:    every version up to the first was refused, superseded or never sent
+    deposited: the newest ancestor that did reach the DMP is `ids` (level -> uniqueId), done at `at`
+    unproven:  the ledger doesn't know, or a deletion lies in between
+    """
+
+    kind: Literal["absent", "deposited", "unproven"]
+    ids: tuple[tuple[int, str], ...] = ()
+    at: float = 0.0
+    direct: bool = False
+    """Whether that ancestor is the very predecessor that was asked for."""
+
+
+def ancestry(rows: Sequence[Row], document: str, current: str) -> Past:
+    """Walk back from `document` (a pseudonym) over the deliveries of a lineage; `current`: our own delivery id."""
+    wanted, seen = document, set[str]()
+    while wanted and wanted not in seen:
+        seen.add(wanted)
+        mine = [row for row in rows if row.delivery.document == wanted and row.delivery.id != current]
+        deposits = [row for row in mine if row.delivery.action != "delete"]
+        if any(row.delivery.action == "delete" and row.state is not State.DEAD for row in mine) or not deposits:
+            return Past("unproven")
+        done = [row for row in deposits if row.state is State.DONE]
+        if done:
+            last = done[-1]
+            return Past("deposited", deposited_ids(last), last.updated, wanted == document)
+        if not all(map(never_arrived, deposits)):
+            return Past("unproven")
+        wanted = deposits[-1].delivery.replaces
+    return Past("unproven" if wanted else "absent")
+
+
+def never_sent(rows: Sequence[Row], document: str, current: str) -> bool:
+    """Whether the ledger knows deposits of this very document and none of them can have arrived."""
+    mine = [
+        row
+        for row in rows
+        if row.delivery.document == document and row.delivery.id != current and row.delivery.action != "delete"
+    ]
+    return bool(mine) and all(map(never_arrived, mine))
+
+
+def deposit(rows: Sequence[Row], document: str) -> Row | None:
+    """The last successful deposit of this document, if we made one."""
+    done = [
+        row
+        for row in rows
+        if row.delivery.document == document and row.delivery.action != "delete" and row.state is State.DONE
+    ]
+    return done[-1] if done else None
+
+
+def never_arrived(row: Row) -> bool:
+    """Ended without success, and no attempt of unknown outcome on the way."""
+    if any(_UNKNOWN in name for name in row.evidence):
+        return False
+    return row.state is State.DEAD or row.state is State.SUPERSEDED
+
+
+def deposited_ids(row: Row) -> tuple[tuple[int, str], ...]:
+    """(level, uniqueId) of each document of a deposit."""
+    pairs = (item.partition("=") for item in row.evidence.get(DOCUMENT, "").split())
+    return tuple((int(level), unique_id) for level, _, unique_id in pairs if level.isdigit() and unique_id)

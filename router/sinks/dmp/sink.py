@@ -1,0 +1,135 @@
+"""The DMP sink: what it promises is in `router.contracts.Sink`, what it does for a delivery in `job`.
+
+Set and signature identifiers derive from the delivery's id, so a repeat is the same lot again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from typing import Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from router.contracts import Attempt, Outcome
+from router.errors import OperatorFault
+from router.exchange import Delivery
+from router.payload import reply_context, unpack, unpack_order
+from router.request import Action
+from router.sinks.dmp import vihf
+from router.sinks.dmp.channel import Channel, Pace
+from router.sinks.dmp.credentials import Seal, Watched, expiry, load_seal, tls_context
+from router.sinks.dmp.dialogue import Dialogue, Tongue
+from router.sinks.dmp.existence import Existences
+from router.sinks.dmp.job import Bench, Job
+from router.sinks.dmp.preflight import Case, Moment, check
+from router.sinks.dmp.settings import DmpConfig
+from router.sinks.dmp.verdicts import Verdicts
+from router.sinks.tools import Tools
+from router.structures import StructureConfig
+from router.xds import metadata
+from router.xds.tables import tables
+
+
+class DmpSink:
+    """Feeds the DMP for one structure. Lives on one event loop."""
+
+    def __init__(self, name: str, config: DmpConfig, tools: Tools) -> None:
+        """Raises `OperatorFault`: a certificate can't be used, or production and qualification would mix (D9)."""
+        _agree(config, tools.environment)
+        self.name = name
+        self.on_unknown: Literal["verify", "repeat", "hold"] = config.on_unknown
+        self._config = config
+        self._tools = tools
+        monotonic = tools.clock.monotonic
+        sign = (config.sign.certificate, config.sign.key)
+        auth = (config.auth.certificate, config.auth.key, config.server_ca, config.crl)
+        seal = Watched(sign, self._load_seal, monotonic, f"{name} sign")
+        self._channel = Channel(config, Watched(auth, self._load_context, monotonic, f"{name} auth"))
+        self._tongue = Tongue(config, self._channel, Verdicts(config.verdicts), seal.get, tools.clock.now)
+        self._existences = Existences(tools.clock)
+        self._bench = Bench(
+            name,
+            config,
+            tools,
+            tables(config.tables),
+            ZoneInfo(config.naive_time) if config.naive_time else None,
+            Pace(config.max_per_second, monotonic),
+            asyncio.Lock(),
+        )
+
+    async def deliver(self, delivery: Delivery, attempt: Attempt) -> Outcome:
+        """Check at the moment of sending, then make the transactions of the action."""
+        job = self._job(delivery, attempt)
+        moment = Moment(self._config, self._bench.codes, self._tools.environment, self._tools.clock.now())
+        check(job.case, moment)
+        if job.case.request.action is Action.DELETE:
+            return await job.delete()
+        if self._config.preflight == "cached":
+            production = self._tools.environment == "production"
+            await self._existences.check(job.dialogue, job.patient, job.structure.source_oid, production=production)
+        return await job.feed()
+
+    async def verify(self, delivery: Delivery, attempt: Attempt) -> Outcome | None:
+        """TD3.1b, after the delay that the DMP needs to show what it took (dmp §5.5).
+
+        A document that is found was fed. For a deletion one that is found was not deleted, as far as we can see.
+        """
+        job = self._job(delivery, attempt)
+        await asyncio.sleep(self._config.visibility_delay)
+        found = [await job.dialogue.find(header.uid) for header in job.case.request.documents]
+        if job.case.request.action is Action.DELETE:
+            return None if any(found) else job.done("Deleted", "suppression vérifiée par TD3.1b")
+        return job.done("Success", "dépôt vérifié par TD3.1b") if all(found) else None
+
+    def context(self, delivery: Delivery) -> Mapping[str, str]:
+        """What feedback answers with."""
+        return reply_context(unpack_order(delivery.payload))
+
+    async def probe(self) -> None:
+        """Connect with our certificate and ask for anything."""
+        await self._channel.probe(self._config.url + self._config.repository)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    def _job(self, delivery: Delivery, attempt: Attempt) -> Job:
+        order, documents = unpack(delivery.payload)
+        request, structure = order.request, order.structure
+        dialogue = Dialogue(
+            tongue=self._tongue,
+            delivery_id=delivery.id,
+            request=request,
+            speaker=vihf.subject(request.sender, structure, self._config.vihf, self._config.lps),
+            sector=structure.sector if structure else StructureConfig.model_fields["sector"].default,
+            patient_cx=metadata.patient_id(request) if request.patient.ins else "",
+            attempt=attempt.number,
+        )
+        return Job(self._bench, delivery, attempt, Case(order, documents), dialogue)
+
+    def _load_seal(self) -> Seal:
+        seal = load_seal(self._config.sign)
+        self._watch("sign", seal.expires)
+        return seal
+
+    def _load_context(self) -> ssl.SSLContext:
+        context = tls_context(self._config)
+        self._watch("auth", expiry(self._config.auth.certificate))
+        return context
+
+    def _watch(self, name: str, expires: float | None) -> None:
+        if expires is not None:
+            left = expires - self._tools.clock.now()
+            self._tools.observer.set("certificate_expiry_seconds", left, name=f"{self.name}/{name}")
+
+
+def _agree(config: DmpConfig, environment: str) -> None:
+    """Production speaks to production hosts only, qualification to none of them (decisions D9)."""
+    host = urlsplit(config.url).hostname or ""
+    if (environment == "production") != (host in config.production_hosts):
+        raise OperatorFault(
+            "DMP-ENVIRONMENT", "url", f"l'adresse du DMP n'est pas celle de l'environnement {environment}"
+        )
+    if environment == "production" and config.keep is not None:
+        raise OperatorFault("DMP-KEEP", "keep", "garde des documents en clair sur disque : qualification seulement")
