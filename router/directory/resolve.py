@@ -49,14 +49,14 @@ class Resolver:
         """The mailbox of a recipient without an address."""
         if recipient.kind is RecipientKind.PATIENT:
             return patient_mailbox(patient)
+        number = rpps(recipient.person.id) if recipient.person else ""
+        if number:
+            return self._professional(recipient, number)
         if recipient.kind is RecipientKind.PROFESSIONAL:
-            return self._professional(recipient)
+            return Found(reason="identifiant du professionnel sans RPPS : adresse introuvable")
         return self._local(recipient)
 
-    def _professional(self, recipient: Recipient) -> Found:
-        number = rpps(recipient.person.id if recipient.person else recipient.id)
-        if not number:
-            return Found(reason="identifiant du professionnel sans RPPS : adresse introuvable")
+    def _professional(self, recipient: Recipient, number: str) -> Found:
         boxes = [box for box in self._annuaire.mailboxes(rpps=number) if self._usable(box)]
         found = _addresses(boxes)
         if not found:

@@ -85,8 +85,7 @@ def _status(action: Action, block: mime.Fields, envid: str, ids: tuple[str, ...]
 
 def from_system(mail: Message) -> bool:
     """Whether a mail server wrote it: an empty return path, MAILER-DAEMON or postmaster."""
-    path = mail.get("Return-Path")
-    return (path is not None and path.strip() == "<>") or bool(_SYSTEM.search(mime.text_of(mail, "From")))
+    return mime.text_of(mail, "Return-Path") == "<>" or bool(_SYSTEM.search(mime.text_of(mail, "From")))
 
 
 def read_bounce(mail: Message) -> DeliveryStatus | None:

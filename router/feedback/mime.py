@@ -5,11 +5,13 @@ The national example of an MDN is itself not valid MIME (mssante §8.5), so fiel
 
 from __future__ import annotations
 
+import contextlib
 import email
 import email.policy
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from email.message import Message
 from email.utils import parsedate_to_datetime
@@ -29,14 +31,23 @@ def parse(raw: bytes) -> Message:
 
 
 def text_of(part: Message, name: str) -> str:
-    """A header of any part, decoded, on one line; '' when absent."""
-    value = part.get(name)
-    if value is None:
-        return ""
+    """A header of any part, decoded, on one line; '' when absent. Raw 8-bit headers are read as UTF-8, else Latin-1."""
+    wanted = name.lower()
+    for found, value in part.raw_items():
+        if found.lower().strip() == wanted:
+            return _decoded_header(str(value))
+    return ""
+
+
+def _decoded_header(value: str) -> str:
+    raw = value.encode("utf-8", "surrogateescape")
     try:
-        text = str(make_header(decode_header(str(value))))
-    except (ValueError, LookupError):
-        text = str(value)
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    if text.isascii():
+        with contextlib.suppress(ValueError, LookupError, HeaderParseError):
+            text = str(make_header(decode_header(text)))
     return " ".join(text.split())
 
 

@@ -24,6 +24,7 @@ from tests.sinks.mssante_samples import (
     Past,
     config,
     delivery,
+    destination_of,
     doctor,
     liste,
     order,
@@ -219,7 +220,7 @@ def test_a_new_version_refers_to_what_this_recipient_got_before(tmp_path: Path) 
             evidence={"message_id": f"<{identity}@x>"},
         )  # fmt: skip
 
-    mine = f"mss:{DOCTOR}"
+    mine = destination_of(DOCTOR)
     past = Past(
         [row("a", mine, "v1"), row("b", "mss:other", "v1"), row("c", mine, "v0"), row("d", mine, "v1", State.DEAD)]
     )
