@@ -1,0 +1,144 @@
+"""Rules R50–R65: type, identity and versions of the document, and the structure that signs."""
+
+from __future__ import annotations
+
+import pytest
+from tests.cisis.messages import (
+    DOCUMENT,
+    FINESS,
+    PARENT,
+    SB,
+    Codes,
+    asked,
+    cda,
+    check,
+    deletion,
+    edit,
+    mdm,
+    oru,
+    pair,
+    replacement,
+    told,
+    warned,
+)
+
+OLD = "2.0^CISIS_CDA_HL7_V2"
+OLDEST = "1.2^CISIS_CDA_HL7_V1"
+
+
+@pytest.mark.parametrize(
+    ("path", "place"), [("TXA-2", "TXA^1^2"), ("OBR-4.1", "OBR^1^4^1^1"), ("OBX[1]-3.1", "OBX^1^3^1^1")]
+)
+def test_R50_the_type_is_the_same_everywhere(path: str, place: str) -> None:
+    """R50: AE 207/906 at the place that differs."""
+    assert ("R50", "207", place, "906") in told(check(edit(mdm(), {path: "11490-0"})))
+
+
+def test_R50_obr_4_of_a_1_2_sender_is_not_compared() -> None:
+    """R50: OBR only since 2.0; a deletion is only warned (D1)."""
+    assert told(check(edit(oru(version=OLDEST), {"OBR-4.1": "34555-3"}))) == []
+    verdict = check(edit(deletion(), {"OBR-4.1": "11490-0"}))
+    assert verdict.ack_code == "AA" and "R50" in warned(verdict)
+
+
+def test_R51_the_type_is_in_j07() -> None:
+    """R51: AE 103; a warning when the value set is not loaded, and for a deletion."""
+    unknown = edit(oru(cda(code="34555-3")), {"OBX[1]-3.1": "34555-3", "OBR-4.1": "34555-3"})
+    assert ("R51", "103", "OBX^1^3^1^1", "") in told(check(asked(unknown, DESTDMP="N")))
+    assert "R51" in warned(check(asked(unknown, DESTDMP="N"), codes=Codes()))
+    verdict = check(deletion(cda(code="34112-4")), codes=Codes(JDV_J07=set(), JDV_J66=set()))
+    assert verdict.ack_code == "AA" and {"R51", "R52"} <= warned(verdict)
+
+
+def test_R52_the_type_is_in_j66_when_the_dmp_is_asked_for() -> None:
+    """R52: AE 103 with the DMP alone, the leg alone with a mail (D4), a warning when J66 is not loaded."""
+    message = edit(oru(cda(code="34112-3")), {"OBX[1]-3.1": "34112-3", "OBR-4.1": "34112-3"})
+    alone = asked(message, DESTMSSANTEPS="N", DESTMSSANTEPAT="N")
+    assert told(check(alone)) == [("R52", "103", "OBX^1^3^1^1", "")]
+    assert told(check(message, dmp_inadmissible="message")) == [("R52", "103", "OBX^1^3^1^1", "")]
+    assert check(message).request.dmp_inadmissible[0] == "R52"  # type: ignore[union-attr,index]
+    assert "R52" not in warned(check(asked(message, DESTDMP="N")))
+    verdict = check(alone, codes=Codes(JDV_J07={"34112-3"}))
+    assert verdict.ack_code == "AA" and "R52" in warned(verdict)
+
+
+def test_R53_a_strange_coding_system_is_only_noted() -> None:
+    """R53: absent, unknown or different from the CDA's."""
+    for system in ("", "LOINC", "TRE_A05"):
+        verdict = check(edit(oru(), {"OBX[1]-3.3": system}))
+        assert verdict.ack_code == "AA" and "R53" in warned(verdict)
+
+
+def test_R60_txa_12_is_the_id_of_the_cda() -> None:
+    """R60: AE 207/906 when it differs, 101 when absent; three real forms are tolerated."""
+    assert told(check(mdm(txa="1.2.3"))) == [("R60", "207", "TXA^1^12", "906")]
+    assert told(check(mdm(txa=""))) == [("R60", "101", "TXA^1^12", "")]
+    verdict = check(mdm(txa=f"{DOCUMENT}^CHU X"))
+    assert verdict.ack_code == "AA" and "R60" in warned(verdict)
+    with_extension = cda(code="18748-4", extension="81")
+    for form in (f"81^^{DOCUMENT}^ISO", f"{DOCUMENT}.81", f"81^CHU X^{DOCUMENT}^ISO"):
+        assert "R60" not in {one[0] for one in told(check(mdm(with_extension, txa=form)))}
+
+
+def test_R61_txa_13_names_what_the_cda_replaces() -> None:
+    """R61: AE 101 when absent on T10, 207/906 when another."""
+    assert told(check(edit(replacement(), {"TXA-13": ""}))) == [("R61", "101", "TXA^1^13", "")]
+    assert told(check(edit(replacement(), {"TXA-13": "1.2.3"}))) == [("R61", "207", "TXA^1^13", "906")]
+    assert check(replacement()).request.replaces == PARENT  # type: ignore[union-attr]
+    assert check(edit(deletion(), {"TXA-13": "1.2.3"})).ack_code == "AA"
+
+
+@pytest.mark.parametrize("parents", [(), (PARENT, "1.2.3"), (DOCUMENT,)], ids=["none", "two", "itself"])
+def test_R62_a_replacement_has_one_parent_that_is_another(parents: tuple[str, ...]) -> None:
+    """R62: AE 207/900."""
+    message = oru(cda(parents=parents), status="C", order="RO")
+    assert told(check(message)) == [("R62", "207", "OBX^1^5^1^5", "900")]
+
+
+def test_R62_an_old_pair_may_have_one_parent_and_an_initial_one_is_noted() -> None:
+    """R62: in a pair of 2.0 the second document may lack it; a parent on F warns."""
+    documents = (cda(level=1, parents=(PARENT,)), cda(level=3, uid="1.2.250.1.999.7.82"))
+    verdict = check(oru(*documents, status="C", order="SC", version=OLD))
+    assert verdict.ack_code == "AA" and "R62" in warned(verdict)
+    assert told(check(oru(*documents, status="C", order="RO"))) == [("R62", "207", "OBX^2^5^1^5", "900")]
+    assert "R62" in warned(check(oru(cda(parents=(PARENT,)))))
+
+
+def test_R63_fixed_fields_of_txa_are_only_noted() -> None:
+    """R63: TXA-1, TXA-3 and TXA-17."""
+    verdict = check(edit(mdm(), {"TXA-1": "2", "TXA-17": "XX"}))
+    assert verdict.ack_code == "AA" and "R63" in warned(verdict)
+
+
+def test_R64_an_id_with_extension_is_not_for_the_dmp() -> None:
+    """R64: AE with the DMP alone since 2.1, the leg alone before or with a mail, nothing when the site joins them."""
+    alone = {"DESTMSSANTEPS": "N", "DESTMSSANTEPAT": "N"}
+    document = cda(extension="81")
+    assert told(check(asked(oru(document), **alone))) == [("R64", "207", "OBX^1^5^1^5", "906")]
+    mdm_alone = mdm(cda(code="18748-4", extension="81"), txa=f"81^^{DOCUMENT}^ISO", metadata=alone)
+    assert told(check(mdm_alone)) == [("R64", "207", "TXA^1^12", "906")]
+    assert check(oru(document)).request.dmp_inadmissible[0] == "R64"  # type: ignore[union-attr,index]
+    old = check(asked(oru(document, version=OLD, order="SC"), **alone))
+    assert old.ack_code == "AA" and old.request.dmp_inadmissible[0] == "R64"  # type: ignore[union-attr,index]
+    assert told(check(asked(oru(document), **alone), dmp_id_extension="concat")) == []
+    letters = asked(oru(cda(extension="A81")), **alone)
+    assert told(check(letters, dmp_id_extension="concat")) == [("R64", "207", "OBX^1^5^1^5", "906")]
+    gone = check(deletion(cda(code="18748-4", extension="81"), txa=f"81^^{DOCUMENT}^ISO", metadata=alone))
+    assert gone.ack_code == "AA" and gone.request.dmp_inadmissible is None  # type: ignore[union-attr]
+
+
+def test_R65_a_feed_speaks_for_its_own_structures() -> None:
+    """R65: a PRT-8 of the SB outside the list is AE 207/906, also in the prefixed form."""
+    assert told(check(oru(), structures=["750100125"])) == [("R65", "207", "PRT^1^8^1^10", "906")]
+    assert told(check(oru(), structures=["750100125", FINESS])) == []
+    prefixed = SB.replace(f"FINEG^^^{FINESS}", f"IDNST^^^1{FINESS}")
+    verdict = check(oru(parts=(prefixed,), metadata={"DESTMSSANTEPS": "N", "DESTMSSANTEPAT": "N"}), structures=[FINESS])
+    assert verdict.request is not None and verdict.request.sender is not None
+    assert verdict.request.sender.structure is not None
+    assert (verdict.request.sender.structure.id, verdict.request.sender.structure.finess) == (f"1{FINESS}", FINESS)
+
+
+def test_the_principal_document_of_a_pair_is_the_n3() -> None:
+    """D7: lineage and order follow the N3."""
+    verdict = check(pair())
+    assert verdict.request is not None and verdict.request.principal.level == 3

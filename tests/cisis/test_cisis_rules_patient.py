@@ -1,0 +1,191 @@
+"""Rules R40–R49: who the patient is, and what of his INS may leave (decisions D2, D3, D4, D9)."""
+
+from __future__ import annotations
+
+import pytest
+from tests.cisis.messages import (
+    INS,
+    INS_NIR,
+    INS_TEST,
+    IPP_OID,
+    OTHER_INS,
+    PID,
+    asked,
+    cda,
+    check,
+    edit,
+    mdm,
+    oru,
+    told,
+    warned,
+)
+
+NO_INS = ((IPP_OID, "IPP1"),)
+#: The message's destinations, all but one.
+DMP_ALONE = {"DESTDMP": "Y", "DESTMSSANTEPS": "N", "DESTMSSANTEPAT": "N"}
+MAIL_ALONE = {"DESTDMP": "N", "DESTMSSANTEPS": "Y", "DESTMSSANTEPAT": "N"}
+DMP_AND_MAIL = {"DESTDMP": "Y", "DESTMSSANTEPS": "Y", "DESTMSSANTEPAT": "N"}
+
+
+def provisional(*documents: bytes, **destinations: str) -> bytes:
+    """A message whose PID-32 is PROV."""
+    return edit(asked(oru(*documents), **destinations), {"PID-32": "PROV"})
+
+
+def test_R40_identifier_and_name_are_required() -> None:
+    """R40: AE 101 at PID-3 and PID-5."""
+    assert told(check(edit(mdm(), {"PID-3": "", "PID-5": ""})))[:2] == [
+        ("R40", "101", "PID^1^3", ""),
+        ("R40", "101", "PID^1^5", ""),
+    ]
+
+
+@pytest.mark.parametrize("ids", [((INS_TEST, OTHER_INS),), ((INS_NIR, INS),)], ids=["matricule", "oid"])
+def test_R41_both_ins_are_equal_in_number_and_authority(ids: tuple[tuple[str, str], ...]) -> None:
+    """R41: another matricule, or the same under another OID, is AE 207/904."""
+    assert told(check(oru(cda(ids=ids)))) == [("R41", "207", "PID^1^3", "904")]
+
+
+def test_R41_without_two_ins_a_local_identifier_is_common_through_the_table() -> None:
+    """R41: the feed's `autorites` say which OID an HL7 authority has; a different number there is AE 904."""
+    pid = {"PID-3": "IPP1^^^CHU-X&000897406&N^PI"}
+    document = cda(ids=NO_INS)
+    message = edit(asked(oru(document), **MAIL_ALONE), pid)
+    table = {"CHU-X&000897406&N": IPP_OID}
+    assert "R41" in warned(check(message))
+    assert "R41" not in warned(check(message, autorites=table))
+    other = edit(message, {"PID-3": "IPP2^^^CHU-X&000897406&N^PI"})
+    assert told(check(other, autorites=table)) == [("R41", "207", "PID^1^3", "904")]
+    assert check(message, autorites=table).request.patient.ipp.authority == IPP_OID  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("changes", "trait"),
+    [
+        ({"PID-5.1": "DURAND"}, "nom de naissance"),
+        ({"PID-7": "19790329"}, "date de naissance"),
+        ({"PID-8": "M"}, "sexe"),
+    ],
+)
+def test_R42_traits_are_always_compared(changes: dict[str, str], trait: str) -> None:
+    """R42: a different trait is AE 207/904, with the same INS or without any, and no option relaxes it."""
+    verdict = check(edit(oru(), changes), dmp_inadmissible="volet")
+    assert told(verdict) == [("R42", "207", "PID^1^5", "904")]
+    assert trait in verdict.faults[0].text
+    without_ins = edit(
+        asked(oru(cda(ids=NO_INS)), **MAIL_ALONE), {"PID-3": "IPP1^^^&1.2.250.1.999.9&ISO^PI", **changes}
+    )
+    assert told(check(without_ins)) == [("R42", "207", "PID^1^5", "904")]
+
+
+def test_R42_accents_hyphens_and_case_are_no_difference() -> None:
+    """R42: traits are normalised first (hl7-input §5.3)."""
+    assert told(check(edit(oru(cda(family="Pât Trois")), {"PID-5.1": "pat-trois"}))) == []
+
+
+def test_R43_the_dmp_wants_the_ins_in_the_cda() -> None:
+    """R43: AE 207/903 when the DMP is the only destination; else the DMP leg alone stops (D4)."""
+    document = cda(ids=NO_INS)
+    assert told(check(asked(oru(document), **DMP_ALONE))) == [("R43", "207", "OBX^1^5^1^5", "903")]
+    verdict = check(asked(oru(document), **DMP_AND_MAIL))
+    assert verdict.request is not None and verdict.request.dmp_inadmissible is not None
+    assert (verdict.ack_code, verdict.request.dmp_inadmissible[0]) == ("AA", "R43")
+
+
+@pytest.mark.parametrize("item", ["county", "birthTime", "<given>DOMINIQUE", "administrativeGenderCode"])
+def test_R44_the_dmp_wants_every_trait_beside_the_ins(item: str) -> None:
+    """R44: AE 207/905 with the DMP alone, the DMP leg alone with a mail beside."""
+    document = cda(drop=item)
+    assert told(check(asked(oru(document), **DMP_ALONE))) == [("R44", "207", "OBX^1^5^1^5", "905")]
+    assert check(asked(oru(document), **DMP_AND_MAIL)).ack_code == "AA"
+
+
+def test_R45_the_dmp_wants_a_qualified_identity() -> None:
+    """R45: at PID-32 without VALI, at PID-3 without an INS."""
+    document = cda(ids=NO_INS)
+    assert told(check(provisional(document, **DMP_ALONE))) == [("R45", "207", "PID^1^32", "903")]
+    no_ins = edit(asked(oru(document), **DMP_ALONE), {"PID-3": f"IPP1^^^&{IPP_OID}&ISO^PI"})
+    assert told(check(no_ins)) == [("R45", "207", "PID^1^3", "903")]
+
+
+def test_R45_with_a_mail_beside_only_the_dmp_leg_stops() -> None:
+    """R45 under D4: `volet` accepts and says why the DMP is not tried, `message` refuses all."""
+    message = provisional(cda(ids=NO_INS), **DMP_AND_MAIL)
+    verdict = check(message)
+    assert verdict.request is not None
+    assert verdict.request.dmp_inadmissible == ("R45", "Identité non qualifiée : dépôt au DMP impossible.")
+    assert verdict.request.dmp and verdict.request.patient.ins is None
+    assert told(check(message, dmp_inadmissible="message")) == [("R45", "207", "PID^1^32", "903")]
+
+
+def test_R45_when_nothing_else_can_leave_the_message_is_refused() -> None:
+    """R45: a mail to the patient, which is refused too, does not save the message."""
+    message = provisional(cda(ids=NO_INS), DESTDMP="Y", DESTMSSANTEPS="N", DESTMSSANTEPAT="Y")
+    assert told(check(message)) == [("R45", "207", "PID^1^32", "903")]
+
+
+@pytest.mark.parametrize("destinations", [DMP_ALONE, MAIL_ALONE, DMP_AND_MAIL], ids=["dmp", "mail", "both"])
+def test_R46_an_unqualified_ins_in_the_cda_leaves_by_no_road(destinations: dict[str, str]) -> None:
+    """R46: AE 207/906, whatever the destinations and whatever D4 says."""
+    faults = told(check(provisional(**destinations)))
+    assert ("R46", "207", "OBX^1^5^1^5", "906") in faults
+
+
+@pytest.mark.parametrize("status", ["VALI~FICT", "VALI~DOUT", "VALI~PROV", "", "COLV"])
+def test_R46_fictitious_doubtful_or_absent_status_is_not_qualified(status: str) -> None:
+    """R46: an attribute beside VALI disqualifies as the absence of VALI does."""
+    message = edit(asked(oru(), **MAIL_ALONE), {"PID-32": status})
+    assert told(check(message)) == [("R46", "207", "OBX^1^5^1^5", "906")]
+
+
+def test_R46_a_fictitious_indicator_disqualifies() -> None:
+    """R46: PID-31 = Y."""
+    assert told(check(edit(asked(oru(), **MAIL_ALONE), {"PID-31": "Y"}))) == [("R46", "207", "OBX^1^5^1^5", "906")]
+
+
+def test_R47_a_wrong_key_matters_to_the_dmp() -> None:
+    """R47: AE 102 with the DMP, a warning without; such an INS is not carried on."""
+    wrong = INS[:-2] + "11"
+    message = edit(oru(cda(ids=((INS_TEST, wrong),))), {"PID-3[1].1": wrong})
+    assert ("R47", "102", "PID^1^3^1^1", "") in told(check(message))
+    verdict = check(asked(message, **MAIL_ALONE))
+    assert "R47" in warned(verdict) and verdict.request is not None
+    assert verdict.request.patient.ins is None
+    assert wrong not in verdict.request.patient.model_dump_json()
+
+
+def test_R48_a_test_ins_has_no_place_in_production() -> None:
+    """R48: AE 207/906 there; a real one in qualification is a warning."""
+    assert ("R48", "207", "PID^1^3", "906") in told(check(oru(), environment="production"))
+    real = edit(oru(cda(ids=((INS_NIR, INS),))), {"PID-3[1].4.2": INS_NIR})
+    assert told(check(real, environment="production")) == []
+    assert "R48" in warned(check(real))
+
+
+def test_R49_no_mail_to_a_patient_who_is_not_qualified() -> None:
+    """R49: the patient is refused with 510, the professional is served, no INS is carried."""
+    verdict = check(provisional(cda(ids=NO_INS), DESTDMP="N"))
+    assert verdict.request is not None
+    refusals = {one.kind.value: one.refusal for one in verdict.request.recipients}
+    assert refusals["professional"] is None
+    assert refusals["patient"] is not None and refusals["patient"][0] == "510"
+    assert INS not in verdict.request.patient.model_dump_json()
+
+
+def test_a_billing_number_is_no_ins_and_does_not_travel() -> None:
+    """CX-5 = NH under the INS OID is the NIR de facturation (hl7-input §5.1)."""
+    pid = PID.replace("^INS~", "^NH~")
+    verdict = check(asked(oru(cda(ids=NO_INS), pid=pid), **MAIL_ALONE))
+    assert verdict.request is not None
+    assert verdict.request.patient.ins is None
+    assert [one.kind for one in verdict.request.patient.identifiers] == ["PI"]
+
+
+def test_the_nir_is_preferred_to_the_nia() -> None:
+    """A patient with both is known by the NIR (PAM-FR §6.6.1)."""
+    nia = f"{OTHER_INS}^^^INS-NIA&1.2.250.1.213.1.4.9&ISO^INS"
+    nir = f"{INS}^^^INS-NIR&{INS_NIR}&ISO^INS"
+    message = edit(oru(cda(ids=((INS_NIR, INS),))), {"PID-3": f"{nia}~{nir}"})
+    verdict = check(message)
+    assert verdict.request is not None and verdict.request.patient.ins is not None
+    assert (verdict.request.patient.ins.value, verdict.request.patient.ins.authority) == (INS, INS_NIR)
