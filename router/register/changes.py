@@ -127,7 +127,9 @@ class Change:
         return record
 
     def _record(self, patient: str) -> Record:
-        return dict(self._db.execute(sa.select(PATIENT).where(PATIENT.c.id == patient)).mappings().one())
+        """The record, locked: it is read, changed and written whole."""
+        query = sa.select(PATIENT).where(PATIENT.c.id == patient).with_for_update()
+        return dict(self._db.execute(query).mappings().one())
 
     # ------------------------------------------------------------------------------------- what becomes of them
 
