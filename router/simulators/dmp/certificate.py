@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -10,6 +11,13 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
+@lru_cache(maxsize=256)
+def load(der: bytes) -> x509.Certificate:
+    """A certificate from its DER. Raises ValueError."""
+    return x509.load_der_x509_certificate(der)
+
+
+@lru_cache(maxsize=256)
 def signs(certificate: x509.Certificate) -> bool:
     """Whether it is a signature certificate (ORG SIGN): non-repudiation, and not a TLS client's."""
     try:
@@ -25,6 +33,12 @@ def signs(certificate: x509.Certificate) -> bool:
 
 def valid(certificate: x509.Certificate, authority: x509.Certificate, at: dt.datetime) -> bool:
     """Whether `authority` issued it and `at` is within its dates."""
+    within = certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc
+    return within and _issued_by(certificate, authority)
+
+
+@lru_cache(maxsize=256)
+def _issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
     key = authority.public_key()
     algorithm = certificate.signature_hash_algorithm
     if not isinstance(key, rsa.RSAPublicKey) or algorithm is None or certificate.issuer != authority.subject:
@@ -33,15 +47,17 @@ def valid(certificate: x509.Certificate, authority: x509.Certificate, at: dt.dat
         key.verify(certificate.signature, certificate.tbs_certificate_bytes, padding.PKCS1v15(), algorithm)
     except InvalidSignature:
         return False
-    return certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc
+    return True
 
 
+@lru_cache(maxsize=256)
 def structure(certificate: x509.Certificate) -> str:
     """The Struct_IdNat of its subject (OU), "" when it has none."""
     units = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
     return str(units[0].value) if units else ""
 
 
+@lru_cache(maxsize=256)
 def distinguished_name(certificate: x509.Certificate) -> str:
     """Its subject after RFC 2253 (most specific first), as the Issuer of a VIHF shows it."""
     return certificate.subject.rfc4514_string()

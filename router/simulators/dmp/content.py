@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import Final
+from typing import Any, Final
 
 from lxml import etree
 
@@ -18,11 +18,17 @@ _TS: Final = re.compile(r"(\d{4,14})(?:\.\d+)?([+-]\d{4})?")
 _BAD: Final = "InvalidDocumentContent"
 
 
-def check(entry: RegistryObject, data: bytes) -> list[RegistryError]:
-    """What the entry says otherwise than its document, or why the document isn't a CDA."""
+def parse(data: bytes) -> Any:
+    """The document's root element, or None when it isn't XML one may read."""
     try:
-        root = parse_xml(data)
+        return parse_xml(data)
     except (etree.XMLSyntaxError, Fault):
+        return None
+
+
+def check(entry: RegistryObject, root: Any) -> list[RegistryError]:
+    """What the entry says otherwise than its document (as `parse` gave it), or why that isn't a CDA."""
+    if root is None:
         return [RegistryError(_BAD, "document illisible")]
     if root.tag != f"{_V3}ClinicalDocument":
         return [RegistryError(_BAD, "ClinicalDocument attendu")]

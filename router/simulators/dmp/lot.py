@@ -23,10 +23,14 @@ _PROPERTIES: Final = "http://uri.etsi.org/01903/v1.1.1#SignedProperties"
 _PURPOSE: Final = "1.2.840.10065.1.12.1.14"
 
 
-def check(data: bytes, set_id: str, documents: Mapping[str, bytes], trust: Trust, now: dt.datetime) -> dt.datetime:
+Contents = Mapping[str, tuple[bytes, Any]]
+"""The documents of a lot by uniqueId: bytes and parsed root."""
+
+
+def check(data: bytes, set_id: str, documents: Contents, trust: Trust, now: dt.datetime) -> dt.datetime:
     """Verify the signature document of a lot and return its signing time.
 
-    `documents` are the other documents of the lot by uniqueId. Raises BadSignature for whatever does not hold.
+    `documents` are the other documents of the lot. Raises BadSignature for whatever does not hold.
     """
     try:
         root = parse_xml(data)
@@ -58,16 +62,18 @@ def _signed_info(root: Any, by_id: Mapping[str, Any]) -> None:
             raise xmldsig.BadSignature(f"empreinte fausse de {tag.split('}')[1]}")
 
 
-def _manifest(root: Any, set_id: str, documents: Mapping[str, bytes]) -> None:
+def _manifest(root: Any, set_id: str, documents: Contents) -> None:
     manifest = root.find(f"{xmldsig.q('Object')}/{xmldsig.q('Manifest')}")
     found = {one.uri.removeprefix("urn:oid:"): one for one in xmldsig.references(manifest)}
     if set_id not in found or found[set_id].digest != b"\0":
         raise xmldsig.BadSignature("lot de soumission absent du manifeste")
     if set(found) - {set_id} != set(documents):
         raise xmldsig.BadSignature("le manifeste ne liste pas les documents du lot")
-    for unique_id, content in documents.items():
+    for unique_id, (content, parsed) in documents.items():
         reference = found[unique_id]
-        data = xmldsig.transformed(reference, parse_xml(content).getroottree()) if reference.transforms else content
+        if reference.transforms and parsed is None:
+            raise xmldsig.BadSignature("document du manifeste illisible")
+        data = xmldsig.transformed(reference, parsed.getroottree()) if reference.transforms else content
         if not reference.holds(data):
             raise xmldsig.BadSignature("empreinte fausse d'un document du manifeste")
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, Self
 from cryptography import x509
 
 from router.simulators.control import control_server
-from router.simulators.dmp import soap, vihf
+from router.simulators.dmp import certificate, soap, vihf
 from router.simulators.dmp.config import DmpConfig, Received
 from router.simulators.dmp.refusals import Fault, RegistryError
 from router.simulators.dmp.registry import Document, PatientState, Registry
@@ -217,7 +217,7 @@ class DmpSimulator:
             told = planned.arguments
             raise Fault(str(told["text"]), str(told["subcode"]), str(told["role"]))
         now = dt.datetime.now(dt.UTC)
-        shown = x509.load_der_x509_certificate(request.certificate) if request.certificate else None
+        shown = certificate.load(request.certificate) if request.certificate else None
         said = vihf.check(call.assertion, self._trust, now, shown)
         if (planned := self._script.take(known, "refuse")) is not None:
             errors = (RegistryError(str(planned.arguments["code"]), str(planned.arguments["context"])),)

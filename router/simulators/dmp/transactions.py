@@ -81,13 +81,14 @@ class Desk:
         problems = submission.check(lot_read, vihf.structure, vihf.patient, vihf.secret)
         entries = {**lot_read.entries, **lot_read.signatures}
         problems += _files(entries, attached)
+        parsed = {key: content.parse(attached[key]) for key in lot_read.entries if key in attached}
         if self.check_content:
-            for key, entry in lot_read.entries.items():
-                problems += content.check(entry, attached[key]) if key in attached else []
+            for key, root in parsed.items():
+                problems += content.check(lot_read.entries[key], root)
         if problems:
             raise Refused(*problems)
         self.registry.patient_open(vihf.patient[:15])
-        signed = self._signature(lot_read, attached, now)
+        signed = self._signature(lot_read, attached, parsed, now)
         self._order(lot_read, signed, vihf)
         made = [self._document(entry, attached[key], lot_read, vihf, now) for key, entry in lot_read.entries.items()]
         replaced = _replaced(lot_read)
@@ -107,7 +108,9 @@ class Desk:
         result.author = next((one for author in authors for one in author.slots.get("authorPerson", ())), "")
         return found
 
-    def _signature(self, read: Submission, attached: Mapping[str, bytes], now: dt.datetime) -> dt.datetime:
+    def _signature(
+        self, read: Submission, attached: Mapping[str, bytes], parsed: Mapping[str, Any], now: dt.datetime
+    ) -> dt.datetime:
         signing = [
             one.attributes.get("sourceObject", "")
             for one in read.of_kind(SIGNS)
@@ -115,7 +118,7 @@ class Desk:
         ]
         if len(signing) != 1 or signing[0] not in read.signatures or len(read.signatures) != 1:
             raise refuse(METADATA, "signature du lot absente (entrée et association signs)")
-        documents = {entry.identifiers[DOC_UNIQUE]: attached[key] for key, entry in read.entries.items()}
+        documents = {entry.identifiers[DOC_UNIQUE]: (attached[key], parsed[key]) for key, entry in read.entries.items()}
         try:
             return lot.check(attached[signing[0]], read.unique_id, documents, self.trust, now)
         except BadSignature as error:

@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from lxml import etree
 
+from router.simulators.dmp.certificate import load
+
 DS: Final = "http://www.w3.org/2000/09/xmldsig#"
 _EXCLUSIVE: Final = "http://www.w3.org/2001/10/xml-exc-c14n#"
 _ENVELOPED: Final = f"{DS}enveloped-signature"
@@ -126,7 +128,7 @@ def certificates(signature: Any) -> list[x509.Certificate]:
     """The certificates of KeyInfo, the signer's first."""
     found = signature.findall(f"{q('KeyInfo')}/{q('X509Data')}/{q('X509Certificate')}")
     try:
-        return [x509.load_der_x509_certificate(base64.b64decode(one.text or "")) for one in found]
+        return [load(base64.b64decode(one.text or "")) for one in found]
     except ValueError as error:
         raise BadSignature("certificat illisible") from error
 
