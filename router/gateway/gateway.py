@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from router.contracts import Bus, Clock, Ledger, Observer
@@ -96,9 +96,13 @@ class Gateway:
             await self.intake.close(0)
             raise
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Start, serve until `stop` is set, then drain. Raises `OperatorFault` or `Fenced` when it can't go on."""
+    async def run(self, stop: asyncio.Event, ready: Callable[[], None] = lambda: None) -> None:
+        """Start, serve until `stop` is set, then drain; `ready` is called once it listens.
+
+        Raises `OperatorFault` or `Fenced` when it can't go on.
+        """
         await self.start()
+        ready()
         try:
             while not stop.is_set():
                 await self._tick()

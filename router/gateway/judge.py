@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import binascii
+import itertools
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
-
-import pybase64
 
 from router.contracts import Clock, Header, Outgoing
 from router.errors import Bug, MessageFault
@@ -42,6 +43,8 @@ class Judge:
         last: Callable[[str], bytes | None],
     ) -> None:
         self._clock, self._pseudonyms, self._recent, self._last = clock, pseudonyms, recent, last
+        # MSH-10 of our answers, 20 characters at most: a new random start for each process, then a count.
+        self._start, self._count = secrets.token_hex(6).upper(), itertools.count()
 
     def judge(self, feed: Feed, received: Received) -> Judged:
         """Never raises: what can't be read or checked is refused, with its reason."""
@@ -79,7 +82,7 @@ class Judge:
             Header.RECEIVED: f"{received.at:.3f}",
             Header.CHECKED: checked.checked,
             Header.ACK: judged.code,
-            Header.ACK_BYTES: pybase64.b64encode(judged.ack).decode(),
+            Header.ACK_BYTES: binascii.b2a_base64(judged.ack, newline=False).decode(),
             Header.SOURCE: received.source,
         }
         if number := letters.control(judged):
@@ -151,8 +154,14 @@ class Judge:
     def _ack(self, code: Code, received: Received, message: Message | None, errors: Sequence[Err]) -> bytes:
         if message is None and received.kind == "cda":
             message = _as_message(received)
-        now = datetime.fromtimestamp(self._clock.now()).astimezone()
-        return ack.build(code, message, errors, now=now, control_id=secrets.token_hex(8))
+        now = _local(int(self._clock.now()))
+        return ack.build(code, message, errors, now=now, control_id=f"{self._start}{next(self._count):08X}")
+
+
+@lru_cache(maxsize=4)
+def _local(second: int) -> datetime:
+    """Local time, made once a second."""
+    return datetime.fromtimestamp(second).astimezone()
 
 
 def _fault(fault: MessageFault) -> Fault:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, Literal
 
 from router.errors import Malformed
-from router.hl7.header import CHARSETS
+from router.hl7.header import CHARSETS, DEFAULT
 from router.hl7.message import Message
-from router.hl7.write import Components, Value, message, segment
+from router.hl7.write import Value, Written, message, segment
 
 Code = Literal["AA", "AE", "AR"]
 
@@ -124,7 +125,7 @@ def parse_ack(data: bytes) -> Ack:
 
 
 def _header(received: Message | None, now: datetime, control_id: str, version: str) -> str:
-    stamp = now.strftime("%Y%m%d%H%M%S")
+    stamp = _stamp(now)
     kind: tuple[str, ...]
     if received is None:
         parties: tuple[Value, ...] = ("", "", "", "")
@@ -140,10 +141,19 @@ def _header(received: Message | None, now: datetime, control_id: str, version: s
     return segment("MSH", *parties, *rest)
 
 
-def _copied(received: Message, number: int) -> Components:
+@lru_cache(maxsize=8)
+def _stamp(now: datetime) -> str:
+    return now.strftime("%Y%m%d%H%M%S")
+
+
+def _copied(received: Message, number: int) -> Value:
     """A field of the received MSH, rewritten with our separators: whatever was in it can't break out."""
     found = received.segments("MSH")[0].field(number)
     marks = received.separators
+    if marks == DEFAULT:
+        same = bytes(found.raw()).decode(received.codec, "replace")
+        if same.isprintable():
+            return Written(same.strip())
     components = bytes(found.raw()).split(marks.component) if marks.component else [bytes(found.raw())]
     return tuple(
         tuple(

@@ -47,6 +47,14 @@ class Separators:
     subcomponent: bytes = b"&"
     truncation: bytes = b""
 
+    def plain(self, raw: bytes) -> bool:
+        """Whether these bytes of a field hold neither repetitions nor components."""
+        return not (
+            (self.component in raw if self.component else False)
+            or (self.repetition in raw if self.repetition else False)
+            or (self.subcomponent in raw if self.subcomponent else False)
+        )
+
     def texts(self, codec: str) -> tuple[str, str, str, str, str, str]:
         """The same as characters: field, component, repetition, escape, sub-component, truncation."""
         pieces = (self.field, self.component, self.repetition, self.escape, self.subcomponent, self.truncation)

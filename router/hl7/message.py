@@ -19,6 +19,8 @@ from router.hl7.text import encode, escape
 
 _CHUNK: Final = 1 << 18
 _NOTHING: Final = memoryview(b"")
+_REMEMBERED: Final = 256
+"""Texts up to this length are kept once read: MSH-10 is asked for by everybody."""
 #: Bytes that frame messages: inside one, two messages ran into each other, or a document was put in raw.
 _FRAMING: Final = (b"\x0b", b"\x1c")
 #: What UTF-8 read as 8859/15 looks like: `é` gives `Ã©`, `’` gives `â\x80\x99`.
@@ -32,12 +34,24 @@ class Message:
     the bytes are in (after the fall-back, if there was one: `fell_back`).
     """
 
-    __slots__ = ("_by_name", "_data", "_names", "_segments", "_spans", "charset", "codec", "fell_back", "separators")
+    __slots__ = (
+        "_by_name",
+        "_data",
+        "_names",
+        "_segments",
+        "_spans",
+        "_texts",
+        "charset",
+        "codec",
+        "fell_back",
+        "separators",
+    )
 
     def __init__(self, data: bytes, head: header.Header, codec: str, names: list[str], spans: list[Span]) -> None:
         self._data, self._names, self._spans = data, names, spans
         self.separators, self.charset, self.codec, self.fell_back = head.separators, head.charset, codec, False
         self._segments: list[Segment | None] = [None] * len(names)
+        self._texts: dict[str, str] = {}
         self._by_name: dict[str, list[int]] = {}
         for rank, name in enumerate(names):
             self._by_name.setdefault(name, []).append(rank)
@@ -112,9 +126,15 @@ class Message:
 
     def text(self, path: str) -> str:
         """The value at an address: decoded, unescaped once, trimmed of blanks and NBSP; "" when absent or null."""
+        known = self._texts.get(path)
+        if known is not None:
+            return known
         where = paths.parse(path)
         segment = self._first(where)
-        return self._text(segment._locate(where.tail, leaf=True)) if segment is not None else ""
+        found = self._text(segment._locate(where.tail, leaf=True)) if segment is not None else ""
+        if len(found) <= _REMEMBERED:
+            self._texts[path] = found
+        return found
 
     def texts(self, path: str) -> list[str]:
         """One text per repetition of the field: of the first such segment, or of all with `SEG[*]`.

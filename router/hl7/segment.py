@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 Span = tuple[int, int]
 
+#: Tails that mean "the first of everything", in the fields after `field`.
+_FIRST = frozenset((r, "", c, s) for r in (0, 1) for c in (0, 1) for s in (0, 1))
+
 _SMALL = 2048
 """Below this many bytes splitting a copy is faster than searching in place."""
 
@@ -40,12 +43,13 @@ def pick(data: bytes, start: int, end: int, separator: bytes, number: int) -> Sp
     """Where the `number`-th piece (from 1) lies, or None."""
     if not separator:
         return (start, end) if number == 1 else None
-    width = len(separator)
-    for _ in range(number - 1):
-        found = data.find(separator, start, end)
-        if found < 0:
-            return None
-        start = found + width
+    if number > 1:
+        width = len(separator)
+        for _ in range(number - 1):
+            found = data.find(separator, start, end)
+            if found < 0:
+                return None
+            start = found + width
     found = data.find(separator, start, end)
     return (start, end if found < 0 else found)
 
@@ -175,10 +179,13 @@ class Segment:
 
     def _locate(self, tail: paths.Tail, *, leaf: bool) -> Span | None:
         """Where an address lies. `leaf`: down to the first sub-component when the address stops before."""
-        span: Span | None = self._field(tail.field)
-        if self.name == "MSH" and tail.field < 3:
+        spans, number = self.spans, tail.field
+        span: Span | None = spans[number] if number < len(spans) else None
+        if span is None or span[0] == span[1] or (self.name == "MSH" and number < 3):
             return span
         data, separators = self._message._data, self._message.separators
+        if leaf and tail[1:] in _FIRST and span[1] - span[0] < _SMALL and separators.plain(data[span[0] : span[1]]):
+            return span
         if tail.repetition_key:
             chosen = next((one for one in self.repetitions(tail.field) if self._is(one, tail)), None)
             span = None if chosen is None else chosen._span(0, 0)

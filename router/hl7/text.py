@@ -58,7 +58,7 @@ def unescape(text: str, separators: Separators = DEFAULT, codec: str = "utf-8") 
 
 
 @lru_cache(maxsize=64)
-def _escapes(separators: Separators, codec: str) -> dict[int, str]:
+def _escapes(separators: Separators, codec: str) -> tuple[dict[int, str], re.Pattern[str]]:
     """Character -> escape. Without a declared escape character a separator can't be written: a blank stands for it."""
     mark, letters = _letters(separators, codec)
     table = {code: f"{mark}X{code:02X}{mark}" if mark else " " for code in (*range(0x20), 0x7F)}
@@ -66,12 +66,13 @@ def _escapes(separators: Separators, codec: str) -> dict[int, str]:
         ord(character): f"{mark}{letter}{mark}" if mark else " " for letter, character in letters.items() if character
     }
     table[0x0A] = f"{mark}.br{mark}" if mark else " "
-    return table
+    return table, re.compile("[" + re.escape("".join(map(chr, table))) + "]")
 
 
 def escape(value: str, separators: Separators = DEFAULT, codec: str = "utf-8") -> str:
     """Write a value so that `unescape` gives it back and nothing in it is taken for structure."""
-    return value.translate(_escapes(separators, codec))
+    table, special = _escapes(separators, codec)
+    return value.translate(table) if special.search(value) else value
 
 
 def encode(value: str, codec: str = "utf-8", *, unknown: Literal["refuse", "nearest"] = "refuse") -> bytes:

@@ -15,11 +15,20 @@ SubComponents = tuple[str, ...]
 Components = tuple["str | SubComponents", ...]
 Value = str | Components | list["str | Components"]
 
+
+class Written(str):
+    """A field that is already written: separators `|^~\\&`, escaped."""
+
+    __slots__ = ()
+
+
 ENCODING_CHARACTERS: Final = "^~\\&"
 
 
 def field(value: Value) -> str:
     """One field: text, components, or repetitions. Empty components at the end are left out."""
+    if isinstance(value, Written):
+        return value
     if isinstance(value, list):
         return "~".join(_repetition(one) for one in value)
     return _repetition(value)
