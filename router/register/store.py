@@ -24,6 +24,14 @@ _RACES: Final = 5
 
 _MAX_MERGES: Final = 50
 
+#: Built once: composing a query costs more than running it. The last row of an alias speaks.
+_FIND: Final = (
+    sa.select(ALIAS.c.alias, ALIAS.c.retired, PATIENT)
+    .join(PATIENT, PATIENT.c.id == ALIAS.c.patient)
+    .where(ALIAS.c.alias.in_(sa.bindparam("names", expanding=True)))
+    .order_by(ALIAS.c.retired == "", PATIENT.c.updated)
+)
+
 
 class Register:
     """What the ADT feeds say of patients. Synchronous; any thread; every call is one transaction.
@@ -91,15 +99,9 @@ class Register:
         """The same for several, in one query; those that are unknown are left out."""
         if not pseudonyms:
             return {}
-        query = (
-            sa.select(ALIAS.c.alias, ALIAS.c.retired, PATIENT)
-            .join(PATIENT, PATIENT.c.id == ALIAS.c.patient)
-            .where(ALIAS.c.alias.in_(pseudonyms))
-            .order_by(ALIAS.c.retired == "", PATIENT.c.updated)  # the last one speaks
-        )
         found: dict[str, RegisteredPatient] = {}
         with self._database.reading() as db:
-            for row in db.execute(query).mappings():
+            for row in db.execute(_FIND, {"names": list(pseudonyms)}).mappings():
                 patient = _registered(_survivor(db, row), merged=bool(row["merged_into"]), retired=bool(row["retired"]))
                 found[row["alias"]] = _together(found.get(row["alias"]), patient)
         return found

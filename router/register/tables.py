@@ -100,7 +100,7 @@ class Database:
 
     def __init__(self, url: str | URL) -> None:
         parsed = make_url(url)
-        self._engine: Engine = sa.create_engine(parsed, pool_pre_ping=True, **_options(parsed))
+        self._engine: Engine = sa.create_engine(parsed, **_options(parsed))
         if parsed.get_backend_name() == "sqlite":
             sa.event.listen(self._engine, "connect", _configure_sqlite)
             sa.event.listen(self._engine, "begin", _begin_sqlite)
@@ -142,7 +142,7 @@ class Database:
 def _options(url: URL) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": 30, "check_same_thread": False}}
-    return {}
+    return {"pool_pre_ping": True}
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
