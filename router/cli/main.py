@@ -9,7 +9,7 @@ from router.cli.output import one_sentence
 
 app = typer.Typer(
     name="segur-router",
-    help="Routes hospital documents (HL7 v2 / CDA) to the DMP and to MSSanté, and tells the sender what became of them.",
+    help="Routes hospital documents (HL7 v2 / CDA) to the DMP and to MSSanté, and tells senders what became of them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",

@@ -6,9 +6,9 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar, cast
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from router.bus.settings import KafkaConfig, SqliteBusConfig
 from router.cisis.settings import ProfileRules
@@ -23,6 +23,8 @@ from router.sinks.hl7 import Hl7Config
 from router.sinks.mssante.settings import MssanteConfig
 from router.strict import Strict
 from router.structures import StructureConfig
+
+T = TypeVar("T")
 
 
 class FeedConfig(Strict):
@@ -136,22 +138,18 @@ class Site:
         for finess, structure in (data.get("structures") or {}).items():
             if isinstance(structure, dict):
                 structure.setdefault("finess", finess)
-        self.config = source.read_as(SiteConfig, data)
+        self.config = _absolute(source.read_as(SiteConfig, data), self.folder)
         problems = [*_names(source, self.config), *_ports(source, self.config), *_environment(source, self.config)]
         if problems:
             raise ConfigFault(sorted(problems, key=lambda found: (found.line, found.column)))
 
-    def at(self, path: Path) -> Path:
-        """A path of the file: relative ones start at the file's folder."""
-        return path if path.is_absolute() else self.folder / path
-
     @property
     def data(self) -> Path:
-        return self.at(self.config.data)
+        return self.config.data
 
     @property
     def pipelines(self) -> Path:
-        return self.at(self.config.pipelines)
+        return self.config.pipelines
 
     def secret(self) -> bytes:
         """The key of the pseudonyms; made once, readable by us alone, when the file names none."""
@@ -170,6 +168,23 @@ class Site:
             finally:
                 draft.unlink()
         return path.read_text().strip().encode()
+
+
+def _absolute(value: T, folder: Path) -> T:
+    """The same model with every relative path started at `folder`; what does not change stays the same object."""
+    if isinstance(value, Path):
+        return cast(T, value if value.is_absolute() else folder / value)
+    if isinstance(value, BaseModel):
+        changed = {}
+        for name in type(value).model_fields:
+            old = getattr(value, name)
+            if (new := _absolute(old, folder)) is not old:
+                changed[name] = new
+        return cast(T, value.model_copy(update=changed)) if changed else value
+    if isinstance(value, dict):
+        made = {key: _absolute(one, folder) for key, one in value.items()}
+        return cast(T, made) if any(made[key] is not value[key] for key in made) else value
+    return value
 
 
 def _names(source: Source, site: SiteConfig) -> list[Problem]:

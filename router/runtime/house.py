@@ -52,7 +52,7 @@ class House:
         update: dict[str, object] = {"partitions": self.config.limits.partitions}
         if isinstance(config, SqliteBusConfig):
             named = "path" in config.model_fields_set
-            update["path"] = self.site.at(config.path) if named else self.data("bus.db")
+            update["path"] = config.path if named else self.data("bus.db")
         return config.model_copy(update=update)
 
     def plans(self) -> list[TopicPlan]:
@@ -102,7 +102,7 @@ class House:
     @cached_property
     def value_sets(self) -> ValueSets:
         folder = self.config.value_sets
-        return ValueSets.load(self.site.at(folder) if folder else None)
+        return ValueSets.load(folder)
 
     def rules(self, name: str, feed: FeedConfig) -> ProfileRules:
         """The profile's options of a feed, with what the site already says."""

@@ -138,7 +138,7 @@ class Compiler:
         house = self._house
         if step.validate_ is not None:
             schema = house.config.cda_schema
-            gate = SchemaGate(house.site.at(schema), "error") if schema else None
+            gate = SchemaGate(schema, "error") if schema else None
             return Validate(step.validate_, gate)
         if step.enrich is not None:
             return Enrich(house.register)
@@ -162,6 +162,11 @@ class PipelineSet:
         self._by_feed: Mapping[str, tuple[CompiledPipeline, ...]] = {}
         self._seen: dict[Path, tuple[int, int]] = {}
         self._stop = threading.Event()
+
+    @property
+    def parse(self) -> Callable[[Exchange], Exchange]:
+        """The reader that all pipelines share."""
+        return self._compiler.parse
 
     def of(self, feed: str) -> Sequence[CompiledPipeline]:
         """Pipelines of a feed, in the order of their names."""

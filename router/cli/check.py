@@ -1,0 +1,55 @@
+"""`segur-router check` and `test`: are the operator's files right, and do they do what their examples say?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import typer
+
+from router.cli.output import Exit, console, show_json
+from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(check)
+    app.command()(test)
+
+
+def check(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
+    """Check the site file and every pipeline: all problems at once, with file, line, column and what to write."""
+    from router.config.pipeline import read_folder
+    from router.config.site import Site
+    from router.errors import ConfigFault
+
+    try:
+        read = Site(site)
+        files, problems = read_folder(read.pipelines, sinks=read.config.sink_types, feeds=set(read.config.feeds))
+    except ConfigFault as fault:
+        files, problems = {}, list(fault.problems)
+    if as_json:
+        show_json([asdict(problem) for problem in problems])
+    else:
+        for problem in problems:
+            console.print(f"[red]✗[/] {problem}", soft_wrap=True)
+        if not problems:
+            console.print(f"[green]✓[/] {site} and {len(files)} pipelines: {', '.join(files)}")
+    raise typer.Exit(Exit.USAGE if problems else Exit.GOOD)
+
+
+def test(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
+    """Run the examples of every pipeline: what the gateway answers, who would get what. Nothing is sent."""
+    from router.config.site import Site
+    from router.runtime.examples import play_all
+
+    results = play_all(Site(site))
+    if as_json:
+        show_json([asdict(result) for result in results])
+    else:
+        for result in results:
+            mark = "[red]✗[/]" if result.problems else "[green]✓[/]"
+            console.print(f"{mark} {result.pipeline}: {result.example}")
+            for problem in result.problems:
+                console.print(f"    {problem}", soft_wrap=True)
+        failed = sum(bool(result.problems) for result in results)
+        console.print(f"{len(results) - failed} passed, {failed} failed")
+    raise typer.Exit(Exit.BAD if any(result.problems for result in results) else Exit.GOOD)

@@ -1,0 +1,136 @@
+"""The examples of the pipeline files, played without a bus, a sink or a network: `segur-router test`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from router.config.pipeline import Example, PipelineFile, read_folder
+from router.config.site import Site
+from router.contracts import Header
+from router.engine.pipeline import CompiledPipeline, Routed
+from router.errors import ConfigFault, MessageFault
+from router.exchange import Event, Exchange, Filtered, Origin
+from router.gateway.checks import RelayCheck
+from router.gateway.received import Checked, Received
+from router.hl7.message import Message
+from router.runtime.checks import AdtCheck, DocumentsCheck
+from router.runtime.house import House
+from router.runtime.pipelines import Compiler
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One example: what it was expected to reach and did not, in sentences; none when it passed."""
+
+    pipeline: str
+    example: str
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What an example came to, in the words of `Expectation`."""
+
+    ack: str
+    fault: str | None = None
+    dmp: str | None = None
+    mssante: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    hl7: tuple[str, ...] = ()
+    filtered: bool = False
+
+
+def play_all(site: Site) -> list[Result]:
+    """Every example of every pipeline. Raises `ConfigFault` when a file is wrong."""
+    files, problems = read_folder(site.pipelines, sinks=site.config.sink_types, feeds=set(site.config.feeds))
+    if problems:
+        raise ConfigFault(problems)
+    with TemporaryDirectory() as folder:
+        house = House(_elsewhere(site, Path(folder)))
+        try:
+            player = Player(house)
+            return [player.play(file, example) for file in files.values() for example in file.config.examples]
+        finally:
+            house.close()
+
+
+def _elsewhere(site: Site, folder: Path) -> Site:
+    """The same site with an empty register and journal of its own: an example depends on nothing but its file."""
+    site.config = site.config.model_copy(update={"data": folder, "database": type(site.config.database)()})
+    return site
+
+
+class Player:
+    """Plays examples on the real checks, steps and route."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._compiler = Compiler(house)
+
+    def play(self, file: PipelineFile, example: Example) -> Result:
+        reached = self.reach(file, file.sample(example))
+        return Result(file.config.name, example.name, list(_differences(example, reached)))
+
+    def reach(self, file: PipelineFile, data: bytes) -> Reached:
+        """What this message comes to in this pipeline."""
+        feed = file.config.feeds[0]
+        try:
+            message = Message.parse(data)
+        except MessageFault as fault:
+            return Reached("AE", fault.code)
+        checked = self._check(feed, Received(data=data, source="mllp", at=self._house.clock.now()), message)
+        if checked.faults:
+            return Reached("AE", checked.faults[0].rule)
+        (pipeline, *_) = self._compiler.pipelines(file)
+        headers = {Header.CHECKED: checked.checked, Header.RECEIVED: f"{self._house.clock.now():.3f}"}
+        event = Event("0" * 32, feed, checked.key, data, headers, Origin(f"in.{feed}", 0, 0))
+        return self._run(pipeline, Exchange(event))
+
+    def _run(self, pipeline: CompiledPipeline, exchange: Exchange) -> Reached:
+        try:
+            result = pipeline.process(exchange)
+        except MessageFault as fault:
+            return Reached("AA", fault.code)
+        if isinstance(result, Filtered):
+            return Reached("AA", filtered=True)
+        if not isinstance(result, Routed):
+            raise TypeError("a compiled pipeline gives `Routed`")
+        dmp: str | None = None
+        for delivery in result.deliveries:
+            dmp = "delivered" if delivery.destination == "dmp" else dmp
+        for receipt in result.receipts:
+            dmp = receipt.code if receipt.destination == "dmp" else dmp
+        return Reached(
+            "AA",
+            dmp=dmp,
+            mssante=tuple(d.label for d in result.deliveries if d.destination.startswith("mss:")),
+            refused=tuple(r.code for r in result.receipts if r.destination.startswith("mss:")),
+            hl7=tuple(d.sink for d in result.deliveries if d.sink.startswith("hl7.")),
+        )
+
+    def _check(self, feed: str, received: Received, message: Message) -> Checked:
+        house, config = self._house, self._house.config.feeds[feed]
+        if config.kind == "documents":
+            return DocumentsCheck(house.rules(feed, config), house.value_sets, house.pseudonyms)(received, message)
+        if config.kind == "adt":
+            return AdtCheck(house.pseudonyms)(received, message)
+        return RelayCheck(house.pseudonyms)(received, message)
+
+
+def _differences(example: Example, reached: Reached) -> list[str]:
+    """One sentence for each way in which an example did not reach what it says."""
+    expected = example.expect
+    found = []
+    for name in ("ack", "fault", "dmp"):
+        want, got = getattr(expected, name), getattr(reached, name)
+        if want != got and (want is not None or name == "fault"):
+            found.append(f"{name}: expected {want or 'none'}, got {got or 'none'}")
+    for name in ("mssante", "refused", "hl7"):
+        want, got = getattr(expected, name), getattr(reached, name)
+        if want is not None and sorted(want) != sorted(got):
+            found.append(f"{name}: expected {', '.join(want) or 'nobody'}, got {', '.join(got) or 'nobody'}")
+    if expected.filtered != reached.filtered:
+        found.append(f"filtered: expected {expected.filtered}, got {reached.filtered}")
+    return found

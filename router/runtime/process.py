@@ -1,0 +1,94 @@
+"""One worker process: `python -m router.runtime.process SITE ROLE SLOT`, started by the supervisor.
+
+It drains on SIGTERM and leaves SIGINT to its supervisor. While it works, `<data>/run/<role>-<slot>.json` says so,
+with the ports it listens on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from router.config.site import Site
+from router.engine.supervisor import EXIT_CONFIG
+from router.errors import ConfigFault, Fenced, RouterError, Unavailable
+from router.observe import logs
+
+EXIT_FENCED: Final = 75
+"""Another process took our name (sysexits EX_TEMPFAIL): the supervisor waits, then tries again."""
+
+
+def ready_file(site: Site, role: str, slot: int) -> Path:
+    """Where a worker says that it works."""
+    return site.data / "run" / f"{role}-{slot}.json"
+
+
+def metrics_folder(site: Site) -> Path:
+    """Where the workers of this machine leave their measures."""
+    return site.data / "run" / "metrics"
+
+
+def main(argv: list[str]) -> int:
+    """Run one role until SIGTERM. The exit code tells the supervisor whether starting again can help."""
+    site_path, role, slot = Path(argv[0]), argv[1], int(argv[2])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logs.configure(role=role, slot=slot)
+    log = structlog.get_logger()
+    try:
+        site = Site(site_path)
+        logs.configure(role=role, slot=slot, level=site.config.log_level)
+        return _work(site, role, slot)
+    except ConfigFault as fault:
+        for problem in fault.problems:
+            log.error("configuration refused", problem=str(problem))
+        return EXIT_CONFIG
+    except Fenced as fault:
+        log.error("another process took our name", code=fault.code, alert="fenced")
+        return EXIT_FENCED
+    except Unavailable as fault:
+        log.error("can't work now", code=fault.code, place=fault.place, text=fault.text)
+        return 1
+    except RouterError as fault:
+        log.error("a person must look", code=fault.code, place=fault.place, text=fault.text, alert="operator")
+        return EXIT_CONFIG
+    except Exception:
+        log.error("worker failed", exc_info=True, alert="worker-failed")
+        return 1
+
+
+def _work(site: Site, role: str, slot: int) -> int:
+    from router.observe.metrics import Metrics, share_between_processes
+
+    share_between_processes(metrics_folder(site))
+
+    from router.runtime.house import House
+    from router.runtime.roles import open_role
+
+    house = House(site, observer=Metrics())
+    said = ready_file(site, role, slot)
+    said.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        work = open_role(role, house, slot)
+        signal.signal(signal.SIGTERM, lambda *_: work.stop())
+
+        def ready(ports: Mapping[str, str]) -> None:
+            part = said.with_suffix(f".{os.getpid()}")
+            part.write_text(json.dumps({"pid": os.getpid(), "ports": dict(ports)}))
+            part.replace(said)
+
+        work.run(ready)
+    finally:
+        said.unlink(missing_ok=True)
+        house.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,123 @@
+"""`run`: the supervisor's process. It starts the workers, answers for all of them, and stops them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+from router.config.site import Site
+from router.engine.supervisor import Role, Supervisor
+from router.errors import ConfigFault, OperatorFault
+from router.observe.health import AdminServer
+from router.observe.metrics import Metrics, forget_runs, share_between_processes
+from router.runtime.house import House
+from router.runtime.pipelines import PipelineSet
+from router.runtime.process import metrics_folder, ready_file
+from router.runtime.roles import ROLES, alert
+
+LOOK_SECONDS = 0.1
+
+
+class Running:
+    """One machine's share of a site, from `run` to the end."""
+
+    def __init__(self, site: Site, only: Sequence[str] = ()) -> None:
+        """Checks all that can be checked first: site, pipelines, data folder, bus. Raises in one sentence."""
+        self.site = site
+        counts = {name: getattr(site.config.roles, name) for name in ROLES}
+        self.counts = {name: count for name, count in counts.items() if count and (not only or name in only)}
+        self._writable()
+        share_between_processes(metrics_folder(site))
+        forget_runs(metrics_folder(site))
+        self._prepare()
+        for name, count in self.counts.items():
+            for slot in range(count):
+                ready_file(site, name, slot).unlink(missing_ok=True)
+        self.supervisor = Supervisor(
+            [self._role(name, count) for name, count in self.counts.items()],
+            state=site.data / "run" / "state.json",
+            observer=Metrics(),
+            alert=alert,
+            drain=site.config.limits.drain_seconds + 5,
+        )
+
+    def _writable(self) -> None:
+        folder = self.site.data / "run"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / f"probe.{os.getpid()}"
+            probe.write_text("")
+            probe.unlink()
+        except OSError as error:
+            raise OperatorFault("SITE-DATA", str(folder), f"can't be written: {error.strerror}") from error
+
+    def _prepare(self) -> None:
+        """Open once what every worker opens, so that a mistake is told here, in one sentence, and schemas exist."""
+        house = House(self.site)
+        try:
+            _ = house.bus
+            house.ledger()
+            _ = house.journal
+            _ = house.register
+            problems = PipelineSet(house).load() if "pipelines" in self.counts else []
+        finally:
+            house.close()
+        if problems:
+            raise ConfigFault(problems)
+
+    def _role(self, name: str, count: int) -> Role:
+        def argv(slot: int) -> list[str]:
+            return [sys.executable, "-m", "router.runtime.process", str(self.site.path), name, str(slot)]
+
+        return Role(name, argv, count)
+
+    # ----------------------------------------------------------------------------------------------- running
+
+    def waiting(self) -> Mapping[str, str]:
+        """What is not ready, by worker, and why."""
+        waiting = {}
+        for worker in self.supervisor.workers:
+            if worker.status != "running":
+                waiting[worker.name] = worker.status
+            elif not _says_ready(self.site, worker.role, worker.slot, worker.pid):
+                waiting[worker.name] = "starting"
+        return waiting
+
+    def ports(self) -> dict[str, int]:
+        """The ports the gateway listens on, by feed (and `http`), once it is ready."""
+        with suppress(OSError, ValueError):
+            said = json.loads(ready_file(self.site, "gateway", 0).read_text())
+            return {name: int(port) for name, port in said["ports"].items()}
+        return {}
+
+    async def run(self, ready: Callable[[], None] = lambda: None) -> int:
+        """Until SIGTERM or SIGINT; `ready` is called once, when every worker works."""
+        admin = self.site.config.admin
+        server = AdminServer(self.waiting, admin.host, admin.port) if admin.port else None
+        tasks = [asyncio.create_task(self._announce(ready))]
+        if server is not None:
+            tasks.append(asyncio.create_task(server.serve()))
+        try:
+            return await self.supervisor.run()
+        finally:
+            if server is not None:
+                server.stop()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _announce(self, ready: Callable[[], None]) -> None:
+        while self.waiting():  # noqa: ASYNC110  # other processes say it in files
+            await asyncio.sleep(LOOK_SECONDS)
+        ready()
+
+
+def _says_ready(site: Site, role: str, slot: int, pid: int) -> bool:
+    try:
+        return bool(json.loads(ready_file(site, role, slot).read_text())["pid"] == pid)
+    except (OSError, ValueError, KeyError):
+        return False

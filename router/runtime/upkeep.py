@@ -1,0 +1,65 @@
+"""What must be swept now and then: expired records, old claims, old stories; and the gauges nobody else sets."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+import structlog
+
+from router.errors import RouterError
+from router.runtime.house import House
+
+log = structlog.get_logger()
+
+SWEEP_SECONDS: Final = 600.0
+GAUGE_SECONDS: Final = 5.0
+DAY: Final = 86_400.0
+
+
+class Upkeep:
+    """A thread of the journal's process."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+        self._groups = ["pipelines", "feedback", "journal", *(f"out.{name}" for name in house.config.sinks)]
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        swept = 0.0
+        while not self._stop.wait(GAUGE_SECONDS):
+            now = self._house.clock.monotonic()
+            try:
+                self._gauges()
+                if now - swept > SWEEP_SECONDS:
+                    swept = now
+                    self._sweep()
+            except RouterError as error:
+                log.warning("upkeep waits", code=error.code, place=error.place)
+
+    def _gauges(self) -> None:
+        for group in self._groups:
+            by_topic: dict[str, int] = {}
+            for partition, behind in self._house.bus.lag(group).items():
+                by_topic[partition.topic] = by_topic.get(partition.topic, 0) + behind
+            for topic, behind in by_topic.items():
+                self._house.observer.set("lag", behind, group=group, topic=topic)
+
+    def _sweep(self) -> None:
+        house = self._house
+        maintain = getattr(house.bus, "maintain", None)
+        if maintain is not None:  # Kafka sweeps by itself
+            maintain()
+        ledger = house.ledger()
+        forgotten = ledger.forget(house.clock.now() - house.config.limits.claims_days * DAY)
+        ledger.close()
+        if forgotten:
+            log.info("claims and finished deliveries forgotten", count=forgotten)
