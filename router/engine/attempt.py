@@ -7,11 +7,11 @@ row's new state; then the lane goes on. A crash between any two leaves a row tha
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 from router.contracts import Attempt, Outcome
 from router.engine import results
 from router.engine.advice import BYTES_LOST
+from router.engine.copies import copy_delivery
 from router.engine.endings import End, Endings
 from router.engine.parts import BUGS_IN_A_ROW, Parts
 from router.engine.slots import HELD, Place, Slot
@@ -79,9 +79,9 @@ class Attempts:
         try:
             if payload is None:
                 lost = Malformed(BYTES_LOST, slot.row.bytes_at.topic, "the bus no longer holds the payload")
-                await self._endings.give_up(slot, replace(slot.row.delivery, payload=b""), lost)
+                await self._endings.give_up(slot, slot.row.delivery, lost)
                 return
-            delivery = replace(slot.row.delivery, payload=payload)
+            delivery = copy_delivery(slot.row.delivery, payload=payload)
             kept = await self._endings.settle(slot, delivery, await self._try(slot, delivery, durable))
         except Fenced:
             self._fenced(slot)

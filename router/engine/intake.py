@@ -250,10 +250,8 @@ class Intake:
             if id_ in gone or row.partition not in parts.mine:
                 continue
             begun = row.state is State.BEGUN
-            if begun:  # the lanes hold what is ready; `begin` puts it on the wire
-                slot = parts.lanes.add(replace(row, state=State.READY), payload=None)
-            else:
-                slot = parts.lanes.add(row, due=max(parts.due(row), not_before if row.delivery.action else 0.0))
+            due = 0.0 if begun else max(parts.due(row), not_before if row.delivery.action else 0.0)
+            slot = parts.lanes.add(row, due=due)
             if slot is None:
                 if row.bytes_at.topic != results.out_of(row):
                     parts.lanes.kept(row.delivery.lane, [id_])
@@ -262,9 +260,11 @@ class Intake:
                 parts.keep(slot, payload)
             if id_ in waits:
                 parts.lanes.hold_back(slot, waits[id_])
-            if begun and parts.lanes.begin(slot):
-                slot.row = row
-                self._attempts.start(slot, durable=True)
+            if begun:
+                if parts.lanes.begin(slot):
+                    self._attempts.start(slot, durable=True)
+                else:  # it was opened as begun and could not start after all
+                    slot.row = replace(row, state=State.READY)
             elif row.state is State.READY and slot.lane.parks(row):
                 await self._park(slot.row)
 

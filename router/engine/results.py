@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
 from router.contracts import Header, Outcome, Outgoing, Row, dlq_topic, out_topic
 from router.engine.advice import Advice, cause
+from router.engine.copies import copy_row
 from router.errors import RouterError
 from router.exchange import Delivery, Disposition, Receipt, ReceiptKind, State
 from router.wire import delivery_headers
@@ -28,18 +28,18 @@ BEFORE: Final = "before"
 
 def public(evidence: Mapping[str, str]) -> dict[str, str]:
     """Evidence without the engine's own notes."""
-    return {name: value for name, value in evidence.items() if not name.startswith("engine.")}
+    return {name: value for name, value in evidence.items() if not name.startswith("engine.")} if evidence else {}
 
 
 def begun(row: Row, now: float) -> Row:
     """The row right before its effect."""
-    return replace(
+    return copy_row(
         row, state=State.BEGUN, attempts=row.attempts + 1, first_try=row.first_try or now, next_try=0.0, updated=now
     )
 
 
 def done(row: Row, outcome: Outcome, now: float) -> Row:
-    return replace(
+    return copy_row(
         row,
         state=State.DONE,
         code=outcome.code,
@@ -57,20 +57,20 @@ def waiting(row: Row, state: State, fault: RouterError, now: float, delay: float
         evidence[WAITED] = f"{waited(row) + delay:.3f}"
     if state is State.UNKNOWN:
         evidence[UNKNOWN] = "1"
-    return replace(
+    return copy_row(
         row, state=state, code=fault.code, text=fault.text, evidence=evidence, next_try=now + delay, updated=now
     )
 
 
 def parked(row: Row, code: str, text: str, now: float) -> Row:
-    return replace(row, state=State.PARKED, code=code, text=text, next_try=0.0, updated=now)
+    return copy_row(row, state=State.PARKED, code=code, text=text, next_try=0.0, updated=now)
 
 
 def dead(row: Row, fault: RouterError, now: float) -> Row:
     """The row of a dead letter keeps what `dlq ls` groups by, so that no payload is read for it."""
     sink = row.delivery.sink
     evidence = {**row.evidence, "place": fault.place, "cause": cause("sink", sink, fault.code, fault.place)}
-    return replace(
+    return copy_row(
         row, state=State.DEAD, code=fault.code, text=fault.text, evidence=evidence, next_try=0.0, updated=now
     )
 
@@ -83,7 +83,7 @@ def superseded(row: Row, by: str, now: float) -> Row:
     if row.state is State.DEAD:
         evidence[BEFORE] = State.DEAD.value
     code = row.code or "SUPERSEDED"
-    return replace(row, state=State.SUPERSEDED, code=code, evidence=evidence, next_try=0.0, updated=now)
+    return copy_row(row, state=State.SUPERSEDED, code=code, evidence=evidence, next_try=0.0, updated=now)
 
 
 def waited(row: Row) -> float:
