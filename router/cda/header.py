@@ -5,12 +5,24 @@ Nothing here judges: an element that is absent gives an empty field, and `router
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from router.cda import oids
+from router.cda.datatypes import (
+    NS,
+    attribute,
+    child_of,
+    code_of,
+    find_in,
+    identifiers_of,
+    ii_of,
+    interval_of,
+    name_of,
+    text_of,
+    time_of,
+)
 from router.request import (
     Author,
     Code,
@@ -22,13 +34,10 @@ from router.request import (
     Structure,
 )
 
-_NS: Final = "{" + oids.NAMESPACE + "}"
-_FRACTION = re.compile(r"[.,]\d+")
-
 
 def _path(text: str) -> str:
     """`a/b/c` as a path of lxml in the CDA namespace."""
-    return "/".join(_NS + name for name in text.split("/"))
+    return "/".join(NS + name for name in text.split("/"))
 
 
 class _Paths:
@@ -41,7 +50,7 @@ class _Paths:
     FACILITY = _path("encompassingEncounter/location/healthCareFacility/code")
     ORDER = _path("order/id")
     RECIPIENT = _path("informationRecipient/intendedRecipient")
-    TELECOM = ".//" + _NS + "telecom"
+    TELECOM = ".//" + NS + "telecom"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +73,13 @@ def body_kind(element: Any) -> bool:
     Only a body that stands at `ClinicalDocument/component` counts.
     """
     names = [element.tag, *(ancestor.tag for ancestor in element.iterancestors())]
-    root = [_NS + "component", _NS + "ClinicalDocument"]
-    return names == [_NS + "structuredBody", *root] or names == [_NS + "text", _NS + "nonXMLBody", *root]
+    root = [NS + "component", NS + "ClinicalDocument"]
+    return names == [NS + "structuredBody", *root] or names == [NS + "text", NS + "nonXMLBody", *root]
 
 
 #: Where reading may stop.
-BODY_TAGS: Final = (_NS + "structuredBody", _NS + "text")
-ROOT: Final = _NS + "ClinicalDocument"
+BODY_TAGS: Final = (NS + "structuredBody", NS + "text")
+ROOT: Final = NS + "ClinicalDocument"
 
 
 def header_of(root: Any, *, size: int, sha1: str) -> DocumentHeader:
@@ -79,36 +88,36 @@ def header_of(root: Any, *, size: int, sha1: str) -> DocumentHeader:
     uid = top.first("id")
     acts = _acts(top.all("documentationOf"))
     main = acts[0] if acts else None
-    start, stop = _interval(_child(main, "effectiveTime"))
+    start, stop = interval_of(child_of(main, "effectiveTime"))
     level, media_type = _body(top.first("component"))
     return DocumentHeader(
-        uid=_get(uid, "root"),
-        extension=_get(uid, "extension"),
-        set_id=_ii(top.first("setId")),
-        version=_get(top.first("versionNumber"), "value"),
+        uid=attribute(uid, "root"),
+        extension=attribute(uid, "extension"),
+        set_id=ii_of(top.first("setId")),
+        version=attribute(top.first("versionNumber"), "value"),
         replaces=next(iter(_parents(top.all("relatedDocument"))), ""),
         level=level,
         media_type=media_type,
-        template_ids=tuple(_get(template, "root") for template in top.all("templateId")),
-        code=_code(top.first("code")) or Code(code=""),
-        title=_text(top.first("title")),
-        effective_time=_time(top.first("effectiveTime")),
-        confidentiality=_code(top.first("confidentialityCode")) or Code(code=""),
-        language=_get(top.first("languageCode"), "code"),
-        patient=_patient(_child(top.first("recordTarget"), "patientRole")),
+        template_ids=tuple(attribute(template, "root") for template in top.all("templateId")),
+        code=code_of(top.first("code")) or Code(code=""),
+        title=text_of(top.first("title")),
+        effective_time=time_of(top.first("effectiveTime")),
+        confidentiality=code_of(top.first("confidentialityCode")) or Code(code=""),
+        language=attribute(top.first("languageCode"), "code"),
+        patient=_patient(child_of(top.first("recordTarget"), "patientRole")),
         authors=tuple(_author(author) for author in top.all("author")),
-        custodian=_structure(_find(top.first("custodian"), _Paths.CUSTODIAN)),
+        custodian=_structure(find_in(top.first("custodian"), _Paths.CUSTODIAN)),
         legal_authenticator=_legal_authenticator(top.all("legalAuthenticator")),
-        act=_code(_child(main, "code")),
-        events=tuple(code for act in acts if (code := _code(_child(act, "code")))),
+        act=code_of(child_of(main, "code")),
+        events=tuple(code for act in acts if (code := code_of(child_of(act, "code")))),
         start_time=start,
         stop_time=stop,
-        practice_setting=_code(_find(main, _Paths.PRACTICE)),
-        facility_type=_code(_find(top.first("componentOf"), _Paths.FACILITY)),
+        practice_setting=code_of(find_in(main, _Paths.PRACTICE)),
+        facility_type=code_of(find_in(top.first("componentOf"), _Paths.FACILITY)),
         orders=tuple(
             identifier
             for related in top.all("inFulfillmentOf")
-            for identifier in _identifiers(related.iterfind(_Paths.ORDER))
+            for identifier in identifiers_of(related.iterfind(_Paths.ORDER))
         ),
         stylesheet=_has_stylesheet(root),
         size=size,
@@ -118,7 +127,7 @@ def header_of(root: Any, *, size: int, sha1: str) -> DocumentHeader:
 
 def predecessors(root: Any) -> tuple[str, ...]:
     """The ids of every `relatedDocument[@typeCode='RPLC']/parentDocument`; the profile allows one (R62)."""
-    return _parents(root.iterchildren(_NS + "relatedDocument"))
+    return _parents(root.iterchildren(NS + "relatedDocument"))
 
 
 def intended_recipients(root: Any) -> tuple[IntendedRecipient, ...]:
@@ -129,10 +138,10 @@ def intended_recipients(root: Any) -> tuple[IntendedRecipient, ...]:
             id=_national_id(recipient),
             family=family,
             given=given,
-            organisation=_text(recipient.find(_path("receivedOrganization/name"))),
+            organisation=text_of(recipient.find(_path("receivedOrganization/name"))),
         )
         for recipient in root.iterfind(_Paths.RECIPIENT)
-        for family, given in [_name(recipient.find(_path("informationRecipient/name")))]
+        for family, given in [name_of(recipient.find(_path("informationRecipient/name")))]
         for telecom in recipient.iterfind(_Paths.TELECOM)
         if (value := telecom.get("value", "").strip()).lower().startswith("mailto:")
     )
@@ -150,7 +159,7 @@ class _Children:
             self._by_tag.setdefault(child.tag, []).append(child)
 
     def all(self, name: str) -> list[Any]:
-        return self._by_tag.get(_NS + name, [])
+        return self._by_tag.get(NS + name, [])
 
     def first(self, name: str) -> Any:
         return next(iter(self.all(name)), None)
@@ -158,23 +167,23 @@ class _Children:
 
 def _parents(related: Iterable[Any]) -> tuple[str, ...]:
     return tuple(
-        _ii(parent) for one in related if one.get("typeCode") == "RPLC" for parent in one.iterfind(_Paths.PARENT)
+        ii_of(parent) for one in related if one.get("typeCode") == "RPLC" for parent in one.iterfind(_Paths.PARENT)
     )
 
 
 def _body(component: Any) -> tuple[int, str]:
     """The level (3, 1, or 0 without a body) and, at level 1, the media type."""
-    if _child(component, "structuredBody") is not None:
+    if child_of(component, "structuredBody") is not None:
         return 3, ""
-    body = _child(component, "nonXMLBody")
-    return (0, "") if body is None else (1, _get(_child(body, "text"), "mediaType"))
+    body = child_of(component, "nonXMLBody")
+    return (0, "") if body is None else (1, attribute(child_of(body, "text"), "mediaType"))
 
 
 def _patient(role: Any) -> Patient:
     if role is None:
         return Patient()
-    identifiers = tuple(_identifiers(role.iterchildren(_NS + "id")))
-    person = _child(role, "patient")
+    identifiers = tuple(identifiers_of(role.iterchildren(NS + "id")))
+    person = child_of(role, "patient")
     families, givens = _name_parts(person)
     return Patient(
         ins=next((i for oid in oids.INS_OIDS for i in identifiers if i.authority == oid), None),
@@ -184,9 +193,9 @@ def _patient(role: Any) -> Patient:
         used_family=families.get("CL", families.get("SP", "")),
         given=givens.get("BR", givens.get("", "").partition(" ")[0]),
         given_names=givens.get("", ""),
-        birth_date=_time(_child(person, "birthTime")),
-        sex=_get(_child(person, "administrativeGenderCode"), "code"),
-        birthplace=_text(_find(person, _Paths.COUNTY)),
+        birth_date=time_of(child_of(person, "birthTime")),
+        sex=attribute(child_of(person, "administrativeGenderCode"), "code"),
+        birthplace=text_of(find_in(person, _Paths.COUNTY)),
     )
 
 
@@ -198,16 +207,16 @@ def _may_be_ipp(identifier: Identifier) -> bool:
 def _name_parts(person: Any) -> tuple[dict[str, str], dict[str, str]]:
     """Family names and given names by qualifier, the unqualified under ""; several of one kind are joined."""
     parts: tuple[dict[str, str], dict[str, str]] = ({}, {})
-    names = person.iterchildren(_NS + "name") if person is not None else ()
+    names = person.iterchildren(NS + "name") if person is not None else ()
     for name in names:
         for index, tag in enumerate(("family", "given")):
-            for part in name.iterchildren(_NS + tag):
+            for part in name.iterchildren(NS + tag):
                 _add(parts[index], part)
     return parts
 
 
 def _add(parts: dict[str, str], part: Any) -> None:
-    text = _text(part)
+    text = text_of(part)
     for qualifier in part.get("qualifier", "").split() or [""]:
         held = parts.get(qualifier, "")
         if text and text != held:
@@ -215,36 +224,36 @@ def _add(parts: dict[str, str], part: Any) -> None:
 
 
 def _author(author: Any) -> Author:
-    assigned = _child(author, "assignedAuthor")
-    machine = _child(assigned, "assignedAuthoringDevice")
-    role = _get(_child(author, "functionCode"), "displayName")
+    assigned = child_of(author, "assignedAuthor")
+    machine = child_of(assigned, "assignedAuthoringDevice")
+    role = attribute(child_of(author, "functionCode"), "displayName")
     return Author(
         person=_professional(assigned, role) if machine is None else None,
         device=_device(assigned, machine) if machine is not None else None,
-        structure=_structure(_child(assigned, "representedOrganization")),
-        time=_time(_child(author, "time")),
+        structure=_structure(child_of(assigned, "representedOrganization")),
+        time=time_of(child_of(author, "time")),
     )
 
 
 def _legal_authenticator(signers: Iterable[Any]) -> Author | None:
     for signer in signers:
-        if _get(_child(signer, "signatureCode"), "code") == "S":
-            entity = _child(signer, "assignedEntity")
+        if attribute(child_of(signer, "signatureCode"), "code") == "S":
+            entity = child_of(signer, "assignedEntity")
             return Author(
                 person=_professional(entity, ""),
-                structure=_structure(_child(entity, "representedOrganization")),
-                time=_time(_child(signer, "time")),
+                structure=_structure(child_of(entity, "representedOrganization")),
+                time=time_of(child_of(signer, "time")),
             )
     return None
 
 
 def _professional(entity: Any, role: str) -> Professional | None:
-    person = _child(entity, "assignedPerson")
+    person = child_of(entity, "assignedPerson")
     number = _national_id(entity)
     if person is None and not number:
         return None
-    family, given = _name(_child(person, "name"))
-    specialty = _code(_child(entity, "code"))
+    family, given = name_of(child_of(person, "name"))
+    specialty = code_of(child_of(entity, "code"))
     return Professional(
         id=number,
         kind="EI" if "/" in number else "IDNPS",
@@ -260,17 +269,21 @@ def _national_id(entity: Any) -> str:
     if entity is None:
         return ""
     return next(
-        (_get(one, "extension") for one in entity.iterchildren(_NS + "id") if one.get("root") == oids.PROFESSIONALS),
+        (
+            attribute(one, "extension")
+            for one in entity.iterchildren(NS + "id")
+            if one.get("root") == oids.PROFESSIONALS
+        ),
         "",
     )
 
 
 def _device(assigned: Any, machine: Any) -> Device:
-    number = next(iter(_identifiers(assigned.iterchildren(_NS + "id"))), None)
+    number = next(iter(identifiers_of(assigned.iterchildren(NS + "id"))), None)
     return Device(
         id=(number.value or number.authority) if number else "",
-        name=_text(_child(machine, "softwareName")),
-        model=_text(_child(machine, "manufacturerModelName")),
+        name=text_of(child_of(machine, "softwareName")),
+        model=text_of(child_of(machine, "manufacturerModelName")),
     )
 
 
@@ -279,11 +292,15 @@ def _structure(organisation: Any) -> Structure | None:
     if organisation is None:
         return None
     number = next(
-        (_get(one, "extension") for one in organisation.iterchildren(_NS + "id") if one.get("root") == oids.STRUCTURES),
+        (
+            attribute(one, "extension")
+            for one in organisation.iterchildren(NS + "id")
+            if one.get("root") == oids.STRUCTURES
+        ),
         "",
     )
     finess = number[1:] if len(number) == 10 and number.startswith("1") else ""
-    name = _text(_child(organisation, "name"))
+    name = text_of(child_of(organisation, "name"))
     return Structure(id=number, name=name, kind="IDNST" if number else "", finess=finess)
 
 
@@ -293,74 +310,17 @@ def _acts(documentations: Iterable[Any]) -> list[Any]:
     The main act carries the practice setting and a date; where none does, the first with a performer
     (dmp §2.3 "Main act"; hl7-input §6.2).
     """
-    events = [event for one in documentations for event in one.iterchildren(_NS + "serviceEvent")]
+    events = [event for one in documentations for event in one.iterchildren(NS + "serviceEvent")]
     return sorted(events, key=_main_rank)  # stable: ties keep the document's order
 
 
 def _main_rank(event: Any) -> int:
-    if _child(event, "performer") is None:
+    if child_of(event, "performer") is None:
         return 3
     if event.find(_Paths.PRACTICE) is None:
         return 2
-    return 0 if _interval(_child(event, "effectiveTime"))[0] else 1
+    return 0 if interval_of(child_of(event, "effectiveTime"))[0] else 1
 
 
 def _has_stylesheet(root: Any) -> bool:
     return any(one.target == "xml-stylesheet" for one in root.itersiblings(preceding=True) if hasattr(one, "target"))
-
-
-# --------------------------------------------------------------------------------------------- the data types
-
-
-def _child(element: Any, name: str) -> Any:
-    return next(element.iterchildren(_NS + name), None) if element is not None else None
-
-
-def _find(element: Any, path: str) -> Any:
-    return element.find(path) if element is not None else None
-
-
-def _get(element: Any, attribute: str) -> str:
-    """An attribute, trimmed; "" when the element or the attribute is absent."""
-    return element.get(attribute, "").strip() if element is not None else ""
-
-
-def _text(element: Any) -> str:
-    """The text of an element with its blanks collapsed."""
-    if element is None:
-        return ""
-    text = element.text or "" if len(element) == 0 else "".join(element.itertext(with_tail=False))
-    return " ".join(text.split())
-
-
-def _ii(element: Any) -> str:
-    root, extension = _get(element, "root"), _get(element, "extension")
-    return f"{root}^{extension}" if extension else root
-
-
-def _identifiers(elements: Iterator[Any]) -> Iterator[Identifier]:
-    for element in elements:
-        if element.get("extension") or element.get("root"):
-            yield Identifier(value=_get(element, "extension"), authority=_get(element, "root"))
-
-
-def _code(element: Any) -> Code | None:
-    code = _get(element, "code")
-    return Code(code=code, system=_get(element, "codeSystem"), label=_get(element, "displayName")) if code else None
-
-
-def _name(name: Any) -> tuple[str, str]:
-    """Family and given name of a person who is not the patient."""
-    return _text(_child(name, "family")), _text(_child(name, "given"))
-
-
-def _time(element: Any) -> str:
-    """A point in time without its fraction of a second, which TS of the profile does not hold."""
-    return _FRACTION.sub("", _get(element, "value"))
-
-
-def _interval(element: Any) -> tuple[str, str]:
-    """Start and end of an `IVL_TS`, or of a plain `TS` (its start)."""
-    if element is None:
-        return "", ""
-    return _time(_child(element, "low")) or _time(element), _time(_child(element, "high"))
