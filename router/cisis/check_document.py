@@ -26,9 +26,12 @@ class TypeCodes(Protocol):
 
 
 class SchemaCheck(Protocol):
-    """The XSD of the CDA, when the site provides it. Raises `Invalid` R36."""
+    """The XSD of the CDA, when the site provides it (`router.cda.schema.SchemaGate`).
 
-    def check(self, document: bytes) -> object: ...
+    Gives the sentences of what is not valid, or raises `Invalid` R36 with them, as the site wants it.
+    """
+
+    def check(self, document: Document) -> Sequence[str]: ...
 
 
 # --------------------------------------------------------------------------------------- R33–R37: the bytes
@@ -75,14 +78,20 @@ def document_of(
         findings.add_read(fault, place)
         return None
     if schema is not None:
-        try:
-            schema.check(data)
-        except Invalid:
-            findings.add("R36", n=n)
+        _check_schema(document, schema, findings, n=n)
     missing = missing_items(document.header)
     if missing:
         findings.add("R37", n=n, what=", ".join(name for name, _ in missing))
     return document
+
+
+def _check_schema(document: Document, schema: SchemaCheck, findings: Findings, *, n: int) -> None:
+    """R36: what the gate refuses is a fault, what it only tells is a warning."""
+    try:
+        if schema.check(document):
+            findings.add("R36", n=n, severity=Severity.WARN)
+    except Invalid:
+        findings.add("R36", n=n)
 
 
 def check_pair(documents: Sequence[Document], findings: Findings) -> None:

@@ -192,7 +192,7 @@ RULES: Final = (
          _SHEET, (
         Case("", "", "", "", "Document déjà transmis sous un autre message : la réponse viendra du DMP."),
     ), stage="dmp"),
-    Rule("R94", "The masks and destinations have a row in the volet's MSSanté matrix.", "WWWW", "S",
+    Rule("R94", "The masks and destinations have a row in the volet's MSSanté matrix.", "WWWW", "site",
          "hl7-input §2.4", (
         Case("", "207", "OBX^{n}^5^1^1", "906", "Combinaison absente de la matrice MSSanté du volet."),
     ), option="matrice_mssante", deletion=_WARN),

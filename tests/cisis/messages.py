@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
+from router.cda.schema import SchemaGate
 from router.cisis import profile
 from router.cisis.findings import Verdict
 from router.cisis.settings import ProfileRules
@@ -181,7 +183,16 @@ def oru(
         f"ORC|{order}",
         "OBR|1|||11502-2^CR d'examens biologiques^LN",
     ]
-    return _message(head, documents or (cda(),), status, "11502-2", metadata, parts, "CE", yes_no)
+    return _message(
+        head,
+        documents or (cda(),),
+        status=status,
+        code="11502-2",
+        metadata=metadata,
+        parts=parts,
+        kind="CE",
+        yes_no=yes_no,
+    )
 
 
 def mdm(
@@ -208,13 +219,22 @@ def mdm(
         f"TXA|1|18748-4|TEXT|202601051000||||||||{txa}|{parent}||||AU",
     ]
     asked = {**METADATA, "DESTMSSANTEPAT": "N", **(metadata or {})}
-    return _message(head, documents or (cda(code="18748-4"),), status, "18748-4", asked, parts, "CWE",
-                    "expandedYes-NoIndicator")  # fmt: skip
+    return _message(
+        head,
+        documents or (cda(code="18748-4"),),
+        status=status,
+        code="18748-4",
+        metadata=asked,
+        parts=parts,
+        kind="CWE",
+        yes_no="expandedYes-NoIndicator",
+    )
 
 
 def _message(
     head: list[str],
     documents: tuple[bytes, ...],
+    *,
     status: str,
     code: str,
     metadata: Mapping[str, str] | None,
@@ -245,6 +265,19 @@ def replacement(**changes: Any) -> bytes:
 
 def deletion(*documents: bytes, **changes: Any) -> bytes:
     return mdm(*documents, event="T04", status="D", order="CA", **changes)
+
+
+#: A schema that no CDA is valid against, for R36.
+STRICT_SCHEMA = """<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:hl7-org:v3"
+ elementFormDefault="qualified"><xs:element name="ClinicalDocument"><xs:complexType><xs:sequence>
+ <xs:element name="nothing"/></xs:sequence></xs:complexType></xs:element></xs:schema>"""
+
+
+def schema_gate(folder: Path, mode: Literal["off", "warn", "error"]) -> SchemaGate:
+    """A gate for that schema, in one of its modes."""
+    path = folder / "CDA.xsd"
+    path.write_text(STRICT_SCHEMA)
+    return SchemaGate(path, mode)
 
 
 # -------------------------------------------------------------------------------------------------- editing

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Literal
+
 import pytest
 from router.cisis import profile
 from router.cisis.rules import TABLE
 from router.cisis.settings import ProfileRules
-from router.errors import Invalid
 from router.hl7.message import Message
 from tests.cisis.messages import (
     CODES,
@@ -23,6 +25,7 @@ from tests.cisis.messages import (
     oru,
     pair,
     replacement,
+    schema_gate,
     told,
     warned,
     without,
@@ -221,21 +224,15 @@ def test_R35_sizes_are_limited() -> None:
     assert verdict.message is not None and verdict.message.control_id == "015"
 
 
-class _NoSchemaFits:
-    """A schema that nothing is valid against."""
-
-    def check(self, document: bytes) -> None:
-        raise Invalid("R36", "OBX^1^5^1^5", f"{len(document)} bytes")
-
-
-def test_R36_the_schema_is_applied_when_the_site_gives_one() -> None:
+def test_R36_the_schema_is_applied_when_the_site_gives_one(tmp_path: Path) -> None:
     """R36: AE 207/906 by default, a warning or nothing by option; for a deletion always a warning."""
 
-    def with_schema(data: bytes, **severities: str) -> profile.Verdict:
+    def with_schema(data: bytes, mode: Literal["off", "warn", "error"] = "error", **severities: str) -> profile.Verdict:
         rules = ProfileRules.model_validate({"environment": "qualification", "severities": severities})
-        return profile.check(Message.parse(data), rules, CODES, schema=_NoSchemaFits())
+        return profile.check(Message.parse(data), rules, CODES, schema=schema_gate(tmp_path, mode))
 
     assert told(with_schema(oru())) == [("R36", "207", "OBX^1^5^1^5", "906")]
+    assert "R36" in warned(with_schema(oru(), "warn"))
     assert "R36" in warned(with_schema(oru(), R36="warn"))
     assert "R36" not in warned(with_schema(oru(), R36="off"))
     assert with_schema(deletion()).ack_code == "AA"

@@ -1,0 +1,111 @@
+"""The rule table and the conformance page: complete, well-formed, and tested for every number."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from router.cisis import conformance
+from router.cisis.edges import EDGES
+from router.cisis.rule import Severity
+from router.cisis.rules import CONFIGURABLE, TABLE, to_json
+from router.cisis.settings import ProfileRules
+from router.hl7.ack import APPLICATION_CONDITIONS, MESSAGE_CONDITIONS
+from router.request import Dialect
+
+#: The numbers of the sheet's rule table (hl7-input §2.2).
+SHEET = [
+    *range(1, 13), *range(20, 25), *range(30, 38), *range(40, 47), *range(50, 54), *range(60, 65), *range(70, 74),
+    *range(80, 94), 99,
+]  # fmt: skip
+#: Rules that decisions D1 softens for a deletion.
+SOFT = {"R36", "R50", "R51", "R52", "R53", "R64", "R87", "R88", "R89", "R90"}
+
+
+def test_every_rule_of_the_sheet_is_in_the_table() -> None:
+    """Numbers of ours are marked `site`, those of the sheet are not."""
+    sheet = {f"R{number:02d}" for number in SHEET}
+    assert sheet <= set(TABLE)
+    assert {number for number, rule in TABLE.items() if rule.source == "site"} == set(TABLE) - sheet
+
+
+def test_every_case_has_codes_that_exist_and_a_sentence() -> None:
+    """ERR-3 and ERR-5 are in their tables; ERR-5 goes with 207 only; locations are well-formed."""
+    place = re.compile(r"(|[A-Z{}a-z0-9]{3,9}(\^(\d+|\{n\}|\{field\})){0,5})")
+    for rule in TABLE.values():
+        keys = [case.key for case in rule.cases]
+        assert len(keys) == len(set(keys)), rule.number
+        for case in rule.cases:
+            assert case.error == "" or case.error in MESSAGE_CONDITIONS, (rule.number, case.key)
+            assert (case.error == "207") == bool(case.detail), (rule.number, case.key)
+            assert case.detail == "" or case.detail in APPLICATION_CONDITIONS
+            assert place.fullmatch(case.location), (rule.number, case.location)
+            assert case.sentence.endswith("."), (rule.number, case.key)
+
+
+def test_a_fault_always_has_an_err_3() -> None:
+    """A case that can be an AE says with which code."""
+    for rule in TABLE.values():
+        if "E" in rule.on or rule.option in ("r86", "r90", "matrice_mssante", "metadata_order"):
+            assert any(case.error for case in rule.cases if case.severity is None), rule.number
+
+
+def test_a_deletion_is_softened_where_d1_says_so() -> None:
+    """And nowhere else among the sheet's rules."""
+    soft = {number for number, rule in TABLE.items() if rule.deletion is Severity.WARN and rule.source != "site"}
+    assert soft == SOFT
+
+
+def test_options_exist_and_only_configurable_rules_are_configured() -> None:
+    """The table's options are fields of the settings; `severities` takes no other rule."""
+    fields = ProfileRules.model_fields
+    assert {rule.option for rule in TABLE.values() if rule.option} <= set(fields)
+    assert all(field.description for field in fields.values())
+    assert "R36" in CONFIGURABLE
+    with pytest.raises(ValidationError, match="not configurable: R42"):
+        ProfileRules(severities={"R42": Severity.WARN})
+    assert ProfileRules.model_validate({"matrice-mssante": "strict"}).matrice_mssante == "strict"
+
+
+def test_the_table_prints_as_json_one_object_per_rule() -> None:
+    """What `segur-router cisis rules --json` shows."""
+    rows = json.loads(to_json())
+    assert [row["rule"] for row in rows] == sorted(TABLE)
+    r45 = next(row for row in rows if row["rule"] == "R45")
+    assert (r45["severity"], r45["err3"], r45["err2"], r45["err5"]) == ("error", "207", "PID^1^32", "903")
+    assert r45["dialects"] == {str(dialect): "error" for dialect in Dialect}
+    assert r45["sentence"] and r45["configurable"]
+
+
+def test_every_number_has_a_test() -> None:
+    """Rules and edge inputs alike, so that `pytest -k R45` finds something."""
+    tests = conformance.tests_by_number(conformance.ROOT)
+    untested = [number for number in (*TABLE, *EDGES) if not tests.get(number)]
+    assert untested == []
+
+
+def test_the_conformance_page_is_up_to_date() -> None:
+    """Run `python -m router.cisis.conformance` when this fails."""
+    assert conformance.main(["--check"]) == 0
+
+
+def test_the_page_tells_results_from_a_run(tmp_path: Path) -> None:
+    """From a JUnit file: passed when all cases did, failed when one didn't, not run when none is there."""
+    folder = tmp_path / "tests" / "cisis"
+    folder.mkdir(parents=True)
+    names = ("test_R01_a", "test_R02_a", "test_R03_a")
+    (folder / "test_x.py").write_text("".join(f"def {name}():\n    pass\n" for name in names))
+    (tmp_path / "docs").mkdir()
+    junit = tmp_path / "junit.xml"
+    junit.write_text(
+        '<testsuite><testcase name="test_R01_a[1]"/><testcase name="test_R01_a[2]"/>'
+        '<testcase name="test_R02_a[1]"/><testcase name="test_R02_a[2]"><failure/></testcase></testsuite>'
+    )
+    assert conformance.main(["--root", str(tmp_path), "--junit", str(junit)]) == 0
+    lines = (tmp_path / "docs" / "conformance.md").read_text().splitlines()
+    ends = {line[2:5]: line.rpartition("| ")[2] for line in (one.rstrip(" |") for one in lines) if line[2:3] == "R"}
+    assert (ends["R01"], ends["R02"], ends["R03"]) == ("passed", "**failed**", "not run")
+    assert ends["R04"] == "**not tested**"
