@@ -71,6 +71,7 @@ def test_our_own_faults_pass_unchanged() -> None:
         (451, "later", Phase.MAIL, Unavailable, "MSS-451"),
         (535, "5.7.8 bad credentials", Phase.LOGIN, OperatorFault, "MSS-530"),
         (530, "authenticate first", Phase.MAIL, OperatorFault, "MSS-530"),
+        (421, "4.7.1 Error: Client certificate not trusted", Phase.CONNECT, OperatorFault, "MSS-TLS"),
         (553, "sender not yours", Phase.MAIL, OperatorFault, "MSS-553"),
     ],
 )

@@ -126,7 +126,6 @@ class MssanteConfig(Strict):
         "avis-seul", description="Deletion told to a patient: notice alone, with the document, or not sent (D1)."
     )
     avis_devant_corps: bool = Field(True, description="Put our notice before the sender's text on replace and delete.")
-    ttl_hours: float = Field(24, gt=0, description="How long a delivery is tried (the retry policy's budget).")
     return_receipt_to: bool = Field(False, description="Also write the non-standard Return-Receipt-To.")
     redirect_all_mail: Address | None = Field(None, description="Everything goes to this address; never in production.")
     keep: Path | None = Field(None, description="Folder where each mail is kept as .eml; qualification only.")

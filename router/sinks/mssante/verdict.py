@@ -7,6 +7,7 @@ sentence of ours.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ class Phase(StrEnum):
 
 #: Our credentials or our certificate: nothing is the message's fault (RFC 4954 §6).
 CREDENTIALS: Final = frozenset({530, 534, 535, 538})
+#: Some servers say it in words, after a handshake that went well (Postfix: 421 4.7.1).
+_CERTIFICATE: Final = re.compile(r"\bcertificate\b", re.IGNORECASE)
 #: Phases whose refusal speaks of us (sender, session), not of this message.
 OURS: Final = frozenset({Phase.CONNECT, Phase.LOGIN, Phase.MAIL})
 #: Phases whose temporary refusal speaks of the server, not of this recipient or message.
@@ -95,13 +98,13 @@ def of_reply(code: int, text: str, phase: Phase) -> RouterError:
     """The fault for a server's refusal."""
     enhanced = enhanced_of(text)
     told = f"{SENTENCES[phase]} ({code}{' ' + enhanced if enhanced else ''})"
-    if code == 421:
-        return Unavailable("MSS-421", phase, told)
+    if phase in OURS and _CERTIFICATE.search(text):
+        return OperatorFault("MSS-TLS", phase, "le serveur de messagerie refuse notre certificat")
     if code in CREDENTIALS:
         return OperatorFault("MSS-530", phase, told)
     smtp = f"MSS-{error_code(enhanced=enhanced, reply=code, text=text)}"
     if 400 <= code < 500:
-        return Unavailable(smtp, phase, told, circuit=phase in EVERYBODY)
+        return Unavailable(smtp, phase, told, circuit=code == 421 or phase in EVERYBODY)
     if phase is Phase.MAIL and (code == 552 or enhanced == "5.3.4"):
         return Refused(f"MSS-{TOO_BIG}", phase, told)
     if phase in OURS:
