@@ -116,7 +116,7 @@ class Unserved:
         return exchange.request
 
 
-def _receipt(  # noqa: PLR0917  # one call's worth of facts
+def _receipt(  # one call's worth of facts
     exchange: Exchange, order: DocumentOrder, destination: str, code: str, text: str, now: float
 ) -> Receipt:
     event, recipient = exchange.event, order.recipient

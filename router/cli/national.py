@@ -1,0 +1,124 @@
+"""Commands about the national rules and the register: `cisis rules`, `cda audit`, `valuesets import`, `impact`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from router.cli.output import Exit, console, fail, show_json
+from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
+
+cisis = typer.Typer(no_args_is_help=True, help="The national profile (CI-SIS).")
+cda = typer.Typer(no_args_is_help=True, help="CDA documents.")
+valuesets = typer.Typer(no_args_is_help=True, help="Value sets (JDV, ASS).")
+
+
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(cisis, name="cisis")
+    app.add_typer(cda, name="cda")
+    app.add_typer(valuesets, name="valuesets")
+    app.command()(impact)
+
+
+@cisis.command()
+def rules(as_json: JsonOption = False) -> None:
+    """The table of rules R01…R99: number, dialects, severity, ERR fields, sentence."""
+    from router.cisis.rules import TABLE
+    from router.cisis.rules import as_json as described
+
+    told = [described(rule) for rule in TABLE.values()]
+    if as_json:
+        show_json(told)
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("Rule", "Severity", "ERR-3", "ERR-2", "ERR-5", "Condition"):
+        table.add_column(name, overflow="fold")
+    for rule in told:
+        table.add_row(*(str(rule[key] or "") for key in ("rule", "severity", "err3", "err2", "err5", "condition")))
+    console.print(table)
+
+
+@cda.command()
+def audit(
+    document: Annotated[Path, typer.Argument(help="A CDA document.", exists=True)],
+    schematron: Annotated[Path, typer.Argument(help="A CI-SIS Schematron (.sch), with its includes.", exists=True)],
+    as_json: JsonOption = False,
+) -> None:
+    """Run the national Schematron on a document (about 15 s and 0.9 GB: never in the path of a message)."""
+    from dataclasses import asdict
+
+    from router.cda.audit import audit as run
+
+    report = run(document, schematron)
+    if as_json:
+        show_json(asdict(report))
+    else:
+        for failure in report.failures:
+            console.print(f"[red]✗[/] {failure.place}: {failure.text}", soft_wrap=True)
+        console.print(f"{report.rules} rules fired, {len(report.failures)} failures")
+    raise typer.Exit(Exit.BAD if report.failures else Exit.GOOD)
+
+
+@valuesets.command("import")
+def import_(
+    files: Annotated[
+        list[Path], typer.Argument(help="Official files: SVS XML, FHIR ValueSet or ConceptMap.", exists=True)
+    ],
+    to: Annotated[Path, typer.Option(help="Folder that the site names in `value_sets`.")] = Path("valuesets"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report only, write nothing.")] = False,
+) -> None:
+    """Import the official value sets, and report what changed."""
+    from router.cisis.valuesets_import import import_official
+
+    report = import_official(files, to, dry_run=dry_run)
+    for change in report.changes:
+        if not change.changed:
+            console.print(f"[dim]{change.key}: unchanged ({change.after})[/]")
+            continue
+        console.print(f"[bold]{change.key}[/]: {change.before or 'absent'} → {change.after}")
+        for sign, codes in (("+", change.added), ("-", change.removed)):
+            if codes:
+                console.print(f"  {sign} {', '.join(codes)}", soft_wrap=True)
+        for code, before, after in change.relabelled:
+            console.print(f"  {code}: {before} → {after}", soft_wrap=True)
+    for problem in report.problems:
+        console.print(f"[red]✗[/] {problem}", soft_wrap=True)
+    raise typer.Exit(Exit.USAGE if report.problems else Exit.GOOD)
+
+
+def impact(
+    ipp: Annotated[str, typer.Argument(help="IPP, or INS, of the patient whose identity changed.")],
+    authority: Annotated[str, typer.Option(help="Authority of the IPP (OID); '' tries those of the structures.")] = "",
+    site: SiteOption = DEFAULT_SITE,
+    as_json: JsonOption = False,
+) -> None:
+    """The work-list: documents that left under an identity that was withdrawn, merged or moved since."""
+    from dataclasses import asdict
+
+    from router.config.site import Site
+    from router.observe import logs
+    from router.runtime.house import House
+
+    logs.configure(level="WARNING")
+    house = House(Site(site))
+    try:
+        of = house.pseudonyms.of
+        authorities = [authority] if authority else [one.ipp_oid for one in house.config.structures.values()]
+        names = [of("ins", ipp), *(of("ipp", one, ipp) for one in authorities)]
+        entries = [entry for name in names for entry in house.register.impact(name)]
+    finally:
+        house.close()
+    if as_json:
+        show_json([asdict(entry) for entry in entries])
+    elif not entries:
+        fail("nothing is known to have left under this identity", Exit.BAD)
+    else:
+        for entry in entries:
+            left = datetime.fromtimestamp(entry.left).strftime("%d/%m/%Y %H:%M")
+            console.print(
+                f"{entry.kind}: {entry.document} left on {left} by {entry.sink}, delivery {entry.delivery_id}"
+            )
