@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -138,14 +139,15 @@ class SqliteBus:
         topic = self._topic(partition.topic)
         remove_below(self._writer, topic.ids[partition.number], below)
 
-    def maintain(self, now: float) -> int:
+    def maintain(self, now: float | None = None) -> int:
         """Remove records older than their topic's retention, in small transactions; returns how many.
 
         What a group has not consumed stays, however old: nothing is lost because a sink was down for long.
         """
+        moment = time.time() if now is None else now
         with mapped(), self._store.reader() as connection:
             topics = self._store.reload(connection)
-        return sum(remove_expired(self._store, self._writer, topic, now) for topic in topics.values())
+        return sum(remove_expired(self._store, self._writer, topic, moment) for topic in topics.values())
 
     def close(self) -> None:
         self._writer.close()

@@ -1,0 +1,175 @@
+"""Journal entries and receipts as rows: pure, so that a batch is prepared before the database is asked."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from router.exchange import JournalEntry, Receipt, ReceiptKind
+
+ENTRY: Final = TypeAdapter(JournalEntry)
+RECEIPT: Final = TypeAdapter(Receipt)
+
+#: Names of the evidence that outside systems know a delivery by.
+_EVIDENCE_IDS: Final = (
+    "message_id",
+    "envid",
+    "queue_id",
+    "xds_unique_id",
+    "xds_unique_ids",
+    "submission_set",
+    "hl7_control_id",
+)
+_EVENT_TEXTS: Final = ("feed", "control_id", "sender", "source", "dialect", "action", "ack", "code")
+_HEX: Final = re.compile(r"[0-9a-fA-F-]{32,36}")
+
+
+@dataclass(slots=True)
+class Rows:
+    """What one batch writes, table by table; equal keys appear once."""
+
+    entries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    receipts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    events: dict[str, dict[str, Any]] = field(default_factory=dict)
+    deliveries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    identifiers: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
+    touched: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, entries: Sequence[JournalEntry], receipts: Sequence[Receipt]) -> Rows:
+        rows = cls()
+        for entry in entries:
+            rows._entry(entry)
+        for receipt in receipts:
+            rows._receipt(receipt)
+        return rows
+
+    def _entry(self, entry: JournalEntry) -> None:
+        body = ENTRY.dump_json(entry, exclude_defaults=True)
+        key = _digest(body)
+        self.entries[key] = {
+            "digest": key,
+            "event_id": clean(entry.event_id),
+            "at": entry.at,
+            "kind": entry.kind,
+            "body": body.decode(),
+        }
+        self._touch(entry.event_id, entry.at)
+        if entry.kind in ("received", "refused"):
+            self._event(entry)
+        for delivery, sink, label in entry.deliveries:
+            self._delivery(delivery, entry, sink, label)
+        for kind, value in _identifiers(entry):
+            self._identify(kind, value, entry.event_id)
+
+    def _event(self, entry: JournalEntry) -> None:
+        row: dict[str, Any] = {name: clean(getattr(entry, name)) for name in _EVENT_TEXTS}
+        row |= {"event_id": clean(entry.event_id), "received": entry.at, "touched": entry.at, "size": entry.size}
+        row["asked"] = " ".join(entry.asked)
+        known = self.events.get(entry.event_id)
+        if known is None or known["received"] > entry.at:
+            self.events[entry.event_id] = row
+
+    def _delivery(self, delivery: str, entry: JournalEntry, sink: str, label: str) -> None:
+        """A delivery that was decided; what its receipts say of it later weighs more."""
+        if entry.kind != "decided" or delivery in self.deliveries:
+            return
+        self.deliveries[delivery] = {
+            "delivery_id": delivery,
+            "event_id": clean(entry.event_id),
+            "at": 0.0,
+            "attempts": 0,
+            "ended": False,
+            "sink": sink,
+            "label": clean(label),
+            "pipeline": entry.pipeline,
+            "disposition": "",
+            "state": "",
+            "code": "",
+            "text": "",
+        }
+
+    def _receipt(self, receipt: Receipt) -> None:
+        body = RECEIPT.dump_json(receipt, exclude_defaults=True)
+        key = _digest(body)
+        self.receipts[key] = {
+            "digest": key,
+            "event_id": clean(receipt.event_id),
+            "delivery_id": receipt.delivery_id,
+            "at": receipt.at,
+            "body": body.decode(),
+        }
+        self._touch(receipt.event_id, receipt.at)
+        self._identify("delivery", receipt.delivery_id, receipt.event_id)
+        for name in _EVIDENCE_IDS:
+            for value in receipt.evidence.get(name, "").split():
+                self._identify(name, value.strip("<>,;"), receipt.event_id)
+        if receipt.kind in (ReceiptKind.DELIVERY, ReceiptKind.ATTEMPT):
+            self._outcome(receipt)
+
+    def _outcome(self, receipt: Receipt) -> None:
+        known = self.deliveries.get(receipt.delivery_id)
+        if known is not None and known["at"] > receipt.at:
+            return
+        self.deliveries[receipt.delivery_id] = {
+            "delivery_id": receipt.delivery_id,
+            "event_id": clean(receipt.event_id),
+            "at": receipt.at,
+            "attempts": receipt.attempt,
+            "ended": receipt.disposition is not None,
+            "sink": receipt.sink,
+            "label": clean(receipt.label),
+            "pipeline": receipt.pipeline,
+            "disposition": str(receipt.disposition or ""),
+            "state": str(receipt.state or ""),
+            "code": clean(receipt.code),
+            "text": clean(receipt.text),
+        }
+
+    def _identify(self, kind: str, value: str, event_id: str) -> None:
+        value = clean(value)
+        if value and event_id:
+            key = (value, event_id, kind)
+            self.identifiers[key] = {"value": value, "event_id": clean(event_id), "kind": kind}
+
+    def _touch(self, event_id: str, at: float) -> None:
+        self.touched[event_id] = max(at, self.touched.get(event_id, 0.0))
+
+
+def asked_ids(text: str) -> list[str]:
+    """The forms under which an id that a person typed or pasted may stand in the index, likeliest first."""
+    text = text.strip().strip("<>").removeprefix("urn:oid:").removeprefix("urn:uuid:")
+    forms = [text]
+    if _HEX.fullmatch(text):
+        forms.append(text.replace("-", "").lower())
+    if "^" in text:
+        forms.append(text.split("^", 1)[0])
+    return list(dict.fromkeys(form for form in forms if form))
+
+
+def clean(text: str) -> str:
+    """PostgreSQL takes no NUL in a text."""
+    return text.replace("\0", "") if "\0" in text else text
+
+
+def _identifiers(entry: JournalEntry) -> Iterator[tuple[str, str]]:
+    yield "event", entry.event_id
+    yield "control", entry.control_id
+    yield "lineage", entry.lineage
+    yield from (("patient", patient) for patient in entry.patients)
+    yield from (("delivery", delivery) for delivery, _, _ in entry.deliveries)
+    yield from (("document", form) for document in entry.documents for form in _document_forms(document))
+
+
+def _document_forms(document: str) -> Iterable[str]:
+    """`root^extension` is also found by its root alone."""
+    return dict.fromkeys((document, document.split("^", 1)[0]))
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.blake2b(body, digest_size=16).hexdigest()

@@ -1,0 +1,157 @@
+"""What the journal promises on each database. A subclass gives the fixture `journal` (open, empty)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from router.exchange import Disposition, JournalEntry, State
+from router.journal.store import Journal
+from tests.journal.journal_samples import OID, START, decided, receipt, received, whole
+
+
+class JournalContract:
+    """Every promise, one test each."""
+
+    def test_a_story_is_told_in_order(self, journal: Journal) -> None:
+        """Reception, warning, choice, decision, attempts, outcomes and reports, by time."""
+        journal.write(*whole())
+        (story,) = journal.story("MSG0001")
+        assert [(moment.kind, moment.ok) for moment in story.timeline] == [
+            ("received", None),
+            ("warning", None),
+            ("decision", None),
+            ("decided", None),
+            ("attempt", False),
+            ("attempt", False),
+            ("delivery", True),
+            ("delivery", True),
+            ("dsn", True),
+        ]
+        assert story.event.asked == ("dmp", "mssante")
+        assert (story.event.received, story.event.touched) == (START, START + 9)
+        assert story.documents == (f"{OID}^77",)
+        assert [(d.sink, d.disposition, d.attempts) for d in story.deliveries] == [
+            ("dmp.chu", "delivered", 3),
+            ("mssante.chu", "delivered", 1),
+        ]
+
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            "e" * 64,
+            "eeeeeeee",
+            "MSG0001",
+            f"{OID}^77",
+            OID,
+            f"urn:oid:{OID}",
+            f"{OID}^other",
+            "<abc@segur>",
+            "abc@segur",
+            "d" * 31 + "2",
+            "dddddddd-dddd-dddd-dddd-ddddddddddd2",
+            "2.25.99",
+            "lineage-1",
+            "pseudonym-1",
+        ],
+    )
+    def test_any_id_leads_to_the_story(self, journal: Journal, asked: str) -> None:
+        """Every name under which somebody may know the event, as they would paste it."""
+        journal.write(*whole())
+        journal.write([received("f" * 64, control_id="MSG0002", documents=("1.9",), lineage="l", patients=("p",))], [])
+        assert [story.event.event_id for story in journal.story(asked)] == ["e" * 64]
+
+    def test_an_unknown_id_has_no_story(self, journal: Journal) -> None:
+        """Nothing is found, nothing is raised; wildcards of SQL are no wildcards here."""
+        journal.write(*whole())
+        for asked in ("MSG9999", "", "%", "%%%%%%%%%", "e_______"):
+            assert journal.story(asked) == []
+
+    def test_an_id_used_twice_leads_to_both(self, journal: Journal) -> None:
+        """Senders use the same MSH-10 again: both stories, newest first."""
+        journal.write([received("a" * 64, START), received("b" * 64, START + 60)], [])
+        assert [story.event.event_id[0] for story in journal.story("MSG0001")] == ["b", "a"]
+
+    def test_reading_a_topic_again_adds_nothing(self, journal: Journal) -> None:
+        """The same lines, in another order and in other batches, leave the same stories."""
+        entries, receipts = whole()
+        journal.write(entries, receipts)
+        before = journal.story("MSG0001")
+        for line in reversed(receipts):
+            journal.write([], [line])
+        journal.write(entries[::-1], receipts[:2])
+        assert journal.story("MSG0001") == before
+
+    def test_the_order_of_arrival_does_not_matter(self, journal: Journal) -> None:
+        """Two topics are read side by side: a receipt may come before the reception of its event."""
+        entries, receipts = whole()
+        journal.write([], receipts[::-1])
+        (alone,) = journal.story("abc@segur")
+        assert len(alone.timeline) == 5
+        assert alone.event.feed == "sil"
+        journal.write(entries[::-1], [])
+        (story,) = journal.story("MSG0001")
+        assert [d.disposition for d in story.deliveries] == ["delivered", "delivered"]
+        assert len(story.timeline) == 9
+
+    def test_a_delivery_that_was_only_decided_is_under_way(self, journal: Journal) -> None:
+        """Before its first receipt a delivery has no disposition, and is counted as such."""
+        journal.write([received(), decided()], [])
+        (story,) = journal.story("MSG0001")
+        assert [d.disposition for d in story.deliveries] == ["", ""]
+        assert journal.dispositions() == {("dmp.chu", ""): 1, ("mssante.chu", ""): 1}
+
+    def test_dispositions_are_counted_by_sink(self, journal: Journal) -> None:
+        """The latest receipt counts, once per delivery."""
+        entries, receipts = whole()
+        dead = receipt(2, START + 50, ok=False, disposition=Disposition.DEAD_LETTERED, state=State.DEAD, code="550")
+        journal.write(entries, [*receipts, dead])
+        assert journal.dispositions() == {("dmp.chu", "delivered"): 1, ("mssante.chu", "dead_lettered"): 1}
+        assert journal.dispositions(since=START + 40) == {("mssante.chu", "dead_lettered"): 1}
+
+    def test_search_joins_its_conditions(self, journal: Journal) -> None:
+        """Feed, period, ACK, sink, disposition, code and patient, newest first, up to a limit."""
+        journal.write(*whole())
+        refused = JournalEntry(
+            event_id="r" * 64, kind="refused", at=START + 100, feed="ris", ack="AE", code="R45", control_id="X"
+        )
+        journal.write([refused, received("b" * 64, START + 200, patients=())], [])
+
+        def found(**conditions: object) -> str:
+            return "".join(event.event_id[0] for event in journal.search(**conditions))  # type: ignore[arg-type]
+
+        assert found() == "bre"
+        assert found(limit=1) == "b"
+        assert found(feed="sil") == "be"
+        assert found(since=START + 100, until=START + 200) == "r"
+        assert found(ack="AE") == found(code="R45") == "r"
+        assert found(sink="dmp.chu", disposition="delivered") == "e"
+        assert found(patient="pseudonym-1") == "e"
+        assert found(feed="sil", ack="AE") == ""
+
+    def test_pruning_forgets_what_is_over(self, journal: Journal) -> None:
+        """Old events go with all their lines; those with a delivery under way, or touched since, stay."""
+        entries, receipts = whole()
+        journal.write(entries, receipts)
+        open_event = replace(decided("o" * 64), deliveries=(("d9", "dmp.chu", "DMP"),))
+        journal.write([received("o" * 64, control_id="OPEN"), open_event], [])
+        assert journal.oldest() == START
+        assert journal.prune(START + 9) == 0
+        assert journal.prune(START + 10) == 1
+        assert journal.story("MSG0001") == journal.story("abc@segur") == []
+        assert len(journal.story("OPEN")) == 1
+
+    def test_progress_only_goes_forward(self, journal: Journal) -> None:
+        """How far the journal has read the bus, whatever is read again."""
+        assert journal.written_up_to() is None
+        journal.write([received()], [], seen=20.0)
+        journal.write([received()], [], seen=10.0)
+        assert journal.written_up_to() == 20.0
+        journal.clear()
+        assert journal.written_up_to() is None
+        assert journal.story("MSG0001") == []
+
+    def test_odd_characters_pass(self, journal: Journal) -> None:
+        """What senders put in MSH-10 is text: accents, quotes, a NUL that PostgreSQL would refuse."""
+        journal.write([received(control_id="n°'1\"\0é")], [])
+        assert len(journal.story("n°'1\"é")) == 1

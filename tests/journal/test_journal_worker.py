@@ -1,0 +1,102 @@
+"""From the bus into the journal, while the database comes and goes."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from router.bus.sqlite import SqliteBus
+from router.contracts import JOURNAL, RECEIPTS, Outgoing, SystemClock
+from router.journal.store import Journal
+from router.journal.worker import GROUP, JournalWorker, rebuild
+from router.wire import journal_record, receipt_record
+from tests.journal.journal_samples import received, whole
+
+
+@pytest.fixture
+def bus(tmp_path: Path) -> Iterator[SqliteBus]:
+    bus = SqliteBus(tmp_path / "bus.db")
+    yield bus
+    bus.close()
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    journal = Journal(f"sqlite:///{tmp_path / 'journal.db'}", SystemClock())
+    yield journal
+    journal.close()
+
+
+@pytest.fixture
+def working(bus: SqliteBus, journal: Journal) -> Iterator[JournalWorker]:
+    worker = JournalWorker(bus, journal, member="journal-0")
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    yield worker
+    worker.stop()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def publish(bus: SqliteBus) -> None:
+    entries, receipts = whole()
+    bus.producer("test").publish([*map(journal_record, entries), *map(receipt_record, receipts)])
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def test_the_worker_writes_what_stands_on_the_bus(bus: SqliteBus, journal: Journal, working: JournalWorker) -> None:
+    """Entries and receipts become a story, and the group's offsets move behind them."""
+    publish(bus)
+    until(lambda: bool(journal.story("MSG0001")) and len(journal.story("MSG0001")[0].timeline) == 9)
+    until(lambda: sum(bus.lag(GROUP).values()) == 0)
+    assert journal.written_up_to() is not None
+
+
+def test_an_unreadable_record_stops_nothing(bus: SqliteBus, journal: Journal, working: JournalWorker) -> None:
+    """What is no entry and no receipt is passed over, and what follows is written."""
+    bus.producer("test").publish([Outgoing(JOURNAL, "k", b"{not json"), Outgoing(RECEIPTS, "k", b'{"x": 1}')])
+    publish(bus)
+    until(lambda: len(journal.story("MSG0001")) == 1)
+    until(lambda: sum(bus.lag(GROUP).values()) == 0)
+
+
+def test_a_database_that_is_away_loses_nothing(tmp_path: Path, bus: SqliteBus, journal: Journal) -> None:
+    """While another process holds the database the worker waits with its offsets; then everything is written."""
+    with journal._database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout=20")
+    holder = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    worker = JournalWorker(bus, journal, member="journal-0")
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    publish(bus)
+    time.sleep(0.5)
+    assert thread.is_alive()
+    assert sum(bus.lag(GROUP).values()) > 0
+    holder.execute("ROLLBACK")
+    holder.close()
+    until(lambda: sum(bus.lag(GROUP).values()) == 0)
+    worker.stop()
+    thread.join(10)
+    assert len(journal.story("MSG0001")[0].timeline) == 9
+
+
+def test_the_journal_is_rebuilt_from_the_bus(bus: SqliteBus, journal: Journal) -> None:
+    """After a rebuild the stories are those that the worker had written, and nothing that was not on the bus."""
+    publish(bus)
+    journal.write([received("z" * 64, control_id="GHOST")], [])
+    counted: list[int] = []
+    assert rebuild(bus, journal, counted.append) == 7
+    assert counted[-1] == 7
+    assert len(journal.story("MSG0001")[0].timeline) == 9
+    assert journal.story("GHOST") == []
