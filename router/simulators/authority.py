@@ -92,7 +92,7 @@ class Authority:
     def pem(self) -> bytes:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
-    def _sign(  # noqa: PLR0917 - as above
+    def _sign(
         self,
         subject: x509.Name,
         key: rsa.RSAPrivateKey,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
+
+from router.simulators.listener import Listener
 
 _LIMIT: Final = 2**20
 _MAX_BODY: Final = 80 * 2**20
@@ -36,39 +37,16 @@ Handler = Callable[[Request], Awaitable[Response | None]]
 """Answers a request; None cuts the connection without a word."""
 
 
-class HttpServer:
-    """Listens on `host:port` (0 chooses one, kept over `pause` and `resume`)."""
+class HttpServer(Listener):
+    """Answers requests on `host:port` with `handler`."""
 
-    def __init__(self, handler: Handler, *, host: str = "127.0.0.1", port: int = 0, context: ssl.SSLContext | None):
+    def __init__(
+        self, handler: Handler, *, host: str = "127.0.0.1", port: int = 0, context: ssl.SSLContext | None
+    ) -> None:
+        super().__init__(self._talk, host, port, context, limit=_LIMIT)
         self._handler = handler
-        self._host = host
-        self.port = port
-        self._context = context
-        self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
 
-    async def start(self) -> None:
-        """Listen. Raises OSError when the port is taken."""
-        self._server = await asyncio.start_server(
-            self._serve, self._host, self.port, ssl=self._context, limit=_LIMIT, reuse_address=True
-        )
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        """Refuse connections from now on and cut those that are open."""
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
-        for writer in list(self._open):
-            writer.transport.abort()
-        await asyncio.sleep(0)
-
-    @property
-    def listening(self) -> bool:
-        return self._server is not None
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         shown = writer.get_extra_info("ssl_object")
         certificate = shown.getpeercert(binary_form=True) if shown is not None else None
         try:
@@ -85,10 +63,7 @@ class HttpServer:
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             pass  # a client that went away, or doesn't speak HTTP: nobody to tell
         finally:
-            self._open.discard(writer)
             writer.close()
-            with contextlib.suppress(OSError, ssl.SSLError):
-                await writer.wait_closed()
 
 
 async def _read(

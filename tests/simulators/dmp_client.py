@@ -246,7 +246,7 @@ def package(ids: _Ids, set_id: str, patient: str, structure: str, submitted: dt.
     )
 
 
-def _entry(  # noqa: PLR0917
+def _entry(
     ids: _Ids, own: str, uid: str, data: bytes, patient: str, structure: str, when: str, sample: CdaSample | None
 ) -> str:
     local = f"{sample.patient.ipp}^^^&{sample.patient.ipp_oid}&ISO^PI" if sample and sample.patient else patient

@@ -1,0 +1,100 @@
+"""Running the simulators in one process: what `segur-router simulate` and the demo call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from router.simulators.authority import Certificates, make_certificates
+from router.simulators.dmp import DmpConfig, DmpSimulator
+from router.simulators.hl7_peer import Hl7Peer
+from router.simulators.mssante import MssanteConfig, MssanteSimulator
+from router.simulators.sender.people import HOPITAL_A
+
+Told = Callable[[dict[str, str | int]], None]
+"""Is called once with the names and ports of what listens, when everything does."""
+
+
+@dataclass(slots=True)
+class World:
+    """Everything outside the router, running."""
+
+    dmp: DmpSimulator
+    mssante: MssanteSimulator
+    sender: Hl7Peer
+    certificates: Certificates = field(repr=False)
+
+    def ports(self) -> dict[str, str | int]:
+        """Names and ports, to print or to write in a site file."""
+        return {
+            "dmp": self.dmp.url,
+            "dmp_control": self.dmp.control_port,
+            "smtp": self.mssante.smtp_port,
+            "imap": self.mssante.imap_port,
+            "mssante_control": self.mssante.control_port,
+            "sender": self.sender.port,
+            "sender_control": self.sender.control_port,
+            "certificates": str(self.certificates.folder),
+        }
+
+
+@asynccontextmanager
+async def world(
+    folder: Path,
+    *,
+    dmp: DmpConfig | None = None,
+    mssante: MssanteConfig | None = None,
+    structures: dict[str, str] | None = None,
+) -> AsyncIterator[World]:
+    """Start a DMP, an operator and a return endpoint; certificates are made in `folder` for these structures.
+
+    The certificates of `dmp` and `mssante` are their own: leave the arguments out to get ones that share `folder`.
+    """
+    certificates = ensure_certificates(folder, structures)
+    async with AsyncExitStack() as stack:
+        yield World(
+            await stack.enter_async_context(DmpSimulator(dmp or DmpConfig(certificates=certificates))),
+            await stack.enter_async_context(MssanteSimulator(mssante or MssanteConfig(certificates=certificates))),
+            await stack.enter_async_context(Hl7Peer()),
+            certificates,
+        )
+
+
+def ensure_certificates(folder: Path, structures: dict[str, str] | None = None) -> Certificates:
+    """The certificates in `folder`, made when one of them is missing."""
+    wanted = structures or {HOPITAL_A.finess: HOPITAL_A.name}
+    found = Certificates(folder)
+    names = ["server", *(f"{finess}-{usage}" for finess in wanted for usage in ("auth", "sign"))]
+    if found.ca.exists() and all(path.exists() for name in names for path in found.pair(name)):
+        return found
+    return make_certificates(folder, wanted)
+
+
+async def serve_dmp(config: DmpConfig, told: Told) -> None:
+    """Run a DMP until cancelled."""
+    async with DmpSimulator(config) as dmp:
+        told({"dmp": dmp.url, "dmp_control": dmp.control_port})
+        await asyncio.Event().wait()
+
+
+async def serve_mssante(config: MssanteConfig, told: Told) -> None:
+    """Run an MSSanté operator until cancelled."""
+    async with MssanteSimulator(config) as operator:
+        told(
+            {
+                "smtp": operator.smtp_port,
+                "imap": operator.imap_port,
+                "mssante_control": operator.control_port,
+            }
+        )
+        await asyncio.Event().wait()
+
+
+async def serve_sender(port: int, told: Told, *, control_port: int | None = 0) -> None:
+    """Run a return endpoint until cancelled."""
+    async with Hl7Peer(port=port, control_port=control_port) as peer:
+        told({"sender": peer.port, "sender_control": peer.control_port})
+        await asyncio.Event().wait()
