@@ -6,6 +6,7 @@ Sources: HL7 v2.5 §2.5.4 and §2.16.9 (MSH), table 0211 (character sets); hl7-i
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -66,16 +67,17 @@ DEFAULT: Final = Separators()
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the MSH line says of the rest. `codec` is "" when MSH-18 leaves it open."""
+    """What the MSH line says of the rest. `codec`: Python's name of what the bytes are in."""
 
     separators: Separators
     charset: str
     codec: str
 
 
-def read(line: bytes) -> Header:
+def read(line: bytes, settle: Callable[[str], str]) -> Header:
     """Read an MSH line (without BOM and line end).
 
+    settle: given the codec that MSH-18 names ("" when it leaves it open), gives the one to read with.
     Raises `Unreadable`: R01 (100) when it is no MSH with distinct separators and 12 fields, R02 (200) for a
     batch header, R10 (103 or 102) for an unknown character set or a MSH-2 that is not in it.
     """
@@ -91,10 +93,11 @@ def read(line: bytes) -> Header:
     codec = CHARSETS.get(charset.upper())
     if codec is None:
         raise Unreadable("R10", "103", "MSH^1^18", "jeu de caractères inconnu dans MSH-18")
+    codec = settle(codec)
     return Header(_separators(field, parts[1], codec), charset, codec)
 
 
-def glimpse(line: bytes) -> Header | None:
+def glimpse(line: bytes, settle: Callable[[str], str]) -> Header | None:
     """As `read`, but never raises and asks for nothing but `MSH`: enough to answer a message we can't read."""
     if line[:3] != b"MSH" or len(line) < 4:
         return None
@@ -102,10 +105,11 @@ def glimpse(line: bytes) -> Header | None:
         field = _first_character(line[3:7])
         parts = line.split(field)
         charset = _declared(parts)
-        codec = CHARSETS.get(charset.upper(), "")
+        codec = settle(CHARSETS.get(charset.upper(), ""))
         return Header(_separators(field, parts[1] if len(parts) > 1 else b"", codec), charset, codec)
     except Unreadable:
-        return Header(Separators(field=line[3:4]) if line[3] < 0x80 else DEFAULT, "", "")
+        usable = line[3] < 0x80 and not _unfit(chr(line[3])) and line[3:4] not in b"^~\\&"
+        return Header(Separators(field=line[3:4]) if usable else DEFAULT, "", settle(""))
 
 
 def _first_character(raw: bytes) -> bytes:
@@ -126,22 +130,14 @@ def _declared(parts: list[bytes]) -> str:
 
 def _separators(field: bytes, declared: bytes, codec: str) -> Separators:
     try:
-        characters = declared.decode(codec) if codec else _guess(declared)
-        first = field.decode(codec) if codec else _guess(field)
+        every = (field + declared).decode(codec)
     except UnicodeDecodeError as error:
         raise Unreadable("R10", "102", "MSH^1^18", "MSH-2 n'est pas dans le jeu de caractères de MSH-18") from error
-    every = first + characters
-    if not 4 <= len(characters) <= 5 or len(set(every)) != len(every) or any(map(_unfit, every)):
+    first, characters = every[0], every[1:]
+    strange = first.encode(codec) != field or any(map(_unfit, every))
+    if not 4 <= len(characters) <= 5 or len(set(every)) != len(every) or strange:
         raise Unreadable("R01", "100", "MSH^1^2", "séparateurs absents, répétés ou impossibles dans MSH-1 et MSH-2")
-    encoded = [character.encode(codec or "utf-8") for character in characters]
-    return Separators(field, *encoded)
-
-
-def _guess(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode("iso8859-15")
+    return Separators(field, *(character.encode(codec) for character in characters))
 
 
 def _unfit(character: str) -> bool:

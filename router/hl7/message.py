@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from router.errors import Invalid
 from router.hl7 import header, layout
 from router.hl7 import path as paths
-from router.hl7.header import CHARSETS, Separators, Unreadable
+from router.hl7.header import CHARSETS, Unreadable
+from router.hl7.rewrite import rewritten
 from router.hl7.segment import Segment, Span, decode
 from router.hl7.text import encode, escape
 
@@ -47,9 +49,9 @@ class Message:
         "separators",
     )
 
-    def __init__(self, data: bytes, head: header.Header, codec: str, names: list[str], spans: list[Span]) -> None:
+    def __init__(self, data: bytes, head: header.Header, names: list[str], spans: list[Span]) -> None:
         self._data, self._names, self._spans = data, names, spans
-        self.separators, self.charset, self.codec, self.fell_back = head.separators, head.charset, codec, False
+        self.separators, self.charset, self.codec, self.fell_back = head.separators, head.charset, head.codec, False
         self._segments: list[Segment | None] = [None] * len(names)
         self._texts: dict[str, str] = {}
         self._by_name: dict[str, list[int]] = {}
@@ -69,33 +71,32 @@ class Message:
         """
         if rejoin:
             data = layout.rejoin(data)
-        head = header.read(layout.first_line(data))
+        head = header.read(layout.first_line(data), partial(_codec, data, charset_fallback))
         for control in _FRAMING:
             if control in data:
                 raise Unreadable("R01", "100", "", "caractère de trame MLLP à l'intérieur du message")
         names, spans = _segments(data, head.separators.field)
-        codec, fell_back = _codec(data, head, charset_fallback)
-        message = cls(data, head, codec, names, spans)
-        message.fell_back = fell_back
+        message = cls(data, head, names, spans)
+        message.fell_back = CHARSETS[head.charset.upper()] not in ("", head.codec)
         return message
 
     @classmethod
     def glimpse(cls, data: bytes) -> Message | None:
         """What can be read of the MSH of a message that `parse` refuses: enough to answer it. Never raises."""
         line = layout.first_line(data[:65536])
-        head = header.glimpse(line)
+        head = header.glimpse(line, lambda declared: declared or _guess(line))
         if head is None:
             return None
-        return cls(line, head, head.codec or _guess(line), ["MSH"], [(0, len(line))])
+        return cls(line, head, ["MSH"], [(0, len(line))])
 
     @classmethod
     def tolerant(cls, data: bytes) -> Message | None:
         """Read what a partner answered: any line that looks like a segment, whatever else is wrong. None if no MSH."""
-        head = header.glimpse(layout.first_line(data))
+        head = header.glimpse(layout.first_line(data), lambda declared: declared or _guess(data))
         if head is None:
             return None
         found = [(name, span) for span in layout.lines(data, layout.start(data)) if (name := _name(data, span))]
-        return cls(data, head, head.codec or _guess(data), [name for name, _ in found], [span for _, span in found])
+        return cls(data, head, [name for name, _ in found], [span for _, span in found])
 
     def with_text(self, path: str, value: str) -> Message:
         """The same message with one value replaced (escaped and encoded here); all other bytes as received.
@@ -118,7 +119,7 @@ class Message:
             raise Invalid("HL7-PATH", path, "this segment is not in the message")
         message = self
         for segment in chosen:
-            start, end, new = _rewritten(self, segment, path, where.tail, value)
+            start, end, new = rewritten(segment, path, where.tail, value, self.separators)
             message = message._replaced(segment.position - 1, start - segment.spans[0][0], end - start, new)
         return message
 
@@ -258,7 +259,7 @@ class Message:
         ]
         data = b"".join((view[:begin], new, view[begin + length :]))
         head = header.Header(self.separators, self.charset, self.codec)
-        message = Message(data, head, self.codec, self._names, spans)
+        message = Message(data, head, self._names, spans)
         message.fell_back = self.fell_back
         return message
 
@@ -294,13 +295,13 @@ def _name(data: bytes, span: Span) -> str:
     return layout.name_of(line[:3]) if not line[3:4].isalnum() else ""
 
 
-def _codec(data: bytes, head: header.Header, fallback: str | None) -> tuple[str, bool]:
-    """The codec the bytes are really in, and whether it is the fall-back. Raises `Unreadable` R10 (102)."""
-    if head.codec == "utf-8" and not _is_utf8(data):
+def _codec(data: bytes, fallback: str | None, declared: str) -> str:
+    """The codec the bytes are really in. Raises `Unreadable` R10 (102) when they are not UTF-8 though declared."""
+    if declared == "utf-8" and not _is_utf8(data):
         if fallback is None:
             raise Unreadable("R10", "102", "MSH^1^18", "le message n'est pas dans le jeu de caractères de MSH-18")
-        return codecs.lookup(fallback).name, True
-    return head.codec or _guess(data), False
+        return codecs.lookup(fallback).name
+    return declared or _guess(data)
 
 
 def _guess(data: bytes) -> str:
@@ -320,39 +321,3 @@ def _is_utf8(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _rewritten(message: Message, segment: Segment, path: str, tail: paths.Tail, value: bytes) -> tuple[int, int, bytes]:
-    """Which bytes to replace by which, so that the address holds `value`."""
-    marks = message.separators
-    spans = segment.spans
-    number = max(tail.repetition, 1)
-    if tail.repetition_key:
-        number = next((one.number for one in segment.repetitions(tail.field) if segment._is(one, tail)), 0)
-        if not number:
-            raise Invalid("HL7-PATH", path, "this repetition is not in the message")
-    if tail.field >= len(spans):
-        at = spans[-1][1]
-        return at, at, marks.field * (tail.field - len(spans) + 1) + _with_part(b"", tail, number, value, marks)
-    start, end = spans[tail.field]
-    return start, end, _with_part(bytes(message._raw((start, end))), tail, number, value, marks)
-
-
-def _with_part(field: bytes, tail: paths.Tail, number: int, value: bytes, marks: Separators) -> bytes:
-    """A field's bytes with one repetition, component or sub-component replaced."""
-    if not (tail.repetition or tail.repetition_key or tail.component):
-        return value
-    levels = [(marks.repetition, number), (marks.component, tail.component), (marks.subcomponent, tail.subcomponent)]
-    return _put(field, [level for level in levels if level[1]], value)
-
-
-def _put(raw: bytes, levels: list[tuple[bytes, int]], value: bytes) -> bytes:
-    if not levels:
-        return value
-    (separator, number), *rest = levels
-    pieces = raw.split(separator) if separator else [raw]
-    pieces += [b""] * (number - len(pieces))
-    if len(pieces) > 1 and not separator:
-        raise Invalid("HL7-PATH", "MSH-2", "this message declares no separator for that")
-    pieces[number - 1] = _put(pieces[number - 1], rest, value)
-    return separator.join(pieces)

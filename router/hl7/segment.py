@@ -143,6 +143,10 @@ class Segment:
         spans = cut(self._message._data, start, end, self._repetition_separator(number))
         return [Repetition(self._message, rank, *span) for rank, span in enumerate(spans, 1)]
 
+    def repetition_of(self, tail: paths.Tail) -> int:
+        """The number of the repetition that `tail.repetition_key` selects, or 0."""
+        return next((one.number for one in self.repetitions(tail.field) if self._is(one, tail)), 0)
+
     @property
     def size(self) -> int:
         """Bytes of the segment, without its line end."""

@@ -178,6 +178,13 @@ def test_E43_escapes_are_decoded_once() -> None:
     assert [message.text(f"PID-5.{n}") for n in range(1, 7)] == ["O&Brien", "René", "a|b", "\\T\\", "é", "a\\b"]
 
 
+def test_E46_line_ends_in_an_address_are_seen() -> None:
+    r"""`\X0D0A\` in PRT-15.4 is decoded, so that the address is refused for what it is; rewriting escapes it again."""
+    message = Message.parse(made("PRT||UC||RCT|||||||||||^^X.400^a@b.fr\\X0D0A\\Bcc:c@d.fr"))
+    assert message.text("PRT-15.4") == "a@b.fr\r\nBcc:c@d.fr"
+    assert b"\n" not in message.with_text("PRT-15.4", message.text("PRT-15.4")).to_bytes()
+
+
 def test_components_are_trimmed_of_blanks_and_nbsp() -> None:
     """Blanks and NBSP around a component are not part of the value."""
     assert Message.parse(made("PRT||UC||SB\u00a0\u00a0^ x |")).text("PRT-4.1") == "SB"
