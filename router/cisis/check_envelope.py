@@ -40,22 +40,22 @@ def supported(reading: Reading, findings: Findings) -> bool:
 
 def check_header(reading: Reading, rules: ProfileRules, findings: Findings) -> None:
     """R04 to R12."""
-    message = reading.message
+    message, head = reading.message, reading.head
     _, structure, version = MESSAGES[message.code]
-    if message.text("MSH-9.3") != structure:
-        findings.add("R04", "" if message.text("MSH-9.3") else "absent")
-    _check_version(message.version, version, rules, findings)
-    if message.text("MSH-11").upper() not in rules.accepted_processing_ids:
+    if head.text("9.3") != structure:
+        findings.add("R04", "" if head.text("9.3") else "absent")
+    _check_version(head.text("12"), version, rules, findings)
+    if head.text("11").upper() not in rules.accepted_processing_ids:
         findings.add("R06")
-    if not message.control_id:
+    if not head.text("10"):
         findings.add("R07")
     for number in (3, 4, 5, 6, 7):
-        if not message.text(f"MSH-{number}"):
+        if not head.text(str(number)):
             findings.add("R08", field=number)
-    sender = message.text("MSH-3")
-    if rules.senders and not {sender, f"{sender}|{message.text('MSH-4')}"} & set(rules.senders):
+    sender = head.text("3")
+    if rules.senders and not {sender, f"{sender}|{head.text('4')}"} & set(rules.senders):
         findings.add("R08", "sender")
-    if message.text("MSH-17").upper() != "FRA":
+    if head.text("17").upper() != "FRA":
         findings.add("R09")
     if message.fell_back:
         findings.add("R10", "fallback")
@@ -65,7 +65,7 @@ def check_header(reading: Reading, rules: ProfileRules, findings: Findings) -> N
         findings.add("R11")
     elif not reading.declared:
         findings.add("R11", "absent")
-    if message.text("MSH-14") or "DSC" in message:
+    if head.text("14") or "DSC" in message:
         findings.add("R12")
 
 

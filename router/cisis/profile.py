@@ -158,16 +158,16 @@ def _request(
     if not documents or action is None:
         return None
     principal = next((one for one in documents if one.header.level == 3), documents[0])
-    replies = reading.parts(REPLY)
+    replies, head = reading.parts(REPLY), reading.head
     return TransmissionRequest(
         dialect=reading.dialect,
         action=action,
         feed=rules.feed,
-        control_id=message.control_id,
-        sending=(message.text("MSH-3"), message.text("MSH-4")),
-        receiving=(message.text("MSH-5"), message.text("MSH-6")),
+        control_id=head.text("10"),
+        sending=(head.text("3"), head.text("4")),
+        receiving=(head.text("5"), head.text("6")),
         charset=_charset(message),
-        processing_id=message.text("MSH-11").upper(),
+        processing_id=head.text("11").upper(),
         patient=who.effective,
         encounter_class=message.text("PV1-2").upper(),
         sender=sender,

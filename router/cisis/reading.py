@@ -7,6 +7,7 @@ from typing import Final
 
 from router.cisis import participants
 from router.cisis.dialects import BODIES, DIALECTS, DialectTable, canonical, declared, inferred
+from router.cisis.fields import Fields
 from router.hl7.message import Message
 from router.hl7.segment import Segment
 from router.request import Action, Dialect
@@ -27,14 +28,18 @@ _NO_REPLY: Final = "FIN"
 class Metadatum:
     """A metadata OBX: canonical name, the name received, OBX-5.1 as a text and as it was written."""
 
-    segment: Segment
+    fields: Fields
     name: str
     received: str
     value: str
 
     @property
+    def segment(self) -> Segment:
+        return self.fields.segment
+
+    @property
     def n(self) -> int:
-        return self.segment.index
+        return self.fields.index
 
     @property
     def yes(self) -> bool:
@@ -50,6 +55,8 @@ class Reading:
     """Everything the checks look at. `metadata` keeps the message's order, duplicates included."""
 
     message: Message
+    head: Fields
+    """The MSH segment."""
     dialect: Dialect
     table: DialectTable
     declared: bool
@@ -59,7 +66,8 @@ class Reading:
     is_mdm: bool
     documents: list[Segment] = field(default_factory=list)
     metadata: list[Metadatum] = field(default_factory=list)
-    participants: list[Segment] = field(default_factory=list)
+    participants: list[tuple[str, Fields]] = field(default_factory=list)
+    """The PRT that follow a document, each with its kind."""
     misplaced: list[Segment] = field(default_factory=list)
     """PRT that don't follow a document."""
     no_reply: bool = False
@@ -78,9 +86,9 @@ class Reading:
         found = self.first(name)
         return found.n if found else 1
 
-    def parts(self, kind: str) -> list[Segment]:
+    def parts(self, kind: str) -> list[Fields]:
         """The PRT of one kind (SB, RCT, REPLY)."""
-        return [part for part in self.participants if participants.kind_of(part) == kind]
+        return [part for known, part in self.participants if known == kind]
 
     @property
     def action(self) -> Action | None:
@@ -94,6 +102,7 @@ def read(message: Message) -> Reading:
     dialect, was_declared = _dialect(message)
     reading = Reading(
         message=message,
+        head=Fields(message, message.segments("MSH")[0]),
         dialect=dialect or Dialect.V2_1,
         table=DIALECTS[dialect or Dialect.V2_1],
         declared=was_declared,
@@ -108,32 +117,31 @@ def _sort(reading: Reading) -> None:
     after_document, last = False, ""
     for segment in reading.message.segments():
         if segment.name == "OBX":
-            after_document = _is_document(reading, segment)
-            last = ""
+            fields = Fields(reading.message, segment)
+            received = fields.text("3.1")
+            name, last = canonical(received), ""
+            after_document = _is_document(reading, fields, name)
             if after_document:
                 reading.documents.append(segment)
             else:
-                reading.metadata.append(_metadatum(segment))
-                last = reading.metadata[-1].name
+                reading.metadata.append(Metadatum(fields, name, received, fields.text("5.1")))
+                last = name
+        elif segment.name == "PRT" and after_document:
+            part = Fields(reading.message, segment)
+            reading.participants.append((participants.kind_of(part), part))
         elif segment.name == "PRT":
-            (reading.participants if after_document else reading.misplaced).append(segment)
+            reading.misplaced.append(segment)
         elif segment.name == "NTE" and last == "DESTMSSANTEPAT":
             reading.no_reply = reading.no_reply or segment.text("4").upper() == _NO_REPLY
 
 
-def _is_document(reading: Reading, segment: Segment) -> bool:
+def _is_document(reading: Reading, fields: Fields, name: str) -> bool:
     """An ED that is no metadata; and the very first OBX, unless it clearly is a metadata."""
-    name = canonical(segment.text("3.1"))
-    marked = segment.text("3.3").upper() == _METADATA_SYSTEM
-    known = name in reading.table.metadata or name in BODIES or name in reading.table.ignored
-    if known or marked:
+    if name in reading.table.metadata or name in BODIES or name in reading.table.ignored:
         return False
-    return segment.text("2").upper() == "ED" or not (reading.documents or reading.metadata)
-
-
-def _metadatum(segment: Segment) -> Metadatum:
-    received = segment.text("3.1")
-    return Metadatum(segment, canonical(received), received, segment.text("5.1"))
+    if fields.text("3.3").upper() == _METADATA_SYSTEM:
+        return False
+    return fields.text("2").upper() == "ED" or not (reading.documents or reading.metadata)
 
 
 def _dialect(message: Message) -> tuple[Dialect | None, bool]:
