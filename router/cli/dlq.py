@@ -131,7 +131,7 @@ def replay(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Send dead letters again, in their lanes' order. What was delivered or overtaken since is refused, and it says why."""
+    """Send dead letters again, in their lanes' order. What was delivered or overtaken since is refused, with why."""
     which = Filter(id="" if id_ == "all" else id_, sink=sink, feed=feed, code=code)
     with _opened(Site(site)) as (house, ledger):
         chosen = dead_letters.letters(house.bus, ledger, which, sinks=house.config.sinks)

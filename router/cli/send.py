@@ -102,13 +102,13 @@ async def _one_frame(reader: asyncio.StreamReader, decoder: Decoder) -> bytes:
 
 
 def _answer(file: Path, ack: bytes) -> Answer:
-    code, control_id, _ = parse_ack(ack)
+    parsed = parse_ack(ack)
     message = Message.parse(ack)
     errors = []
     for segment in message.segments("ERR"):
         parts = (segment.text("2"), segment.text("3.1"), segment.text("5.1"), segment.text("8") or segment.text("3.2"))
         errors.append(" ".join(part for part in parts if part))
-    return Answer(file.name, control_id, code, errors)
+    return Answer(file.name, parsed.control_id, parsed.code, errors)
 
 
 def _table(answers: list[Answer]) -> Table:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import PurePath
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -19,7 +19,8 @@ from router.config.site import SiteConfig
 _INTRODUCTION = """# Reference of the YAML files
 
 Generated from the models by `make docs`; a test fails when it is stale. `segur-router check` knows the same models, and
-`schemas/*.schema.json` gives editors completion: put `# yaml-language-server: $schema=…/site.schema.json` on a file's first line.
+`schemas/*.schema.json` gives editors completion: put `# yaml-language-server: $schema=…/site.schema.json` on the
+first line of a file.
 """
 
 
@@ -54,7 +55,8 @@ def _models(model: type[BaseModel], title: str, seen: set[type[BaseModel]]) -> I
     yield "| Key | Type | Default | Meaning |"
     yield "|---|---|---|---|"
     for name, field in model.model_fields.items():
-        yield f"| `{field.alias or name}` | {_type(field.annotation)} | {_default(field)} | {_cell(field.description or '')} |"
+        cells = (f"`{field.alias or name}`", _type(field.annotation), _default(field), _cell(field.description or ""))
+        yield f"| {' | '.join(cells)} |"
     yield ""
     for name, field in model.model_fields.items():
         for inner in _inside(field.annotation):
@@ -80,21 +82,22 @@ _PLAIN = {str: "text", int: "integer", float: "number", bool: "true / false"}
 
 def _type(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), [one for one in get_args(annotation) if one is not type(None)]
-    if annotation in _PLAIN:
-        return _PLAIN[annotation]
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation.__name__
-    if isinstance(annotation, type) and issubclass(annotation, PurePath):
-        return "path"
+    if origin is None:
+        return _plain_type(annotation)
+    names = list(dict.fromkeys(map(_type, arguments))) if origin is not Literal else [f"`{one}`" for one in arguments]
     if origin in (Union, UnionType):
-        return " or ".join(dict.fromkeys(_type(one) for one in arguments))
+        return " or ".join(names)
     if origin in (list, tuple):
-        return f"list of {_type(arguments[0])}" if arguments else "list"
+        return f"list of {names[0]}"
     if origin is dict:
         return f"{_type(arguments[0])} → {_type(arguments[1])}"
-    if arguments and all(isinstance(one, str | int) for one in arguments):
-        return " / ".join(f"`{one}`" for one in arguments)
-    return _type(arguments[0]) if arguments else str(getattr(annotation, "__name__", annotation))
+    return " / ".join(names) if origin is Literal else names[0]
+
+
+def _plain_type(annotation: Any) -> str:
+    if isinstance(annotation, type) and issubclass(annotation, PurePath):
+        return "path"
+    return _PLAIN.get(annotation) or str(getattr(annotation, "__name__", annotation))
 
 
 def _default(field: FieldInfo) -> str:

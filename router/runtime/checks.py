@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from router.cisis import profile
 from router.cisis.findings import Verdict
 from router.cisis.lineage import document_ids, lineage, ordering_key, patient_pseudonyms
@@ -58,14 +60,15 @@ class DocumentsCheck:
 class AdtCheck:
     """An ADT must be one the register understands (decisions D8)."""
 
-    def __init__(self, pseudonyms: Pseudonyms) -> None:
+    def __init__(self, autorites: Mapping[str, str], pseudonyms: Pseudonyms) -> None:
+        self._autorites = autorites
         self._pseudonyms = pseudonyms
 
     def __call__(self, _received: Received, message: Message | None, /) -> Checked:
         """See `router.gateway.received.Checker`."""
         if message is None:
             return Checked(faults=(Fault("R02", Err("200", "MSH^1^9", text="ce flux attend des messages ADT")),))
-        change = adt.read(message)
+        change = adt.read(message, self._autorites)
         return Checked(
             faults=tuple(Fault("ADT", err) for err in change.faults),
             warnings=change.warnings,

@@ -115,7 +115,7 @@ class Player:
         if config.kind == "documents":
             return DocumentsCheck(house.rules(feed, config), house.value_sets, house.pseudonyms)(received, message)
         if config.kind == "adt":
-            return AdtCheck(house.pseudonyms)(received, message)
+            return AdtCheck(config.rules.autorites, house.pseudonyms)(received, message)
         return RelayCheck(house.pseudonyms)(received, message)
 
 

@@ -87,7 +87,8 @@ class RegisterPipeline:
     def process(self, exchange: Exchange) -> Routed:
         exchange = self.parse(exchange)
         event = exchange.event
-        change = adt.read(exchange.message)
+        rules = self.house.config.feeds[self.feed].rules
+        change = adt.read(exchange.message, rules.autorites)
         applied = self.house.register.apply(event.id, change, origin=event.origin)
         exchange = exchange.decided("register", f"{change.event} appliqué" if applied.new else "déjà appliqué")
         if applied.alert is not None:

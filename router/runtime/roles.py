@@ -114,7 +114,7 @@ class GatewayRole(_Looping):
         if feed.kind == "documents":
             check = DocumentsCheck(rules, self._house.value_sets, pseudonyms)
         else:
-            check = AdtCheck(pseudonyms) if feed.kind == "adt" else RelayCheck(pseudonyms)
+            check = AdtCheck(rules.autorites, pseudonyms) if feed.kind == "adt" else RelayCheck(pseudonyms)
         return Feed(
             name=name,
             check=check,
