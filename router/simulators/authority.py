@@ -170,6 +170,23 @@ def _host(name: str) -> x509.GeneralName:
 # ------------------------------------------------------------------------------------------------ as files
 
 
+class _Telling(ssl.SSLObject):
+    """A server side that lets its alert leave when a handshake fails; asyncio would drop it with the connection."""
+
+    _failure: ssl.SSLError | None = None
+
+    def do_handshake(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            self._failure = error
+            raise ssl.SSLWantReadError("the alert goes first") from error
+
+
 @dataclass(frozen=True, slots=True)
 class Certificates:
     """The files of a demonstration: `ca.pem`, `server.*`, and `<finess>-auth.*`, `<finess>-sign.*` per structure."""
@@ -187,6 +204,7 @@ class Certificates:
     def server_context(self, *, client_required: bool = True, tls12_only: bool = False) -> ssl.SSLContext:
         """What a simulator listens with; clients must show a certificate of ours unless told otherwise."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.sslobject_class = _Telling
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if tls12_only:
             context.maximum_version = ssl.TLSVersion.TLSv1_2

@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
+from typing import Final
+
+_HANDSHAKE: Final = 10.0
+"""Seconds a client may take for its TLS handshake."""
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -25,8 +29,15 @@ class Listener:
 
     async def start(self) -> None:
         """Listen. Raises OSError when the port is taken."""
+        patience = _HANDSHAKE if self._context is not None else None
         self._server = await asyncio.start_server(
-            self._connected, self._host, self.port, ssl=self._context, limit=self._limit, reuse_address=True
+            self._connected,
+            self._host,
+            self.port,
+            ssl=self._context,
+            ssl_handshake_timeout=patience,
+            limit=self._limit,
+            reuse_address=True,
         )
         self.port = self._server.sockets[0].getsockname()[1]
 

@@ -391,6 +391,17 @@ def test_no_connection_without_a_client_certificate(certificates: Certificates, 
     play(scene)
 
 
+def test_an_expired_certificate_is_told_by_an_alert(certificates: Certificates, play: Callable[..., None]) -> None:
+    """TLS says why it refuses, as real servers do: the client can tell its certificate from an outage."""
+
+    async def scene(dmp: DmpSimulator, _: Client) -> None:
+        async with httpx.AsyncClient(verify=certificates.client_context(f"{A}-auth-expired")) as http:
+            with pytest.raises(httpx.ConnectError, match="expired"):
+                await http.get(dmp.url)
+
+    play(scene)
+
+
 def test_planned_trouble(play: Callable[..., None]) -> None:
     """Refusals, faults (in multipart now and then), HTTP errors and delays happen as often as planned."""
 
