@@ -22,6 +22,8 @@ from router.gateway.settings import FolderConfig, HttpConfig, MllpConfig
 log = logging.getLogger(__name__)
 
 _TICK: Final = 1.0
+_FOR_THE_WAYS: Final = 0.8
+"""Share of the time to drain that connections may take; the rest is for what is still being written."""
 
 
 class Way(Protocol):
@@ -113,8 +115,10 @@ class Gateway:
 
     async def close(self) -> None:
         """Answer what came whole, take nothing more, within the time to drain."""
-        await asyncio.gather(*(way.close(self._drain) for way in self._ways))
-        await self.intake.close(self._drain)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._drain
+        await asyncio.gather(*(way.close(self._drain * _FOR_THE_WAYS) for way in self._ways))
+        await self.intake.close(max(until - loop.time(), 0.0))
 
     async def _tick(self) -> None:
         if self.intake.fatal is not None:

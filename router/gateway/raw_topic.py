@@ -6,6 +6,7 @@ exactly one outcome, whatever is killed when. Nobody waits for an answer, so the
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Sequence
 from typing import Final
@@ -43,7 +44,7 @@ class RawTopic:
         """Finish the batch in hand."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join(timeout)
+            await asyncio.to_thread(self._thread.join, timeout)
 
     # -------------------------------------------------------------------------------------------- inside
 

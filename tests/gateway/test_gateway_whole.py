@@ -21,7 +21,7 @@ from router.exchange import Origin
 from router.gateway.gateway import Gateway
 from router.gateway.settings import HttpConfig, MllpConfig, TlsConfig
 from router.ledger.store import SqlLedger
-from tests.gateway.gateway_parts import PSEUDONYMS, Client, Counted, eventually, hl7, relay
+from tests.gateway.gateway_parts import PSEUDONYMS, Client, Counted, MemoryBus, hl7, relay
 
 
 class Authority:
@@ -95,8 +95,9 @@ def test_run_serves_until_told_to_stop(tmp_path: Path) -> None:
 
     async def story() -> None:
         gateway, stop = opened(tmp_path, mllp={"sil": MllpConfig(port=0)}, http=HttpConfig(port=0)), asyncio.Event()
-        running = asyncio.create_task(gateway.run(stop))
-        await eventually(lambda: gateway.mllp["sil"]._socket is not None)
+        listening = asyncio.Event()
+        running = asyncio.create_task(gateway.run(stop, listening.set))
+        await asyncio.wait_for(listening.wait(), 5)
         client = await Client.connect(gateway.ports["sil"])
         assert (await client.ask(hl7("1")))[1] == "MSA|AA|1"
         stop.set()
@@ -134,8 +135,9 @@ def test_a_second_gateway_of_the_same_name_fences_the_first(tmp_path: Path) -> N
 
     async def story() -> None:
         first = opened(tmp_path, mllp={"sil": MllpConfig(port=0)})
-        running = asyncio.create_task(first.run(asyncio.Event()))
-        await eventually(lambda: first.mllp["sil"]._socket is not None)
+        listening = asyncio.Event()
+        running = asyncio.create_task(first.run(asyncio.Event(), listening.set))
+        await asyncio.wait_for(listening.wait(), 5)
         client = await Client.connect(first.ports["sil"])
         await client.ask(hl7("1"))
         second = opened(tmp_path, mllp={"sil": MllpConfig(port=0)})
@@ -145,6 +147,36 @@ def test_a_second_gateway_of_the_same_name_fences_the_first(tmp_path: Path) -> N
         with pytest.raises(Fenced):
             await running
         await second.close()
+
+    play(story())
+
+
+def test_a_stopped_bus_does_not_hold_up_the_stop(tmp_path: Path) -> None:
+    """With a write that hangs, the gateway still ends within its time to drain."""
+
+    async def story() -> None:
+        bus = MemoryBus()
+        gateway = Gateway(
+            bus=bus,  # type: ignore[arg-type]
+            ledger=SqlLedger(f"sqlite:///{tmp_path / 'ledger.db'}"),
+            clock=SystemClock(),
+            pseudonyms=PSEUDONYMS,
+            observer=Counted(),
+            feeds=[relay()],
+            mllp={"sil": MllpConfig(port=0)},
+            drain=0.5,
+        )
+        await gateway.start()
+        bus.gate.clear()
+        client = await Client.connect(gateway.ports["sil"])
+        await client.send(hl7("1"))
+        await asyncio.sleep(0.1)
+        started = asyncio.get_running_loop().time()
+        await gateway.close()
+        assert asyncio.get_running_loop().time() - started < 1.0
+        with pytest.raises(ConnectionError):
+            await client.answer()
+        bus.gate.set()
 
     play(story())
 

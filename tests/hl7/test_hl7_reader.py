@@ -146,6 +146,16 @@ def test_E42_declared_separators(characters: str) -> None:
     assert message.text("PID-5") == f"A{sub}B"
 
 
+def test_E42_a_wide_separator_in_a_message_that_is_not_utf8() -> None:
+    """Separators are read in the very character set of the message: what is no single character there is refused."""
+    latin = made("PID|||||Zoé").decode().encode("iso8859-15").replace(b"UNICODE UTF-8", b"")
+    assert Message.parse(latin).text("PID-5") == "Zoé"
+    with pytest.raises(Unreadable):
+        Message.parse(latin.replace(b"^~", b"^\xcb\x9c", 1))
+    seen = Message.glimpse(latin.replace(b"^~", b"^\xcb\x9c", 1))
+    assert seen is not None and seen.control_id == "C1"
+
+
 def test_E42_another_field_separator() -> None:
     """MSH-1 may be any character, even one of two bytes."""
     for mark in ("#", "¦"):
