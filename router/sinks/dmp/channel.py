@@ -6,15 +6,14 @@ Nothing of the HTTP client leaves this module: every failure becomes one of ours
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 import httpx
 
-from router.errors import OutcomeUnknown, RouterError, Unavailable
+from router.errors import OperatorFault, OutcomeUnknown, RouterError, Unavailable
 from router.sinks.dmp.answers import HttpAnswer
-from router.sinks.dmp.credentials import Watched
+from router.sinks.dmp.credentials import Identity, Watched
 from router.sinks.dmp.settings import DmpConfig
 from router.sinks.dmp.soap import SoapRequest
 from router.sinks.dmp.verdicts import transport_fault
@@ -44,13 +43,14 @@ class Pace:
 
 
 class Channel:
-    """Sends requests. `context` gives the TLS context in use: when it changes, so does the pool."""
+    """Sends requests. `identity` gives what we connect with: when it changes, so does the pool."""
 
-    def __init__(self, config: DmpConfig, context: Watched[ssl.SSLContext]) -> None:
+    def __init__(self, config: DmpConfig, identity: Watched[Identity], now: Callable[[], float]) -> None:
         self._config = config
-        self._context = context
+        self._identity = identity
+        self._now = now
         self._client: httpx.AsyncClient | None = None
-        self._made_with: ssl.SSLContext | None = None
+        self._made_with: Identity | None = None
         self._retired: list[httpx.AsyncClient] = []
         self._busy = 0
         self._slots = asyncio.Semaphore(config.connections)
@@ -80,6 +80,8 @@ class Channel:
         """One GET: raises as `call` would when the server can't be reached, refuses us, or says it is away."""
         try:
             answer = await (await self._pool()).get(url, headers={"Accept": "*/*"})
+        except RouterError:
+            raise
         except Exception as error:
             raise transport_fault(error, "probe", sent=False, feeding=False) from error
         if answer.status_code in (429, 502, 503, 504):
@@ -113,21 +115,23 @@ class Channel:
 
     async def _pool(self) -> httpx.AsyncClient:
         """The client of the present certificate; an earlier one is closed once nobody uses it."""
-        context = self._context.get()
-        if self._client is None or context is not self._made_with:
+        identity = self._identity.get()
+        if identity.expires <= self._now():
+            raise OperatorFault("DMP-CERT-AUTH", "auth", "certificat d'authentification expiré")
+        if self._client is None or identity is not self._made_with:
             if self._client is not None:
                 self._retired.append(self._client)
-            self._client, self._made_with = self._open(context), context
+            self._client, self._made_with = self._open(identity), identity
         if self._retired and self._busy <= 1:
             retired, self._retired = self._retired, []
             for client in retired:
                 await client.aclose()
         return self._client
 
-    def _open(self, context: ssl.SSLContext) -> httpx.AsyncClient:
+    def _open(self, identity: Identity) -> httpx.AsyncClient:
         config = self._config
         return httpx.AsyncClient(
-            verify=context,
+            verify=identity.context,
             trust_env=False,
             proxy=config.proxy or None,
             follow_redirects=False,

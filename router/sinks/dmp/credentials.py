@@ -11,6 +11,7 @@ import hashlib
 import logging
 import ssl
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
@@ -108,7 +109,15 @@ def load_seal(config: CertificateConfig) -> Seal:
     return Seal(key, chain)
 
 
-def tls_context(config: DmpConfig) -> ssl.SSLContext:
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What we connect with: the TLS context, and the Unix time at which our client certificate ends."""
+
+    context: ssl.SSLContext
+    expires: float
+
+
+def load_identity(config: DmpConfig) -> Identity:
     """TLS 1.2 exactly, the suites of the DMP, our client certificate. Raises `OperatorFault` `DMP-CERT-AUTH`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -123,18 +132,11 @@ def tls_context(config: DmpConfig) -> ssl.SSLContext:
             context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
         password = config.auth.key_password.read() if config.auth.key_password else None
         context.load_cert_chain(config.auth.certificate, config.auth.key, password=password)
+        leaf = x509.load_pem_x509_certificates(config.auth.certificate.read_bytes())[0]
     except (OSError, ValueError) as error:
         reason = f"fichier de certificat inutilisable ({type(error).__name__})"
         raise OperatorFault("DMP-CERT-AUTH", "auth", reason) from error
-    return context
-
-
-def expiry(path: Path) -> float | None:
-    """Unix time at which the first certificate of a PEM file ends; None when it can't be read."""
-    try:
-        return x509.load_pem_x509_certificates(path.read_bytes())[0].not_valid_after_utc.timestamp()
-    except (OSError, ValueError):
-        return None
+    return Identity(context, leaf.not_valid_after_utc.timestamp())
 
 
 def _may_sign(certificate: x509.Certificate) -> bool:

@@ -31,7 +31,7 @@ class LpsConfig(Strict):
 
     name: str = Field("segur-router", description="LPS_Nom.")
     version: str = Field("0.1", description="LPS_Version.")
-    homologation: str = Field("", description="LPS_ID_HOMOLOGATION_DMP: number given by the CNDA.")
+    homologation: str = Field(description="LPS_ID_HOMOLOGATION_DMP: number given by the CNDA.")
     id: str = Field("", description="LPS_ID; optional.")
 
 
@@ -73,7 +73,7 @@ class DmpConfig(Strict):
         description="Suites of PDT-INF-579, OpenSSL names.",
     )
     proxy: str = Field("", description="HTTP proxy to go through, if any.")
-    lps: LpsConfig = Field(default_factory=LpsConfig, description="The software's name and numbers.")
+    lps: LpsConfig = Field(description="The software's name and numbers.")
     vihf: VihfConfig = Field(default_factory=VihfConfig, description="What of the VIHF is not the message's.")
     lot_digest: Literal["sha1", "sha256"] = Field("sha1", description="Algorithms of the lot's signature.")
     on_unknown: Literal["verify", "hold"] = Field(

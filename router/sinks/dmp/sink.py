@@ -6,7 +6,6 @@ Set and signature identifiers derive from the delivery's id, so a repeat is the 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Mapping
 from typing import Literal
 from urllib.parse import urlsplit
@@ -19,7 +18,7 @@ from router.payload import reply_context, unpack, unpack_order
 from router.request import Action
 from router.sinks.dmp import vihf
 from router.sinks.dmp.channel import Channel, Pace
-from router.sinks.dmp.credentials import Seal, Watched, expiry, load_seal, tls_context
+from router.sinks.dmp.credentials import Identity, Seal, Watched, load_identity, load_seal
 from router.sinks.dmp.dialogue import Dialogue, Tongue
 from router.sinks.dmp.existence import Existences
 from router.sinks.dmp.job import Bench, Job
@@ -46,7 +45,7 @@ class DmpSink:
         sign = (config.sign.certificate, config.sign.key)
         auth = (config.auth.certificate, config.auth.key, config.server_ca, config.crl)
         seal = Watched(sign, self._load_seal, monotonic, f"{name} sign")
-        self._channel = Channel(config, Watched(auth, self._load_context, monotonic, f"{name} auth"))
+        self._channel = Channel(config, Watched(auth, self._load_identity, monotonic, f"{name} auth"), tools.clock.now)
         self._tongue = Tongue(config, self._channel, Verdicts(config.verdicts), seal.get, tools.clock.now)
         self._existences = Existences(tools.clock)
         self._bench = Bench(
@@ -113,15 +112,14 @@ class DmpSink:
         self._watch("sign", seal.expires)
         return seal
 
-    def _load_context(self) -> ssl.SSLContext:
-        context = tls_context(self._config)
-        self._watch("auth", expiry(self._config.auth.certificate))
-        return context
+    def _load_identity(self) -> Identity:
+        identity = load_identity(self._config)
+        self._watch("auth", identity.expires)
+        return identity
 
-    def _watch(self, name: str, expires: float | None) -> None:
-        if expires is not None:
-            left = expires - self._tools.clock.now()
-            self._tools.observer.set("certificate_expiry_seconds", left, name=f"{self.name}/{name}")
+    def _watch(self, name: str, expires: float) -> None:
+        left = expires - self._tools.clock.now()
+        self._tools.observer.set("certificate_expiry_seconds", left, name=f"{self.name}/{name}")
 
 
 def _agree(config: DmpConfig, environment: str) -> None:

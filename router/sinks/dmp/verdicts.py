@@ -88,7 +88,7 @@ def code_of(fault: Fault) -> str:
 
 def http_fault(answer: HttpAnswer, place: str, *, feeding: bool, html: bool) -> RouterError:
     """The fault for an answer that holds no SOAP message."""
-    if html and answer.status < 500:
+    if html and answer.status < 300:
         return OperatorFault("DMP-HTML", place, "le serveur répond par une page : adresse ou certificat à vérifier")
     if 300 <= answer.status < 400:
         return OperatorFault(f"DMP-HTTP-{answer.status}", place, "le serveur renvoie vers une autre adresse")
