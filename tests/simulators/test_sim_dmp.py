@@ -481,6 +481,20 @@ def test_control_port_scripts_and_lists(play: Callable[..., None]) -> None:
     play(scene)
 
 
+def test_without_checks_it_only_keeps(play: Callable[..., None]) -> None:
+    """For benchmarks: what the full checks refuse is kept, but a document is still registered once."""
+
+    async def scene(dmp: DmpSimulator, client: Client) -> None:
+        client.edit = lambda body: body.replace('Slot name="languageCode"', 'Slot name="unknown"')
+        client.signer = "auth"
+        sample = _sample()
+        assert outcome(await client.provide(sample))[0] == "Success"
+        assert outcome(await client.provide(sample))[0] == "XDSDuplicateUniqueIdInRegistry"
+        assert list(dmp.documents) == [sample.uid]
+
+    play(scene, checks="none")
+
+
 def test_multipart_answers(play: Callable[..., None]) -> None:
     """A DMP that answers everything in multipart/related."""
 

@@ -16,7 +16,9 @@ class DmpConfig:
     """How the DMP behaves. `certificates` None means plain HTTP and no trust in any authority: unit tests only.
 
     structures: Struct_IdNat it knows, None for all. patients: matricule -> `closed` or `none`; the others have an
-    open DMP. multipart: when answers come as multipart/related, as the real one's do now and then. Ages in seconds.
+    open DMP. multipart: when answers come as multipart/related, as the real one's do now and then. checks: `all`;
+    `metadata` leaves out the comparison with the CDA; `none` only keeps what arrives, for benchmarks: who runs them
+    doesn't want to measure a DMP. Ages in seconds.
     """
 
     certificates: Certificates | None = None
@@ -29,7 +31,7 @@ class DmpConfig:
     vihf_max_age: float = 300.0
     clock_skew: float = 5.0
     deleted_visible: bool = False
-    check_content: bool = True
+    checks: Literal["all", "metadata", "none"] = "all"
     keep_content: bool = True
     dump: Path | None = None
     """A folder for the requests as received."""

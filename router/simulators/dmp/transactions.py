@@ -58,7 +58,7 @@ class Desk:
     trust: Trust
     keep_content: bool
     deleted_visible: bool
-    check_content: bool
+    checks: str
 
     def run(self, name: str, call: Call, vihf: Vihf, now: dt.datetime) -> Result:
         """Run a transaction. Raises Refused or Fault; nothing is stored then."""
@@ -78,18 +78,11 @@ class Desk:
             raise Fault("ProvideAndRegisterDocumentSetRequest attendu")
         lot_read = self._submission(call.payload.find(f"{LCM}SubmitObjectsRequest"), result)
         attached = _attached(call)
-        problems = submission.check(lot_read, vihf.structure, vihf.patient, vihf.secret)
-        entries = {**lot_read.entries, **lot_read.signatures}
-        problems += _files(entries, attached)
-        parsed = {key: content.parse(attached[key]) for key in lot_read.entries if key in attached}
-        if self.check_content:
-            for key, root in parsed.items():
-                problems += content.check(lot_read.entries[key], root)
-        if problems:
-            raise Refused(*problems)
+        if self.checks != "none":
+            self._inspect(lot_read, attached, vihf, now)
+        elif not set(lot_read.entries) <= set(attached):
+            raise refuse("XDSMissingDocument", "document absent")
         self.registry.patient_open(vihf.patient[:15])
-        signed = self._signature(lot_read, attached, parsed, now)
-        self._order(lot_read, signed, vihf)
         made = [self._document(entry, attached[key], lot_read, vihf, now) for key, entry in lot_read.entries.items()]
         replaced = _replaced(lot_read)
         result.replaced = tuple(
@@ -97,6 +90,19 @@ class Desk:
         )
         self.registry.publish(lot_read.unique_id, made, replaced)
         result.body = success()
+
+    def _inspect(self, read: Submission, attached: Mapping[str, bytes], vihf: Vihf, now: dt.datetime) -> None:
+        """Everything there is to check of a lot. Raises Refused with all that the metadata break, or the signature."""
+        problems = submission.check(read, vihf.structure, vihf.patient, vihf.secret)
+        problems += _files({**read.entries, **read.signatures}, attached)
+        parsed = {key: content.parse(attached[key]) for key in read.entries if key in attached}
+        if self.checks == "all":
+            for key, root in parsed.items():
+                problems += content.check(read.entries[key], root)
+        if problems:
+            raise Refused(*problems)
+        signed = self._signature(read, attached, parsed, now)
+        self._order(read, signed, vihf)
 
     def _submission(self, request: Any, result: Result) -> Submission:
         found = submission.read(request) if request is not None else None
@@ -136,7 +142,7 @@ class Desk:
 
     def _document(self, entry: RegistryObject, data: bytes, read: Submission, vihf: Vihf, now: dt.datetime) -> Document:
         return Document(
-            unique_id=entry.identifiers[DOC_UNIQUE],
+            unique_id=entry.identifiers.get(DOC_UNIQUE, ""),
             entry_uuid=new_uuid(),
             lid=new_uuid(),
             patient=read.patient,
@@ -145,7 +151,7 @@ class Desk:
             size=len(data),
             structure=vihf.structure,
             set_id=read.unique_id,
-            type_code=entry.coded(TYPE)[0].code,
+            type_code=next((one.code for one in entry.coded(TYPE)), ""),
             confidentiality=tuple(one.code for one in entry.coded(CONFIDENTIALITY)),
             title=entry.name,
             at=now.timestamp(),

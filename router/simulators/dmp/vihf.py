@@ -83,6 +83,21 @@ def check(assertion: Any, trust: Trust, now: dt.datetime, tls: x509.Certificate 
     return Vihf(structure, values[_RESOURCE], issued, _HIDDEN in values, values[_SUBJECT])
 
 
+def peek(assertion: Any, _trust: Trust, now: dt.datetime, _tls: x509.Certificate | None) -> Vihf:
+    """What the assertion says, believed without a look. Raises Fault when there is none."""
+    if assertion is None:
+        raise Fault("VIHF absent")
+    elements = assertion.findall(f"{{{SAML}}}AttributeStatement/{{{SAML}}}Attribute")
+    values = {one.get("Name", ""): _text(one) for one in elements}
+    return Vihf(
+        values.get("Identifiant_Structure", ""),
+        values.get(_RESOURCE, ""),
+        now,
+        _HIDDEN in values,
+        values.get(_SUBJECT, ""),
+    )
+
+
 def _signature(assertion: Any, trust: Trust, now: dt.datetime) -> x509.Certificate:
     signature = assertion.find(xmldsig.q("Signature"))
     if signature is None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from router.simulators.authority import Certificates
-from router.simulators.mssante.inspect import Finding
+from router.simulators.mssante.inspect import Finding, Inspection, inspect
 from router.simulators.script import pseudonym
 from router.simulators.sender.people import DOCTOR_DOMAIN, HOSPITAL_DOMAIN, PATIENT_DOMAIN
 
 Auth = Literal["none", "plain", "external"]
+Keep = Literal["all", "findings", "envelope"]
 Reading = Literal["displayed", "deleted", "denied", "dispatched", "a", "b", "c", "courriel"]
 
 
@@ -27,6 +29,8 @@ class MssanteConfig:
     imap_tls: implicit TLS on the IMAP port, else STARTTLS when there are certificates.
     dsn: whether the extension is advertised. read: recipient -> how his mailbox answers a read request by itself.
     report_delay: seconds between acceptance and the delivery report.
+    keep: `all` keeps every byte and inspects a mail when somebody asks; `findings` inspects on arrival and forgets
+    the bytes (long runs); `envelope` doesn't look inside (benchmarks). Accounts always keep their mail.
     """
 
     certificates: Certificates | None = None
@@ -45,6 +49,7 @@ class MssanteConfig:
     read: Mapping[str, Reading] = field(default_factory=dict)
     report_delay: float = 0.0
     folder: Path | None = None
+    keep: Keep = "all"
     uid_validity: int = 1_700_000_000
 
 
@@ -63,23 +68,45 @@ class Envelope:
     login: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mail:
-    """One mail taken over, in the order of arrival. `at`: Unix seconds. `confirmed`: whether the 250 was sent."""
+    """One mail taken over, in the order of arrival. `at`: Unix seconds. `confirmed`: whether the 250 was sent.
+
+    `raw` is empty when the operator doesn't keep it; `size` and `digest` (SHA-256) are those of what arrived.
+    """
 
     sequence: int
     at: float
     envelope: Envelope = field(repr=False)
     raw: bytes = field(repr=False)
+    size: int
     message_id: str
     digest: str
-    findings: tuple[Finding, ...]
-    documents: tuple[str, ...]
-    set_id: str
-    action: str
-    patient: str = field(repr=False)
     delivered: bool
     confirmed: bool
+    inspected: Inspection | None = field(default=None, repr=False)
+
+    @cached_property
+    def inspection(self) -> Inspection:
+        """What is inside: made on arrival, else at the first look; empty when the bytes weren't kept."""
+        if self.inspected is not None:
+            return self.inspected
+        return inspect(self.raw, self.envelope.sender, self.envelope.recipient) if self.raw else Inspection()
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The rules it breaks."""
+        return tuple(self.inspection.findings)
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """uniqueId of its documents."""
+        return tuple(self.inspection.documents)
+
+    @property
+    def action(self) -> str:
+        """C, D, or "" for a first sending."""
+        return self.inspection.action
 
     def shown(self) -> dict[str, object]:
         """As the control port lists it: no identity of a patient."""
@@ -92,11 +119,11 @@ class Mail:
             "message_id": self.message_id,
             "envid": self.envelope.envid,
             "digest": self.digest,
-            "size": len(self.raw),
+            "size": self.size,
             "action": self.action,
             "documents": self.documents,
-            "set": self.set_id,
-            "patient": pseudonym(self.patient[:15]) if self.patient else "",
+            "set": self.inspection.set_id,
+            "patient": pseudonym(self.inspection.patient[:15]) if self.inspection.patient else "",
             "delivered": self.delivered,
             "confirmed": self.confirmed,
             "findings": [f"{one.place}: {one.text}" for one in self.findings],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import fnmatch
+import re
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -205,9 +205,10 @@ class ImapSession:
         return "OK done"
 
     async def _list(self, arguments: list[Token]) -> str:
-        pattern = (word(arguments, 0) + word(arguments, 1)).replace("%", "*")
+        pattern = word(arguments, 0) + word(arguments, 1)
+        form = re.compile("".join({"*": ".*", "%": "[^/]*"}.get(c, re.escape(c)) for c in pattern), re.IGNORECASE)
         for name in self._box().folders if pattern else ():
-            if fnmatch.fnmatchcase(name, pattern):
+            if form.fullmatch(name):
                 await self._wire.send(b'* LIST (\\HasNoChildren) "/" ' + quote(name) + b"\r\n")
         if not pattern:
             await self._wire.send(b'* LIST (\\Noselect) "/" ""\r\n')

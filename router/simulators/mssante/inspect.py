@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from lxml import etree
 
+from router.simulators.mssante.reports import header_block
+
 _RIM: Final = "{urn:oasis:names:tc:ebxml-regrep:xsd:rim:3.0}"
 _LCM: Final = "{urn:oasis:names:tc:ebxml-regrep:xsd:lcm:3.0}"
 _V3: Final = "{urn:hl7-org:v3}"
@@ -126,7 +128,7 @@ def _document_headers(out: Inspection, message: EmailMessage, raw: bytes) -> Non
         out.add("X-MSS-INS", "O ou N attendu")
     if not str(message.get("X-MSS-CODECDA", "")).strip():
         out.add("X-MSS-CODECDA", "absent")
-    head = raw.partition(b"\r\n\r\n")[0]
+    head = header_block(raw)
     if not re.search(rb"(?mi)^Subject: XDM/1\.0/DDM\+", head):
         out.add("Subject", "doit commencer littéralement par XDM/1.0/DDM+")
     if not _SUBJECT.fullmatch(str(message.get("Subject", ""))):

@@ -33,7 +33,8 @@ class Dsn:
 
 def header_block(raw: bytes) -> bytes:
     """The header of a mail, without the empty line."""
-    return raw.partition(b"\r\n\r\n")[0] + b"\r\n"
+    end = raw.find(b"\r\n\r\n")
+    return raw[: end + 2] if end >= 0 else raw + b"\r\n"
 
 
 def header(raw: bytes, name: str) -> str:

@@ -16,7 +16,7 @@ from router.simulators.listener import Listener
 from router.simulators.mssante import reports
 from router.simulators.mssante.config import Envelope, Mail, MssanteConfig, Reading
 from router.simulators.mssante.imap import serve_imap
-from router.simulators.mssante.inspect import Inspection, inspect
+from router.simulators.mssante.inspect import inspect
 from router.simulators.mssante.mailboxes import Post
 from router.simulators.mssante.reports import Dsn
 from router.simulators.mssante.smtp import OK, Reply, serve_smtp
@@ -191,8 +191,8 @@ class MssanteSimulator:
         self._reading[address.lower()] = (reading, error)
 
     def answer(self, message_id: str, reading: Reading = "displayed", error: str = "") -> int:
-        """Answer the mails with this Message-ID now, asked or not; how many answers were sent."""
-        found = [mail for mail in self.mails if mail.message_id == message_id and mail.delivered]
+        """Answer the mails with this Message-ID now, asked or not; how many answers were sent (needs `keep: all`)."""
+        found = [mail for mail in self.mails if mail.message_id == message_id and mail.delivered and mail.raw]
         for mail in found:
             self._answer(mail.envelope, mail.raw, reading, error)
         return len(found)
@@ -238,12 +238,11 @@ class MssanteSimulator:
             await asyncio.sleep(float(planned.arguments["seconds"]))
 
     def _take(self, envelope: Envelope, raw: bytes, at: float, *, confirmed: bool) -> None:
-        found = inspect(raw, envelope.sender, envelope.recipient)
         planned = self._script.take(envelope.recipient, "bounce")
         told = planned.arguments if planned else {}
         delivered = planned is None or told["action"] != "failed" or bool(told["delivered"])
-        self.mails.append(self._mail(envelope, raw, at, found, delivered=delivered, confirmed=confirmed))
-        if delivered:
+        self.mails.append(self._mail(envelope, raw, at, delivered=delivered, confirmed=confirmed))
+        if delivered and (self.config.keep == "all" or envelope.recipient in self.config.accounts):
             head = f"Return-Path: <{envelope.sender}>\r\nDelivered-To: {envelope.recipient}\r\n"
             self.post.deliver(envelope.recipient, head.encode() + raw)
         if planned is not None and told["action"] != "none":
@@ -255,23 +254,19 @@ class MssanteSimulator:
         if delivered and reading and reports.header(raw, "Disposition-Notification-To"):
             self._answer(envelope, raw, *reading)
 
-    def _mail(
-        self, envelope: Envelope, raw: bytes, at: float, found: Inspection, *, delivered: bool, confirmed: bool
-    ) -> Mail:
+    def _mail(self, envelope: Envelope, raw: bytes, at: float, *, delivered: bool, confirmed: bool) -> Mail:
+        keep = self.config.keep
         return Mail(
             sequence=len(self.mails) + 1,
             at=at,
             envelope=envelope,
-            raw=raw,
-            message_id=found.message_id,
+            raw=raw if keep == "all" else b"",
+            size=len(raw),
+            message_id=reports.header(raw, "Message-ID"),
             digest=hashlib.sha256(raw).hexdigest(),
-            findings=tuple(found.findings),
-            documents=tuple(found.documents),
-            set_id=found.set_id,
-            action=found.action,
-            patient=found.patient,
             delivered=delivered,
             confirmed=confirmed,
+            inspected=inspect(raw, envelope.sender, envelope.recipient) if keep == "findings" else None,
         )
 
     # ---------------------------------------------------------------------------------------------- reports
