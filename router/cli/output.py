@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any, NoReturn
 
-import typer
 from rich.console import Console
 
 from router.errors import ConfigFault, RouterError, Unavailable
@@ -35,7 +34,7 @@ class Exit(IntEnum):
 def fail(sentence: str, code: Exit = Exit.USAGE) -> NoReturn:
     """End with one sentence on the standard error."""
     errors.print(f"[bold red]segur-router:[/] {sentence}", soft_wrap=True)
-    raise typer.Exit(code)
+    raise SystemExit(int(code))
 
 
 def show_json(value: Any) -> None:
@@ -58,4 +57,4 @@ def one_sentence() -> Iterator[None]:
     except RouterError as fault:
         fail(str(fault))
     except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+        raise SystemExit(130) from None

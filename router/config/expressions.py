@@ -15,14 +15,19 @@ Variables (text unless said otherwise):
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any, Final
 
-import cel
+# The library imports its own command line, and with it a terminal toolkit: half of a worker's time to start.
+sys.modules.setdefault("cel.cli", ModuleType("cel.cli"))
 
-from router.contracts import Header
-from router.errors import Bug
-from router.exchange import Exchange
+import cel  # noqa: E402
+
+from router.contracts import Header  # noqa: E402
+from router.errors import Bug  # noqa: E402
+from router.exchange import Exchange  # noqa: E402
 
 Values = Mapping[str, Mapping[str, Any]]
 

@@ -135,7 +135,7 @@ def _receipt(  # one call's worth of facts
         key=event.key,
         destination=destination,
         label=recipient_label(recipient) if recipient else "DMP",
-        context=reply_context(order),
+        context=reply_context(order) | {"origin": str(event.origin or "")},
     )
 
 

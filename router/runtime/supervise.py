@@ -17,7 +17,8 @@ from router.observe.metrics import Metrics, forget_runs, share_between_processes
 from router.runtime.house import House
 from router.runtime.pipelines import PipelineSet
 from router.runtime.process import metrics_folder, ready_file
-from router.runtime.roles import ROLES, alert
+from router.runtime.roles import ROLES
+from router.runtime.roles.looping import alert
 
 LOOK_SECONDS = 0.1
 

@@ -223,7 +223,7 @@ class Route:
             destination=destination,
             label=label,
             pipeline=self._pipeline,
-            context=reply_context(order),
+            context=reply_context(order) | {"origin": str(event.origin or "")},
         )
 
 

@@ -1,0 +1,98 @@
+"""`segur-router simulate`: a DMP, an MSSanté operator, a sender's endpoint, or a sender, to try the router against."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from router.cli.output import Exit, console
+
+commands = typer.Typer(no_args_is_help=True, help="Simulators: dmp, mssante, endpoint, sender.")
+
+FolderOption = Annotated[Path, typer.Option(help="Folder of the throw-away certificates (made when missing).")]
+_FOLDER = Path("certificates")
+
+
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(commands, name="simulate")
+
+
+def _told(ports: dict[str, str | int]) -> None:
+    for name, port in ports.items():
+        console.print(f"{name}: {port}")
+
+
+@commands.command()
+def dmp(
+    port: Annotated[int, typer.Option(help="HTTPS port; 0 takes a free one.")] = 9443, folder: FolderOption = _FOLDER
+) -> None:
+    """A DMP: TD2.1, TD3.1b, TD3.3c, TD0.2; checks what the sheet says the DMP checks. A control port takes JSON."""
+    from router.simulators.dmp import DmpConfig
+    from router.simulators.serve import ensure_certificates, serve_dmp
+
+    asyncio.run(serve_dmp(DmpConfig(certificates=ensure_certificates(folder), port=port), _told))
+
+
+@commands.command()
+def mssante(
+    smtp: Annotated[int, typer.Option(help="SMTP port; 0 takes a free one.")] = 9587,
+    imap: Annotated[int, typer.Option(help="IMAP port; 0 takes a free one.")] = 9143,
+    mailbox: Annotated[str, typer.Option(help="The sending mailbox.")] = "pfi@hopital-a.test.mssante.fr",
+    keep: Annotated[Path | None, typer.Option(help="Folder for the mails, as .eml.")] = None,
+    folder: FolderOption = _FOLDER,
+) -> None:
+    """An MSSanté operator: SMTP with STARTTLS and client certificates, DSN, MDN, IMAP. A control port takes JSON."""
+    from router.simulators.mssante import MssanteConfig
+    from router.simulators.serve import ensure_certificates, serve_mssante
+
+    config = MssanteConfig(
+        certificates=ensure_certificates(folder),
+        smtp_port=smtp,
+        imap_port=imap,
+        accounts={mailbox: "simulated"},
+        client_certificate=True,
+        folder=keep,
+    )
+    asyncio.run(serve_mssante(config, _told))
+
+
+@commands.command()
+def endpoint(port: Annotated[int, typer.Option(help="MLLP port; 0 takes a free one.")] = 2675) -> None:
+    """The sender's own endpoint: takes ZAM and relayed messages and answers AA."""
+    from router.simulators.serve import serve_sender
+
+    asyncio.run(serve_sender(port, _told))
+
+
+@commands.command()
+def sender(
+    to: Annotated[str, typer.Option(help="host:port of a listener.")] = "127.0.0.1:2575",
+    count: Annotated[int, typer.Option(help="How many messages.")] = 10,
+    rate: Annotated[float, typer.Option(help="Per second; 0 = as fast as they are answered.")] = 0,
+    kind: Annotated[str, typer.Option(help="biology, imaging or letter.")] = "biology",
+    size: Annotated[int, typer.Option(help="Bytes of each document, about.")] = 50_000,
+    seed: Annotated[int, typer.Option(help="Another seed, other patients.")] = 1,
+    connections: Annotated[int, typer.Option(help="Connections at once.")] = 2,
+) -> None:
+    """Send fictitious but realistic documents of distinct patients, and count the answers."""
+    from router.simulators.sender.maker import Maker
+    from router.simulators.sender.mllp import MllpSender
+
+    host, _, port = to.rpartition(":")
+    maker = Maker(seed)
+    event = "R01" if kind == "biology" else "MDM"
+    messages = (
+        maker.message(maker.document(kind, maker.patient(), size=size), event=event, recipients=[maker.recipient()])
+        for _ in range(count)
+    )
+
+    async def run() -> list[str]:
+        async with MllpSender(host, int(port), connections=connections) as client:
+            return [sent.code for sent in await client.send_all(messages, rate=rate or None)]
+
+    codes = asyncio.run(run())
+    console.print(", ".join(f"{codes.count(code)} {code or 'without answer'}" for code in sorted(set(codes))))
+    raise typer.Exit(Exit.GOOD if all(code == "AA" for code in codes) else Exit.BAD)

@@ -1,0 +1,79 @@
+"""Playing the story: progress, the table, where to look, and the last line."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from router.demo.stage import Stage, stage
+from router.demo.story import SCENES, Row
+
+
+async def play(folder: Path, *, seed: int, keep: bool, console: Console, bus: dict[str, Any] | None = None) -> bool:
+    """The whole story in `folder`; whether every outcome was as promised. `keep` stays up until Ctrl-C."""
+    started = time.monotonic()
+    async with stage(folder, seed=seed, bus=bus) as played:
+        console.print("[bold]segur-router[/] — une journée à l'hôpital, sur simulateurs")
+        console.print(f"  démarrage du routeur … [dim]{played.site}[/]")
+        await played.start()
+        rows: list[Row] = []
+        for scene in SCENES:
+            async for row in scene(played):
+                rows.append(row)
+                mark = "[red]✗[/]" if row.broken else "[green]✓[/]"
+                console.print(f"  {mark} {row.scene}  [dim]{row.asked}[/]")
+                for sentence in row.broken:
+                    console.print(f"      [red]not kept:[/] {sentence}", soft_wrap=True)
+        console.print()
+        console.print(_table(rows))
+        _where(console, played)
+        kept = sum(not row.broken for row in rows)
+        console.print(f"[dim]{time.monotonic() - started:.0f} s[/]")
+        if keep:
+            await _stay(console, played)
+        console.print(f"demo: {kept} of {len(rows)} outcomes as promised", highlight=False)
+        return kept == len(rows)
+
+
+def _table(rows: list[Row]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("", "Message", "MSH-10", "Asked", "ACK", "DMP", "Mail", "Back to the sender"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        mark = "[red]✗[/]" if row.broken else "[green]✓[/]"
+        table.add_row(mark, row.scene, row.control_id, row.asked, row.ack, row.dmp, row.mail, row.back)
+    return table
+
+
+def _where(console: Console, played: Stage) -> None:
+    folder, site = played.folder, played.site
+    console.print()
+    console.print("[bold]Where to look[/]")
+    console.print(f"  mails as sent        {folder}/mails/*.eml")
+    console.print(f"  the archives         unzip -l IHE_XDM.ZIP of a mail, or {folder}/mailboxes")
+    console.print(f"  DMP, request/answer  {folder}/dmp/")
+    console.print(f"  one message's story  segur-router explain <MSH-10> --site {site}")
+    console.print(f"  dead letters         segur-router dlq ls --site {site}")
+    console.print(f"  the router's log     {played.log}")
+
+
+async def _stay(console: Console, played: Stage) -> None:
+    ports, site = played.ports, played.site
+    console.print()
+    console.print("[bold green]Still up[/] until Ctrl-C. In another terminal:")
+    console.print(f"  segur-router send pipelines/samples/biologie-ok.hl7 --to 127.0.0.1:{ports['sil']}")
+    console.print(f"  segur-router explain S2025-000001 --site {site}")
+    console.print(f"  curl -s http://127.0.0.1:{ports['admin']}/metrics | grep segur_")
+    console.print(f"  ports: {', '.join(f'{name} {port}' for name, port in ports.items())}")
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    import signal
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()

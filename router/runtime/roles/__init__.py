@@ -1,0 +1,43 @@
+"""The five roles, each one process (or several) of a machine. A role's module is imported by its own process only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from router.errors import OperatorFault
+
+if TYPE_CHECKING:
+    from router.runtime.house import House
+
+Ready = Callable[[Mapping[str, str]], None]
+"""Called once a role works, with the ports it listens on, by name."""
+
+#: Role -> its module and class.
+_KINDS: Final[Mapping[str, tuple[str, str]]] = {
+    "gateway": ("gateway", "GatewayRole"),
+    "pipelines": ("pipelines", "PipelinesRole"),
+    "sinks": ("sinks", "SinksRole"),
+    "feedback": ("feedback", "FeedbackRole"),
+    "journal": ("journal", "JournalRole"),
+}
+ROLES: Final = tuple(_KINDS)
+
+
+class Role(Protocol):
+    """One role of one process. `ready` is called once it works."""
+
+    def run(self, ready: Ready) -> None: ...
+
+    def stop(self) -> None:
+        """Drain and return from `run`. From a signal handler."""
+        ...
+
+
+def open_role(name: str, house: House, slot: int) -> Role:
+    """Raises `OperatorFault` in one sentence for what a person must mend."""
+    if name not in _KINDS:
+        raise OperatorFault("ROLE", name, f"no such role: one of {', '.join(ROLES)}")
+    module, kind = _KINDS[name]
+    return cast(Role, getattr(import_module(f"{__name__}.{module}"), kind)(house, slot))
