@@ -57,8 +57,9 @@ class KafkaProducer:
             return self._publish_plain(records, counts)
         if not isinstance(settle.consumer, KafkaConsumer):
             raise TypeError("a transaction settles offsets of its own bus only")
+        ours = settle.consumer.assignment()  # a silence of the broker's is its own to judge, as it ends
         for partition in settle.offsets:
-            if not settle.consumer.owns(partition):
+            if partition not in ours:
                 raise Fenced("KAFKA-PARTITION", str(partition), "this partition is no longer ours")
         return self._transactions.publish(settle, lambda raw: self._send(raw, records, counts))
 

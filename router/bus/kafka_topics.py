@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from kafka import TopicPartition
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
-from kafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, OffsetSpec
+from kafka.errors import NoError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
 from router.bus.kafka_errors import mapped
-from router.bus.plans import DAY, default_plan
+from router.bus.plans import DAY, default_plan, not_drained
 from router.bus.settings import KafkaConfig
 from router.contracts import TopicPlan
 from router.errors import OperatorFault
@@ -93,6 +94,44 @@ class Topics:
                 for name, value in self._changes(plan, topic).items()
             ]
         return sentences
+
+    def migrate(self, plans: Sequence[TopicPlan]) -> list[str]:
+        """Make drained topics anew with their planned partitions; returns their names.
+
+        Raises OperatorFault while a group has not consumed a topic, or still reads it.
+        """
+        with self._lock, mapped():
+            found = self._read([plan.name for plan in plans])
+            changed = [plan for plan in plans if plan.name in found and found[plan.name].partitions != plan.partitions]
+            for plan in changed:
+                self._recreate(plan, places(plan.name, found[plan.name].partitions))
+        return [plan.name for plan in changed]
+
+    def _recreate(self, plan: TopicPlan, old: list[TopicPartition]) -> None:
+        admin = self._admin()
+        ends = admin.list_partition_offsets(dict.fromkeys(old, OffsetSpec.LATEST))
+        starts = admin.list_partition_offsets(dict.fromkeys(old, OffsetSpec.EARLIEST))
+        readers = {}
+        for group in admin.list_groups():
+            offsets = admin.list_group_offsets(group["group_id"]).get(group["group_id"], {})
+            known = {place: found.offset for place, found in offsets.items() if place in starts and found.offset >= 0}
+            if known:
+                readers[group["group_id"]] = known
+        waiting = sum(ends[place].offset - starts[place].offset for place in old) if not readers else 0
+        for known in readers.values():
+            waiting += sum(max(0, ends[place].offset - known.get(place, starts[place].offset)) for place in old)
+        if waiting > 0:
+            raise OperatorFault("KAFKA-TOPIC", plan.name, not_drained(plan.name, waiting))
+        for group, known in readers.items():
+            for answer in admin.delete_group_offsets(group, list(known)).values():
+                if answer is not NoError:  # GroupSubscribedToTopicError while a member reads it
+                    raise answer
+        admin.delete_topics([plan.name])
+        self._counts.pop(plan.name, None)
+        deadline = time.monotonic() + self._config.publish_timeout
+        while plan.name in self._describe([plan.name]) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self._create([plan])
 
     def _settings(self, plan: TopicPlan) -> dict[str, str]:
         return {

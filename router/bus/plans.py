@@ -77,3 +77,11 @@ def site_plans(
     wanted += [(dlq_topic(stage), shared) for stage in ("intake", "pipeline", *sinks)]
     wanted += [(RECEIPTS, shared), (JOURNAL, shared)]
     return [TopicPlan(name, count, default_plan(name).retention, max_bytes) for name, count in wanted]
+
+
+def not_drained(topic: str, waiting: int) -> str:
+    """Why a topic can't be migrated yet."""
+    return (
+        f"topic {topic} still holds {waiting} records that some group has not consumed: stop what writes to it, let "
+        "the workers finish, stop them, and try again"
+    )

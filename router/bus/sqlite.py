@@ -11,12 +11,12 @@ from typing import Final
 from router.bus.locks import Bell
 from router.bus.merge import merged
 from router.bus.sqlite_consumer import SqliteConsumer, records_of
-from router.bus.sqlite_group import Membership
+from router.bus.sqlite_group import Membership, readers
 from router.bus.sqlite_store import SHIFT, Store, Topic, mapped
-from router.bus.sqlite_upkeep import apply_plans, differences, remove_below, remove_expired
+from router.bus.sqlite_upkeep import apply_plans, differences, recreate, remove_below, remove_expired
 from router.bus.sqlite_writer import Batch, Writer, prepared
 from router.contracts import Consumer, Outgoing, Partition, Producer, Record, Settle, TopicPlan
-from router.errors import Fenced
+from router.errors import Fenced, OperatorFault
 from router.exchange import Origin
 
 _SCAN_ROWS: Final = 64
@@ -121,6 +121,23 @@ class SqliteBus:
         self._writer.run(lambda connection: apply_plans(connection, plans))
         with mapped(), self._store.reader() as connection:
             self._store.reload(connection)
+
+    def migrate(self, plans: Sequence[TopicPlan]) -> Sequence[str]:
+        """Give drained topics their planned partition count; returns the names of those that were made anew.
+
+        Their records, all consumed, are gone; nothing else may use the file. Raises `OperatorFault` for a topic
+        that is not drained or still read.
+        """
+        with mapped(), self._store.reader() as connection:
+            known = self._store.reload(connection)
+        changed = [plan for plan in plans if plan.name in known and len(known[plan.name].ids) != plan.partitions]
+        for plan in changed:
+            if readers(self._locks, plan.name):
+                raise OperatorFault("BUS-TOPIC", plan.name, f"topic {plan.name} is still read: stop the router first")
+            self._writer.run(lambda connection, plan=plan: recreate(connection, plan))  # type: ignore[misc]
+        with mapped(), self._store.reader() as connection:
+            self._store.reload(connection)
+        return [plan.name for plan in changed]
 
     def check(self, plans: Sequence[TopicPlan]) -> Sequence[str]:
         with mapped(), self._store.reader() as connection:

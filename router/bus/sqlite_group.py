@@ -114,6 +114,11 @@ class Membership:
         return quotas
 
 
+def readers(folder: Path, topic: str) -> list[str]:
+    """Names of the living members, of any group, that read this topic. Raises OSError."""
+    return [file.name for file in folder.glob("*/members/*") if is_held(file) and topic in _subscribed(file)]
+
+
 def _subscribed(file: Path) -> list[str]:
     """The topics a living member reads; none while it is still writing them down."""
     with suppress(ValueError, OSError):

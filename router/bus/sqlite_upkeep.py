@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
+from router.bus.plans import not_drained
 from router.bus.sqlite_store import SHIFT, Store, Topic, mapped
 from router.bus.sqlite_writer import Writer, create_topics
 from router.contracts import TopicPlan
@@ -44,6 +45,29 @@ def differences(connection: sqlite3.Connection, plans: Sequence[TopicPlan]) -> l
         if max_bytes != plan.max_bytes:
             found.append(f"topic {plan.name} takes records up to {max_bytes} bytes, planned: {plan.max_bytes}")
     return found
+
+
+def recreate(connection: sqlite3.Connection, plan: TopicPlan) -> None:
+    """Make a drained topic anew with the plan's partitions, inside the caller's transaction.
+
+    Raises OperatorFault while something in it is not consumed (or, in a topic that never expires, not resolved).
+    """
+    waiting = connection.execute(
+        "SELECT coalesce(sum(p.next - max(p.first, coalesce(o.next, 0))), 0) FROM topics t "
+        "JOIN partitions p ON p.topic=t.id LEFT JOIN offsets o ON o.partition=p.id WHERE t.name=?",
+        (plan.name,),
+    ).fetchone()[0]
+    if waiting > 0:
+        raise OperatorFault("BUS-TOPIC", plan.name, not_drained(plan.name, waiting))
+    ids = connection.execute(
+        "SELECT p.id FROM partitions p JOIN topics t ON t.id=p.topic WHERE t.name=?", (plan.name,)
+    ).fetchall()
+    for (partition,) in ids:
+        connection.execute("DELETE FROM records WHERE id>=? AND id<?", (partition << SHIFT, (partition + 1) << SHIFT))
+    connection.executemany("DELETE FROM offsets WHERE partition=?", ids)
+    connection.executemany("DELETE FROM partitions WHERE id=?", ids)
+    connection.execute("DELETE FROM topics WHERE name=?", (plan.name,))
+    create_topics(connection, [plan])
 
 
 def remove_below(writer: Writer, partition: int, below: int) -> int:

@@ -437,6 +437,31 @@ class BusContract:
             bus.create([plan])
         assert any("partitions" in sentence for sentence in bus.check([plan]))
 
+    def test_a_drained_topic_can_be_migrated(self, bus: Bus, again: Callable[[], Bus], topic: str) -> None:
+        """While something is not consumed migration refuses; drained and unread, the topic gets its new partitions."""
+        plan = TopicPlan(topic, 6, 14 * 86_400.0, 32 * MIB)
+        bus.producer("p-1").publish(outgoing(topic, "k", ["1", "2"]))
+        consumer = bus.consumer("g", [topic], member="m-0")
+        records = self.drain(consumer, 2)
+        consumer.close()
+        with pytest.raises(OperatorFault, match="not consumed"):
+            bus.migrate([plan])  # type: ignore[attr-defined]
+        consumer = bus.consumer("g", [topic], member="m-0")
+        self.drain(consumer, 2)
+        consumer.commit({Partition(topic, records[0].partition): records[1].offset + 1})
+        with pytest.raises(OperatorFault):
+            bus.migrate([plan])  # type: ignore[attr-defined]
+        consumer.close()
+        assert bus.migrate([plan]) == [topic]  # type: ignore[attr-defined]
+        assert bus.migrate([plan]) == []  # type: ignore[attr-defined]
+        assert list(bus.check([plan])) == []
+        after = again()
+        after.producer("p-1").publish(outgoing(topic, "k", ["3"]))
+        heir = after.consumer("g", [topic], member="m-0")
+        assert texts(self.drain(heir, 1)) == ["3"]
+        assert len(heir.assignment()) == 6
+        heir.close()
+
     def test_waiting_poll_returns_soon_after_a_record(self, bus: Bus, again: Callable[[], Bus], topic: str) -> None:
         """A poll that waits hears of a record of another process long before its time-out."""
         consumer = bus.consumer("g", [topic], member="m-0")

@@ -1,0 +1,209 @@
+"""What the bus on Kafka does when brokers freeze, members freeze, and the cluster can't keep our promises."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from router.bus.kafka import KafkaBus
+from router.bus.settings import KafkaConfig
+from router.contracts import Bus, Consumer, Outgoing, Partition, Record, Settle, TopicPlan
+from router.errors import OperatorFault, RouterError, Unavailable
+from tests.services import Broker, kafka_servers, running_broker  # noqa: F401
+
+pytestmark = pytest.mark.integration
+ROOT = Path(__file__).resolve().parents[2]
+DAY = 86_400.0
+
+#: Another process: a member that says how many partitions it owns, and whether it owns the first of them *now*.
+_MEMBER = """
+import sys, time
+from router.bus.kafka import KafkaBus
+from router.bus.settings import KafkaConfig
+servers, topic = sys.argv[1:]
+bus = KafkaBus(KafkaConfig(servers=servers, replication_factor=1, min_insync_replicas=1, session_timeout=6))
+consumer = bus.consumer("frozen", [topic], member="m-0")
+while len(consumer.assignment()) < 4:
+    consumer.poll(max_records=1, max_bytes=1, timeout=0.1)
+first = sorted(consumer.assignment())[0]
+print("owns", consumer.owns(first), flush=True)
+before = time.monotonic()
+while time.monotonic() - before < 2:
+    before = time.monotonic()
+    time.sleep(0.01)
+print("owns", consumer.owns(first), flush=True)
+time.sleep(60)
+"""
+
+
+def config(servers: str, **changes: object) -> KafkaConfig:
+    known: dict[str, object] = {
+        "servers": servers,
+        "replication_factor": 1,
+        "min_insync_replicas": 1,
+        "session_timeout": 6,
+        "request_timeout": 2,
+        "publish_timeout": 5,
+        "partitions": 4,
+    }
+    return KafkaConfig.model_validate(known | changes)
+
+
+@pytest.fixture
+def own_broker() -> Iterator[Broker]:
+    with running_broker() as broker:
+        yield broker
+
+
+@pytest.fixture
+def topic() -> str:
+    return f"in.f{uuid.uuid4().hex[:10]}"
+
+
+def drain(consumer: Consumer, count: int, seconds: float = 30.0) -> list[Record]:
+    records: list[Record] = []
+    end = time.monotonic() + seconds
+    while len(records) < count and time.monotonic() < end:
+        records += consumer.poll(max_records=100, max_bytes=1 << 20, timeout=0.2)
+    return records
+
+
+def published(bus: Bus, producer_name: str, record: Outgoing, settle: Settle | None = None) -> None:
+    """Publish, again and again while the bus is away."""
+    producer = bus.producer(producer_name)
+    end = time.monotonic() + 60
+    while True:
+        try:
+            producer.publish([record], settle=settle)
+            producer.close()
+            return
+        except Unavailable:
+            assert time.monotonic() < end, "the bus did not come back"
+            time.sleep(0.2)
+
+
+def test_a_frozen_broker_is_unavailable_in_time_and_comes_back(own_broker: Broker, topic: str) -> None:
+    """Neither a batch nor a transaction hangs: both give up in time, and the same objects go on afterwards."""
+    bus = KafkaBus(config(own_broker.servers))
+    producer = bus.producer("p")
+    producer.publish([Outgoing(topic, "k", b"1")])
+    consumer = bus.consumer("g", [topic], member="m-0")
+    (record,) = drain(consumer, 1)
+    settle = Settle(consumer, {Partition(topic, record.partition): record.offset + 1})
+    worker = bus.producer("w")
+    worker.publish([Outgoing(topic + ".out", "k", b"1")], settle=settle)
+    own_broker.freeze()
+    try:
+        start = time.monotonic()
+        with pytest.raises(Unavailable):
+            producer.publish([Outgoing(topic, "k", b"2")])
+        with pytest.raises(RouterError) as caught:
+            worker.publish([Outgoing(topic + ".out", "k", b"2")], settle=settle)
+        assert isinstance(caught.value, Unavailable)
+        assert time.monotonic() - start < 20
+    finally:
+        own_broker.thaw()
+    published(bus, "p", Outgoing(topic, "k", b"3"))
+    records = drain(consumer, 1)
+    assert records, "the consumer did not come back"
+    last = {Partition(r.topic, r.partition): r.offset + 1 for r in records}
+    end = time.monotonic() + 30
+    while True:
+        try:
+            worker.publish([Outgoing(topic + ".out", "k", b"3")], settle=Settle(consumer, last))
+            break
+        except RouterError:
+            assert time.monotonic() < end, "the transactional producer did not come back"
+            consumer.poll(max_records=1, max_bytes=1 << 20, timeout=0.5)
+    values = [r.value for r in bus.scan(topic + ".out")]
+    assert values[0] == b"1"
+    assert values[-1] == b"3"
+    assert len(values) == len(set(values))
+    consumer.close()
+    bus.close()
+
+
+def test_no_broker_is_unavailable(topic: str) -> None:
+    """A cluster that can't be reached is nobody's fault: every way in says so and hangs nowhere."""
+    bus = KafkaBus(config("127.0.0.1:9", request_timeout=1, publish_timeout=2))
+    start = time.monotonic()
+    with pytest.raises(Unavailable):
+        bus.producer("p").publish([Outgoing(topic, "k", b"1")])
+    with pytest.raises(Unavailable):
+        bus.consumer("g", [topic], member="m-0")
+    with pytest.raises(Unavailable):
+        bus.check([])
+    assert time.monotonic() - start < 30
+    bus.close()
+
+
+def test_a_member_that_was_frozen_owns_nothing(own_broker: Broker, topic: str) -> None:
+    """After a SIGSTOP longer than its session a worker knows before its next effect that it lost its share."""
+    bus = KafkaBus(config(own_broker.servers))
+    bus.create([TopicPlan(topic, 4, 14 * DAY, 1 << 20)])
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", _MEMBER, own_broker.servers, topic],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "owns True\n"
+    os.kill(process.pid, signal.SIGSTOP)
+    time.sleep(7)
+    os.kill(process.pid, signal.SIGCONT)
+    assert process.stdout.readline() == "owns False\n"
+    process.kill()
+    process.wait(10)
+    process.stdout.close()
+    bus.close()
+
+
+def test_production_needs_three_copies(kafka_servers: str, topic: str) -> None:  # noqa: F811
+    """On one broker the production settings can't be kept: creating says it, and checking says it per topic."""
+    plan = TopicPlan(topic, 2, 14 * DAY, 1 << 20)
+    strict = KafkaBus(config(kafka_servers, replication_factor=3, min_insync_replicas=2))
+    with pytest.raises(OperatorFault, match="fewer brokers"):
+        strict.create([plan])
+    lax = KafkaBus(config(kafka_servers))
+    lax.create([plan])
+    sentences = strict.check([plan])
+    assert any("1 replicas, 3 are needed" in sentence for sentence in sentences)
+    assert any("min.insync.replicas=1, planned: 2" in sentence for sentence in sentences)
+    with pytest.raises(OperatorFault, match="replicas"):
+        strict.create([plan])
+    lax.close()
+    strict.close()
+
+
+def test_a_topic_that_is_too_small_is_seen_and_mended(kafka_servers: str, topic: str) -> None:  # noqa: F811
+    """Retention and record size that differ from the plan are told by check, and put right by create."""
+    bus = KafkaBus(config(kafka_servers))
+    bus.create([TopicPlan(topic, 2, DAY, 1 << 20)])
+    plan = TopicPlan(topic, 2, 14 * DAY, 32 << 20)
+    told = " ".join(bus.check([plan]))
+    assert "retention.ms" in told
+    assert "max.message.bytes" in told
+    bus.create([plan])
+    assert list(bus.check([plan])) == []
+    bus.producer("p").publish([Outgoing(topic, "k", bytes(20 << 20))])
+    bus.close()
+
+
+@pytest.mark.parametrize("compression", ["gzip"])
+def test_compressed_records_are_the_same(kafka_servers: str, topic: str, compression: str) -> None:  # noqa: F811
+    """Compression is between the clients and the broker: nobody above sees it."""
+    bus = KafkaBus(config(kafka_servers, compression=compression))
+    value = b"<ClinicalDocument/>" * 10_000
+    (origin,) = bus.producer("p").publish([Outgoing(topic, "k", value)])
+    found = bus.read(origin)
+    assert found is not None
+    assert found.value == value
+    bus.close()
