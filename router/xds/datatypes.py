@@ -25,6 +25,7 @@ _TS: Final = re.compile(r"(\d{4}(?:\d\d){0,5})(?:\.\d+)?([+-]\d{4})?")
 _DTM_FORMATS: Final = {10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _OID: Final = re.compile(r"[0-2](?:\.(?:0|[1-9]\d*))+")
 _ESCAPES: Final = str.maketrans({"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"})
+_UNSAFE: Final = re.compile(r"[\\|^&~\x00-\x1f\x7f]|\s\s|[^\S ]|^\s|\s$")
 _BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
 
 
@@ -47,7 +48,8 @@ def dtm(value: str, zone: tzinfo | None = None, *, place: str = "") -> str:
     if len(digits) == 10:
         digits += "00"  # an offset may hold minutes
     try:
-        local = datetime.strptime(digits, _DTM_FORMATS[len(digits)])
+        fields = [int(digits[:4]), *(int(digits[at : at + 2]) for at in range(4, len(digits), 2))]
+        local = datetime(*fields)  # type: ignore[arg-type]  # at most six
         if offset is None:
             moment = local.replace(tzinfo=zone).astimezone(UTC)
         else:
@@ -82,6 +84,8 @@ def oid_of(delivery_id: str, purpose: str) -> str:
 
 def escape(text: str) -> str:
     r"""Text as a component: `\E\`, `\F\`, `\S\`, `\T\`, `\R\` for the delimiters; line breaks become blanks."""
+    if _UNSAFE.search(text) is None:
+        return text
     return _BLANKS.sub(" ", text).strip().translate(_ESCAPES)
 
 

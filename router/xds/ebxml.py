@@ -65,16 +65,21 @@ class Ids:
         return f"{prefix}{self._last[prefix]:02d}"
 
 
+_SPECIAL: Final = re.compile('[&<>"\x00-\x1f\ud800-\udfff\ufffe\uffff]')
 _ILLEGAL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def text(value: str) -> str:
     """Character data; characters that XML can't hold are left out."""
+    if _SPECIAL.search(value) is None:
+        return value
     return _ILLEGAL.sub("", value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def attribute(value: str) -> str:
     """An attribute's value, to stand between double quotes."""
+    if _SPECIAL.search(value) is None:
+        return value
     return text(value).replace('"', "&quot;").replace("\n", "&#10;").replace("\t", "&#9;").replace("\r", "&#13;")
 
 

@@ -13,7 +13,6 @@ from router.exchange import Delivery, Origin, Pseudonyms, State, delivery_id
 from router.payload import DocumentOrder, pack
 from router.request import Action, Author, Device, Dialect, Masks, Professional, Structure, TransmissionRequest
 from router.simulators.authority import Certificates
-from router.simulators.sender import Maker
 from router.simulators.sender.options import CdaSample
 from router.sinks.dmp.settings import DmpConfig
 from router.sinks.dmp.sink import DmpSink
@@ -178,6 +177,3 @@ def kept(folder: Path, one: Delivery, name: str) -> bytes:
     """What the sink kept of a transaction: `td2.1-request`…"""
     (found,) = folder.glob(f"{one.id}-{name}.*")
     return found.read_bytes()
-
-
-__all__ = ["Maker"]

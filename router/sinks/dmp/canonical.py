@@ -16,6 +16,8 @@ DIGEST_URI: Final = {"sha1": DS + "sha1", "sha256": "http://www.w3.org/2001/04/x
 SIGNATURE_URI: Final = {"sha1": DS + "rsa-sha1", "sha256": "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"}
 HASHES: Final[dict[str, hashes.HashAlgorithm]] = {"sha1": hashes.SHA1(), "sha256": hashes.SHA256()}  # noqa: S303
 
+_DIGESTS: Final = {"sha1": hashlib.sha1, "sha256": hashlib.sha256}
+
 
 def text(value: str) -> str:
     """Character data; control characters, which XML can't hold, are left out."""
@@ -31,7 +33,7 @@ def attribute(value: str) -> str:
 
 def digest(data: bytes, algorithm: str) -> str:
     """Base64 of the digest; `algorithm` is sha1 or sha256."""
-    return base64.b64encode(hashlib.new(algorithm, data, usedforsecurity=False).digest()).decode()
+    return base64.b64encode(_DIGESTS[algorithm](data, usedforsecurity=False).digest()).decode()
 
 
 def _legal(value: str) -> str:

@@ -7,7 +7,6 @@ While a changed file can't be used, the one that was read before goes on.
 from __future__ import annotations
 
 import base64
-import hashlib
 import logging
 import ssl
 from collections.abc import Callable, Sequence
@@ -20,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from router.errors import OperatorFault
-from router.sinks.dmp.canonical import HASHES
+from router.sinks.dmp.canonical import HASHES, digest
 from router.sinks.dmp.settings import CertificateConfig, DmpConfig
 
 log = logging.getLogger(__name__)
@@ -73,6 +72,7 @@ class Seal:
     def __init__(self, key: rsa.RSAPrivateKey, chain: Sequence[x509.Certificate]) -> None:
         """`chain`: our certificate first."""
         self._key = key
+        self._digests: dict[str, list[tuple[str, str, int]]] = {}
         self.chain = tuple(chain)
         leaf = self.chain[0]
         self.subject = leaf.subject.rfc4514_string()
@@ -86,11 +86,12 @@ class Seal:
 
     def digests(self, algorithm: str) -> list[tuple[str, str, int]]:
         """Per certificate of the chain: base64 of its digest, its issuer (RFC 2253), its serial number."""
-        found = []
-        for one in self.chain:
-            value = hashlib.new(algorithm, one.public_bytes(Encoding.DER), usedforsecurity=False).digest()
-            found.append((base64.b64encode(value).decode(), one.issuer.rfc4514_string(), one.serial_number))
-        return found
+        if algorithm not in self._digests:
+            self._digests[algorithm] = [
+                (digest(one.public_bytes(Encoding.DER), algorithm), one.issuer.rfc4514_string(), one.serial_number)
+                for one in self.chain
+            ]
+        return self._digests[algorithm]
 
 
 def load_seal(config: CertificateConfig) -> Seal:

@@ -15,12 +15,12 @@ from router.payload import reply_context
 from router.request import Action, DocumentHeader
 from router.sinks.dmp import past, transactions
 from router.sinks.dmp.answers import RegistryAnswer
+from router.sinks.dmp.c14n import document_digest
 from router.sinks.dmp.channel import Pace
 from router.sinks.dmp.dialogue import Dialogue
 from router.sinks.dmp.lot import Content, publication, set_id
 from router.sinks.dmp.preflight import Case
 from router.sinks.dmp.settings import DmpConfig
-from router.sinks.dmp.xades import document_digest
 from router.sinks.tools import Tools
 from router.structures import StructureConfig
 from router.xds import metadata

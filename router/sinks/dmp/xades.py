@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from lxml import etree
-
-from router.errors import Refused
 from router.sinks.dmp.canonical import DIGEST_URI, DS, SIGNATURE_URI, attribute, digest, text
 from router.sinks.dmp.credentials import Seal
 
@@ -30,19 +27,6 @@ class Signed:
 
     unique_id: str
     digest: str
-
-
-def document_digest(data: bytes, algorithm: str) -> str:
-    """Base64 digest of the canonical form (with comments) of a document. Raises `Refused` `PFI-XML`."""
-    try:
-        tree = etree.fromstring(data, _parser()).getroottree()
-        return digest(etree.tostring(tree, method="c14n", with_comments=True), algorithm)
-    except etree.XMLSyntaxError as error:
-        raise Refused("PFI-XML", "", "le document n'est pas du XML bien formé") from error
-
-
-def _parser() -> etree.XMLParser:
-    return etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, collect_ids=False)
 
 
 def sign_lot(
