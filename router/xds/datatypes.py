@@ -21,9 +21,9 @@ SLOT_LIMIT: Final = 256
 TITLE_LIMIT: Final = 128
 OID_LIMIT: Final = 64
 
-_TS: Final = re.compile(r"(\d{4}(?:\d\d){0,5})(?:\.\d+)?([+-]\d{4})?")
+_TS: Final = re.compile(r"(\d{4}(?:\d\d){0,5})(?:\.\d+)?([+-]\d{4})?", re.ASCII)
 _DTM_FORMATS: Final = {10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
-_OID: Final = re.compile(r"[0-2](?:\.(?:0|[1-9]\d*))+")
+_OID: Final = re.compile(r"[0-2](?:\.(?:0|[1-9]\d*))+", re.ASCII)
 _ESCAPES: Final = str.maketrans({"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"})
 _UNSAFE: Final = re.compile(r"[\\|^&~\x00-\x1f\x7f]|\s\s|[^\S ]|^\s|\s$")
 _BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
