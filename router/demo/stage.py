@@ -164,6 +164,7 @@ async def stage(folder: Path, *, seed: int, bus: dict[str, Any] | None = None) -
         certificates=certificates,
         client_certificate=True,
         accounts={mailbox: "demo"},
+        auth="external",
         folder=folder / "mailboxes",
     )
     async with world(folder / "certificates", dmp=dmp, mssante=mssante) as outside:
@@ -259,7 +260,7 @@ def _site(
                 "host": "127.0.0.1",
                 "port": outside.mssante.smtp_port,
                 "tls": {"ca": str(made.ca), "certificate": str(auth), "key": str(auth_key)},
-                "login": {"auth": "aucune"},
+                "login": {"auth": "externe"},
                 "nil": "DEMO-0001",
                 "keep": str(folder / "mails"),
                 "imap": {
