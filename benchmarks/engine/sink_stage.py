@@ -1,4 +1,6 @@
-"""Cost of the sink stage alone: SQLite bus and ledger, a sink that does nothing. `python benchmarks/engine/sink_stage.py`.
+"""Cost of the sink stage alone: SQLite bus and ledger, a sink that does nothing.
+
+Run it with `python benchmarks/engine/sink_stage.py`.
 
 Prints CPU per delivery (all threads of the worker's process), the rate, and the latency of single deliveries at a
 low rate, from publish to receipt.
@@ -19,7 +21,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from router.bus.sqlite import SqliteBus
-from router.contracts import out_topic
 from router.engine.sink_worker import SinkWorker
 from router.ledger.store import SqlLedger
 from router.wire import delivery_record
@@ -31,7 +32,7 @@ class NullSink(ScriptedSink):
 
     count = 0
 
-    async def deliver(self, delivery, attempt):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    async def deliver(self, delivery, attempt):  # type: ignore[no-untyped-def]
         from router.contracts import Outcome
 
         self.count += 1
@@ -52,7 +53,7 @@ def throughput(folder: Path, number: int, size: int, lanes: int, profile: bool) 
 
     async def run() -> None:
         task = asyncio.create_task(worker.run())
-        while sink.count < number or worker.condition().in_flight:
+        while sink.count < number or worker.condition().in_flight:  # noqa: ASYNC110  # counted in another thread
             await asyncio.sleep(0.02)
         worker.stop()
         await task

@@ -273,16 +273,9 @@ def _site(
             "hl7.expediteur": {"type": "hl7", "host": "127.0.0.1", "port": outside.sender.port},
         },
         "retry": {
-            "mssante": {
-                "first": 1.5,
-                "factor": 1.5,
-                "ceiling": 5,
-                "jitter": 0.1,
-                "probe_first": 0.3,
-                "probe_ceiling": 1,
-            },
-            "dmp": {"first": 0.5, "ceiling": 5, "probe_first": 0.3, "probe_ceiling": 1},
-            "hl7": {"first": 0.5, "ceiling": 5, "probe_first": 0.3, "probe_ceiling": 1},
+            "mssante": {"first": 1.5, "factor": 1.5, "jitter": 0.1, **quick},
+            "dmp": {"first": 0.5, **quick},
+            "hl7": {"first": 0.5, **quick},
         },
         "directory": {"liste_blanche": {"source": str(folder / "liste-blanche.xml"), "minimum": 1, "always": []}},
     }

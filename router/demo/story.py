@@ -187,7 +187,7 @@ async def wrong_patient(stage: Stage) -> AsyncIterator[Row]:
 
 
 async def dmp_down(stage: Stage) -> AsyncIterator[Row]:
-    """The DMP is down for a while: the mail does not wait for it, nothing is dead-lettered, it is fed when it returns."""
+    """The DMP is down for a while: the mail does not wait for it, nothing is given up, it is fed when it returns."""
     await stage.world.dmp.outage()
     report = stage.maker.document("biology", stage.patient(), size=50_000)
     (sent,) = await stage.send(stage.maker.message(report, recipients=[stage.recipient()]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+
 from router.bus.kafka import KafkaBus
 from router.bus.settings import KafkaConfig
 from tests.contracts.bus_contract import BusContract

@@ -6,6 +6,7 @@ import ssl
 
 import pytest
 from kafka import errors
+
 from router.bus.kafka_errors import AGAIN, FENCED, MESSAGE, OPERATOR, mapped, trouble
 from router.errors import Fenced, Invalid, OperatorFault, RouterError, Unavailable
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from router.bus.kafka import KafkaBus
 from router.bus.settings import KafkaConfig
 from router.contracts import Bus, Consumer, Outgoing, Partition, Record, Settle, TopicPlan

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
+
 from router.bus.plans import DAY, default_plan, partition_of, site_plans
 from router.bus.settings import BusConfig, KafkaConfig, KafkaSasl, SqliteBusConfig
 from router.errors import OperatorFault

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from router.bus.sqlite import SqliteBus
 from tests.contracts.bus_contract import BusContract
 

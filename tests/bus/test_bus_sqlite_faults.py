@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from router.bus.sqlite import SqliteBus
 from router.bus.sqlite_store import SHIFT
 from router.contracts import Outgoing, Partition, Settle, TopicPlan

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from router.cda.audit import ENGINE, audit, read_svrl
 from router.errors import Malformed, OperatorFault
 from tests.cda.cda_samples import cda

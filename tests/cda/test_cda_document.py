@@ -7,6 +7,7 @@ import re
 import time
 
 import pytest
+
 from router.cda import document
 from router.cda.document import Document, missing_items, read, require
 from router.cda.minimal import ITEMS

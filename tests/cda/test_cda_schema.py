@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from router.cda.document import read
 from router.cda.schema import Mode, SchemaGate
 from router.errors import Invalid, OperatorFault

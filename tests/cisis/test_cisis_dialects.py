@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from router.cisis.dialects import ALIASES, DIALECTS, canonical, declared, inferred
 from router.request import Dialect
 from tests.cisis.messages import METADATA, RCT, RCT_PATIENT, SB, asked, check, mdm, oru, told, warned, without

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
 from router.cisis import zam
 from router.cisis.settings import ProfileRules
 from router.hl7 import ack

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from router.request import Action
 from tests.cisis.messages import Codes, check, told, warned
 from tests.examples import example

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from router.cisis import ins
 from router.cisis.ins import Match
 from router.request import Identifier, Patient

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+
 from tests.cisis.messages import check, deletion, mdm, oru, pair, replacement
 
 BASES = (oru(), mdm(), replacement(), deletion(), pair(), oru(version="1.2^CISIS_CDA_HL7_V1", order="SC", parts=()))

@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 import pytest
+
 from router.cisis import profile
 from router.cisis.findings import Verdict
 from router.cisis.raw_cda import CDA_HEADERS

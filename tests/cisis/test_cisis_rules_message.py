@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+
 from router.cisis import profile
 from router.cisis.rules import TABLE
 from router.cisis.settings import ProfileRules

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from router.cisis.profile import outage
 from router.cisis.rules import TABLE
 from tests.cisis.messages import (

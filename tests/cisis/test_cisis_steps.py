@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+
 from router.cisis.profile import VERSION
 from router.cisis.settings import ProfileRules
 from router.contracts import Header

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+
 from router.cisis import conformance
 from router.cisis.edges import EDGES
 from router.cisis.rule import Severity

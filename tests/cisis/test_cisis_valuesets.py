@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from router.cisis.valuesets import Concept, ValueSet, ValueSets, parse, write
 from router.cisis.valuesets_import import import_official
 from router.errors import OperatorFault

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+
 from router.cisis import smtp_codes, zam
 from router.cisis.zam import Kind, ReplyTo
 from router.hl7.message import Message

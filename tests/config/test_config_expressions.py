@@ -47,7 +47,7 @@ def test_any_field_can_be_read() -> None:
 )
 def test_a_wrong_condition_says_why(source: str, why: str) -> None:
     """`check` finds a wrong name, a wrong type and a wrong syntax before any message does."""
-    with pytest.raises(ExpressionFault, match=".*") as caught:
+    with pytest.raises(ExpressionFault) as caught:
         Expression(source)
     assert why in str(caught.value)
 

@@ -25,7 +25,7 @@ class _B(Strict):
 
 class _File(Strict):
     name: str
-    sinks: dict[str, Annotated[_A | _B, Field(discriminator="type")]] = {}
+    sinks: dict[str, Annotated[_A | _B, Field(discriminator="type")]] = Field(default_factory=dict)
 
 
 def _problems(text: str) -> list[str]:

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 
 import pytest
+
 from router.contracts import Bus, Consumer, Outgoing, Partition, Record, Settle, TopicPlan
 from router.errors import Fenced, MessageFault, OperatorFault
 from router.exchange import Origin

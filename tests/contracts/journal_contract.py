@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from router.exchange import Disposition, JournalEntry, State
 from router.journal.store import Journal
 from tests.journal.journal_samples import OID, START, decided, receipt, received, whole

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from router.contracts import SystemClock, Unobserved
 from router.directory.annuaire import COLUMNS, HEADER, Annuaire
 from router.directory.directory import Directory

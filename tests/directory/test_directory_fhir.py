@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 import pytest
+
 from router.directory.fhir import FhirAnnuaire
 from router.directory.settings import FhirConfig
 from router.errors import Malformed, OperatorFault, Unavailable

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from router.contracts import Unobserved
 from router.directory.liste_blanche import ListeBlanche, read
 from router.directory.settings import ListeBlancheConfig

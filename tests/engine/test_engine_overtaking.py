@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from router.engine.parts import Limits
 from router.errors import OutcomeUnknown, Refused, Unavailable
 from router.exchange import Delivery, Disposition, ReceiptKind, State

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import pytest
+
 from router.contracts import Header, Outgoing, Partition
 from router.engine.pipeline import UNWANTED, BugLimit, Routed
 from router.engine.pipeline_worker import PipelineWorker

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from router.contracts import Header
 from router.engine.circuit import Circuit
 from router.engine.parts import Limits

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from router.engine.supervisor import Role, Supervisor, read_state
 
 SLEEPER = "import time; time.sleep(60)"

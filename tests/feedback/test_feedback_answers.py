@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from router.exchange import Delivery, Disposition, Receipt, ReceiptKind
 from router.feedback.answers import DELAYED, OVERDUE, SILENT, Endpoint, answers, untold
 from router.feedback.recipients import Recipients

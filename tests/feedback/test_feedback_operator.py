@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from router.contracts import Attempt, SystemClock, Unobserved, out_topic
 from router.errors import OperatorFault, OutcomeUnknown, Refused, Unavailable
 from router.exchange import Delivery

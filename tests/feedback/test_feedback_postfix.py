@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from imapclient import IMAPClient
+
 from router.contracts import Attempt, Outcome, SystemClock, Unobserved
 from router.errors import OperatorFault, Refused, Unavailable
 from router.exchange import Delivery, Receipt, ReceiptKind

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given as hypothesis_given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies
+
 from router.exchange import Delivery, Receipt, ReceiptKind
 from router.feedback.answers import DELAYED, SILENT
 from router.feedback.correlate import Correlator, delivery_of

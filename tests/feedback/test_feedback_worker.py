@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
 from router.contracts import SystemClock, Unobserved, out_topic
 from router.exchange import Delivery, Disposition, Receipt, ReceiptKind
 from router.feedback.answers import OVERDUE, Endpoint

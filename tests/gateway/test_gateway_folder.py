@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from router.errors import OperatorFault, Unavailable
 from router.gateway.folder import WatchedFolder
 from router.gateway.received import Checked, Feed, Received

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from router.contracts import Header
 from router.errors import Unavailable
 from router.exchange import Pseudonyms

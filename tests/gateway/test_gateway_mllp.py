@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+
 from router.contracts import Header
 from router.errors import Invalid, Unavailable
 from router.gateway.received import Checked

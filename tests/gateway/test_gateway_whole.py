@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
 from router.bus.sqlite import SqliteBus
 from router.contracts import Claim, Header, SystemClock
 from router.errors import Fenced, OperatorFault

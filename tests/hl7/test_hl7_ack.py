@@ -7,6 +7,7 @@ from datetime import datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from router.errors import Malformed
 from router.hl7 import ack
 from router.hl7.ack import Err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64 as standard
 
 import pytest
+
 from router.errors import Malformed
 from router.hl7 import base64
 from router.hl7.message import Message

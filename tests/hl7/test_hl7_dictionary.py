@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from router.hl7.dictionary import check, dictionary
 from router.hl7.message import Message
 from tests.examples import example

@@ -6,6 +6,7 @@ import time
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from router.hl7.mllp import Decoder, Event, Frame, Oversize, frame
 
 contents = st.binary(max_size=40).map(lambda data: data.translate(None, b"\x0b\x1c"))

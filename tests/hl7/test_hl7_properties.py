@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import base64 as standard
 
+import hl7
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from router.errors import Malformed
 from router.hl7 import base64, write
 from router.hl7.header import DEFAULT, Separators, Unreadable
 from router.hl7.message import Message
 from router.hl7.text import BLANKS, escape, unescape
 from tests.examples import example
-
-import hl7
 
 HEAD = "MSH|^~\\&|A|B|C|D|20260101||ORU^R01^ORU_R01|1|P|2.5|||||FRA|UNICODE UTF-8\r"
 any_text = st.text(st.characters(exclude_categories=["Cs"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from router.errors import Invalid
 from router.hl7.header import Unreadable
 from router.hl7.message import Message

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from router.contracts import SystemClock
 from router.journal.store import Journal
 from tests.contracts.journal_contract import JournalContract

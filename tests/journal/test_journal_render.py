@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from router.contracts import SystemClock
 from router.exchange import Disposition, JournalEntry, Receipt, State
 from router.journal.render import Line, render

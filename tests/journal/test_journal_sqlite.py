@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from router.contracts import SystemClock
 from router.journal.store import Journal
 from tests.contracts.journal_contract import JournalContract

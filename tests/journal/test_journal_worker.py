@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from router.bus.sqlite import SqliteBus
 from router.contracts import JOURNAL, RECEIPTS, Outgoing, SystemClock
 from router.journal.store import Journal

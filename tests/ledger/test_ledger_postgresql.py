@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+
 from router.errors import OperatorFault, Unavailable
 from router.ledger.store import SqlLedger
 from tests.contracts.ledger_contract import LedgerContract, row

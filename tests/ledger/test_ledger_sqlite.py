@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from router.errors import OperatorFault, Unavailable
 from router.exchange import State
 from router.ledger.store import SqlLedger

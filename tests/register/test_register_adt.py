@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from router.hl7.message import Message
 from router.register import read
 from router.register.adt import EVENTS

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+
 from router.cda.document import read
 from router.exchange import Event, Exchange
 from router.register import Register

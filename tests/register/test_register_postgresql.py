@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+
 from router.errors import Unavailable
 from router.register import Register
 from tests.register.register_samples import PSEUDONYMS, StillClock, change, ins, ipp, ipp_name, zfa

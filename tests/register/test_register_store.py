@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from router.errors import Unavailable
 from router.exchange import Origin
 from router.register import Register

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from lxml import etree
+
 from router.simulators.authority import Certificates, make_certificates
 from router.simulators.dmp import APPROVED, ARCHIVED, DELETED, DEPRECATED, DmpConfig, DmpSimulator
 from router.simulators.sender import HOPITAL_A, HOPITAL_B, CdaSample, Maker

@@ -18,6 +18,7 @@ import httpx
 import pytest
 from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError
+
 from router.simulators.authority import Certificates, make_certificates
 from router.simulators.mssante import MssanteConfig, MssanteSimulator, inspect
 from router.simulators.sender import HOPITAL_A, Maker

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from router.simulators.dmp import DmpConfig
 from router.simulators.hl7_peer import Hl7Peer
 from router.simulators.mssante import MssanteConfig

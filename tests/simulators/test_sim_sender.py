@@ -7,14 +7,14 @@ import base64
 import re
 from pathlib import Path
 
+import hl7 as python_hl7
 import pytest
 from lxml import etree
+
 from router.simulators.framing import frame, read_frame
 from router.simulators.sender import HOPITAL_A, Maker, MllpSender, Recipient, ins_key
 from router.simulators.sender.pdf import pdf
 from router.simulators.sender.samples import samples
-
-import hl7 as python_hl7
 
 V3 = {"h": "urn:hl7-org:v3"}
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from router.contracts import Outcome
 from router.errors import OperatorFault, OutcomeUnknown, Refused, Unavailable
 from router.exchange import State

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
+
 from router.errors import Refused
 from router.request import Masks
 from router.simulators.authority import Certificates, make_certificates

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+
 from router.contracts import Attempt, SystemClock, Unobserved
 from router.errors import OutcomeUnknown, Refused, RouterError, Unavailable
 from router.exchange import Delivery, Origin

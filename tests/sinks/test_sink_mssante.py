@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from router.contracts import Attempt, Outcome, Row
 from router.errors import OperatorFault, OutcomeUnknown, Refused, RouterError, Unavailable
 from router.exchange import Delivery, State

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from router.errors import Refused
 from router.payload import DocumentOrder
 from router.request import Identifier, Masks, Recipient

@@ -10,6 +10,7 @@ from email.message import EmailMessage
 
 import pytest
 from lxml import etree
+
 from router.errors import Refused
 from router.request import Action
 from router.sinks.mssante.contents import Packer

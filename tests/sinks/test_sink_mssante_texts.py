@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from router.request import Action, Code
 from router.sinks.mssante.bodies import body
 from router.sinks.mssante.naming import ascii_text

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from aiosmtplib import errors
+
 from router.errors import OperatorFault, OutcomeUnknown, Refused, RouterError, Unavailable
 from router.sinks.mssante.codes import error_code
 from router.sinks.mssante.verdict import Phase, of_reply, smtp_phase

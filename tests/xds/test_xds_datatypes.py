@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from router.errors import Invalid
 from router.request import Author, Device, Patient, Professional, Structure
 from router.xds import datatypes

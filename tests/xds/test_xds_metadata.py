@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from lxml import etree
+
 from router.cda.document import read
 from router.errors import Invalid, OperatorFault
 from router.request import Code, Device, DocumentHeader, Identifier, Masks, TransmissionRequest
