@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from router.cda.schema import SchemaGate
 from router.cisis import profile
 from router.cisis.findings import Verdict
 from router.cisis.lineage import document_ids, lineage, ordering_key, patient_pseudonyms
@@ -21,17 +22,22 @@ from router.register import adt
 class DocumentsCheck:
     """Message or raw CDA against the profile: every fault at once, then the ordering key (decisions D7)."""
 
-    def __init__(self, rules: ProfileRules, value_sets: ValueSets, pseudonyms: Pseudonyms) -> None:
+    def __init__(
+        self, rules: ProfileRules, value_sets: ValueSets, pseudonyms: Pseudonyms, schema: SchemaGate | None = None
+    ) -> None:
         self._rules = rules
+        self._schema = schema
         self._value_sets = value_sets
         self._pseudonyms = pseudonyms
 
     def __call__(self, received: Received, message: Message | None, /) -> Checked:
         """See `router.gateway.received.Checker`."""
         if message is None:
-            verdict = profile.check_cda(received.data, received.headers, self._rules, self._value_sets)
+            verdict = profile.check_cda(
+                received.data, received.headers, self._rules, self._value_sets, schema=self._schema
+            )
         else:
-            verdict = profile.check(message, self._rules, self._value_sets)
+            verdict = profile.check(message, self._rules, self._value_sets, schema=self._schema)
         return self._checked(received, verdict)
 
     def _checked(self, received: Received, verdict: Verdict) -> Checked:

@@ -113,7 +113,9 @@ class Player:
     def _check(self, feed: str, received: Received, message: Message) -> Checked:
         house, config = self._house, self._house.config.feeds[feed]
         if config.kind == "documents":
-            return DocumentsCheck(house.rules(feed, config), house.value_sets, house.pseudonyms)(received, message)
+            return DocumentsCheck(house.rules(feed, config), house.value_sets, house.pseudonyms, house.schema)(
+                received, message
+            )
         if config.kind == "adt":
             return AdtCheck(config.rules.autorites, house.pseudonyms)(received, message)
         return RelayCheck(house.pseudonyms)(received, message)

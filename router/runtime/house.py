@@ -8,6 +8,7 @@ from pathlib import Path
 
 from router.bus.plans import site_plans
 from router.bus.settings import KafkaConfig, SqliteBusConfig
+from router.cda.schema import SchemaGate
 from router.cisis.settings import ProfileRules
 from router.cisis.valuesets import ValueSets
 from router.config.site import FeedConfig, Site
@@ -18,6 +19,7 @@ from router.exchange import Pseudonyms
 from router.journal.store import Journal
 from router.ledger.store import SqlLedger
 from router.register.store import Register
+from router.runtime.guarded import Guarded
 from router.sinks.tools import Tools
 
 
@@ -100,6 +102,11 @@ class House:
         return directory
 
     @cached_property
+    def schema(self) -> SchemaGate | None:
+        """The CDA schema of the site, when it has one (R36)."""
+        return SchemaGate(self.config.cda_schema, "error") if self.config.cda_schema else None
+
+    @cached_property
     def value_sets(self) -> ValueSets:
         folder = self.config.value_sets
         return ValueSets.load(folder)
@@ -120,8 +127,11 @@ class House:
         )
 
     def sink(self, name: str) -> Sink:
-        """An instance, ready to deliver."""
-        return self.config.sinks[name].open(name, self.tools())
+        """An instance, ready to deliver; where ADT feeds a register, it is asked again at the moment of sending."""
+        config = self.config.sinks[name]
+        sink = config.open(name, self.tools())
+        registered = any(feed.kind == "adt" for feed in self.config.feeds.values())
+        return Guarded(sink, self.register, self.clock) if registered and config.type != "hl7" else sink
 
     def policy(self, name: str) -> RetryPolicy:
         """How an instance waits: its own, else its type's, else the default."""

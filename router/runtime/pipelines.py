@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from router.cda.schema import SchemaGate
 from router.config.expressions import Expression
 from router.config.pipeline import PipelineFile, SinkUse, StepConfig, read_folder
 from router.contracts import Step
@@ -138,9 +137,7 @@ class Compiler:
     def _step(self, step: StepConfig) -> Step:
         house = self._house
         if step.validate_ is not None:
-            schema = house.config.cda_schema
-            gate = SchemaGate(schema, "error") if schema else None
-            return Validate(step.validate_, gate)
+            return Validate(step.validate_, house.schema)
         if step.enrich is not None:
             return Enrich(house.register)
         if step.look_up is not None:

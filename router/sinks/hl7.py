@@ -67,9 +67,6 @@ class Hl7Config(Strict):
     connections: int = Field(8, ge=1, le=256, description="Connections at most; each carries one message at a time.")
     connect_timeout: float = Field(10, gt=0, description="Seconds to open a connection.")
     timeout: float = Field(30, gt=0, description="Seconds to wait for an acknowledgement.")
-    strict_order: bool = Field(
-        False, description="After a dead letter the later messages of its lane are parked (Delivery.strict)."
-    )
     on_unknown: Literal["repeat", "hold"] = Field(
         "repeat", description="After a cut between message and answer: send again, or hold for a person."
     )

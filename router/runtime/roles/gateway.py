@@ -47,7 +47,7 @@ class GatewayRole(Looping):
         pseudonyms = self._house.pseudonyms
         check: Checker
         if feed.kind == "documents":
-            check = DocumentsCheck(rules, self._house.value_sets, pseudonyms)
+            check = DocumentsCheck(rules, self._house.value_sets, pseudonyms, self._house.schema)
         else:
             check = AdtCheck(rules.autorites, pseudonyms) if feed.kind == "adt" else RelayCheck(pseudonyms)
         return Feed(
