@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from router.cda.document import read
 from router.contracts import Attempt, Row, SystemClock, Unobserved
 from router.exchange import Delivery, Origin, Pseudonyms, State, delivery_id
 from router.payload import DocumentOrder, pack
 from router.request import Action, Author, Device, Dialect, Masks, Professional, Structure, TransmissionRequest
-from router.simulators.authority import Certificates
+from router.simulators.authority import Certificates, make_certificates
+from router.simulators.dmp import DmpConfig as SimulatorConfig
+from router.simulators.dmp import DmpSimulator
+from router.simulators.sender import HOPITAL_A, HOPITAL_B
 from router.simulators.sender.options import CdaSample
 from router.sinks.dmp.settings import DmpConfig
 from router.sinks.dmp.sink import DmpSink
@@ -177,3 +183,38 @@ def kept(folder: Path, one: Delivery, name: str) -> bytes:
     """What the sink kept of a transaction: `td2.1-request`…"""
     (found,) = folder.glob(f"{one.id}-{name}.*")
     return found.read_bytes()
+
+
+def hospitals(factory: pytest.TempPathFactory) -> Certificates:
+    """Certificates of two hospitals, made once per test run: keys take time."""
+    folder = factory.getbasetemp() / "dmp-certificates"
+    if folder.exists():
+        return Certificates(folder)
+    return make_certificates(
+        folder, {HOPITAL_A.finess: HOPITAL_A.name, HOPITAL_B.finess: HOPITAL_B.name}, variants=True
+    )
+
+
+def play(
+    certificates: Certificates,
+    story: Callable[[DmpSimulator, DmpSink], Awaitable[Any]],
+    *,
+    sim: dict[str, Any] | None = None,
+    **changes: Any,
+) -> Any:
+    """Run a story with a simulated DMP and a sink that speaks to it."""
+
+    async def run() -> Any:
+        async with DmpSimulator(SimulatorConfig(certificates=certificates, **(sim or {}))) as dmp:
+            sink = opened(certificates, HOPITAL_A.finess, dmp.url, **changes)
+            try:
+                return await story(dmp, sink)
+            finally:
+                await sink.close()
+
+    return asyncio.run(run())
+
+
+def names(dmp: DmpSimulator) -> list[str]:
+    """The transactions received, in order."""
+    return [one.transaction for one in dmp.received]

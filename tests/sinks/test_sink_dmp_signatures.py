@@ -17,7 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from router.errors import Refused
 from router.request import Masks
 from router.simulators.authority import Certificates, make_certificates
 from router.simulators.sender import HOPITAL_A, Maker
@@ -28,7 +27,6 @@ from router.sinks.dmp.settings import CertificateConfig, LpsConfig, VihfConfig
 from router.sinks.dmp.soap import request as soap_request
 from router.structures import StructureConfig
 from router.xds import metadata
-from tests.examples import example
 from tests.sinks.dmp_world import request
 from tests.xds.xds_oracle import RIM, codes, faults, identifier, slots
 
@@ -305,57 +303,6 @@ def test_identifiers_of_a_lot_are_stable(maker: Maker, seal: Seal) -> None:
     ]
     assert ids[0] == ids[1]
     assert len(set(ids[0])) == 4
-
-
-# -------------------------------------------------------------------------------------------------- canonical form
-
-
-def exact(data: bytes) -> bytes:
-    return etree.tostring(etree.fromstring(data).getroottree(), method="c14n", with_comments=True)
-
-
-LONG = b"QUJD" * 3000
-DOCUMENTS = [
-    b"<a><b>%s</b></a>" % LONG,
-    b"<a>%s<b/>%s</a>" % (LONG, LONG),
-    b"<a>\n%s\n</a>" % (LONG + b"\n") * 1,
-    b"<?xml version=\"1.0\"?><!-- > %s --><a x='>'>%s</a>" % (LONG, LONG),
-    b"<a><![CDATA[>%s<]]>%s</a>" % (LONG, LONG),
-    b"<a><?pi >%s <?>%s</a>" % (LONG, LONG),
-    b"<a y='b>c'>%s&amp;</a>" % LONG,
-    b"<a>%s\r\n%s</a>" % (LONG, LONG),
-    b"<a>" + b" " * 9000 + b"</a>" + b"\n" * 9000 + b"<!-- after -->",
-    b"<a b='" + LONG + b"'/>",
-    b'<?xml version="1.0" encoding="ISO-8859-1"?><a>\xe9<b>' + LONG + b"</b></a>",
-]
-
-
-@pytest.mark.parametrize("number", range(len(DOCUMENTS)))
-def test_taking_long_texts_out_changes_nothing(number: int) -> None:
-    """The canonical form with the shortcut is that of the document, byte for byte."""
-    data = DOCUMENTS[number]
-    assert b"".join(c14n.canonical(data)) == exact(data)
-
-
-@pytest.mark.parametrize("kind", ["biology", "biology-n1", "imaging", "letter"])
-def test_canonical_form_of_documents(maker: Maker, kind: str) -> None:
-    """As for documents with an embedded PDF."""
-    data = maker.document(kind, maker.patient(age=50), size=60_000).content
-    assert b"".join(c14n.canonical(data)) == exact(data)
-
-
-def test_canonical_form_of_the_national_example() -> None:
-    """As for the biology report of the ANS."""
-    field = example("oru-init-n3.hl7").split(b"^Base64^", 1)[1]
-    data = base64.b64decode(field[: field.index(b"|")])
-    assert b"".join(c14n.canonical(data)) == exact(data)
-
-
-def test_malformed_documents_are_refused() -> None:
-    """A fault of ours, without a value."""
-    with pytest.raises(Refused) as caught:
-        c14n.canonical(b"<a><b></a>")
-    assert caught.value.code == "PFI-XML"
 
 
 def test_a_key_of_another_certificate(certificates: Certificates, tmp_path: Path) -> None:

@@ -1,0 +1,116 @@
+"""A replacement whose predecessor the DMP does not have: what the ledger proves decides (decisions D1)."""
+
+from __future__ import annotations
+
+import pytest
+
+from router.errors import Refused, Unavailable
+from router.exchange import State
+from router.request import Action
+from router.simulators.authority import Certificates
+from router.simulators.dmp import DmpSimulator
+from router.simulators.sender import Maker
+from router.sinks.dmp.sink import DmpSink
+from tests.sinks.dmp_world import (
+    FIRST,
+    Past,
+    Shifted,
+    hospitals,
+    made,
+    names,
+    play,
+    tools,
+)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Throw-away certificates of two hospitals, expired ones included."""
+    return hospitals(tmp_path_factory)
+
+
+@pytest.fixture
+def maker() -> Maker:
+    return Maker(11)
+
+
+def test_replacing_what_never_arrived_fails_by_default(certificates: Certificates, maker: Maker) -> None:
+    """`replace_when_absent: fail`: even with proof, the replacement is refused."""
+    first = maker.document("biology", maker.patient(age=50))
+    past = Past()
+    past.add(made(first), State.DEAD)
+
+    async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
+        with pytest.raises(Refused) as caught:
+            await sink.deliver(made(maker.replacement(first), Action.REPLACE), FIRST)
+        assert caught.value.code == "PFI-REPLACE-ABSENT"
+
+    play(certificates, story, given=tools(past=past))
+
+
+@pytest.mark.parametrize(
+    ("state", "evidence", "published"),
+    [
+        (State.DEAD, {}, True),
+        (State.SUPERSEDED, {}, True),
+        (State.DEAD, {"engine.unknown": "1"}, False),
+        (State.UNKNOWN, {}, False),
+        (State.DONE, {}, False),
+        (None, {}, False),
+    ],
+)
+def test_publish_needs_proof(
+    certificates: Certificates, maker: Maker, state: State | None, evidence: dict[str, str], published: bool
+) -> None:
+    """`replace_when_absent: publish` applies only when the ledger proves the predecessor never arrived."""
+    first = maker.document("biology", maker.patient(age=50))
+    second = maker.replacement(first)
+    past = Past()
+    if state is not None:
+        past.add(made(first), state, evidence=evidence)
+
+    async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
+        one = made(second, Action.REPLACE)
+        if published:
+            await sink.deliver(one, FIRST)
+            assert dmp.documents[second.uid].status.endswith("Approved")
+        else:
+            with pytest.raises(Refused) as caught:
+                await sink.deliver(one, FIRST)
+            assert caught.value.code == "PFI-REPLACE-ABSENT"
+            assert names(dmp) == ["TD3.1b"]
+
+    play(certificates, story, given=tools(past=past), replace_when_absent="publish")
+
+
+def test_an_older_version_that_did_arrive_is_replaced(certificates: Certificates, maker: Maker) -> None:
+    """A fed, B dead, C replaces B: C replaces A, so that two approved versions never stand side by side."""
+    a = maker.document("biology", maker.patient(age=50))
+    b = maker.replacement(a)
+    c = maker.replacement(b)
+    past = Past()
+
+    async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
+        fed = await sink.deliver(made(a), FIRST)
+        past.add(made(a), State.DONE, evidence=fed.evidence)
+        past.add(made(b, Action.REPLACE), State.DEAD)
+        await sink.deliver(made(c, Action.REPLACE), FIRST)
+        assert dmp.documents[a.uid].status.endswith("Deprecated")
+        assert dmp.documents[c.uid].status.endswith("Approved")
+
+    play(certificates, story, given=tools(past=past), replace_when_absent="publish")
+
+
+def test_what_was_just_fed_may_not_show_yet(certificates: Certificates, maker: Maker) -> None:
+    """A predecessor deposited seconds ago that TD3.1b does not show: the lane waits, nothing is refused."""
+    first = maker.document("biology", maker.patient(age=50))
+    past, clock = Past(), Shifted()
+    past.add(made(first), State.DONE, updated=clock.now() - 5)
+
+    async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
+        with pytest.raises(Unavailable) as caught:
+            await sink.deliver(made(maker.replacement(first), Action.REPLACE), FIRST)
+        assert caught.value.circuit is False
+        assert 20 < (caught.value.retry_after or 0) <= 25
+
+    play(certificates, story, given=tools(past=past, clock=clock), visibility_delay=30)
