@@ -27,6 +27,8 @@ def demo(
 
     if bus not in ("sqlite", "kafka"):
         fail(f"no such bus: {bus} (sqlite or kafka)")
+    if not console.is_terminal:
+        console.width = 150  # a log or a pipe folds nothing
     with backend(bus) as extra:
         good = asyncio.run(play(folder.resolve(), seed=seed, keep=keep, console=console, bus=extra))
     raise typer.Exit(Exit.GOOD if good else Exit.BAD)

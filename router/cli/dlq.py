@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 from rich.progress import track
-from rich.table import Table
 
 from router.cli.output import Exit, console, errors, fail, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
@@ -61,15 +60,18 @@ def list_(
     if not found:
         console.print("[green]no dead letter[/]")
         return
-    table = Table(box=None, pad_edge=False)
-    for name in ("Cause", "Where", "Code", "Count", "First", "Last", "Senders", "What happened, what to do"):
-        table.add_column(name, justify="right" if name == "Count" else "left", no_wrap=name in ("Cause", "Where"))
     for group in found:
         code = f"{group.code} {group.place}".strip()
-        what = f"{group.text}\n[dim]{group.next}[/]" if group.next else group.text
-        row = (group.cause, group.where, code, str(group.count), _when(group.first), _when(group.last))
-        table.add_row(*row, ", ".join(group.feeds), what)
-    console.print(table)
+        since = _when(group.first) if group.count == 1 else f"{_when(group.first)} … {_when(group.last)}"
+        console.print(
+            f"[bold]{group.count:>4} ×[/] [red]{code}[/]  {group.where}  [dim]{', '.join(group.feeds)}  {since}[/]",
+            soft_wrap=True,
+        )
+        if group.text:
+            console.print(f"       {group.text}", soft_wrap=True, markup=False)
+        if group.next:
+            console.print(f"       → {group.next}", soft_wrap=True, markup=False, style="yellow")
+        console.print(f"       [dim]segur-router dlq show {group.cause}[/]")
 
 
 @commands.command()

@@ -14,7 +14,7 @@ from rich.table import Table
 from router.cli.output import Exit, console, fail, show_json
 from router.hl7.ack import parse_ack
 from router.hl7.message import Message
-from router.hl7.mllp import Decoder, frame
+from router.hl7.mllp import Decoder, Frame, frame
 
 _SUFFIXES = (".hl7", ".er7", ".txt")
 
@@ -97,8 +97,8 @@ async def _one_frame(reader: asyncio.StreamReader, decoder: Decoder) -> bytes:
         if not data:
             raise asyncio.IncompleteReadError(b"", None)
         for found in decoder.feed(data):
-            if isinstance(found, bytes | bytearray | memoryview):
-                return bytes(found)
+            if isinstance(found, Frame):
+                return found.data
 
 
 def _answer(file: Path, ack: bytes) -> Answer:

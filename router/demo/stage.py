@@ -219,7 +219,7 @@ def _site(
     made = outside.certificates
     auth, auth_key = made.pair(f"{HOPITAL_A.finess}-auth")
     sign, sign_key = made.pair(f"{HOPITAL_A.finess}-sign")
-    rules = {"structures": [HOPITAL_A.finess], "autorites": {AUTHORITY: HOPITAL_A.ipp_oid}}
+    rules = {"autorites": {AUTHORITY: HOPITAL_A.ipp_oid}}
     documents = {"http": True, "reply": "hl7.expediteur", "rules": rules}
     quick = {"ceiling": 5, "probe_first": 0.3, "probe_ceiling": 1}
     site: dict[str, Any] = {

@@ -236,7 +236,10 @@ class Decider:
         if Header.COMMAND in event.headers:
             facts |= {"code": "DECIDE-AGAIN", "source": event.headers.get(BY, "")}
             return self._entry(event, "command", **facts)
-        return self._entry(event, "received", **({"source": event.headers.get(Header.SOURCE, "")} | facts))
+        said = {"source": event.headers.get(Header.SOURCE, "")} | facts
+        entry = self._entry(event, "received", **said)
+        accepted = event.headers.get(Header.RECEIVED)
+        return replace(entry, at=float(accepted)) if accepted else entry
 
     def _entry(self, event: Event, kind: str, pipeline: CompiledPipeline | None = None, **facts: Any) -> JournalEntry:
         named = {"pipeline": pipeline.name, "digest": pipeline.digest} if pipeline is not None else {}

@@ -102,4 +102,6 @@ def _of_receipt(receipt: Receipt) -> Moment:
 
 def _when(moment: Moment) -> tuple[float, int]:
     rank = _ORDER.index(moment.kind) if moment.kind in _ORDER else len(_ORDER)
-    return moment.at, rank
+    whole = moment.kind in ("dsn", "mdn") and moment.at == int(moment.at)
+    # A mail's Date has no fraction: a report of this second comes after what was done within it.
+    return moment.at + 0.999 if whole else moment.at, rank
