@@ -1,0 +1,169 @@
+"""Processes that kill themselves (SIGKILL) at their n-th durable write, on the real SQLite bus and ledger.
+
+`crash_at` counts half-steps: 2k is right before write number k, 2k+1 right after it; a negative number never comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from router.bus.sqlite import SqliteBus
+from router.contracts import Attempt, Outcome
+from router.engine.parts import Limits
+from router.engine.pipeline import Routed
+from router.engine.pipeline_worker import PipelineWorker
+from router.engine.policy import RetryPolicy
+from router.engine.sink_worker import SinkWorker
+from router.errors import Refused, Unavailable
+from router.exchange import Delivery, Exchange, State
+from router.ledger.store import SqlLedger
+from tests.engine.sinks import delivery
+
+WRITES = {"publish", "commit", "open", "save", "claim"}
+
+
+class Fuse:
+    """Counts durable writes and kills the process at the chosen half-step."""
+
+    def __init__(self, crash_at: int) -> None:
+        self.crash_at = crash_at
+        self.steps = count()
+
+    def _step(self) -> None:
+        if next(self.steps) == self.crash_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(60)
+
+    def around(self, thing: Any) -> Any:
+        """The same object whose writes pass by the fuse; what it makes (consumers, producers) too."""
+        return _Fused(self, thing)
+
+
+class _Fused:
+    def __init__(self, fuse: Fuse, thing: Any) -> None:
+        self._fuse = fuse
+        self.thing = thing
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self.thing, name)
+        if name in WRITES:
+            return lambda *args, **named: self._write(member, args, named)
+        if name in ("producer", "consumer"):
+            return lambda *args, **named: self._fuse.around(member(*args, **named))
+        return member
+
+    def _write(self, member: Callable[..., Any], args: Sequence[Any], named: dict[str, Any]) -> Any:
+        self._fuse._step()
+        settle = named.get("settle")
+        if settle is not None and isinstance(settle.consumer, _Fused):
+            named["settle"] = type(settle)(settle.consumer.thing, settle.offsets)
+        result = member(*args, **named)
+        self._fuse._step()
+        return result
+
+
+class FileSink:
+    """Its outside world is a file: one line per effect, `id lane attempt unknown`."""
+
+    name = "s"
+
+    def __init__(self, path: Path, on_unknown: str) -> None:
+        self.path = path
+        self.on_unknown = on_unknown
+        self.failed: set[str] = set()
+
+    async def deliver(self, delivery: Delivery, attempt: Attempt) -> Outcome:
+        if delivery.label == "refused":
+            raise Refused("X-550", "RCPT")
+        if delivery.label == "busy" and attempt.number == 1:
+            raise Unavailable("X-450", circuit=False)
+        await asyncio.sleep(0.001)
+        with self.path.open("a") as file:
+            file.write(f"{delivery.id} {delivery.lane} {attempt.number} {attempt.unknown}\n")
+        return Outcome("OK")
+
+    async def verify(self, delivery: Delivery, attempt: Attempt) -> Outcome | None:
+        return Outcome("FOUND") if delivery.id in self.path.read_text() else None
+
+    def context(self, delivery: Delivery) -> Mapping[str, str]:
+        return {}
+
+    async def probe(self) -> None:
+        return
+
+    async def close(self) -> None:
+        return
+
+
+def story() -> list[Delivery]:
+    """Three lanes of plain deliveries, a refusal, a busy head, and a document that is replaced and deleted."""
+    plain = [delivery(n, f"lane-{n % 3}", label={4: "refused", 2: "busy"}.get(n, "")) for n in range(9)]
+    actions = ("initial", "replace", "delete")
+    document = [delivery(10 + n, "doc", action=a, lineage="set", document=f"doc-{n}") for n, a in enumerate(actions)]
+    return [*plain, *document]
+
+
+def run_sink(folder: str, on_unknown: str, crash_at: int) -> None:
+    """A sink worker until everything it was given has ended, or until the fuse blows."""
+    fuse = Fuse(crash_at)
+    bus = SqliteBus(Path(folder) / "bus.db", partitions=2)
+    ledger = SqlLedger(f"sqlite:///{folder}/ledger.db")
+    sink = FileSink(Path(folder) / "effects", on_unknown)
+    policy = RetryPolicy(first=0.01, factor=1, ceiling=0.01, jitter=0)
+    worker = SinkWorker(
+        sink, fuse.around(bus), fuse.around(ledger), member="sinks-0", policy=policy, limits=Limits(patience=2)
+    )
+    watch = SqlLedger(f"sqlite:///{folder}/ledger.db")
+    ids = [d.id for d in story()]
+
+    async def run() -> None:
+        task = asyncio.create_task(worker.run())
+        final = (State.DONE, State.DEAD, State.SUPERSEDED)
+        while not task.done():
+            rows = watch.get(ids)
+            if len(rows) == len(ids) and all(row.state in final for row in rows.values()):
+                break
+            await asyncio.sleep(0.01)
+        worker.stop()
+        await task
+
+    asyncio.run(run())
+
+
+class Relay:
+    """One delivery per event."""
+
+    name, digest, feed = "p", "d", "f"
+
+    def process(self, exchange: Exchange) -> Routed:
+        event = exchange.event
+        if event.body == b"bad":
+            raise Refused("R01")
+        return Routed([delivery(0, event.key, event_id=event.id, origin=event.origin)], exchange)
+
+
+def run_pipeline(folder: str, events: int, crash_at: int) -> None:
+    """A pipeline worker until it has committed so many events, or until the fuse blows."""
+    import threading
+
+    fuse = Fuse(crash_at)
+    bus = SqliteBus(Path(folder) / "bus.db", partitions=2)
+    ledger = SqlLedger(f"sqlite:///{folder}/ledger.db")
+    worker = PipelineWorker(fuse.around(bus), fuse.around(ledger), ["f"], lambda _: [Relay()], member="pipelines-0")
+
+    def watch() -> None:
+        lag = bus.lag("pipelines")
+        while not lag or sum(lag.values()):
+            time.sleep(0.01)
+            lag = bus.lag("pipelines")
+        worker.stop()
+
+    threading.Thread(target=watch, daemon=True).start()
+    worker.run()

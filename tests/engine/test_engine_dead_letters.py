@@ -1,0 +1,159 @@
+"""Dead letters for operators: groups, filters, replay and discard, dry or not."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from router.contracts import Header, Outgoing
+from router.engine.dead_letters import Filter, body, groups, letters
+from router.engine.orders import discard, replay
+from router.errors import Refused
+from router.exchange import Event, State
+from router.wire import event_record, read_journal
+from tests.engine.rig import Rig, journal, play
+from tests.engine.sinks import delivery
+
+
+def died(rig: Rig, label_of: dict[str, str]) -> None:
+    """The sink refuses by label until it is told otherwise."""
+    rig.sink.behaviour = lambda d, _: Refused(label_of[d.label], "RCPT") if d.label in label_of else None
+
+
+def test_letters_are_grouped_by_cause() -> None:
+    """Two codes are two groups, the larger first, each with what to do; what was delivered is not there."""
+
+    async def story(rig: Rig) -> None:
+        died(rig, {"x": "MSS-550", "y": "DMP-Closed"})
+        rig.publish(*(delivery(n, f"l{n}", label="y" if n == 0 else "x" if n < 4 else "") for n in range(6)))
+        async with rig.running():
+            await rig.settled(State.DEAD, State.DONE)
+
+    rig = play(story)
+    first, second = groups(rig.bus, rig.ledger)
+    assert (first.code, first.count, first.where, first.place) == ("MSS-550", 3, "s", "RCPT")
+    assert (second.code, second.count) == ("DMP-Closed", 1)
+    assert first.next
+    assert first.next != second.next
+    assert (first.feeds, first.pipelines) == (("f",), ("p",))
+    assert first.first <= first.last
+    assert [x.code for x in letters(rig.bus, rig.ledger, Filter(cause=second.cause))] == ["DMP-Closed"]
+    assert letters(rig.bus, rig.ledger, Filter(feed="other")) == []
+
+
+def test_replay_of_a_group_dry_and_real() -> None:
+    """A dry run publishes nothing; the real one delivers every letter, which then is no dead letter any more."""
+
+    async def story(rig: Rig) -> None:
+        died(rig, {"x": "MSS-550"})
+        rig.publish(*(delivery(n, f"l{n % 2}", label="x", payload=b"%d" % n) for n in range(6)))
+        async with rig.running():
+            await rig.settled(State.DEAD)
+            chosen = letters(rig.bus, rig.ledger, Filter(code="MSS-550"))
+            assert [body(rig.bus, letter).value for letter in chosen] == [b"%d" % n for n in range(6)]
+            dry = list(replay(rig.bus, rig.ledger, chosen, by="dupont"))
+            assert [a.accepted for a in dry] == [True] * 6
+            assert not any(Header.COMMAND in r.headers for r in rig.bus.scan("out.s"))
+            died(rig, {})
+            real = replay(rig.bus, rig.ledger, chosen, by="dupont", producer=rig.bus.producer("cli"), reason="réparé")
+            assert all(answer.accepted for answer in real)
+            await rig.settled()
+            again = list(replay(rig.bus, rig.ledger, chosen, by="dupont"))
+            assert {a.code for a in again} == {"REPLAY-DONE"}
+        assert groups(rig.bus, rig.ledger) == []
+        for lane in ("l0", "l1"):
+            done = [c.delivery.payload for c in rig.sink.calls if c.ok and c.delivery.lane == lane]
+            assert done == sorted(done)
+        entry = next(e for e in map(read_journal, rig.bus.scan("journal")) if e.kind == "command")
+        assert (entry.source, entry.text) == ("dupont", "Rejeu accepté. réparé")
+
+    play(story)
+
+
+def test_discard_with_a_reason() -> None:
+    """A discarded letter leaves the list for good, and the journal keeps who and why."""
+
+    async def story(rig: Rig) -> None:
+        died(rig, {"x": "MSS-550"})
+        rig.publish(delivery(1, label="x"))
+        async with rig.running():
+            await rig.settled(State.DEAD)
+            chosen = letters(rig.bus, rig.ledger)
+            producer = rig.bus.producer("cli")
+            assert [a.accepted for a in discard(rig.ledger, chosen, by="a", reason="doublon", producer=producer)]
+            await rig.settled(State.SUPERSEDED)
+            assert [a.code for a in discard(rig.ledger, chosen, by="a", reason="x")] == ["DISCARD-SUPERSEDED"]
+        assert letters(rig.bus, rig.ledger) == []
+        assert rig.ledger.rows[rig.published[0].id].text == "doublon"
+        assert journal(rig) == ["DISCARD"]
+
+    play(story)
+
+
+def test_pipeline_letters_are_replayed_as_events() -> None:
+    """A pipeline's letter goes back to its feed with its first origin, and counts as resolved."""
+    rig = Rig()
+    producer = rig.bus.producer("gateway")
+    event = Event("id-1", "sil", "k", b"MSH|", {Header.CONTROL: "C1"})
+    (origin,) = producer.publish([event_record(event)])
+    story = {Header.STAGE: "pipeline", Header.PIPELINE: "biologie", Header.CODE: "R45", Header.CAUSE: "abc"}
+    headers = {Header.ID: "id-1", Header.FEED: "sil", Header.ORIGIN: str(origin), **story}
+    producer.publish([Outgoing("dlq.pipeline", "k", b"MSH|", headers)])
+    (letter,) = letters(rig.bus, rig.ledger)
+    assert (letter.cause, letter.where, letter.feed) == ("abc", "biologie", "sil")
+    assert [a.accepted for a in replay(rig.bus, rig.ledger, [letter], by="a", producer=producer)] == [True]
+    _, again = sorted(rig.bus.scan("in.sil"), key=lambda r: r.offset)
+    assert again.value == b"MSH|"
+    assert again.headers[Header.ORIGIN] == str(origin)
+    assert again.headers[Header.COMMAND] == "replay"
+    assert Header.CODE not in again.headers
+    assert letters(rig.bus, rig.ledger) == []
+
+
+def test_intake_letters_can_only_be_discarded() -> None:
+    """What was never accepted can't be replayed; given up, it is resolved and journalled."""
+    rig = Rig()
+    producer = rig.bus.producer("gateway")
+    headers = {Header.FEED: "sil", Header.CODE: "R01", Header.ID: "q-1"}
+    producer.publish([Outgoing("dlq.intake", "", b"garbage", headers)])
+    (letter,) = letters(rig.bus, rig.ledger, Filter(stage="intake"))
+    (answer,) = replay(rig.bus, rig.ledger, [letter], by="a", producer=producer)
+    assert not answer.accepted
+    assert next(discard(rig.ledger, [letter], by="a", reason="vu", producer=producer)).accepted
+    assert letters(rig.bus, rig.ledger) == []
+    assert journal(rig) == ["DISCARD"]
+
+
+def test_decide_again_sends_the_event_through() -> None:
+    """With `decide_again` a sink's letter republishes its original event instead of a command."""
+
+    async def story(rig: Rig) -> None:
+        died(rig, {"x": "DMP-X"})
+        event = Event("event-1", "f", "lane", b"MSH|", {})
+        (origin,) = rig.bus.producer("gateway").publish([event_record(event)])
+        rig.publish(replace(delivery(1, label="x"), origin=origin))
+        async with rig.running():
+            await rig.settled(State.DEAD)
+        chosen = letters(rig.bus, rig.ledger)
+        (answer,) = replay(rig.bus, rig.ledger, chosen, by="a", producer=rig.bus.producer("cli"), decide_again=True)
+        assert answer.accepted
+        again = list(rig.bus.scan("in.f"))[-1]
+        assert (again.headers["replay"], again.headers[Header.ORIGIN]) == ("1", str(origin))
+
+    play(story)
+
+
+def test_records_that_are_no_deliveries_are_letters_too() -> None:
+    """A stranger's record on a sink's topic is set aside, shown, and does not stop the sink."""
+
+    async def story(rig: Rig) -> None:
+        rig.bus.producer("stranger").publish([Outgoing("out.s", "k", b"?", {})])
+        rig.publish(delivery(1))
+        async with rig.running():
+            await rig.settled()
+            await asyncio.sleep(0)
+        (letter,) = letters(rig.bus, rig.ledger, sinks=["s"])
+        assert (letter.code, letter.sink) == ("DELIVERY", "s")
+        assert not next(replay(rig.bus, rig.ledger, [letter], by="a")).accepted
+
+    play(story)
