@@ -117,7 +117,9 @@ class KafkaBus:
             known = {place: max(0, found.offset) for place, found in committed.items()}
         ends = self._reader.ends(list(known)) if known else {}
         return {
-            Partition(place.topic, place.partition): max(0, ends[place] - offset) for place, offset in known.items()
+            Partition(place.topic, place.partition): max(0, ends[place] - offset)
+            for place, offset in known.items()
+            if place in ends  # a partition without a leader just now
         }
 
     def trim(self, partition: Partition, below: int) -> None:

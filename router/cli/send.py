@@ -106,7 +106,8 @@ def _answer(file: Path, ack: bytes) -> Answer:
     message = Message.parse(ack)
     errors = []
     for segment in message.segments("ERR"):
-        parts = (bytes(segment.raw("2")).decode("ascii", "replace"), segment.text("3.1"), segment.text("5.1"), segment.text("8") or segment.text("3.2"))
+        where = bytes(segment.raw("2")).decode("ascii", "replace")
+        parts = (where, segment.text("3.1"), segment.text("5.1"), segment.text("8") or segment.text("3.2"))
         errors.append(" ".join(part for part in parts if part))
     return Answer(file.name, parsed.control_id, parsed.code, errors)
 

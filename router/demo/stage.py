@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -185,9 +186,12 @@ MAIL_DOMAIN: Final = "hopital-a.test.mssante.fr"
 
 
 def _free() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port below the ephemeral range: a sender that reconnects while nobody listens must never meet itself there."""
+    while True:
+        port = random.randrange(20_000, 32_000)  # noqa: S311  # any will do
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _copy_pipelines(folder: Path) -> None:

@@ -167,7 +167,7 @@ class Lanes:
             ids = [heapq.heappop(lane.far)[2] for _ in range(min(len(lane.far), self._near))]
             self.far -= len(ids)
             lane.kept.difference_update(ids)
-            lane.loading = frozenset(ids)
+            lane.loading, lane.due = frozenset(ids), 0.0
             asked.append((lane.name, ids))
         return asked
 

@@ -44,6 +44,8 @@ class Upkeep:
                     self._sweep()
             except RouterError as error:
                 log.warning("upkeep waits", code=error.code, place=error.place)
+            except Exception:  # a gauge that can't be read must not end the sweeping
+                log.error("upkeep failed", exc_info=True, alert="upkeep")
 
     def _gauges(self) -> None:
         for group in self._groups:

@@ -1,0 +1,226 @@
+"""Real services for the demo and the suite: one Kafka broker, one PostgreSQL server, started here and stopped here.
+
+`KAFKA_BOOTSTRAP_SERVERS` and `SEGUR_DATABASE_URL` name existing ones that are used instead.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from router.errors import OperatorFault, Unavailable
+
+BROKER: Final = Path(__file__).resolve().parents[2] / "deploy" / "dev" / "kafka" / "broker"
+EXISTING_BROKER: Final = "KAFKA_BOOTSTRAP_SERVERS"
+EXISTING_DATABASE: Final = "SEGUR_DATABASE_URL"
+_POSTGRESQL_BINARIES: Final = Path("/usr/lib/postgresql")
+_START_SECONDS: Final = 30.0
+_STOP_SECONDS: Final = 30.0
+
+
+@contextmanager
+def kafka_and_postgresql() -> Iterator[dict[str, Any]]:
+    """Keys `bus` and `database` of a site file. Raises `OperatorFault` for what is not installed."""
+    with ExitStack() as opened:
+        url = os.environ.get(EXISTING_DATABASE) or opened.enter_context(_own_postgresql()).sqlalchemy_url
+        broker = opened.enter_context(running_broker())
+        yield {
+            "bus": {
+                "type": "kafka",
+                "servers": broker.servers,
+                "replication_factor": 1,
+                "min_insync_replicas": 1,
+                "session_timeout": 6,
+            },
+            "database": {"url": url},
+        }
+
+
+# ------------------------------------------------------------------------------------------------------ Kafka
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A running broker. `pid` is 0 when it isn't ours: such a one must not be stopped."""
+
+    servers: str
+    pid: int
+
+    def freeze(self) -> None:
+        """SIGSTOP, as a machine that swaps or a hypervisor that migrates would. Raises `OperatorFault` if not ours."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        if not self.pid:
+            raise OperatorFault("SERVICE", EXISTING_BROKER, "this broker isn't ours to stop: unset the variable")
+        os.kill(self.pid, number)
+
+
+@contextmanager
+def running_broker() -> Iterator[Broker]:
+    """A broker of one's own, or the one of the environment. Raises `OperatorFault` without Java or Maven."""
+    existing = os.environ.get(EXISTING_BROKER)
+    if existing:
+        yield Broker(existing, 0)
+        return
+    if not BROKER.exists():
+        raise OperatorFault("SERVICE", str(BROKER), f"a broker is started from a checkout only: set {EXISTING_BROKER}")
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            [sys.executable, str(BROKER), "--follow-parent"], stdout=subprocess.PIPE, stderr=said, text=True
+        )
+        try:
+            found = _answers(process)
+            if "KAFKA_PID" not in found:
+                process.wait(_STOP_SECONDS)
+                said.seek(0)
+                raise OperatorFault("SERVICE", "kafka", said.read().strip() or "the broker did not start")
+            yield Broker(found[EXISTING_BROKER], int(found["KAFKA_PID"]))
+        finally:
+            process.terminate()
+            process.wait(_STOP_SECONDS)
+            if process.stdout:
+                process.stdout.close()
+
+
+def _answers(process: subprocess.Popen[str]) -> dict[str, str]:
+    """`NAME=value` lines of the script, until it is ready or over."""
+    found: dict[str, str] = {}
+    for line in process.stdout or ():
+        name, _, value = line.strip().partition("=")
+        found[name] = value
+        if name == "KAFKA_PID":
+            break
+    return found
+
+
+# ------------------------------------------------------------------------------------------------- PostgreSQL
+
+
+@contextmanager
+def _own_postgresql() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+class PostgresServer:
+    """A server of the installed binaries, in a temporary folder, on a loopback port, never run by root."""
+
+    def __init__(self) -> None:
+        """Raises `OperatorFault` when PostgreSQL is not installed."""
+        self._binaries = postgresql_binaries()
+        self._account = _account()
+        self._folder = Path(tempfile.mkdtemp(prefix="segur-postgresql-"))
+        self.port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        if os.geteuid() == 0:
+            os.chown(self._folder, self._account.pw_uid, self._account.pw_gid)
+        self._run("initdb", "-D", str(self._folder / "data"), "-A", "trust", "-E", "UTF8", "-U", "segur", "--no-sync")
+
+    @property
+    def url(self) -> str:
+        """For libpq."""
+        return f"postgresql://segur@127.0.0.1:{self.port}/postgres"
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """For a site file."""
+        return self.url.replace("postgresql:", "postgresql+psycopg:", 1)
+
+    def start(self) -> None:
+        """Start (again) and wait until it answers. Raises `Unavailable`."""
+        command = [str(self._binaries / "postgres"), "-D", str(self._folder / "data"), "-p", str(self.port)]
+        command += ["-k", str(self._folder), "-h", "127.0.0.1", "-c", "fsync=off", "-c", "max_connections=200"]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, **self._as_user())
+        deadline = time.monotonic() + _START_SECONDS
+        while self._run("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port), must=False):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise Unavailable("SERVICE", "postgresql", (self._folder / "log").read_text()[-2000:])
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Stop at once, as a crash would: sessions are cut."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(_STOP_SECONDS)
+            self._process = None
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _run(self, name: str, *arguments: str, must: bool = True) -> int:
+        command = [str(self._binaries / name), *arguments]
+        done = subprocess.run(command, check=False, capture_output=True, **self._as_user())
+        if must and done.returncode:
+            raise Unavailable("SERVICE", name, done.stderr.decode(errors="replace").strip())
+        return done.returncode
+
+    def _as_user(self) -> dict[str, Any]:
+        options: dict[str, Any] = {"cwd": str(self._folder)}
+        if os.geteuid() == 0:
+            options |= {"user": self._account.pw_uid, "group": self._account.pw_gid, "extra_groups": []}
+        return options
+
+
+def postgresql_binaries() -> Path:
+    """The folder of `initdb`, newest version first. Installs the package when we may; else raises `OperatorFault`."""
+    found = _find_postgresql()
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "postgresql"]):
+            subprocess.run(command, env=environment, check=False, stdout=subprocess.DEVNULL)
+        found = _find_postgresql()
+    if found is None:
+        raise OperatorFault(
+            "SERVICE",
+            "postgresql",
+            "PostgreSQL is missing: install it (Debian: `sudo apt-get install postgresql`) or set " + EXISTING_DATABASE,
+        )
+    return found
+
+
+def _find_postgresql() -> Path | None:
+    versions = sorted(_POSTGRESQL_BINARIES.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if versions:
+        return versions[-1].parent
+    on_path = shutil.which("initdb")
+    return Path(on_path).resolve().parent if on_path else None
+
+
+def _account() -> pwd.struct_passwd:
+    """Who runs the server: us, or `postgres` when we are root. Raises `OperatorFault` when there is no such user."""
+    if os.geteuid() != 0:
+        return pwd.getpwuid(os.geteuid())
+    try:
+        return pwd.getpwnam("postgres")
+    except KeyError:
+        raise OperatorFault(
+            "SERVICE", "postgresql", "root can't run a server and there is no user `postgres`"
+        ) from None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
