@@ -57,7 +57,10 @@ class Reader:
     def ends(self, wanted: list[TopicPartition]) -> dict[TopicPartition, int]:
         """The offset behind the last committed record of each partition."""
         with self._lock, mapped(), self._client() as raw:
-            found: dict[TopicPartition, int] = raw.end_offsets(wanted)
+            try:
+                found: dict[TopicPartition, int] = raw.end_offsets(wanted)
+            except KeyError as error:  # the client's answer when a broker said nothing of a partition
+                raise Unavailable("KAFKA-OFFSETS", "", "the broker did not say where its topics end") from error
             return found
 
     def close(self) -> None:

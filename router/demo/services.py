@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pwd
 import shutil
@@ -151,7 +152,14 @@ class PostgresServer:
         command = [str(self._binaries / "postgres"), "-D", str(self._folder / "data"), "-p", str(self.port)]
         command += ["-k", str(self._folder), "-h", "127.0.0.1", "-c", "fsync=off", "-c", "max_connections=200"]
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, **self._as_user())
+            self._process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509  # one call, before any thread of ours
+                **self._as_user(),
+            )
         deadline = time.monotonic() + _START_SECONDS
         while self._run("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port), must=False):
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -218,6 +226,12 @@ def _account() -> pwd.struct_passwd:
         raise OperatorFault(
             "SERVICE", "postgresql", "root can't run a server and there is no user `postgres`"
         ) from None
+
+
+def _end_with_parent() -> None:
+    """Linux: the server stops at once when we end, however we end."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
 
 
 def _free_port() -> int:
