@@ -227,6 +227,10 @@ class Bus(Protocol):
         """Create what is missing; raise `OperatorFault` for what exists but can't keep our promises."""
         ...
 
+    def migrate(self, plans: Sequence[TopicPlan]) -> Sequence[str]:
+        """Make drained topics anew with their planned partitions; returns their names. Raises `OperatorFault`."""
+        ...
+
     def check(self, plans: Sequence[TopicPlan]) -> Sequence[str]:
         """One sentence per way in which the bus differs from the plans; empty when all is well."""
         ...

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Final
+
 import typer
 from rich.table import Table
 
-from router.cli.output import Exit, console, show_json
+from router.cli.output import Exit, console, fail, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.config.site import Site
-from router.contracts import TopicPlan
+from router.contracts import TopicPlan, out_topic
 from router.observe import logs
 from router.runtime.house import House
 
-commands = typer.Typer(no_args_is_help=True, help="Topics of the bus: plan, apply.")
+MOST_PARTITIONS: Final = 1024
+"""What a site file may ask for (`limits.partitions`)."""
+
+commands = typer.Typer(no_args_is_help=True, help="Topics of the bus: plan, apply, migrate.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -64,3 +69,40 @@ def apply(site: SiteOption = DEFAULT_SITE) -> None:
         console.print(f"[green]✓[/] {len(house.plans())} topics")
     finally:
         house.close()
+
+
+@commands.command()
+def migrate(
+    topics: Annotated[list[str], typer.Argument(help="Drained topics to make anew, e.g. in.sil.")],
+    site: SiteOption = DEFAULT_SITE,
+) -> None:
+    """Give drained topics their planned partitions. Stop the router first; their consumed records are gone."""
+    logs.configure(level="WARNING")
+    house = House(Site(site))
+    try:
+        plans = {plan.name: plan for plan in house.plans()}
+        unknown = sorted(set(topics) - plans.keys())
+        if unknown:
+            fail(f"not a topic of this site: {', '.join(unknown)}")
+        standing = _standing(house, frozenset(topics))
+        if standing:
+            fail(f"{standing} deliveries still stand on these topics: let them end, or resolve them, then try again")
+        bus = house.bus_config().open()
+        try:
+            changed = bus.migrate([plans[name] for name in topics])
+        finally:
+            bus.close()
+    finally:
+        house.close()
+    for name in changed:
+        console.print(f"[green]✓[/] {name}: {plans[name].partitions} partitions")
+    console.print(f"{len(changed)} of {len(topics)} topics made anew")
+
+
+def _standing(house: House, topics: frozenset[str]) -> int:
+    """Deliveries, unfinished or dead-lettered, whose bytes or whose place in the order are on one of the topics."""
+    ledger = house.ledger()
+    rows = [row for name in house.config.sinks for row in ledger.unfinished(name, range(MOST_PARTITIONS))]
+    lanes = sum(out_topic(row.delivery.sink) in topics for row in rows)
+    bytes_only = [row for row in rows if out_topic(row.delivery.sink) not in topics] + list(ledger.dead())
+    return lanes + sum(row.bytes_at.topic in topics or row.delivery.origin.topic in topics for row in bytes_only)

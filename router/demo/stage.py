@@ -28,7 +28,6 @@ from router.simulators.sender.people import DOCTOR_DOMAIN, HOPITAL_A, HOSPITAL_D
 from router.simulators.serve import World, ensure_certificates, world
 
 START_SECONDS: Final = 90.0
-_PORTS: Final = range(20_000, 32_000)
 AUTHORITY: Final = f"{HOPITAL_A.ipp_namespace}&{HOPITAL_A.ipp_oid}&ISO"
 OUTSIDE: Final = "dr@messagerie-ordinaire.fr"
 
