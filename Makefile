@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo demo-kafka test test-fast check bench soak docs clean
+.PHONY: demo demo-kafka test test-fast check bench docs clean
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("segur-router needs Python 3.11 or later: make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
@@ -35,10 +35,6 @@ check: $(READY)  ## lint, types, import rules
 
 bench: $(READY)  ## a five-minute set; writes benchmarks/results.json
 	@$(BIN)/python -m benchmarks.run $(ARGS)
-
-KILLS ?= 25
-soak: $(READY)  ## kill -9 and SIGSTOP under load; an independent checker counts
-	@$(BIN)/python -m benchmarks.soak --kills $(KILLS) $(ARGS)
 
 docs: $(READY)  ## regenerate what is generated (schemas, reference, conformance)
 	@$(BIN)/segur-router reference --write

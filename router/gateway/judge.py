@@ -126,6 +126,9 @@ class Judge:
             # The reason is kept, its text (which may quote a value) is not; the bytes are in the dead letter.
             return self._refused(feed, received, event_id, message, _fault(Bug.of(error, "intake")))
         if message is not None and self._last(identity.control_id(feed.name, message)) not in (None, event_id.encode()):
+            if feed.refuse_reused:
+                err = Err("207", "MSH^1^10", application=ack.application("906"), text=_SAME_CONTROL_ID)
+                checked = replace(checked, faults=(*checked.faults, Fault("R13", err)))
             checked = replace(checked, warnings=(*checked.warnings, _SAME_CONTROL_ID))
         code: Code = "AE" if checked.faults else "AA"
         answer = self._ack(code, received, message, [fault.err for fault in checked.faults])

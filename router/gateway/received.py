@@ -67,6 +67,8 @@ class Feed:
     kind: Literal["documents", "adt", "relay"] = "documents"
     charset_fallback: str | None = None
     rejoin: bool = False
+    refuse_reused: bool = False
+    """Refuse a MSH-10 that came lately with another content (E13), instead of warning."""
 
     @property
     def heavy(self) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
+from router.cda.document import read
 from router.cda.schema import SchemaGate
 from router.cisis import profile
 from router.cisis.findings import Verdict
@@ -11,21 +13,30 @@ from router.cisis.lineage import document_ids, lineage, ordering_key, patient_ps
 from router.cisis.settings import ProfileRules
 from router.cisis.valuesets import ValueSets
 from router.contracts import Header
+from router.errors import MessageFault, Unavailable
 from router.exchange import Pseudonyms
 from router.gateway.identity import patient_key
 from router.gateway.received import Checked, Fault, Received
 from router.hl7.ack import Err
 from router.hl7.message import Message
 from router.register import adt
+from router.request import Identifier
 
 
 class DocumentsCheck:
     """Message or raw CDA against the profile: every fault at once, then the ordering key (decisions D7)."""
 
     def __init__(
-        self, rules: ProfileRules, value_sets: ValueSets, pseudonyms: Pseudonyms, schema: SchemaGate | None = None
+        self,
+        rules: ProfileRules,
+        value_sets: ValueSets,
+        pseudonyms: Pseudonyms,
+        schema: SchemaGate | None = None,
+        qualified: Callable[[Identifier], bool] | None = None,
     ) -> None:
+        """`qualified`: whether the register says VALI of an INS, for a raw CDA whose request doesn't say it (D2)."""
         self._rules = rules
+        self._qualified = qualified
         self._schema = schema
         self._value_sets = value_sets
         self._pseudonyms = pseudonyms
@@ -33,12 +44,24 @@ class DocumentsCheck:
     def __call__(self, received: Received, message: Message | None, /) -> Checked:
         """See `router.gateway.received.Checker`."""
         if message is None:
+            received = self._with_status(received)
             verdict = profile.check_cda(
                 received.data, received.headers, self._rules, self._value_sets, schema=self._schema
             )
         else:
             verdict = profile.check(message, self._rules, self._value_sets, schema=self._schema)
         return self._checked(received, verdict)
+
+    def _with_status(self, received: Received) -> Received:
+        """A raw CDA has no PID-32: without the header, the register's word counts."""
+        if self._qualified is None or received.headers.get("ins-status"):
+            return received
+        try:
+            number = read(received.data, limit=self._rules.max_cda).header.patient.ins
+            known = number is not None and self._qualified(number)
+        except (MessageFault, Unavailable):  # the profile says what is wrong; a register that is away says nothing
+            return received
+        return replace(received, headers={**received.headers, "ins-status": "VALI"}) if known else received
 
     def _checked(self, received: Received, verdict: Verdict) -> Checked:
         faults = tuple(Fault(finding.rule, finding.err) for finding in verdict.faults)

@@ -63,6 +63,8 @@ class Parse:
         rules = self._rules.get(event.feed, ProfileRules(feed=event.feed))
         if event.headers.get(Header.KIND) == RAW_CDA:
             headers, document = unpack_request(event.body)
+            status = event.headers.get(Header.INS_STATUS)  # the register's word at intake, when the request had none
+            headers = {"ins-status": status, **headers} if status else headers
             return self._concluded(
                 exchange, None, profile.check_cda(document, headers, rules, self._valuesets, keep=True)
             )

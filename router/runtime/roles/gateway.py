@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from router.gateway.checks import RelayCheck
 from router.gateway.gateway import Gateway
 from router.gateway.received import Checker, Feed
+from router.register.patient import ins_pseudonym
+from router.request import Identifier
 from router.runtime.checks import AdtCheck, DocumentsCheck
 from router.runtime.house import House
 from router.runtime.roles import Ready
@@ -41,13 +44,25 @@ class GatewayRole(Looping):
         )
         await gateway.run(stop, lambda: ready({name: str(port) for name, port in gateway.ports.items()}))
 
+    def _qualified(self) -> Callable[[Identifier], bool] | None:
+        """Whether the register says VALI of an INS, where ADT feeds one: for a raw CDA that doesn't say it (D2)."""
+        house = self._house
+        if not any(feed.kind == "adt" for feed in house.config.feeds.values()):
+            return None
+
+        def qualified(number: Identifier) -> bool:
+            found = house.register.find(ins_pseudonym(house.pseudonyms, number))
+            return found is not None and found.qualified is True
+
+        return qualified
+
     def _feed(self, name: str) -> Feed:
         feed = self._house.config.feeds[name]
         rules = self._house.rules(name, feed)
         pseudonyms = self._house.pseudonyms
         check: Checker
         if feed.kind == "documents":
-            check = DocumentsCheck(rules, self._house.value_sets, pseudonyms, self._house.schema)
+            check = DocumentsCheck(rules, self._house.value_sets, pseudonyms, self._house.schema, self._qualified())
         else:
             check = AdtCheck(rules.autorites, pseudonyms) if feed.kind == "adt" else RelayCheck(pseudonyms)
         return Feed(
@@ -56,4 +71,5 @@ class GatewayRole(Looping):
             kind=feed.kind,
             charset_fallback=rules.charset_fallback or None,
             rejoin=rules.rejoin_base64,
+            refuse_reused=rules.same_control_id_other_content == "refuse",
         )

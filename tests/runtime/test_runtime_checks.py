@@ -1,0 +1,48 @@
+"""The gateway's checks, joined to the national profile and the register."""
+
+from __future__ import annotations
+
+from router.cisis.settings import ProfileRules
+from router.cisis.valuesets import ValueSets
+from router.contracts import Header
+from router.exchange import Pseudonyms
+from router.gateway.received import Checked, Received
+from router.request import Identifier
+from router.runtime.checks import DocumentsCheck
+from router.simulators.sender.maker import Maker
+
+HEADERS = {"request-id": "R1", "action": "initial", "dmp": "Y"}
+
+
+def _check(says: bool, **headers: str) -> Checked:
+    maker = Maker(5)
+    document = maker.document("biology", maker.patient())
+    asked: list[Identifier] = []
+
+    def qualified(number: Identifier) -> bool:
+        asked.append(number)
+        return says
+
+    rules = ProfileRules(feed="sil", environment="qualification")
+    check = DocumentsCheck(rules, ValueSets.load(), Pseudonyms(b"k"), None, qualified)
+    received = Received(data=document.content, source="http", at=1.0, kind="cda", headers={**HEADERS, **headers})
+    checked = check(received, None)
+    assert len(asked) == (0 if "ins-status" in headers else 1)
+    return checked
+
+
+def test_R46_the_registers_vali_qualifies_a_raw_cda() -> None:
+    """A raw CDA without `ins-status` is qualified when the register says VALI, and the event remembers it (D2)."""
+    checked = _check(True)
+    assert checked.faults == ()
+    assert checked.headers[Header.INS_STATUS] == "VALI"
+
+
+def test_R46_without_the_register_a_raw_cda_is_not_qualified() -> None:
+    """Nobody says VALI: its INS leaves by no road."""
+    assert "R46" in [fault.rule for fault in _check(False).faults]
+
+
+def test_the_request_own_word_is_enough() -> None:
+    """With `ins-status: VALI` nobody is asked."""
+    assert _check(False, **{"ins-status": "VALI"}).faults == ()
