@@ -10,7 +10,7 @@ import logging
 import sys
 import traceback
 from collections.abc import MutableMapping
-from typing import Any, Final
+from typing import Any, Final, TextIO, cast
 
 import structlog
 
@@ -89,6 +89,16 @@ def _safe_exception(_: object, __: str, line: MutableMapping[str, Any]) -> Mutab
     return line
 
 
+class _StandardError:
+    """Whatever the standard error is at the time of writing: a program that embeds us may replace it."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def configure(*, role: str = "", slot: int = 0, level: str = "INFO", pretty: bool = False) -> None:
     """Set up logging of this process on its standard error. Foreign libraries speak from WARNING on, by class only."""
     structlog.contextvars.clear_contextvars()
@@ -105,7 +115,7 @@ def configure(*, role: str = "", slot: int = 0, level: str = "INFO", pretty: boo
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_Foreign()], level=logging.WARNING, force=True)
