@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import itertools
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -145,11 +144,3 @@ def percentile(values: list[float], share: float) -> float:
 def latencies(tally: Tally) -> list[float]:
     """Seconds from (due) sending to arrival, of what arrived."""
     return [tally.arrived[control] - at for control, at in tally.sent.items() if control in tally.arrived]
-
-
-def batches(total: int, size: int) -> Iterator[int]:
-    """Sizes of consecutive batches that make `total`."""
-    for _ in itertools.repeat(None, total // size):
-        yield size
-    if total % size:
-        yield total % size

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
-from router.exchange import Delivery, Exchange, Filtered, Origin, Receipt, State
+from router.exchange import Delivery, Exchange, Filtered, Origin, State
 from router.measures import Measure
 
 # ---------------------------------------------------------------------------------------------------- topics
@@ -425,6 +425,3 @@ class Unobserved:
     def set(self, measure: Measure, value: float, **labels: str) -> None: ...
 
     def time(self, measure: Measure, seconds: float, **labels: str) -> None: ...
-
-
-Receive = Callable[[Sequence[Receipt]], None]

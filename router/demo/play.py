@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -72,8 +73,6 @@ async def _stay(console: Console, played: Stage) -> None:
     console.print(f"  ports: {', '.join(f'{name} {port}' for name, port in ports.items())}")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    import signal
-
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     await stop.wait()

@@ -85,7 +85,7 @@ class Stage:
             file.unlink()
 
     async def stop(self) -> int:
-        """SIGTERM; the seconds it took come back as the exit code of `time`."""
+        """SIGTERM, and SIGKILL after 20 s; returns the router's exit code."""
         if self.router is None or self.router.returncode is not None:
             return 0
         self.router.terminate()
@@ -157,10 +157,8 @@ async def stage(folder: Path, *, seed: int, bus: dict[str, Any] | None = None) -
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     certificates = ensure_certificates(folder / "certificates", {HOPITAL_A.finess: HOPITAL_A.name})
-    kept = folder / "dmp"
-    kept.mkdir()
     mailbox = f"pfi@{MAIL_DOMAIN}"
-    dmp = DmpConfig(certificates=certificates, dump=None)
+    dmp = DmpConfig(certificates=certificates)
     mssante = MssanteConfig(
         certificates=certificates,
         client_certificate=True,

@@ -5,6 +5,7 @@ A scene sends, then watches the simulators and the sender's return endpoint; it 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -244,8 +245,6 @@ async def killed(stage: Stage) -> AsyncIterator[Row]:
     reports = [stage.maker.document("biology", stage.patient(), size=20_000) for _ in range(30)]
     messages = [stage.maker.message(report, recipients=[stage.recipient()]) for report in reports]
     sending = stage.send(*messages, connections=4)
-    import asyncio
-
     task = asyncio.ensure_future(sending)
     await stage.until(lambda: sum(bool(stage.mails(report.uid)) for report in reports) >= 5, WAIT)
     await stage.kill()
