@@ -71,14 +71,20 @@ def test_a_killed_worker_is_started_again(tmp_path: Path) -> None:
 
 def test_restarts_back_off() -> None:
     """A worker that falls at once is started less and less often."""
-    supervisor = Supervisor([Role("gateway", python("raise SystemExit(3)"))], first_wait=0.1, longest_wait=10)
+    waits: list[tuple[str, float]] = []
+    supervisor = Supervisor(
+        [Role("gateway", python("raise SystemExit(3)"))],
+        first_wait=0.05,
+        longest_wait=10,
+        alert=lambda _, facts: waits.append((facts["exit"], float(facts["next"]))),
+    )
 
     async def story() -> None:
-        await asyncio.sleep(1.5)
+        await until(lambda: len(waits) >= 5)
 
     asyncio.run(supervised(supervisor, story))
-    assert 2 <= supervisor.workers[0].restarts <= 5
-    assert supervisor.workers[0].last_exit == 3
+    assert {code for code, _ in waits[:5]} == {"3"}
+    assert waits[4][1] >= 0.8 > waits[0][1]
 
 
 def test_a_command_that_does_not_exist_is_tried_again_later() -> None:
