@@ -81,7 +81,7 @@ def read(data: bytes, *, limit: int = LIMIT) -> Document:
     xml.check_syntax(data)
     root = xml.read_until(data, BODY_TAGS, body_kind)
     if root.tag != ROOT:
-        raise xml.refused("la racine du document n'est pas ClinicalDocument (urn:hl7-org:v3)")
+        raise xml.refused("Le document n'est pas un CDA : racine ClinicalDocument (urn:hl7-org:v3) attendue.")
     sha1 = hashlib.sha1(data, usedforsecurity=False).hexdigest()
     header = header_of(root, size=len(data), sha1=sha1)
     return Document(header, data, predecessors(root), intended_recipients(root))

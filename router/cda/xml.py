@@ -56,13 +56,13 @@ def refused(text: str) -> Malformed:
 def check_bytes(data: bytes, limit: int) -> None:
     """Size, first character and declared encoding. Raises `Malformed` R35."""
     if len(data) > limit:
-        raise refused(f"document de plus de {limit} octets")
+        raise refused(f"Document plus grand que la limite de la plateforme ({limit} octets).")
     start = data[3:200] if data.startswith(_BOM) else data[:200]
     if not start.lstrip().startswith(b"<") or b"\x00" in start[:4]:
-        raise refused("le contenu n'est pas un document XML")
+        raise refused("Le contenu n'est pas un document XML.")
     declared = _DECLARED.match(start)
     if declared and declared[1].decode("latin-1").lower() not in ENCODINGS:
-        raise refused("le codage déclaré par le document XML n'est pas admis")
+        raise refused("Codage du document refusé : UTF-8 ou ISO 8859 attendu dans la déclaration XML.")
 
 
 def check_syntax(data: bytes) -> None:
@@ -71,12 +71,12 @@ def check_syntax(data: bytes) -> None:
     try:
         etree.fromstring(data, checker)
     except _Doctype:
-        raise refused("le document contient une déclaration DOCTYPE, refusée") from None
+        raise refused("Document refusé : une déclaration DOCTYPE est interdite.") from None
     except etree.XMLSyntaxError as error:
         line, column = error.position
-        raise refused(f"XML mal formé (ligne {line}, colonne {column})") from None
+        raise refused(f"XML mal formé (ligne {line}, colonne {column}).") from None
     if any(entry.domain == etree.ErrorDomains.NAMESPACE for entry in checker.error_log):
-        raise refused("XML mal formé (préfixe d'espace de noms non déclaré)")
+        raise refused("XML mal formé : préfixe d'espace de noms non déclaré.")
 
 
 def read_until(data: bytes, tags: Sequence[str], enough: Any) -> Any:

@@ -94,18 +94,19 @@ def _check_schema(document: Document, schema: SchemaCheck, findings: Findings, *
         findings.add("R36", n=n)
 
 
-def check_pair(documents: Sequence[Document], findings: Findings) -> None:
-    """R23: what two documents of one message have in common, and what they mustn't."""
-    if len(documents) != 2:
+def check_pair(found: Sequence[tuple[Document, Segment]], findings: Findings) -> None:
+    """R23: what two documents of one message have in common, and what they mustn't; told at the second one."""
+    if len(found) != 2:
         return
-    one, two = (document.header for document in documents)
+    one, two = (document.header for document, _ in found)
+    n = found[1][1].index
     identifiers = [{(i.value, i.authority) for i in header.patient.identifiers} for header in (one, two)]
     if all(identifiers) and identifiers[0].isdisjoint(identifiers[1]):
-        findings.add("R23", "patient")
+        findings.add("R23", "patient", n=n)
     if one.id == two.id:
-        findings.add("R23", "id")
+        findings.add("R23", "id", n=n)
     if {one.level, two.level} != {1, 3}:
-        findings.add("R23", "level")
+        findings.add("R23", "level", n=n)
 
 
 # ---------------------------------------------------------------------------------------- R50–R53: the type

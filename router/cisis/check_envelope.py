@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from router.cisis.fields import Fields
 from router.cisis.findings import Findings
 from router.cisis.reading import ACTIONS, EVENTS, ORDERS, Reading
 from router.cisis.rule import Severity
@@ -50,7 +51,7 @@ def check_header(reading: Reading, rules: ProfileRules, findings: Findings) -> N
     if not head.text("10"):
         findings.add("R07")
     for number in (3, 4, 5, 6, 7):
-        if not head.text(str(number)):
+        if not _valued(head, number):
             findings.add("R08", field=number)
     sender = head.text("3")
     if rules.senders and not {sender, f"{sender}|{head.text('4')}"} & set(rules.senders):
@@ -67,6 +68,11 @@ def check_header(reading: Reading, rules: ProfileRules, findings: Findings) -> N
         findings.add("R11", "absent")
     if head.text("14") or "DSC" in message:
         findings.add("R12")
+
+
+def _valued(head: Fields, number: int) -> bool:
+    """Whether a field holds anything: an HD may have its number (HD-2) and no name (HL7 v2.5 §2.A.33)."""
+    return bool(head.text(str(number))) or any(head.text(f"{number}.{part}") for part in (2, 3))
 
 
 def _check_version(received: str, expected: str, rules: ProfileRules, findings: Findings) -> None:
@@ -130,5 +136,5 @@ def check_action(reading: Reading, findings: Findings) -> Action | None:
     elif len(said) > 1:
         findings.add("R31")
     if len(set(statuses[:2])) > 1:
-        findings.add("R23")
+        findings.add("R23", n=reading.documents[1].index)
     return action

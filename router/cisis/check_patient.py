@@ -28,11 +28,13 @@ _WITH_INS: Final = ("birth_family", "given", "given_names", "birth_date", "sex",
 
 
 def check_pid(pid: Segment, findings: Findings) -> None:
-    """R40."""
+    """R40; and the absent status of R46 (E29)."""
     if not any(pid.texts("3")):
         findings.add("R40", "PID-3")
     if not any(one.text(1) for one in pid.repetitions(5)):
         findings.add("R40", "PID-5")
+    if not any(pid.texts("32")):
+        findings.add("R46", "status")
 
 
 def check_same_patient(
@@ -86,7 +88,7 @@ def _check_number(identity: Identity, rules: ProfileRules, findings: Findings, *
     if identity.written is None:
         return
     if identity.status.validated and identity.wrong_key:
-        findings.add("R47", "" if dmp else "warn")
+        findings.add("R47", "" if dmp else "warn", n=identity.written_at)
     if national.environment_fault(identity.written, rules.environment):
         production = rules.environment == "production"
         findings.add("R48", "" if production else "real", severity=Severity.ERROR if production else Severity.WARN)

@@ -152,10 +152,17 @@ class Findings:
         return Finding(number, err, sentence)
 
 
+def answer(number: str, key: str = "", **place: Any) -> Finding:
+    """What the table says of a rule that the gateway applies itself (R13, R35, R99)."""
+    case = TABLE[number].case(key)
+    detail = application(case.detail) if case.detail else None
+    sentence = case.sentence.format(**place)
+    return Finding(number, Err(case.error, case.location, "E", detail, sentence), sentence)
+
+
 def outage() -> Finding:
     """R99: what a sender is told, with AR, when the message can't be kept now."""
-    case = TABLE["R99"].case("")
-    return Finding("R99", Err(case.error, "", "E", application(case.detail), case.sentence), case.sentence)
+    return answer("R99")
 
 
 def conclude(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from router.cda.oids import INS_C_OIDS, INS_OIDS
@@ -27,6 +27,7 @@ class Identity:
     written:   the INS as written, qualified or not
     ins:       the qualified INS: validated, well-formed, key right; else None
     effective: what may travel
+    written_at: the repetition of PID-3 that holds `written`
     """
 
     received: Patient
@@ -34,6 +35,7 @@ class Identity:
     written: Identifier | None
     ins: Identifier | None
     effective: Patient
+    written_at: int = 1
 
     @property
     def wrong_key(self) -> bool:
@@ -53,7 +55,18 @@ def of_message(pid: Segment | None, autorites: Mapping[str, str]) -> Identity:
         birthplace=pid.text(f"11[{_BIRTHPLACE}].9"),
         **_names(pid),
     )
-    return _identity(received, national.status(received.status, pid.text("31")), autorites)
+    found = _identity(received, national.status(received.status, pid.text("31")), autorites)
+    return replace(found, written_at=_written_at(pid, found.written)) if found.wrong_key else found
+
+
+def _written_at(pid: Segment, written: Identifier | None) -> int:
+    """Asked for a wrong key only, whose place is told (R47)."""
+    same = (
+        one.number
+        for one in pid.repetitions(3)
+        if written is not None and (one.text(1), one.text(5).upper()) == (written.value, written.kind)
+    )
+    return next(same, 1)
 
 
 def of_document(header: DocumentHeader, status: str) -> Identity:

@@ -74,7 +74,7 @@ def check(
 
 def _oversize(message: Message | None, rules: ProfileRules) -> Verdict:
     findings = Findings(rules, Dialect.V2_1)
-    findings.add("R35", "message")
+    findings.add("R35", "message", limit=rules.max_message)
     return findings.refusal(message)
 
 
@@ -118,7 +118,7 @@ def _check_documents(
     """R23, R50 to R53, R60 to R64."""
     dmp = reading.yes("DESTDMP")
     documents = [document for document, _ in found]
-    check_document.check_pair(documents, findings)
+    check_document.check_pair(found, findings)
     for document, segment in found:
         check_document.check_type(document, segment, reading, valuesets, findings, dmp=dmp)
         if dmp:

@@ -16,6 +16,10 @@ RULES: Final = (
     # ----------------------------------------------------------------------------------------- frame and MSH
     Rule("R01", "The frame begins with MSH, has at least 12 fields and distinct separators.", "EEE-", "P", _SHEET, (
         Case("", "100", "", "", "La trame ne commence pas par un segment MSH lisible."),
+        Case("msh", "100", "MSH^1", "", "Le segment MSH a moins de 12 champs."),
+        Case("separators", "100", "MSH^1^2", "", "Séparateurs absents, répétés ou impossibles (MSH-1, MSH-2)."),
+        Case("framing", "100", "", "", "Caractère de trame MLLP à l'intérieur du message."),
+        Case("lines", "100", "", "", "Message de plus de 100 000 lignes."),
         Case("line", "100", "{segment}^{n}", "",
              "Ligne qui n'est pas un segment : une fin de ligne a sans doute coupé le contenu en base64."),
         Case("joined", "", "OBX^1", "",
@@ -86,10 +90,10 @@ RULES: Final = (
         Case("orders", "198", "ORC^2", "", "Une seule demande (ORC, OBR) par message."),
     )),
     Rule("R23", "Two documents: same OBX-11, same patient, different ids, one N1 and one N3.", "EEE-", "S/P", _SHEET, (
-        Case("", "207", "OBX^2^11", "906", "Les deux documents ne portent pas la même action (OBX-11)."),
-        Case("patient", "207", "OBX^2^5^1^5", "906", "Les deux documents ne désignent pas le même patient."),
-        Case("id", "207", "OBX^2^5^1^5", "906", "Les deux documents portent le même identifiant."),
-        Case("level", "207", "OBX^2^5^1^5", "906", "Deux documents doivent être un N1 et un N3."),
+        Case("", "207", "OBX^{n}^11", "906", "Les deux documents ne portent pas la même action (OBX-11)."),
+        Case("patient", "207", "OBX^{n}^5^1^5", "906", "Les deux documents ne désignent pas le même patient."),
+        Case("id", "207", "OBX^{n}^5^1^5", "906", "Les deux documents portent le même identifiant."),
+        Case("level", "207", "OBX^{n}^5^1^5", "906", "Deux documents doivent être un N1 et un N3."),
     )),
     Rule("R24", "Exactly one PID, one message.", "EEE-", "S", _SHEET, (
         Case("", "198", "PID^2", "", "Un message est centré sur un seul patient : un seul segment PID."),
@@ -116,15 +120,21 @@ RULES: Final = (
     Rule("R34", "The base64 decodes, once normalised.", "EEE-", "P", f"{_SHEET}, §7.5", (
         Case("", "102", "OBX^{n}^5^1^5", "", "Document illisible : base64 invalide."),
         Case("truncated", "102", "OBX^{n}^5^1^5", "", "Document tronqué : base64 incomplet."),
+        Case("several", "102", "OBX^{n}^5^1^5", "", "Plusieurs documents dans un même OBX-5."),
     )),
     Rule("R35", "The document is well-formed XML, without DOCTYPE, a ClinicalDocument, within the size limit.", "EEEE",
          "P", f"{_SHEET}, §7.6", (
-        Case("", "207", "OBX^{n}^5^1^5", "906", "Le document n'est pas un CDA : XML mal formé."),
-        Case("not-xml", "207", "OBX^{n}^5^1^5", "906", "Le document n'est pas un CDA : ce n'est pas du XML."),
+        Case("", "207", "OBX^{n}^5^1^5", "906", "XML mal formé (ligne {line}, colonne {column})."),
+        Case("prefix", "207", "OBX^{n}^5^1^5", "906", "XML mal formé : préfixe d'espace de noms non déclaré."),
+        Case("not-xml", "207", "OBX^{n}^5^1^5", "906", "Le contenu n'est pas un document XML."),
+        Case("encoding", "207", "OBX^{n}^5^1^5", "906",
+             "Codage du document refusé : UTF-8 ou ISO 8859 attendu dans la déclaration XML."),
         Case("doctype", "207", "OBX^{n}^5^1^5", "906", "Document refusé : une déclaration DOCTYPE est interdite."),
-        Case("root", "207", "OBX^{n}^5^1^5", "906", "Le document n'est pas un CDA : racine ClinicalDocument attendue."),
-        Case("size", "207", "OBX^{n}^5^1^5", "906", "Document plus grand que la limite de la plateforme."),
-        Case("message", "207", "", "906", "Message plus grand que la limite de la plateforme."),
+        Case("root", "207", "OBX^{n}^5^1^5", "906",
+             "Le document n'est pas un CDA : racine ClinicalDocument (urn:hl7-org:v3) attendue."),
+        Case("size", "207", "OBX^{n}^5^1^5", "906",
+             "Document plus grand que la limite de la plateforme ({limit} octets)."),
+        Case("message", "207", "", "906", "Message plus grand que la limite de la plateforme ({limit} octets)."),
     ), option="max_cda"),
     Rule("R36", "The CDA is valid against the schema, when the site provides it.", "EEEE", "P", f"{_SHEET}, §6.4", (
         Case("", "207", "OBX^{n}^5^1^5", "906", "Le CDA n'est pas valide selon le schéma XML."),

@@ -26,7 +26,7 @@ RULES: Final = (
         Case("no-table", "", "PID^1^3", "",
              "Aucun identifiant comparable entre le PID-3 et le CDA : seuls les traits ont été comparés.", _WARN),
     ), option="autorites"),
-    Rule("R42", "Birth name, date of birth and sex of PID and CDA agree.", "EEE-", "P", f"{_SHEET}, decisions D3", (
+    Rule("R42", "Birth name, date of birth, sex, given names and birthplace: those that PID and CDA both have agree.", "EEE-", "P", f"{_SHEET}, decisions D3", (
         Case("", "207", "PID^1^5", "904", "Traits du patient différents entre le PID et le CDA ({what})."),
     )),
     Rule("R43", "DESTDMP=Y, PID holds the qualified INS: the CDA holds it too.", "EEEE", "P", _D4, (
@@ -43,11 +43,12 @@ RULES: Final = (
          f"{_SHEET}, decisions D2", (
         Case("", "207", "OBX^{n}^5^1^5", "906", "Le CDA porte l'INS alors que l'identité n'est pas qualifiée.",
              header="ins-status"),
+        Case("status", "", "PID^1^32", "", "Statut de l'identité absent (PID-32) : lue comme non qualifiée.", _WARN),
     )),
     Rule("R47", "The key of the INS is right (a fault when the DMP is asked for).", "EEEE", "site",
          "hl7-input §5.1, E31", (
-        Case("", "102", "PID^1^3^1^1", "", "Clé de l'INS erronée."),
-        Case("warn", "", "PID^1^3^1^1", "", "Clé de l'INS erronée : INS ignoré.", _WARN),
+        Case("", "102", "PID^1^3^{n}^1", "", "Clé de l'INS erronée."),
+        Case("warn", "", "PID^1^3^{n}^1", "", "Clé de l'INS erronée : INS ignoré.", _WARN),
     )),
     Rule("R48", "No test or demonstration INS (OID .10, .11) in production.", "EEEE", "site",
          "hl7-input §5.1, decisions D9", (
@@ -109,7 +110,7 @@ RULES: Final = (
         Case("duplicate", "198", "OBX^{n}^3", "", "Métadonnée présente plusieurs fois : {what}."),
         Case("optional", "", "OBX", "", "Métadonnée absente, lue comme N : {what}.", _WARN),
     )),
-    Rule("R71", "The metadata are in the fixed order.", "-WW-", "S", _SHEET, (
+    Rule("R71", "The metadata are in the fixed order.", "WWW-", "S", _SHEET, (
         Case("", "100", "OBX^{n}", "", "Métadonnée hors de l'ordre fixé : {what}."),
     ), option="metadata_order"),
     Rule("R72", "OBX-5.1 of the metadata is Y or N.", "EEEE", "S", _SHEET, (

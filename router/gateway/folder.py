@@ -123,7 +123,7 @@ class WatchedFolder:
             if not excess:
                 return await self._intake.submit(self._feed, received)
             judge = self._intake.judge_of
-            return await self._intake.store(judge.oversize(self._feed, received, excess, self._config.max_file))
+            return await self._intake.store(judge.oversize(self._feed, received, self._config.max_file))
         finally:
             share.done(len(received.data))
             share.leave()

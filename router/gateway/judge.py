@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
+from router.cisis.findings import answer, outage
 from router.contracts import Clock, Header, Outgoing
 from router.errors import Bug, MessageFault
 from router.exchange import Event, Pseudonyms
@@ -22,10 +23,8 @@ from router.hl7.header import Unreadable
 from router.hl7.message import Message
 from router.wire import event_record, journal_record
 
-_OUTAGE: Final = Err(
-    "207", application=ack.application("906"), text="le routeur ne peut pas enregistrer maintenant : renvoyer plus tard"
-)
-_SAME_CONTROL_ID: Final = "MSH-10 déjà employé par un message différent (E13)"
+_OUTAGE: Final = outage().err
+_REUSED: Final = answer("R13")
 
 
 class Judge:
@@ -60,10 +59,10 @@ class Judge:
         event_id = identity.message_id(feed.name, message)
         return self._known(feed, received, event_id, message) or self._check(feed, received, event_id, message)
 
-    def oversize(self, feed: Feed, received: Received, size: int, limit: int) -> Judged:
+    def oversize(self, feed: Feed, received: Received, limit: int) -> Judged:
         """The refusal of a frame of which `received` holds the beginning only (E15)."""
-        text = f"message de {size} octets : la limite est de {limit}"
-        fault = Fault("R35", Err("207", "", application=ack.application("906"), text=text))
+        found = answer("R35", "message", limit=limit)
+        fault = Fault(found.rule, found.err)
         event_id = identity.unreadable_id(feed.name, received.data)
         return self._refused(feed, received, event_id, Message.glimpse(received.data), fault)
 
@@ -127,9 +126,10 @@ class Judge:
             return self._refused(feed, received, event_id, message, _fault(Bug.of(error, "intake")))
         if message is not None and self._last(identity.control_id(feed.name, message)) not in (None, event_id.encode()):
             if feed.refuse_reused:
-                err = Err("207", "MSH^1^10", application=ack.application("906"), text=_SAME_CONTROL_ID)
-                checked = replace(checked, faults=(*checked.faults, Fault("R13", err)))
-            checked = replace(checked, warnings=(*checked.warnings, _SAME_CONTROL_ID))
+                faults = (*checked.faults, Fault(_REUSED.rule, _REUSED.err))
+                checked = replace(checked, faults=tuple(sorted(faults, key=lambda fault: fault.rule)))
+            else:
+                checked = replace(checked, warnings=(*checked.warnings, f"{_REUSED.rule}: {_REUSED.text}"))
         code: Code = "AE" if checked.faults else "AA"
         answer = self._ack(code, received, message, [fault.err for fault in checked.faults])
         return Judged(

@@ -199,7 +199,7 @@ class Connection(asyncio.Protocol):
             return await self._intake.judge(self._feed, Received(data=event.data, source="mllp", at=now))
         head = Received(data=event.head, source="mllp", at=now)
         limit = self._listener.config.max_frame
-        return self._intake.judge_of.oversize(self._feed, head, event.size, limit)
+        return self._intake.judge_of.oversize(self._feed, head, limit)
 
     def _answer(self, _future: asyncio.Future[Answer] | None) -> None:
         """Send the answers that are ready, in the order of the messages."""

@@ -52,10 +52,10 @@ def decode(field: Buffer, *, place: str = "", separators: Separators = DEFAULT) 
     except (binascii.Error, ValueError):
         text = normalise(field, separators)
         if len(text) % 4 == 1:
-            raise Malformed("R34", place, "base64 tronqué") from None
+            raise Malformed("R34", place, "Document tronqué : base64 incomplet.") from None
         decoded = _strict(text, place)
     if not decoded:
-        raise Malformed("R34", place, "base64 vide")
+        raise Malformed("R34", place, "Document illisible : base64 invalide.")
     return decoded
 
 
@@ -79,7 +79,7 @@ def decode_obx(segment: Segment, *, place: str = "") -> bytes:
     pieces = [bytes(repetitions[0].raw(5))]
     for one in repetitions[1:]:
         if separators.component and separators.component in bytes(one.raw()):
-            raise Malformed("R34", place, "plusieurs documents dans un même OBX-5")
+            raise Malformed("R34", place, "Plusieurs documents dans un même OBX-5.")
         pieces.append(bytes(one.raw()))
     return decode(b"".join(pieces), place=place, separators=separators)
 
@@ -88,4 +88,4 @@ def _strict(text: bytes, place: str) -> bytes:
     try:
         return pybase64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise Malformed("R34", place, "caractère étranger au base64") from error
+        raise Malformed("R34", place, "Document illisible : base64 invalide.") from error

@@ -26,6 +26,7 @@ CHARSETS: Final[dict[str, str]] = {
 
 BOM: Final = b"\xef\xbb\xbf"
 _CHARSET_FORM: Final = re.compile(rb"[\w/ .:-]*")
+FOREIGN_BYTES: Final = "Le contenu n'est pas codé dans le jeu de caractères annoncé (MSH-18)."
 _BATCH: Final = (b"FHS", b"BHS", b"BTS", b"FTS")
 
 
@@ -82,17 +83,17 @@ def read(line: bytes, settle: Callable[[str], str]) -> Header:
     batch header, R10 (103 or 102) for an unknown character set or a MSH-2 that is not in it.
     """
     if line[:3] in _BATCH:
-        raise Unreadable("R02", "200", line[:3].decode() + "^1", "les lots (FHS, BHS) ne sont pas acceptés ici")
+        raise Unreadable("R02", "200", "", "Les lots (FHS, BHS) ne sont pas acceptés : un message par trame.")
     if line[:3] != b"MSH" or len(line) < 8:
-        raise Unreadable("R01", "100", "", "le message ne commence pas par un segment MSH")
+        raise Unreadable("R01", "100", "", "La trame ne commence pas par un segment MSH lisible.")
     field = _first_character(line[3:7])
     parts = line.split(field)
     if len(parts) < 12:
-        raise Unreadable("R01", "100", "MSH^1", "le segment MSH a moins de 12 champs")
+        raise Unreadable("R01", "100", "MSH^1", "Le segment MSH a moins de 12 champs.")
     charset = _declared(parts)
     codec = CHARSETS.get(charset.upper())
     if codec is None:
-        raise Unreadable("R10", "103", "MSH^1^18", "jeu de caractères inconnu dans MSH-18")
+        raise Unreadable("R10", "103", "MSH^1^18", "Jeu de caractères inconnu (MSH-18).")
     codec = settle(codec)
     return Header(_separators(field, parts[1], codec), charset, codec)
 
@@ -132,11 +133,11 @@ def _separators(field: bytes, declared: bytes, codec: str) -> Separators:
     try:
         every = (field + declared).decode(codec)
     except UnicodeDecodeError as error:
-        raise Unreadable("R10", "102", "MSH^1^18", "MSH-2 n'est pas dans le jeu de caractères de MSH-18") from error
+        raise Unreadable("R10", "102", "MSH^1^18", FOREIGN_BYTES) from error
     first, characters = every[0], every[1:]
     strange = first.encode(codec) != field or any(map(_unfit, every))
     if not 4 <= len(characters) <= 5 or len(set(every)) != len(every) or strange:
-        raise Unreadable("R01", "100", "MSH^1^2", "séparateurs absents, répétés ou impossibles dans MSH-1 et MSH-2")
+        raise Unreadable("R01", "100", "MSH^1^2", "Séparateurs absents, répétés ou impossibles (MSH-1, MSH-2).")
     return Separators(field, *(character.encode(codec) for character in characters))
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from router.errors import Invalid
 from router.hl7 import header, layout
 from router.hl7 import path as paths
-from router.hl7.header import CHARSETS, Unreadable
+from router.hl7.header import CHARSETS, FOREIGN_BYTES, Unreadable
 from router.hl7.rewrite import rewritten
 from router.hl7.segment import Segment, Span, decode
 from router.hl7.text import encode, escape
@@ -27,6 +27,7 @@ _REMEMBERED: Final = 256
 _FRAMING: Final = (b"\x0b", b"\x1c")
 #: What UTF-8 read as 8859/15 looks like: `é` gives `Ã©`, `’` gives `â\x80\x99`.
 _MOJIBAKE: Final = ("Ã", "Â", "â\x80")
+_NO_SEGMENT: Final = "Ligne qui n'est pas un segment : une fin de ligne a sans doute coupé le contenu en base64."
 
 
 class Message:
@@ -74,7 +75,7 @@ class Message:
         head = header.read(layout.first_line(data), partial(_codec, data, charset_fallback))
         for control in _FRAMING:
             if control in data:
-                raise Unreadable("R01", "100", "", "caractère de trame MLLP à l'intérieur du message")
+                raise Unreadable("R01", "100", "", "Caractère de trame MLLP à l'intérieur du message.")
         names, spans = _segments(data, head.separators.field)
         message = cls(data, head, names, spans)
         message.fell_back = CHARSETS[head.charset.upper()] not in ("", head.codec)
@@ -282,11 +283,11 @@ def _segments(data: bytes, field: bytes) -> tuple[list[str], list[Span]]:
         after = span[0] + 3
         if not name or not (after == span[1] or data.startswith(field, after)):
             place = f"{names[-1]}^{names.count(names[-1])}"
-            raise Unreadable("R01", "100", place, "ligne qui n'est pas un segment (base64 ou texte coupé ?)")
+            raise Unreadable("R01", "100", place, _NO_SEGMENT)
         names.append(name)
         spans.append(span)
     if names.count("MSH") > 1:
-        raise Unreadable("R24", "198", "MSH^2", "plusieurs messages à la fois")
+        raise Unreadable("R24", "198", "MSH^2", "Plusieurs messages dans une même trame.")
     return names, spans
 
 
@@ -299,7 +300,7 @@ def _codec(data: bytes, fallback: str | None, declared: str) -> str:
     """The codec the bytes are really in. Raises `Unreadable` R10 (102) when they are not UTF-8 though declared."""
     if declared == "utf-8" and not _is_utf8(data):
         if fallback is None:
-            raise Unreadable("R10", "102", "MSH^1^18", "le message n'est pas dans le jeu de caractères de MSH-18")
+            raise Unreadable("R10", "102", "MSH^1^18", FOREIGN_BYTES)
         return codecs.lookup(fallback).name
     return declared or _guess(data)
 

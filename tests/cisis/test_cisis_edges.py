@@ -274,6 +274,7 @@ def test_E29_status_with_attributes(status: str, qualified: bool) -> None:
     """E29: HOMA beside VALI leaves it qualified."""
     verdict = check(edit(asked(mdm(cda(code="18748-4", ids=((IPP_OID, "IPP1"),))), DESTDMP="N"), {"PID-32": status}))
     assert verdict.request is not None and verdict.request.patient.qualified is qualified
+    assert ("R46" in warned(verdict)) is (not status)
 
 
 def test_E30_a_billing_number_is_no_ins() -> None:

@@ -99,6 +99,12 @@ def test_R08_parties_and_date_are_required_and_the_sender_known() -> None:
     assert told(check(oru(), senders=["SIL-Y|labo"])) == []
 
 
+def test_R08_a_party_may_have_a_number_and_no_name() -> None:
+    """R08: an HD whose first component is empty is there all the same."""
+    assert told(check(edit(oru(), {"MSH-3": "^1.2.3^ISO"}))) == []
+    assert told(check(edit(oru(), {"MSH-4": "^^ISO", "MSH-5": '""'}))) == [("R08", "101", "MSH^1^5", "")]
+
+
 def test_R09_another_country_is_only_noted() -> None:
     """R09: a warning."""
     verdict = check(edit(oru(), {"MSH-17": "BEL"}))
@@ -167,6 +173,14 @@ def test_R23_a_pair_shares_action_and_patient_but_neither_id_nor_level() -> None
     assert told(check(oru(one, one))) == [("R23", "207", "OBX^2^5^1^5", "906")] * 2
     stranger = cda(level=3, uid="1.2.9", ids=(("1.2.250.1.999.5", "X"),))
     assert ("R23", "207", "OBX^2^5^1^5", "906") in told(check(oru(cda(), stranger)))
+
+
+def test_R23_is_told_where_the_second_document_stands() -> None:
+    """R23: ERR-2 counts the OBX of the message, also when another one stands between the two documents."""
+    apart = before(pair(), "OBX", "OBX|9|ST|TRUC^x^MetaDMPMSS||x||||||F", 2)
+    assert told(check(edit(apart, {"OBX[3]-11": "D"}))) == [("R23", "207", "OBX^3^11", "906")]
+    same = before(oru(cda(), cda()), "OBX", "OBX|9|ST|TRUC^x^MetaDMPMSS||x||||||F", 2)
+    assert set(told(check(same))) == {("R23", "207", "OBX^3^5^1^5", "906")}
 
 
 def test_R24_a_message_is_about_one_patient() -> None:

@@ -61,6 +61,8 @@ def test_R71_another_order_is_noted_or_refused() -> None:
     assert told(check(moved, metadata_order="strict")) == [("R71", "100", "OBX^3", "")]
     old = edit(moved, {"MSH-21": OLD, "ORC-1": "SC"})
     assert told(check(old, metadata_order="strict")) == []
+    oldest = check(edit(moved, {"MSH-21": "1.2^CISIS_CDA_HL7_V1", "ORC-1": "SC"}), metadata_order="strict")
+    assert oldest.ack_code == "AA" and "R71" in warned(oldest)
 
 
 @pytest.mark.parametrize("value", ["O", "1", "", "YES"])

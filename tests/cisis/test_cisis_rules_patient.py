@@ -139,6 +139,14 @@ def test_R46_fictitious_doubtful_or_absent_status_is_not_qualified(status: str) 
     assert told(check(message)) == [("R46", "207", "OBX^1^5^1^5", "906")]
 
 
+def test_R46_an_absent_status_is_noted() -> None:
+    """R46: without PID-32 the identity is not qualified, and the operator sees why (E29)."""
+    verdict = check(edit(asked(oru(cda(ids=NO_INS)), **MAIL_ALONE), {"PID-32": ""}))
+    assert verdict.ack_code == "AA"
+    assert [one.err.location for one in verdict.warnings if one.rule == "R46"] == ["PID^1^32"]
+    assert "R46" not in warned(check(provisional(cda(ids=NO_INS), **MAIL_ALONE)))
+
+
 def test_R46_a_fictitious_indicator_disqualifies() -> None:
     """R46: PID-31 = Y."""
     assert told(check(edit(asked(oru(), **MAIL_ALONE), {"PID-31": "Y"}))) == [("R46", "207", "OBX^1^5^1^5", "906")]
@@ -153,6 +161,15 @@ def test_R47_a_wrong_key_matters_to_the_dmp() -> None:
     assert "R47" in warned(verdict) and verdict.request is not None
     assert verdict.request.patient.ins is None
     assert wrong not in verdict.request.patient.model_dump_json()
+
+
+@pytest.mark.parametrize(("before", "place"), [("", 1), ("IPP1^^^CHU-X^PI~", 2), ("~A^^^CHU-X^PI~", 3)])
+def test_R47_the_repetition_that_holds_the_key_is_named(before: str, place: int) -> None:
+    """R47: ERR-2 points at the repetition of PID-3 that holds the INS, wherever it stands."""
+    wrong = INS[:-2] + "11"
+    pid = f"{before}{wrong}^^^INS-NIR&{INS_TEST}&ISO^INS"
+    faults = told(check(edit(oru(cda(ids=((INS_TEST, wrong),))), {"PID-3": pid})))
+    assert ("R47", "102", f"PID^1^3^{place}^1", "") in faults
 
 
 def test_R48_a_test_ins_has_no_place_in_production() -> None:

@@ -88,6 +88,19 @@ def test_every_number_has_a_test() -> None:
     assert untested == []
 
 
+def test_a_number_selects_its_own_tests_only(request: pytest.FixtureRequest) -> None:
+    """`pytest -k R45` finds whatever holds these letters: among the tests collected now, nothing but R45's."""
+    names = [item.nodeid.rpartition("/")[2] for item in request.session.items]
+    strangers = [
+        (number, name)
+        for number in (*TABLE, *EDGES)
+        for name in names
+        if number.lower() in name.lower()
+        and not re.search(rf"(?<![a-z0-9]){number}(?![0-9])", name.replace("_", " "), re.IGNORECASE)
+    ]
+    assert strangers == []
+
+
 def test_the_conformance_page_is_up_to_date() -> None:
     """Run `python -m router.cisis.conformance` when this fails."""
     assert conformance.main(["--check"]) == 0
