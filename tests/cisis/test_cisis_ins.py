@@ -202,6 +202,7 @@ def patient(**traits: str) -> Patient:
             ["birth_family", "birth_date", "sex"],
         ),
     ],
+    ids=range(17),  # ids of the form `change10` would be found by `-k E10`
 )
 def test_r42_traits_are_compared_without_accents_and_dashes(change: dict[str, str], differing: list[str]) -> None:
     """R42: names without accents and dashes, dates on 8 digits, given names as sets, COG when both have one."""

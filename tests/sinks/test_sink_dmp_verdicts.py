@@ -197,6 +197,7 @@ def test_answers_are_read(answer: HttpAnswer) -> None:
         (http(soap("")), False),
         (http(b'<!DOCTYPE a [<!ENTITY x "y">]>' + RESPONSE), False),
     ],
+    ids=range(12),  # ids of the form `answer10` would be found by `-k R10`
 )
 def test_what_is_no_answer(answer: HttpAnswer, html: bool) -> None:
     """Empty, cut, a page, a DOCTYPE: unreadable, and a page is told from garbage."""
