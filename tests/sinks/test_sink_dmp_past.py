@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from router.errors import Refused, Unavailable
+from router.errors import OutcomeUnknown, Refused, Unavailable
 from router.exchange import State
 from router.request import Action
 from router.simulators.authority import Certificates
@@ -12,6 +12,7 @@ from router.simulators.dmp import DmpSimulator
 from router.simulators.sender import Maker
 from router.sinks.dmp.sink import DmpSink
 from tests.sinks.dmp_world import (
+    AFTER_UNKNOWN,
     FIRST,
     Past,
     Shifted,
@@ -112,5 +113,57 @@ def test_what_was_just_fed_may_not_show_yet(certificates: Certificates, maker: M
             await sink.deliver(made(maker.replacement(first), Action.REPLACE), FIRST)
         assert caught.value.circuit is False
         assert 20 < (caught.value.retry_after or 0) <= 25
+
+    play(certificates, story, given=tools(past=past, clock=clock), visibility_delay=30)
+
+
+def test_deleting_a_version_that_never_arrived_takes_the_shown_one_along(
+    certificates: Certificates, maker: Maker
+) -> None:
+    """A fed, its replacement B overtaken by the deletion of B: A goes, or a deleted document would still be read."""
+    a = maker.document("biology", maker.patient(age=50))
+    b = maker.replacement(a)
+    past = Past()
+
+    async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
+        fed = await sink.deliver(made(a), FIRST)
+        past.add(made(a), State.DONE, evidence=fed.evidence)
+        past.add(made(b, Action.REPLACE), State.SUPERSEDED)
+        outcome = await sink.deliver(made(b, Action.DELETE), FIRST)
+        assert outcome.evidence["xds_status"] == "Deleted"
+        assert dmp.documents[a.uid].status.endswith("Deleted")
+
+    play(certificates, story, given=tools(past=past))
+
+
+def test_deleting_the_older_version_again_is_done(certificates: Certificates, maker: Maker) -> None:
+    """The attempt that deleted A in the place of B lost its answer: the next one finds nothing, and that is success."""
+    a = maker.document("biology", maker.patient(age=50))
+    b = maker.replacement(a)
+    past = Past()
+
+    async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
+        fed = await sink.deliver(made(a), FIRST)
+        past.add(made(a), State.DONE, evidence=fed.evidence)
+        past.add(made(b, Action.REPLACE), State.SUPERSEDED)
+        dmp.cut("after", transaction="TD3.3c")
+        with pytest.raises(OutcomeUnknown):
+            await sink.deliver(made(b, Action.DELETE), FIRST)
+        assert (await sink.deliver(made(b, Action.DELETE), AFTER_UNKNOWN)).evidence["xds_status"] == "Deleted"
+        assert dmp.documents[a.uid].status.endswith("Deleted")
+
+    play(certificates, story, given=tools(past=past))
+
+
+def test_a_deletion_waits_for_what_does_not_show_yet(certificates: Certificates, maker: Maker) -> None:
+    """Deleted seconds after it was fed, and TD3.1b does not show it: the deletion waits, it is not refused."""
+    first = maker.document("biology", maker.patient(age=50))
+    past, clock = Past(), Shifted()
+    past.add(made(first), State.DONE, updated=clock.now() - 5)
+
+    async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
+        with pytest.raises(Unavailable) as caught:
+            await sink.deliver(made(first, Action.DELETE), FIRST)
+        assert caught.value.code == "PFI-NOT-YET"
 
     play(certificates, story, given=tools(past=past, clock=clock), visibility_delay=30)

@@ -138,10 +138,7 @@ class Job:
         if told.kind == "absent" and self.bench.config.replace_when_absent == "publish":
             return ()
         if told.kind == "deposited":
-            left = told.at + self.bench.config.visibility_delay - self.bench.tools.clock.now()
-            if left > 0:
-                text = "le DMP ne montre pas encore la version précédente"
-                raise Unavailable("PFI-NOT-YET", "TD3.1b", text, circuit=False, retry_after=left)
+            self._visible(told.at)
             ancestor = dict(told.ids).get(header.level, "")
             if not told.direct and ancestor and (references := await self.dialogue.find(ancestor)):
                 return references
@@ -150,16 +147,34 @@ class Job:
     # ----------------------------------------------------------------------------------------------------- delete
 
     async def delete(self) -> Outcome:
-        """TD3.1b, then TD3.3c for each document that the DMP has: the pair goes together (dmp §1.7)."""
+        """TD3.1b, then TD3.3c for each document that the DMP has: the pair goes together (dmp §1.7).
+
+        When the version to delete is not there, the one that it was to replace may still be shown: that one goes.
+        """
         rows = await self._rows()
-        self._same_identity(past.deposit(rows, self.delivery.document))
-        ids = [header.uid for header in self.case.request.documents]
-        found = {unique_id: references for unique_id in ids if (references := await self.dialogue.find(unique_id))}
+        last = past.newest_deposit(rows, self.delivery.document)
+        self._same_identity(last)
+        found = await self._shown([header.uid for header in self.case.request.documents])
+        if not found and last is not None:
+            self._visible(last.updated)
+            if last.delivery.document != self.delivery.document:
+                found = await self._shown([unique_id for _, unique_id in past.deposited_ids(last)])
         if not found:
             return self._nothing_to_delete(rows)
         for unique_id, references in found.items():
             await self._delete_one(unique_id, references)
         return self.done("Deleted")
+
+    async def _shown(self, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """uniqueId -> references, of those that the DMP finds."""
+        return {unique_id: references for unique_id in ids if (references := await self.dialogue.find(unique_id))}
+
+    def _visible(self, deposited: float) -> None:
+        """Raises `Unavailable` while the DMP may not yet show what we fed at that time (Unix seconds)."""
+        left = deposited + self.bench.config.visibility_delay - self.bench.tools.clock.now()
+        if left > 0:
+            text = "le DMP ne montre pas encore la dernière version déposée"
+            raise Unavailable("PFI-NOT-YET", "TD3.1b", text, circuit=False, retry_after=left)
 
     async def _delete_one(self, unique_id: str, references: Sequence[str]) -> None:
         """As Approved; when the state is another, ask again once and try Archived as well."""

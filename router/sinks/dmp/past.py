@@ -75,6 +75,21 @@ def deposit(rows: Sequence[Row], document: str) -> Row | None:
     return done[-1] if done else None
 
 
+def newest_deposit(rows: Sequence[Row], document: str) -> Row | None:
+    """The deposit of this document, else that of its nearest ancestor that reached the DMP; None without any.
+
+    For a deletion: what it overtook may be unproven, the version that is still shown must go all the same.
+    """
+    wanted, seen = document, set[str]()
+    while wanted and wanted not in seen:
+        seen.add(wanted)
+        if (made := deposit(rows, wanted)) is not None:
+            return made
+        tried = [row for row in rows if row.delivery.document == wanted and row.delivery.action != "delete"]
+        wanted = tried[-1].delivery.replaces if tried else ""
+    return None
+
+
 def never_arrived(row: Row) -> bool:
     """Ended without success, and no attempt of unknown outcome on the way."""
     if any(_UNKNOWN in name for name in row.evidence):
