@@ -44,6 +44,7 @@ class Running:
             observer=Metrics(),
             alert=alert,
             drain=site.config.limits.drain_seconds + 5,
+            longest_wait=site.config.limits.restart_ceiling,
         )
 
     def _writable(self) -> None:
