@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo demo-kafka test test-fast check bench docs clean
+.PHONY: demo demo-kafka test test-fast check bench soak docs clean
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("segur-router needs Python 3.11 or later: make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
@@ -35,6 +35,10 @@ check: $(READY)  ## lint, types, import rules
 
 bench: $(READY)  ## a five-minute set; writes benchmarks/results.json
 	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+soak: $(READY)  ## kill, freeze and cut under load, count what is lost: make soak KILLS=25 BUS=sqlite
+	@if [ "$(BUS)" = kafka ]; then scripts/services kafka postgresql; fi
+	@$(BIN)/python -m benchmarks.soak --kills $(or $(KILLS),25) --bus $(or $(BUS),sqlite) $(ARGS)
 
 docs: $(READY)  ## regenerate what is generated (schemas, reference, conformance)
 	@$(BIN)/segur-router reference --write

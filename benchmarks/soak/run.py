@@ -1,0 +1,204 @@
+"""One soak from beginning to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.soak.checker import Checker, Violation
+from benchmarks.soak.eyes import Eyes, dead_letters
+from benchmarks.soak.faults import Faults
+from benchmarks.soak.ground import Ground, ground
+from benchmarks.soak.history import Letter
+from benchmarks.soak.traffic import Pace, Traffic
+
+LOOK_SECONDS = 0.25
+PATIENCE = 90.0
+"""Seconds without anything new after which what is still missing is taken for lost."""
+QUIET = 4.0
+"""Seconds after the last restart in which nothing may leave again."""
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do. `pause`: mean seconds between two kills."""
+
+    kills: int
+    seed: int
+    bus: str = "sqlite"
+    pause: float = 1.4
+    pace: Pace = field(default_factory=Pace)
+    warm: float = 3.0
+
+
+@dataclass
+class Result:
+    """What came of it. Seconds; megabytes."""
+
+    plan: Plan
+    acknowledged: int = 0
+    violations: list[Violation] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    kills: dict[str, int] = field(default_factory=dict)
+    troubles: dict[str, int] = field(default_factory=dict)
+    recovery: dict[str, list[float]] = field(default_factory=dict)
+    peaks: dict[str, float] = field(default_factory=dict)
+    letters: list[Letter] = field(default_factory=list)
+    stories: dict[str, str] = field(default_factory=dict)
+    resent: int = 0
+    cuts: int = 0
+    own_ends: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+    drained: float = 0.0
+
+    def total(self, kind: str) -> int:
+        return sum(one.kind == kind for one in self.violations)
+
+    @property
+    def last_line(self) -> str:
+        lost, twice, inverted = (self.total(kind) for kind in ("lost", "duplicated", "inverted"))
+        return f"soak: {lost} lost, {twice} duplicated, {inverted} inverted of {self.acknowledged}"
+
+
+async def soak(folder: Path, plan: Plan, tell: Tell = lambda _: None) -> Result:
+    """Play the plan in an empty folder. What fails the soak is in `violations`; exceptions are the scenery's."""
+    began = time.monotonic()
+    random.seed(plan.seed)
+    result = Result(plan)
+    async with ground(folder, plan.bus) as place:
+        world = place.played.world
+        assert world is not None
+        faults = Faults(place, plan.seed, plan.kills, pause=plan.pause)
+        checker = Checker(faults.hidden)
+        traffic = Traffic(checker, place.ports, plan.seed, plan.pace)
+        eyes = Eyes(checker, world, place.receiver)
+        world.mssante.refuse(traffic.full_for_good.address, 552, "5.2.2", "mailbox full")
+        world.mssante.refuse(traffic.full_for_now.address, 452, "4.2.2", "mailbox full")
+        await place.start()
+        tell("the router works; the load begins")
+        play = _Play(place, faults, checker, traffic, eyes, result, tell)
+        await play.storm(plan.warm)
+        await play.drain(lambda: [one for one in checker.open if traffic.full_for_now.address not in one[1]])
+        await world.mssante.reset()
+        world.mssante.refuse(traffic.full_for_good.address, 552, "5.2.2", "mailbox full")
+        tell("the mailbox that was full for the whole run is emptied")
+        await play.drain(lambda: list(checker.open))
+        await play.once_more()
+        await play.finish()
+    result.seconds = time.monotonic() - began
+    return result
+
+
+@dataclass
+class _Play:
+    place: Ground
+    faults: Faults
+    checker: Checker
+    traffic: Traffic
+    eyes: Eyes
+    result: Result
+    tell: Tell
+
+    async def storm(self, warm: float) -> None:
+        """Load and faults, until the kills are done and the sender has its answers."""
+        sending = asyncio.create_task(self.traffic.run())
+        watching = asyncio.create_task(self._watch())
+        try:
+            await asyncio.sleep(warm)
+            striking = asyncio.create_task(self.faults.run())
+            done, _ = await asyncio.wait({sending, striking}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            self.tell("no more faults; what was sent must now arrive")
+            self.traffic.stop()
+            await sending
+        finally:
+            for task in (sending, watching):
+                task.cancel()
+            await asyncio.gather(sending, watching, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        seen, last = 0, time.monotonic()
+        while True:
+            self.eyes.look()
+            self.place.look()
+            for one in self.checker.violations[seen:]:
+                self.tell(f"{one.kind}: {one.control}: {one.text}")
+            seen = len(self.checker.violations)
+            if time.monotonic() - last > 10:
+                last = time.monotonic()
+                self.tell(self._state())
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _state(self) -> str:
+        return (
+            f"{self.faults.done} kills, {sum(self.faults.troubles.values())} other faults; "
+            f"{len(self.checker.acked)} acknowledged, {len(self.checker.open)} destinations open"
+        )
+
+    async def drain(self, left: Callable[[], list[tuple[str, str]]]) -> None:
+        """Until nothing is left, or nothing new has happened for a while."""
+        began = last = time.monotonic()
+        told = began
+        while left():
+            await asyncio.sleep(LOOK_SECONDS)
+            now = time.monotonic()
+            if self.eyes.look():
+                last = now
+            if now - last > PATIENCE:
+                break
+            if now - told > 10:
+                told = now
+                self.tell(f"{len(left())} destinations open")
+        self.result.drained += time.monotonic() - began
+
+    async def once_more(self) -> None:
+        """Everything has ended: after one more restart of the whole router nothing may leave again."""
+        started = time.time()
+        await self.place.kill_router(whole=True)
+        await self.place.ready()
+        await asyncio.sleep(QUIET)
+        self.checker.quiet_since(started)
+        self.eyes.look()
+
+    async def finish(self) -> None:
+        """The last judgement, with the dead letters of the command line."""
+        checker, result, place = self.checker, self.result, self.place
+        open_now = [one for one in checker.open if not one[1].startswith("told:")]
+        asked = [*checker.unexplained(), *open_now, *((one.control, "") for one in checker.violations)]
+        asked += [one for one in checker.open if one[1].startswith("told:")]
+        site = place.played.site
+        result.letters, stories = await dead_letters(site, self._sure(asked))
+        result.violations = checker.finish(result.letters, self.eyes.approved())
+        wrong = {one.control for one in result.violations}
+        result.stories = {control: story for control, story in stories.items() if control in wrong}
+        more = [(control, "") for control in wrong - stories.keys() if control in checker.messages]
+        if more:
+            _, stories = await dead_letters(site, more)
+            result.stories |= stories
+        place.look()
+        result.acknowledged = len(checker.acked)
+        result.counts = dict(checker.counts)
+        result.kills, result.troubles = dict(self.faults.kills), dict(self.faults.troubles)
+        result.recovery, result.peaks = place.recovery, place.peaks
+        result.resent, result.own_ends = self.traffic.resent, place.own_ends
+        result.cuts = sum(proxy.cuts for proxy in place.proxies.values())
+
+    def _sure(self, asked: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Without what the recipient's address is enough to recognise."""
+        return [one for one in asked if self.traffic.full_for_good.address not in one[1]]
+
+
+def play(folder: Path, plan: Plan, tell: Tell = lambda _: None) -> Result:
+    """`soak` on a loop of its own."""
+    import uvloop
+
+    with contextlib.suppress(KeyboardInterrupt):
+        return uvloop.run(soak(folder, plan, tell))
+    raise SystemExit(130)
