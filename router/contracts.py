@@ -279,11 +279,20 @@ class Row:
     updated: float = 0.0
 
 
+Fence = Mapping[tuple[str, int], int]
+"""(sink, partition) -> the epoch at which the writer of its rows took it: see `Ledger.take`."""
+
+
 class Ledger(Protocol):
     """What was accepted and what became of every delivery: the authority that makes repeats harmless.
 
     SQL, synchronous, used by one thread at a time; every call is one transaction, durable on return, and
     raises `Unavailable` when the database is away. Batches are lists of any length.
+
+    A process that was frozen may wake after another took its partitions and write what it was about to write.
+    So who is assigned partitions `take`s them, and shows with each write the epochs it got (`fence`): a batch with
+    a row of a partition that was taken again since, or that the fence does not name, is refused as a whole by
+    `Fenced`, which names those partitions. Without a fence nothing is asked (tools and tests).
     """
 
     def claim(self, claims: Sequence[Claim]) -> Sequence[Origin]:
@@ -294,12 +303,19 @@ class Ledger(Protocol):
         """The stored ACKs of those ids that were claimed."""
         ...
 
-    def open(self, rows: Sequence[Row]) -> Mapping[str, Row]:
-        """Insert the rows whose id is new; return the rows that were already there, by id."""
+    def take(self, sink: str, partitions: Collection[int]) -> Mapping[int, int]:
+        """Raise the epochs of these partitions and return them: who took them earlier writes no row there any more.
+
+        What such a writer had written before is seen by every later call.
+        """
         ...
 
-    def save(self, rows: Sequence[Row]) -> None:
-        """Write the present state of rows that exist."""
+    def open(self, rows: Sequence[Row], fence: Fence | None = None) -> Mapping[str, Row]:
+        """Insert the rows whose id is new; return the rows that were already there, by id. Raises `Fenced`."""
+        ...
+
+    def save(self, rows: Sequence[Row], fence: Fence | None = None) -> None:
+        """Write the present state of rows that exist. Raises `Fenced`."""
         ...
 
     def unfinished(self, sink: str, partitions: Collection[int]) -> Sequence[Row]:

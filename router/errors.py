@@ -88,7 +88,14 @@ class OutcomeUnknown(RouterError):
 
 
 class Fenced(RouterError):
-    """Another process owns what we thought was ours: stop at once, do nothing more."""
+    """Another process owns what we thought was ours: stop at once, do nothing more.
+
+    `partitions`: numbers of those that were lost, as far as the one who refused knows them.
+    """
+
+    def __init__(self, code: str, place: str = "", text: str = "", *, partitions: frozenset[int] = frozenset()) -> None:
+        super().__init__(code, place, text)
+        self.partitions = partitions
 
 
 class OperatorFault(RouterError):

@@ -77,10 +77,10 @@ class Commands:
         refusal = "REPLAY-PENDING" if known.state is not State.DEAD else ""
         refusal = replay_refusal(known, await self._versions(known)) or refusal
         if refusal:
-            await self._write(known, refusal, source=row.delivery.pipeline)
+            await self._write(known, refusal, source=row.delivery.pipeline, partition=row.partition)
             return None
         again = replace(
-            known,  # the same destination of the same event: its lane and its place in it stay
+            _here(known, row.partition, row.sequence),  # the same destination of the same event: its lane stays
             delivery=replace(known.delivery, replay=row.delivery.replay),
             bytes_at=row.bytes_at,
             state=State.READY,
@@ -116,7 +116,7 @@ class Commands:
             name: value for name, value in row.evidence.items() if name not in (results.WAITED, "place", "cause")
         }
         again = replace(
-            row,
+            _here(row, record.partition, record.offset),
             delivery=replace(row.delivery, replay=row.delivery.replay + 1),
             state=State.READY,
             evidence={**evidence, results.ORDERED: str(record.origin)},
@@ -137,7 +137,7 @@ class Commands:
             await self._say(record, row, refusal)
             return
         gone = replace(
-            results.superseded(row, row.delivery.event_id, now),
+            _here(results.superseded(row, row.delivery.event_id, now), record.partition, record.offset),
             code="DISCARDED",
             text=record.headers.get(Header.TEXT, ""),
         )
@@ -168,7 +168,15 @@ class Commands:
             )
             await self._parts.writer.write([record.partition], records=[journal_record(entry)])
             return
-        await self._write(row, code, source=by, reason=reason, records=records or [], save=code in ACCEPTED)
+        await self._write(
+            row,
+            code,
+            source=by,
+            partition=record.partition,
+            reason=reason,
+            records=records or [],
+            save=code in ACCEPTED,
+        )
 
     async def _write(
         self,
@@ -176,6 +184,7 @@ class Commands:
         code: str,
         *,
         source: str,
+        partition: int,
         reason: str = "",
         records: list[Outgoing] | None = None,
         save: bool = False,
@@ -205,4 +214,9 @@ class Commands:
                 text=text,
             )
             out.append(receipt_record(proof))
-        await parts.writer.write([row.partition], records=out, rows=[row] if save else [])
+        await parts.writer.write([partition], records=out, rows=[row] if save else [])
+
+
+def _here(row: Row, partition: int, sequence: int) -> Row:
+    """The row in the partition where its key stands now: its topic may have been made anew with more of them."""
+    return row if row.partition == partition else replace(row, partition=partition, sequence=sequence)

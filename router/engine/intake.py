@@ -7,11 +7,11 @@ on the wire have a single writer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from router.contracts import Header, Ledger, Outgoing, Record, Row, dlq_topic
+from router.contracts import Header, Outgoing, Record, Row, dlq_topic
 from router.engine import results
 from router.engine.advice import cause
 from router.engine.attempt import Attempts
@@ -19,13 +19,14 @@ from router.engine.circuit import Circuit
 from router.engine.commands import Commands
 from router.engine.holding import Holding
 from router.engine.lanes import in_order
-from router.engine.overtaking import FINAL, Effect, effect, lineages, overtaker
+from router.engine.overtaking import FINAL, overtaker
 from router.engine.parts import Parts
 from router.engine.reader import Assigned, Broke, News, Polled, Revoked
-from router.engine.slots import PREDECESSOR, Place
+from router.engine.slots import PREDECESSOR
+from router.engine.superseding import Superseding
 from router.errors import Fenced, Malformed
-from router.exchange import Delivery, State
-from router.wire import read_delivery, receipt_record
+from router.exchange import State
+from router.wire import read_delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,12 @@ class Intake:
         self._attempts = attempts
         self._commands = Commands(parts)
         self._holding = Holding(parts)
+        self._superseding = Superseding(parts)
         self._news: asyncio.Queue[News | Sweep] = asyncio.Queue()
+        self._skipped: dict[int, int] = {}
+        """The first offset that was passed over in a partition that is not ours, or no longer."""
+        self._strays: dict[int, float] = {}
+        """Partitions that the group gives us and we do not work on, since when (monotonic)."""
         self.outstanding = 0
         """Records told and not yet in their lanes."""
 
@@ -68,46 +74,73 @@ class Intake:
             case Polled(records):
                 try:
                     await self._polled(records)
-                except Fenced:
-                    self._lost()
                 finally:
                     self.outstanding -= len(records)
             case Assigned(partitions):
                 await self._assigned(partitions)
             case Revoked(partitions, drained):
-                await self._revoked(partitions)
+                await self._clear(partitions)
                 drained.set()
             case Broke(error):
                 raise error
             case Sweep():
+                self._reclaim()
                 try:
                     await self._holding.sweep()
-                except Fenced:
-                    self._lost()
+                except Fenced as fenced:
+                    self._lost(fenced)
 
-    def _lost(self) -> None:
+    def _lost(self, fenced: Fenced) -> None:
         """A write was refused: forget what is no longer ours; its owner reads the same rows."""
-        self._forget([n for n in self._parts.mine if not self._parts.reader.owns(n)], wire=False)
+        if not fenced.partitions:
+            raise fenced
+        self._forget(fenced.partitions, wire=False)
 
     # -------------------------------------------------------------------------------------- partitions
 
     async def _assigned(self, partitions: frozenset[int]) -> None:
-        """Take over what a predecessor left unfinished: what it had begun has an unknown outcome."""
-        parts = self._parts
-        self._forget(partitions, wire=True)
-        sink = parts.sink.name
-        rows = in_order(await parts.writer.ask(lambda ledger: ledger.unfinished(sink, partitions)))
+        """Take partitions over; those that are lost again meanwhile are left out."""
+        for number in partitions:
+            self._skipped.pop(number, None)
+        while partitions:
+            await self._clear(partitions)
+            try:
+                await self._take_over(partitions)
+                return
+            except Fenced as fenced:
+                self._lost(fenced)
+                partitions &= self._parts.mine
+
+    async def _take_over(self, partitions: frozenset[int]) -> None:
+        """What a predecessor left unfinished: what it had begun has an unknown outcome."""
+        parts, sink = self._parts, self._parts.sink.name
+        ours = await parts.writer.take(partitions)
+        rows = in_order(await parts.writer.ask(lambda ledger: ledger.unfinished(sink, ours)))
         for row in await parts.writer.ask(lambda ledger: ledger.dead(sink)):
-            if row.delivery.strict and row.partition in partitions:
+            if row.delivery.strict and row.partition in ours:
                 parts.lanes.block(row)
-        parts.mine |= partitions
+        parts.mine |= ours
         await self._enter([(_restarted(row), None) for row in rows], not_before=parts.clock.monotonic() + GRACE)
 
-    async def _revoked(self, partitions: frozenset[int]) -> None:
+    async def _clear(self, partitions: frozenset[int]) -> None:
         """Start nothing more, wait for what is on the wire, forget the rest: the ledger has it."""
         self._forget(partitions, wire=False)
         await self._attempts.drain(partitions, self._parts.limits.patience)
         self._forget(partitions, wire=True)
+
+    def _reclaim(self) -> None:
+        """Ask for partitions that the group still gives us although we gave them up.
+
+        The group may have been silent for a while and then go on as if nothing had been; or a predecessor that woke
+        late took the epoch of what is ours. Not at once: who was frozen must hear first what it lost.
+        """
+        parts, now = self._parts, self._parts.clock.monotonic()
+        strays = [n for n in parts.reader.assigned - parts.mine if parts.reader.owns(n)]
+        self._strays = {number: self._strays.get(number, now) for number in strays}
+        ripe = [number for number, since in self._strays.items() if now - since >= parts.limits.patience]
+        if ripe:
+            self._strays = {}
+            parts.reader.retake({number: self._skipped.get(number) for number in ripe})
 
     def _forget(self, partitions: Iterable[int], *, wire: bool) -> None:
         parts = self._parts
@@ -122,14 +155,36 @@ class Intake:
         run: list[Record] = []
         for record in records:
             if Header.COMMAND in record.headers:
-                await self._open(run)
+                await self._ours(run, self._open)
                 run = []
-                await self._commands.obey(record)
+                await self._ours([record], self._obey)
             else:
                 run.append(record)
-        await self._open(run)
-        # now the rows say what is left to do
-        self._parts.reader.settle({record.partition: record.offset + 1 for record in records})
+        await self._ours(run, self._open)
+        done: dict[int, int] = {}
+        for record in records:
+            if record.partition in self._parts.mine:
+                done[record.partition] = record.offset + 1
+            else:
+                self._skipped.setdefault(record.partition, record.offset)
+        self._parts.reader.settle(done)  # now the rows say what is left to do
+
+    async def _ours(self, records: Sequence[Record], work: Callable[[Sequence[Record]], Awaitable[None]]) -> None:
+        """Do this for the records of partitions that are ours: a write that is refused says which are not."""
+        mine = self._parts.mine
+        while records := [record for record in records if record.partition in mine]:
+            before = frozenset(mine)
+            try:
+                await work(records)
+                return
+            except Fenced as fenced:
+                self._lost(fenced)
+                if mine == before:
+                    raise
+
+    async def _obey(self, records: Sequence[Record]) -> None:
+        for record in records:
+            await self._commands.obey(record)
 
     async def _open(self, records: Sequence[Record]) -> None:
         parts = self._parts
@@ -244,7 +299,7 @@ class Intake:
         gone: Mapping[str, Row] = {}
         waits: dict[str, set[str]] = {}
         if new:
-            gone, waits = await self._overtake(new)
+            gone, waits = await self._superseding.overtaken(new)
         for row, payload in rows:
             id_ = row.delivery.id
             if id_ in gone or row.partition not in parts.mine:
@@ -275,59 +330,9 @@ class Intake:
             slot.row = row
         await self._parts.writer.write([row.partition], rows=[row])
 
-    async def _overtake(self, new: Sequence[Row]) -> tuple[dict[str, Row], dict[str, set[str]]]:
-        """Rows that these deletions and replacements supersede, durably, and whom each must wait for (D1)."""
-        parts = self._parts
-        versions = await parts.writer.ask(lambda ledger: _versions(ledger, new))
-        gone: dict[str, Row] = {}
-        waits: dict[str, set[str]] = {}
-        for row in new:
-            if row.delivery.id in gone:
-                continue
-            for stored in versions[row.delivery.id]:
-                old = stored.delivery.id
-                slot = parts.lanes.find(old)
-                if old in gone or stored.partition not in parts.mine:
-                    continue
-                current = slot.row if slot is not None else stored
-                on_wire = slot is not None and slot.place is Place.WIRE
-                match effect(row, current, on_wire=on_wire):
-                    case Effect.SUPERSEDES:
-                        parts.lanes.supersede(current, row.delivery.event_id)
-                        gone[old] = results.superseded(current, row.delivery.event_id, parts.clock.now())
-                    case Effect.WAITS:
-                        waits.setdefault(row.delivery.id, set()).add(old)
-                        if on_wire and row.delivery.action == "delete":
-                            parts.lanes.supersede(current, row.delivery.event_id)
-        await self._supersede(gone.values())
-        return gone, waits
-
-    async def _supersede(self, rows: Iterable[Row]) -> None:
-        parts, changed = self._parts, list(rows)
-        if not changed:
-            return
-        proofs = [results.receipt(row, await parts.context_of(row), row.updated) for row in changed]
-        partitions = sorted({row.partition for row in changed})
-        await parts.writer.write(partitions, records=[receipt_record(proof) for proof in proofs], rows=changed)
-        for row in changed:
-            if row.delivery.strict:
-                parts.lanes.unblock(row)
-        parts.observer.count("superseded_total", len(changed), sink=parts.sink.name)
-        parts.observer.count("deliveries_total", len(changed), sink=parts.sink.name, disposition="superseded")
-
 
 def _restarted(row: Row) -> Row:
     """A row as its next owner takes it over: what was begun has an unknown outcome."""
     if row.state is not State.BEGUN:
         return row
     return replace(row, state=State.UNKNOWN, evidence={**row.evidence, results.UNKNOWN: "1"})
-
-
-def _versions(ledger: Ledger, new: Sequence[Row]) -> dict[str, list[Row]]:
-    """For each of these rows what the ledger holds of its document, in order, each row once."""
-    found: dict[str, list[Row]] = {}
-    for row in new:
-        delivery: Delivery = row.delivery
-        rows = {r.delivery.id: r for name in lineages(delivery) for r in ledger.lineage(delivery.sink, name)}
-        found[delivery.id] = in_order(list(rows.values()))
-    return found

@@ -70,11 +70,14 @@ class Reader:
         self._tell: Callable[[News], None] = lambda _: None
         self._lock = threading.Lock()
         self._offsets: dict[Partition, int] = {}
+        self._retake: dict[int, int | None] = {}
         self._committed_at = 0.0
         self._paused: frozenset[Partition] = frozenset()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{member}-reader", daemon=True)
         self.room = MAX_RECORDS
+        self.assigned: frozenset[int] = frozenset()
+        """What the group gives us, as far as this thread knows."""
 
     def start(self, loop: asyncio.AbstractEventLoop, tell: Callable[[News], None]) -> None:
         self._loop, self._tell = loop, tell
@@ -90,6 +93,11 @@ class Reader:
         with self._lock:
             for number, offset in offsets.items():
                 self._offsets[Partition(self._topic, number)] = offset
+
+    def retake(self, partitions: dict[int, int | None]) -> None:
+        """Read these again from an offset, if one is given, and tell of them as of new ones, if they are ours."""
+        with self._lock:
+            self._retake.update(partitions)
 
     def close(self) -> None:
         """Commit what is settled, leave the group, end the thread."""
@@ -128,6 +136,7 @@ class Reader:
     def _turn(self, consumer: Consumer) -> None:
         try:
             self._gate(consumer)
+            self._give_again(consumer)
             room = self.room
             records = consumer.poll(max_records=max(1, min(room, MAX_RECORDS)), max_bytes=MAX_BYTES, timeout=POLL)
             if records:
@@ -146,6 +155,16 @@ class Reader:
         if resume := (self._paused & mine) - wanted:
             consumer.resume(resume)
         self._paused = wanted
+        self.assigned = self._numbers(mine)
+
+    def _give_again(self, consumer: Consumer) -> None:
+        with self._lock:
+            asked, self._retake = self._retake, {}
+        for number in sorted(asked.keys() & self.assigned):
+            offset = asked[number]
+            if offset is not None:
+                consumer.seek(Partition(self._topic, number), offset)
+            self._post(Assigned(frozenset({number})))
 
     def _commit(self, consumer: Consumer) -> None:
         mine = consumer.assignment()

@@ -74,7 +74,7 @@ class SinkWorker:
         self._parts = Parts(
             sink=sink,
             bus=bus,
-            writer=Writer(self._name, bus.producer(self._name), ledger, reader.owns),
+            writer=Writer(self._name, sink.name, bus.producer(self._name), ledger, reader.owns),
             reader=reader,
             lanes=Lanes(near=limits.near, window=limits.window),
             breaker=Breaker(policy),

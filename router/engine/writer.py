@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from router.contracts import Ledger, Outgoing, Producer, Row
+from router.contracts import Fence, Ledger, Outgoing, Producer, Row
 from router.engine.policy import backoff
 from router.errors import Fenced, Unavailable
 from router.exchange import Origin
@@ -33,7 +33,8 @@ class _Job:
     """One caller's write. `rows` may depend on where its records came to stand."""
 
     future: asyncio.Future[Any]
-    partitions: Sequence[int] = ()
+    epochs: Mapping[int, int] = field(default_factory=dict)
+    """Of the partitions it is about, as they were held when it was asked for."""
     records: Sequence[Outgoing] = ()
     rows: Rows = ()
     opens: Sequence[Row] = ()
@@ -51,12 +52,16 @@ class Writer:
     """Owns the producer and the ledger of a sink worker. Its coroutines return once the write is durable.
 
     `owns(partition number)` is asked right before each batch: a job for a partition that another process owns
-    now is not written and raises `Fenced`. While the bus or the database is away the batch is tried again for
-    as long as it takes. An error that no one expects ends the worker: every later write raises it.
+    now is not written and raises `Fenced`. A process may be frozen after that question: so the ledger is shown the
+    epochs of the partitions too, and refuses the rows of one that was taken since. Only the jobs about such
+    partitions fail. While the bus or the database is away the batch is tried again for as long as it takes. An
+    error that no one expects ends the worker: every later write raises it.
     """
 
-    def __init__(self, name: str, producer: Producer, ledger: Ledger, owns: Callable[[int], bool]) -> None:
+    def __init__(self, name: str, sink: str, producer: Producer, ledger: Ledger, owns: Callable[[int], bool]) -> None:
         self._name = name
+        self._sink = sink
+        self._epochs: dict[int, int] = {}
         self._producer = producer
         self._ledger = ledger
         self._owns = owns
@@ -70,16 +75,24 @@ class Writer:
         self._loop = loop
         self._thread.start()
 
+    async def take(self, partitions: Iterable[int]) -> frozenset[int]:
+        """Become the one writer of these partitions' rows, as far as they are still ours; returns those."""
+        asked, sink = sorted(partitions), self._sink
+        taken = await self.ask(lambda ledger: ledger.take(sink, [number for number in asked if self._owns(number)]))
+        self._epochs.update(taken)
+        return frozenset(taken)
+
     async def write(
         self, partitions: Sequence[int], *, records: Sequence[Outgoing] = (), rows: Rows = ()
     ) -> Sequence[Origin]:
         """Publish the records, then save the rows; returns the records' origins. Raises `Fenced`."""
-        origins: Sequence[Origin] = await self._put(partitions=partitions, records=records, rows=rows)
+        origins: Sequence[Origin] = await self._put(epochs=self._held(partitions), records=records, rows=rows)
         return origins
 
     async def open(self, rows: Sequence[Row]) -> Mapping[str, Row]:
-        """Insert rows whose id is new; returns those that were there."""
-        found: Mapping[str, Row] = await self._put(opens=rows)
+        """Insert rows whose id is new; returns those that were there. Raises `Fenced`."""
+        epochs = self._held(row.partition for row in rows)
+        found: Mapping[str, Row] = await self._put(epochs=epochs, opens=rows)
         return found
 
     async def ask(self, question: Callable[[Ledger], T]) -> T:
@@ -93,6 +106,10 @@ class Writer:
         self._queue.put(None)
         if self._thread.is_alive():
             self._thread.join()
+
+    def _held(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Their epochs; 0, which the ledger never gives, for one that was not taken."""
+        return {number: self._epochs.get(number, 0) for number in partitions}
 
     def _put(self, **work: Any) -> asyncio.Future[Any]:
         loop = self._loop
@@ -143,13 +160,23 @@ class Writer:
     def _batch(self, jobs: list[_Job]) -> None:
         if self.broken is not None:
             raise self.broken
-        lost = {n for n in {n for job in jobs for n in job.partitions} if not self._owns(n)}
-        for job in jobs:
-            if lost and not lost.isdisjoint(job.partitions):
-                job.error = Fenced("NOT-OWNED", "", "another process owns the partition")
+        self._refuse_lost(jobs)
         jobs = [job for job in jobs if job.error is None]
         self._publish([job for job in jobs if job.records])
         self._save(jobs)
+
+    def _refuse_lost(self, jobs: list[_Job]) -> None:
+        """Jobs about partitions that another owns now, or that we took again since they were asked for."""
+        newest: dict[int, int] = {}
+        for job in jobs:
+            for number, epoch in job.epochs.items():
+                newest[number] = max(epoch, newest.get(number, 0))
+        held = {number: epoch for number, epoch in newest.items() if self._owns(number)}
+        if len(held) == len(newest) and all(job.epochs.items() <= held.items() for job in jobs):
+            return
+        for job in jobs:
+            if lost := frozenset(n for n, epoch in job.epochs.items() if held.get(n) != epoch):
+                job.error = Fenced("NOT-OWNED", "", "another process owns the partition", partitions=lost)
 
     def _publish(self, jobs: list[_Job]) -> None:
         records = [record for job in jobs for record in job.records]
@@ -162,18 +189,34 @@ class Writer:
             at += len(job.records)
 
     def _save(self, jobs: list[_Job]) -> None:
-        opens = [row for job in jobs for row in job.opens]
-        rows = [row for job in jobs for row in (job.rows(job.origins) if callable(job.rows) else job.rows)]
-        if opens:
-            found = self._insist(lambda: self._ledger.open(opens))
-            for job in jobs:
-                if job.opens:
-                    job.result = found
-        if rows:
-            self._insist(lambda: self._ledger.save(rows))
+        saves = {id(job): job.rows(job.origins) if callable(job.rows) else job.rows for job in jobs}
+        opening = [job for job in jobs if job.opens]
+        found = self._rows(opening, lambda job: job.opens, self._ledger.open)
+        for job in opening:
+            job.result = found
+        self._rows([job for job in jobs if saves[id(job)]], lambda job: saves[id(job)], self._ledger.save)
         for job in jobs:
             if job.ask is not None:
                 job.result = self._insist(lambda ask=job.ask: ask(self._ledger))  # type: ignore[misc]
+
+    def _rows(
+        self, jobs: list[_Job], rows_of: Callable[[_Job], Sequence[Row]], write: Callable[[list[Row], Fence], T]
+    ) -> T | None:
+        """One statement for the rows of all these jobs; again without those that the ledger says were taken."""
+        while jobs:
+            rows = [row for job in jobs for row in rows_of(job)]
+            fence = {(self._sink, number): epoch for job in jobs for number, epoch in job.epochs.items()}
+            try:
+                return self._insist(lambda rows=rows, fence=fence: write(rows, fence))  # type: ignore[misc]
+            except Fenced as fenced:
+                for job in jobs:
+                    if not fenced.partitions.isdisjoint(job.epochs):
+                        job.error = fenced
+                left = [job for job in jobs if job.error is None]
+                if len(left) == len(jobs):
+                    raise
+                jobs = left
+        return None
 
     def _insist(self, work: Callable[[], T]) -> T:
         """Until it succeeds: the lanes wait meanwhile and nothing is lost."""

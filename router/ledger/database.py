@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
@@ -38,6 +39,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from router.errors import Bug, OperatorFault, RouterError, Unavailable
 
 T = TypeVar("T")
+Migrations = Mapping[int, Callable[[Connection], None]]
+"""Version -> what makes a database of that version one of the next."""
+
 _BUSY_SECONDS: Final = 10
 _CHUNK: Final = 500
 _POSTGRESQL: Final = {
@@ -46,7 +50,9 @@ _POSTGRESQL: Final = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
-    "options": "-c statement_timeout=30000 -c lock_timeout=10000 -c client_encoding=UTF8",
+    # A process frozen in the middle of a transaction keeps its locks: the server ends its session for it.
+    "options": "-c statement_timeout=30000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=15000"
+    " -c client_encoding=UTF8",
 }
 
 #: SQLSTATE class -> what a person must mend. Anything else may pass by itself.
@@ -72,10 +78,12 @@ class Database:
     room:    `ledger`, `journal`: the beginning of its error codes
     url:     `sqlite:////path/file.db` or `postgresql://user@host/name` (a driver may be named)
     tables:  made at start where they are missing, under a lock
-    version: of those tables; a database of a newer version is refused
+    version: of those tables; a database of a newer version is refused, an older one is migrated step by step
     """
 
-    def __init__(self, room: str, url: str, tables: MetaData, version: int) -> None:
+    def __init__(
+        self, room: str, url: str, tables: MetaData, version: int, migrations: Migrations = MappingProxyType({})
+    ) -> None:
         self._code = room.upper()
         try:
             self.engine = _engine(url)
@@ -86,7 +94,7 @@ class Database:
                 "not the URL of an SQLite or PostgreSQL database: sqlite:////… or postgresql://…",
             ) from error
         self.dialect = self.engine.dialect.name
-        self._prepare(room, tables, version)
+        self._prepare(room, tables, version, migrations)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -117,7 +125,7 @@ class Database:
     def close(self) -> None:
         self.engine.dispose()
 
-    def _prepare(self, room: str, tables: MetaData, version: int) -> None:
+    def _prepare(self, room: str, tables: MetaData, version: int, migrations: Migrations) -> None:
         versions = Table(
             "schema_versions",
             MetaData(),
@@ -132,10 +140,13 @@ class Database:
             found = connection.execute(versions.select().where(versions.c.room == room)).first()
             if found is not None and found.version > version:
                 raise OperatorFault(f"{self._code}-VERSION", "", "the database was written by a newer segur-router")
-            if found is not None and found.version == version:
+            if found is None:
+                tables.create_all(connection)
+                connection.execute(versions.insert(), {"room": room, "version": version})
                 return
-            tables.create_all(connection)
-            connection.execute(versions.insert(), {"room": room, "version": version})
+            for old in range(found.version, version):
+                migrations[old](connection)
+            connection.execute(versions.update().where(versions.c.room == room), {"version": version})
 
     def _trouble(self, error: SQLAlchemyError) -> RouterError:
         """The texts of a driver may quote values: only codes are kept."""

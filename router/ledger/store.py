@@ -8,8 +8,9 @@ from typing import Any, Final
 from sqlalchemy import Insert, Table, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from router.contracts import Claim, Row
+from router.contracts import Claim, Fence, Row
 from router.exchange import Origin
+from router.ledger import fences
 from router.ledger.database import Database, chunks
 from router.ledger.tables import (
     CLAIMS,
@@ -17,6 +18,7 @@ from router.ledger.tables import (
     FORGETTABLE,
     IS_DEAD,
     METADATA,
+    MIGRATIONS,
     STATE_COLUMNS,
     UNFINISHED,
     VERSION,
@@ -41,7 +43,7 @@ class SqlLedger:
     """
 
     def __init__(self, url: str) -> None:
-        self._database = Database("ledger", url, METADATA, VERSION)
+        self._database = Database("ledger", url, METADATA, VERSION, MIGRATIONS)
         database = self._database
         self._new_rows = self._insert_new(DELIVERIES)
         self._claim_many = database.many(self._insert_new(CLAIMS), CLAIMS.c.keys())
@@ -76,7 +78,14 @@ class SqlLedger:
                 found.update((id_, bytes(ack)) for id_, ack in connection.execute(query))
         return found
 
-    def open(self, rows: Sequence[Row]) -> Mapping[str, Row]:
+    def take(self, sink: str, partitions: Collection[int]) -> Mapping[int, int]:
+        """See the contract. Waits for a transaction of an earlier owner that is being committed."""
+        if not partitions:
+            return {}
+        with self._database.write() as connection:
+            return fences.take(connection, sink, partitions)
+
+    def open(self, rows: Sequence[Row], fence: Fence | None = None) -> Mapping[str, Row]:
         """See the contract. In one batch the first of two equal ids is inserted, and neither is returned."""
         if not rows:
             return {}
@@ -85,6 +94,7 @@ class SqlLedger:
             new.setdefault(row.delivery.id, row)
         values = [columns(row) for _, row in sorted(new.items())]
         with self._database.write() as connection:
+            fences.check(connection, map(_place, rows), fence)
             if self._database.dialect == "sqlite":  # the write lock is ours: nobody inserts between the two
                 known = self._get(connection, list(new))
                 fresh = [value for value in values if value["id"] not in known]
@@ -94,7 +104,7 @@ class SqlLedger:
             inserted = set(connection.execute(self._new_rows.returning(DELIVERIES.c.id), values).scalars())
             return self._get(connection, [id_ for id_ in new if id_ not in inserted])
 
-    def save(self, rows: Sequence[Row]) -> None:
+    def save(self, rows: Sequence[Row], fence: Fence | None = None) -> None:
         if not rows:
             return
         values = []
@@ -102,6 +112,7 @@ class SqlLedger:
             state = state_columns(row)
             values.append({"row_id": row.delivery.id} | {new: state[name] for name, new in _SAVED})
         with self._database.write() as connection:
+            fences.check(connection, map(_place, rows), fence)
             self._save_many(connection, values)
 
     def unfinished(self, sink: str, partitions: Collection[int]) -> Sequence[Row]:
@@ -165,3 +176,7 @@ class SqlLedger:
         """An insert that passes over ids that are there, in this database's words."""
         words = postgresql if self._database.dialect == "postgresql" else sqlite
         return words.insert(table).on_conflict_do_nothing(index_elements=[table.c.id])
+
+
+def _place(row: Row) -> tuple[str, int]:
+    return row.delivery.sink, row.partition

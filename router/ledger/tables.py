@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     Float,
     Index,
     Integer,
@@ -23,7 +24,7 @@ from sqlalchemy import (
 from router.contracts import Row
 from router.exchange import Delivery, Origin, State
 
-VERSION: Final = 1
+VERSION: Final = 2
 METADATA: Final = MetaData()
 
 CLAIMS: Final = Table(
@@ -93,6 +94,24 @@ IS_DEAD: Final = _state == State.DEAD.value
 Index("ledger_deliveries_dead", DELIVERIES.c.sink, sqlite_where=IS_DEAD, postgresql_where=IS_DEAD)
 FORGETTABLE: Final = _state.in_([State.DONE.value, State.SUPERSEDED.value])
 Index("ledger_deliveries_done", DELIVERIES.c.updated, sqlite_where=FORGETTABLE, postgresql_where=FORGETTABLE)
+
+#: Who may write a partition's rows: the one who knows its present epoch (`contracts.Ledger`).
+FENCES: Final = Table(
+    "ledger_fences",
+    METADATA,
+    Column("sink", String, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", BigInteger, nullable=False),
+)
+
+
+def _add_fences(connection: Connection) -> None:
+    """Version 1 had none: every partition is taken anew by its next owner."""
+    FENCES.create(connection, checkfirst=True)
+
+
+#: Version -> what makes a database of that version one of the next.
+MIGRATIONS: Final = {1: _add_fences}
 
 #: What `save` writes: everything that changes in a row's life.
 STATE_COLUMNS: Final = (

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
-from router.contracts import Claim, Ledger, Row
+import pytest
+
+from router.contracts import Claim, Fence, Ledger, Row
+from router.errors import Fenced
 from router.exchange import Delivery, Origin, State
 
 AT = Origin("in.sil", 3, 17)
+SINK = "mssante.chu"
 
 
 def row(name: str, sequence: int = 0, *, sink: str = "mssante.chu", partition: int = 0, **changes: object) -> Row:
@@ -192,3 +197,80 @@ class LedgerContract:
             thread.join()
         assert len(answers) == 4
         assert all(answer == answers[0] for answer in answers.values())
+
+    # ------------------------------------------------------------------------------------------ fencing
+
+    def test_each_taking_raises_the_epoch(self, ledger: Ledger, again: Callable[[], Ledger]) -> None:
+        """A partition's epoch grows with every taking, for this partition of this sink only, across restarts."""
+        assert ledger.take(SINK, {0, 1}) == {0: 1, 1: 1}
+        assert ledger.take(SINK, [1, 2]) == {1: 2, 2: 1}
+        assert ledger.take("dmp.chu", [1]) == {1: 1}
+        assert ledger.take(SINK, []) == {}
+        ledger.close()
+        assert again().take(SINK, [0, 1, 2]) == {0: 2, 1: 3, 2: 2}
+
+    def test_the_owner_opens_and_saves(self, ledger: Ledger) -> None:
+        """Who shows the present epochs writes as if nobody had ever asked."""
+        fence = {(SINK, number): epoch for number, epoch in ledger.take(SINK, [0, 1]).items()}
+        assert ledger.open([row("d1", 1), row("d2", 2, partition=1)], fence) == {}
+        done = row("d1", 1, state=State.DONE)
+        ledger.save([done], fence)
+        assert ledger.open([row("d1", 1)], fence) == {"d1": done}
+
+    def test_who_lost_a_partition_writes_no_row_of_it(self, ledger: Ledger, again: Callable[[], Ledger]) -> None:
+        """Frozen before its write and woken after another took the partition: the successor's row stays."""
+        old = {(SINK, 0): ledger.take(SINK, [0])[0]}
+        ledger.open([row("d1", 1, state=State.BEGUN)], old)
+        successor = again()
+        new = {(SINK, 0): successor.take(SINK, [0])[0]}
+        done = row("d1", 1, state=State.DONE, code="250", updated=5.0)
+        successor.save([done], new)
+        for write in (ledger.save, ledger.open):
+            with pytest.raises(Fenced) as caught:
+                write([row("d1", 1, state=State.WAITING), row("d2", 2)], old)
+            assert caught.value.partitions == {0}
+        assert ledger.get(["d1", "d2"]) == {"d1": done}
+
+    def test_a_refused_batch_names_the_partitions_and_writes_nothing(self, ledger: Ledger) -> None:
+        """One lost partition refuses the whole batch and is named, so that the writer can leave it out."""
+        fence = {(SINK, number): epoch for number, epoch in ledger.take(SINK, [0, 1, 2]).items()}
+        ledger.open([row(f"d{n}", n, partition=n) for n in range(3)], fence)
+        ledger.take(SINK, [1])
+        with pytest.raises(Fenced) as caught:
+            ledger.save([row(f"d{n}", n, partition=n, state=State.DONE) for n in range(3)], fence)
+        assert caught.value.partitions == {1}
+        assert [r.state for r in ledger.get(["d0", "d1", "d2"]).values()] == [State.READY] * 3
+        ledger.save([row(f"d{n}", n, partition=n, state=State.DONE) for n in (0, 2)], fence)
+        assert [r.delivery.id for r in ledger.unfinished(SINK, [0, 1, 2])] == ["d1"]
+
+    def test_a_fence_must_name_the_partition(self, ledger: Ledger) -> None:
+        """A partition that was never taken, or only for another sink, is nobody's to write."""
+        ledger.take(SINK, [0])
+        for fence in ({}, {("dmp.chu", 0): 1}, {(SINK, 1): 0}):
+            with pytest.raises(Fenced) as caught:
+                ledger.open([row("d1", 1, partition=1)], fence)
+            assert caught.value.partitions == {1}
+        assert ledger.get(["d1"]) == {}
+
+    def test_no_write_slips_past_a_taking(self, ledger: Ledger, again: Callable[[], Ledger]) -> None:
+        """However the two fall: what an owner wrote the successor reads, and nothing of it comes after that."""
+        ledger.open([row("d1", 1)])
+        for _ in range(20):
+            owner, successor = again(), again()
+            held = {(SINK, 0): owner.take(SINK, [0])[0]}
+            thread = threading.Thread(target=_write_until_fenced, args=(owner, held))
+            thread.start()
+            successor.take(SINK, [0])
+            read = successor.get(["d1"])["d1"]
+            thread.join()
+            assert successor.get(["d1"])["d1"] == read
+            owner.close()
+            successor.close()
+
+
+def _write_until_fenced(owner: Ledger, held: Fence) -> None:
+    attempts = 0
+    with suppress(Fenced):
+        while True:
+            attempts += 1
+            owner.save([row("d1", 1, state=State.BEGUN, attempts=attempts)], held)

@@ -8,7 +8,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-from router.contracts import Claim, Outgoing, Partition, Record, Row, Settle, TopicPlan
+from router.contracts import Claim, Fence, Outgoing, Partition, Record, Row, Settle, TopicPlan
 from router.errors import Fenced, Unavailable
 from router.exchange import Origin, State
 
@@ -26,6 +26,8 @@ class MemoryBus:
         self.members: dict[str, list[MemoryConsumer]] = defaultdict(list)
         self.changed = threading.Condition(threading.RLock())
         self.away = False
+        self.silent = False
+        """The group is not heard of: nobody can be sure to own anything, and nothing is rebalanced."""
 
     def parts(self, topic: str) -> list[list[Record]]:
         with self.changed:
@@ -198,7 +200,7 @@ class MemoryConsumer:
         return self.mine
 
     def owns(self, partition: Partition) -> bool:
-        return partition in self.mine and self in self.bus.members[self.group]
+        return partition in self.mine and self in self.bus.members[self.group] and not self.bus.silent
 
     def close(self) -> None:
         with self.bus.changed:
@@ -207,13 +209,15 @@ class MemoryConsumer:
 
 
 class MemoryLedger:
-    """Rows in a dictionary; `away` makes every call fail."""
+    """Rows in a dictionary; `away` makes every call fail. Several objects may share one `store`."""
 
-    def __init__(self) -> None:
-        self.rows: dict[str, Row] = {}
-        self.claims: dict[str, Claim] = {}
+    def __init__(self, store: MemoryLedger | None = None) -> None:
+        self.rows: dict[str, Row] = store.rows if store else {}
+        self.claims: dict[str, Claim] = store.claims if store else {}
+        self.epochs: dict[tuple[str, int], int] = store.epochs if store else {}
+        self.history: list[Row] = store.history if store else []
+        self.turn: threading.RLock = store.turn if store else threading.RLock()
         self.away = False
-        self.history: list[Row] = []
 
     def _check(self) -> None:
         if self.away:
@@ -221,26 +225,44 @@ class MemoryLedger:
 
     def claim(self, claims: Sequence[Claim]) -> Sequence[Origin]:
         self._check()
-        return [self.claims.setdefault(claim.id, claim).origin for claim in claims]
+        with self.turn:
+            return [self.claims.setdefault(claim.id, claim).origin for claim in claims]
 
     def acks(self, ids: Sequence[str]) -> Mapping[str, bytes]:
         return {id_: self.claims[id_].ack for id_ in ids if id_ in self.claims}
 
-    def open(self, rows: Sequence[Row]) -> Mapping[str, Row]:
+    def take(self, sink: str, partitions: Collection[int]) -> Mapping[int, int]:
         self._check()
-        found = {row.delivery.id: self.rows[row.delivery.id] for row in rows if row.delivery.id in self.rows}
-        for row in rows:
-            assert not row.delivery.payload, "a row carries no payload"
-            if self.rows.setdefault(row.delivery.id, row) is row:
-                self.history.append(row)
-        return found
+        with self.turn:
+            for number in partitions:
+                self.epochs[sink, number] = self.epochs.get((sink, number), 0) + 1
+            return {number: self.epochs[sink, number] for number in partitions}
 
-    def save(self, rows: Sequence[Row]) -> None:
+    def _fenced(self, rows: Sequence[Row], fence: Fence | None) -> None:
+        places = {(row.delivery.sink, row.partition) for row in rows} if fence is not None else set()
+        lost = {place[1] for place in places if place not in self.epochs or fence.get(place) != self.epochs[place]}
+        if lost:
+            raise Fenced("LEDGER-EPOCH", partitions=frozenset(lost))
+
+    def open(self, rows: Sequence[Row], fence: Fence | None = None) -> Mapping[str, Row]:
         self._check()
-        for row in rows:
-            assert row.delivery.id in self.rows, "only rows that exist are saved"
-            self.rows[row.delivery.id] = row
-            self.history.append(row)
+        with self.turn:
+            self._fenced(rows, fence)
+            found = {row.delivery.id: self.rows[row.delivery.id] for row in rows if row.delivery.id in self.rows}
+            for row in rows:
+                assert not row.delivery.payload, "a row carries no payload"
+                if self.rows.setdefault(row.delivery.id, row) is row:
+                    self.history.append(row)
+            return found
+
+    def save(self, rows: Sequence[Row], fence: Fence | None = None) -> None:
+        self._check()
+        with self.turn:
+            self._fenced(rows, fence)
+            for row in rows:
+                if row.delivery.id in self.rows:
+                    self.rows[row.delivery.id] = row
+                    self.history.append(row)
 
     def _sorted(self, rows: Iterable[Row]) -> list[Row]:
         return sorted(rows, key=lambda row: (row.partition, row.sequence))
@@ -256,14 +278,25 @@ class MemoryLedger:
 
     def lineage(self, sink: str, lineage: str) -> Sequence[Row]:
         self._check()
-        return self._sorted(r for r in self.rows.values() if r.delivery.sink == sink and r.delivery.lineage == lineage)
+        same = (r for r in self.rows.values() if r.delivery.sink == sink and r.delivery.lineage == lineage)
+        return self._sorted(same) if lineage else []
 
     def dead(self, sink: str | None = None) -> Sequence[Row]:
+        """Oldest change first."""
         self._check()
-        return self._sorted(r for r in self.rows.values() if r.state is State.DEAD and sink in (None, r.delivery.sink))
+        dead = [r for r in self.rows.values() if r.state is State.DEAD and sink in (None, r.delivery.sink)]
+        return sorted(dead, key=lambda r: (r.updated, r.delivery.sink, r.partition, r.sequence))
 
     def forget(self, before: float) -> int:
-        return 0
+        with self.turn:
+            claims = [claim.id for claim in self.claims.values() if claim.at < before]
+            ended = (State.DONE, State.SUPERSEDED)
+            rows = [id_ for id_, r in self.rows.items() if r.state in ended and r.updated < before]
+            for id_ in claims:
+                del self.claims[id_]
+            for id_ in rows:
+                del self.rows[id_]
+            return len(claims) + len(rows)
 
     def close(self) -> None:
         return

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import psycopg
 import pytest
 
-from router.errors import OperatorFault, Unavailable
+from router.errors import Fenced, OperatorFault, Unavailable
+from router.exchange import State
+from router.ledger import fences
 from router.ledger.store import SqlLedger
-from tests.contracts.ledger_contract import LedgerContract, row
+from tests.contracts.ledger_contract import SINK, LedgerContract, row
 from tests.services import PostgresServer, own_postgresql, postgresql_url  # noqa: F401
 
 pytestmark = pytest.mark.integration
@@ -63,3 +66,43 @@ def test_a_wrong_database_is_the_operators_fault(postgresql_url: str) -> None:  
     with pytest.raises((OperatorFault, Unavailable)) as caught:
         SqlLedger(postgresql_url + "_none")
     assert caught.value.code.startswith("LEDGER-")
+
+
+def test_a_ledger_of_version_1_is_migrated(postgresql_url: str, again: Callable[[], SqlLedger]) -> None:  # noqa: F811
+    """Rows of a database without epochs stay, and its partitions can be taken."""
+    before = again()
+    before.open([row("d1", 1)])
+    before.close()
+    with psycopg.connect(postgresql_url) as connection:  # as version 1 left it
+        connection.execute("DROP TABLE ledger_fences")
+        connection.execute("UPDATE schema_versions SET version=1 WHERE room='ledger'")
+    for turn in (1, 2):
+        after = again()
+        assert after.get(["d1"]) == {"d1": row("d1", 1)}
+        assert after.take(SINK, [0]) == {0: turn}
+        after.close()
+
+
+def test_who_is_frozen_in_a_transaction_stops_nobody_for_ever(postgresql_url: str) -> None:  # noqa: F811
+    """The server ends a session that keeps its locks and says nothing; its process then learns that it lost."""
+    assert _setting(SqlLedger(postgresql_url), "idle_in_transaction_session_timeout") == "15s"
+    hasty = postgresql_url + "?options=-c%20idle_in_transaction_session_timeout%3D300"
+    frozen, successor = SqlLedger(hasty), SqlLedger(postgresql_url)
+    held = {(SINK, 0): frozen.take(SINK, [0])[0]}
+    frozen.open([row("d1", 1)], held)
+    with pytest.raises(Unavailable), frozen._database.write() as connection:
+        fences.check(connection, [(SINK, 0)], held)  # and here the process is stopped, with its lock
+        successor.take(SINK, [0])
+        connection.exec_driver_sql("SELECT 1")
+    with pytest.raises(Fenced):
+        frozen.save([row("d1", 1, state=State.BEGUN)], held)
+    assert successor.get(["d1"]) == {"d1": row("d1", 1)}
+    frozen.close()
+    successor.close()
+
+
+def _setting(ledger: SqlLedger, name: str) -> str:
+    with ledger._database.read() as connection:
+        found = str(connection.exec_driver_sql(f"SHOW {name}").scalar_one())
+    ledger.close()
+    return found

@@ -101,3 +101,22 @@ def test_a_ledger_of_a_newer_router_is_refused(tmp_path: Path, url: str, again: 
         connection.execute("UPDATE schema_versions SET version=99")
     with pytest.raises(OperatorFault, match="newer"):
         SqlLedger(url)
+
+
+def test_a_ledger_of_version_1_is_migrated_and_keeps_what_it_holds(
+    tmp_path: Path, url: str, again: Callable[[], SqlLedger]
+) -> None:
+    """Rows and claims of a database without epochs stay; its partitions can be taken; the next start finds it so."""
+    before = again()
+    before.open([row("d1", 1)])
+    before.close()
+    with sqlite3.connect(tmp_path / "ledger.db") as connection:  # as version 1 left it
+        connection.execute("DROP TABLE ledger_fences")
+        connection.execute("UPDATE schema_versions SET version=1 WHERE room='ledger'")
+    for turn in (1, 2):
+        after = again()
+        assert after.get(["d1"]) == {"d1": row("d1", 1)}
+        assert after.take("mssante.chu", [0]) == {0: turn}
+        after.close()
+    with sqlite3.connect(tmp_path / "ledger.db") as connection:
+        assert connection.execute("SELECT room, version FROM schema_versions").fetchall() == [("ledger", 2)]

@@ -1,0 +1,71 @@
+"""What arriving deletions and replacements do to the rows before them, durably (D1): `overtaking` says what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from router.contracts import Ledger, Row
+from router.engine import results
+from router.engine.lanes import in_order
+from router.engine.overtaking import Effect, effect, lineages
+from router.engine.parts import Parts
+from router.engine.slots import Place
+from router.exchange import Delivery
+from router.wire import receipt_record
+
+
+class Superseding:
+    """Supersedes rows of one sink worker; called from its intake, one at a time."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def overtaken(self, new: Sequence[Row]) -> tuple[dict[str, Row], dict[str, set[str]]]:
+        """Rows that these deletions and replacements supersede, durably, and whom each must wait for (D1)."""
+        parts = self._parts
+        versions = await parts.writer.ask(lambda ledger: _versions(ledger, new))
+        gone: dict[str, Row] = {}
+        waits: dict[str, set[str]] = {}
+        for row in new:
+            if row.delivery.id in gone:
+                continue
+            for stored in versions[row.delivery.id]:
+                old = stored.delivery.id
+                slot = parts.lanes.find(old)
+                if old in gone or stored.partition not in parts.mine:
+                    continue
+                current = slot.row if slot is not None else stored
+                on_wire = slot is not None and slot.place is Place.WIRE
+                match effect(row, current, on_wire=on_wire):
+                    case Effect.SUPERSEDES:
+                        parts.lanes.supersede(current, row.delivery.event_id)
+                        gone[old] = results.superseded(current, row.delivery.event_id, parts.clock.now())
+                    case Effect.WAITS:
+                        waits.setdefault(row.delivery.id, set()).add(old)
+                        if on_wire and row.delivery.action == "delete":
+                            parts.lanes.supersede(current, row.delivery.event_id)
+        await self._supersede(gone.values())
+        return gone, waits
+
+    async def _supersede(self, rows: Iterable[Row]) -> None:
+        parts, changed = self._parts, list(rows)
+        if not changed:
+            return
+        proofs = [results.receipt(row, await parts.context_of(row), row.updated) for row in changed]
+        partitions = sorted({row.partition for row in changed})
+        await parts.writer.write(partitions, records=[receipt_record(proof) for proof in proofs], rows=changed)
+        for row in changed:
+            if row.delivery.strict:
+                parts.lanes.unblock(row)
+        parts.observer.count("superseded_total", len(changed), sink=parts.sink.name)
+        parts.observer.count("deliveries_total", len(changed), sink=parts.sink.name, disposition="superseded")
+
+
+def _versions(ledger: Ledger, new: Sequence[Row]) -> dict[str, list[Row]]:
+    """For each of these rows what the ledger holds of its document, in order, each row once."""
+    found: dict[str, list[Row]] = {}
+    for row in new:
+        delivery: Delivery = row.delivery
+        rows = {r.delivery.id: r for name in lineages(delivery) for r in ledger.lineage(delivery.sink, name)}
+        found[delivery.id] = in_order(list(rows.values()))
+    return found
