@@ -16,6 +16,9 @@ from router.request import Recipient, RecipientKind, TransmissionRequest
 from router.strict import Silent
 from router.structures import StructureConfig
 
+WITHDRAWN = "withdrawn"
+"""Option of an order that a person gave (decisions D1): the register is not asked whether the INS still holds."""
+
 
 class DocumentOrder(Silent):
     """One document delivery: what was asked, to whom, with every option of the pipeline resolved."""

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-import getpass
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.progress import track
 
 from router.cli.output import Exit, console, errors, fail, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
-from router.config.site import Site
-from router.contracts import Ledger
-from router.engine import dead_letters, orders
-from router.engine.dead_letters import Filter, Letter
-from router.observe import logs
-from router.runtime.house import House
+from router.cli.times import since as since_when
+from router.config.account import account
+
+if TYPE_CHECKING:
+    from router.cli.waiting import Became
+    from router.contracts import Ledger
+    from router.engine.dead_letters import Filter
+    from router.engine.orders import Answer
+    from router.runtime.house import House
 
 commands = typer.Typer(no_args_is_help=True, help="Dead letters: list by cause, show, replay, discard.")
 
-IdArgument = Annotated[str, typer.Argument(help="A cause, a delivery or an event, as `dlq ls` shows them.")]
+IdArgument = Annotated[
+    str, typer.Argument(metavar="ID", help="A cause, a delivery or an event as `dlq ls` shows them; an MSH-10, an OID…")
+]
+SinkOption = Annotated[str, typer.Option(metavar="NAME", help="Only this sink.")]
+FeedOption = Annotated[str, typer.Option(metavar="NAME", help="Only this feed.")]
+CodeOption = Annotated[str, typer.Option(metavar="CODE", help="Only this code, e.g. MSS-552.")]
+PipelineOption = Annotated[str, typer.Option(metavar="NAME", help="Only this pipeline.")]
+SinceOption = Annotated[str, typer.Option(metavar="TIME", help="Only those since then: 30m, 2h, 3d, or a date.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryOption = Annotated[bool, typer.Option("--dry-run", help="Say what would happen, do nothing.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,46 +42,64 @@ def add_to(app: typer.Typer) -> None:
 
 
 @contextmanager
-def _opened(site: Site) -> Iterator[tuple[House, Ledger]]:
+def _opened(site: os.PathLike[str]) -> Iterator[tuple[House, Ledger]]:
+    from pathlib import Path
+
+    from router.config.site import Site
+    from router.observe import logs
+    from router.runtime.house import House
+
     logs.configure(level="WARNING")
-    house = House(site)
+    house = House(Site(Path(site)))
     try:
         yield house, house.ledger()
     finally:
         house.close()
 
 
-def _when(at: float) -> str:
-    return datetime.fromtimestamp(at).strftime("%d/%m %H:%M:%S") if at else ""
+def _filter(house: House, id_: str, sink: str, feed: str, code: str, pipeline: str, since: str) -> Filter:
+    """Raises in one sentence for a sink or a feed that the site hasn't got: an empty answer would mislead."""
+    from router.engine.dead_letters import Filter
+
+    for what, name, known in (("sink", sink, house.config.sinks), ("feed", feed, house.config.feeds)):
+        if name and name not in known:
+            fail(f"no such {what}: {name} (one of {', '.join(known)})")
+    id_ = "" if id_ == "all" else id_
+    since_at = since_when(since, house.clock.now())
+    return Filter(id=id_, sink=sink, feed=feed, code=code, pipeline=pipeline, since=since_at)
+
+
+def _nothing(which: Filter) -> NoReturn:
+    asked = {name: value for name, value in asdict(which).items() if value and name not in ("id", "since")}
+    words = [repr(which.id)] if which.id else []
+    words += [f"{name} {value}" for name, value in asked.items()]
+    fail(f"no dead letter answers to {', '.join(words) or 'this'}: `segur-router dlq ls` shows them", Exit.BAD)
 
 
 @commands.command("ls")
 def list_(
     site: SiteOption = DEFAULT_SITE,
-    sink: Annotated[str, typer.Option(help="Only this sink.")] = "",
+    sink: SinkOption = "",
+    feed: FeedOption = "",
+    code: CodeOption = "",
+    pipeline: PipelineOption = "",
+    since: SinceOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """One line per cause: how many, where, since when, and what to do next."""
-    with _opened(Site(site)) as (house, ledger):
-        found = dead_letters.groups(house.bus, ledger, sink or None, sinks=house.config.sinks)
+    """One paragraph per cause: how many, where, from whom, since when, and what to do next."""
+    from router.cli.letters import show_groups
+    from router.engine import dead_letters
+
+    with _opened(site) as (house, ledger):
+        which = _filter(house, "", sink, feed, code, pipeline, since)
+        found = dead_letters.groups(house.bus, ledger, which, sinks=house.config.sinks)
+        now = house.clock.now()
     if as_json:
         show_json([asdict(group) for group in found])
-        return
-    if not found:
+    elif found:
+        show_groups(found, now)
+    else:
         console.print("[green]no dead letter[/]")
-        return
-    for group in found:
-        code = f"{group.code} {group.place}".strip()
-        since = _when(group.first) if group.count == 1 else f"{_when(group.first)} … {_when(group.last)}"
-        console.print(
-            f"[bold]{group.count:>4} ×[/] [red]{code}[/]  {group.where}  [dim]{', '.join(group.feeds)}  {since}[/]",
-            soft_wrap=True,
-        )
-        if group.text:
-            console.print(f"       {group.text}", soft_wrap=True, markup=False)
-        if group.next:
-            console.print(f"       → {group.next}", soft_wrap=True, markup=False, style="yellow")
-        console.print(f"       [dim]segur-router dlq show {group.cause}[/]")
 
 
 @commands.command()
@@ -81,110 +109,137 @@ def show(
     content: Annotated[
         bool, typer.Option("--content", help="Write the original bytes too: they name a patient.")
     ] = False,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="At most so many.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """Everything about the dead letters of a cause, or about one of them."""
-    with _opened(Site(site)) as (house, ledger):
-        chosen = dead_letters.letters(house.bus, ledger, Filter(id=id_), sinks=house.config.sinks)
-        if not chosen:
-            fail(f"no dead letter answers to {id_!r}", Exit.BAD)
+    from router.cli.letters import chosen, letter_json, show_letter
+    from router.engine import dead_letters
+
+    with _opened(site) as (house, ledger):
+        which = _filter(house, id_, "", "", "", "", "")
+        found = chosen(house, ledger, which)
+        if not found:
+            _nothing(which)
         if as_json:
-            show_json([{**asdict(letter), "at": str(letter.at)} for letter in chosen])
+            show_json([letter_json(letter) for letter in found])
             return
-        for letter in chosen:
-            _print_letter(letter)
+        for letter in found[:limit]:
+            show_letter(letter, house.clock.now())
             if content and (record := dead_letters.body(house.bus, letter)) is not None:
                 console.print(record.value.decode("utf-8", "replace").replace("\r", "\n"), markup=False, soft_wrap=True)
-
-
-def _print_letter(letter: Letter) -> None:
-    lines = {
-        "where": letter.where,
-        "code": f"{letter.code} {letter.place}".strip(),
-        "what": letter.text,
-        "to do": letter.next,
-        "recipient": letter.label,
-        "sender": letter.feed,
-        "attempts": f"{letter.attempts}, first {_when(letter.first)}, last {_when(letter.last)}",
-        "event": letter.event_id,
-        "delivery": letter.delivery_id,
-        "cause": letter.cause,
-        "origin": letter.origin,
-        "stands at": str(letter.at),
-    }
-    console.print(f"[bold]{letter.code}[/] {letter.where}")
-    for name, value in lines.items():
-        if value:
-            console.print(f"  {name:10} {value}", soft_wrap=True)
+        if len(found) > limit:
+            console.print(f"[dim]… and {len(found) - limit} more (--limit)[/]")
 
 
 @commands.command()
 def replay(
-    id_: Annotated[str, typer.Argument(help="A cause, a delivery or an event; `all` for everything.")],
+    id_: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="A cause, a delivery, an event, an MSH-10, an OID; `all` for everything."),
+    ],
     site: SiteOption = DEFAULT_SITE,
-    sink: Annotated[str, typer.Option(help="Only this sink.")] = "",
-    feed: Annotated[str, typer.Option(help="Only this feed.")] = "",
-    code: Annotated[str, typer.Option(help="Only this code.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, do nothing.")] = False,
+    sink: SinkOption = "",
+    feed: FeedOption = "",
+    code: CodeOption = "",
+    pipeline: PipelineOption = "",
+    since: SinceOption = "",
+    dry_run: DryOption = False,
     decide_again: Annotated[
         bool, typer.Option("--decide-again", help="Through today's pipelines, instead of the same delivery.")
     ] = False,
-    reason: Annotated[str, typer.Option(help="Why; it is journalled.")] = "",
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is journalled.")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the deliveries and say what became of them.")] = False,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long `--wait` waits.")] = 60.0,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Send dead letters again, in their lanes' order. What was delivered or overtaken since is refused, with why."""
-    which = Filter(id="" if id_ == "all" else id_, sink=sink, feed=feed, code=code)
-    with _opened(Site(site)) as (house, ledger):
-        chosen = dead_letters.letters(house.bus, ledger, which, sinks=house.config.sinks)
-        if not chosen:
-            fail(f"no dead letter answers to {id_!r}", Exit.BAD)
-        if not (dry_run or yes or as_json):
-            typer.confirm(f"Replay {len(chosen)} dead letter(s)?", abort=True)
-        producer = None if dry_run else house.bus.producer("operator")
+    """Send dead letters again, in their lanes' order. What was delivered or overtaken since is refused, with proof."""
+    from router.cli.letters import chosen
+    from router.cli.waiting import wait_for
+    from router.engine import orders
+
+    with _opened(site) as (house, ledger):
+        which = _filter(house, id_, sink, feed, code, pipeline, since)
+        found = chosen(house, ledger, which)
+        if not found:
+            _nothing(which)
+        _confirm(f"Replay {len(found)} dead letter{'s' * (len(found) > 1)}?", dry_run or yes or as_json)
+        producer = None if dry_run else house.bus.producer(f"operator-{os.getpid()}")
+        before = ledger.get([letter.delivery_id for letter in found if letter.delivery_id])
         answers = orders.replay(
-            house.bus, ledger, chosen, by=getpass.getuser(), producer=producer, decide_again=decide_again, reason=reason
+            house.bus, ledger, found, by=account(), producer=producer, decide_again=decide_again, reason=reason
         )
-        _tell(answers, len(chosen), dry_run=dry_run, as_json=as_json)
+        told = _all(answers, len(found), as_json)
+        ordered = [a.letter.delivery_id for a in told if a.accepted and a.letter.delivery_id]
+        became = wait_for(ledger, ordered, before, timeout) if wait and ordered and not dry_run else []
+    _tell(told, became, dry_run=dry_run, as_json=as_json, hint=not wait)
 
 
 @commands.command()
 def discard(
     id_: IdArgument,
-    reason: Annotated[str, typer.Option(help="Why they are given up; it is journalled.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why they are given up; it is journalled.")],
     site: SiteOption = DEFAULT_SITE,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, do nothing.")] = False,
+    dry_run: DryOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Give dead letters up for good, with a reason."""
-    with _opened(Site(site)) as (house, ledger):
-        chosen = dead_letters.letters(house.bus, ledger, Filter(id=id_), sinks=house.config.sinks)
-        if not chosen:
-            fail(f"no dead letter answers to {id_!r}", Exit.BAD)
-        if not (dry_run or yes or as_json):
-            typer.confirm(f"Give up {len(chosen)} dead letter(s)?", abort=True)
-        producer = None if dry_run else house.bus.producer("operator")
-        answers = orders.discard(ledger, chosen, by=getpass.getuser(), reason=reason, producer=producer)
-        _tell(answers, len(chosen), dry_run=dry_run, as_json=as_json)
+    from router.cli.letters import chosen
+    from router.engine import orders
+
+    if not reason.strip():
+        fail("a reason is needed: it is what your colleagues will read")
+    with _opened(site) as (house, ledger):
+        which = _filter(house, id_, "", "", "", "", "")
+        found = chosen(house, ledger, which)
+        if not found:
+            _nothing(which)
+        _confirm(f"Give up {len(found)} dead letter{'s' * (len(found) > 1)}?", dry_run or yes or as_json)
+        producer = None if dry_run else house.bus.producer(f"operator-{os.getpid()}")
+        answers = orders.discard(ledger, found, by=account(), reason=reason, producer=producer)
+        told = _all(answers, len(found), as_json)
+    _tell(told, [], dry_run=dry_run, as_json=as_json, hint=False)
 
 
-def _tell(answers: Iterator[orders.Answer], count: int, *, dry_run: bool, as_json: bool) -> None:
-    told: Sequence[orders.Answer] = list(
-        answers if as_json else track(answers, "", total=count, console=errors, transient=True)
-    )
+def _confirm(question: str, certain: bool) -> None:
+    if not certain:
+        typer.confirm(question, abort=True)
+
+
+def _all(answers: Iterator[Answer], count: int, as_json: bool) -> list[Answer]:
+    """Every answer, behind a progress bar on the standard error."""
+    return list(answers if as_json else track(answers, "", total=count, console=errors, transient=True))
+
+
+def _tell(told: list[Answer], became: list[Became], *, dry_run: bool, as_json: bool, hint: bool) -> None:
+    from router.cli.letters import show_answer
+    from router.cli.waiting import show_became
+
     refused = [answer for answer in told if not answer.accepted]
     if as_json:
-        show_json(
-            [
-                {"delivery": a.letter.delivery_id, "event": a.letter.event_id, "accepted": a.accepted, "text": a.text}
-                for a in told
-            ]
-        )
+        ends = {one.delivery: asdict(one) for one in became}
+        show_json([_answer_json(answer) | {"became": ends.get(answer.letter.delivery_id)} for answer in told])
     else:
         verb = "would be done" if dry_run else "ordered"
         console.print(f"{len(told) - len(refused)} {verb}, {len(refused)} refused")
         for answer in refused:
-            name = answer.letter.delivery_id or answer.letter.event_id
-            console.print(f"  [yellow]{name}[/] {answer.letter.where}: {answer.text}", soft_wrap=True)
-    raise typer.Exit(Exit.BAD if refused else Exit.GOOD)
+            show_answer(answer)
+        show_became(became)
+        if hint and not dry_run and len(told) > len(refused):
+            console.print("[dim]`segur-router explain ID` tells what becomes of them; `--wait` waits for it[/]")
+    bad = refused or any(not one.good for one in became)
+    raise typer.Exit(Exit.BAD if bad else Exit.GOOD)
+
+
+def _answer_json(answer: Answer) -> dict[str, object]:
+    letter = answer.letter
+    return {
+        "delivery": letter.delivery_id,
+        "event": letter.event_id,
+        "accepted": answer.accepted,
+        "code": answer.code,
+        "text": answer.text,
+        "proof": answer.proof,
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from router.cli import check, demo, dlq, explain, national, reference, run, send, simulate, topics, version
+from router.cli import check, demo, dlq, explain, national, reference, run, send, simulate, topics, version, withdraw
 from router.cli.output import one_sentence
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ simulate.add_to(app)
 check.add_to(app)
 explain.add_to(app)
 dlq.add_to(app)
+withdraw.add_to(app)
 topics.add_to(app)
 national.add_to(app)
 reference.add_to(app)

@@ -66,6 +66,15 @@ class AdminConfig(Strict):
     port: int = Field(9464, ge=0, le=65535, description="0 turns it off.")
 
 
+class OperatorsConfig(Strict):
+    """Who may give the commands that need a right of their own: accounts of the machine, as `id -un` names them."""
+
+    withdraw: list[str] = Field(
+        default_factory=list,
+        description="May take a document out of the DMP under the INS of its deposit (`segur-router withdraw`).",
+    )
+
+
 class RolesConfig(Strict):
     """How many processes of each role this machine runs."""
 
@@ -118,6 +127,7 @@ class SiteConfig(Strict):
     http: HttpConfig | None = Field(None, description="HTTP intake.")
     admin: AdminConfig = Field(default_factory=AdminConfig)
     roles: RolesConfig = Field(default_factory=RolesConfig)
+    operators: OperatorsConfig = Field(default_factory=OperatorsConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     value_sets: Path | None = Field(None, description="Folder of imported value sets that replace the shipped ones.")
     cda_schema: Path | None = Field(None, description="CDA_extended.xsd, when documents are checked against it.")

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from ruamel.yaml import YAML
 
+from router.config.account import account
 from router.errors import Unavailable
 from router.simulators.dmp import DmpConfig
 from router.simulators.mssante import MssanteConfig
@@ -245,6 +246,7 @@ def _site(
         },
         "http": {"port": ports["http"]},
         "admin": {"port": ports["admin"]},
+        "operators": {"withdraw": [account()]},
         "sinks": {
             "dmp.hopital-a": {
                 "type": "dmp",

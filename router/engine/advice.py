@@ -18,7 +18,14 @@ NEXT: Final = (
     ("PAYLOAD", "Enregistrement illisible sur la file de sortie : vérifier qui écrit sur le bus."),
     ("UNKNOWN*", "Résultat inconnu : vérifier auprès du destinataire, puis rejouer ou abandonner."),
     ("MSS-552", "Boîte pleine : prévenir le destinataire, puis rejouer."),
+    ("MSS-510", "Adresse hors de l'espace de confiance, ou inconnue : la corriger chez l'émetteur, qui renverra."),
     ("MSS-*", "Vérifier l'adresse du destinataire ; corriger à la source ou rejouer."),
+    (
+        "DMP-XDSUnknownPatientId",
+        "Le patient n'a pas de DMP : rien à corriger ; abandonner, ou rejouer s'il en ouvre un.",
+    ),
+    ("PFI-PATIENT", "Déposé sous une autre identité : le retirer avec `segur-router withdraw DOCUMENT`."),
+    ("PFI-*", "Contrôle fait avant l'envoi : corriger le message chez l'émetteur, qui renverra."),
     ("DMP-*", "Lire le motif du DMP ; corriger le document à la source, puis renvoyer ou rejouer."),
     ("HL7-*", "Lire le motif de l'accusé de l'application destinataire ; corriger, puis rejouer."),
     (

@@ -14,6 +14,7 @@ from router.contracts import Header, Outgoing, Record, Row
 from router.engine import results
 from router.engine.overtaking import lineages, overtaken_by
 from router.engine.parts import Parts
+from router.engine.proof import proof
 from router.engine.slots import PREDECESSOR, Place
 from router.exchange import JournalEntry, ReceiptKind, State
 from router.wire import journal_record, receipt_record
@@ -109,8 +110,9 @@ class Commands:
 
     async def _replay(self, record: Record, row: Row) -> None:
         parts, now = self._parts, self._parts.clock.now()
-        if refusal := replay_refusal(row, await self._versions(row)):
-            await self._say(record, row, refusal)
+        versions = await self._versions(row)
+        if refusal := replay_refusal(row, versions):
+            await self._say(record, row, refusal, shown=proof(row, versions))
             return
         evidence = {
             name: value for name, value in row.evidence.items() if name not in (results.WAITED, "place", "cause")
@@ -154,9 +156,17 @@ class Commands:
             parts.lanes.unblock(row)
         parts.lanes.revive(row.delivery.lane)
 
-    async def _say(self, record: Record, row: Row | None, code: str, records: list[Outgoing] | None = None) -> None:
-        """Journal a command and what became of it; a refused replay is told by a receipt too."""
-        by, reason = record.headers.get(BY, ""), record.headers.get(Header.TEXT, "")
+    async def _say(
+        self,
+        record: Record,
+        row: Row | None,
+        code: str,
+        records: list[Outgoing] | None = None,
+        *,
+        shown: str = "",
+    ) -> None:
+        """Journal a command and what became of it; a refused replay is told by a receipt too. `shown`: the proof."""
+        by, reason = record.headers.get(BY, ""), shown or record.headers.get(Header.TEXT, "")
         if row is None:
             entry = JournalEntry(
                 event_id=record.headers.get(Header.ID, ""),

@@ -101,7 +101,7 @@ def letters(
     """
     found: list[Letter] = []
     if which.stage in ("", "sink"):
-        found += [_of_row(row, advice) for row in ledger.dead(which.sink or None)]
+        found += [of_row(row, advice) for row in ledger.dead(which.sink or None)]
         found += _unreadable(bus, {which.sink} if which.sink else set(sinks))
     if not which.sink:
         for stage in STAGES:
@@ -111,11 +111,11 @@ def letters(
 
 
 def groups(
-    bus: Bus, ledger: Ledger, sink: str | None = None, *, sinks: Iterable[str] = (), advice: Advice = next_step
+    bus: Bus, ledger: Ledger, which: Filter = ALL, *, sinks: Iterable[str] = (), advice: Advice = next_step
 ) -> list[Group]:
     """Unresolved dead letters by cause, the most numerous first."""
     causes: dict[str, list[Letter]] = {}
-    for letter in letters(bus, ledger, Filter(sink=sink or ""), sinks=sinks, advice=advice):
+    for letter in letters(bus, ledger, which, sinks=sinks, advice=advice):
         causes.setdefault(letter.cause, []).append(letter)
     return sorted(map(_group, causes.values()), key=lambda group: (-group.count, group.first))
 
@@ -125,10 +125,8 @@ def body(bus: Bus, letter: Letter) -> Record | None:
     return bus.read(letter.at)
 
 
-# ---------------------------------------------------------------------------------------------- internals
-
-
-def _of_row(row: Row, advice: Advice) -> Letter:
+def of_row(row: Row, advice: Advice = next_step) -> Letter:
+    """The letter of a delivery, as its ledger row tells it; also of one that is no dead letter (any more)."""
     delivery, place = row.delivery, row.evidence.get("place", "")
     return Letter(
         stage="sink",
@@ -150,6 +148,9 @@ def _of_row(row: Row, advice: Advice) -> Letter:
         last=float(row.evidence.get(LAST, "0")) or row.updated,
         origin=str(delivery.origin),
     )
+
+
+# ---------------------------------------------------------------------------------------------- internals
 
 
 def _of_topic(bus: Bus, stage: str) -> list[Letter]:

@@ -15,6 +15,7 @@ from router.contracts import Bus, Header, Ledger, Outgoing, Producer, Row, in_to
 from router.engine.commands import ACCEPTED, BY, DISCARD, REFUSALS, REPLAY, discard_refusal, replay_refusal
 from router.engine.dead_letters import RESOLVED, Letter
 from router.engine.overtaking import lineages
+from router.engine.proof import proof
 from router.exchange import JournalEntry, Origin
 from router.wire import journal_record
 
@@ -24,12 +25,23 @@ EXPIRED: Final = "Refusé : le message d'origine a expiré sur le bus."
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What would happen, or was ordered, for one letter. `code`: of the refusal, "" when accepted."""
+    """What would happen, or was ordered, for one letter. `code`: of the refusal, "" when accepted.
+
+    proof: of a refusal: the receipt's identifiers, or the event that overtook it
+    """
 
     letter: Letter
     accepted: bool
     text: str
     code: str = ""
+    proof: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    text: str
+    proof: str = ""
+    code: str = "REPLAY-REFUSED"
 
 
 def replay(
@@ -50,9 +62,9 @@ def replay(
     """
     for letter in chosen:
         refusal, records = _replay(bus, ledger, letter, by, reason, decide_again=decide_again)
-        if producer is not None and not refusal:
+        if producer is not None and refusal is None:
             producer.publish(records)
-        yield Answer(letter, not refusal, refusal or ACCEPTED[REPLAY], _code(refusal))
+        yield _answer(letter, REPLAY, refusal)
 
 
 def discard(
@@ -60,58 +72,66 @@ def discard(
 ) -> Iterator[Answer]:
     """Give these letters up, with a reason that is journalled; without a `producer` only say what would happen."""
     for letter in chosen:
-        refusal = ""
+        refusal = None
         if letter.delivery_id:
             row = ledger.get([letter.delivery_id]).get(letter.delivery_id)
             code = discard_refusal(row) if row is not None else "REPLAY-UNKNOWN"
-            refusal = REFUSALS[code] if code else ""
+            refusal = _Refusal(REFUSALS[code], proof(row) if row else "", code) if code else None
             records = [_command(letter, DISCARD, by, reason)]
         else:
             records = [_resolved(letter, DISCARD, by, reason), _journalled(letter, DISCARD, by, reason)]
-        if producer is not None and not refusal:
+        if producer is not None and refusal is None:
             producer.publish(records)
-        yield Answer(letter, not refusal, refusal or ACCEPTED[DISCARD], _code(refusal))
+        yield _answer(letter, DISCARD, refusal)
 
 
 # ---------------------------------------------------------------------------------------------- internals
 
 
+def _answer(letter: Letter, command: str, refusal: _Refusal | None) -> Answer:
+    if refusal is None:
+        return Answer(letter, True, ACCEPTED[command])
+    return Answer(letter, False, refusal.text, refusal.code, refusal.proof)
+
+
 def _replay(
     bus: Bus, ledger: Ledger, letter: Letter, by: str, reason: str, *, decide_again: bool
-) -> tuple[str, list[Outgoing]]:
-    """(why not, or ""; what to publish)."""
+) -> tuple[_Refusal | None, list[Outgoing]]:
+    """(why not, what to publish)."""
     if letter.delivery_id:
         return _replay_delivery(bus, ledger, letter, by, reason, decide_again=decide_again)
     if letter.stage != "pipeline":
-        return NOT_OURS, []
+        return _Refusal(NOT_OURS), []
     why, records = _again(bus, letter, by, reason, 1)
     return why, [*records, _resolved(letter, REPLAY, by, reason)] if records else []
 
 
 def _replay_delivery(
     bus: Bus, ledger: Ledger, letter: Letter, by: str, reason: str, *, decide_again: bool
-) -> tuple[str, list[Outgoing]]:
+) -> tuple[_Refusal | None, list[Outgoing]]:
     row = ledger.get([letter.delivery_id]).get(letter.delivery_id)
-    code = "REPLAY-UNKNOWN" if row is None else replay_refusal(row, _versions(ledger, row))
-    if row is None or code:
-        return REFUSALS[code], []
+    if row is None:
+        return _Refusal(REFUSALS["REPLAY-UNKNOWN"], "", "REPLAY-UNKNOWN"), []
+    versions = _versions(ledger, row)
+    if code := replay_refusal(row, versions):
+        return _Refusal(REFUSALS[code], proof(row, versions), code), []
     if not decide_again:
-        return "", [_command(letter, REPLAY, by, reason)]
+        return None, [_command(letter, REPLAY, by, reason)]
     return _again(bus, letter, by, reason, row.delivery.replay + 1)
 
 
-def _again(bus: Bus, letter: Letter, by: str, reason: str, number: int) -> tuple[str, list[Outgoing]]:
+def _again(bus: Bus, letter: Letter, by: str, reason: str, number: int) -> tuple[_Refusal | None, list[Outgoing]]:
     """The original event, for `in.<feed>` once more, with its first origin."""
     record = bus.read(Origin.parse(letter.origin)) if letter.origin else None
     if record is None and letter.stage == "pipeline":
         record = bus.read(letter.at)  # a pipeline's dead letter is the event itself
     if record is None:
-        return EXPIRED, []
+        return _Refusal(EXPIRED), []
     own = (Header.STAGE, Header.CODE, Header.PLACE, Header.TEXT, Header.CAUSE, Header.NEXT, Header.STEP, Header.SINK)
     headers = {name: value for name, value in record.headers.items() if name not in own}
     headers |= {Header.ORIGIN: letter.origin, Header.COMMAND: REPLAY, "replay": str(number), BY: by}
     headers[Header.TEXT] = reason
-    return "", [Outgoing(in_topic(letter.feed), record.key, record.value, headers)]
+    return None, [Outgoing(in_topic(letter.feed), record.key, record.value, headers)]
 
 
 def _command(letter: Letter, command: str, by: str, reason: str) -> Outgoing:
@@ -155,7 +175,3 @@ def _journalled(letter: Letter, how: str, by: str, reason: str) -> Outgoing:
 
 def _versions(ledger: Ledger, row: Row) -> list[Row]:
     return [r for name in lineages(row.delivery) for r in ledger.lineage(row.delivery.sink, name)]
-
-
-def _code(refusal: str) -> str:
-    return next((code for code, text in REFUSALS.items() if text == refusal), "REPLAY-REFUSED") if refusal else ""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from router.engine import proof
 from router.journal.stories import DeliveryState, EventStory, Moment, MomentKind
 
 Style = Literal["title", "plain", "good", "warning", "bad", "dim"]
@@ -57,16 +58,6 @@ _ASKED: Final = {
     "ack-lecture": "accusés de lecture",
 }
 _ACTIONS: Final = {"initial": "création", "replace": "remplacement", "delete": "suppression"}
-_EVIDENCE: Final = {
-    "message_id": "Message-ID",
-    "queue_id": "file de l'opérateur",
-    "smtp": "SMTP",
-    "xds_unique_id": "document",
-    "submission_set": "lot",
-    "hl7_ack": "ACK",
-    "hl7_control_id": "message HL7",
-    "envid": "ENVID",
-}
 _LATE_SECONDS: Final = 5.0
 
 
@@ -157,7 +148,7 @@ def _line(item: tuple[Moment, int], day: str) -> Line:
 
 
 def _proof(evidence: Iterable[tuple[str, str]]) -> str:
-    known = [f"{_EVIDENCE[name]} {value}" for name, value in evidence if name in _EVIDENCE and value]
+    known = list(proof.evidence(evidence))
     return f"  ({' ; '.join(known)})" if known else ""
 
 

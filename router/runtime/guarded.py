@@ -18,7 +18,7 @@ from router.cisis.lineage import patient_pseudonyms
 from router.contracts import Attempt, Clock, Outcome, Sink
 from router.errors import Refused, Unavailable
 from router.exchange import Delivery
-from router.payload import DocumentOrder, pack, unpack
+from router.payload import WITHDRAWN, DocumentOrder, pack, unpack, unpack_order
 from router.register.store import Register
 from router.request import TransmissionRequest
 from router.steps.enrich import Enrich
@@ -41,6 +41,8 @@ class Guarded:
 
     async def deliver(self, delivery: Delivery, attempt: Attempt) -> Outcome:
         order, documents = unpack(delivery.payload)
+        if order.options.get(WITHDRAWN):
+            return await self._sink.deliver(delivery, attempt)
         request, _ = await self._run(self._enrich.narrowed, order.request)
         if request != order.request:
             order = _narrowed(order, request)
@@ -52,7 +54,9 @@ class Guarded:
     async def verify(self, delivery: Delivery, attempt: Attempt) -> Outcome | None:
         outcome = await self._sink.verify(delivery, attempt)
         if outcome is not None:
-            await self._left(delivery, unpack(delivery.payload)[0])
+            order = unpack_order(delivery.payload)
+            if not order.options.get(WITHDRAWN):
+                await self._left(delivery, order)
         return outcome
 
     def context(self, delivery: Delivery) -> Mapping[str, str]:

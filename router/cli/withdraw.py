@@ -1,0 +1,127 @@
+"""`segur-router withdraw`: take a document out of the DMP under the INS it was deposited with (decisions D1)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from router.cli.output import Exit, console, fail, show_json
+from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
+from router.cli.times import moment
+from router.config.account import account
+
+if TYPE_CHECKING:
+    from router.cli.waiting import Became
+    from router.config.site import SiteConfig
+    from router.runtime.withdraw import Withdrawal
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(withdraw)
+
+
+def withdraw(
+    document: Annotated[
+        str, typer.Argument(metavar="DOCUMENT", help="The document's id (OID), as `explain` shows it.")
+    ],
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Why; it is journalled. No patient's name: the journal holds none.")
+    ],
+    site: SiteOption = DEFAULT_SITE,
+    copy: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", exists=True, dir_okay=False, help="The message, when ours has expired."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, do nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait for the DMP's answer.")] = 60.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete a document from the DMP with the INS of its deposit, when the identity was downgraded since.
+
+    A sender's deletion is then refused, because it no longer carries a qualified INS. Lists who had the document by
+    mail: those mails can't be taken back. Needs the account in `operators.withdraw` of the site file.
+    """
+    from router.cli.waiting import wait_for
+    from router.config.site import Site
+    from router.errors import MessageFault
+    from router.observe import logs
+    from router.runtime.house import House
+    from router.runtime.withdraw import Withdrawals
+
+    if not reason.strip():
+        fail("a reason is needed: it is what your colleagues will read")
+    logs.configure(level="WARNING")
+    read = Site(site)
+    if not dry_run:
+        _allowed(read.config)
+    house = House(read)
+    try:
+        ledger = house.ledger()
+        withdrawals = Withdrawals(house, ledger)
+        try:
+            planned = withdrawals.plan(document.removeprefix("urn:oid:"), copy)
+        except MessageFault as fault:
+            fail(fault.text, Exit.BAD)
+        if not as_json:
+            _show(planned, document)
+        if not (dry_run or yes or as_json):
+            typer.confirm("Take it out of the DMP?", abort=True)
+        became: list[Became] = []
+        if not dry_run:
+            withdrawals.order(planned, by=account(), reason=reason, producer_name=f"operator-{os.getpid()}")
+            became = wait_for(ledger, [planned.delivery.id], {}, timeout)
+    finally:
+        house.close()
+    _tell(planned, became, as_json=as_json)
+
+
+def _allowed(config: SiteConfig) -> None:
+    """This right is given by name; being able to run the command is not enough."""
+    who = account()
+    if who not in config.operators.withdraw:
+        fail(f"{who} may not withdraw documents: the site file grants it (operators: {{withdraw: [{who}]}})")
+
+
+def _show(planned: Withdrawal, document: str) -> None:
+    deposit, request = planned.deposit, planned.order.request
+    console.print(f"[bold]Document[/] {document}, message {request.control_id}")
+    if deposit is None:
+        console.print("  [yellow]no deposit in the ledger: the INS is that of the file[/]")
+    else:
+        lot = deposit.evidence.get("submission_set", "")
+        state = f"deposited {moment(deposit.updated)}, lot {lot}" if lot else f"not deposited yet ({deposit.state})"
+        console.print(f"  {state}", soft_wrap=True)
+    console.print(f"  TD3.3c goes to {planned.delivery.sink}, under the INS of the deposit")
+    if not planned.received:
+        console.print("  nobody had it by mail")
+        return
+    console.print("[bold]Had it by mail[/] (these can't be taken back: tell them)")
+    for one in planned.received:
+        doubt = "" if one.certain else "  [yellow]perhaps[/]"
+        console.print(f"  {one.label}  [dim]{moment(one.at)}  {one.message_id}[/]{doubt}", soft_wrap=True)
+
+
+def _tell(planned: Withdrawal, became: list[Became], *, as_json: bool) -> None:
+    from router.cli.waiting import show_became
+
+    if as_json:
+        show_json(
+            {
+                "delivery": planned.delivery.id,
+                "event": planned.delivery.event_id,
+                "sink": planned.delivery.sink,
+                "deposit": planned.deposit.delivery.id if planned.deposit else None,
+                "received": [asdict(one) for one in planned.received],
+                "became": [asdict(one) for one in became],
+            }
+        )
+    elif became:
+        show_became(became)
+    else:
+        console.print("[dim]nothing was sent (--dry-run)[/]")
+    raise typer.Exit(Exit.GOOD if all(one.good for one in became) else Exit.BAD)

@@ -1,0 +1,280 @@
+"""A document taken out of the DMP by hand, under the INS it was deposited with (decisions D1; dmp §1.7).
+
+A deletion needs a qualified INS. When the identity was downgraded since the deposit, the sender's own deletion is
+refused: a person orders it here. It travels as any other delivery, on the sink's topic and in the document's lane, so
+it overtakes what is not on the wire; nobody but the lane's owner touches the lane.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from router.cisis.lineage import document_ids, document_pseudonym, lineage, ordering_key, patient_pseudonyms
+from router.contracts import Header, Ledger, Row
+from router.engine.overtaking import DELETE, later, lineages
+from router.engine.proof import proof
+from router.errors import MessageFault, Refused
+from router.exchange import Delivery, Event, Exchange, JournalEntry, Origin, State, delivery_id
+from router.payload import WITHDRAWN, DocumentOrder, pack, unpack
+from router.request import Action
+from router.runtime.house import House
+from router.runtime.pipelines import Compiler
+from router.sinks.dmp import past
+from router.wire import delivery_record, journal_record
+
+PIPELINE: Final = "withdraw"
+"""Stands where the name of a pipeline would: no file made this delivery."""
+COMMAND: Final = "WITHDRAW"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Somebody who has had the document by mail. `label`: a professional's address, or `patient`."""
+
+    label: str
+    at: float
+    message_id: str
+    certain: bool
+    """False while the outcome of an attempt is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """What would be sent. `deposit`: what the ledger knows of it; None when it came from a file alone."""
+
+    delivery: Delivery
+    deposit: Row | None
+    order: DocumentOrder = field(repr=False)
+    received: tuple[Received, ...] = ()
+
+
+class Withdrawals:
+    """Finds deposits and orders their deletion. Any process of the site."""
+
+    def __init__(self, house: House, ledger: Ledger) -> None:
+        self._house = house
+        self._ledger = ledger
+
+    def plan(self, document: str, copy: Path | None = None) -> Withdrawal:
+        """What a withdrawal of this document id would send. `copy`: the sender's message, when ours has expired.
+
+        Raises `Refused`: unknown, already deleted, replaced by a version that is the one to withdraw, expired, or a
+        copy that is of another document or patient.
+        """
+        versions = self._versions(document)
+        deposit = _deposit(versions, self._house.pseudonyms.of("document", document), document)
+        if deposit is None and copy is None:
+            text = "aucun dépôt connu de ce document : donner une copie du message d'origine avec --from"
+            raise Refused("WITHDRAW-UNKNOWN", "", text)
+        if deposit is not None:
+            _still_there(deposit, versions)
+        order, documents = self._content(deposit, copy)
+        if document not in {name for header in order.request.documents for name in (header.id, header.uid)}:
+            raise Refused("WITHDRAW-COPY", "--from", "cette copie est celle d'un autre document")
+        if order.request.patient.ins is None:
+            raise Refused("WITHDRAW-INS", "PID-32", "ce message ne porte pas d'INS qualifiée")
+        self._same_patient(deposit, order)
+        order = _as_deletion(order)
+        delivery = self._delivery(deposit, order, pack(order, documents))
+        known = self._ledger.get([delivery.id]).get(delivery.id)
+        if known is not None:
+            raise Refused("WITHDRAW-KNOWN", "", f"retrait déjà ordonné : {_became(known)}")
+        return Withdrawal(delivery, deposit, order, tuple(self._received(delivery)))
+
+    def order(self, planned: Withdrawal, *, by: str, reason: str, producer_name: str) -> None:
+        """Publish it, with who and why in the stories of the withdrawal and of the deposit. Durable on return."""
+        producer = self._house.bus.producer(producer_name)
+        entries = _entries(planned, self._house, by, reason)
+        producer.publish([*map(journal_record, entries), delivery_record(planned.delivery)])
+        producer.close()
+
+    # ------------------------------------------------------------------------------------------- what we know
+
+    def _versions(self, document: str) -> list[Row]:
+        """Every DMP delivery of the document's family, in order."""
+        name = self._house.pseudonyms.of("document", document)
+        sinks = [sink for sink, config in self._house.config.sinks.items() if config.type == "dmp"]
+        told = [one.delivery_id for story in self._house.journal.story(document, 50) for one in story.deliveries]
+        rows = [row for row in self._ledger.get(told).values() if row.delivery.sink in sinks]
+        rows += [row for sink in sinks for row in self._ledger.lineage(sink, name)]
+        family = {row.delivery.id: row for row in rows}
+        for row in rows:
+            for related in lineages(row.delivery):
+                family |= {one.delivery.id: one for one in self._ledger.lineage(row.delivery.sink, related)}
+        return sorted(family.values(), key=lambda row: (row.delivery.created, row.partition, row.sequence))
+
+    def _received(self, delivery: Delivery) -> Iterable[Received]:
+        """Who has had any version of it by mail, in order of time."""
+        found: dict[str, Row] = {}
+        for sink, config in self._house.config.sinks.items():
+            if config.type == "mssante":
+                for name in lineages(delivery):
+                    found |= {row.delivery.id: row for row in self._ledger.lineage(sink, name)}
+        for row in sorted(found.values(), key=lambda row: row.updated):
+            if row.delivery.action != DELETE and row.state in (State.DONE, State.UNKNOWN, State.BEGUN):
+                message_id = row.evidence.get("message_id", "")
+                yield Received(row.delivery.label, row.updated, message_id, row.state is State.DONE)
+
+    def _content(self, deposit: Row | None, copy: Path | None) -> tuple[DocumentOrder, Sequence[bytes]]:
+        """The order as it was deposited: our own bytes, else the accepted message, else the sender's copy."""
+        bus = self._house.bus
+        if deposit is not None and (record := bus.read(deposit.bytes_at)) is not None:
+            return unpack(record.value)
+        if deposit is not None and (record := bus.read(deposit.delivery.origin)) is not None:
+            return self._parsed(Event(record.headers[Header.ID], deposit.delivery.feed, record.key, record.value,
+                                      record.headers, record.origin))  # fmt: skip
+        if copy is None:
+            raise Refused("WITHDRAW-EXPIRED", "", "contenu expiré sur le bus : donner une copie du message avec --from")
+        feeds = [name for name, feed in self._house.config.feeds.items() if feed.kind == "documents"]
+        feed = deposit.delivery.feed if deposit is not None else next(iter(feeds), "")
+        return self._parsed(Event("", feed, "", copy.read_bytes(), {Header.CHECKED: COMMAND}))
+
+    def _parsed(self, event: Event) -> tuple[DocumentOrder, Sequence[bytes]]:
+        try:
+            exchange = Compiler(self._house).parse(Exchange(event))
+        except MessageFault as fault:
+            raise Refused("WITHDRAW-COPY", fault.place, f"ce message ne peut pas être relu : {fault.text}") from fault
+        request, structures = exchange.asked(), self._house.config.structures
+        finess = request.sender.structure.finess if request.sender and request.sender.structure else ""
+        structure = structures.get(finess) or (next(iter(structures.values())) if len(structures) == 1 else None)
+        return DocumentOrder(request=request, structure=structure), [bytes(one.raw) for one in exchange.documents]
+
+    def _same_patient(self, deposit: Row | None, order: DocumentOrder) -> None:
+        """Never another patient's INS: the deposit's receipt holds the pseudonym of the one it was made under."""
+        under = deposit.evidence.get(past.PATIENT, "") if deposit is not None else ""
+        ins = order.request.patient.ins
+        if under and (ins is None or self._house.pseudonyms.of("ins", ins.value) != under):
+            raise Refused("WITHDRAW-PATIENT", "PID-3", "l'INS de ce message n'est pas celle du dépôt")
+
+    # -------------------------------------------------------------------------------------------- what is sent
+
+    def _delivery(self, deposit: Row | None, order: DocumentOrder, payload: bytes) -> Delivery:
+        """Its id is that of this deposit's withdrawal: ordered twice, it is one delivery."""
+        pseudonyms, now = self._house.pseudonyms, self._house.clock.now()
+        if deposit is not None:
+            old = deposit.delivery
+            event_id = _digest(f"withdraw|{old.id}|{old.replay}")
+            return replace(
+                old,
+                id=delivery_id(event_id, f"{old.sink}|{old.destination}"),
+                event_id=event_id,
+                payload=payload,
+                pipeline=PIPELINE,
+                digest="",
+                action=DELETE,
+                replay=0,
+                created=now,
+            )
+        structure, request = order.structure, order.request
+        if structure is None or not structure.dmp:
+            raise Refused("WITHDRAW-STRUCTURE", "PRT-8", "le site ne connaît pas de DMP pour cette structure")
+        key, document = ordering_key(request, pseudonyms), document_pseudonym(request, pseudonyms)
+        event_id = _digest(f"withdraw|{document}")
+        return Delivery(
+            id=delivery_id(event_id, f"{structure.dmp}|dmp"),
+            event_id=event_id,
+            sink=structure.dmp,
+            destination="dmp",
+            key=key,
+            lane=f"{key}:{structure.finess}",
+            payload=payload,
+            origin=Origin("none", 0, 0),
+            pipeline=PIPELINE,
+            lineage=lineage(request, pseudonyms),
+            document=document,
+            action=DELETE,
+            created=now,
+            label="DMP",
+        )
+
+
+def _deposit(versions: Sequence[Row], pseudonym: str, document: str) -> Row | None:
+    """The last deposit that was made of this document; else the last that was to be made."""
+    mine = [
+        row
+        for row in versions
+        if row.delivery.action != DELETE
+        and (row.delivery.document == pseudonym or document in dict(past.deposited_ids(row)).values())
+    ]
+    done = [row for row in mine if row.state is State.DONE]
+    return next(reversed(done or mine), None)
+
+
+def _still_there(deposit: Row, versions: Sequence[Row]) -> None:
+    """Raises `Refused` when a later delivery took its place, naming it."""
+    after = [row for row in versions if row.state is State.DONE and later(row, deposit)]
+    for row in after:
+        if row.delivery.action == DELETE:
+            raise Refused("WITHDRAW-DONE", "", f"ce document n'est plus au DMP : {proof(row)}")
+    for row in after:
+        if row.delivery.replaces and row.delivery.replaces == deposit.delivery.document:
+            name = row.evidence.get("xds_unique_id", row.delivery.id)
+            raise Refused("WITHDRAW-REPLACED", "", f"remplacé depuis par {name} : retirer cette version-là")
+
+
+def _became(row: Row) -> str:
+    if row.state is State.DEAD:
+        return f"en échec ({row.code}) ; corriger, puis `segur-router dlq replay {row.delivery.id}`"
+    return proof(row) or "en cours"
+
+
+def _as_deletion(order: DocumentOrder) -> DocumentOrder:
+    """The same request as a deletion. No acknowledgement: the sender did not ask for this one."""
+    request = order.request.model_copy(
+        update={
+            "action": Action.DELETE,
+            "dmp": True,
+            "dmp_inadmissible": None,
+            "ack_reception": False,
+            "ack_lecture": False,
+            "recipients": (),
+        }
+    )
+    return order.model_copy(update={"request": request, "recipient": None, "options": {WITHDRAWN: True}})
+
+
+def _entries(planned: Withdrawal, house: House, by: str, reason: str) -> list[JournalEntry]:
+    delivery, request, now = planned.delivery, planned.order.request, house.clock.now()
+    own = JournalEntry(
+        event_id=delivery.event_id,
+        kind="received",
+        at=now,
+        feed=delivery.feed,
+        control_id=request.control_id,
+        source=PIPELINE,
+        dialect=str(request.dialect),
+        action=DELETE,
+        asked=("dmp",),
+        documents=document_ids(request.documents),
+        lineage=delivery.lineage,
+        patients=patient_pseudonyms(request, house.pseudonyms),
+    )
+    said = JournalEntry(
+        event_id=delivery.event_id,
+        kind="command",
+        at=now,
+        feed=delivery.feed,
+        source=by,
+        code=COMMAND,
+        text=f"Retrait du DMP ordonné. {reason}",
+    )
+    decided = JournalEntry(
+        event_id=delivery.event_id,
+        kind="decided",
+        at=now,
+        feed=delivery.feed,
+        pipeline=PIPELINE,
+        deliveries=((delivery.id, delivery.sink, delivery.label),),
+    )
+    entries = [own, said, decided]
+    if planned.deposit is not None:
+        entries.append(replace(said, event_id=planned.deposit.delivery.event_id))
+    return entries
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
