@@ -115,12 +115,8 @@ class KafkaBus:
         with mapped():
             committed = self._admin().list_group_offsets(name).get(name, {})
             known = {place: max(0, found.offset) for place, found in committed.items()}
-        ends = self._reader.ends(list(known)) if known else {}
-        return {
-            Partition(place.topic, place.partition): max(0, ends[place] - offset)
-            for place, offset in known.items()
-            if place in ends  # a partition without a leader just now
-        }
+        ends = self._topics.ends(list(known))
+        return {Partition(place.topic, place.partition): max(0, end - known[place]) for place, end in ends.items()}
 
     def trim(self, partition: Partition, below: int) -> None:
         with mapped():

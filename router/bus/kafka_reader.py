@@ -54,15 +54,6 @@ class Reader:
         parts = [self._partition(place, lows[place], highs[place], newest_first) for place in places(topic, count)]
         return merged(parts, newest_first=newest_first, limit=limit)
 
-    def ends(self, wanted: list[TopicPartition]) -> dict[TopicPartition, int]:
-        """The offset behind the last committed record of each partition."""
-        with self._lock, mapped(), self._client() as raw:
-            try:
-                found: dict[TopicPartition, int] = raw.end_offsets(wanted)
-            except KeyError as error:  # the client's answer when a broker said nothing of a partition
-                raise Unavailable("KAFKA-OFFSETS", "", "the broker did not say where its topics end") from error
-            return found
-
     def close(self) -> None:
         with self._lock:
             self._drop()

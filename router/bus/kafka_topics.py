@@ -11,6 +11,7 @@ from typing import Any, Final
 from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, OffsetSpec
 from kafka.errors import NoError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
+from kafka.protocol.consumer import IsolationLevel
 
 from router.bus.kafka_errors import mapped
 from router.bus.plans import DAY, default_plan, not_drained
@@ -59,6 +60,24 @@ class Topics:
             with self._lock, mapped():
                 self._counts.update((name, topic.partitions) for name, topic in self._describe(unknown).items())
         return {name: self._counts[name] for name in names if name in self._counts}
+
+    def ends(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset behind the last committed record of each partition that exists and has a leader now.
+
+        A consumer's `end_offsets` will not do: it fails when it knows the leaders of some of the partitions only.
+        """
+        if not wanted:
+            return {}
+        with mapped():
+            led = {
+                TopicPartition(topic["name"], partition["partition_index"])
+                for topic in self._admin().describe_topics(sorted({place.topic for place in wanted}))
+                for partition in topic["partitions"]
+                if partition["leader_id"] >= 0
+            }
+            asked = dict.fromkeys(led.intersection(wanted), OffsetSpec.LATEST)
+            found = self._admin().list_partition_offsets(asked, IsolationLevel.READ_COMMITTED) if asked else {}
+            return {place: answer.offset for place, answer in found.items()}
 
     def create(self, plans: Sequence[TopicPlan]) -> None:
         """Create what is missing, adjust retention and size; raise OperatorFault for the rest."""
