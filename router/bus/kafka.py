@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from kafka import KafkaConsumer as RawConsumer
 from kafka import KafkaProducer as RawProducer
@@ -16,6 +16,7 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 from kafka.errors import KafkaError
 
 from router.bus.kafka_consumer import KafkaConsumer
+from router.bus.kafka_door import refusal
 from router.bus.kafka_errors import mapped
 from router.bus.kafka_producer import KafkaProducer
 from router.bus.kafka_reader import Reader
@@ -23,6 +24,8 @@ from router.bus.kafka_topics import Topics
 from router.bus.settings import KafkaConfig
 from router.contracts import Consumer, Partition, Producer, Record, TopicPlan
 from router.exchange import Origin
+
+Client = TypeVar("Client")
 
 _BACKOFF_MS: Final = 5
 """Between the requests of a transaction: with the client's 100 ms its p99 is four times as long."""
@@ -43,6 +46,7 @@ class KafkaBus:
         self._common = _connection(config)
         self._admin_client: KafkaAdminClient | None = None
         self._admin_lock = threading.Lock()
+        self._let_in = False
         self._topics = Topics(config, self._admin)
         self._reader = Reader(self._open_reader, self._topics, config.publish_timeout)
 
@@ -67,8 +71,8 @@ class KafkaBus:
         session = int(self._config.session_timeout * 1000)
         name = f"{self._config.prefix}{group}"
         with mapped():
-            raw = RawConsumer(
-                **self._common,
+            raw = self._opened(
+                RawConsumer,
                 **self._fetching(self._config.fetch_bytes),
                 group_id=name,
                 group_instance_id=f"{member}",
@@ -133,7 +137,7 @@ class KafkaBus:
     def _admin(self) -> KafkaAdminClient:
         with self._admin_lock:
             if self._admin_client is None:
-                self._admin_client = KafkaAdminClient(**self._common)
+                self._admin_client = self._opened(KafkaAdminClient)
             return self._admin_client
 
     def _leave(self, group: str, member_id: str, member: str) -> None:
@@ -149,7 +153,6 @@ class KafkaBus:
     def _open_producer(self, transactional: str | None) -> RawProducer:
         give_up = int(self._config.publish_timeout * 1000)
         settings: dict[str, Any] = {
-            **self._common,
             "metrics_enabled": False,
             "acks": "all",
             "enable_idempotence": True,
@@ -164,10 +167,25 @@ class KafkaBus:
         if transactional is not None:
             settings["transactional_id"] = f"{self._config.prefix}{transactional}"
             settings["transaction_timeout_ms"] = give_up
-        return RawProducer(**settings)
+        return self._opened(RawProducer, **settings)
 
     def _open_reader(self) -> RawConsumer:
-        return RawConsumer(**self._common, **self._fetching(_READER_FETCH), group_id=None)
+        return self._opened(RawConsumer, **self._fetching(_READER_FETCH), group_id=None)
+
+    def _opened(self, kind: Callable[..., Client], **settings: Any) -> Client:
+        """A client of kafka-python. Raises `OperatorFault` when the brokers do not let us in, with what to mend.
+
+        They are asked before the first client is opened, and after one could not be.
+        """
+        if not self._let_in:
+            if fault := refusal(self._config, self._common):
+                raise fault
+            self._let_in = True
+        try:
+            return kind(**self._common, **settings)
+        except (KafkaError, OSError, TimeoutError):
+            self._let_in = False
+            raise
 
     def _fetching(self, partition_bytes: int) -> dict[str, Any]:
         return {

@@ -54,10 +54,16 @@ def kafka_and_postgresql() -> Iterator[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """A running broker. `pid` is 0 when it isn't ours: such a one must not be stopped."""
+    """A running broker. `pid` is 0 when it isn't ours: such a one must not be stopped.
+
+    tls, sasl, certificates: only of one that was started with `--tls` and `--sasl`.
+    """
 
     servers: str
     pid: int
+    tls: str = ""
+    sasl: str = ""
+    certificates: Path = Path()
 
     def freeze(self) -> None:
         """SIGSTOP, as a machine that swaps or a hypervisor that migrates would. Raises `OperatorFault` if not ours."""
@@ -66,6 +72,10 @@ class Broker:
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
 
+    def kill(self) -> None:
+        """SIGKILL. Raises `OperatorFault` if not ours."""
+        self._signal(signal.SIGKILL)
+
     def _signal(self, number: int) -> None:
         if not self.pid:
             raise OperatorFault("SERVICE", EXISTING_BROKER, "this broker isn't ours to stop: unset the variable")
@@ -73,17 +83,24 @@ class Broker:
 
 
 @contextmanager
-def running_broker() -> Iterator[Broker]:
-    """A broker of one's own, or the one of the environment. Raises `OperatorFault` without Java or Maven."""
+def running_broker(*options: str) -> Iterator[Broker]:
+    """A broker of one's own, or the one of the environment. Raises `OperatorFault` without Java or Maven.
+
+    options: of `deploy/dev/kafka/broker`; with some, the broker is always one's own.
+    """
     existing = os.environ.get(EXISTING_BROKER)
-    if existing:
+    if existing and not options:
         yield Broker(existing, 0)
         return
     if not BROKER.exists():
         raise OperatorFault("SERVICE", str(BROKER), f"a broker is started from a checkout only: set {EXISTING_BROKER}")
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(
-            [sys.executable, str(BROKER), "--follow-parent"], stdout=subprocess.PIPE, stderr=said, text=True
+            [sys.executable, str(BROKER), "--follow-parent", *options],
+            env={name: value for name, value in os.environ.items() if name != EXISTING_BROKER},
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
         )
         try:
             found = _answers(process)
@@ -91,7 +108,13 @@ def running_broker() -> Iterator[Broker]:
                 process.wait(_STOP_SECONDS)
                 said.seek(0)
                 raise OperatorFault("SERVICE", "kafka", said.read().strip() or "the broker did not start")
-            yield Broker(found[EXISTING_BROKER], int(found["KAFKA_PID"]))
+            yield Broker(
+                found[EXISTING_BROKER],
+                int(found["KAFKA_PID"]),
+                found.get("KAFKA_TLS_SERVERS", ""),
+                found.get("KAFKA_SASL_SERVERS", ""),
+                Path(found.get("KAFKA_CERTIFICATES", "")),
+            )
         finally:
             process.terminate()
             process.wait(_STOP_SECONDS)
