@@ -1,15 +1,13 @@
-"""File locks of the operating system, and a bell that processes of one machine hear through shared memory.
+"""File locks of the operating system.
 
-Locks are `flock`: they end with their process, however it dies, and no clock can break them. They belong to
+They are `flock`: they end with their process, however it dies, and no clock can break them. They belong to
 the open file, so two locks of one process exclude each other like those of two processes.
 """
 
 from __future__ import annotations
 
 import fcntl
-import mmap
 import os
-import struct
 import time
 import weakref
 from pathlib import Path
@@ -108,35 +106,6 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(file)
     return False
-
-
-class Bell:
-    """A counter in a shared page: a writer rings after each commit, a reader looks without any system call.
-
-    A hint only: who waits also looks at the table from time to time.
-    """
-
-    _COUNT = struct.Struct("<Q")
-
-    def __init__(self, path: Path) -> None:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            if os.fstat(file).st_size < self._COUNT.size:
-                os.ftruncate(file, self._COUNT.size)
-            self._page = mmap.mmap(file, self._COUNT.size)
-        finally:
-            os.close(file)
-
-    def ring(self) -> None:
-        """Called while the turn to write is held, so that counts are never lost."""
-        self._COUNT.pack_into(self._page, 0, (self.count() + 1) % 2**64)
-
-    def count(self) -> int:
-        value: int = self._COUNT.unpack_from(self._page, 0)[0]
-        return value
-
-    def close(self) -> None:
-        self._page.close()
 
 
 _open_locks: weakref.WeakSet[FileLock] = weakref.WeakSet()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from router.bus.locks import Bell
+from router.bus.bell import Bell
 from router.bus.merge import merged
 from router.bus.sqlite_consumer import SqliteConsumer, records_of
 from router.bus.sqlite_group import Membership, readers

@@ -9,18 +9,14 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
-from router.bus.locks import Bell
+from router.bus.bell import Bell
 from router.bus.sqlite_group import Callback, Membership
 from router.bus.sqlite_store import SHIFT, Store, Topic, mapped
 from router.bus.sqlite_writer import Batch, Writer
 from router.contracts import Offsets, Partition, Record
 from router.errors import Fenced
 
-_EAGER_SECONDS: Final = 0.002
-_PATIENT_SECONDS: Final = 0.004
-_PATIENT_AFTER: Final = 1.0
 _LOOK_ANYWAY: Final = 0.25
-_SLICE: Final = 0.05
 
 
 class SqliteConsumer:
@@ -42,7 +38,7 @@ class SqliteConsumer:
         self.guard = threading.Lock()
         self._store = store
         self._writer = writer
-        self._bell = bell
+        self._ear = bell.ear(list(topics))
         self._topics = topics
         self._membership = membership
         self._assigned = assigned
@@ -57,23 +53,16 @@ class SqliteConsumer:
     # ------------------------------------------------------------------------------------------ reading
 
     def poll(self, *, max_records: int, max_bytes: int, timeout: float) -> Sequence[Record]:
-        start = time.monotonic()
+        end = time.monotonic() + timeout
         while True:
-            heard = self._bell.count()
+            heard = self._ear.listen()
             self._rebalance()
             with mapped():
                 records = self._fetch(max_records, max_bytes)
-            now = time.monotonic()
-            if records or now - start >= timeout or self._closed:
+            left = end - time.monotonic()
+            if records or left <= 0 or self._closed:
                 return records
-            self._wait(heard, now, min(start + timeout, now + _LOOK_ANYWAY), patient=now - start > _PATIENT_AFTER)
-
-    def _wait(self, heard: int, now: float, until: float, *, patient: bool) -> None:
-        """Sleep until the bell rings, the group wants looking at, or `until`."""
-        pause = _PATIENT_SECONDS if patient else _EAGER_SECONDS
-        while now < until and self._bell.count() == heard and not self._membership.due():
-            time.sleep(min(pause, until - now))
-            now = time.monotonic()
+            self._ear.wait(heard, min(left, _LOOK_ANYWAY, self._membership.next_look()))
 
     def _fetch(self, max_records: int, max_bytes: int) -> list[Record]:
         """Records of the partitions that have some, a different one first each time."""

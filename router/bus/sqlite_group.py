@@ -44,6 +44,10 @@ class Membership:
         """Whether it is time to look at the group again."""
         return time.monotonic() >= self._look_at
 
+    def next_look(self) -> float:
+        """Seconds until then."""
+        return max(0.0, self._look_at - time.monotonic())
+
     def surplus(self) -> tuple[dict[str, int], list[Partition]]:
         """The present quota per topic, and the partitions held beyond it."""
         self._look_at = time.monotonic() + _LOOK_SECONDS

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol, TypeVar
 
-from router.bus.locks import Bell, TurnLock
+from router.bus.bell import Bell
+from router.bus.locks import TurnLock
 from router.bus.plans import default_plan, partition_of
 from router.bus.sqlite_store import BUSY_SECONDS, SHIFT, Store, Topic, mapped
 from router.contracts import Outgoing, Partition, TopicPlan
@@ -131,8 +132,9 @@ class Writer:
         """Commit what is queued, the caller's batch included. Nothing but the batches' own errors leaves."""
         batches = self._draw()
         try:
-            self._ensure({record.topic for batch in batches for record in batch.records})
-            with mapped(), ExitStack() as guards, self._transaction() as connection:
+            topics = {record.topic for batch in batches for record in batch.records}
+            self._ensure(topics)
+            with mapped(), ExitStack() as guards, self._transaction(topics) as connection:
                 for owner in sorted({id(b.owner): b.owner for b in batches if b.owner}.items()):
                     guards.enter_context(owner[1].guard)
                 _Transaction(connection, self._store, self._spread).write(batches)
@@ -177,14 +179,17 @@ class Writer:
             self._machine_turn.release()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing: whatever goes wrong, the connection is dropped and its transaction with it."""
+    def _transaction(self, topics: Collection[str] = ()) -> Iterator[sqlite3.Connection]:
+        """All or nothing: whatever goes wrong, the connection is dropped and its transaction with it.
+
+        topics: those that records are written to; who waits for them hears of it
+        """
         with self._turn():
             connection = self._open()
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
-            self._bell.ring()
+            self._bell.ring(topics)
             self._mind_the_log(connection)
 
     def _open(self) -> sqlite3.Connection:

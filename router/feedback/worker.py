@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from pydantic import ValidationError
 
 from router.contracts import RECEIPTS, Bus, Clock, Ledger, Observer, Outgoing, Partition, Record, Settle
-from router.errors import Unavailable
+from router.errors import Fenced, Unavailable
 from router.exchange import Receipt
 from router.feedback.answers import Endpoint, answers, untold
 from router.feedback.awaited import Awaited
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 GROUP: Final = "feedback"
 BATCH, BATCH_BYTES = 500, 4 * 2**20
 LOOK_SECONDS: Final = 300.0
+COMMIT_SECONDS: Final = 0.5
+"""Between two commits of offsets that nothing was written for: a receipt read twice says the same thing twice."""
 Alert = Callable[[str, Mapping[str, str]], None]
 
 
@@ -59,7 +62,8 @@ class FeedbackWorker:
         self._stop = threading.Event()
         self._producer = bus.producer(member)
         self._consumer = bus.consumer(GROUP, [RECEIPTS], member=member)
-        self._looked = float("-inf")
+        self._unsettled: dict[Partition, int] = {}
+        self._settled = self._looked = float("-inf")
         self._loaded = False
 
     def run(self) -> None:
@@ -74,6 +78,8 @@ class FeedbackWorker:
                     log.warning("feedback waits: %s", error)
                     self._stop.wait(pause)
                     pause = min(pause * 2, 10)
+            with suppress(Unavailable):
+                self._commit()
         finally:
             self._consumer.close()
             self._producer.close()
@@ -88,6 +94,8 @@ class FeedbackWorker:
         records = self._consumer.poll(max_records=BATCH, max_bytes=BATCH_BYTES, timeout=timeout)
         if records:
             self._settle(records)
+        if self._clock.monotonic() - self._settled >= COMMIT_SECONDS:
+            self._commit()
         self._look()
         return len(records)
 
@@ -101,8 +109,10 @@ class FeedbackWorker:
                 out += map(delivery_record, told)
             if out:
                 self._producer.publish(out, settle=Settle(self._consumer, offsets))
+                for partition in offsets:
+                    self._unsettled.pop(partition, None)
             else:
-                self._consumer.commit(offsets)
+                self._unsettled |= offsets
         except Unavailable:
             self._rewind(records)
             raise
@@ -112,6 +122,14 @@ class FeedbackWorker:
                 self._observer.count("untold_failures_total", sink=receipt.sink)
                 facts = {"delivery": receipt.delivery_id, "event": receipt.event_id, "code": receipt.code}
                 self._alert("an outcome that nobody will be told", facts | {"sink": receipt.sink})
+
+    def _commit(self) -> None:
+        """Move the offsets of what was read and asked for no answer."""
+        self._settled = self._clock.monotonic()
+        ours = {partition: offset for partition, offset in self._unsettled.items() if self._consumer.owns(partition)}
+        with suppress(Fenced):  # the next owner reads them again
+            self._consumer.commit(ours)
+        self._unsettled.clear()
 
     def _rewind(self, records: Sequence[Record]) -> None:
         """Read the batch again next time."""
