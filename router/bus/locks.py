@@ -13,8 +13,8 @@ import weakref
 from pathlib import Path
 from urllib.parse import quote
 
-_SPIN_FIRST = 0.0002
-_SPIN_MOST = 0.002
+_SPIN_FIRST = 0.0001
+_SPIN_MOST = 0.001
 
 
 def file_name(text: str) -> str:

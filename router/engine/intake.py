@@ -7,6 +7,7 @@ on the wire have a single writer.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -21,7 +22,7 @@ from router.engine.holding import Holding
 from router.engine.lanes import in_order
 from router.engine.overtaking import FINAL, overtaker
 from router.engine.parts import Parts
-from router.engine.reader import Assigned, Broke, News, Polled, Revoked
+from router.engine.reader import MAX_RECORDS, Assigned, Broke, News, Polled, Revoked
 from router.engine.slots import PREDECESSOR
 from router.engine.superseding import Superseding
 from router.errors import Fenced, Malformed
@@ -49,7 +50,8 @@ class Intake:
         self._commands = Commands(parts)
         self._holding = Holding(parts)
         self._superseding = Superseding(parts)
-        self._news: asyncio.Queue[News | Sweep] = asyncio.Queue()
+        self._news: deque[News | Sweep] = deque()
+        self._heard = asyncio.Event()
         self._skipped: dict[int, int] = {}
         """The first offset that was passed over in a partition that is not ours, or no longer."""
         self._strays: dict[int, float] = {}
@@ -61,13 +63,28 @@ class Intake:
         """Called on the loop, in the order of the reader."""
         if isinstance(news, Polled):
             self.outstanding += len(news.records)
-        self._news.put_nowait(news)
+        self._news.append(news)
+        self._heard.set()
 
     async def run(self) -> None:
         """Until cancelled. Raises what the reader broke on, and what nobody expects."""
         while True:
-            await self._handle(await self._news.get())
-            self._parts.pump()
+            while self._news:
+                await self._handle(self._next())
+                self._parts.pump()
+            self._heard.clear()
+            await self._heard.wait()
+
+    def _next(self) -> News | Sweep:
+        """The next news; records that came in several polls while we were busy are handled as one batch."""
+        news = self._news.popleft()
+        if not isinstance(news, Polled):
+            return news
+        records = list(news.records)
+        while self._news and isinstance(more := self._news[0], Polled) and len(records) < MAX_RECORDS:
+            records += more.records
+            self._news.popleft()
+        return Polled(records)
 
     async def _handle(self, news: News | Sweep) -> None:
         match news:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
@@ -36,6 +38,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from router.bus.locks import TurnLock
 from router.errors import Bug, OperatorFault, RouterError, Unavailable
 
 T = TypeVar("T")
@@ -94,12 +97,14 @@ class Database:
                 "not the URL of an SQLite or PostgreSQL database: sqlite:////… or postgresql://…",
             ) from error
         self.dialect = self.engine.dialect.name
+        self._turn = _turn_of(self.engine)
+        self._threads = threading.Lock()
         self._prepare(room, tables, version, migrations)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction, durable when the block ends; rolled back when it raises."""
-        with self.mapped(), self.engine.begin() as connection:
+        with self.mapped(), self._my_turn(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -124,6 +129,22 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+        if self._turn is not None:
+            self._turn.close()
+
+    @contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        """Writers of one SQLite file take turns by a lock of ours: SQLite's own waiting sleeps up to 0.1 s."""
+        if self._turn is None:
+            yield
+            return
+        with self._threads:
+            if not self._turn.take(_BUSY_SECONDS):
+                raise Unavailable(f"{self._code}-BUSY", "", "another process holds the database for too long")
+            try:
+                yield
+            finally:
+                self._turn.release()
 
     def _prepare(self, room: str, tables: MetaData, version: int, migrations: Migrations) -> None:
         versions = Table(
@@ -198,6 +219,18 @@ def _engine(url: str) -> Engine:
         raise ArgumentError("neither SQLite nor PostgreSQL")
     arguments = {name: value for name, value in _POSTGRESQL.items() if name not in parsed.query}
     return create_engine(parsed.set(drivername="postgresql+psycopg"), connect_args=arguments, pool_timeout=10)
+
+
+def _turn_of(engine: Engine) -> TurnLock | None:
+    """The lock beside an SQLite file; None for a database that is no file of ours. Raises `OperatorFault`."""
+    path = engine.url.database
+    if engine.dialect.name != "sqlite" or not path or path == ":memory:":
+        return None
+    try:
+        return TurnLock(Path(f"{path}.lock"))
+    except OSError as error:
+        text = f"the folder of the database can't be used: {error.strerror}"
+        raise OperatorFault("DATABASE-OPEN", "", text) from error
 
 
 def _on_sqlite_connect(connection: sqlite3.Connection, _record: Any) -> None:
