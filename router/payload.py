@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from pydantic import Field
 
@@ -46,7 +47,13 @@ def unpack_order(payload: bytes) -> DocumentOrder:
     end = 4 + int.from_bytes(payload[:4], "big")
     if len(payload) < end:
         raise Malformed("PAYLOAD", "", "truncated delivery")
-    return DocumentOrder.model_validate_json(payload[4:end])
+    return _order(payload[4:end])
+
+
+@lru_cache(maxsize=64)
+def _order(text: bytes) -> DocumentOrder:
+    """The last ones are remembered: an attempt asks for its order several times."""
+    return DocumentOrder.model_validate_json(text)
 
 
 def unpack(payload: bytes) -> tuple[DocumentOrder, list[bytes]]:

@@ -6,10 +6,10 @@ Nothing of the HTTP client leaves this module: every failure becomes one of ours
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Final
 
-import httpx
+import aiohttp
 
 from router.errors import OperatorFault, OutcomeUnknown, RouterError, Unavailable
 from router.sinks.dmp.answers import HttpAnswer
@@ -49,9 +49,9 @@ class Channel:
         self._config = config
         self._identity = identity
         self._now = now
-        self._client: httpx.AsyncClient | None = None
+        self._client: aiohttp.ClientSession | None = None
         self._made_with: Identity | None = None
-        self._retired: list[httpx.AsyncClient] = []
+        self._retired: list[aiohttp.ClientSession] = []
         self._busy = 0
         self._slots = asyncio.Semaphore(config.connections)
 
@@ -79,41 +79,57 @@ class Channel:
     async def probe(self, url: str) -> None:
         """One GET: raises as `call` would when the server can't be reached, refuses us, or says it is away."""
         try:
-            answer = await (await self._pool()).get(url, headers={"Accept": "*/*"})
+            client = await self._pool()
+            async with client.get(url, proxy=self._config.proxy or None, allow_redirects=False) as answer:
+                status = answer.status
         except RouterError:
             raise
         except Exception as error:
             raise transport_fault(error, "probe", sent=False, feeding=False) from error
-        if answer.status_code in (429, 502, 503, 504):
-            raise Unavailable(f"DMP-HTTP-{answer.status_code}", "probe", "serveur indisponible")
+        if status in (429, 502, 503, 504):
+            raise Unavailable(f"DMP-HTTP-{status}", "probe", "serveur indisponible")
 
     async def close(self) -> None:
         clients = [*self._retired, *([self._client] if self._client else [])]
         self._client, self._retired = None, []
         for client in clients:
-            await client.aclose()
+            await client.close()
 
-    async def _post(self, client: httpx.AsyncClient, request: SoapRequest, body: _Body) -> HttpAnswer:
+    async def _post(self, client: aiohttp.ClientSession, request: SoapRequest, body: _Body) -> HttpAnswer:
+        config = self._config
         headers = {
             "Content-Type": request.content_type,
             "Content-Length": str(request.length),
             "Accept": "application/soap+xml, multipart/related",
         }
-        async with client.stream("POST", request.url, content=body.pieces(), headers=headers) as answer:
-            held, size = [], 0
-            async for piece in answer.aiter_bytes():
-                size += len(piece)
-                if size > self._config.max_answer_bytes:
-                    raise _TooLong
-                held.append(piece)
-            return HttpAnswer(
-                answer.status_code,
-                answer.headers.get("content-type", ""),
-                b"".join(held),
-                answer.headers.get("retry-after", ""),
+        async with asyncio.timeout(config.connect_timeout + config.read_timeout) as patience:
+            asking = client.post(
+                request.url,
+                data=body.pieces(patience, config.read_timeout),
+                headers=headers,
+                proxy=config.proxy or None,
+                allow_redirects=False,
             )
+            async with asking as answer:
+                return HttpAnswer(
+                    answer.status,
+                    answer.headers.get("content-type", ""),
+                    await self._read(answer.content, patience),
+                    answer.headers.get("retry-after", ""),
+                )
 
-    async def _pool(self) -> httpx.AsyncClient:
+    async def _read(self, content: aiohttp.StreamReader, patience: asyncio.Timeout) -> bytes:
+        held: list[bytes] = []
+        size = 0
+        async for piece in content.iter_any():
+            _allow(patience, self._config.read_timeout)
+            size += len(piece)
+            if size > self._config.max_answer_bytes:
+                raise _TooLong
+            held.append(piece)
+        return b"".join(held)
+
+    async def _pool(self) -> aiohttp.ClientSession:
         """The client of the present certificate; an earlier one is closed once nobody uses it."""
         identity = self._identity.get()
         if identity.expires <= self._now():
@@ -125,22 +141,17 @@ class Channel:
         if self._retired and self._busy <= 1:
             retired, self._retired = self._retired, []
             for client in retired:
-                await client.aclose()
+                await client.close()
         return self._client
 
-    def _open(self, identity: Identity) -> httpx.AsyncClient:
+    def _open(self, identity: Identity) -> aiohttp.ClientSession:
         config = self._config
-        return httpx.AsyncClient(
-            verify=identity.context,
-            trust_env=False,
-            proxy=config.proxy or None,
-            follow_redirects=False,
-            timeout=httpx.Timeout(config.read_timeout, connect=config.connect_timeout),
-            limits=httpx.Limits(
-                max_connections=config.connections,
-                max_keepalive_connections=config.connections,
-                keepalive_expiry=config.keep_alive,
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                ssl=identity.context, limit=config.connections, keepalive_timeout=config.keep_alive
             ),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=config.connect_timeout),
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
 
 
@@ -155,14 +166,31 @@ class _Body:
         self._request = request
         self.sent = False
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        parts = self._request.parts
-        for number, part in enumerate(parts, 1):
-            if number == len(parts):
-                self.sent = True
+    async def pieces(self, patience: asyncio.Timeout, seconds: float) -> AsyncIterator[bytes]:
+        """Of a megabyte at most; `patience` ends so many seconds after the latest one was taken."""
+        held: list[bytes] = []
+        size = 0
+        for piece in self._small():
+            if size + len(piece) > _PIECE:
+                yield b"".join(held)
+                _allow(patience, seconds)
+                held, size = [], 0
+            held.append(piece)
+            size += len(piece)
+        self.sent = True
+        yield b"".join(held)
+        _allow(patience, seconds)
+
+    def _small(self) -> Iterator[bytes]:
+        for part in self._request.parts:
             if len(part) <= _PIECE:
                 yield part
                 continue
             view = memoryview(part)
             for at in range(0, len(part), _PIECE):
                 yield bytes(view[at : at + _PIECE])
+
+
+def _allow(patience: asyncio.Timeout, seconds: float) -> None:
+    """Something moved: so many seconds more."""
+    patience.reschedule(asyncio.get_running_loop().time() + seconds)

@@ -15,7 +15,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Final, cast, get_args
 
-import httpx
+import aiohttp
 
 from router.errors import Bug, OperatorFault, OutcomeUnknown, Refused, RouterError, Unavailable
 from router.sinks.dmp.answers import Fault, HttpAnswer
@@ -107,23 +107,26 @@ def http_fault(answer: HttpAnswer, place: str, *, feeding: bool, html: bool) -> 
 
 
 def transport_fault(error: Exception, place: str, *, sent: bool, feeding: bool) -> RouterError:
-    """The fault for an exception of the HTTP client. `sent`: the whole request had been handed over."""
-    code, tls = f"DMP-{type(error).__name__}", _tls_fault(error, place)
+    """The fault for an exception of the HTTP client, of which neither class nor text is kept.
+
+    `sent`: the whole request had been handed over.
+    """
+    tls = _tls_fault(error, place)
     if tls is not None:
         return tls
     if isinstance(error, NOT_SENT):
-        return Unavailable(code, place, "serveur du DMP injoignable")
-    if isinstance(error, OUR_ADDRESS):
-        return OperatorFault(code, place, "adresse du DMP inutilisable")
-    if not isinstance(error, httpx.HTTPError | httpx.StreamError | OSError | TimeoutError):
+        return Unavailable("DMP-CONNECT", place, "serveur du DMP injoignable")
+    if isinstance(error, aiohttp.InvalidURL):
+        return OperatorFault("DMP-ADDRESS", place, "adresse du DMP inutilisable")
+    if not isinstance(error, aiohttp.ClientError | OSError | TimeoutError):
         return Bug.of(error, place)
+    code = "DMP-TIMEOUT" if isinstance(error, TimeoutError) else "DMP-CUT"
     if feeding and sent:
         return OutcomeUnknown(code, place, UNKNOWN_TEXT)
     return Unavailable(code, place, "échange avec le DMP interrompu")
 
 
-NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-OUR_ADDRESS: Final = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)
+NOT_SENT: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
 
 
 def _tls_fault(error: Exception, place: str) -> OperatorFault | None:
@@ -132,7 +135,7 @@ def _tls_fault(error: Exception, place: str) -> OperatorFault | None:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return OperatorFault("DMP-TLS-SERVER", place, "certificat du serveur refusé")
     ended = cause is None or isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError)
-    if not ended and (isinstance(error, httpx.ConnectError) or _is_alert(cause)):
+    if not ended and (isinstance(error, aiohttp.ClientConnectorError) or _is_alert(cause)):
         return OperatorFault("DMP-TLS", place, "le serveur refuse notre certificat ou nos algorithmes")
     return None
 
