@@ -6,6 +6,7 @@ with the ports it listens on.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -79,6 +80,7 @@ def _work(site: Site, role: str, slot: int) -> int:
         signal.signal(signal.SIGTERM, lambda *_: work.stop())
 
         def ready(ports: Mapping[str, str]) -> None:
+            _collect_less()
             part = said.with_suffix(f".{os.getpid()}")
             part.write_text(json.dumps({"pid": os.getpid(), "ports": dict(ports)}))
             part.replace(said)
@@ -88,6 +90,13 @@ def _work(site: Site, role: str, slot: int) -> int:
         said.unlink(missing_ok=True)
         house.close()
     return 0
+
+
+def _collect_less() -> None:
+    """What was made at the start stays; messages are freed by their counts, so cycles are looked for more rarely."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import zip_longest
 from typing import Final
@@ -100,8 +101,14 @@ def fitted(*parts: str) -> str:
 
     Free text is escaped; the longest of it is shortened until the value has at most 256 characters.
     """
-    free = list(parts[1::2])
-    fixed = parts[0::2]
+    pieces = list(parts)
+    pieces[1::2] = map(escape, parts[1::2])
+    value = "".join(pieces)
+    return value if len(value) <= SLOT_LIMIT else _shortened(parts[0::2], list(parts[1::2]))
+
+
+def _shortened(fixed: Sequence[str], free: list[str]) -> str:
+    """Less and less of the longest free text, until all of it fits."""
     while True:
         value = "".join(piece for pair in zip_longest(fixed, map(escape, free), fillvalue="") for piece in pair)
         excess = len(value) - SLOT_LIMIT

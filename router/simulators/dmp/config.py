@@ -17,7 +17,7 @@ class DmpConfig:
 
     structures: Struct_IdNat it knows, None for all. patients: matricule -> `closed` or `none`; the others have an
     open DMP. multipart: when answers come as multipart/related, as the real one's do now and then. checks: `all`;
-    `metadata` leaves out the comparison with the CDA; `none` only keeps what arrives, for benchmarks: who runs them
+    `metadata` leaves out the comparison with the CDA; `none` only counts the lots, for benchmarks: who runs them
     doesn't want to measure a DMP. Ages in seconds.
     """
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from typing import Final
 
 from cryptography.hazmat.primitives import hashes
@@ -16,17 +17,23 @@ DIGEST_URI: Final = {"sha1": DS + "sha1", "sha256": "http://www.w3.org/2001/04/x
 SIGNATURE_URI: Final = {"sha1": DS + "rsa-sha1", "sha256": "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"}
 HASHES: Final[dict[str, hashes.HashAlgorithm]] = {"sha1": hashes.SHA1(), "sha256": hashes.SHA256()}  # noqa: S303
 
+_SPECIAL: Final = re.compile(r"""[^ !#-%'-;=?-~\u00a1-\u00ac\u00ae-\u0377]""")
+"""What may have to be written otherwise; the rest, most of what is written, stays as it is."""
 _DIGESTS: Final = {"sha1": hashlib.sha1, "sha256": hashlib.sha256}
 
 
 def text(value: str) -> str:
     """Character data; control characters, which XML can't hold, are left out."""
+    if _SPECIAL.search(value) is None:
+        return value
     value = _legal(value)
     return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#xD;")
 
 
 def attribute(value: str) -> str:
     """An attribute's value, to stand between double quotes; `>` stays as it is."""
+    if _SPECIAL.search(value) is None:
+        return value
     value = _legal(value).replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     return value.replace("\t", "&#x9;").replace("\n", "&#xA;").replace("\r", "&#xD;")
 
