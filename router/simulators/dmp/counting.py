@@ -10,8 +10,9 @@ from router.simulators.dmp.submission import DOC_UNIQUE, SET_UNIQUE
 from router.simulators.dmp.transactions import Result, success
 
 _MESSAGE_ID: Final = re.compile(rb"MessageID>(urn:uuid:[^<]+)<")
-_DOCUMENT: Final = re.compile(rb'identificationScheme="%b" value="([^"]+)"' % DOC_UNIQUE.encode())
-_SET: Final = re.compile(rb'identificationScheme="%b" value="([^"]+)"' % SET_UNIQUE.encode())
+_DOCUMENT: Final = re.compile(rb'<[^<>]*"%b"[^<>]*>' % DOC_UNIQUE.encode())
+_SET: Final = re.compile(rb'<[^<>]*"%b"[^<>]*>' % SET_UNIQUE.encode())
+_VALUE: Final = re.compile(rb' value="([^"]+)"')
 _SIGNATURE: Final = b'"http://www.w3.org/2000/09/xmldsig#"'
 _ENVELOPE_ENDS: Final = b"Envelope>"
 
@@ -19,9 +20,16 @@ _ENVELOPE_ENDS: Final = b"Envelope>"
 def count(body: bytes) -> tuple[Result, str]:
     """The answer to a TD2.1 that is always accepted, and the MessageID it relates to. Raises `Fault`."""
     envelope = body[: body.find(_ENVELOPE_ENDS)]
-    asked, lot = _MESSAGE_ID.search(envelope), _SET.search(envelope)
-    if asked is None or lot is None:
+    asked, lot = _MESSAGE_ID.search(envelope), _value(_SET, envelope)
+    if asked is None or not lot:
         raise Fault("lot de soumission attendu")
     entries = [piece for piece in envelope.split(b"ExtrinsicObject") if _SIGNATURE not in piece]
-    documents = [found[1].decode() for entry in entries if (found := _DOCUMENT.search(entry))]
-    return Result(success(), set_id=lot[1].decode(), documents=tuple(documents)), asked[1].decode()
+    documents = tuple(found for entry in entries if (found := _value(_DOCUMENT, entry)))
+    return Result(success(), set_id=lot, documents=documents), asked[1].decode()
+
+
+def _value(tag: re.Pattern[bytes], text: bytes) -> str:
+    """The `value` of the first such tag; '' without."""
+    found = tag.search(text)
+    value = _VALUE.search(found[0]) if found else None
+    return value[1].decode() if value else ""
