@@ -167,3 +167,22 @@ def test_a_deletion_waits_for_what_does_not_show_yet(certificates: Certificates,
         assert caught.value.code == "PFI-NOT-YET"
 
     play(certificates, story, given=tools(past=past, clock=clock), visibility_delay=30)
+
+
+def test_a_deletion_is_not_done_while_the_older_version_is_shown(certificates: Certificates, maker: Maker) -> None:
+    """Verifying a deletion of unknown outcome looks at what it takes along too, not only at the version it names."""
+    a = maker.document("biology", maker.patient(age=50))
+    b = maker.replacement(a)
+    past = Past()
+
+    async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
+        fed = await sink.deliver(made(a), FIRST)
+        past.add(made(a), State.DONE, evidence=fed.evidence)
+        past.add(made(b, Action.REPLACE), State.SUPERSEDED)
+        gone = made(b, Action.DELETE)
+        assert await sink.verify(gone, AFTER_UNKNOWN) is None
+        await sink.deliver(gone, AFTER_UNKNOWN)
+        assert await sink.verify(gone, AFTER_UNKNOWN) is not None
+        assert dmp.documents[a.uid].status.endswith("Deleted")
+
+    play(certificates, story, given=tools(past=past))

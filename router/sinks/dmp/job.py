@@ -147,23 +147,29 @@ class Job:
     # ----------------------------------------------------------------------------------------------------- delete
 
     async def delete(self) -> Outcome:
-        """TD3.1b, then TD3.3c for each document that the DMP has: the pair goes together (dmp §1.7).
+        """TD3.1b, then TD3.3c for each document that the DMP has: the pair goes together (dmp §1.7)."""
+        rows = await self._rows()
+        found = await self.still_shown(rows)
+        if not found:
+            return self._nothing_to_delete(rows)
+        for unique_id, references in found.items():
+            await self._delete_one(unique_id, references)
+        return self.done("Deleted")
+
+    async def still_shown(self, rows: Sequence[Row] | None = None) -> dict[str, tuple[str, ...]]:
+        """What this deletion has to take down: uniqueId -> references of what the DMP still shows.
 
         When the version to delete is not there, the one that it was to replace may still be shown: that one goes.
+        Raises `Refused` when it was deposited under another identity, `Unavailable` while it may not show yet.
         """
-        rows = await self._rows()
-        last = past.newest_deposit(rows, self.delivery.document)
+        last = past.newest_deposit(await self._rows() if rows is None else rows, self.delivery.document)
         self._same_identity(last)
         found = await self._shown([header.uid for header in self.case.request.documents])
         if not found and last is not None:
             self._visible(last.updated)
             if last.delivery.document != self.delivery.document:
                 found = await self._shown([unique_id for _, unique_id in past.deposited_ids(last)])
-        if not found:
-            return self._nothing_to_delete(rows)
-        for unique_id, references in found.items():
-            await self._delete_one(unique_id, references)
-        return self.done("Deleted")
+        return found
 
     async def _shown(self, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """uniqueId -> references, of those that the DMP finds."""

@@ -77,9 +77,9 @@ class DmpSink:
         """
         job = self._job(delivery, attempt)
         await asyncio.sleep(self._config.visibility_delay)
-        found = [await job.dialogue.find(header.uid) for header in job.case.request.documents]
         if job.case.request.action is Action.DELETE:
-            return None if any(found) else job.done("Deleted", "suppression vérifiée par TD3.1b")
+            return None if await job.still_shown() else job.done("Deleted", "suppression vérifiée par TD3.1b")
+        found = [await job.dialogue.find(header.uid) for header in job.case.request.documents]
         return job.done("Success", "dépôt vérifié par TD3.1b") if all(found) else None
 
     def context(self, delivery: Delivery) -> Mapping[str, str]:
