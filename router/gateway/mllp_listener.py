@@ -84,7 +84,6 @@ class Connection(asyncio.Protocol):
         self._answers: deque[tuple[asyncio.Future[Answer], int]] = deque()
         self._pump: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
-        self._share = self._intake.budget.join(self._read_or_not, self._read_or_not)
         self._transport: asyncio.Transport | None = None
         self._reading = True
         self._congested = False
@@ -92,6 +91,7 @@ class Connection(asyncio.Protocol):
         self._chunks = 0
         self._idle = asyncio.Event()
         self._idle.set()
+        self._share = self._intake.budget.join(self._read_or_not, self._read_or_not)  # calls back when it is full
 
     # -------------------------------------------------------------------------------- called by the loop
 

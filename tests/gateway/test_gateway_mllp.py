@@ -437,3 +437,23 @@ def test_a_silent_sender_does_not_block_the_others_when_the_budget_is_full() -> 
             assert (await other.answer())[1] == "MSA|AA|1"
 
     play(story())
+
+
+def test_who_comes_while_the_budget_is_full_is_served_afterwards() -> None:
+    """A connection made at that moment is left unread, not broken, and breaks nobody else's."""
+
+    async def story() -> None:
+        bus = MemoryBus()
+        bus.gate.clear()
+        intake = make_intake(bus, budget=100_000)
+        async with listening(intake) as listener:
+            first = await Client.connect(listener.port)
+            await first.send(hl7("1", "OBX|1|ST|||" + "x" * 200_000))
+            await eventually(lambda: intake.budget.full)
+            second = await Client.connect(listener.port)
+            await second.send(hl7("2"))
+            bus.gate.set()
+            assert (await first.answer())[1] == "MSA|AA|1"
+            assert (await second.answer())[1] == "MSA|AA|2"
+
+    play(story())
