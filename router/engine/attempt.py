@@ -34,6 +34,7 @@ class Attempts:
         self._parts = parts
         self._endings = Endings(parts)
         self._running: dict[asyncio.Task[None], Slot] = {}
+        self._trials: set[asyncio.Task[None]] = set()
         self.failure: BaseException | None = None
         self.reserved = 0
         """Places on the wire promised to rows that are being opened as `begun`."""
@@ -47,10 +48,12 @@ class Attempts:
 
     def start(self, slot: Slot, *, durable: bool = False) -> None:
         """Run one attempt of a slot on the wire. `durable`: its row says `begun` already."""
-        self._parts.breaker.started(1)
+        trial = self._parts.breaker.started()
         self._parts.bucket.spend(1)
         task = asyncio.get_running_loop().create_task(self._run(slot, durable))
         self._running[task] = slot
+        if trial:
+            self._trials.add(task)
         task.add_done_callback(self._ended)
 
     async def drain(self, partitions: frozenset[int] | None, patience: float) -> None:
@@ -66,6 +69,9 @@ class Attempts:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         slot = self._running.pop(task)
+        if task in self._trials:
+            self._trials.discard(task)
+            self._parts.breaker.abandoned()
         if not task.cancelled() and (error := task.exception()) is not None:
             self.failure = self.failure or error
         if slot.place is Place.GONE:
@@ -91,7 +97,6 @@ class Attempts:
 
     def _fenced(self, slot: Slot) -> None:
         """Not ours any more: whoever owns the partition now reads what the row says."""
-        self._parts.breaker.abandoned()
         for gone in self._parts.lanes.drop([slot.row.partition], wire=False):
             self._parts.release(gone)
         self._parts.lanes.finish(slot)

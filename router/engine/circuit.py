@@ -41,10 +41,12 @@ class Breaker:
                 return min(limit, 1 - self._trials)
         return 0
 
-    def started(self, number: int) -> None:
-        """So many deliveries start: in the half-open state they are the trial."""
+    def started(self) -> bool:
+        """A delivery starts. True when it is the trial of the half-open state."""
         if self.state is Circuit.HALF_OPEN:
-            self._trials += number
+            self._trials += 1
+            return True
+        return False
 
     def failed(self, code: str, now: float, retry_after: float | None = None) -> bool:
         """The destination is away, said a delivery or a probe. True when that is news."""
@@ -73,5 +75,6 @@ class Breaker:
             self.state, self._trials = Circuit.HALF_OPEN, 0
 
     def abandoned(self) -> None:
-        """A trial ended without saying anything of the destination (overtaken, fenced): allow another."""
+        """A trial ended, whatever it said of the destination (nothing, when it was overtaken, fenced or given up
+        before it was made): while the state is half-open, allow another."""
         self._trials = 0

@@ -82,7 +82,8 @@ class Decider:
         self._observer = observer
         self._alert = alert
         self._advice = advice
-        self._budgets: dict[tuple[str, str], BugBudget] = {}
+        self._budgets: dict[str, tuple[str, BugBudget]] = {}
+        """By the pipeline's name: the digest of its present version, and that version's budget."""
 
     def decide(self, event: Event, pipelines: Sequence[CompiledPipeline]) -> Work:
         """All pipelines of one event. Raises `Unavailable`, `OperatorFault` (`Stopped` among them): it must wait."""
@@ -138,10 +139,10 @@ class Decider:
         return True
 
     def _spend(self, pipeline: CompiledPipeline, result: object) -> None:
-        key = (pipeline.name, pipeline.digest)
-        budget = self._budgets.get(key)
-        if budget is None:
-            budget = self._budgets[key] = BugBudget(self._limit)
+        digest, budget = self._budgets.get(pipeline.name, ("", BugBudget(self._limit)))
+        if digest != pipeline.digest:
+            budget = BugBudget(self._limit)
+        self._budgets[pipeline.name] = pipeline.digest, budget
         if isinstance(result, Bug) and budget.spent:
             raise Stopped(pipeline, result)
         budget.note(isinstance(result, Bug))
@@ -239,7 +240,7 @@ class Decider:
         said = {"source": event.headers.get(Header.SOURCE, "")} | facts
         entry = self._entry(event, "received", **said)
         accepted = event.headers.get(Header.RECEIVED)
-        return replace(entry, at=float(accepted)) if accepted else entry
+        return replace(entry, at=float(accepted)) if accepted and event.id else entry
 
     def _entry(self, event: Event, kind: str, pipeline: CompiledPipeline | None = None, **facts: Any) -> JournalEntry:
         named = {"pipeline": pipeline.name, "digest": pipeline.digest} if pipeline is not None else {}

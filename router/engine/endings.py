@@ -108,7 +108,6 @@ class Endings:
 
     async def _unknown(self, slot: Slot, delivery: Delivery, fault: OutcomeUnknown) -> bool:
         parts = self._parts
-        parts.breaker.abandoned()
         if fault.code == HELD or parts.sink.on_unknown == "hold":
             noted = replace(slot.row, evidence={**slot.row.evidence, results.UNKNOWN: "1"})
             slot.row = noted

@@ -267,6 +267,7 @@ class Intake:
             Header.CAUSE: cause("sink", parts.sink.name, fault.code, fault.place),
             Header.NEXT: parts.advice(fault.code),
         }
+        headers.pop(Header.DELIVERY, None)  # it names no row: the letter stands for itself
         letter = Outgoing(dlq_topic(parts.sink.name), record.key, record.value, headers)
         await parts.writer.write([record.partition], records=[letter])
         parts.observer.count("dead_letters_total", stage="sink", code=fault.code)

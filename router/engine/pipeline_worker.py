@@ -165,11 +165,19 @@ class PipelineWorker:
                 continue
             self._attempts.pop(feed, None)
             if works and weight + work.weight > MAX_BYTES:
-                self._write(consumer, works)
+                if not self._write(consumer, works):
+                    break
                 works, weight = [], 0
             works.append((record, work))
             weight += work.weight
-        self._write(consumer, works)
+        else:
+            if self._write(consumer, works):
+                works = []
+        if works:  # refused: nothing of it was written, and nothing that came after it may be written before it
+            refused = records.index(works[0][0])
+            for record in records[refused:]:
+                place = Partition(record.topic, record.partition)
+                rewind[place] = min(record.offset, rewind.get(place, record.offset))
         self._rewind(consumer, rewind)
 
     def _decide(self, event: Event, owner: Origin | None, pipelines: Sequence[CompiledPipeline]) -> Work:
@@ -186,10 +194,10 @@ class PipelineWorker:
             if consumer.owns(partition):
                 consumer.seek(partition, offset)
 
-    def _write(self, consumer: Consumer, works: Sequence[tuple[Record, Work]]) -> None:
-        """One transaction: what the events became, and their offsets."""
+    def _write(self, consumer: Consumer, works: Sequence[tuple[Record, Work]]) -> bool:
+        """One transaction: what the events became, and their offsets. False: some partitions left meanwhile."""
         if not works:
-            return
+            return True
         offsets = {Partition(record.topic, record.partition): record.offset + 1 for record, _ in works}
         records = [record for _, work in works for record in work.records]
         try:
@@ -197,27 +205,19 @@ class PipelineWorker:
         except Fenced:
             if all(consumer.owns(partition) for partition in offsets):
                 raise  # another process took our name
-            self._go_back(consumer, works)
+            return False
         except MessageFault as fault:
             if len(works) > 1:
-                for one in works:
-                    self._write(consumer, [one])
-                return
+                return all(self._write(consumer, [one]) for one in works)
             record, work = works[0]
-            self._refuse(consumer, record, work, fault)
+            return self._refuse(consumer, record, work, fault)
+        return True
 
-    def _refuse(self, consumer: Consumer, record: Record, work: Work, fault: MessageFault) -> None:
+    def _refuse(self, consumer: Consumer, record: Record, work: Work, fault: MessageFault) -> bool:
         """The bus takes no part of what this event became: the event itself is a dead letter."""
         if work.records and work.records[0].headers.get(Header.STAGE) == "pipeline":
             raise OperatorFault(fault.code, work.records[0].topic, "the topic of dead letters takes no dead letter")
-        self._write(consumer, [(record, self._decider.refuse(work.event, fault))])
-
-    def _go_back(self, consumer: Consumer, works: Sequence[tuple[Record, Work]]) -> None:
-        """Some partitions left while we wrote: nothing was written; read again those that stayed."""
-        first: dict[Partition, int] = {}
-        for record, _ in works:
-            first.setdefault(Partition(record.topic, record.partition), record.offset)
-        self._rewind(consumer, first)
+        return self._write(consumer, [(record, self._decider.refuse(work.event, fault))])
 
     # ------------------------------------------------------------------------------------------ waiting
 
@@ -285,9 +285,18 @@ def _read(record: Record, feed: str) -> Event:
     """The event, under the feed of its topic. One without the headers we write has no id: it is refused."""
     try:
         event = read_event(record)
+        _sensible(event)
     except (KeyError, ValueError):
         return Event("", feed, record.key, record.value, record.headers, record.origin)
     return event if event.feed == feed else replace(event, feed=feed)
+
+
+def _sensible(event: Event) -> None:
+    """Raise `ValueError` when a header that will be read as a number or as bytes can't be."""
+    headers = event.headers
+    pybase64.b64decode(headers.get(Header.ACK_BYTES, ""), validate=True)
+    float(headers.get(Header.RECEIVED) or 0)
+    int(headers.get("replay", "1"))
 
 
 def _claim(event: Event, now: float) -> Claim:

@@ -28,6 +28,10 @@ class MemoryBus:
         self.away = False
         self.silent = False
         """The group is not heard of: nobody can be sure to own anything, and nothing is rebalanced."""
+        self.lost: set[Partition] = set()
+        """Partitions that others took without anybody having heard of it."""
+        self.seats: dict[tuple[str, str], set[int]] = {}
+        """(group, member) -> the partitions it may have, where a test says so."""
 
     def parts(self, topic: str) -> list[list[Record]]:
         with self.changed:
@@ -66,6 +70,8 @@ class MemoryBus:
         if consumer not in members:
             return frozenset()
         all_ = [Partition(t, n) for t in sorted(consumer.topics) for n in range(len(self.parts(t)))]
+        if (seat := self.seats.get((consumer.group, consumer.member))) is not None:
+            return frozenset(partition for partition in all_ if partition.number in seat)
         return frozenset(all_[members.index(consumer) :: len(members)])
 
     def expel(self, group: str, member: str) -> None:
@@ -200,7 +206,8 @@ class MemoryConsumer:
         return self.mine
 
     def owns(self, partition: Partition) -> bool:
-        return partition in self.mine and self in self.bus.members[self.group] and not self.bus.silent
+        bus = self.bus
+        return partition in self.mine - bus.lost and self in bus.members[self.group] and not bus.silent
 
     def close(self) -> None:
         with self.bus.changed:

@@ -157,3 +157,16 @@ def test_records_that_are_no_deliveries_are_letters_too() -> None:
         assert not next(replay(rig.bus, rig.ledger, [letter], by="a")).accepted
 
     play(story)
+
+
+def test_a_record_that_is_no_delivery_is_listed_though_it_names_one() -> None:
+    """A record that can't be read is found among the dead letters, also when it carries a delivery's id."""
+
+    async def story(rig: Rig) -> None:
+        for headers in ({}, {Header.DELIVERY: "somebody", Header.ORIGIN: "nowhere"}):
+            rig.bus.producer("x").publish([Outgoing("out.s", "k", b"?", headers)])
+        async with rig.running():
+            await rig.until(lambda: len(list(rig.bus.scan("dlq.s"))) == 2)
+
+    rig = play(story)
+    assert [letter.code for letter in letters(rig.bus, rig.ledger, sinks=["s"])] == ["DELIVERY"] * 2

@@ -11,11 +11,14 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from router.contracts import Header, Outgoing, Partition
-from router.engine.pipeline import UNWANTED, BugLimit, Routed
+from router.contracts import Header, Outgoing, Partition, SystemClock, Unobserved
+from router.engine.advice import next_step
+from router.engine.deciding import Decider
+from router.engine.parts import no_alert
+from router.engine.pipeline import UNWANTED, BugLimit, Routed, all_served, no_description
 from router.engine.pipeline_worker import PipelineWorker
 from router.errors import Fenced, Invalid, OperatorFault, Unavailable
-from router.exchange import Delivery, Event, Exchange, Filtered, Receipt, ReceiptKind
+from router.exchange import Delivery, Event, Exchange, Filtered, Origin, Receipt, ReceiptKind
 from router.wire import event_record, read_delivery, read_journal, read_receipt
 from tests.engine.memory import MemoryBus, MemoryLedger
 from tests.engine.sinks import delivery
@@ -374,3 +377,69 @@ def test_a_fenced_name_ends_the_worker() -> None:
     rig.bus.append(event_record(Event("id-1", "sil", "k", b"MSH|", {})))
     with pytest.raises(Fenced), rig.running():
         time.sleep(0.3)
+
+
+def copies(exchange: Exchange) -> Routed:
+    """Three deliveries of the event to sink `s`."""
+    (one,) = routed(exchange).deliveries
+    return Routed([replace(one, id=f"{one.id}-{n}") for n in range(3)], exchange)
+
+
+def test_what_stays_ours_keeps_its_order_when_another_partition_is_lost_in_mid_batch() -> None:
+    """A transaction refused for one lost partition is made again before anything that came after it."""
+    rig = Rig(Pipe(copies))
+    lost, kept = (Partition("in.sil", n) for n in (0, 1))
+    keys = [next(k for k in map(str, range(100)) if rig.bus.partition_of("in.sil", k) == n) for n in (0, 1)]
+    events = [Event(f"id-{n}", "sil", keys[n // 8], b"x" * 500_000, {}) for n in range(16)]
+    rig.bus.producer("gateway").publish([event_record(event) for event in events])
+    producer, transactions = rig.bus.producer("pipelines-0"), []
+    publish = producer.publish
+
+    def losing(records: Sequence[Outgoing], *, settle: object = None) -> object:
+        transactions.append(settle)
+        if len(transactions) == 2:  # of both partitions, with more of the second one to come
+            rig.bus.lost.add(lost)
+        return publish(records, settle=settle)  # type: ignore[arg-type]
+
+    producer.publish = losing  # type: ignore[method-assign]
+    rig.bus.producer = lambda name: producer  # type: ignore[method-assign]
+    with rig.running():
+        rig.until(lambda: rig.bus.committed.get(("pipelines", kept)) == 8, 20)
+    assert [d.event_id for d in rig.deliveries() if d.key == keys[1]] == [e.id for e in events[8:] for _ in range(3)]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {Header.ACK_BYTES: "%%%"},
+        {Header.RECEIVED: "soon"},
+        {Header.COMMAND: "replay", "replay": "many"},
+        {Header.ORIGIN: "nowhere"},
+    ],
+)
+def test_headers_that_make_no_sense_are_a_dead_letter_and_stop_nobody(headers: dict[str, str]) -> None:
+    """A record whose headers nobody of ours wrote is refused; the next one is delivered."""
+    rig = Rig(Pipe(routed))
+    rig.event(1, **headers)
+    rig.event(2)
+    with rig.running():
+        rig.until(lambda: rig.committed() == 2)
+    assert [d.event_id for d in rig.deliveries()] == ["id-2"]
+    assert [r.headers[Header.CODE] for r in rig.bus.scan("dlq.pipeline")] == ["EVENT"]
+
+
+def test_reloads_leave_nothing_behind() -> None:
+    """The bug budget of a version of a pipeline that is no longer there is forgotten."""
+    decider = Decider(
+        describe=no_description,
+        unserved=all_served,
+        limit=BugLimit(),
+        clock=SystemClock(),
+        observer=Unobserved(),
+        alert=no_alert,
+        advice=next_step,
+    )
+    event = Event("id", "sil", "k", b"MSH|", {}, Origin("in.sil", 0, 0))
+    for digest in range(100):
+        decider.decide(event, [Pipe(routed, digest=str(digest))])
+    assert len(decider._budgets) == 1

@@ -391,3 +391,39 @@ def test_database_down_delays_and_loses_nothing() -> None:
 
     rig = play(story)
     check(rig.sink.calls, rig.published)
+
+
+def test_a_trial_that_is_given_up_leaves_room_for_the_next() -> None:
+    """The one delivery that a half-open circuit admits says nothing of the destination: another may try."""
+    policy = FAST.model_copy(update={"codes": (CodePolicy(code="ODD", then="refuse"),)})
+
+    async def story(rig: Rig) -> None:
+        rig.sink.behaviour = lambda d, a: (
+            Unavailable("REFUSED") if len(rig.sink.calls) == 1 else Unavailable("ODD") if d.label == "odd" else None
+        )
+        rig.publish(delivery(1, label="odd"), delivery(2), delivery(3))
+        async with rig.running(policy=policy):
+            await rig.settled(State.DONE, State.DEAD)
+
+    rig = play(story)
+    assert [rig.state(d) for d in rig.published] == [State.DEAD, State.DONE, State.DONE]
+
+
+def test_a_trial_whose_partition_leaves_makes_room_for_another() -> None:
+    """The trial of a half-open circuit is abandoned with its partition: what stays here is tried."""
+
+    async def story(rig: Rig) -> None:
+        lanes = [f"lane-{n}" for n in range(16)]
+        rig.sink.behaviour = lambda d, a: (
+            Unavailable("REFUSED") if len(rig.sink.calls) == 1 else 3600.0 if len(rig.sink.calls) == 2 else None
+        )
+        rig.publish(*(delivery(n, lane) for n, lane in enumerate(lanes)))
+        async with rig.running(limits=Limits(patience=0.1), policy=FAST.model_copy(update={"max_in_flight": 1})):
+            await rig.until(lambda: len(rig.sink.calls) == 2)
+            trial = rig.sink.calls[1].delivery.lane
+            number = rig.bus.partition_of("out.s", trial)
+            rest = [d for d in rig.published if rig.bus.partition_of("out.s", d.lane) != number]
+            rig.bus.seats["out.s", "sinks-0-s"] = set(range(4)) - {number}
+            await rig.until(lambda: all(rig.state(d) is State.DONE for d in rest))
+
+    play(story)
