@@ -239,6 +239,10 @@ class Bus(Protocol):
         """Records not yet consumed, per partition of the group."""
         ...
 
+    def ends(self, topic: str) -> Offsets:
+        """Per partition, the offset behind the last record; empty for a topic that does not exist."""
+        ...
+
     def trim(self, partition: Partition, below: int) -> None:
         """Forget the records below this offset."""
         ...
@@ -329,6 +333,10 @@ class Ledger(Protocol):
         ...
 
     def dead(self, sink: str | None = None) -> Sequence[Row]: ...
+
+    def needed(self, sink: str) -> Collection[Origin]:
+        """Where the bytes stand of this sink's rows that a lane or a person may still need: unfinished or dead."""
+        ...
 
     def forget(self, before: float) -> int:
         """Drop claims and finished rows older than this Unix time; returns how many."""

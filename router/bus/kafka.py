@@ -20,7 +20,7 @@ from router.bus.kafka_door import refusal
 from router.bus.kafka_errors import mapped
 from router.bus.kafka_producer import KafkaProducer
 from router.bus.kafka_reader import Reader
-from router.bus.kafka_topics import Topics
+from router.bus.kafka_topics import Topics, places
 from router.bus.settings import KafkaConfig
 from router.contracts import Consumer, Partition, Producer, Record, TopicPlan
 from router.exchange import Origin
@@ -121,6 +121,11 @@ class KafkaBus:
             known = {place: max(0, found.offset) for place, found in committed.items()}
         ends = self._topics.ends(list(known))
         return {Partition(place.topic, place.partition): max(0, end - known[place]) for place, end in ends.items()}
+
+    def ends(self, topic: str) -> Mapping[Partition, int]:
+        """The end markers of transactions count."""
+        known = places(topic, self._topics.existing([topic]).get(topic, 0))
+        return {Partition(topic, place.partition): end for place, end in self._topics.ends(known).items()}
 
     def trim(self, partition: Partition, below: int) -> None:
         with mapped():

@@ -152,6 +152,13 @@ class SqliteBus:
             )
             return {Partition(name, number): max(0, behind) for name, number, behind in rows}
 
+    def ends(self, topic: str) -> Mapping[Partition, int]:
+        with mapped(), self._store.reader() as connection:
+            rows = connection.execute(
+                "SELECT p.number, p.next FROM partitions p JOIN topics t ON t.id=p.topic WHERE t.name=?", (topic,)
+            )
+            return {Partition(topic, number): end for number, end in rows}
+
     def trim(self, partition: Partition, below: int) -> None:
         topic = self._topic(partition.topic)
         remove_below(self._writer, topic.ids[partition.number], below)

@@ -125,6 +125,18 @@ def body(bus: Bus, letter: Letter) -> Record | None:
     return bus.read(letter.at)
 
 
+def unresolved(bus: Bus, topic: str, *, rowless: bool = False) -> list[Record]:
+    """The dead letters on a topic, without their bytes, that no `resolved` record names.
+
+    rowless: only those that the ledger has no row for; on a sink's topic it alone knows the others
+    """
+    records = bus.scan(topic)
+    if rowless:
+        records = (record for record in records if Header.DELIVERY not in record.headers)
+    found, resolved = _scan(records)
+    return [record for at, record in found.items() if at not in resolved]
+
+
 def of_row(row: Row, advice: Advice = next_step) -> Letter:
     """The letter of a delivery, as its ledger row tells it; also of one that is no dead letter (any more)."""
     delivery, place = row.delivery, row.evidence.get("place", "")
@@ -154,17 +166,13 @@ def of_row(row: Row, advice: Advice = next_step) -> Letter:
 
 
 def _of_topic(bus: Bus, stage: str) -> list[Letter]:
-    found, resolved = _scan(bus.scan(dlq_topic(stage)))
-    return [_of_record(record, stage) for at, record in found.items() if at not in resolved]
+    return [_of_record(record, stage) for record in unresolved(bus, dlq_topic(stage))]
 
 
 def _unreadable(bus: Bus, sinks: Iterable[str]) -> list[Letter]:
     """A sink's dead letters that were no deliveries and so have no row."""
-    letters: list[Letter] = []
-    for sink in sorted(sinks):
-        found, resolved = _scan(record for record in bus.scan(dlq_topic(sink)) if Header.DELIVERY not in record.headers)
-        letters += [replace(_of_record(r, "sink"), sink=sink) for at, r in found.items() if at not in resolved]
-    return letters
+    found = [(sink, record) for sink in sorted(sinks) for record in unresolved(bus, dlq_topic(sink), rowless=True)]
+    return [replace(_of_record(record, "sink"), sink=sink) for sink, record in found]
 
 
 def _scan(records: Iterable[Record]) -> tuple[dict[str, Record], set[str]]:

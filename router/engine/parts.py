@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from router.contracts import Bus, Clock, Observer, Row, Sink
+from router.contracts import Bus, Clock, Header, Observer, Record, Row, Sink, out_topic
 from router.engine.advice import Advice, next_step
 from router.engine.circuit import Breaker
 from router.engine.lanes import Lanes
@@ -17,7 +17,7 @@ from router.engine.reader import Reader
 from router.engine.slots import Slot
 from router.engine.writer import Writer
 from router.errors import Unavailable
-from router.exchange import Delivery
+from router.exchange import Delivery, Origin
 
 Alert = Callable[[str, Mapping[str, str]], None]
 """(what happened, facts without any value of a message): something a person should look at."""
@@ -97,15 +97,21 @@ class Parts:
 
         While the bus is away it waits.
         """
+        record = await self._read(row.bytes_at)
+        if record is None and not row.delivery.replay:  # its own record is the second place
+            record = await self._read(Origin(out_topic(row.delivery.sink), row.partition, row.sequence))
+            if record is not None and record.headers.get(Header.DELIVERY) != row.delivery.id:
+                return None
+        return None if record is None else record.value
+
+    async def _read(self, origin: Origin) -> Record | None:
         loop, attempts = asyncio.get_running_loop(), 0
         while True:
             try:
-                record = await loop.run_in_executor(self.pool, self.bus.read, row.bytes_at)
+                return await loop.run_in_executor(self.pool, self.bus.read, origin)
             except Unavailable:
                 attempts += 1
                 await asyncio.sleep(backoff(attempts, 0.1, 2.0, 5.0, 0.1))
-            else:
-                return None if record is None else record.value
 
     async def carry(self, slot: Slot) -> bytes | None:
         """The payload of a slot on the wire, within the budget: it may have to wait for others to end."""

@@ -140,6 +140,14 @@ class SqlLedger:
             query = query.where(of.sink == sink)
         return self._rows(query.order_by(of.updated, of.sink, of.partition, of.sequence))
 
+    def needed(self, sink: str) -> Collection[Origin]:
+        found: set[str] = set()
+        with self._database.read() as connection:
+            for unresolved in (UNFINISHED, IS_DEAD):
+                query = select(DELIVERIES.c.bytes_at).where(DELIVERIES.c.sink == sink, unresolved)
+                found.update(connection.execute(query).scalars())
+        return {Origin.parse(place) for place in found}
+
     def forget(self, before: float) -> int:
         """See the contract. A dead-lettered row stays until a person has resolved it, however old it is."""
         claims = select(CLAIMS.c.id).where(CLAIMS.c.at < before)

@@ -7,6 +7,8 @@ from typing import Final
 
 import structlog
 
+from router.contracts import Ledger
+from router.engine.trimming import Trimmer
 from router.errors import RouterError
 from router.runtime.house import House
 
@@ -24,6 +26,8 @@ class Upkeep:
         self._house = house
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+        self._ledger: Ledger | None = None
+        self._trimmer = Trimmer(house.bus, house.config.sinks)
         self._groups = ["pipelines", "feedback", "journal", *(f"out.{name}" for name in house.config.sinks)]
 
     def start(self) -> None:
@@ -60,8 +64,10 @@ class Upkeep:
         maintain = getattr(house.bus, "maintain", None)
         if maintain is not None:  # Kafka sweeps by itself
             maintain()
-        ledger = house.ledger()
+        ledger = self._ledger = self._ledger or house.ledger()
         forgotten = ledger.forget(house.clock.now() - house.config.limits.claims_days * DAY)
-        ledger.close()
+        shortened = self._trimmer.trim(ledger, house.clock.monotonic())
+        if shortened:
+            log.info("held bytes and resolved dead letters trimmed", partitions=shortened)
         if forgotten:
             log.info("claims and finished deliveries forgotten", count=forgotten)

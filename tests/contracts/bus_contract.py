@@ -410,6 +410,24 @@ class BusContract:
         assert texts(self.drain(consumer, 7)) == [*map(str, range(4, 10)), "next"]
         consumer.close()
 
+    def test_ends_say_where_the_next_record_comes(self, bus: Bus, topic: str) -> None:
+        """Every partition is named; nothing stands at its end or behind; trimming up to the end leaves nothing."""
+        producer = bus.producer("p-1")
+        producer.publish(outgoing(topic, "k", map(str, range(5))))
+        origins = producer.publish(outgoing(topic, "other", ["x"]))
+        ends = bus.ends(topic)
+        assert {partition.number for partition in ends} == set(range(len(ends)))
+        for origin in origins:
+            assert ends[Partition(topic, origin.partition)] > origin.offset
+        for partition, end in ends.items():
+            bus.trim(partition, end)
+            bus.trim(partition, end)
+        assert texts(bus.scan(topic)) == []
+        assert bus.ends(topic) == ends
+        (after,) = producer.publish(outgoing(topic, "k", ["next"]))
+        assert after.offset >= ends[Partition(topic, after.partition)]
+        assert bus.ends("no." + topic) == {}
+
     def test_lag_counts_what_is_not_consumed(self, bus: Bus, topic: str) -> None:
         """Lag is the number of records beyond the committed offset, per partition."""
         origins = bus.producer("p-1").publish(outgoing(topic, "k", map(str, range(5))))

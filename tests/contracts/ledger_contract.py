@@ -149,6 +149,16 @@ class LedgerContract:
         assert [r.delivery.id for r in ledger.dead()] == ["d2", "d1"]
         assert [r.delivery.id for r in ledger.dead("dmp.chu")] == ["d2"]
 
+    def test_bytes_that_are_still_needed(self, ledger: Ledger) -> None:
+        """Where the bytes of unfinished and dead rows of one sink stand; those of what has ended are not needed."""
+        states = dict.fromkeys(State)
+        at = {state: Origin("held.x", 0, n) for n, state in enumerate(states)}
+        ledger.open([row(state.value, n, state=state, bytes_at=at[state]) for n, state in enumerate(states)])
+        ledger.open([row("other", 1, sink="dmp.chu", bytes_at=Origin("held.y", 0, 1))])
+        assert set(ledger.needed(SINK)) == set(at.values()) - {at[State.DONE], at[State.SUPERSEDED]}
+        assert set(ledger.needed("dmp.chu")) == {Origin("held.y", 0, 1)}
+        assert set(ledger.needed("nobody")) == set()
+
     def test_forget_drops_what_is_old_and_finished(self, ledger: Ledger) -> None:
         """Old claims and old done rows go; what waits, and what died unresolved, stays however old."""
         ledger.claim([Claim("old", AT, b"", 1.0), Claim("new", AT, b"", 100.0)])

@@ -25,6 +25,8 @@ class MemoryBus:
         self.committed: dict[tuple[str, Partition], int] = {}
         self.members: dict[str, list[MemoryConsumer]] = defaultdict(list)
         self.changed = threading.Condition(threading.RLock())
+        self.firsts: dict[Partition, int] = {}
+        """What was trimmed lies below."""
         self.away = False
         self.silent = False
         """The group is not heard of: nobody can be sure to own anything, and nothing is rebalanced."""
@@ -83,10 +85,12 @@ class MemoryBus:
         if self.away:
             raise Unavailable("BUS")
         log = self.parts(origin.topic)[origin.partition]
-        return log[origin.offset] if origin.offset < len(log) else None
+        first = self.firsts.get(Partition(origin.topic, origin.partition), 0)
+        return log[origin.offset] if first <= origin.offset < len(log) else None
 
     def scan(self, topic: str, *, newest_first: bool = False, limit: int | None = None) -> Iterable[Record]:
-        records = sorted((r for log in self.parts(topic) for r in log), key=lambda r: r.timestamp)
+        records = [r for log in self.parts(topic) for r in log if self.read(r.origin)]
+        records.sort(key=lambda r: r.timestamp)
         return (records[::-1] if newest_first else records)[:limit]
 
     def create(self, plans: Sequence[TopicPlan]) -> None:
@@ -99,8 +103,11 @@ class MemoryBus:
     def lag(self, group: str) -> Mapping[Partition, int]:
         return {p: len(self.parts(p.topic)[p.number]) - n for (g, p), n in self.committed.items() if g == group}
 
+    def ends(self, topic: str) -> Mapping[Partition, int]:
+        return {Partition(topic, n): len(log) for n, log in enumerate(self.parts(topic))}
+
     def trim(self, partition: Partition, below: int) -> None:
-        raise NotImplementedError
+        self.firsts[partition] = max(below, self.firsts.get(partition, 0))
 
     def close(self) -> None:
         return
@@ -293,6 +300,11 @@ class MemoryLedger:
         self._check()
         dead = [r for r in self.rows.values() if r.state is State.DEAD and sink in (None, r.delivery.sink)]
         return sorted(dead, key=lambda r: (r.updated, r.delivery.sink, r.partition, r.sequence))
+
+    def needed(self, sink: str) -> Collection[Origin]:
+        self._check()
+        ended = (State.DONE, State.SUPERSEDED)
+        return {r.bytes_at for r in self.rows.values() if r.delivery.sink == sink and r.state not in ended}
 
     def forget(self, before: float) -> int:
         with self.turn:
