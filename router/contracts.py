@@ -308,10 +308,7 @@ class Ledger(Protocol):
         ...
 
     def take(self, sink: str, partitions: Collection[int]) -> Mapping[int, int]:
-        """Raise the epochs of these partitions and return them: who took them earlier writes no row there any more.
-
-        What such a writer had written before is seen by every later call.
-        """
+        """Raise the epochs of these partitions and return them: who took them earlier writes no row there any more."""
         ...
 
     def open(self, rows: Sequence[Row], fence: Fence | None = None) -> Mapping[str, Row]:

@@ -36,7 +36,7 @@ class Item:
 
 
 class KnownIds:
-    """The ledger's stored ACKs, for several threads: one asks at a time. A ledger that is away knows nothing."""
+    """The ledger's stored ACKs, for several threads: one asks at a time. A ledger that can't be asked knows nothing."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -47,7 +47,7 @@ class KnownIds:
         with self._lock:
             try:
                 return self._ledger.acks(ids)
-            except Unavailable:
+            except RouterError:
                 return {}
 
 
