@@ -90,7 +90,10 @@ class TurnLock:
         fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        os.close(self._file)
+        """Safe to call twice."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
 
 
 def is_held(path: Path) -> bool:

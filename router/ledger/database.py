@@ -97,7 +97,7 @@ class Database:
                 "not the URL of an SQLite or PostgreSQL database: sqlite:////… or postgresql://…",
             ) from error
         self.dialect = self.engine.dialect.name
-        self._turn = _turn_of(self.engine)
+        self._turn = self._turn_of_file()
         self._threads = threading.Lock()
         self._prepare(room, tables, version, migrations)
 
@@ -131,6 +131,17 @@ class Database:
         self.engine.dispose()
         if self._turn is not None:
             self._turn.close()
+
+    def _turn_of_file(self) -> TurnLock | None:
+        """The lock beside an SQLite file; None for a database that is no file. Raises `OperatorFault`."""
+        path = self.engine.url.database
+        if self.dialect != "sqlite" or not path or path == ":memory:":
+            return None
+        try:
+            return TurnLock(Path(f"{path}.lock"))
+        except OSError as error:
+            text = f"the folder of the database can't be used: {error.strerror}"
+            raise OperatorFault(f"{self._code}-CANTOPEN", "", text) from error
 
     @contextmanager
     def _my_turn(self) -> Iterator[None]:
@@ -219,18 +230,6 @@ def _engine(url: str) -> Engine:
         raise ArgumentError("neither SQLite nor PostgreSQL")
     arguments = {name: value for name, value in _POSTGRESQL.items() if name not in parsed.query}
     return create_engine(parsed.set(drivername="postgresql+psycopg"), connect_args=arguments, pool_timeout=10)
-
-
-def _turn_of(engine: Engine) -> TurnLock | None:
-    """The lock beside an SQLite file; None for a database that is no file of ours. Raises `OperatorFault`."""
-    path = engine.url.database
-    if engine.dialect.name != "sqlite" or not path or path == ":memory:":
-        return None
-    try:
-        return TurnLock(Path(f"{path}.lock"))
-    except OSError as error:
-        text = f"the folder of the database can't be used: {error.strerror}"
-        raise OperatorFault("DATABASE-OPEN", "", text) from error
 
 
 def _on_sqlite_connect(connection: sqlite3.Connection, _record: Any) -> None:
