@@ -115,8 +115,9 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}"
+        path = f"{self.path}: " if self.path else ""
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{place}: {self.path}: {self.text}{hint}"
+        return f"{place}: {path}{self.text}{hint}"
 
 
 class ConfigFault(OperatorFault):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
-from typing import Annotated
+from textwrap import wrap
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from router.cli.output import Exit, console, fail, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 
+if TYPE_CHECKING:
+    from router.journal.render import Line
+    from router.runtime.house import House
+
+_NARROWEST: Final = 60
 _STYLES = {"title": "bold", "plain": "", "good": "green", "warning": "yellow", "bad": "red", "dim": "dim"}
 
 
@@ -34,7 +39,7 @@ def explain(
 ) -> None:
     """Tell what became of a message: received, decided and why, attempts, receipts, what went back to the sender."""
     from router.config.site import Site
-    from router.journal.render import render
+    from router.journal.render import mentioned, render
     from router.observe import logs
     from router.runtime.house import House
 
@@ -46,16 +51,53 @@ def explain(
             of = house.pseudonyms.of
             names = [of("ins", id_), *(of("ipp", one.ipp_oid, id_) for one in house.config.structures.values())]
         stories = [story for name in names for story in house.journal.story(name, limit)][:limit]
-        behind = house.journal.written_up_to()
+        behind = _behind(house)
+        others = _control_ids(house, set().union(*map(mentioned, stories)))
     finally:
         house.close()
     if not stories:
-        late = "" if behind is None else f" (journal written up to {time.strftime('%H:%M:%S', time.localtime(behind))})"
+        late = f": the journal is {behind:.0f} s late, try again" if behind else ""
         fail(f"nothing is known under this identifier{late}", Exit.BAD)
     if as_json:
-        show_json([asdict(story) for story in stories])
+        show_json([asdict(story) | {"journal_behind_seconds": behind} for story in stories])
         return
     for story in stories:
-        for line in render(story):
-            console.print(line.text, style=_STYLES[line.style] or None, markup=False, soft_wrap=True)
+        for line in render(story, behind=behind, names=others):
+            _print(line)
         console.print()
+
+
+def _behind(house: House) -> float | None:
+    """Seconds by which the journal is late on the bus: 0 when it has read everything, None when nobody knows."""
+    from router.errors import Unavailable
+    from router.journal.worker import GROUP
+
+    try:
+        waiting = sum(house.bus.lag(GROUP).values())
+    except Unavailable:
+        return None
+    written = house.journal.written_up_to()
+    if not waiting or written is None:
+        return 0.0
+    return max(0.0, house.clock.now() - written)
+
+
+def _control_ids(house: House, events: set[str]) -> dict[str, str]:
+    """MSH-10 by event id, of those that have one."""
+    found = {event: house.journal.story(event, 1) for event in events}
+    return {event: stories[0].event.control_id for event, stories in found.items() if stories}
+
+
+def _print(line: Line) -> None:
+    """One line, folded at the terminal's width under its own text; a pipe gets it whole."""
+    folded = [line.text]
+    if console.is_terminal:
+        folded = wrap(
+            line.text,
+            max(console.width, _NARROWEST),
+            subsequent_indent=" " * line.hang,
+            break_long_words=False,
+            break_on_hyphens=False,
+        ) or [""]
+    for text in folded:
+        console.print(text, style=_STYLES[line.style] or None, markup=False, soft_wrap=True)

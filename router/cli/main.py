@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import typer
 
-from router.cli import check, demo, dlq, explain, national, reference, run, send, simulate, topics, version, withdraw
+from router.cli import (
+    check,
+    demo,
+    dlq,
+    explain,
+    national,
+    reference,
+    run,
+    send,
+    simulate,
+    topics,
+    try_,
+    version,
+    withdraw,
+)
 from router.cli.output import one_sentence
+from router.observe.logs import hush
 
 app = typer.Typer(
     name="segur-router",
@@ -13,7 +28,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    epilog="Exit codes: 0 good · 1 the answer is bad · 2 the command or a file is wrong · 3 something needed is away.",
+    epilog="Exit codes: 0 good · 1 the answer is bad · 2 the command or a file is wrong · 3 something needed is away"
+    " · 4 a bug of ours.",
 )
 
 run.add_to(app)
@@ -21,6 +37,7 @@ send.add_to(app)
 demo.add_to(app)
 simulate.add_to(app)
 check.add_to(app)
+try_.add_to(app)
 explain.add_to(app)
 dlq.add_to(app)
 withdraw.add_to(app)
@@ -32,6 +49,7 @@ version.add_to(app)
 
 def main() -> None:
     """Entry point: every fault of ours ends as one sentence and an exit code."""
+    hush()
     with one_sentence():
         try:
             app()

@@ -6,11 +6,13 @@
 | 1 | done, and the answer is bad: a refusal, a failed example, an outcome that differs |
 | 2 | the command or a file of the operator's is wrong: nothing was done |
 | 3 | something needed is away (bus, database, listener): try again later |
+| 4 | a bug of ours: the sentence says where, never what the values were |
 """
 
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -29,6 +31,7 @@ class Exit(IntEnum):
     BAD = 1
     USAGE = 2
     AWAY = 3
+    BUG = 4
 
 
 def fail(sentence: str, code: Exit = Exit.USAGE) -> NoReturn:
@@ -58,3 +61,8 @@ def one_sentence() -> Iterator[None]:
         fail(str(fault))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except Exception as error:  # its text may quote a message: only the class and the place are shown
+        frames = traceback.extract_tb(error.__traceback__)
+        ours = [frame for frame in frames if "/router/" in frame.filename] or frames
+        place = f"{ours[-1].filename.rpartition('/router/')[2]}:{ours[-1].lineno}" if ours else "?"
+        fail(f"unexpected {type(error).__name__} at {place}: a bug of ours, please report it", Exit.BUG)

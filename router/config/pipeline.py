@@ -98,7 +98,9 @@ class PipelineFile:
             if use is None:
                 data["sinks"][name] = {}
         self.config = source.read_as(PipelineConfig, data)
+        self.text = source.text
         self.digest = hashlib.sha256(source.text.encode()).hexdigest()[:12]
+        self._source = source
         problems = [*self._references(source, sinks, feeds), *self._expressions(source)]
         problems += self._samples(source) if examples else []
         if problems:
@@ -142,6 +144,10 @@ class PipelineFile:
             for rank, example in enumerate(self.config.examples)
             if not (self.path.parent / example.message).is_file()
         ]
+
+    def failing(self, example: Example, sentence: str) -> Problem:
+        """A problem at the place of an example whose outcome differs."""
+        return self._source.problem(["examples", self.config.examples.index(example)], f"{example.name}: {sentence}")
 
     def sample(self, example: Example) -> bytes:
         return (self.path.parent / example.message).read_bytes()

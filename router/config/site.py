@@ -89,13 +89,13 @@ class LimitsConfig(Strict):
     """Bounds of memory and time."""
 
     stage_bytes: int = Field(64 * 2**20, ge=2**20, description="Bytes of messages one stage holds at most.")
-    in_flight: int = Field(200, ge=1, description="Deliveries on the wire at once, per sink and process.")
-    drain_seconds: float = Field(10, gt=0, description="Time to finish what is begun when told to stop.")
+    drain_seconds: float = Field(
+        7, gt=0, description="Time to finish what is begun when told to stop; 3 s more, and what still runs is killed."
+    )
     restart_ceiling: float = Field(
         30, gt=0, description="Longest wait, in seconds, before a worker that fell is started again."
     )
     partitions: int = Field(8, ge=1, le=1024, description="Partitions of each keyed topic; never changes in place.")
-    retention_days: float = Field(14, ge=14, description="How long topics keep records (dead letters: for ever).")
     claims_days: float = Field(30, ge=30, description="How long a repeated message is recognised.")
 
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 
 from router.config.account import account
+from router.engine.supervisor import die_with_parent
 from router.errors import Unavailable
 from router.simulators.dmp import DmpConfig
 from router.simulators.mssante import MssanteConfig
@@ -59,6 +60,7 @@ class Stage:
             self.router = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "router.cli.main", "run", "--site", str(self.site),
                 stdout=log, stderr=log, start_new_session=True,
+                preexec_fn=die_with_parent if sys.platform == "linux" else None,
             )  # fmt: skip
         ready = await self.until(self._ready, START_SECONDS)
         if not ready:

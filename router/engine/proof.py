@@ -18,7 +18,6 @@ EVIDENCE: Final[Mapping[str, str]] = {
     "submission_set": "lot",
     "hl7_ack": "ACK",
     "hl7_control_id": "message HL7",
-    "envid": "ENVID",
 }
 """Evidence that outside systems know a delivery by -> how people call it."""
 SUPERSEDED_BY: Final = "superseded_by"

@@ -139,7 +139,7 @@ class Supervisor:
         environment = {**os.environ, **(role.environment or {})}
         try:
             process = await asyncio.create_subprocess_exec(
-                *argv, env=environment, preexec_fn=_die_with_parent if sys.platform == "linux" else None
+                *argv, env=environment, preexec_fn=die_with_parent if sys.platform == "linux" else None
             )
         except OSError as error:
             worker.last_exit = 127
@@ -220,7 +220,7 @@ async def _either(first: Awaitable[object], second: Awaitable[object]) -> bool:
 _LIBC: Final = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """In the child, before its program starts: SIGKILL when the parent's thread ends, whatever the way.
 
     The library was loaded before the fork: nothing here may allocate or take a lock.

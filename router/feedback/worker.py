@@ -120,7 +120,7 @@ class FeedbackWorker:
             self._awaited.note(receipt)
             if untold(receipt, self._endpoints):
                 self._observer.count("untold_failures_total", sink=receipt.sink)
-                facts = {"delivery": receipt.delivery_id, "event": receipt.event_id, "code": receipt.code}
+                facts = {"delivery": receipt.delivery_id, "event_id": receipt.event_id, "code": receipt.code}
                 self._alert("an outcome that nobody will be told", facts | {"sink": receipt.sink})
 
     def _commit(self) -> None:

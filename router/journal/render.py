@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -15,10 +15,14 @@ Style = Literal["title", "plain", "good", "warning", "bad", "dim"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line and how it should look; the command line chooses the colours."""
+    """One line and how it should look; the command line chooses the colours and folds at the terminal's width.
+
+    hang: column at which what doesn't fit goes on
+    """
 
     text: str
     style: Style = "plain"
+    hang: int = 4
 
 
 _KINDS: Final[dict[MomentKind, str]] = {
@@ -59,19 +63,41 @@ _ASKED: Final = {
 }
 _ACTIONS: Final = {"initial": "création", "replace": "remplacement", "delete": "suppression"}
 _LATE_SECONDS: Final = 5.0
+_PROOF_WIDTH: Final = 72
+"""Beside the time and the kind on a terminal of 100 columns; longer proofs take a line each."""
+_ANSWER: Final = "ZAM^"
+#: Of several ends on one line, the worst gives the colour.
+_RANK: Final = ("bad", "warning", "plain", "good").index
 
 
-def render(story: EventStory, *, behind: float | None = None) -> list[Line]:
+def render(
+    story: EventStory,
+    *,
+    behind: float | None = None,
+    names: Mapping[str, str] | None = None,
+) -> list[Line]:
     """The whole story, on one screen unless it is a very long one.
 
-    behind: seconds by which the journal is late on the bus, said at the end when it may matter
+    behind: seconds by which the journal is late on the bus; None when nobody knows
+    names:  MSH-10 of other events that this story mentions, by event id
     """
-    lines = [*_heading(story), Line(""), *_deliveries(story.deliveries), Line("Déroulé", "title")]
-    day = _day(story.event.received)
-    lines += [_line(moment, day) for moment in _collapsed(story.timeline)]
-    if behind is not None and behind > _LATE_SECONDS:
-        lines.append(Line(f"Le journal a {behind:.0f} s de retard : la suite n'y est pas encore.", "warning"))
-    return lines
+    lines = [*_heading(story), Line(""), *_destinations(story.deliveries), Line("Déroulé", "title")]
+    day, names = _day(story.event.received), names or {}
+    lines += [line for moment in _collapsed(_told_once(story.timeline)) for line in _lines(moment, day, names)]
+    return [*lines, _lateness(behind)]
+
+
+def mentioned(story: EventStory) -> set[str]:
+    """Events that overtook deliveries of this one."""
+    return {by for moment in story.timeline if (by := moment.evidence.get(proof.SUPERSEDED_BY))}
+
+
+def _lateness(behind: float | None) -> Line:
+    if behind is None:
+        return Line("Retard du journal inconnu : le bus ne répond pas.", "warning")
+    if behind > _LATE_SECONDS:
+        return Line(f"Le journal a {behind:.0f} s de retard : la suite n'y est pas encore.", "warning")
+    return Line("Journal à jour.", "dim")
 
 
 def _heading(story: EventStory) -> Iterator[Line]:
@@ -94,22 +120,37 @@ def _heading(story: EventStory) -> Iterator[Line]:
     yield Line(f"  identifiant {event.event_id}", "dim")
 
 
-def _deliveries(deliveries: Sequence[DeliveryState]) -> Iterator[Line]:
+def _destinations(deliveries: Sequence[DeliveryState]) -> Iterator[Line]:
+    """Where the documents went; then, on one line for each endpoint, what went back to the sender."""
     if not deliveries:
         return
     yield Line("Destinations", "title")
+    answers: dict[str, list[DeliveryState]] = {}
     for delivery in deliveries:
-        end = _DISPOSITIONS.get(delivery.disposition, delivery.disposition)
-        if not delivery.disposition and delivery.state:
-            end = _STATES.get(delivery.state, delivery.state)
-        tries = f", {delivery.attempts} essais" if delivery.attempts > 1 else ""
-        why = " ".join(part for part in (delivery.code, delivery.text) if part)
-        failed = delivery.disposition != "delivered" and why
+        if delivery.label.startswith(_ANSWER):
+            answers.setdefault(delivery.sink, []).append(delivery)
+        else:
+            yield _destination(delivery)
+    for sink, told in answers.items():
+        said = " ; ".join(f"{one.label.removeprefix(_ANSWER)} {_end(one)}" for one in told)
         yield Line(
-            f"  {delivery.sink} ({delivery.label}) : {end}{tries}" + (f" — {why}" if failed else ""),
-            _style_of(delivery.disposition),
+            f"  retour à l'émetteur ({sink}) : {said}", min((_style_of(one.disposition) for one in told), key=_RANK)
         )
     yield Line("")
+
+
+def _destination(delivery: DeliveryState) -> Line:
+    tries = f", {delivery.attempts} essais" if delivery.attempts > 1 else ""
+    why = " ".join(part for part in (delivery.code, delivery.text) if part)
+    failed = delivery.disposition != "delivered" and why
+    text = f"  {delivery.sink} ({delivery.label}) : {_end(delivery)}{tries}" + (f" — {why}" if failed else "")
+    return Line(text, _style_of(delivery.disposition))
+
+
+def _end(delivery: DeliveryState) -> str:
+    if not delivery.disposition and delivery.state:
+        return _STATES.get(delivery.state, delivery.state)
+    return _DISPOSITIONS.get(delivery.disposition, delivery.disposition)
 
 
 def _style_of(disposition: str) -> Style:
@@ -135,21 +176,33 @@ def _same(one: Moment, other: Moment) -> bool:
     return one.kind == other.kind == "attempt" and (one.delivery_id, one.code) == (other.delivery_id, other.code)
 
 
-def _line(item: tuple[Moment, int], day: str) -> Line:
+def _told_once(timeline: Sequence[Moment]) -> list[Moment]:
+    """Without the decisions that only repeat a warning of the gateway."""
+    warned = {moment.text for moment in timeline if moment.kind == "warning"}
+    return [m for m in timeline if not (m.kind == "decision" and f"{m.code}: {m.text}" in warned)]
+
+
+def _lines(item: tuple[Moment, int], day: str, names: Mapping[str, str]) -> Iterator[Line]:
+    """What happened; below it, what proves it."""
     moment, count = item
-    when = _clock(moment.at) if _day(moment.at) == day else _moment(moment.at)
+    when = _clock(moment) if _day(moment.at) == day else f"{_day(moment.at)} {_clock(moment)}"
     what = _KINDS[moment.kind]
     if moment.kind == "delivery":
         what = _DISPOSITIONS.get(moment.disposition, what)
     parts = [moment.where, moment.code, f"[{moment.place}]" if moment.place else "", moment.text]
     text = " ".join(part for part in parts if part)
     times = f" ({count} fois)" if count > 1 else ""
-    return Line(f"  {when}  {what:<10} {text}{times}{_proof(moment.evidence.items())}", _style(moment))
+    start = f"  {when:<12}  {what:<10} "
+    yield Line(f"{start}{text}{times}", _style(moment), len(start))
+    shown = [*_overtaken(moment, names), *proof.evidence(moment.evidence.items())]
+    joined = " ; ".join(shown)
+    for proved in [joined] if joined and len(joined) <= _PROOF_WIDTH else shown:
+        yield Line(" " * len(start) + proved, "dim", len(start))
 
 
-def _proof(evidence: Iterable[tuple[str, str]]) -> str:
-    known = list(proof.evidence(evidence))
-    return f"  ({' ; '.join(known)})" if known else ""
+def _overtaken(moment: Moment, names: Mapping[str, str]) -> Iterator[str]:
+    if by := moment.evidence.get(proof.SUPERSEDED_BY):
+        yield f"par le message {names[by]}" if by in names else f"par l'événement {by}"
 
 
 def _style(moment: Moment) -> Style:
@@ -174,9 +227,11 @@ def _day(at: float) -> str:
     return time.strftime("%d/%m/%Y", time.localtime(at))
 
 
-def _clock(at: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(at)) + f",{int(at * 1000) % 1000:03}"
+def _clock(moment: Moment) -> str:
+    """Milliseconds, but for a mail's Date, which has none."""
+    seconds = time.strftime("%H:%M:%S", time.localtime(moment.at))
+    return seconds if moment.kind in ("dsn", "mdn") else f"{seconds},{int(moment.at * 1000) % 1000:03}"
 
 
 def _moment(at: float) -> str:
-    return f"{_day(at)} à {_clock(at)}"
+    return time.strftime("%d/%m/%Y à %H:%M:%S", time.localtime(at))

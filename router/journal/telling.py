@@ -68,10 +68,10 @@ def _of_entry(entry: JournalEntry) -> Iterator[Moment]:
     yield Moment(
         at=entry.at,
         kind=kind,
-        where=_source(entry) if kind != "decided" else entry.pipeline,
+        where=_source(entry) if kind != "decided" else f"{entry.pipeline} {entry.digest}".strip(),
         code=entry.code or entry.ack,
         place=entry.place,
-        text=entry.text or _destinations(entry),
+        text=entry.text or _count(entry),
         ok={"refused": False, "dead": False}.get(kind),
     )
 
@@ -80,8 +80,12 @@ def _source(entry: JournalEntry) -> str:
     return entry.pipeline if entry.kind in ("filtered", "dead") else entry.source or entry.pipeline
 
 
-def _destinations(entry: JournalEntry) -> str:
-    return ", ".join(f"{sink} ({label})" if label else sink for _, sink, label in entry.deliveries)
+def _count(entry: JournalEntry) -> str:
+    """The destinations themselves are told by the decisions of `route` and by their receipts."""
+    count = len(entry.deliveries)
+    if entry.kind != "decided":
+        return ""
+    return f"{count} envoi{'s' if count > 1 else ''}" if count else "aucun envoi"
 
 
 def _of_receipt(receipt: Receipt) -> Moment:

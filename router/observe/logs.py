@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import traceback
 from collections.abc import MutableMapping
 from typing import Any, Final, TextIO, cast
@@ -66,6 +67,10 @@ KEYS: Final = frozenset(
         "command",
         "source",
         "peer",
+        "worker",
+        "exit",
+        "why",
+        "hook",
     }
 )
 
@@ -120,6 +125,31 @@ def configure(*, role: str = "", slot: int = 0, level: str = "INFO", pretty: boo
     )
     logging.basicConfig(handlers=[_Foreign()], level=logging.WARNING, force=True)
     logging.getLogger("router").setLevel(level)
+
+
+def hush() -> None:
+    """For a process of ours: what Python itself would print of an exception or a warning goes through the log."""
+    logging.captureWarnings(True)
+    sys.excepthook = _uncaught
+    threading.excepthook = _uncaught_in_thread
+    sys.unraisablehook = _unraisable
+
+
+def _uncaught(_kind: type[BaseException], error: BaseException, _trace: object) -> None:
+    """What Python would print with the exception's own words, which may quote a message."""
+    if not isinstance(error, KeyboardInterrupt):
+        structlog.get_logger().error("uncaught", exc_info=error, alert="uncaught")
+
+
+def _uncaught_in_thread(found: threading.ExceptHookArgs) -> None:
+    if found.exc_value is not None and found.exc_type is not SystemExit:
+        name = found.thread.name if found.thread is not None else ""
+        structlog.get_logger().error("uncaught in a thread", exc_info=found.exc_value, alert="uncaught", name=name)
+
+
+def _unraisable(found: Any) -> None:
+    if found.exc_value is not None:
+        structlog.get_logger().error("unraisable", exc_info=found.exc_value, alert="uncaught")
 
 
 class _Foreign(logging.Handler):

@@ -26,7 +26,7 @@ from router.request import TransmissionRequest
 from router.steps.route import served_recipients
 
 #: Attribute of the request -> word of `JournalEntry.asked`.
-_ASKED = {
+ASKED = {
     "dmp": "dmp",
     "mss_professionals": "mssante",
     "mss_patient": "mssante-patient",
@@ -65,7 +65,7 @@ class Describe:
             "control_id": request.control_id,
             "dialect": str(request.dialect),
             "action": str(request.action),
-            "asked": tuple(word for name, word in _ASKED.items() if getattr(request, name)),
+            "asked": tuple(word for name, word in ASKED.items() if getattr(request, name)),
             "documents": document_ids(request.documents),
             "lineage": lineage(request, self.pseudonyms) if request.documents else "",
             "patients": patient_pseudonyms(request, self.pseudonyms),

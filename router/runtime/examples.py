@@ -1,7 +1,10 @@
-"""The examples of the pipeline files, played without a bus, a sink or a network: `segur-router test`."""
+"""The examples of the pipeline files, played without a bus, a sink or a network: `segur-router test`, every reload."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,14 +13,14 @@ from router.config.pipeline import Example, PipelineFile, read_folder
 from router.config.site import Site
 from router.contracts import Header
 from router.engine.pipeline import CompiledPipeline, Routed
-from router.errors import ConfigFault, MessageFault
+from router.errors import Bug, ConfigFault, MessageFault, Problem, RouterError
 from router.exchange import Event, Exchange, Filtered, Origin
 from router.gateway.checks import RelayCheck
 from router.gateway.received import Checked, Received
 from router.hl7.message import Message
 from router.runtime.checks import AdtCheck, DocumentsCheck
 from router.runtime.house import House
-from router.runtime.pipelines import Compiler
+from router.runtime.pipelines import Compiled, Compiler
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +50,49 @@ def play_all(site: Site) -> list[Result]:
     files, problems = read_folder(site.pipelines, sinks=site.config.sink_types, feeds=set(site.config.feeds))
     if problems:
         raise ConfigFault(problems)
+    with elsewhere(site) as house:
+        player = Player(house)
+        return [player.play(file, example) for file in files.values() for example in file.config.examples]
+
+
+def failing_examples(site: Site, files: Sequence[PipelineFile]) -> list[Problem]:
+    """What the examples of these files say and do not reach, each at its place in its file."""
+    problems: list[Problem] = []
+    with elsewhere(site) as house:
+        player = Player(house)
+        for file in files:
+            for example in file.config.examples:
+                problems += [file.failing(example, sentence) for sentence in _played(player, file, example)]
+    return problems
+
+
+def _played(player: Player, file: PipelineFile, example: Example) -> list[str]:
+    """Differences; an example that can't be played at all is one."""
+    try:
+        return player.play(file, example).problems
+    except OSError as error:
+        return [f"{example.message}: {error.strerror}"]
+    except RouterError as fault:
+        return [str(fault)]
+    except Exception as error:  # a reload must not end the thread that watches
+        return [str(Bug.of(error, file.config.name))]
+
+
+@contextmanager
+def elsewhere(site: Site) -> Iterator[House]:
+    """The same site with an empty register and journal of its own: an example depends on nothing but its file.
+
+    Examples name fictitious patients: they are played as qualification, wherever the site stands.
+    """
     with TemporaryDirectory() as folder:
-        house = House(_elsewhere(site, Path(folder)))
+        update = {"data": Path(folder), "database": type(site.config.database)(), "environment": "qualification"}
+        apart = copy(site)
+        apart.config = site.config.model_copy(update=update)
+        house = House(apart)
         try:
-            player = Player(house)
-            return [player.play(file, example) for file in files.values() for example in file.config.examples]
+            yield house
         finally:
             house.close()
-
-
-def _elsewhere(site: Site, folder: Path) -> Site:
-    """The same site with an empty register and journal of its own: an example depends on nothing but its file."""
-    site.config = site.config.model_copy(update={"data": folder, "database": type(site.config.database)()})
-    return site
 
 
 class Player:
@@ -80,13 +113,17 @@ class Player:
             message = Message.parse(data)
         except MessageFault as fault:
             return Reached("AE", fault.code)
-        checked = self._check(feed, Received(data=data, source="mllp", at=self._house.clock.now()), message)
+        checked = self.check(feed, Received(data=data, source="mllp", at=self._house.clock.now()), message)
         if checked.faults:
             return Reached("AE", checked.faults[0].rule)
-        (pipeline, *_) = self._compiler.pipelines(file)
+        pipeline = self.compiled(file, feed)
         headers = {Header.CHECKED: checked.checked, Header.RECEIVED: f"{self._house.clock.now():.3f}"}
         event = Event("0" * 32, feed, checked.key, data, headers, Origin(f"in.{feed}", 0, 0))
         return self._run(pipeline, Exchange(event))
+
+    def compiled(self, file: PipelineFile, feed: str) -> Compiled:
+        """The file, ready to run on one of its feeds."""
+        return next(one for one in self._compiler.pipelines(file) if one.feed == feed)
 
     def _run(self, pipeline: CompiledPipeline, exchange: Exchange) -> Reached:
         try:
@@ -110,7 +147,8 @@ class Player:
             hl7=tuple(d.sink for d in result.deliveries if d.sink.startswith("hl7.")),
         )
 
-    def _check(self, feed: str, received: Received, message: Message) -> Checked:
+    def check(self, feed: str, received: Received, message: Message) -> Checked:
+        """What the gateway says of it."""
         house, config = self._house, self._house.config.feeds[feed]
         if config.kind == "documents":
             return DocumentsCheck(house.rules(feed, config), house.value_sets, house.pseudonyms, house.schema)(

@@ -101,6 +101,11 @@ class House:
         self._closing.callback(directory.close)
         return directory
 
+    def start_directory(self) -> None:
+        """Keep the directory fresh; a site that sends no mail asks nothing of the espace de confiance."""
+        if "mssante" in self.config.sink_types.values():
+            self.directory.start()
+
     @cached_property
     def schema(self) -> SchemaGate | None:
         """The CDA schema of the site, when it has one (R36)."""

@@ -1,18 +1,14 @@
-"""Pipeline files made to run: compiled once, reloaded in one piece, refused without harm."""
+"""Pipeline files made to run: compiled once; `router.runtime.reload` says which ones run now."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final
 
 from router.config.expressions import Expression
-from router.config.pipeline import PipelineFile, SinkUse, StepConfig, read_folder
+from router.config.pipeline import PipelineFile, SinkUse, StepConfig
 from router.contracts import Step
 from router.engine.pipeline import UNWANTED, CompiledPipeline, Routed
-from router.errors import Problem
 from router.exchange import Exchange, Filtered
 from router.register import adt
 from router.runtime.house import House
@@ -23,8 +19,6 @@ from router.steps.parse import Parse
 from router.steps.route import MSSANTE, TYPES, Destination, Route
 from router.steps.set_fields import SetFields
 from router.steps.validate import Validate
-
-WATCH_SECONDS: Final = 1.0
 
 
 class ParseOnce:
@@ -105,7 +99,7 @@ class Compiler:
         documents = frozenset(name for name, feed in feeds.items() if feed.kind == "documents")
         self.parse = ParseOnce(Parse(rules, house.value_sets, documents=documents))
 
-    def pipelines(self, file: PipelineFile) -> list[CompiledPipeline]:
+    def pipelines(self, file: PipelineFile) -> list[Compiled]:
         """One for each feed of the file."""
         config, house = file.config, self._house
         route = Route(
@@ -146,76 +140,3 @@ class Compiler:
             return SetFields(step.set)
         keep = Expression(step.keep or "true")
         return Keep(keep, keep.source)
-
-
-class PipelineSet:
-    """The pipelines that run now, by feed. A file that became wrong keeps its last good version running."""
-
-    def __init__(self, house: House, *, refused: Callable[[Sequence[Problem]], None] = lambda _: None) -> None:
-        """`refused` hears of every problem at a reload. Call `load` before the first `of`."""
-        self._house = house
-        self._refused = refused
-        self._compiler = Compiler(house)
-        self._good: dict[Path, PipelineFile] = {}
-        self._by_feed: Mapping[str, tuple[CompiledPipeline, ...]] = {}
-        self._seen: dict[Path, tuple[int, int]] = {}
-        self._stop = threading.Event()
-
-    @property
-    def parse(self) -> Callable[[Exchange], Exchange]:
-        """The reader that all pipelines share."""
-        return self._compiler.parse
-
-    def of(self, feed: str) -> Sequence[CompiledPipeline]:
-        """Pipelines of a feed, in the order of their names."""
-        return self._by_feed.get(feed, ())
-
-    def load(self) -> list[Problem]:
-        """Read the folder: what is right runs from the next batch on. Returns the problems of the rest."""
-        site = self._house.site
-        files, problems = read_folder(
-            site.pipelines, sinks=site.config.sink_types, feeds=set(site.config.feeds), examples=False
-        )
-        present = set(site.pipelines.glob("*.yaml"))
-        good = {path: file for path, file in self._good.items() if path in present}
-        good |= {file.path: file for file in files.values()}
-        by_feed: dict[str, list[CompiledPipeline]] = {}
-        for pipeline in self._compiler.registers():
-            by_feed.setdefault(pipeline.feed, []).append(pipeline)
-        for file in sorted(good.values(), key=lambda one: one.config.name):
-            for pipeline in self._compiler.pipelines(file):
-                by_feed.setdefault(pipeline.feed, []).append(pipeline)
-        self._good = good
-        self._by_feed = {feed: tuple(some) for feed, some in by_feed.items()}
-        return problems
-
-    def watch(self) -> threading.Thread:
-        """Reload on change, in a thread of its own, until `close`."""
-        self._seen = self._stamps()
-        thread = threading.Thread(target=self._watch, name="pipelines-watch", daemon=True)
-        thread.start()
-        return thread
-
-    def close(self) -> None:
-        self._stop.set()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(WATCH_SECONDS):
-            stamps = self._stamps()
-            if stamps == self._seen:
-                continue
-            self._seen = stamps
-            problems = self.load()
-            self._house.observer.count("reload_total", result="refused" if problems else "applied")
-            if problems:
-                self._refused(problems)
-
-    def _stamps(self) -> dict[Path, tuple[int, int]]:
-        stamps = {}
-        for path in self._house.site.pipelines.glob("*.yaml"):
-            try:
-                found = path.stat()
-            except FileNotFoundError:  # removed between the listing and the look
-                continue
-            stamps[path] = (found.st_mtime_ns, found.st_size)
-        return stamps

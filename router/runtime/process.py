@@ -40,6 +40,7 @@ def main(argv: list[str]) -> int:
     """Run one role until SIGTERM. The exit code tells the supervisor whether starting again can help."""
     site_path, role, slot = Path(argv[0]), argv[1], int(argv[2])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logs.hush()
     logs.configure(role=role, slot=slot)
     log = structlog.get_logger()
     try:

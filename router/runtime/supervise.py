@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from router.config.site import Site
 from router.engine.supervisor import Role, Supervisor
@@ -15,12 +16,14 @@ from router.errors import ConfigFault, OperatorFault
 from router.observe.health import AdminServer
 from router.observe.metrics import Metrics, forget_runs, share_between_processes
 from router.runtime.house import House
-from router.runtime.pipelines import PipelineSet
 from router.runtime.process import metrics_folder, ready_file
+from router.runtime.reload import PipelineSet
 from router.runtime.roles import ROLES
 from router.runtime.roles.looping import alert
 
 LOOK_SECONDS = 0.1
+CLOSING_SECONDS = 3.0
+"""After the drain: what a worker needs to close its connections before it is killed."""
 
 
 class Running:
@@ -32,6 +35,8 @@ class Running:
         counts = {name: getattr(site.config.roles, name) for name in ROLES}
         self.counts = {name: count for name, count in counts.items() if count and (not only or name in only)}
         self._writable()
+        if "gateway" in self.counts:
+            _free_ports(site)
         share_between_processes(metrics_folder(site))
         forget_runs(metrics_folder(site))
         self._prepare()
@@ -43,7 +48,7 @@ class Running:
             state=site.data / "run" / "state.json",
             observer=Metrics(),
             alert=alert,
-            drain=site.config.limits.drain_seconds + 5,
+            drain=site.config.limits.drain_seconds + CLOSING_SECONDS,
             longest_wait=site.config.limits.restart_ceiling,
         )
 
@@ -116,6 +121,22 @@ class Running:
         while self.waiting():  # noqa: ASYNC110  # other processes say it in files
             await asyncio.sleep(LOOK_SECONDS)
         ready()
+
+
+def _free_ports(site: Site) -> None:
+    """Raises `OperatorFault` for a listener's port that something else has: told now, not by a worker that falls."""
+    listeners = {f"feed {name}": feed.mllp for name, feed in site.config.feeds.items() if feed.mllp is not None}
+    places = {what: (one.host, one.port) for what, one in listeners.items()}
+    if site.config.http is not None:
+        places["http"] = (site.config.http.host, site.config.http.port)
+    for what, (host, port) in places.items():
+        with closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                place = f"{host}:{port}"
+                raise OperatorFault("LISTEN", place, f"{what} can't listen there: {error.strerror}") from error
 
 
 def _says_ready(site: Site, role: str, slot: int, pid: int) -> bool:

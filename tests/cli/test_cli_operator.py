@@ -103,6 +103,46 @@ def test_the_administration_port_in_use_is_one_sentence(tmp_path: Path) -> None:
     assert "ADMIN-PORT" in done.stderr
 
 
+def test_a_listener_s_port_in_use_is_one_sentence(tmp_path: Path) -> None:
+    """The feed is named; no worker is started that would fall again and again."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = _run("run", "--site", str(_site(tmp_path, port=taken.getsockname()[1])))
+    assert done.returncode == 2
+    assert "feed relais can't listen there: Address already in use" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_try_shows_what_each_step_does_and_sends_nothing(tmp_path: Path) -> None:
+    """A relayed message reaches its sink on paper; a message that isn't one is refused, with where."""
+    site = _site(tmp_path)
+    file, message = tmp_path / "pipelines" / "relais.yaml", tmp_path / "pipelines" / "adt.hl7"
+    done = _run("try", str(file), str(message), "--site", str(site))
+    assert done.returncode == 0
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert [line[0] for line in lines[1:4]] == ["gateway", "parse", "route"]
+    assert "hl7.dpi → hl7.dpi" in done.stdout
+    assert not (tmp_path / "var" / "bus.db").exists()
+    message.write_bytes(b"not a message")
+    refused = _run("try", str(file), str(message), "--site", str(site), "--json")
+    assert refused.returncode == 1
+    assert [one["stage"] for one in json.loads(refused.stdout)["effects"]] == ["gateway"]
+
+
+def test_try_shows_the_fault_that_the_sender_would_be_told(tmp_path: Path) -> None:
+    """The shipped biology pipeline: what is accepted and routed, what is refused and by which rule."""
+    site = tmp_path / "router.yaml"
+    text = (ROOT / "router.yaml").read_text().replace("pipelines: pipelines", f"pipelines: {ROOT / 'pipelines'}")
+    site.write_text(text)
+    file, samples = str(ROOT / "pipelines" / "biologie.yaml"), ROOT / "pipelines" / "samples"
+    good = _run("try", file, str(samples / "biologie-ok.hl7"), "--site", str(site))
+    assert good.returncode == 0
+    assert "dmp.hopital-a → DMP" in good.stdout
+    bad = _run("try", file, str(samples / "biologie-prov.hl7"), "--site", str(site))
+    assert (bad.returncode, "AE R45 PID^1^32" in bad.stdout) == (1, True)
+
+
 def test_an_unknown_identifier_is_said_to_be_unknown(tmp_path: Path) -> None:
     """`explain` of nothing: exit 1, one sentence."""
     done = _run("explain", "NOBODY", "--site", str(_site(tmp_path)))
@@ -126,7 +166,7 @@ def test_the_rules_are_a_table_for_programs() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "send", "demo", "check", "test", "explain", "version", "reference", "impact"]
+    "command", ["run", "send", "demo", "check", "test", "explain", "version", "reference", "impact", "try", "withdraw"]
 )
 def test_every_command_has_a_help(command: str) -> None:
     """`--help` says what it does."""

@@ -91,7 +91,7 @@ def test_a_failure_that_nobody_will_be_told_is_an_alert(station: Station) -> Non
     put(station, failed)
     bench.work()
     ((_, facts),) = bench.alerts
-    assert facts == {"delivery": sent.id, "event": sent.event_id, "code": "MSS-550", "sink": SINK}
+    assert facts == {"delivery": sent.id, "event_id": sent.event_id, "code": "MSS-550", "sink": SINK}
     assert bench.told() == []
     bench.stop()
 

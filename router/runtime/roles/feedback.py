@@ -65,7 +65,7 @@ class FeedbackRole:
         ]
 
     def run(self, ready: Ready) -> None:
-        self._house.directory.start()
+        self._house.start_directory()
         threads = [threading.Thread(target=box.run, name="mailbox", daemon=True) for box in self._mailboxes]
         for thread in threads:
             thread.start()

@@ -10,6 +10,7 @@ from router.gateway.gateway import Gateway
 from router.gateway.received import Checker, Feed
 from router.register.patient import ins_pseudonym
 from router.request import Identifier
+from router.runtime.certificates import Expiries
 from router.runtime.checks import AdtCheck, DocumentsCheck
 from router.runtime.house import House
 from router.runtime.roles import Ready
@@ -42,7 +43,13 @@ class GatewayRole(Looping):
             budget=config.limits.stage_bytes,
             drain=config.limits.drain_seconds,
         )
-        await gateway.run(stop, lambda: ready({name: str(port) for name, port in gateway.ports.items()}))
+        parts = {f"feed {name}": feed for name, feed in config.feeds.items()} | {"http": config.http}
+        expiries = Expiries(parts, house.observer, house.clock)
+        expiries.start()
+        try:
+            await gateway.run(stop, lambda: ready({name: str(port) for name, port in gateway.ports.items()}))
+        finally:
+            expiries.stop()
 
     def _qualified(self) -> Callable[[Identifier], bool] | None:
         """Whether the register says VALI of an INS, where ADT feeds one: for a raw CDA that doesn't say it (D2)."""

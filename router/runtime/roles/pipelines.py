@@ -10,7 +10,7 @@ from router.engine.pipeline_worker import PipelineWorker
 from router.errors import ConfigFault, Problem
 from router.runtime.describe import Describe, Unserved
 from router.runtime.house import House
-from router.runtime.pipelines import PipelineSet
+from router.runtime.reload import PipelineSet
 from router.runtime.roles import Ready
 from router.runtime.roles.looping import alert
 
@@ -23,7 +23,7 @@ class PipelinesRole:
     def __init__(self, house: House, slot: int) -> None:
         self._house = house
         self._pipelines = PipelineSet(house, refused=_refused)
-        problems = self._pipelines.load()
+        problems = self._pipelines.resume()
         if problems:
             raise ConfigFault(problems)
         self._worker = PipelineWorker(
@@ -40,7 +40,7 @@ class PipelinesRole:
         )
 
     def run(self, ready: Ready) -> None:
-        self._house.directory.start()
+        self._house.start_directory()
         self._pipelines.watch()
         ready({})
         try:

@@ -6,6 +6,7 @@ import asyncio
 
 from router.engine.parts import Limits
 from router.engine.sink_worker import SinkWorker
+from router.runtime.certificates import Expiries
 from router.runtime.house import House
 from router.runtime.roles import Ready
 from router.runtime.roles.looping import Looping, alert
@@ -21,7 +22,9 @@ class SinksRole(Looping):
 
     async def _work(self, stop: asyncio.Event, ready: Ready) -> None:
         house, config = self._house, self._house.config
-        house.directory.start()
+        house.start_directory()
+        expiries = Expiries(config.sinks, house.observer, house.clock)
+        expiries.start()
         workers = []
         for name in config.sinks:
             policy = house.policy(name)
@@ -46,6 +49,7 @@ class SinksRole(Looping):
                 task.result()
         finally:
             stopping.cancel()
+            expiries.stop()
             for worker in workers:
                 worker.stop()
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,55 @@
+"""`certificate_expiry_seconds`: every certificate of ours that the site file names, looked at again every minute."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel
+
+from router.contracts import Clock, Observer
+from router.sinks.certificates import expires
+
+LOOK_SECONDS: Final = 60.0
+
+
+def named(config: BaseModel | None, name: str) -> Iterator[tuple[str, Path]]:
+    """(`dmp.chu/auth`, file) of each key `certificate` in a part of the site file, however deep it stands."""
+    for field in type(config).model_fields if config is not None else ():
+        value = getattr(config, field)
+        if field == "certificate" and isinstance(value, Path):
+            yield name, value
+        elif isinstance(value, BaseModel):
+            yield from named(value, f"{name}/{field}")
+
+
+class Expiries:
+    """A thread of the process that uses these certificates. A file that can't be read is told by whoever uses it."""
+
+    def __init__(self, parts: Mapping[str, BaseModel | None], observer: Observer, clock: Clock) -> None:
+        """`parts`: of the site file, by the name under which operators know them."""
+        self._files = dict(found for name, config in parts.items() for found in named(config, name))
+        self._observer = observer
+        self._clock = clock
+        self._stop = threading.Event()
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="certificates", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def look(self) -> None:
+        """Set the gauge of each: seconds left, negative once it has ended."""
+        for name, path in self._files.items():
+            end = expires(path)
+            if end is not None:
+                self._observer.set("certificate_expiry_seconds", end - self._clock.now(), name=name)
+
+    def _run(self) -> None:
+        while True:
+            self.look()
+            if self._stop.wait(LOOK_SECONDS):
+                return

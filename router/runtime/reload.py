@@ -1,0 +1,162 @@
+"""The pipelines that run now: reloaded in one piece, refused without harm.
+
+A file that is wrong, or of which an example no longer comes out as it says, keeps its last good version running; also
+across a restart of the worker, from the copies in `<data>/run/pipelines`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from router.config.pipeline import PipelineFile, read_folder
+from router.engine.pipeline import CompiledPipeline
+from router.errors import ConfigFault, Problem
+from router.exchange import Exchange
+from router.runtime.examples import failing_examples
+from router.runtime.house import House
+from router.runtime.pipelines import Compiler
+
+WATCH_SECONDS: Final = 1.0
+log = structlog.get_logger()
+
+
+class PipelineSet:
+    """The pipelines that run now, by feed."""
+
+    def __init__(self, house: House, *, refused: Callable[[Sequence[Problem]], None] = lambda _: None) -> None:
+        """`refused` hears of every problem at a reload. Call `load` or `resume` before the first `of`."""
+        self._house = house
+        self._refused = refused
+        self._compiler = Compiler(house)
+        self._copies = house.site.data / "run" / "pipelines"
+        self._good: dict[Path, PipelineFile] = {}
+        self._by_feed: Mapping[str, tuple[CompiledPipeline, ...]] = {}
+        self._seen: dict[Path, tuple[int, int]] = {}
+        self._stop = threading.Event()
+
+    @property
+    def parse(self) -> Callable[[Exchange], Exchange]:
+        """The reader that all pipelines share."""
+        return self._compiler.parse
+
+    def of(self, feed: str) -> Sequence[CompiledPipeline]:
+        """Pipelines of a feed, in the order of their names."""
+        return self._by_feed.get(feed, ())
+
+    def load(self) -> list[Problem]:
+        """Read the folder: what is right runs from the next batch on. Returns the problems of the rest."""
+        files, problems = self._read()
+        self._take(files.values())
+        return problems
+
+    def resume(self) -> list[Problem]:
+        """`load` of a worker that starts (again): files that are wrong now run as they last were right.
+
+        Returns the problems of those that have no good version to go on with.
+        """
+        files, problems = self._read()
+        wrong = {Path(problem.file) for problem in problems}
+        kept = [file for path in sorted(wrong) if (file := self._kept(path)) is not None]
+        self._take([*files.values(), *kept])
+        standing = {file.path.name for file in kept}
+        if replaced := [problem for problem in problems if Path(problem.file).name in standing]:
+            self._refused(replaced)
+        return [problem for problem in problems if Path(problem.file).name not in standing]
+
+    def reload(self) -> list[Problem]:
+        """`load`, but a file that changed must also do what its examples say."""
+        files, problems = self._read()
+        running = {file.path: file.digest for file in self._good.values()}
+        changed = [file for file in files.values() if running.get(file.path) != file.digest]
+        failing = failing_examples(self._house.site, changed) if changed else []
+        refused = {problem.file for problem in failing}
+        self._take([file for file in files.values() if str(file.path) not in refused])
+        return problems + failing
+
+    def watch(self) -> threading.Thread:
+        """Reload on change, in a thread of its own, until `close`."""
+        thread = threading.Thread(target=self._watch, name="pipelines-watch", daemon=True)
+        thread.start()
+        return thread
+
+    def close(self) -> None:
+        self._stop.set()
+
+    # ------------------------------------------------------------------------------------------- internals
+
+    def _read(self) -> tuple[dict[str, PipelineFile], list[Problem]]:
+        site = self._house.site
+        self._seen = self._stamps()  # before the look: what changes during it is seen at the next
+        return read_folder(site.pipelines, sinks=site.config.sink_types, feeds=set(site.config.feeds), examples=False)
+
+    def _take(self, files: Iterable[PipelineFile]) -> None:
+        """Run these, and the last good version of every other file that is still there; all at once."""
+        present = {path.name for path in self._house.site.pipelines.glob("*.yaml")}
+        good = {path: file for path, file in self._good.items() if path.name in present}
+        for file in files:
+            good[self._house.site.pipelines / file.path.name] = file
+        by_feed: dict[str, list[CompiledPipeline]] = {}
+        for pipeline in self._compiler.registers():
+            by_feed.setdefault(pipeline.feed, []).append(pipeline)
+        for file in sorted(good.values(), key=lambda one: one.config.name):
+            for pipeline in self._compiler.pipelines(file):
+                by_feed.setdefault(pipeline.feed, []).append(pipeline)
+        self._good = good
+        self._by_feed = {feed: tuple(some) for feed, some in by_feed.items()}
+        for file in good.values():
+            self._keep(file)
+
+    def _keep(self, file: PipelineFile) -> None:
+        """A copy of a version that runs, for the worker's next start."""
+        copy = self._copies / file.path.name
+        try:
+            if copy.exists() and copy.read_text(encoding="utf-8") == file.text:
+                return
+            self._copies.mkdir(parents=True, exist_ok=True)
+            draft = copy.with_suffix(f".{os.getpid()}")
+            draft.write_text(file.text, encoding="utf-8")
+            draft.replace(copy)
+        except OSError as error:  # the pipeline runs all the same
+            log.warning("pipeline not copied", file=file.path.name, error=type(error).__name__)
+
+    def _kept(self, path: Path) -> PipelineFile | None:
+        site = self._house.site
+        try:
+            return PipelineFile(
+                self._copies / path.name,
+                sinks=site.config.sink_types,
+                feeds=set(site.config.feeds),
+                examples=False,
+            )
+        except ConfigFault:  # never ran here, or the site has changed under it
+            return None
+
+    def _watch(self) -> None:
+        last = self._seen
+        while not self._stop.wait(WATCH_SECONDS):
+            stamps, before = self._stamps(), last
+            last = stamps
+            if stamps == self._seen or stamps != before:  # nothing new, or still being written
+                continue
+            problems = self.reload()
+            self._house.observer.count("reload_total", result="refused" if problems else "applied")
+            for file in sorted(self._good.values(), key=lambda one: one.config.name):
+                log.info("pipeline runs", pipeline=file.config.name, digest=file.digest)
+            if problems:
+                self._refused(problems)
+
+    def _stamps(self) -> dict[Path, tuple[int, int]]:
+        stamps = {}
+        for path in self._house.site.pipelines.glob("*.yaml"):
+            try:
+                found = path.stat()
+            except FileNotFoundError:  # removed between the listing and the look
+                continue
+            stamps[path] = (found.st_mtime_ns, found.st_size)
+        return stamps
