@@ -18,6 +18,7 @@ from kafka.errors import KafkaError
 from router.bus.kafka_consumer import KafkaConsumer
 from router.bus.kafka_door import refusal
 from router.bus.kafka_errors import mapped
+from router.bus.kafka_migrate import migrate
 from router.bus.kafka_producer import KafkaProducer
 from router.bus.kafka_reader import Reader
 from router.bus.kafka_topics import Topics, places
@@ -108,7 +109,9 @@ class KafkaBus:
 
         Their records, all consumed, are gone. Raises `OperatorFault` for a topic that is not drained or still read.
         """
-        return self._topics.migrate(plans)
+        with mapped():
+            admin = self._admin()
+        return migrate(admin, self._topics, plans, self._reader.holds)
 
     def check(self, plans: Sequence[TopicPlan]) -> Sequence[str]:
         return self._topics.check(plans)

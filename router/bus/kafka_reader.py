@@ -54,6 +54,11 @@ class Reader:
         parts = [self._partition(place, lows[place], highs[place], newest_first) for place in places(topic, count)]
         return merged(parts, newest_first=newest_first, limit=limit)
 
+    def holds(self, place: TopicPartition, low: int, high: int) -> bool:
+        """Whether there is a committed record from `low` up to `high`."""
+        with self._lock, mapped(), self._client() as raw:
+            return any(True for _ in self._between(raw, place, low, high))
+
     def close(self) -> None:
         with self._lock:
             self._drop()

@@ -6,22 +6,24 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, OffsetSpec
-from kafka.errors import NoError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
+from kafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError
 from kafka.protocol.consumer import IsolationLevel
 
+from router.bus.kafka_cluster import settings_of, shortcomings
 from router.bus.kafka_errors import mapped
-from router.bus.plans import DAY, default_plan, not_drained
+from router.bus.plans import DAY, MIB, default_plan
 from router.bus.settings import KafkaConfig
 from router.contracts import TopicPlan
 from router.errors import OperatorFault
 
 _OVERHEAD: Final = 64 * 1024
 """What a batch adds to its one record: headers, key, framing."""
-_OFFSETS_KEPT: Final = 14 * DAY
+#: Settings of which more is as good; -1 is without end.
+_AT_LEAST: Final = frozenset({"retention.ms", "retention.bytes", "max.message.bytes", "min.insync.replicas"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +82,14 @@ class Topics:
             return {place: answer.offset for place, answer in found.items()}
 
     def create(self, plans: Sequence[TopicPlan]) -> None:
-        """Create what is missing, adjust retention and size; raise OperatorFault for the rest."""
+        """Create what is missing, adjust what may be; raise OperatorFault for the rest, which is left as it is."""
         with self._lock, mapped():
             found = self._read([plan.name for plan in plans])
             self._create([plan for plan in plans if plan.name not in found])
-            changed = {
-                plan.name: settings
-                for plan in plans
-                if plan.name in found and (settings := self._changes(plan, found[plan.name]))
-            }
-            if changed:
-                self._admin().alter_configs(
-                    [ConfigResource(ConfigResourceType.TOPIC, name, settings) for name, settings in changed.items()]
-                )
-        wrong = [text for plan in plans if plan.name in found for text in self._fixed(plan, found[plan.name])]
+            fixed = {plan.name: self._fixed(plan, found[plan.name]) for plan in plans if plan.name in found}
+            sound = [plan for plan in plans if plan.name in found and not fixed[plan.name]]
+            self._alter([plan for plan in sound if self._changes(plan, found[plan.name])], found)
+        wrong = [sentence for sentences in fixed.values() for sentence in sentences]
         if wrong:
             raise OperatorFault("KAFKA-TOPIC", "", "\n".join(wrong))
 
@@ -101,7 +97,7 @@ class Topics:
         """One sentence per difference, and per promise that the cluster can't keep."""
         with self._lock, mapped():
             found = self._read([plan.name for plan in plans])
-            sentences = self._cluster()
+            sentences = shortcomings(self._admin(), self._config, max((plan.max_bytes for plan in plans), default=0))
         for plan in plans:
             if plan.name not in found:
                 sentences.append(f"topic {plan.name} does not exist: `segur-router topics apply` creates it")
@@ -109,48 +105,26 @@ class Topics:
             topic = found[plan.name]
             sentences += self._fixed(plan, topic)
             sentences += [
-                f"topic {plan.name} has {name}={topic.settings.get(name, '')}, planned: {value}"
+                f"topic {plan.name}: {_told(name, topic.settings.get(name, ''), value)}: `segur-router topics apply` "
+                "sets it"
                 for name, value in self._changes(plan, topic).items()
             ]
         return sentences
 
-    def migrate(self, plans: Sequence[TopicPlan]) -> list[str]:
-        """Make drained topics anew with their planned partitions; returns their names.
+    def counted(self, plans: Sequence[TopicPlan]) -> dict[str, int]:
+        """Partitions of those of the topics that exist, asked now."""
+        with mapped():
+            return {name: topic.partitions for name, topic in self._describe([plan.name for plan in plans]).items()}
 
-        Raises OperatorFault while a group has not consumed a topic, or still reads it.
-        """
+    def recreate(self, plan: TopicPlan) -> None:
+        """Delete a topic with all its records, and make it as planned."""
         with self._lock, mapped():
-            found = self._read([plan.name for plan in plans])
-            changed = [plan for plan in plans if plan.name in found and found[plan.name].partitions != plan.partitions]
-            for plan in changed:
-                self._recreate(plan, places(plan.name, found[plan.name].partitions))
-        return [plan.name for plan in changed]
-
-    def _recreate(self, plan: TopicPlan, old: list[TopicPartition]) -> None:
-        admin = self._admin()
-        ends = admin.list_partition_offsets(dict.fromkeys(old, OffsetSpec.LATEST))
-        starts = admin.list_partition_offsets(dict.fromkeys(old, OffsetSpec.EARLIEST))
-        readers = {}
-        for group in admin.list_groups():
-            offsets = admin.list_group_offsets(group["group_id"]).get(group["group_id"], {})
-            known = {place: found.offset for place, found in offsets.items() if place in starts and found.offset >= 0}
-            if known:
-                readers[group["group_id"]] = known
-        waiting = sum(ends[place].offset - starts[place].offset for place in old) if not readers else 0
-        for known in readers.values():
-            waiting += sum(max(0, ends[place].offset - known.get(place, starts[place].offset)) for place in old)
-        if waiting > 0:
-            raise OperatorFault("KAFKA-TOPIC", plan.name, not_drained(plan.name, waiting))
-        for group, known in readers.items():
-            for answer in admin.delete_group_offsets(group, list(known)).values():
-                if answer is not NoError:  # GroupSubscribedToTopicError while a member reads it
-                    raise answer
-        admin.delete_topics([plan.name])
-        self._counts.pop(plan.name, None)
-        deadline = time.monotonic() + self._config.publish_timeout
-        while plan.name in self._describe([plan.name]) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        self._create([plan])
+            self._admin().delete_topics([plan.name])
+            self._counts.pop(plan.name, None)
+            deadline = time.monotonic() + self._config.publish_timeout
+            while plan.name in self._describe([plan.name]) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            self._create([plan])
 
     def _settings(self, plan: TopicPlan) -> dict[str, str]:
         return {
@@ -164,9 +138,9 @@ class Topics:
         }
 
     def _changes(self, plan: TopicPlan, topic: _Found) -> dict[str, str]:
-        """Settings that differ and may be changed in place."""
+        """Settings that do not suffice and may be changed in place; what an operator made larger stays."""
         wanted = self._settings(plan)
-        return {name: value for name, value in wanted.items() if topic.settings.get(name, "").lower() != value.lower()}
+        return {name: value for name, value in wanted.items() if not _suffices(name, topic.settings.get(name), value)}
 
     def _fixed(self, plan: TopicPlan, topic: _Found) -> list[str]:
         """What differs and can't be changed in place."""
@@ -179,24 +153,30 @@ class Topics:
         if topic.replicas < self._config.replication_factor:
             sentences.append(
                 f"topic {plan.name} has {topic.replicas} replicas, {self._config.replication_factor} are needed: an "
-                "acknowledged message must survive the loss of a broker"
+                "acknowledged message must survive the loss of a broker; add some with kafka-reassign-partitions, or "
+                "let `segur-router topics migrate` make it anew once it is drained"
             )
         return sentences
 
-    def _cluster(self) -> list[str]:
-        """What the brokers' own settings forbid us to promise."""
-        settings = self._settings_of(ConfigResourceType.BROKER, [str(self._any_broker())])
-        kept = next(iter(settings.values()), {}).get("offsets.retention.minutes", "")
-        if kept.isdigit() and int(kept) * 60 < _OFFSETS_KEPT:
-            days = int(kept) / 1440
-            return [
-                f"the brokers forget the offsets of a stopped group after {days:g} days "
-                f"(offsets.retention.minutes={kept}): set it to {int(_OFFSETS_KEPT / 60)} or more"
-            ]
-        return []
-
-    def _any_broker(self) -> int:
-        return int(self._admin().describe_cluster()["brokers"][0]["broker_id"])
+    def _alter(self, plans: Sequence[TopicPlan], found: Mapping[str, _Found]) -> None:
+        """Set what may be set in place; returns once the brokers say that it is in force."""
+        if not plans:
+            return
+        changes = {plan.name: self._changes(plan, found[plan.name]) for plan in plans}
+        answers = self._admin().alter_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, name, settings) for name, settings in changes.items()]
+        )
+        for by_name in answers.values():
+            for name, answer in by_name.items():
+                if answer != "OK":
+                    text = "the cluster does not let us change its settings: our user needs the right AlterConfigs"
+                    raise OperatorFault("KAFKA-TOPIC", name, text)
+        deadline = time.monotonic() + self._config.request_timeout
+        while time.monotonic() < deadline:
+            now = self._read(list(changes))
+            if not any(plan.name in now and self._changes(plan, now[plan.name]) for plan in plans):
+                return
+            time.sleep(0.1)
 
     def _create(self, plans: Sequence[TopicPlan]) -> None:
         if not plans:
@@ -216,7 +196,7 @@ class Topics:
 
     def _read(self, names: Sequence[str]) -> dict[str, _Found]:
         found = self._describe(names)
-        settings = self._settings_of(ConfigResourceType.TOPIC, list(found))
+        settings = settings_of(self._admin(), ConfigResourceType.TOPIC, list(found))
         return {name: _Found(topic.partitions, topic.replicas, settings.get(name, {})) for name, topic in found.items()}
 
     def _describe(self, names: Sequence[str]) -> dict[str, _Found]:
@@ -229,16 +209,28 @@ class Topics:
             found[topic["name"]] = _Found(len(topic["partitions"]), replicas, {})
         return found
 
-    def _settings_of(self, kind: Any, names: Sequence[str]) -> dict[str, dict[str, str]]:
-        if not names:
-            return {}
-        resources = [ConfigResource(kind, name) for name in names]
-        answers = self._admin().describe_configs(resources, config_filter="all")
-        return {
-            name: {key: str(entry["value"]) for key, entry in entries.items()}
-            for by_name in answers.values()
-            for name, entries in by_name.items()
-        }
+
+def _suffices(name: str, found: str | None, wanted: str) -> bool:
+    if found is None:
+        return False
+    if name not in _AT_LEAST:
+        return found.lower() == wanted.lower()
+    return found == "-1" or (wanted != "-1" and int(found) >= int(wanted))
+
+
+def _told(name: str, found: str, wanted: str) -> str:
+    """One setting that does not suffice, for a person: retention in days, sizes in MiB, as the cluster names them."""
+    return f"{name}={found}{_readable(name, found)}, {wanted}{_readable(name, wanted)} needed"
+
+
+def _readable(name: str, value: str) -> str:
+    if value == "-1":
+        return " (without end)"
+    if name == "retention.ms" and value.isdigit():
+        return f" ({int(value) / 1000 / DAY:g} days)"
+    if name == "max.message.bytes" and value.isdigit():
+        return f" ({int(value) / MIB:.1f} MiB)"
+    return ""
 
 
 def places(topic: str, count: int) -> list[TopicPartition]:

@@ -38,6 +38,9 @@ RETENTION: Final[dict[str, float | None]] = {
     JOURNAL: 365 * DAY,
 }
 
+ANSWERS_KEPT: Final = 14 * DAY
+"""Of the topics where outside producers find their answers: long enough for one that was down over a holiday."""
+
 Environment = Literal["production", "qualification"]
 
 
@@ -57,6 +60,7 @@ def site_plans(
     sinks: Iterable[str],
     *,
     raw_feeds: Iterable[str] = (),
+    ack_topics: Iterable[str] = (),
     environment: Environment = "production",
     partitions: int | None = None,
     max_bytes: int = MAX_BYTES,
@@ -64,6 +68,7 @@ def site_plans(
     """Every topic of a site, in the order of the flow.
 
     feeds:      names of all feeds; raw_feeds: those that outside producers also write to
+    ack_topics: topics of the answers to them
     sinks:      names of all sink instances (`mssante.chu`)
     partitions: of the keyed topics; default by environment. It never changes in place.
     """
@@ -76,7 +81,8 @@ def site_plans(
         wanted += [(out_topic(sink), keyed), (held_topic(sink), shared)]
     wanted += [(dlq_topic(stage), shared) for stage in ("intake", "pipeline", *sinks)]
     wanted += [(RECEIPTS, shared), (JOURNAL, shared)]
-    return [TopicPlan(name, count, default_plan(name).retention, max_bytes) for name, count in wanted]
+    plans = [TopicPlan(name, count, default_plan(name).retention, max_bytes) for name, count in wanted]
+    return plans + [TopicPlan(name, shared, ANSWERS_KEPT, max_bytes) for name in sorted(set(ack_topics))]
 
 
 def not_drained(topic: str, waiting: int) -> str:

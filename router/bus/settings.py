@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from router.bus.plans import MAX_BYTES, MIB
 from router.errors import OperatorFault
@@ -76,6 +76,12 @@ class KafkaConfig(Strict):
     request_timeout: float = Field(10, ge=1, description="Seconds one request to a broker may take.")
     publish_timeout: float = Field(30, ge=2, description="Seconds until a batch or a transaction is given up.")
     fetch_bytes: int = Field(8 * MIB, ge=MIB, description="Bytes asked for at once (one larger record alone).")
+
+    @model_validator(mode="after")
+    def _copies(self) -> KafkaConfig:
+        if self.min_insync_replicas > self.replication_factor:
+            raise ValueError("min_insync_replicas can't be more than replication_factor")
+        return self
 
     def open(self) -> Bus:
         """Connects when first used. Raises `OperatorFault` for a password or certificate that is missing."""

@@ -267,7 +267,17 @@ def _environment(source: Source, site: SiteConfig) -> list[Problem]:
                     problems.append(source.problem(["sinks", name, key], sentence))
         if isinstance(site.bus, KafkaConfig) and site.database.url is None and site.database.url_secret is None:
             problems.append(source.problem(["database"], "Kafka in production needs PostgreSQL for the ledger"))
+        if isinstance(site.bus, KafkaConfig):
+            problems += _copies(source, site.bus)
     return problems
+
+
+def _copies(source: Source, bus: KafkaConfig) -> Iterator[Problem]:
+    """What is acknowledged must survive the loss of a broker."""
+    for name, least in (("replication_factor", 3), ("min_insync_replicas", 2)):
+        if getattr(bus, name) < least:
+            sentence = f"is {least} or more in production: what is acknowledged must survive the loss of a broker"
+            yield source.problem(["bus", name], sentence)
 
 
 _NOT_IN_PRODUCTION = {

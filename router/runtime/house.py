@@ -64,6 +64,7 @@ class House:
             config.feeds,
             config.sinks,
             raw_feeds=[name for name, feed in config.feeds.items() if feed.raw_topic],
+            ack_topics=[feed.ack_topic for feed in config.feeds.values() if feed.raw_topic and feed.ack_topic],
             environment=config.environment,
             partitions=config.limits.partitions,
         )

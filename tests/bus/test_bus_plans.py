@@ -44,6 +44,12 @@ def test_retention_keeps_what_is_unresolved() -> None:
     assert default_plan("something.else").retention is None
 
 
+def test_answers_to_outside_producers_do_not_pile_up() -> None:
+    """A feed's topic of answers is planned once, and keeps them two weeks: nobody trims it."""
+    (plan,) = [p for p in site_plans(["a", "b"], [], ack_topics=["answers", "answers"]) if p.name == "answers"]
+    assert plan.retention == 14 * DAY
+
+
 def test_a_key_has_one_partition_for_ever() -> None:
     """The hash is written down: another version of Python or of the router gives the same partition."""
     assert [partition_of(key, 24) for key in ("a", "clé", "0123456789abcdef")] == [3, 12, 3]
