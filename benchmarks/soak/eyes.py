@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -70,23 +71,26 @@ def _told(one: Received) -> Fact:
 # ------------------------------------------------------------------------------------------- the command line
 
 
-async def dead_letters(site: Path, questions: list[Place]) -> tuple[list[Letter], dict[str, str]]:
-    """All dead letters by `segur-router dlq`, and `explain` of the messages that they must explain.
+async def dead_letters(site: Path, questions: list[Place]) -> list[Letter]:
+    """All dead letters, by `segur-router dlq`; those that must explain `questions` know their message.
 
     A letter is tied to its message through the event id that `explain --json` gives.
     """
-    groups = json.loads(await _ask(site, "dlq", "ls", "--json") or "[]")
     letters: list[Letter] = []
-    for group in groups:
+    for group in json.loads(await _ask(site, "dlq", "ls", "--json") or "[]"):
         for one in json.loads(await _ask(site, "dlq", "show", group["cause"], "--json") or "[]"):
             letters.append(Letter(one["sink"], one["label"], one["code"], one["event_id"]))
-    controls, stories = {}, {}
+    controls = {}
     for control in list(dict.fromkeys(control for control, _ in questions))[:EXPLAINED]:
-        said = await _ask(site, "explain", control, "--json")
-        stories[control] = await _ask(site, "explain", control)
-        for story in json.loads(said or "[]"):
+        for story in json.loads(await _ask(site, "explain", control, "--json") or "[]"):
             controls[story["event"]["event_id"]] = control
-    return [replace(one, control=controls.get(one.event_id, "")) for one in letters], stories
+    return [replace(one, control=controls.get(one.event_id, "")) for one in letters]
+
+
+async def stories(site: Path, controls: Iterable[str]) -> dict[str, str]:
+    """What `explain` says of these messages."""
+    asked = [control for control in dict.fromkeys(controls) if control != "?"]
+    return {control: await _ask(site, "explain", control) for control in asked[:EXPLAINED]}
 
 
 async def _ask(site: Path, *words: str) -> str:

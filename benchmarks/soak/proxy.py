@@ -71,7 +71,7 @@ class Proxy:
             await asyncio.gather(
                 self._carry(reader, far_writer, "body", link), self._carry(far_reader, writer, "answer", link)
             )
-        except OSError:
+        except (OSError, RuntimeError):  # RuntimeError: uvloop's word for a connection that is closed already
             link.abort()
         finally:
             link.close()
@@ -86,7 +86,7 @@ class Proxy:
                 share = self._strikes[side].pop(0)
                 self.cuts += 1
                 writer.write(data[: int(len(data) * share)])
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, RuntimeError):
                     await writer.drain()
                 await asyncio.sleep(0.02)  # let the other side read what came before the cut
                 link.abort()

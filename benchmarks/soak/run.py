@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.soak.checker import Checker, Violation
-from benchmarks.soak.eyes import Eyes, dead_letters
+from benchmarks.soak.eyes import Eyes, dead_letters, stories
 from benchmarks.soak.faults import Faults
 from benchmarks.soak.ground import Ground, ground
 from benchmarks.soak.history import Letter
@@ -160,6 +160,7 @@ class _Play:
 
     async def once_more(self) -> None:
         """Everything has ended: after one more restart of the whole router nothing may leave again."""
+        self.tell("everything has ended; one more restart, after which nothing may leave again")
         started = time.time()
         await self.place.kill_router(whole=True)
         await self.place.ready()
@@ -170,18 +171,12 @@ class _Play:
     async def finish(self) -> None:
         """The last judgement, with the dead letters of the command line."""
         checker, result, place = self.checker, self.result, self.place
-        open_now = [one for one in checker.open if not one[1].startswith("told:")]
-        asked = [*checker.unexplained(), *open_now, *((one.control, "") for one in checker.violations)]
-        asked += [one for one in checker.open if one[1].startswith("told:")]
+        self.tell("the dead letters, and what is left without an explanation, are asked of the command line")
+        asked = [*checker.unexplained(), *(one for one in checker.open if not one[1].startswith("told:"))]
         site = place.played.site
-        result.letters, stories = await dead_letters(site, self._sure(asked))
+        result.letters = await dead_letters(site, self._sure(asked))
         result.violations = checker.finish(result.letters, self.eyes.approved())
-        wrong = {one.control for one in result.violations}
-        result.stories = {control: story for control, story in stories.items() if control in wrong}
-        more = [(control, "") for control in wrong - stories.keys() if control in checker.messages]
-        if more:
-            _, stories = await dead_letters(site, more)
-            result.stories |= stories
+        result.stories = await stories(site, (one.control for one in result.violations))
         place.look()
         result.acknowledged = len(checker.acked)
         result.counts = dict(checker.counts)
