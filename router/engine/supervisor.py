@@ -26,6 +26,9 @@ DRAIN: Final = 10.0
 """Seconds a worker has to drain after SIGTERM; then it is killed."""
 STEADY: Final = 30.0
 """Seconds after which a worker that runs is forgiven its earlier falls."""
+FROZEN: Final = 30.0
+"""Seconds a worker may stay stopped (SIGSTOP) before it is killed: it keeps its partitions and, if it was stopped in
+the middle of a write, the embedded bus."""
 EXIT_CONFIG: Final = 78
 """Exit code of a worker whose configuration is wrong (sysexits EX_CONFIG): starting it again at once can't help."""
 _PR_SET_PDEATHSIG: Final = 1
@@ -71,6 +74,7 @@ class Supervisor:
         observer: Observer | None = None,
         alert: Alert = no_alert,
         drain: float = DRAIN,
+        frozen: float = FROZEN,
         first_wait: float = 0.5,
         longest_wait: float = 30.0,
     ) -> None:
@@ -79,6 +83,7 @@ class Supervisor:
         self._observer = observer or Unobserved()
         self._alert = alert
         self._drain = drain
+        self._frozen = frozen
         self._waits = (first_wait, longest_wait)
         self._stop: asyncio.Event | None = None
         self._stopping = False
@@ -122,7 +127,12 @@ class Supervisor:
             process = await self._start(role, worker)
             if process is not None:
                 started = time.monotonic()
-                if await _either(process.wait(), stop.wait()) and process.returncode is None:
+                watching = asyncio.ensure_future(self._watch(process, worker))
+                try:
+                    ending = await _either(process.wait(), stop.wait())
+                finally:
+                    watching.cancel()
+                if ending and process.returncode is None:
                     return await self._end(process, worker)
                 worker.last_exit = process.returncode
                 if time.monotonic() - started >= STEADY:
@@ -148,6 +158,17 @@ class Supervisor:
         worker.pid = process.pid
         self._note(worker, "running")
         return process
+
+    async def _watch(self, process: asyncio.subprocess.Process, worker: WorkerState) -> None:
+        """Kill the worker once it has been stopped for too long; one that wakes before goes on."""
+        look, stopped = min(1.0, self._frozen / 4), 0.0
+        while process.returncode is None:
+            await asyncio.sleep(look)
+            stopped = stopped + look if _stopped(process.pid) else 0.0
+            if stopped >= self._frozen and process.returncode is None:
+                self._alert("worker-frozen", {"worker": worker.name})
+                process.kill()
+                return
 
     async def _wait(self, worker: WorkerState, falls: int, stop: asyncio.Event) -> None:
         first, longest = self._waits
@@ -215,6 +236,14 @@ async def _either(first: Awaitable[object], second: Awaitable[object]) -> bool:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _stopped(pid: int) -> bool:
+    """Whether somebody stopped the process (not: a debugger traces it). Never, where there is no /proc."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].startswith(b"T")
+    except OSError:
+        return False
 
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from router.bus.sqlite import SqliteBus
-from router.contracts import Attempt, Outcome
+from router.contracts import Attempt, Header, Outcome, SystemClock, Unobserved
 from router.engine.parts import Limits
 from router.engine.pipeline import Routed
 from router.engine.pipeline_worker import PipelineWorker
@@ -23,10 +24,13 @@ from router.engine.policy import RetryPolicy
 from router.engine.sink_worker import SinkWorker
 from router.errors import Refused, Unavailable
 from router.exchange import Delivery, Exchange, State
+from router.gateway.intake import Intake
+from router.gateway.received import Received
 from router.ledger.store import SqlLedger
+from tests.engine.chain import FEED, PSEUDONYMS, message
 from tests.engine.sinks import delivery
 
-WRITES = {"publish", "commit", "open", "save", "claim"}
+WRITES = {"publish", "commit", "take", "open", "save", "claim"}
 
 
 class Fuse:
@@ -74,9 +78,10 @@ class FileSink:
 
     name = "s"
 
-    def __init__(self, path: Path, on_unknown: str) -> None:
+    def __init__(self, path: Path, on_unknown: str, seconds: float = 0.001) -> None:
         self.path = path
         self.on_unknown = on_unknown
+        self.seconds = seconds
         self.failed: set[str] = set()
 
     async def deliver(self, delivery: Delivery, attempt: Attempt) -> Outcome:
@@ -84,7 +89,7 @@ class FileSink:
             raise Refused("X-550", "RCPT")
         if delivery.label == "busy" and attempt.number == 1:
             raise Unavailable("X-450", circuit=False)
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(self.seconds)
         with self.path.open("a") as file:
             file.write(f"{delivery.id} {delivery.lane} {attempt.number} {attempt.unknown}\n")
         return Outcome("OK")
@@ -112,21 +117,26 @@ def story() -> list[Delivery]:
 
 def run_sink(folder: str, on_unknown: str, crash_at: int) -> None:
     """A sink worker until everything it was given has ended, or until the fuse blows."""
-    fuse = Fuse(crash_at)
+    deliver(folder, FileSink(Path(folder) / "effects", on_unknown), Fuse(crash_at))
+
+
+def deliver(folder: str, sink: FileSink, fuse: Fuse, member: str = "sinks-0") -> None:
+    """A sink worker whose writes pass by the fuse, until all that stands on its topic has ended."""
     bus = SqliteBus(Path(folder) / "bus.db", partitions=2)
     ledger = SqlLedger(f"sqlite:///{folder}/ledger.db")
-    sink = FileSink(Path(folder) / "effects", on_unknown)
     policy = RetryPolicy(first=0.01, factor=1, ceiling=0.01, jitter=0)
     worker = SinkWorker(
-        sink, fuse.around(bus), fuse.around(ledger), member="sinks-0", policy=policy, limits=Limits(patience=2)
+        sink, fuse.around(bus), fuse.around(ledger), member=member, policy=policy, limits=Limits(patience=2)
     )
     watch = SqlLedger(f"sqlite:///{folder}/ledger.db")
-    ids = [d.id for d in story()]
+    ids = [record.headers[Header.DELIVERY] for record in bus.scan("out.s")]
+    seats = Path(folder) / f"{member}.partitions"
 
     async def run() -> None:
         task = asyncio.create_task(worker.run())
         final = (State.DONE, State.DEAD, State.SUPERSEDED)
         while not task.done():
+            seats.write_text(str(len(worker.condition().partitions)))
             rows = watch.get(ids)
             if len(rows) == len(ids) and all(row.state in final for row in rows.values()):
                 break
@@ -135,6 +145,11 @@ def run_sink(folder: str, on_unknown: str, crash_at: int) -> None:
         await task
 
     asyncio.run(run())
+
+
+def run_member(folder: str, member: str) -> None:
+    """One of several sink workers, until everything has ended; `<member>.partitions` says how many it has."""
+    deliver(folder, FileSink(Path(folder) / "effects", "verify", seconds=0.005), Fuse(-1), member)
 
 
 class Relay:
@@ -151,9 +166,11 @@ class Relay:
 
 def run_pipeline(folder: str, events: int, crash_at: int) -> None:
     """A pipeline worker until it has committed so many events, or until the fuse blows."""
-    import threading
+    decide(folder, Fuse(crash_at))
 
-    fuse = Fuse(crash_at)
+
+def decide(folder: str, fuse: Fuse) -> None:
+    """A pipeline worker whose writes pass by the fuse, until nothing is left on its topic."""
     bus = SqliteBus(Path(folder) / "bus.db", partitions=2)
     ledger = SqlLedger(f"sqlite:///{folder}/ledger.db")
     worker = PipelineWorker(fuse.around(bus), fuse.around(ledger), ["f"], lambda _: [Relay()], member="pipelines-0")
@@ -167,3 +184,50 @@ def run_pipeline(folder: str, events: int, crash_at: int) -> None:
 
     threading.Thread(target=watch, daemon=True).start()
     worker.run()
+
+
+# ------------------------------------------------------------------------------------------- the whole way
+
+SENT = 2
+"""Messages that the sender hands over, all of one patient."""
+
+
+def run_chain(folder: str, crash_at: int, *, again: bool) -> None:
+    """Gateway, pipeline and sink one after the other, in one process with one fuse for all their writes.
+
+    `again`: after a crash. The sender has lost every answer: it sends all once more, with new times, to the other
+    replica of the gateway; and at the end, when all is done, to both of them. Its answers stand in files.
+    """
+    fuse, sink = Fuse(crash_at), FileSink(Path(folder) / "effects", "verify")
+    accept(folder, fuse, "gateway-1" if again else "gateway-0", "first")
+    decide(folder, fuse)
+    deliver(folder, sink, fuse)
+    if again:
+        for name in ("gateway-0", "gateway-1"):
+            accept(folder, fuse, name, f"last-{name}")
+        decide(folder, fuse)
+        deliver(folder, sink, fuse)
+
+
+def accept(folder: str, fuse: Fuse, name: str, answers: str) -> None:
+    """A gateway that gets the sender's messages one by one; what it answers stands in a file."""
+    bus = SqliteBus(Path(folder) / "bus.db", partitions=2)
+    intake = Intake(
+        bus=fuse.around(bus),
+        ledger=fuse.around(SqlLedger(f"sqlite:///{folder}/ledger.db")),
+        clock=SystemClock(),
+        pseudonyms=PSEUDONYMS,
+        observer=Unobserved(),
+        name=name,
+    )
+
+    async def send() -> None:
+        intake.start()
+        for number in range(SENT):
+            data = message(number, sent=f"2026{time.monotonic_ns()}")
+            answer = await intake.submit(FEED, Received(data=data, source="mllp", at=time.time()))
+            with (Path(folder) / answers).open("a") as file:
+                file.write(f"{answer.code} {answer.ack.hex()}\n")
+        await intake.close(5)
+
+    asyncio.run(send())

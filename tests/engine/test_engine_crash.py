@@ -31,11 +31,11 @@ FIRST = range(1, 30, 9)
 """Half-steps of the short run; the long one walks through all of them."""
 
 
-def child(target: Callable[..., None], *arguments: object) -> int:
+def child(target: Callable[..., None], *arguments: object, **named: object) -> int:
     """Run in a process of its own; its exit code."""
-    process = SPAWN.Process(target=target, args=arguments)
+    process = SPAWN.Process(target=target, args=arguments, kwargs=named)
     process.start()
-    process.join(30)
+    process.join(60)
     assert process.exitcode is not None, "the worker hangs"
     return process.exitcode
 

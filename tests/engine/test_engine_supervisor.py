@@ -69,6 +69,31 @@ def test_a_killed_worker_is_started_again(tmp_path: Path) -> None:
     assert {w.status for w in supervisor.workers} == {"stopped"}
 
 
+def test_a_worker_that_stays_stopped_is_killed_and_started_again() -> None:
+    """A process that somebody stopped holds partitions and files: after a while it ends, one that wakes does not."""
+    alerts: list[str] = []
+    supervisor = Supervisor(
+        [Role("sinks", python(SLEEPER), slots=2)],
+        first_wait=0.05,
+        frozen=2.0,
+        alert=lambda what, facts: alerts.append(f"{what} {facts['worker']}"),
+    )
+
+    async def story() -> None:
+        await until(lambda: supervisor.ready)
+        first, second = (worker.pid for worker in supervisor.workers)
+        os.kill(second, signal.SIGSTOP)
+        await asyncio.sleep(0.3)
+        os.kill(second, signal.SIGCONT)
+        os.kill(first, signal.SIGSTOP)
+        await until(lambda: supervisor.workers[0].restarts == 1 and supervisor.ready, 30)
+        assert supervisor.workers[0].last_exit == -signal.SIGKILL
+        assert supervisor.workers[1].pid == second
+
+    assert asyncio.run(supervised(supervisor, story)) == 0
+    assert alerts == ["worker-frozen sinks-0", "worker-ended sinks-0"]
+
+
 def test_restarts_back_off() -> None:
     """A worker that falls at once is started less and less often."""
     waits: list[tuple[str, float]] = []
