@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Final
@@ -12,10 +13,13 @@ from router.cli.output import Exit, console, fail, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 
 if TYPE_CHECKING:
+    from router.contracts import Record
     from router.journal.render import Line
     from router.runtime.house import House
 
 _NARROWEST: Final = 60
+_LOOKED_AT: Final = 200
+"""Unread records whose age is looked at; of a longer queue, the journal's own progress tells the age."""
 _STYLES = {"title": "bold", "plain": "", "good": "green", "warning": "yellow", "bad": "red", "dim": "dim"}
 
 
@@ -68,18 +72,25 @@ def explain(
 
 
 def _behind(house: House) -> float | None:
-    """Seconds by which the journal is late on the bus: 0 when it has read everything, None when nobody knows."""
+    """Seconds since the oldest record that the journal has not read: 0 without one, None when nobody knows."""
     from router.errors import Unavailable
     from router.journal.worker import GROUP
 
+    waiting: Counter[str] = Counter()
     try:
-        waiting = sum(house.bus.lag(GROUP).values())
+        for partition, count in house.bus.lag(GROUP).items():
+            waiting[partition.topic] += count
+        unread = [record for topic, count in waiting.items() for record in _newest(house, topic, count)]
     except Unavailable:
         return None
-    written = house.journal.written_up_to()
-    if not waiting or written is None:
+    if not unread:
         return 0.0
-    return max(0.0, house.clock.now() - written)
+    written = house.journal.written_up_to() if max(waiting.values()) > _LOOKED_AT else None
+    return max(0.0, house.clock.now() - (written or min(record.timestamp for record in unread)))
+
+
+def _newest(house: House, topic: str, count: int) -> list[Record]:
+    return list(house.bus.scan(topic, newest_first=True, limit=min(count, _LOOKED_AT))) if count else []
 
 
 def _control_ids(house: House, events: set[str]) -> dict[str, str]:

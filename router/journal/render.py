@@ -95,9 +95,10 @@ def mentioned(story: EventStory) -> set[str]:
 def _lateness(behind: float | None) -> Line:
     if behind is None:
         return Line("Retard du journal inconnu : le bus ne répond pas.", "warning")
-    if behind > _LATE_SECONDS:
-        return Line(f"Le journal a {behind:.0f} s de retard : la suite n'y est pas encore.", "warning")
-    return Line("Journal à jour.", "dim")
+    if not behind:
+        return Line("Journal à jour.", "dim")
+    style: Style = "warning" if behind > _LATE_SECONDS else "dim"
+    return Line(f"Le journal a {behind:.0f} s de retard : la suite n'y est pas encore.", style)
 
 
 def _heading(story: EventStory) -> Iterator[Line]:

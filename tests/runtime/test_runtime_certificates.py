@@ -1,0 +1,63 @@
+"""Every certificate that the site file names is watched, wherever it stands in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from router.config.site import FeedConfig
+from router.contracts import SystemClock
+from router.gateway.settings import MllpConfig, TlsConfig
+from router.measures import Measure
+from router.runtime.certificates import Expiries
+from router.simulators.authority import make_certificates
+
+DAY = 86_400.0
+
+
+class Gauges:
+    """An observer that remembers."""
+
+    def __init__(self) -> None:
+        self.values: dict[tuple[str, str], float] = {}
+
+    def count(self, measure: Measure, amount: float = 1, **labels: str) -> None: ...
+
+    def set(self, measure: Measure, value: float, **labels: str) -> None:
+        self.values[measure, labels["name"]] = value
+
+    def time(self, measure: Measure, seconds: float, **labels: str) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = make_certificates(tmp_path_factory.mktemp("certificates"), {"010000001": "Hôpital"})
+    return made.pair("server")[0]
+
+
+def test_a_listener_s_certificate_is_watched_and_a_missing_one_is_not(pem: Path) -> None:
+    """Seconds left, by the name operators know; a file that can't be read is told by whoever uses it."""
+    feeds = {
+        "feed sil": FeedConfig(mllp=MllpConfig(port=2575, tls=TlsConfig(certificate=pem, key=pem))),
+        "feed ris": FeedConfig(mllp=MllpConfig(port=2576, tls=TlsConfig(certificate=Path("nowhere.pem"), key=pem))),
+        "feed gam": FeedConfig(mllp=MllpConfig(port=2577)),
+        "http": None,
+    }
+    gauges = Gauges()
+    Expiries(feeds, gauges, SystemClock()).look()
+    ((name, left),) = gauges.values.items()
+    assert name == ("certificate_expiry_seconds", "feed sil/mllp/tls")
+    assert left > DAY
+
+
+def test_an_ended_certificate_has_less_than_nothing_left(pem: Path) -> None:
+    """The gauge goes below zero: the alert stays on until a new file stands there."""
+
+    class Later(SystemClock):
+        def now(self) -> float:
+            return super().now() + 100 * 366 * DAY
+
+    gauges = Gauges()
+    Expiries({"http": MllpConfig(port=1, tls=TlsConfig(certificate=pem, key=pem))}, gauges, Later()).look()
+    assert gauges.values["certificate_expiry_seconds", "http/tls"] < 0
