@@ -30,7 +30,7 @@ _DEAD = 2
 
 
 async def _day(played: Stage, patient: Patient) -> str:
-    """Nominal, refused, unreadable, dead-lettered, repeated, an ADT, a raw CDA. Returns every answer that was given."""
+    """Nominal, refused, unreadable, dead-lettered, repeated, an outage, an ADT, a raw CDA. Returns every answer."""
     maker, full = played.maker, played.recipient()
     played.world.mssante.refuse(full.address, 552, "5.2.2", "full")
     played.world.dmp.refuse("XDSRegistryMetadataError", count=1, context=f"{FAMILY} {GIVEN}")
@@ -49,7 +49,10 @@ async def _day(played: Stage, patient: Patient) -> str:
         b"MSH|^~\\&|SIL|A|PFI|PFI|" + FAMILY.encode(),
         FAMILY.encode(),
     ]
+    await played.world.mssante.outage()
     sent = await played.send(*messages)
+    assert await played.until(lambda: "circuit-open" in played.log.read_text(), 60)
+    await played.world.mssante.restore()
     sent += await played.send(maker.adt("A31", patient, opposition="IO"), feed="gam")
     for name, message in zip(("good", "unqualified", "stranger"), (good, messages[2], messages[4]), strict=True):
         (played.folder / f"{name}.hl7").write_bytes(message)
@@ -180,7 +183,7 @@ def test_the_day_left_traces(traces: tuple[dict[str, str], list[str]]) -> None:
         "try": ["gateway", "AE R46", "AE R42"],
         "keys and headers": ["in.sil", "dlq.intake"],
         "receipts and journal": ['"disposition"'],
-        "log": ['"level": "info"'],
+        "log": ["ready gateway", "circuit-open"],
     }.items():
         assert [word for word in words if word not in found[place]] == [], place
 
