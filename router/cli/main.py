@@ -7,6 +7,7 @@ import typer
 from router.cli import (
     check,
     demo,
+    diff,
     dlq,
     explain,
     national,
@@ -38,6 +39,7 @@ demo.add_to(app)
 simulate.add_to(app)
 check.add_to(app)
 try_.add_to(app)
+diff.add_to(app)
 explain.add_to(app)
 dlq.add_to(app)
 withdraw.add_to(app)
