@@ -62,8 +62,9 @@ class Faults:
         troubles = asyncio.create_task(self._trouble())
         try:
             while self.done < self._wanted:
+                before = self.done
                 await self._kill()
-                await self._rest(self._pause)
+                await self._rest(self._pause if self.done > before else 0.1)
         finally:
             troubles.cancel()
             await asyncio.gather(troubles, return_exceptions=True)
@@ -97,7 +98,7 @@ class Faults:
             if "broker" not in self._busy:
                 self.kills[kind] += 1
                 self._begin("broker", self._broker(self._rng.uniform(0.2, 5)))
-        elif all(self._ground.alive(role) for role in ROLES) and "router" not in self._busy:
+        else:
             self.kills[kind] += 1
             await self._timed(kind, self._ground.kill_router(whole=kind == "whole router"))
 

@@ -126,12 +126,11 @@ class Ground:
     async def kill_router(self, *, whole: bool) -> None:
         """SIGKILL of the supervisor alone, or of it and all workers at once."""
         router = self.played.router
-        if router is None or router.returncode is not None:
-            return
+        assert router is not None
         old = {role: self.alive(role) for role in ROLES}
-        self._expected = True
-        with contextlib.suppress(ProcessLookupError):
+        if router.returncode is None:
             (os.killpg if whole else os.kill)(router.pid, signal.SIGKILL)
+            self._expected = True
         name = "whole router" if whole else "supervisor"
         await self._time(name, lambda: all(self.alive(role) not in (0, old[role]) for role in ROLES))
 
