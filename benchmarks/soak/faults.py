@@ -63,6 +63,7 @@ class Faults:
         try:
             while self.done < self._wanted:
                 before = self.done
+                await self._ground.mostly_up()
                 await self._kill()
                 await self._rest(self._pause if self.done > before else 0.1)
         finally:

@@ -25,7 +25,7 @@ from benchmarks.soak.proxy import Proxy
 from router.demo.services import PostgresServer
 from router.simulators.hl7_peer import Hl7Peer
 
-READY_SECONDS: Final = 120.0
+READY_SECONDS: Final = 300.0
 SESSION_SECONDS: Final = 6
 DATABASES: Final = ("bus", "ledger", "journal")
 
@@ -89,6 +89,14 @@ class Ground:
         """Every worker says that it works. Raises TimeoutError with the log's place."""
         end = time.monotonic() + READY_SECONDS
         while not all(self.alive(role) for role in ROLES):
+            if time.monotonic() > end:
+                raise TimeoutError(f"the router does not work again: see {self.played.log}")
+            await asyncio.sleep(0.05)
+
+    async def mostly_up(self) -> None:
+        """At most one worker is away: a router that never comes up on a slow machine would prove nothing."""
+        end = time.monotonic() + READY_SECONDS
+        while sum(map(bool, map(self.alive, ROLES))) < len(ROLES) - 1:
             if time.monotonic() > end:
                 raise TimeoutError(f"the router does not work again: see {self.played.log}")
             await asyncio.sleep(0.05)
