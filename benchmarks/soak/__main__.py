@@ -14,6 +14,7 @@ import random
 import shutil
 import tempfile
 import time
+from math import inf
 from pathlib import Path
 
 from benchmarks.soak.report import lines, markdown
@@ -27,11 +28,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="of traffic and faults; printed (default: drawn)")
     parser.add_argument("--bus", choices=("sqlite", "kafka"), default="sqlite", help="kafka: with PostgreSQL")
     parser.add_argument("--pause", type=float, default=1.4, help="mean seconds between two kills (default: 1.4)")
+    parser.add_argument("--minutes", type=float, default=inf, help="of faults at most, however few were killed by then")
     parser.add_argument("--report", type=Path, help="write a Markdown report there")
     parser.add_argument("--folder", type=Path, help="work there and keep it (default: a temporary folder)")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1, 10**6)
-    plan = Plan(options.kills, seed, options.bus, options.pause)
+    plan = Plan(options.kills, seed, options.bus, options.pause, options.minutes)
     folder = options.folder or Path(tempfile.mkdtemp(prefix="segur-soak-"))
     began = time.monotonic()
 

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from benchmarks.place import ROLES
@@ -35,13 +36,13 @@ class Struck:
 
 
 class Faults:
-    """`run` strikes until so many processes were killed by SIGKILL; then everything is whole again."""
+    """`run` strikes until so many processes were killed by SIGKILL, or time is over; then everything is whole again."""
 
-    def __init__(self, ground: Ground, seed: int, kills: int, *, pause: float = 1.4) -> None:
-        """`pause`: mean seconds between two kills."""
+    def __init__(self, ground: Ground, seed: int, kills: int, *, pause: float = 1.4, minutes: float = inf) -> None:
+        """`pause`: mean seconds between two kills; `minutes`: it strikes no longer than that."""
         self._ground = ground
         self._rng = random.Random(f"faults {seed}")
-        self._wanted, self._pause = kills, pause
+        self._wanted, self._pause, self._seconds = kills, pause, minutes * 60
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: set[str] = set()
         self.kills: Counter[str] = Counter()
@@ -61,7 +62,8 @@ class Faults:
     async def run(self) -> None:
         troubles = asyncio.create_task(self._trouble())
         try:
-            while self.done < self._wanted:
+            end = time.monotonic() + self._seconds
+            while self.done < self._wanted and time.monotonic() < end:
                 before = self.done
                 await self._ground.mostly_up()
                 await self._kill()

@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 
 from benchmarks.soak.checker import Checker, Violation
@@ -27,12 +28,13 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do. `pause`: mean seconds between two kills."""
+    """What to do. `pause`: mean seconds between two kills; `minutes`: of faults at most, then it drains."""
 
     kills: int
     seed: int
     bus: str = "sqlite"
     pause: float = 1.4
+    minutes: float = inf
     pace: Pace = field(default_factory=Pace)
     warm: float = 3.0
 
@@ -74,7 +76,7 @@ async def soak(folder: Path, plan: Plan, tell: Tell = lambda _: None) -> Result:
     async with ground(folder, plan.bus) as place:
         world = place.played.world
         assert world is not None
-        faults = Faults(place, plan.seed, plan.kills, pause=plan.pause)
+        faults = Faults(place, plan.seed, plan.kills, pause=plan.pause, minutes=plan.minutes)
         checker = Checker(faults.hidden)
         traffic = Traffic(checker, place.ports, plan.seed, plan.pace)
         eyes = Eyes(checker, world, place.receiver)
