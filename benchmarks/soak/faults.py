@@ -119,6 +119,7 @@ class Faults:
     async def _trouble(self) -> None:
         while True:
             await self._rest(2.5)
+            await self._ground.mostly_up()
             kind = self._draw(self._others)
             what = self._make(kind)
             if what is not None:
