@@ -48,7 +48,7 @@ class Faults:
         self.kills: Counter[str] = Counter()
         self.troubles: Counter[str] = Counter()
         self.struck: list[Struck] = []
-        self._kinds = dict(KILLS) | ({"broker": 4} if ground.kafka else {})
+        self._kinds = dict(KILLS) | ({"broker": 10} if ground.kafka else {})
         self._others = dict(TROUBLES) | ({"broker freeze": 5} if ground.kafka else {})
 
     @property
