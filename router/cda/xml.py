@@ -26,6 +26,9 @@ _DECLARED = re.compile(rb"""<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([^"'>]{1,40}
 _BOM: Final = b"\xef\xbb\xbf"
 _CHUNK: Final = 8192
 
+HEADER_LIMIT: Final = 2**20
+"""Bytes before the body. Real headers have some 10 KB; a tree takes up to sixty times its text."""
+
 
 class _Doctype(Exception):
     """A DOCTYPE was met."""
@@ -83,6 +86,7 @@ def read_until(data: bytes, tags: Sequence[str], enough: Any) -> Any:
     """The root of a tree that ends soon after the first element of `tags` for which `enough(element)` holds.
 
     `data` has passed `check_syntax`. When no element is enough the tree is the whole document's.
+    Raises `Malformed` R35 when what comes before is longer than `HEADER_LIMIT`.
     """
     feed: Any = etree.XMLPullParser(
         events=("start",),
@@ -100,6 +104,8 @@ def read_until(data: bytes, tags: Sequence[str], enough: Any) -> Any:
         for _, element in feed.read_events():
             if enough(element):
                 return element.getroottree().getroot()
+        if at > HEADER_LIMIT:
+            raise refused("En-tête du document de plus de 1 Mio.")
     return feed.close()
 
 

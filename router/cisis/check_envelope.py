@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from router.cisis.fields import Fields
 from router.cisis.findings import Findings
 from router.cisis.reading import ACTIONS, EVENTS, ORDERS, Reading
 from router.cisis.rule import Severity
 from router.cisis.settings import ProfileRules
+from router.hl7.message import Message
+from router.hl7.segment import Segment
 from router.request import Action
 
 #: MSH-9.1 -> (MSH-9.2 accepted, MSH-9.3, MSH-12.1).
@@ -16,6 +17,11 @@ MESSAGES: Final = {
     "ORU": (frozenset({"R01"}), "ORU_R01", "2.5"),
     "MDM": (frozenset(EVENTS), "MDM_T02", "2.6"),
 }
+MOST_SEGMENTS: Final = 10_000
+LONGEST_SEGMENT: Final = 64 * 1024
+"""Bytes of a segment that the profile reads; of an OBX without OBX-5.5, which holds the document."""
+_READ: Final = ("MSH", "EVN", "PID", "PV1", "ORC", "OBR", "TXA", "OBX", "PRT", "NTE")
+
 _TOLERATED_VERSION: Final = "2.5.1"
 
 #: Required segments: of every message, of an MDM, since the generation that wants orders (hl7-input §1.2, §1.3).
@@ -24,6 +30,19 @@ _REQUIRED_OF_MDM: Final = ("EVN", "PID", "PV1", "TXA", "OBX")
 _ORDER_SEGMENTS: Final = ("ORC", "OBR")
 #: The order that matters: what is read of a segment depends on what it belongs to.
 _SEQUENCE: Final = ("PID", "ORC", "OBR")
+
+
+def reasonable(message: Message, findings: Findings) -> bool:
+    """R01: no document needs so many segments, or so long ones; refused before any of them is read."""
+    if len(message.names) > MOST_SEGMENTS:
+        findings.add("R01", "lines", limit=MOST_SEGMENTS)
+        return False
+    long = [segment for name in _READ for segment in message.segments(name) if segment.size > LONGEST_SEGMENT]
+    for segment in long:
+        held = len(segment.rest(5, 5)) if segment.name == "OBX" else 0
+        if segment.size - held > LONGEST_SEGMENT:
+            findings.add("R01", "long", segment=segment.name, n=segment.index)
+    return not findings.faults
 
 
 def supported(reading: Reading, findings: Findings) -> bool:
@@ -70,7 +89,7 @@ def check_header(reading: Reading, rules: ProfileRules, findings: Findings) -> N
         findings.add("R12")
 
 
-def _valued(head: Fields, number: int) -> bool:
+def _valued(head: Segment, number: int) -> bool:
     """Whether a field holds anything: an HD may have its number (HD-2) and no name (HL7 v2.5 §2.A.33)."""
     return bool(head.text(str(number))) or any(head.text(f"{number}.{part}") for part in (2, 3))
 

@@ -90,7 +90,7 @@ def _check_value(one: Metadatum, expected: str, findings: Findings) -> None:
         findings.add("R72", n=one.n, what=one.name)
     elif not one.well_written:
         findings.add("R72", "tolerated", n=one.n, what=one.name)
-    if one.fields.text("2").upper() != expected:
+    if one.segment.text("2").upper() != expected:
         findings.add("R73", n=one.n, what=one.name)
 
 
@@ -104,8 +104,8 @@ def body(reading: Reading, name: str, findings: Findings) -> str | None:
     found = reading.first(name)
     if found is None:
         return None
-    if found.fields.text("5.4").upper() != "BASE64":
-        return plain(found.fields.text("5.5")) or None
+    if found.segment.text("5.4").upper() != "BASE64":
+        return plain(found.segment.text("5.5")) or None
     try:
         raw, truncated = decode_tolerant(found.segment.raw("5.5"), separators=reading.message.separators)
     except Malformed:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from router.cda.document import Document
 from router.cisis import participants
 from router.cisis.addresses import clean, parts
-from router.cisis.fields import Fields
 from router.cisis.findings import Findings
 from router.cisis.identity import Identity
 from router.cisis.ins import age_at
@@ -17,6 +16,7 @@ from router.cisis.reading import Reading
 from router.cisis.rule import Severity
 from router.cisis.rules import TABLE
 from router.cisis.settings import ProfileRules
+from router.hl7.segment import Segment
 from router.request import Author, DocumentHeader, Masks, Professional, Recipient, RecipientKind, Structure
 
 #: SMTPERRORCODE of a recipient we refuse ourselves: bad address, mailbox not to be written to.
@@ -57,7 +57,7 @@ def of_message(reading: Reading, documents: Sequence[Document], rules: ProfileRu
     return [one for document in documents for one in of_document(document, rules)]
 
 
-def _of_part(part: Fields, rules: ProfileRules) -> Candidate:
+def _of_part(part: Segment, rules: ProfileRules) -> Candidate:
     found = participants.recipient(part, rules.patient_domains)
     several = len(part.repetitions(15)) > 1 or bool(part.text("15.4.2"))
     return Candidate(
@@ -267,7 +267,7 @@ def signer_of(documents: Sequence[Document]) -> Author | None:
     return Author(person=signer.person if signer else None, structure=structure)
 
 
-def reply_to(part: Fields, findings: Findings) -> str:
+def reply_to(part: Segment, findings: Findings) -> str:
     """The address of a PRT REPLY; one that is none is left out, with a warning."""
     received = part.text("15.4")
     return clean_reply(received, bool(received), findings, n=part.index)

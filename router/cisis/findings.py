@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -60,8 +61,9 @@ class Findings:
     def __init__(self, rules: ProfileRules, dialect: Dialect) -> None:
         self._rules = rules
         self._dialect = dialect
-        self._faults: list[Finding] = []
-        self._warnings: list[Finding] = []
+        self._faults: dict[Finding, None] = {}
+        self._warnings: dict[Finding, None] = {}
+        self._count: Counter[tuple[str, bool]] = Counter()
         self._of_the_dmp: list[tuple[Finding, Severity]] = []
         self.deletion = False
         """Set once the action is known: D1 softens some rules."""
@@ -128,9 +130,14 @@ class Findings:
         return Verdict("AE", self.faults, self.warnings, message=message)
 
     def _keep(self, finding: Finding, severity: Severity) -> None:
-        kept = self._faults if severity is Severity.ERROR else self._warnings
-        if severity is not Severity.OFF and finding not in kept:
-            kept.append(finding)
+        """Once each, and of one rule no more than an ACK could tell: a sender's garbage may break one 100,000 times."""
+        if severity is Severity.OFF:
+            return
+        fatal = severity is Severity.ERROR
+        kept = self._faults if fatal else self._warnings
+        if finding not in kept and self._count[finding.rule, fatal] < MAX_ERRORS:
+            self._count[finding.rule, fatal] += 1
+            kept[finding] = None
 
     def _severity(self, number: str, case: str, chosen: Severity | None) -> Severity:
         rule = TABLE[number]

@@ -12,7 +12,7 @@ from typing import Final
 
 from router.cda.oids import INS_OIDS
 from router.cisis.addresses import clean, parts
-from router.cisis.fields import Fields
+from router.hl7.segment import Segment
 from router.request import Author, Device, Professional, Recipient, RecipientKind, Structure
 
 #: PRT-4.1.
@@ -28,17 +28,17 @@ UNITS: Final = frozenset({"UF", "SVR", "SRV"})
 _XTN: Final = re.compile(r"[^@\s]+@[^@\s]+")
 
 
-def kind_of(part: Fields) -> str:
+def kind_of(part: Segment) -> str:
     """`SB`, `RCT` or `REPLY`, whatever the case; other texts as they are."""
     return part.text("4.1").upper()
 
 
-def author(part: Fields) -> Author:
+def author(part: Segment) -> Author:
     """The sender that a PRT SB names."""
     return Author(person=professional(part), device=device(part), structure=structure(part))
 
 
-def professional(part: Fields) -> Professional | None:
+def professional(part: Segment) -> Professional | None:
     """PRT-5 as a professional, or None when it is empty."""
     number, family, given = part.text("5.1"), part.text("5.2"), part.text("5.3")
     if not (number or family):
@@ -60,13 +60,13 @@ def ps_id_nat(number: str, kind: str) -> tuple[str, str]:
     return number, kind or "IDNPS"
 
 
-def device(part: Fields) -> Device | None:
+def device(part: Segment) -> Device | None:
     """PRT-10 as a piece of software, or None when it is empty."""
     number = part.text("10.1")
     return Device(id=number, name=part.text("10.2") or number) if number else None
 
 
-def structure(part: Fields) -> Structure | None:
+def structure(part: Segment) -> Structure | None:
     """PRT-8 as a structure, or None when it is empty."""
     number, name, kind = part.text("8.10"), part.text("8.1"), part.text("8.7").upper()
     if not (number or name):
@@ -84,13 +84,13 @@ def finess_of(number: str) -> str:
     return number if len(number) == 9 and number.isalnum() else ""
 
 
-def owner_of(part: Fields) -> str:
+def owner_of(part: Segment) -> str:
     """PRT-8.6: for a unit inside a hospital the number of its owner."""
     owner = part.text("8.6.1")
     return "" if _OID.fullmatch(owner) else owner
 
 
-def recipient(part: Fields, patient_domains: Collection[str]) -> Recipient:
+def recipient(part: Segment, patient_domains: Collection[str]) -> Recipient:
     """One RCT. An address that isn't one plain addr-spec gives `address` "" and keeps `address_received`."""
     received = part.text("15.4")
     address = clean(received) or ""
@@ -108,7 +108,7 @@ def recipient(part: Fields, patient_domains: Collection[str]) -> Recipient:
     )
 
 
-def classify(part: Fields, address: str, patient_domains: Collection[str]) -> RecipientKind:
+def classify(part: Segment, address: str, patient_domains: Collection[str]) -> RecipientKind:
     """The kind of an RCT, in the order of mssante §4.1."""
     if in_domains(address, patient_domains) or names_patient(part):
         return RecipientKind.PATIENT
@@ -121,7 +121,7 @@ def classify(part: Fields, address: str, patient_domains: Collection[str]) -> Re
     return RecipientKind.ADDRESS
 
 
-def names_patient(part: Fields) -> bool:
+def names_patient(part: Segment) -> bool:
     """Whether PRT-5 is an INS: by its type, or by its authority (the OID may stand in HD-1)."""
     oid = part.text("5.9.2") or part.text("5.9.1")
     return part.text("5.13").upper() == "INS" or oid in INS_OIDS
@@ -132,14 +132,14 @@ def in_domains(address: str, patient_domains: Collection[str]) -> bool:
     return bool(address) and parts(address)[1] in patient_domains
 
 
-def contradictory(part: Fields, address: str, patient_domains: Collection[str]) -> bool:
+def contradictory(part: Segment, address: str, patient_domains: Collection[str]) -> bool:
     """Whether identity and address disagree on being a patient: the wrong person may read it (R95)."""
     if not address or not (part.text("5.1") or part.text("5.13")):
         return False
     return names_patient(part) != in_domains(address, patient_domains)
 
 
-def shifted(part: Fields) -> bool:
+def shifted(part: Segment) -> bool:
     """Whether the address stands one field too far, in PRT-16 (hl7-input §1.4): never fixed silently."""
     return not part.text("15.4") and bool(_XTN.fullmatch(part.text("16.4")))
 

@@ -20,6 +20,7 @@ from router.cisis.raw_cda import CDA_HEADERS, check_cda
 from router.cisis.reading import Reading, read
 from router.cisis.settings import ProfileRules
 from router.errors import Malformed
+from router.hl7.header import Unreadable
 from router.hl7.message import Message
 from router.hl7.segment import Segment
 from router.request import Action, Dialect, TransmissionRequest
@@ -87,6 +88,26 @@ def _check(
     joined: bool = False,
     keep: bool = False,
 ) -> Verdict:
+    try:
+        return _checked(message, rules, valuesets, schema, joined=joined, keep=keep)
+    except Unreadable as fault:  # a field that nobody will cut into pieces
+        findings = Findings(rules, Dialect.V2_1)
+        findings.add_read(fault, fault.place)
+        return findings.refusal(message)
+
+
+def _checked(
+    message: Message,
+    rules: ProfileRules,
+    valuesets: TypeCodes,
+    schema: SchemaCheck | None,
+    *,
+    joined: bool,
+    keep: bool,
+) -> Verdict:
+    findings = Findings(rules, Dialect.V2_1)
+    if not check_envelope.reasonable(message, findings):
+        return findings.refusal(message)
     reading = read(message)
     findings = Findings(rules, reading.dialect)
     if joined:

@@ -7,7 +7,6 @@ from typing import Final
 
 from router.cisis import participants
 from router.cisis.dialects import BODIES, DIALECTS, DialectTable, canonical, declared, inferred
-from router.cisis.fields import Fields
 from router.hl7.message import Message
 from router.hl7.segment import Segment
 from router.request import Action, Dialect
@@ -28,18 +27,14 @@ _NO_REPLY: Final = "FIN"
 class Metadatum:
     """A metadata OBX: canonical name, the name received, OBX-5.1 as a text and as it was written."""
 
-    fields: Fields
+    segment: Segment
     name: str
     received: str
     value: str
 
     @property
-    def segment(self) -> Segment:
-        return self.fields.segment
-
-    @property
     def n(self) -> int:
-        return self.fields.index
+        return self.segment.index
 
     @property
     def yes(self) -> bool:
@@ -47,7 +42,7 @@ class Metadatum:
 
     @property
     def well_written(self) -> bool:
-        return bytes(self.segment.raw("5.1")) in (b"Y", b"N")
+        return self.segment.as_written("5.1") in ("Y", "N")
 
 
 @dataclass(slots=True)
@@ -55,7 +50,7 @@ class Reading:
     """Everything the checks look at. `metadata` keeps the message's order, duplicates included."""
 
     message: Message
-    head: Fields
+    head: Segment
     """The MSH segment."""
     dialect: Dialect
     table: DialectTable
@@ -66,7 +61,7 @@ class Reading:
     is_mdm: bool
     documents: list[Segment] = field(default_factory=list)
     metadata: list[Metadatum] = field(default_factory=list)
-    participants: list[tuple[str, Fields]] = field(default_factory=list)
+    participants: list[tuple[str, Segment]] = field(default_factory=list)
     """The PRT that follow a document, each with its kind."""
     misplaced: list[Segment] = field(default_factory=list)
     """PRT that don't follow a document."""
@@ -86,7 +81,7 @@ class Reading:
         found = self.first(name)
         return found.n if found else 1
 
-    def parts(self, kind: str) -> list[Fields]:
+    def parts(self, kind: str) -> list[Segment]:
         """The PRT of one kind (SB, RCT, REPLY)."""
         return [part for known, part in self.participants if known == kind]
 
@@ -102,7 +97,7 @@ def read(message: Message) -> Reading:
     dialect, was_declared = _dialect(message)
     reading = Reading(
         message=message,
-        head=Fields(message, message.segments("MSH")[0]),
+        head=message.segments("MSH")[0],
         dialect=dialect or Dialect.V2_1,
         table=DIALECTS[dialect or Dialect.V2_1],
         declared=was_declared,
@@ -117,31 +112,29 @@ def _sort(reading: Reading) -> None:
     after_document, last = False, ""
     for segment in reading.message.segments():
         if segment.name == "OBX":
-            fields = Fields(reading.message, segment)
-            received = fields.text("3.1")
+            received = segment.text("3.1")
             name, last = canonical(received), ""
-            after_document = _is_document(reading, fields, name)
+            after_document = _is_document(reading, segment, name)
             if after_document:
                 reading.documents.append(segment)
             else:
-                reading.metadata.append(Metadatum(fields, name, received, fields.text("5.1")))
+                reading.metadata.append(Metadatum(segment, name, received, segment.text("5.1")))
                 last = name
         elif segment.name == "PRT" and after_document:
-            part = Fields(reading.message, segment)
-            reading.participants.append((participants.kind_of(part), part))
+            reading.participants.append((participants.kind_of(segment), segment))
         elif segment.name == "PRT":
             reading.misplaced.append(segment)
         elif segment.name == "NTE" and last == "DESTMSSANTEPAT":
             reading.no_reply = reading.no_reply or segment.text("4").upper() == _NO_REPLY
 
 
-def _is_document(reading: Reading, fields: Fields, name: str) -> bool:
+def _is_document(reading: Reading, segment: Segment, name: str) -> bool:
     """An ED that is no metadata; and the very first OBX, unless it clearly is a metadata."""
     if name in reading.table.metadata or name in BODIES or name in reading.table.ignored:
         return False
-    if fields.text("3.3").upper() == _METADATA_SYSTEM:
+    if segment.text("3.3").upper() == _METADATA_SYSTEM:
         return False
-    return fields.text("2").upper() == "ED" or not (reading.documents or reading.metadata)
+    return segment.text("2").upper() == "ED" or not (reading.documents or reading.metadata)
 
 
 def _dialect(message: Message) -> tuple[Dialect | None, bool]:

@@ -18,8 +18,7 @@ _NOT_LOCAL = frozenset({"INS", "NH"})
 def message_id(feed: str, message: Message) -> str:
     """Same feed, MSH-3, MSH-4, MSH-10 and bytes without MSH-7, same id: engines restamp what they send again."""
     data = message.to_bytes()
-    spans = message.segments("MSH")[0].spans
-    start, end = spans[7] if len(spans) > 7 else (spans[-1][1], spans[-1][1])
+    start, end = message.segments("MSH")[0].span(7)
     digest = _begin("hl7", feed, message.text("MSH-3"), message.text("MSH-4"), message.control_id)
     with memoryview(data) as view:
         digest.update(view[:start])

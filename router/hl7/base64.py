@@ -73,15 +73,14 @@ def decode_obx(segment: Segment, *, place: str = "") -> bytes:
     """The document of an ED OBX (OBX-5.5), joined again when `~` split it. Raises `Malformed` R34."""
     place = place or f"OBX^{segment.index}^5^1^5"
     separators = segment._message.separators
-    repetitions = segment.repetitions(5)
-    if len(repetitions) < 2:
-        return decode(segment.raw("5.5"), place=place, separators=separators)
-    pieces = [bytes(repetitions[0].raw(5))]
-    for one in repetitions[1:]:
-        if separators.component and separators.component in bytes(one.raw()):
-            raise Malformed("R34", place, "Plusieurs documents dans un même OBX-5.")
-        pieces.append(bytes(one.raw()))
-    return decode(b"".join(pieces), place=place, separators=separators)
+    first, whole = segment.field(5), segment.raw("5")
+    begin = len(first.raw())
+    if begin == len(whole):
+        return decode(first.raw(5), place=place, separators=separators)
+    rest = bytes(whole[begin:])
+    if separators.component and separators.component in rest:
+        raise Malformed("R34", place, "Plusieurs documents dans un même OBX-5.")
+    return decode(bytes(first.raw(5)) + rest, place=place, separators=separators)
 
 
 def _strict(text: bytes, place: str) -> bytes:

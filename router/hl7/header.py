@@ -26,6 +26,8 @@ CHARSETS: Final[dict[str, str]] = {
 
 BOM: Final = b"\xef\xbb\xbf"
 _CHARSET_FORM: Final = re.compile(rb"[\w/ .:-]*")
+_NEEDED: Final = 18
+"""Fields of MSH that are cut here: up to MSH-18."""
 FOREIGN_BYTES: Final = "Le contenu n'est pas codé dans le jeu de caractères annoncé (MSH-18)."
 _BATCH: Final = (b"FHS", b"BHS", b"BTS", b"FTS")
 
@@ -48,14 +50,6 @@ class Separators:
     escape: bytes = b"\\"
     subcomponent: bytes = b"&"
     truncation: bytes = b""
-
-    def plain(self, raw: bytes) -> bool:
-        """Whether these bytes of a field hold neither repetitions nor components."""
-        return not (
-            (self.component in raw if self.component else False)
-            or (self.repetition in raw if self.repetition else False)
-            or (self.subcomponent in raw if self.subcomponent else False)
-        )
 
     def texts(self, codec: str) -> tuple[str, str, str, str, str, str]:
         """The same as characters: field, component, repetition, escape, sub-component, truncation."""
@@ -87,7 +81,7 @@ def read(line: bytes, settle: Callable[[str], str]) -> Header:
     if line[:3] != b"MSH" or len(line) < 8:
         raise Unreadable("R01", "100", "", "La trame ne commence pas par un segment MSH lisible.")
     field = _first_character(line[3:7])
-    parts = line.split(field)
+    parts = line.split(field, _NEEDED)
     if len(parts) < 12:
         raise Unreadable("R01", "100", "MSH^1", "Le segment MSH a moins de 12 champs.")
     charset = _declared(parts)
@@ -104,7 +98,7 @@ def glimpse(line: bytes, settle: Callable[[str], str]) -> Header | None:
         return None
     try:
         field = _first_character(line[3:7])
-        parts = line.split(field)
+        parts = line.split(field, _NEEDED)
         charset = _declared(parts)
         codec = settle(CHARSETS.get(charset.upper(), ""))
         return Header(_separators(field, parts[1] if len(parts) > 1 else b"", codec), charset, codec)

@@ -47,7 +47,7 @@ def lines(data: bytes, at: int) -> Iterator[tuple[int, int]]:
             yield at, end
         count += 1
         if count > MAX_SEGMENTS:
-            raise Unreadable("R01", "100", "", "Message de plus de 100 000 lignes.")
+            raise Unreadable("R01", "100", "", f"Message de plus de {MAX_SEGMENTS} segments.")
         at = end + 1
         if end == cr:
             cr = data.find(b"\r", at)

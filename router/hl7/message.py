@@ -34,12 +34,14 @@ class Message:
     """One HL7 v2 message. Immutable; its `repr` shows its size only.
 
     separators: as declared in MSH-1 and MSH-2;  charset: MSH-18 as received;  codec: Python's name of what
-    the bytes are in (after the fall-back, if there was one: `fell_back`).
+    the bytes are in (after the fall-back, if there was one: `fell_back`);  marks: the separators as characters, in
+    the order field, component, repetition, escape, sub-component, truncation.
     """
 
     __slots__ = (
         "_by_name",
         "_data",
+        "_index",
         "_names",
         "_segments",
         "_spans",
@@ -47,6 +49,7 @@ class Message:
         "charset",
         "codec",
         "fell_back",
+        "marks",
         "separators",
     )
 
@@ -55,9 +58,13 @@ class Message:
         self.separators, self.charset, self.codec, self.fell_back = head.separators, head.charset, head.codec, False
         self._segments: list[Segment | None] = [None] * len(names)
         self._texts: dict[str, str] = {}
+        self.marks = head.separators.texts(head.codec)
         self._by_name: dict[str, list[int]] = {}
+        self._index: list[int] = []
         for rank, name in enumerate(names):
-            self._by_name.setdefault(name, []).append(rank)
+            same = self._by_name.setdefault(name, [])
+            same.append(rank)
+            self._index.append(len(same))
 
     # ------------------------------------------------------------------------------------------- making
 
@@ -121,7 +128,9 @@ class Message:
         message = self
         for segment in chosen:
             start, end, new = rewritten(segment, path, where.tail, value, self.separators)
-            message = message._replaced(segment.position - 1, start - segment.spans[0][0], end - start, new)
+            message = message._replaced(
+                segment.position - 1, start - self._spans[segment.position - 1][0], end - start, new
+            )
         return message
 
     # ---------------------------------------------------------------------------------------- looking up
@@ -133,7 +142,7 @@ class Message:
             return known
         where = paths.parse(path)
         segment = self._first(where)
-        found = self._text(segment._locate(where.tail, leaf=True)) if segment is not None else ""
+        found = segment._value(where.tail) if segment is not None else ""
         if len(found) <= _REMEMBERED:
             self._texts[path] = found
         return found
@@ -221,8 +230,8 @@ class Message:
         found = self._segments[rank]
         if found is None:
             name = self._names[rank]
-            index = self._by_name[name].index(rank) + 1
-            found = self._segments[rank] = Segment(self, name, index=index, position=rank + 1, span=self._spans[rank])
+            index, span = self._index[rank], self._spans[rank]
+            found = self._segments[rank] = Segment(self, name, index=index, position=rank + 1, span=span)
         return found
 
     def _first(self, where: paths.Path) -> Segment | None:
@@ -240,7 +249,7 @@ class Message:
             tail = paths.Tail(field, 0, "", component, 0)
             wanted = where.key.casefold()
             every = self.segments(where.segment)
-            return [one for one in every if self._text(one._locate(tail, leaf=True)).casefold() == wanted]
+            return [one for one in every if one._value(tail).casefold() == wanted]
         found = self._first(where)
         return [] if found is None else [found]
 

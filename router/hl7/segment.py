@@ -1,11 +1,16 @@
-"""One segment of a message, split only where somebody looks."""
+"""One segment of a message, split only where somebody looks.
+
+A short segment is decoded and cut into texts once, because whoever asks for one of its values asks for others. A
+long one (it carries a document, or somebody's millions of separators) is searched in place and never cut whole.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from router.hl7 import path as paths
+from router.hl7.header import Unreadable
 from router.hl7.text import BLANKS, unescape
 
 if TYPE_CHECKING:
@@ -13,11 +18,14 @@ if TYPE_CHECKING:
 
 Span = tuple[int, int]
 
-#: Tails that mean "the first of everything", in the fields after `field`.
-_FIRST = frozenset((r, "", c, s) for r in (0, 1) for c in (0, 1) for s in (0, 1))
+MAX_REPETITIONS: Final = 1000
+"""More repetitions of one field than this are no identifiers and no names: they would cost memory, not meaning."""
 
-_SMALL = 2048
-"""Below this many bytes splitting a copy is faster than searching in place."""
+_SHORT: Final = 2048
+"""Bytes up to which a segment, or a repetition, is cut into texts."""
+_MOST_FIELDS: Final = 256
+"""Fields that are cut; those behind are searched."""
+_NULL: Final = '""'
 
 
 def cut(data: bytes, start: int, end: int, separator: bytes) -> list[Span]:
@@ -25,11 +33,6 @@ def cut(data: bytes, start: int, end: int, separator: bytes) -> list[Span]:
     if not separator:
         return [(start, end)]
     width, spans = len(separator), []
-    if end - start <= _SMALL:
-        for piece in data[start:end].split(separator):
-            spans.append((start, start + len(piece)))
-            start += len(piece) + width
-        return spans
     found = data.find(separator, start, end)
     while found >= 0:
         spans.append((start, found))
@@ -43,24 +46,44 @@ def pick(data: bytes, start: int, end: int, separator: bytes, number: int) -> Sp
     """Where the `number`-th piece (from 1) lies, or None."""
     if not separator:
         return (start, end) if number == 1 else None
-    if number > 1:
-        width = len(separator)
-        for _ in range(number - 1):
-            found = data.find(separator, start, end)
-            if found < 0:
-                return None
-            start = found + width
+    width = len(separator)
+    for _ in range(number - 1):
+        found = data.find(separator, start, end)
+        if found < 0:
+            return None
+        start = found + width
     found = data.find(separator, start, end)
     return (start, end if found < 0 else found)
+
+
+def written(components: list[str], component: int, subcomponent: int, mark: str) -> str:
+    """One component, or sub-component, of those of a repetition; "" when absent. `mark`: between sub-components."""
+    if component > len(components):
+        return ""
+    value = components[component - 1]
+    if mark and mark in value:
+        pieces = value.split(mark, subcomponent)
+        return pieces[subcomponent - 1] if subcomponent <= len(pieces) else ""
+    return value if subcomponent == 1 else ""
+
+
+def plain(value: str, message: Message) -> str:
+    """The text that is meant: unescaped once, trimmed; "" for the HL7 null."""
+    escape = message.marks[3]
+    if escape and escape in value:
+        value = unescape(value, message.separators, message.codec)
+    value = value.strip(BLANKS)
+    return "" if value == _NULL else value
 
 
 class Repetition:
     """One repetition of a field. Prints nothing of its content."""
 
-    __slots__ = ("_end", "_message", "_start", "number")
+    __slots__ = ("_components", "_end", "_message", "_start", "number")
 
     def __init__(self, message: Message, number: int, start: int, end: int) -> None:
         self._message, self.number, self._start, self._end = message, number, start, end
+        self._components: list[str] | None = None
 
     def __repr__(self) -> str:
         return f"<Repetition {self.number}>"
@@ -74,7 +97,14 @@ class Repetition:
         if isinstance(component, str):
             first, _, second = component.partition(".")
             component, subcomponent = int(first), int(second or 1)
-        return self._message._text(self._span(component, subcomponent))
+        if self._end - self._start > _SHORT or not component:
+            return self._message._text(self._span(component, subcomponent))
+        if self._components is None:
+            message = self._message
+            whole = message._data[self._start : self._end].decode(message.codec, "replace")
+            self._components = whole.split(message.marks[1]) if message.marks[1] else [whole]
+        found = written(self._components, component, subcomponent, self._message.marks[4])
+        return plain(found, self._message) if found else ""
 
     def raw(self, component: int = 0, subcomponent: int = 0) -> memoryview:
         """The bytes as received: of the whole repetition, a component or a sub-component."""
@@ -96,52 +126,85 @@ class Segment:
     index: occurrence among the segments of its name;  position: rank in the message; both from 1.
     """
 
-    __slots__ = ("_end", "_message", "_spans", "_start", "index", "name", "position")
+    __slots__ = ("_components", "_end", "_fields", "_message", "_repetitions", "_start", "index", "name", "position")
 
     def __init__(self, message: Message, name: str, *, index: int, position: int, span: Span) -> None:
         self._message, self.name, self.index, self.position = message, name, index, position
         self._start, self._end = span
-        self._spans: list[Span] | None = None
+        self._fields: list[str] | None = None
+        self._components: dict[int, list[str]] = {}
+        self._repetitions: dict[int, list[Repetition]] = {}
 
     def __repr__(self) -> str:
         return f"<Segment {self.name}^{self.index}>"
 
     @property
     def spans(self) -> list[Span]:
-        """Where each field lies in the message's bytes; `spans[n]` is field n (MSH-1 included)."""
-        if self._spans is None:
-            field = self._message.separators.field
-            spans = cut(self._message._data, self._start, self._end, field)
-            if self.name == "MSH":
-                spans.insert(1, (spans[0][1], spans[0][1] + len(field)))
-            self._spans = spans
-        return self._spans
+        """Where every field lies in the message's bytes; `spans[n]` is field n (MSH-1 included). For rewriting."""
+        field = self._message.separators.field
+        spans = cut(self._message._data, self._start, self._end, field)
+        if self.name == "MSH":
+            spans.insert(1, (spans[0][1], spans[0][1] + len(field)))
+        return spans
+
+    def span(self, number: int) -> Span:
+        """Where one field lies; empty, at the segment's end, when it is absent."""
+        data, field = self._message._data, self._message.separators.field
+        piece = number + 1
+        if self.name == "MSH" and number:
+            if number == 1:
+                return self._start + 3, self._start + 3 + len(field)
+            piece = number
+        return pick(data, self._start, self._end, field, piece) or (self._end, self._end)
 
     def text(self, tail: str) -> str:
         """`text("15.4")`, `text("3[INS].1")`: decoded, unescaped, trimmed; "" when absent or null (`""`)."""
-        return self._message._text(self._locate(paths.parse_tail(tail), leaf=True))
+        return self._value(paths.parse_tail(tail))
 
     def texts(self, tail: str) -> list[str]:
         """The same over every repetition of the field (or those that `[KEY]` selects)."""
         return list(self._each(paths.parse_tail(tail)))
 
+    def as_written(self, tail: str) -> str:
+        """As `text` for the first repetition of a short segment, but neither unescaped nor trimmed."""
+        where = paths.parse_tail(tail)
+        components = self._components.get(where.field) or self._first(where.field)
+        if components is None:
+            return bytes(self.raw(tail)).decode(self._message.codec, "replace")
+        return written(components, where.component or 1, where.subcomponent or 1, self._message.marks[4])
+
     def raw(self, tail: str) -> memoryview:
         """The bytes as received, never a copy. A field without repetition: all its repetitions."""
         return self._message._raw(self._locate(paths.parse_tail(tail), leaf=False))
 
+    def rest(self, number: int, component: int) -> memoryview:
+        """A field's bytes from a component of its first repetition on, other repetitions included."""
+        start, end = self.span(number)
+        found = self.field(number)._span(component, 0) if end > start else None
+        return self._message._raw((found[0], end) if found else None)
+
     def field(self, number: int) -> Repetition:
         """The first repetition of a field, empty when the field is."""
-        start, end = self._field(number)
+        start, end = self.span(number)
         found = pick(self._message._data, start, end, self._repetition_separator(number), 1) or (start, start)
         return Repetition(self._message, 1, *found)
 
     def repetitions(self, number: int) -> list[Repetition]:
-        """The repetitions of a field; none when it is absent or empty."""
-        start, end = self._field(number)
+        """The repetitions of a field; none when it is absent or empty. Raises `Unreadable` R01 beyond a thousand."""
+        if number in self._repetitions:
+            return self._repetitions[number]
+        start, end = self.span(number)
         if start == end:
             return []
-        spans = cut(self._message._data, start, end, self._repetition_separator(number))
-        return [Repetition(self._message, rank, *span) for rank, span in enumerate(spans, 1)]
+        data, separator = self._message._data, self._repetition_separator(number)
+        if end - start > MAX_REPETITIONS and separator and data.count(separator, start, end) >= MAX_REPETITIONS:
+            place = f"{self.name}^{self.index}^{number}"
+            raise Unreadable("R01", "100", place, "Champ de plus de 1 000 répétitions.")
+        spans = cut(data, start, end, separator)
+        found = self._repetitions[number] = [
+            Repetition(self._message, rank, *span) for rank, span in enumerate(spans, 1)
+        ]
+        return found
 
     def repetition_of(self, tail: paths.Tail) -> int:
         """The number of the repetition that `tail.repetition_key` selects, or 0."""
@@ -161,9 +224,39 @@ class Segment:
 
     # ------------------------------------------------------------------------------------------- inside
 
-    def _field(self, number: int) -> Span:
-        spans = self.spans
-        return spans[number] if number < len(spans) else (self._end, self._end)
+    def _value(self, tail: paths.Tail) -> str:
+        field, repetition, key, component, subcomponent = tail
+        components = None
+        if repetition in (0, 1) and not key:
+            components = self._components.get(field) or self._first(field)
+        if components is None:
+            return self._message._text(self._locate(tail, leaf=True))
+        found = written(components, component or 1, subcomponent or 1, self._message.marks[4])
+        return plain(found, self._message) if found else ""
+
+    def _first(self, number: int) -> list[str] | None:
+        """The components of a field's first repetition, as texts; None when the field must be searched in place."""
+        fields = self._cut()
+        if fields is None or number >= _MOST_FIELDS or (self.name == "MSH" and number < 3):
+            return None
+        if number >= len(fields):
+            return []
+        _, component, repetition, *_ = self._message.marks
+        value = fields[number]
+        if repetition and repetition in value:
+            value = value[: value.index(repetition)]
+        found = self._components[number] = value.split(component) if component else [value]
+        return found
+
+    def _cut(self) -> list[str] | None:
+        """The fields of a short segment, as texts."""
+        if self._fields is None and self._end - self._start <= _SHORT:
+            message = self._message
+            line = message._data[self._start : self._end].decode(message.codec, "replace")
+            self._fields = line.split(message.marks[0], _MOST_FIELDS)
+            if self.name == "MSH":
+                self._fields.insert(1, message.marks[0])
+        return self._fields
 
     def _repetition_separator(self, number: int) -> bytes:
         """MSH-1 and MSH-2 are the separators themselves: nothing divides them."""
@@ -183,13 +276,10 @@ class Segment:
 
     def _locate(self, tail: paths.Tail, *, leaf: bool) -> Span | None:
         """Where an address lies. `leaf`: down to the first sub-component when the address stops before."""
-        spans, number = self.spans, tail.field
-        span: Span | None = spans[number] if number < len(spans) else None
-        if span is None or span[0] == span[1] or (self.name == "MSH" and number < 3):
+        span: Span | None = self.span(tail.field)
+        if span is None or span[0] == span[1] or (self.name == "MSH" and tail.field < 3):
             return span
         data, separators = self._message._data, self._message.separators
-        if leaf and tail[1:] in _FIRST and span[1] - span[0] < _SMALL and separators.plain(data[span[0] : span[1]]):
-            return span
         if tail.repetition_key:
             chosen = next((one for one in self.repetitions(tail.field) if self._is(one, tail)), None)
             span = None if chosen is None else chosen._span(0, 0)
@@ -207,10 +297,4 @@ def decode(data: bytes, span: Span | None, message: Message) -> str:
     """The text at a span: decoded, unescaped once, trimmed; "" for the HL7 null."""
     if span is None or span[0] == span[1]:
         return ""
-    raw = data[span[0] : span[1]]
-    text = raw.decode(message.codec, "replace")
-    mark = message.separators.escape
-    if mark and mark in raw:
-        text = unescape(text, message.separators, message.codec)
-    text = text.strip(BLANKS)
-    return "" if text == '""' else text
+    return plain(data[span[0] : span[1]].decode(message.codec, "replace"), message)

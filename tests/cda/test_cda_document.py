@@ -167,7 +167,7 @@ def test_r35_a_bom_and_instructions_before_the_root_are_harmless() -> None:
         (b"Document medical", "XML"),
         (b"%PDF-1.4", "XML"),
         ("<ClinicalDocument xmlns='urn:hl7-org:v3'/>".encode("utf-16"), "XML"),
-        (b"<?xml version='1.0' encoding='UTF-7'?><a/>", "codage"),
+        (b"<?xml version='1.0' encoding='UTF-7'?><a/>", "Codage"),
         (b"<ClinicalDocument xmlns='urn:hl7-org:v3'>", "mal form"),
         (b"<ClinicalDocument xmlns='urn:hl7-org:v3'><x:y/></ClinicalDocument>", "espace de noms"),
         (b"<ClinicalDocument xmlns='urn:hl7-org:v3'>\xff</ClinicalDocument>", "mal form"),
