@@ -8,6 +8,7 @@ durable: a crash in between means that it is read again, recognised, and answere
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from pathlib import Path
 from typing import Final
@@ -19,8 +20,12 @@ from router.gateway.settings import FolderConfig
 from router.hl7 import layout
 from router.hl7.mllp import HEAD
 
+log = logging.getLogger(__name__)
+
 _KINDS: Final[dict[str, Kind]] = {".hl7": "hl7", ".er7": "hl7", ".xml": "cda"}
 _Look = tuple[int, int]
+_MAX_HEADERS: Final = 64 * 1024
+"""Bytes of a `.headers` file that are read."""
 
 
 class WatchedFolder:
@@ -31,6 +36,8 @@ class WatchedFolder:
         self._seen: dict[str, tuple[_Look, float]] = {}
         self._done, self._refused = config.path / "done", config.path / "refused"
         self._stop = asyncio.Event()
+        self._trouble = 0
+        """The error of the last look, told once."""
         self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -66,8 +73,12 @@ class WatchedFolder:
         while not self._stop.is_set():
             try:
                 await self.look()
+                self._trouble = 0
             except OSError as error:
-                raise OperatorFault("FOLDER", str(self._config.path), error.strerror or "can't be used") from error
+                # A full disk or a share that is away: the files stay, their senders wait, the other ways in go on.
+                if error.errno != self._trouble:
+                    log.warning("folder can't be used", extra={"code": "FOLDER", "reason": type(error).__name__})
+                self._trouble = error.errno or -1
             try:
                 await asyncio.wait_for(self._stop.wait(), self._config.interval)
             except TimeoutError:
@@ -105,6 +116,8 @@ class WatchedFolder:
             pieces, excess = await asyncio.to_thread(self._read, path)
         except FileNotFoundError:
             return True  # its writer took it back
+        except PermissionError:
+            return True  # not ours to read yet: the others go on, the next look tries again
         answers: list[Answer] = []
         for received in pieces:
             answers.append(await self._answer(received, excess))
@@ -169,7 +182,8 @@ def _free(path: Path) -> Path:
 
 def _headers(path: Path) -> dict[str, str]:
     beside = path.with_name(path.name + ".headers")
-    if not beside.exists():
+    if not beside.is_file():
         return {}
-    lines = (line.partition(":") for line in beside.read_text(encoding="utf-8").splitlines() if ":" in line)
+    text = beside.read_bytes()[:_MAX_HEADERS].decode("utf-8", "replace")
+    lines = (line.partition(":") for line in text.splitlines() if ":" in line)
     return {name.strip().lower().removeprefix("x-segur-"): value.strip() for name, _, value in lines}

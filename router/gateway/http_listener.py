@@ -61,7 +61,7 @@ class HttpListener:
         app = Starlette(routes=[Route("/feeds/{name}", self._post, methods=["POST"])])
         config = uvicorn.Config(
             app,
-            http=_protocol(self._certificates),
+            http=_protocol(self._certificates, self._config.idle_timeout),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -103,6 +103,8 @@ class HttpListener:
             answer = await self._taken(request, feed, kind)
         except ClientDisconnect:
             return Response(status_code=HTTPStatus.BAD_REQUEST)
+        except TimeoutError:
+            return PlainTextResponse("corps incomplet\n", HTTPStatus.REQUEST_TIMEOUT, {"Connection": "close"})
         return self._too_large() if answer is None else _response(answer)
 
     def _objection(self, request: Request, feed: Feed | None, kind: Kind | None) -> Response | None:
@@ -137,11 +139,18 @@ class HttpListener:
     async def _body(self, request: Request, share: Share, ready: asyncio.Event) -> bytes | None:
         """The body, read only while the budget allows; None when it is beyond the limit.
 
+        Raises `TimeoutError` when its sender falls silent; the time that we make him wait is not his.
+
         A body that is too large is read on and thrown away, within reason: a sender that is cut off while it
         writes never sees the answer.
         """
         body, size, limit = bytearray(), 0, self._config.max_body
-        async for chunk in request.stream():
+        chunks = request.stream()
+        while True:
+            async with asyncio.timeout(self._config.idle_timeout):
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                break
             size += len(chunk)
             if size > limit:
                 body.clear()
@@ -172,19 +181,39 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _protocol(certificates: Certificates | None) -> type[asyncio.Protocol]:
-    """Uvicorn's own protocol, which first looks at the client's certificate."""
-    if certificates is None:
-        return H11Protocol
-    admits = certificates.admits
+def _protocol(certificates: Certificates | None, patience: float) -> type[asyncio.Protocol]:
+    """Uvicorn's own protocol, which first looks at the client's certificate, and waits for no header for ever.
 
-    class Checked(H11Protocol):
+    patience: seconds from a connection, or from the first byte of a request, to the end of its header.
+    """
+
+    class Guarded(H11Protocol):
+        waiting: asyncio.TimerHandle | None = None
+
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            if not admits(transport.get_extra_info("peercert")):
+            if certificates is not None and not certificates.admits(transport.get_extra_info("peercert")):
                 transport.abort()
+                return
+            self.waiting = self.loop.call_later(patience, transport.abort)
 
-    return Checked
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.cycle is not None and not self.cycle.response_complete:
+                self._arrived()
+            elif self.waiting is None and not self.transport.is_closing():
+                self.waiting = self.loop.call_later(patience, self.transport.abort)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._arrived()
+            super().connection_lost(exc)
+
+        def _arrived(self) -> None:
+            if self.waiting is not None:
+                self.waiting.cancel()
+                self.waiting = None
+
+    return Guarded
 
 
 def _asked(request: Request) -> dict[str, str]:

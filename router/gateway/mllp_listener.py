@@ -17,6 +17,8 @@ from router.hl7.mllp import Decoder, Event, Frame, Oversize, frame
 
 _SILENCE: Final = 0.2
 """Seconds after which an FS without CR is taken for the end of a frame."""
+_HANDSHAKE: Final = 15.0
+"""Seconds that a client has for its TLS handshake; until then it counts as no connection."""
 
 
 class MllpListener:
@@ -67,7 +69,10 @@ class MllpListener:
         assert self._socket is not None  # noqa: S101
         context = self.certificates.context if self.certificates else None
         server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self), sock=self._socket.dup(), ssl=context
+            lambda: Connection(self),
+            sock=self._socket.dup(),
+            ssl=context,
+            ssl_handshake_timeout=_HANDSHAKE if context is not None else None,
         )
         if self._server is not None:
             self._server.close()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from router.contracts import Consumer, Header, Outgoing, Partition, Producer, Record, Settle, raw_topic
-from router.errors import Fenced, MessageFault, OperatorFault, RouterError, Unavailable
+from router.errors import Bug, Fenced, MessageFault, OperatorFault, RouterError, Unavailable
 from router.gateway.intake import Intake
 from router.gateway.received import Feed, Judged, Kind, Received
 from router.gateway.writer import BATCH_BYTES
@@ -60,6 +60,9 @@ class RawTopic:
                 failures += 1
             except (Fenced, OperatorFault) as error:
                 self.fatal = error
+                break
+            except Exception as error:
+                self.fatal = Bug.of(error, "raw")  # a thread that ends must be known; its batch was not committed
                 break
         self._forget()
 

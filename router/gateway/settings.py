@@ -55,6 +55,7 @@ class HttpConfig(Strict):
     tls: TlsConfig | None = Field(None, description="Encrypt, and ask for client certificates.")
     token: Secret | None = Field(None, description="Where the bearer token is that every request must carry.")
     max_body: int = Field(32 * MEBIBYTE, ge=1024, description="Bytes of the largest body taken; beyond: 413.")
+    idle_timeout: float = Field(60, gt=0, description="Seconds without a byte in the middle of a request.")
     max_connections: int = Field(200, ge=1, description="Requests at once; one more gets 503.")
 
 
