@@ -10,10 +10,11 @@ import asyncio
 from dataclasses import replace
 
 from router.contracts import Outgoing, Row, held_topic
+from router.engine import results
 from router.engine.overtaking import FINAL
 from router.engine.parts import Parts
 from router.engine.writer import MAX_BYTES
-from router.exchange import Origin, State
+from router.exchange import Origin
 from router.wire import delivery_record
 
 AT_ONCE = 200
@@ -92,7 +93,6 @@ class Loading:
         ids = [id_ for _, some in asked for id_ in some]
         found = await parts.writer.ask(lambda ledger: ledger.get(ids))
         for lane, some in asked:
-            rows = [found[id_] for id_ in some if id_ in found and found[id_].state not in FINAL]
-            rows = [replace(row, state=State.UNKNOWN) if row.state is State.BEGUN else row for row in rows]
+            rows = [results.restarted(found[id_]) for id_ in some if id_ in found and found[id_].state not in FINAL]
             parts.lanes.load(lane, [(row, parts.due(row)) for row in rows])
         parts.pump()

@@ -12,9 +12,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from router.contracts import Header, Outgoing, Record, Row, dlq_topic
+from router.contracts import Header, Record, Row
 from router.engine import results
-from router.engine.advice import cause
 from router.engine.attempt import Attempts
 from router.engine.circuit import Circuit
 from router.engine.commands import Commands
@@ -23,7 +22,7 @@ from router.engine.lanes import in_order
 from router.engine.overtaking import FINAL, overtaker
 from router.engine.parts import Parts
 from router.engine.reader import MAX_RECORDS, Assigned, Broke, News, Polled, Revoked
-from router.engine.slots import PREDECESSOR
+from router.engine.slots import PREDECESSOR, Slot
 from router.engine.superseding import Superseding
 from router.errors import Fenced, Malformed
 from router.exchange import State
@@ -137,7 +136,7 @@ class Intake:
             if row.delivery.strict and row.partition in ours:
                 parts.lanes.block(row)
         parts.mine |= ours
-        await self._enter([(_restarted(row), None) for row in rows], not_before=parts.clock.monotonic() + GRACE)
+        await self._enter([(results.restarted(row), None) for row in rows], not_before=parts.clock.monotonic() + GRACE)
 
     async def _clear(self, partitions: frozenset[int]) -> None:
         """Start nothing more, wait for what is on the wire, forget the rest: the ledger has it."""
@@ -253,22 +252,8 @@ class Intake:
         )
 
     async def _unreadable(self, record: Record, fault: Malformed) -> None:
-        parts, now = self._parts, f"{self._parts.clock.now():.3f}"
-        headers = {
-            **record.headers,
-            Header.ORIGIN: str(record.origin),
-            Header.STAGE: "sink",
-            Header.SINK: parts.sink.name,
-            Header.CODE: fault.code,
-            Header.PLACE: fault.place,
-            Header.TEXT: fault.text,
-            Header.FIRST: now,
-            Header.LAST: now,
-            Header.CAUSE: cause("sink", parts.sink.name, fault.code, fault.place),
-            Header.NEXT: parts.advice(fault.code),
-        }
-        headers.pop(Header.DELIVERY, None)  # it names no row: the letter stands for itself
-        letter = Outgoing(dlq_topic(parts.sink.name), record.key, record.value, headers)
+        parts = self._parts
+        letter = results.unreadable(record, fault, parts.sink.name, parts.advice, parts.clock.now())
         await parts.writer.write([record.partition], records=[letter])
         parts.observer.count("dead_letters_total", stage="sink", code=fault.code)
 
@@ -303,7 +288,7 @@ class Intake:
             return None
         if known.state in FINAL or parts.lanes.knows(known):
             return None
-        return _restarted(known)
+        return results.restarted(known)
 
     # ------------------------------------------------------------------------------------------- lanes
 
@@ -318,6 +303,8 @@ class Intake:
         waits: dict[str, set[str]] = {}
         if new:
             gone, waits = await self._superseding.overtaken(new)
+        waiting: list[tuple[Slot, set[str]]] = []
+        parked: list[Row] = []
         for row, payload in rows:
             id_ = row.delivery.id
             if id_ in gone or row.partition not in parts.mine:
@@ -331,15 +318,18 @@ class Intake:
                 continue
             if payload is not None:
                 parts.keep(slot, payload)
-            if id_ in waits:
-                parts.lanes.hold_back(slot, waits[id_])
+            waiting += [(slot, waits[id_])] if id_ in waits else []
             if begun:
                 if parts.lanes.begin(slot):
                     self._attempts.start(slot, durable=True)
                 else:  # it was opened as begun and could not start after all
                     slot.row = replace(row, state=State.READY)
             elif row.state is State.READY and slot.lane.parks(row):
-                await self._park(slot.row)
+                parked.append(slot.row)
+        for slot, others in waiting:  # whom they wait for may have entered after them
+            parts.lanes.hold_back(slot, others)
+        for row in parked:
+            await self._park(row)
 
     async def _park(self, row: Row) -> None:
         slot = self._parts.lanes.find(row.delivery.id)
@@ -347,10 +337,3 @@ class Intake:
         if slot is not None:
             slot.row = row
         await self._parts.writer.write([row.partition], rows=[row])
-
-
-def _restarted(row: Row) -> Row:
-    """A row as its next owner takes it over: what was begun has an unknown outcome."""
-    if row.state is not State.BEGUN:
-        return row
-    return replace(row, state=State.UNKNOWN, evidence={**row.evidence, results.UNKNOWN: "1"})

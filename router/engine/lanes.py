@@ -129,7 +129,7 @@ class Lanes:
         slot.due = due
         slot.place = Place.NEAR
         lane.push(slot)
-        self._release(slot)
+        self._release(slot, known=slot.row.state is not State.UNKNOWN)
         self._agenda.consider(lane)
 
     def supersede(self, row: Row, by: str) -> Slot | None:
@@ -326,8 +326,13 @@ class Lanes:
         slot.place = Place.GONE
         self._slots.pop(slot.id, None)
 
-    def _release(self, slot: Slot) -> None:
-        for waiter in self._waiters.pop(slot.id, ()):
+    def _release(self, slot: Slot, *, known: bool = True) -> None:
+        """Those who waited for it go on: a deletion in any case, the others once its outcome is known."""
+        waiters = self._waiters.pop(slot.id, [])
+        if not known and (patient := [one for one in waiters if one.row.delivery.action != DELETE]):
+            self._waiters[slot.id] = patient
+            waiters = [one for one in waiters if one.row.delivery.action == DELETE]
+        for waiter in waiters:
             waiter.waits_for.discard(slot.id)
             if waiter.place is Place.NEAR and not waiter.waits_for:
                 self._agenda.consider(waiter.lane)

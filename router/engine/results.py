@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from router.contracts import Header, Outcome, Outgoing, Row, dlq_topic, out_topic
+from router.contracts import Header, Outcome, Outgoing, Record, Row, dlq_topic, out_topic
 from router.engine.advice import Advice, cause
 from router.engine.copies import copy_row
 from router.errors import RouterError
@@ -36,6 +36,13 @@ def begun(row: Row, now: float) -> Row:
     return copy_row(
         row, state=State.BEGUN, attempts=row.attempts + 1, first_try=row.first_try or now, next_try=0.0, updated=now
     )
+
+
+def restarted(row: Row) -> Row:
+    """A row as its next owner takes it over: what was begun has an unknown outcome."""
+    if row.state is not State.BEGUN:
+        return row
+    return copy_row(row, state=State.UNKNOWN, evidence={**row.evidence, UNKNOWN: "1"})
 
 
 def done(row: Row, outcome: Outcome, now: float) -> Row:
@@ -144,6 +151,25 @@ def letter(row: Row, delivery: Delivery, place: str, advice: Advice, now: float)
         Header.NEXT: advice(row.code),
     }
     return Outgoing(dlq_topic(delivery.sink), delivery.key, delivery.payload, headers)
+
+
+def unreadable(record: Record, fault: RouterError, sink: str, advice: Advice, now: float) -> Outgoing:
+    """The dead letter of a record that is no delivery, for `dlq.<sink>`: its bytes untouched."""
+    headers = {
+        **record.headers,
+        Header.ORIGIN: str(record.origin),
+        Header.STAGE: "sink",
+        Header.SINK: sink,
+        Header.CODE: fault.code,
+        Header.PLACE: fault.place,
+        Header.TEXT: fault.text,
+        Header.FIRST: f"{now:.3f}",
+        Header.LAST: f"{now:.3f}",
+        Header.CAUSE: cause("sink", sink, fault.code, fault.place),
+        Header.NEXT: advice(fault.code),
+    }
+    headers.pop(Header.DELIVERY, None)  # it names no row: the letter stands for itself
+    return Outgoing(dlq_topic(sink), record.key, record.value, headers)
 
 
 def out_of(row: Row) -> str:

@@ -68,6 +68,6 @@ class Upkeep:
         forgotten = ledger.forget(house.clock.now() - house.config.limits.claims_days * DAY)
         shortened = self._trimmer.trim(ledger, house.clock.monotonic())
         if shortened:
-            log.info("held bytes and resolved dead letters trimmed", partitions=shortened)
+            log.info("held bytes and resolved dead letters trimmed", count=shortened)
         if forgotten:
             log.info("claims and finished deliveries forgotten", count=forgotten)

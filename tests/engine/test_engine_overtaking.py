@@ -192,6 +192,40 @@ def test_replacement_waits_behind_its_predecessor() -> None:
     play(story)
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_replacement_waits_for_an_unknown_outcome_in_another_lane(restart: bool) -> None:
+    """Same document and destination under two keys: the new version goes when it is known what became of the old."""
+
+    async def story(rig: Rig) -> None:
+        verified = asyncio.Event()
+
+        def verdict(d: Delivery, _: object) -> Exception | None:
+            return OutcomeUnknown("CUT") if d.action == "initial" and not verified.is_set() else None
+
+        rig.sink.behaviour = verdict
+        first, last = sorted(("aa", "zz"), key=lambda key: rig.bus.partition_of("out.s", key))
+        old = delivery(1, "old", key=last, action="initial", document="doc-1", lineage="doc-1")
+        new = delivery(2, "new", key=first, action="replace", document="doc-2", replaces="doc-1")
+        rig.publish(old)
+        async with rig.running():
+            await rig.until(lambda: rig.state(old) is State.UNKNOWN)
+            rig.publish(new)
+            await rig.until(lambda: rig.state(new) is not None)
+            await rig.until(lambda: len(rig.sink.calls) > 3)
+            if not restart:
+                verified.set()
+                await rig.settled()
+        if restart:
+            async with rig.running():
+                calls = len(rig.sink.calls)
+                await rig.until(lambda: len(rig.sink.calls) > calls + 3)
+                verified.set()
+                await rig.settled()
+        assert rig.sink.delivered == [old.id, new.id]
+
+    play(story)
+
+
 def test_rules_hold_across_a_restart() -> None:
     """A document that was begun when the worker died, and its deletion: after the restart only the deletion goes."""
 
