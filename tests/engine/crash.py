@@ -15,8 +15,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from router.bus.settings import KafkaConfig
 from router.bus.sqlite import SqliteBus
-from router.contracts import Attempt, Header, Outcome, SystemClock, Unobserved
+from router.contracts import Attempt, Header, Outcome, SystemClock, Unobserved, out_topic
 from router.engine.parts import Limits
 from router.engine.pipeline import Routed
 from router.engine.pipeline_worker import PipelineWorker
@@ -34,16 +35,19 @@ WRITES = {"publish", "commit", "take", "open", "save", "claim"}
 
 
 class Fuse:
-    """Counts durable writes and kills the process at the chosen half-step."""
+    """Counts durable writes and kills the process at the chosen half-step. `how`: SIGSTOP freezes it there instead;
+    `only`: writes of this name count."""
 
-    def __init__(self, crash_at: int) -> None:
+    def __init__(self, crash_at: int, how: signal.Signals = signal.SIGKILL, only: str = "") -> None:
         self.crash_at = crash_at
+        self.how = how
+        self.only = only
         self.steps = count()
 
-    def _step(self) -> None:
-        if next(self.steps) == self.crash_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-            time.sleep(60)
+    def step(self, name: str) -> None:
+        if self.only in ("", name) and next(self.steps) == self.crash_at:
+            os.kill(os.getpid(), self.how)
+            time.sleep(60 if self.how is signal.SIGKILL else 0)
 
     def around(self, thing: Any) -> Any:
         """The same object whose writes pass by the fuse; what it makes (consumers, producers) too."""
@@ -58,18 +62,18 @@ class _Fused:
     def __getattr__(self, name: str) -> Any:
         member = getattr(self.thing, name)
         if name in WRITES:
-            return lambda *args, **named: self._write(member, args, named)
+            return lambda *args, **named: self._write(name, member, args, named)
         if name in ("producer", "consumer"):
             return lambda *args, **named: self._fuse.around(member(*args, **named))
         return member
 
-    def _write(self, member: Callable[..., Any], args: Sequence[Any], named: dict[str, Any]) -> Any:
-        self._fuse._step()
+    def _write(self, name: str, member: Callable[..., Any], args: Sequence[Any], named: dict[str, Any]) -> Any:
+        self._fuse.step(name)
         settle = named.get("settle")
         if settle is not None and isinstance(settle.consumer, _Fused):
             named["settle"] = type(settle)(settle.consumer.thing, settle.offsets)
         result = member(*args, **named)
-        self._fuse._step()
+        self._fuse.step(name)
         return result
 
 
@@ -120,16 +124,27 @@ def run_sink(folder: str, on_unknown: str, crash_at: int) -> None:
     deliver(folder, FileSink(Path(folder) / "effects", on_unknown), Fuse(crash_at))
 
 
-def deliver(folder: str, sink: FileSink, fuse: Fuse, member: str = "sinks-0") -> None:
-    """A sink worker whose writes pass by the fuse, until all that stands on its topic has ended."""
-    bus = SqliteBus(Path(folder) / "bus.db", partitions=2)
-    ledger = SqlLedger(f"sqlite:///{folder}/ledger.db")
+def deliver(
+    folder: str,
+    sink: FileSink,
+    fuse: Fuse,
+    member: str = "sinks-0",
+    *,
+    kafka: KafkaConfig | None = None,
+    url: str = "",
+) -> None:
+    """A sink worker whose writes pass by the fuse, until all that stands on its topic has ended.
+
+    `kafka` and `url`: with a broker and a database instead of the files of the folder.
+    """
+    bus = kafka.open() if kafka is not None else SqliteBus(Path(folder) / "bus.db", partitions=2)
+    url = url or f"sqlite:///{folder}/ledger.db"
     policy = RetryPolicy(first=0.01, factor=1, ceiling=0.01, jitter=0)
     worker = SinkWorker(
-        sink, fuse.around(bus), fuse.around(ledger), member=member, policy=policy, limits=Limits(patience=2)
+        sink, fuse.around(bus), fuse.around(SqlLedger(url)), member=member, policy=policy, limits=Limits(patience=2)
     )
-    watch = SqlLedger(f"sqlite:///{folder}/ledger.db")
-    ids = [record.headers[Header.DELIVERY] for record in bus.scan("out.s")]
+    watch = SqlLedger(url)
+    ids = [record.headers[Header.DELIVERY] for record in bus.scan(out_topic(sink.name))]
     seats = Path(folder) / f"{member}.partitions"
 
     async def run() -> None:
@@ -150,6 +165,13 @@ def deliver(folder: str, sink: FileSink, fuse: Fuse, member: str = "sinks-0") ->
 def run_member(folder: str, member: str) -> None:
     """One of several sink workers, until everything has ended; `<member>.partitions` says how many it has."""
     deliver(folder, FileSink(Path(folder) / "effects", "verify", seconds=0.005), Fuse(-1), member)
+
+
+def run_kafka_member(folder: str, member: str, sink: str, kafka: KafkaConfig, url: str, freeze_at: int) -> None:
+    """The same on Kafka and PostgreSQL; it stops itself (SIGSTOP) right before a row is saved, if told to."""
+    neighbour = FileSink(Path(folder) / "effects", "verify", seconds=0.005)
+    neighbour.name = sink
+    deliver(folder, neighbour, Fuse(freeze_at, signal.SIGSTOP, "save"), member, kafka=kafka, url=url)
 
 
 class Relay:

@@ -183,17 +183,24 @@ def test_a_held_row_stops_its_lane_but_no_deletion() -> None:
     assert lanes.take(0.0, 9) == [deletion]
 
 
-def test_ten_thousand_rows_cost_microseconds_each() -> None:
-    """With ten thousand rows in memory an operation costs the same as with ten."""
-    lanes = Lanes()
-    rows = [row(n, f"lane-{n % 2500}") for n in range(10_000)]
-    start = time.perf_counter()
-    for one in rows:
-        lanes.add(one)
-    ended = 0
-    while taken := lanes.take(0.0, 256):
-        for slot in taken:
-            lanes.finish(slot)
-        ended += len(taken)
-    assert ended == 10_000
-    assert (time.perf_counter() - start) / 10_000 < 200e-6
+def cost(rows_in_memory: int) -> float:
+    """Processor seconds per row, from entering to leaving, the best of three."""
+    best = float("inf")
+    for _ in range(3):
+        lanes = Lanes()
+        rows = [row(n, f"lane-{n // 4}") for n in range(rows_in_memory)]
+        start, ended = time.thread_time(), 0
+        for one in rows:
+            lanes.add(one)
+        while taken := lanes.take(0.0, 256):
+            for slot in taken:
+                lanes.finish(slot)
+            ended += len(taken)
+        assert ended == rows_in_memory
+        best = min(best, (time.thread_time() - start) / rows_in_memory)
+    return best
+
+
+def test_a_row_costs_the_same_among_ten_thousand() -> None:
+    """With ten thousand rows in memory an operation costs about what it costs with a few hundred."""
+    assert cost(10_000) < 8 * cost(400)
