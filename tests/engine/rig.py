@@ -44,6 +44,10 @@ class Rig:
         row = self.ledger.rows.get(d.id)
         return None if row is None else row.state
 
+    def finished(self) -> bool:
+        """Whether every published delivery is done."""
+        return all(self.state(d) is State.DONE for d in self.published)
+
     def receipts(self, d: Delivery) -> list[object]:
         return [r for r in map(read_receipt, self.bus.scan("receipts")) if r.delivery_id == d.id]
 

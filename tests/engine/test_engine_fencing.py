@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -25,17 +26,28 @@ ONE_LANE = "lane"
 class FreezingLedger(MemoryLedger):
     """Stops right before it commits the chosen state of the chosen delivery, until it is thawed."""
 
-    def __init__(self, store: MemoryLedger, id_: str, state: State) -> None:
+    def __init__(self, store: MemoryLedger, id_: str = "", state: State = State.DONE, after: int = -1) -> None:
+        """`after`: instead of a delivery's state, the number of writes before the one that is stopped."""
         super().__init__(store)
         self._where = (id_, state)
+        self._left = after
         self.frozen = threading.Event()
         self.thawed = threading.Event()
 
     def save(self, rows: Sequence[Row], fence: Fence | None = None) -> None:
-        if self._where in [(row.delivery.id, row.state) for row in rows] and not self.frozen.is_set():
-            self.frozen.set()
-            self.thawed.wait(30)
+        self._maybe_freeze(rows)
         super().save(rows, fence)
+
+    def open(self, rows: Sequence[Row], fence: Fence | None = None) -> Mapping[str, Row]:
+        self._maybe_freeze(rows)
+        return super().open(rows, fence)
+
+    def _maybe_freeze(self, rows: Sequence[Row]) -> None:
+        here = self._left == 0 or self._where in [(row.delivery.id, row.state) for row in rows]
+        self._left -= 1
+        if here and not self.frozen.is_set():
+            self.frozen.set()
+            self.thawed.wait(60)
 
 
 @pytest.mark.parametrize("state", [State.BEGUN, State.DONE])
@@ -65,6 +77,41 @@ def test_who_wakes_after_its_successor_overwrites_nothing(state: State) -> None:
     rig = play(story, ScriptedSink(on_unknown="verify"))
     check(rig.sink.calls, rig.published)
     assert set(rig.sink.truth.values()) == {1}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_row_of_workers_frozen_one_after_the_other(seed: int) -> None:
+    """Each is stopped before some write, loses all, and wakes while its successors work: what was done stays done."""
+    chance = random.Random(seed)
+
+    async def story(rig: Rig) -> None:
+        rig.sink.behaviour = lambda d, _: chance.choice((None, 0.001, 0.004))
+        rig.publish(*(delivery(n, f"lane-{n % 7}") for n in range(140)))
+        sleepers: list[tuple[SinkWorker, FreezingLedger, asyncio.Task[None]]] = []
+        for name in ("a", "b", "c", "d"):
+            ledger = FreezingLedger(rig.ledger, after=chance.randrange(1, 12))
+            worker = SinkWorker(rig.sink, rig.bus, ledger, member=name, policy=FAST, limits=Limits(patience=0.3))
+            sleepers.append((worker, ledger, asyncio.create_task(worker.run())))
+            await rig.until(lambda ledger=ledger: ledger.frozen.is_set() or rig.finished(), 30)
+            await rig.until(lambda: not any(call.end == 0.0 for call in rig.sink.calls), 30)
+            rig.bus.expel("out.s", f"{name}-s")
+        async with rig.running(member="z"):
+            await rig.until(lambda: len(rig.sink.delivered) > chance.randrange(140) or rig.finished(), 30)
+            for _, ledger, _ in chance.sample(sleepers, len(sleepers)):
+                ledger.thawed.set()
+                await asyncio.sleep(chance.random() / 50)
+            await rig.until(rig.finished, 30)
+            for worker, _, running in sleepers:
+                worker.stop()
+                await asyncio.wait_for(running, 20)
+
+    rig = play(story, ScriptedSink(on_unknown="verify"))
+    check(rig.sink.calls, rig.published)
+    assert set(rig.sink.truth.values()) == {1}
+    ended: set[str] = set()
+    for row in rig.ledger.history:
+        assert row.delivery.id not in ended, f"{row.state} written over done"
+        ended |= {row.delivery.id} if row.state is State.DONE else set()
 
 
 def test_one_lost_partition_fails_its_own_jobs_only() -> None:
