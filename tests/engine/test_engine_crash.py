@@ -100,6 +100,7 @@ def test_sink_worker_killed_at_some_writes(tmp_path: Path, on_unknown: str) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("on_unknown", ["verify", "repeat"])
 def test_sink_worker_killed_at_every_write(tmp_path: Path, on_unknown: str) -> None:
     """Right before and right after each durable write: nothing lost, nothing twice unseen, order kept."""
@@ -109,6 +110,7 @@ def test_sink_worker_killed_at_every_write(tmp_path: Path, on_unknown: str) -> N
     assert step > 20
 
 
+@pytest.mark.timeout(600)
 def test_pipeline_worker_killed_at_every_write(tmp_path: Path) -> None:
     """Each event gives its deliveries, its dead letter and its journal lines exactly once, wherever the kill falls."""
     for step in range(100):

@@ -21,6 +21,7 @@ from tests.engine.chain import PSEUDONYMS, Chain, in_order, until
 from tests.engine.rig import FAST, Rig, play
 from tests.engine.sinks import ScriptedSink, check, delivery
 
+pytestmark = pytest.mark.timeout(300)
 PATIENTS = 4
 
 

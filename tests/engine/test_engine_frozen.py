@@ -64,6 +64,7 @@ def look(folder: Path, deliveries: list[Delivery]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("after", "woken"), [(1, True), (40, True), (33, False)])
 def test_a_stopped_worker_keeps_its_partitions_until_it_goes_on_or_ends(
     tmp_path: Path, after: int, woken: bool

@@ -19,7 +19,7 @@ from tests.engine.test_engine_crash import SPAWN, _path  # noqa: F401
 from tests.engine.test_engine_frozen import LANES, made, until
 from tests.services import kafka_servers, postgresql_url  # noqa: F401
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 def stopped(pid: int) -> bool:
