@@ -89,6 +89,10 @@ def _safe_exception(_: object, __: str, line: MutableMapping[str, Any]) -> Mutab
         line["error"] = type(error).__name__
         if isinstance(error, RouterError):
             line.update(code=error.code, place=error.place, text=error.text)
+        elif isinstance(error, ImportError):
+            line["name"] = error.name
+        elif isinstance(error, OSError):
+            line["reason"] = error.strerror
         frames = traceback.extract_tb(error.__traceback__)
         line["stack"] = [f"{frame.filename.rpartition('/router/')[2]}:{frame.lineno}:{frame.name}" for frame in frames]
     return line

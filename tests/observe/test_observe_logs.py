@@ -66,3 +66,17 @@ def test_a_library_is_heard_without_its_words(capsys: pytest.CaptureFixture[str]
     assert library["name"] == "kafka.client"
     assert (ours["event"], ours["sink"]) == ("circuit opened", "dmp.chu")
     assert "DUPONT" not in str(library) + str(ours)
+
+
+def test_what_is_missing_on_the_machine_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """A module that isn't installed, a full disk: words of the system, which can't quote a message."""
+    logs.configure(role="sinks")
+    try:
+        import no_such_module_of_ours  # noqa: F401  # the point
+    except ImportError:
+        structlog.get_logger().error("worker failed", exc_info=True)
+    structlog.get_logger().error("upkeep failed", exc_info=OSError(28, "No space left on device", "DUPONT.hl7"))
+    missing, full = _lines(capsys)
+    assert missing["name"] == "no_such_module_of_ours"
+    assert full["reason"] == "No space left on device"
+    assert "DUPONT" not in str(full)
