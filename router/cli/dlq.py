@@ -97,7 +97,7 @@ def list_(
     if as_json:
         show_json([asdict(group) for group in found])
     elif found:
-        show_groups(found, now)
+        show_groups(found, now, site)
     else:
         console.print("[green]no dead letter[/]")
 
@@ -228,7 +228,7 @@ def _tell(told: list[Answer], became: list[Became], *, dry_run: bool, as_json: b
             show_answer(answer)
         show_became(became)
         if hint and not dry_run and len(told) > len(refused):
-            console.print("[dim]`segur-router explain ID` tells what becomes of them; `--wait` waits for it[/]")
+            console.print("[dim]`explain` tells what becomes of them; `--wait` waits for it[/]")
     bad = refused or any(not one.good for one in became)
     raise typer.Exit(Exit.BAD if bad else Exit.GOOD)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
 
 from router.cli.output import console
+from router.cli.site import paste
 from router.cli.times import age, moment
 from router.contracts import Ledger
 from router.engine import dead_letters
@@ -45,7 +47,7 @@ def _deliveries(house: House, id_: str) -> list[str]:
     return [one.delivery_id for one in documents or [one for story in stories for one in story.deliveries]]
 
 
-def show_groups(found: Sequence[Group], now: float) -> None:
+def show_groups(found: Sequence[Group], now: float, site: Path) -> None:
     """One paragraph per cause: how many, what, what to do, from whom and since when."""
     for group in found:
         code = escape(f"{group.code} {group.place}".strip())
@@ -59,8 +61,8 @@ def show_groups(found: Sequence[Group], now: float) -> None:
         console.print(f"       [dim]{_whence(group, now)}[/]", soft_wrap=True)
     total = sum(group.count for group in found)
     console.print(f"\n{total} dead letter{'s' * (total > 1)}, {len(found)} cause{'s' * (len(found) > 1)}. Next:")
-    console.print(f"  segur-router dlq show {found[0].cause}", style="dim")
-    console.print(f"  segur-router dlq replay {found[0].cause} --dry-run", style="dim")
+    for words in (("show", found[0].cause), ("replay", found[0].cause, "--dry-run")):
+        console.print(f"  {paste('dlq', *words, site=site)}", style="dim", soft_wrap=True)
 
 
 def _whence(group: Group, now: float) -> str:

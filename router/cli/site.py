@@ -1,7 +1,9 @@
-"""The `--site` option that most commands share."""
+"""The `--site` option that most commands share, and commands on the same site to paste."""
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,3 +14,10 @@ SiteOption = Annotated[
 ]
 DEFAULT_SITE = Path("router.yaml")
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+
+def paste(*words: str, site: Path) -> str:
+    """A command as the operator can paste it: under the name that this one was called by, on the same site."""
+    called = Path(sys.argv[0])
+    name = str(called) if called.name == "segur-router" and shutil.which("segur-router") is None else "segur-router"
+    return " ".join([name, *words, *([] if site == DEFAULT_SITE else ["--site", str(site)])])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ async def play(folder: Path, *, seed: int, keep: bool, console: Console, bus: di
     started = time.monotonic()
     async with stage(folder, seed=seed, bus=bus) as played:
         console.print("[bold]segur-router[/] — une journée à l'hôpital, sur simulateurs")
-        console.print(f"  démarrage du routeur … [dim]{played.site}[/]")
+        console.print(f"  démarrage du routeur … [dim]{_near(played.site)}[/]")
         await played.start()
         rows: list[Row] = []
         for scene in SCENES:
@@ -52,23 +53,34 @@ def _table(rows: list[Row]) -> Table:
 
 
 def _where(console: Console, played: Stage) -> None:
-    folder, site = played.folder, played.site
+    folder, site = _near(played.folder), _near(played.site)
     console.print()
     console.print("[bold]Where to look[/]")
     console.print(f"  mails as sent        {folder}/mails/*.eml")
     console.print(f"  the archives         unzip -l IHE_XDM.ZIP of a mail, or {folder}/mailboxes")
     console.print(f"  DMP, request/answer  {folder}/dmp/")
-    console.print(f"  one message's story  segur-router explain <MSH-10> --site {site}")
-    console.print(f"  dead letters         segur-router dlq ls --site {site}")
-    console.print(f"  the router's log     {played.log}")
+    console.print(f"  one message's story  {_command()} explain <MSH-10> --site {site}")
+    console.print(f"  dead letters         {_command()} dlq ls --site {site}")
+    console.print(f"  the router's log     {_near(played.log)}")
+
+
+def _command() -> str:
+    """As it was called, so that the lines can be pasted."""
+    return sys.argv[0] if Path(sys.argv[0]).name == "segur-router" else "segur-router"
+
+
+def _near(path: Path) -> Path:
+    """Relative to where the operator stands, when it is below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 async def _stay(console: Console, played: Stage) -> None:
-    ports, site = played.ports, played.site
+    ports, site = played.ports, _near(played.site)
     console.print()
     console.print("[bold green]Still up[/] until Ctrl-C. In another terminal:")
-    console.print(f"  segur-router send pipelines/samples/biologie-ok.hl7 --to 127.0.0.1:{ports['sil']}")
-    console.print(f"  segur-router explain S2025-000001 --site {site}")
+    console.print(f"  {_command()} send pipelines/samples/biologie-ok.hl7 --to 127.0.0.1:{ports['sil']}")
+    console.print(f"  {_command()} explain S2025-000001 --site {site}")
+    console.print(f"  {_command()} dlq ls --site {site}")
     console.print(f"  curl -s http://127.0.0.1:{ports['admin']}/metrics | grep segur_")
     console.print(f"  ports: {', '.join(f'{name} {port}' for name, port in ports.items())}")
     stop = asyncio.Event()
