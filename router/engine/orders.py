@@ -20,6 +20,7 @@ from router.exchange import JournalEntry, Origin
 from router.wire import journal_record
 
 NOT_OURS: Final = "Refusé : le message n'a jamais été accepté ; l'émetteur doit le renvoyer."
+UNDECIDED: Final = "Refusé : aucun circuit n'a décidé cet envoi (réponse à l'émetteur, retrait) ; le rejouer tel quel."
 EXPIRED: Final = "Refusé : le message d'origine a expiré sur le bus."
 
 
@@ -115,6 +116,8 @@ def _replay_delivery(
     versions = _versions(ledger, row)
     if code := replay_refusal(row, versions):
         return _Refusal(REFUSALS[code], proof(row, versions), code), []
+    if decide_again and not (row.delivery.digest and row.delivery.origin.topic == in_topic(letter.feed)):
+        return _Refusal(UNDECIDED), []
     if not decide_again:
         return None, [_command(letter, REPLAY, by, reason)]
     return _again(bus, letter, by, reason, row.delivery.replay + 1)

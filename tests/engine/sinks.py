@@ -96,6 +96,7 @@ def delivery(
         "lane": lane,
         "payload": payload,
         "origin": Origin("in.f", 0, number),
+        "digest": "0" * 12,
         "feed": "f",
         "pipeline": "p",
         "created": 1000.0 + number,

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from router.contracts import Header, Outgoing
 from router.engine.dead_letters import Filter, body, groups, letters
-from router.engine.orders import discard, replay
+from router.engine.orders import UNDECIDED, discard, replay
 from router.errors import Refused
-from router.exchange import Event, State
+from router.exchange import Event, Origin, State
 from router.wire import event_record, read_journal
 from tests.engine.rig import Rig, journal, play
 from tests.engine.sinks import delivery
@@ -170,3 +170,22 @@ def test_a_record_that_is_no_delivery_is_listed_though_it_names_one() -> None:
 
     rig = play(story)
     assert [letter.code for letter in letters(rig.bus, rig.ledger, sinks=["s"])] == ["DELIVERY"] * 2
+
+
+def test_what_no_pipeline_decided_is_not_decided_again() -> None:
+    """An answer to a sender comes from a receipt: its record is no event, and never goes back to the pipelines."""
+
+    async def story(rig: Rig) -> None:
+        died(rig, {"x": "HL7-AR"})
+        rig.publish(replace(delivery(1, label="x"), origin=Origin("receipts", 0, 0)))
+        async with rig.running():
+            await rig.settled(State.DEAD)
+        chosen = letters(rig.bus, rig.ledger)
+        producer = rig.bus.producer("cli")
+        (answer,) = replay(rig.bus, rig.ledger, chosen, by="a", decide_again=True, producer=producer)
+        assert (answer.accepted, answer.text) == (False, UNDECIDED)
+        assert list(rig.bus.scan("in.f")) == []
+        (plain,) = replay(rig.bus, rig.ledger, chosen, by="a", producer=producer)
+        assert plain.accepted
+
+    play(story)
