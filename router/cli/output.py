@@ -61,6 +61,9 @@ def one_sentence() -> Iterator[None]:
         fail(str(fault))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except OSError as error:  # a folder that can't be written, a port in use, a disk that is full
+        where = f"{error.filename}: " if error.filename else ""
+        fail(f"{where}{error.strerror or type(error).__name__}")
     except Exception as error:  # its text may quote a message: only the class and the place are shown
         frames = traceback.extract_tb(error.__traceback__)
         ours = [frame for frame in frames if "/router/" in frame.filename] or frames

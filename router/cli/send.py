@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from router.cli.address import host_and_port
 from router.cli.output import Exit, console, fail, show_json
 from router.hl7.ack import parse_ack
 from router.hl7.message import Message
@@ -45,11 +46,12 @@ def send(
     files = [file for path in paths for file in _files(path)]
     if not files:
         fail("no .hl7 or .er7 file in what you named")
-    host, _, port = to.rpartition(":")
-    if not host or not port.isdigit():
-        fail(f"{to!r} is not host:port")
+    host, port = host_and_port(to)
+    context = _context(ca, cert)
     try:
-        answers = asyncio.run(_send_all(files, host, int(port), _context(ca, cert), timeout))
+        answers = asyncio.run(_send_all(files, host, port, context, timeout))
+    except ConnectionRefusedError:
+        fail(f"no answer from {to}: nobody listens there", Exit.AWAY)
     except (OSError, asyncio.IncompleteReadError) as error:
         fail(f"no answer from {to}: {type(error).__name__}: {getattr(error, 'strerror', '') or error}", Exit.AWAY)
     except TimeoutError:
@@ -68,9 +70,12 @@ def _files(path: Path) -> list[Path]:
 def _context(ca: Path | None, cert: Path | None) -> ssl.SSLContext | None:
     if ca is None:
         return None
-    context = ssl.create_default_context(cafile=str(ca))
-    if cert is not None:
-        context.load_cert_chain(cert)
+    try:
+        context = ssl.create_default_context(cafile=str(ca))
+        if cert is not None:
+            context.load_cert_chain(cert)
+    except ssl.SSLError as error:
+        fail(f"{ca if cert is None else f'{ca} or {cert}'} holds no certificate that can be used ({error.reason})")
     return context
 
 

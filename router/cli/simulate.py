@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from router.cli.output import Exit, console
+from router.cli.address import host_and_port
+from router.cli.output import Exit, console, fail
 
 commands = typer.Typer(no_args_is_help=True, help="Simulators: dmp, mssante, endpoint, sender.")
 
@@ -78,10 +79,13 @@ def sender(
     connections: Annotated[int, typer.Option(help="Connections at once.")] = 2,
 ) -> None:
     """Send fictitious but realistic documents of distinct patients, and count the answers."""
+    from router.simulators.sender.cda import KINDS
     from router.simulators.sender.maker import Maker
     from router.simulators.sender.mllp import MllpSender
 
-    host, _, port = to.rpartition(":")
+    host, port = host_and_port(to)
+    if kind not in KINDS:
+        fail(f"no such kind: {kind} (one of {', '.join(KINDS)})")
     maker = Maker(seed)
     event = "R01" if kind == "biology" else "MDM"
     messages = (
@@ -90,7 +94,7 @@ def sender(
     )
 
     async def run() -> list[str]:
-        async with MllpSender(host, int(port), connections=connections) as client:
+        async with MllpSender(host, port, connections=connections) as client:
             return [sent.code for sent in await client.send_all(messages, rate=rate or None)]
 
     codes = asyncio.run(run())

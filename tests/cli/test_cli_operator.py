@@ -180,3 +180,23 @@ def test_send_to_nobody_is_one_sentence() -> None:
     done = _run("send", "pipelines/samples/biologie-ok.hl7", "--to", "127.0.0.1:1")
     assert done.returncode == 3
     assert "no answer from 127.0.0.1:1" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        ("send pipelines/samples --to nowhere", 2, "'nowhere' is not host:port"),
+        ("send pipelines/samples --to 127.0.0.1:1 --ca README.md", 2, "README.md holds no certificate"),
+        ("simulate sender --to foo", 2, "'foo' is not host:port"),
+        ("simulate sender --kind poem", 2, "no such kind: poem (one of biology"),
+        ("simulate dmp --folder /proc/nowhere", 2, "/proc/nowhere: No such file or directory"),
+        ("demo --folder /proc/nowhere", 2, "/proc/nowhere: No such file or directory"),
+        ("run --only kitchen", 2, "no such role: kitchen"),
+        ("try pipelines/biologie.yaml pipelines/samples/biologie-ok.hl7 --feed ris", 2, "does not read feed ris"),
+    ],
+)
+def test_wrong_input_is_one_sentence(words: str, code: int, sentence: str) -> None:
+    """What people mistype, and what their machine refuses: told in one line, never as a bug of ours."""
+    done = _run(*words.split())
+    assert (done.returncode, sentence in done.stderr) == (code, True), done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
