@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -46,6 +47,7 @@ class Result:
 
     scenario: str
     bus: str
+    cores: int
     size: int
     connections: int
     offered: float
@@ -171,7 +173,7 @@ def _result(
     *, lost: int, repeated: int, inverted: int | None, refused: int,
 ) -> Result:  # fmt: skip
     return Result(
-        run.scenario, bus, run.size, run.connections, run.rate, round(rate, 1),
+        run.scenario, bus, len(os.sched_getaffinity(0)), run.size, run.connections, run.rate, round(rate, 1),
         percentile(acks, 0.5), percentile(acks, 0.99), percentile(ends, 0.5), percentile(ends, 0.99),
         round(sum(cpu.values()), 3), None, cpu, played.memory(), lost, repeated, inverted, refused,
     )  # fmt: skip
@@ -233,9 +235,12 @@ def main() -> int:
     """0 when nothing was lost, repeated or inverted."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a fifth of the messages")
-    parser.add_argument("--bus", choices=("sqlite", "kafka", "both"), default="sqlite")
+    parser.add_argument("--bus", choices=("sqlite", "kafka", "both"), default="both")
+    parser.add_argument("--cores", type=int, default=0, help="only so many of the machine's, for all that takes part")
     parser.add_argument("--only", choices=("relay", "national"), default="")
     options = parser.parse_args()
+    if options.cores:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
     console, results = Console(width=140), list[Result]()
 
     def tell(one: Result) -> None:
