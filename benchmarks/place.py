@@ -17,6 +17,7 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 
 from benchmarks.load import template
+from router.bus.kafka_hand import KERNEL_NAME
 from router.simulators.dmp import DmpConfig
 from router.simulators.mssante import MssanteConfig
 from router.simulators.mssante.config import Keep
@@ -24,6 +25,7 @@ from router.simulators.sender.maker import Maker
 from router.simulators.sender.people import DOCTOR_DOMAIN, HOPITAL_A, HOSPITAL_DOMAIN, PATIENT_DOMAIN
 from router.simulators.serve import World, ensure_certificates, world
 
+CLIENTS: Final = "bus clients"
 ROLES: Final = ("gateway", "pipelines", "sinks", "feedback", "journal")
 MAILBOX: Final = "pfi@hopital-a.test.mssante.fr"
 START_SECONDS: Final = 90.0
@@ -98,8 +100,10 @@ class Place:
         return found
 
     def cpu(self) -> dict[str, float]:
-        """Seconds of processor that each process has used."""
-        return {role: cpu_of(pid) for role, pid in self.workers().items()}
+        """Seconds of processor that each process has used; of all of them, what the threads of bus clients used."""
+        workers = self.workers()
+        clients = sum(map(clients_cpu_of, workers.values()))
+        return {role: cpu_of(pid) for role, pid in workers.items()} | {CLIENTS: clients}
 
     def memory(self) -> dict[str, float]:
         """Peak resident megabytes of each process (VmHWM)."""
@@ -111,8 +115,18 @@ class Place:
         return peaks
 
 
-def cpu_of(pid: int) -> float:
-    """utime + stime of /proc/<pid>/stat, in seconds."""
+def clients_cpu_of(pid: int) -> float:
+    """Seconds used by those threads of a process that Kafka's client runs (`router.bus.kafka_hand`)."""
+    spent = 0.0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            if (task / "comm").read_text().strip() == KERNEL_NAME:
+                spent += cpu_of(f"{pid}/task/{task.name}")
+    return spent
+
+
+def cpu_of(pid: int | str) -> float:
+    """utime + stime of /proc/<pid>/stat, in seconds; `pid` may be `<pid>/task/<thread>`."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.load import Tally, drive, latencies, percentile, serve_sink, template
-from benchmarks.place import Place, place, until
+from benchmarks.place import CLIENTS, Place, place, until
 from router.simulators.sender.maker import Maker
 
 RESULTS: Final = Path(__file__).with_name("results.json")
@@ -172,10 +172,11 @@ def _result(
     run: Run, bus: str, rate: float, acks: list[float], ends: list[float], cpu: dict[str, float], played: Place,
     *, lost: int, repeated: int, inverted: int | None, refused: int,
 ) -> Result:  # fmt: skip
+    clients = cpu.pop(CLIENTS)
     return Result(
         run.scenario, bus, len(os.sched_getaffinity(0)), run.size, run.connections, run.rate, round(rate, 1),
         percentile(acks, 0.5), percentile(acks, 0.99), percentile(ends, 0.5), percentile(ends, 0.99),
-        round(sum(cpu.values()), 3), None, cpu, played.memory(), lost, repeated, inverted, refused,
+        round(sum(cpu.values()) - clients, 3), clients or None, cpu, played.memory(), lost, repeated, inverted, refused,
     )  # fmt: skip
 
 
@@ -225,10 +226,15 @@ def table(results: list[Result]) -> Table:
         shown.add_row(
             one.scenario, one.bus, f"{one.size // 1000} KB", str(one.connections), f"{one.offered:g}" if one.offered
             else "max", f"{one.rate:g}", f"{one.ack_p50:.0f}/{one.ack_p99:.0f}", f"{one.p50:.0f}/{one.p99:.0f}",
-            f"{one.cpu_own_ms:.2f}", f"{max(one.memory_mb.values()):.0f}", str(one.lost), str(one.repeated),
+            _cpu(one), f"{max(one.memory_mb.values()):.0f}", str(one.lost), str(one.repeated),
             "-" if one.inverted is None else str(one.inverted),
         )  # fmt: skip
     return shown
+
+
+def _cpu(one: Result) -> str:
+    """Our own work, then that of the bus clients where it can be told apart."""
+    return f"{one.cpu_own_ms:.2f}" + (f"+{one.cpu_bus_ms:.2f}" if one.cpu_bus_ms else "")
 
 
 def main() -> int:

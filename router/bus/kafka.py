@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ from kafka.errors import KafkaError
 from router.bus.kafka_consumer import KafkaConsumer
 from router.bus.kafka_door import refusal
 from router.bus.kafka_errors import mapped
+from router.bus.kafka_hand import label
 from router.bus.kafka_migrate import migrate
 from router.bus.kafka_producer import KafkaProducer
 from router.bus.kafka_reader import Reader
@@ -34,6 +36,8 @@ _BACKOFF_MS: Final = 5
 for _name, _level in (("kafka", logging.WARNING), ("kafka.net", logging.CRITICAL), ("kafka.cluster", logging.CRITICAL)):
     logging.getLogger(_name).setLevel(_level)
 
+_THREADS: Final = re.compile(r"^kafka-io-|-network-thread$")
+"""How kafka-python names its own."""
 _BATCH_BYTES: Final = 256 * 1024
 _READER_FETCH: Final = 64 * 1024
 _METADATA_MS: Final = 60_000
@@ -189,11 +193,14 @@ class KafkaBus:
             if fault := refusal(self._config, self._common):
                 raise fault
             self._let_in = True
+        before = set(threading.enumerate())
         try:
-            return kind(**self._common, **settings)
+            client = kind(**self._common, **settings)
         except (KafkaError, OSError, TimeoutError):
             self._let_in = False
             raise
+        label(*(thread for thread in set(threading.enumerate()) - before if _THREADS.search(thread.name)))
+        return client
 
     def _fetching(self, partition_bytes: int) -> dict[str, Any]:
         return {

@@ -10,8 +10,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Final
+
+KERNEL_NAME: Final = "kafka-client"
+"""Of the threads that do the clients' work: `top -H` and the benchmarks tell it from ours."""
 
 
 class Hand:
@@ -50,9 +55,17 @@ class Hand:
         self._jobs.put(None)
 
     def _work(self) -> None:
+        label(threading.current_thread())
         while (job := self._jobs.get()) is not None:
             token, work = job
             try:
                 self._events.put((token, work(), None))
             except BaseException as error:
                 self._events.put((token, None, error))
+
+
+def label(*threads: threading.Thread) -> None:
+    """Name threads for the kernel too (Linux; elsewhere nothing happens)."""
+    for thread in threads:
+        with suppress(OSError):
+            Path(f"/proc/self/task/{thread.native_id}/comm").write_text(KERNEL_NAME)
