@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 from kafka import KafkaConsumer as RawConsumer
 from kafka import KafkaProducer as RawProducer
-from kafka import TopicPartition
+from kafka import TopicPartition, codec
 from kafka.admin import KafkaAdminClient, MemberToRemove
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaError
@@ -26,6 +26,7 @@ from router.bus.kafka_reader import Reader
 from router.bus.kafka_topics import Topics, places
 from router.bus.settings import KafkaConfig
 from router.contracts import Consumer, Partition, Producer, Record, TopicPlan
+from router.errors import OperatorFault
 from router.exchange import Origin
 
 Client = TypeVar("Client")
@@ -36,6 +37,12 @@ _BACKOFF_MS: Final = 5
 for _name, _level in (("kafka", logging.WARNING), ("kafka.net", logging.CRITICAL), ("kafka.cluster", logging.CRITICAL)):
     logging.getLogger(_name).setLevel(_level)
 
+#: Compression -> whether the client can, and the package that it needs.
+_CODECS: Final = {
+    "snappy": (codec.has_snappy, "python-snappy"),
+    "lz4": (codec.has_lz4, "lz4"),
+    "zstd": (codec.has_zstd, "zstandard"),
+}
 _THREADS: Final = re.compile(r"^kafka-io-|-network-thread$")
 """How kafka-python names its own."""
 _BATCH_BYTES: Final = 256 * 1024
@@ -49,6 +56,7 @@ class KafkaBus:
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
         self._common = _connection(config)
+        _check_codec(config.compression)
         self._admin_client: KafkaAdminClient | None = None
         self._admin_lock = threading.Lock()
         self._let_in = False
@@ -214,6 +222,14 @@ class KafkaBus:
             "receive_message_max_bytes": self._config.fetch_bytes + self._config.max_bytes + 1024 * 1024,
             "allow_auto_create_topics": False,
         }
+
+
+def _check_codec(name: str) -> None:
+    """Raises `OperatorFault` for a compression whose Python package is missing: the client would only fail to open."""
+    available, package = _CODECS.get(name, (None, ""))
+    if available is not None and not available():
+        text = f"{name} needs the Python package {package}: install it, or choose gzip or none"
+        raise OperatorFault("KAFKA-COMPRESSION", "bus.compression", text)
 
 
 def _connection(config: KafkaConfig) -> dict[str, Any]:
