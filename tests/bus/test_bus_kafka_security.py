@@ -6,11 +6,20 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kafka.admin import (
+    ACL,
+    ACLOperation,
+    ACLPermissionType,
+    ACLResourcePatternType,
+    KafkaAdminClient,
+    ResourcePattern,
+    ResourceType,
+)
 
 from router.bus.kafka import KafkaBus
 from router.bus.settings import KafkaConfig
@@ -166,6 +175,81 @@ def test_a_user_without_rights_is_told_so(guarded: Broker) -> None:
         bus.producer("p").publish([Outgoing("in.forbidden", "k", b"1")])
     with pytest.raises(OperatorFault, match="check the ACLs of our user"):
         bus.create([TopicPlan("in.forbidden", 2, 14 * DAY, 1 << 20)])
+    bus.close()
+
+
+#: The rights of `docs/kafka.md` for the router's own name, then those that only `topics apply` adds.
+RUNNING = {
+    ResourceType.TOPIC: ("READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS", "DELETE"),
+    ResourceType.GROUP: ("READ", "DESCRIBE"),
+    ResourceType.TRANSACTIONAL_ID: ("WRITE", "DESCRIBE"),
+    ResourceType.CLUSTER: ("DESCRIBE", "DESCRIBE_CONFIGS"),
+}
+APPLYING = {ResourceType.TOPIC: ("CREATE", "ALTER_CONFIGS")}
+
+
+def grant(broker: Broker, user: str, prefix: str, rights: Mapping[Any, tuple[str, ...]]) -> None:
+    """Give rights on whatever begins with `prefix`, by the listener that has them all; returns once in force."""
+    admin = KafkaAdminClient(bootstrap_servers=broker.servers)
+    wanted = [
+        ACL(
+            f"User:{user}",
+            "*",
+            ACLOperation[operation],
+            ACLPermissionType.ALLOW,
+            ResourcePattern(kind, "kafka-cluster", ACLResourcePatternType.LITERAL)
+            if kind is ResourceType.CLUSTER
+            else ResourcePattern(kind, prefix, ACLResourcePatternType.PREFIXED),
+        )
+        for kind, operations in rights.items()
+        for operation in operations
+    ]
+    admin.create_acls(wanted)
+    admin.close()
+
+
+def patiently(work: Callable[[], Any]) -> Any:
+    """Rights come into force a moment after they were given."""
+    end = time.monotonic() + 30
+    while True:
+        try:
+            return work()
+        except OperatorFault:
+            assert time.monotonic() < end, "the rights that the documentation names do not suffice"
+            time.sleep(0.2)
+
+
+def test_the_documented_rights_suffice(guarded: Broker) -> None:
+    """An operator with the rights to apply makes the topics; then the router works with its own, and no more."""
+    ours = uuid.uuid4().hex[:10]
+    topics = [f"{ours}.in", f"{ours}.out"]
+    plans = [TopicPlan(topic, 2, 14 * DAY, 1 << 20) for topic in topics]
+    restricted = {"username": "restreint", "password_env": "BUS_PASSWORD", "mechanism": "SCRAM-SHA-512"}
+    bus = KafkaBus(over(guarded, "SCRAM-SHA-512", sasl=restricted, prefix=f"{ours}."))
+    grant(guarded, "restreint", ours, RUNNING)
+    assert patiently(lambda: bus.check(plans)) == [
+        f"topic {topic} does not exist: `segur-router topics apply` creates it" for topic in topics
+    ]
+    with pytest.raises(OperatorFault, match="check the ACLs of our user"):
+        bus.create(plans)
+    KafkaBus(over(guarded, "PLAIN")).create(plans)
+    bus.create(plans)
+    producer, worker = bus.producer("gateway-0"), bus.producer("pipelines-0")
+    (first,) = producer.publish([Outgoing(topics[0], "k", b"1")])
+    consumer = bus.consumer("pipelines", [topics[0]], member="pipelines-0")
+    records, end = list[Record](), time.monotonic() + 60
+    while not records:
+        assert time.monotonic() < end, "the record did not arrive"
+        records += consumer.poll(max_records=1, max_bytes=100, timeout=0.5)
+    settle = Settle(consumer, {Partition(topics[0], first.partition): first.offset + 1})
+    worker.publish([Outgoing(topics[1], "k", b"2")], settle=settle)
+    assert sum(bus.lag("pipelines").values()) == 0
+    bus.trim(Partition(topics[0], first.partition), first.offset + 1)
+    assert bus.read(first) is None
+    assert list(bus.check(plans)) == []
+    consumer.close()
+    grant(guarded, "restreint", ours, APPLYING)
+    patiently(lambda: bus.create([TopicPlan(f"{ours}.dlq", 2, None, 1 << 20)]))
     bus.close()
 
 
