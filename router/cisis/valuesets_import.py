@@ -183,7 +183,8 @@ def _json(data: bytes) -> Mapping[str, Any]:
 
 def _fhir(resource: Mapping[str, Any], path: Path) -> ValueSet:
     named = next((text for text in _names(resource) if _KEY.search(text)), "")
-    oid = next((i.get("value", "") for i in resource.get("identifier") or () if "oid" in i.get("value", "")), "")
+    numbers = (_text_of(one, "value") for one in _objects(resource, "identifier"))
+    oid = next((number for number in numbers if "oid" in number), "")
     concepts = tuple(_expanded(resource) or _composed(resource))
     version = str(resource.get("version") or resource.get("date") or "")
     return _value_set(named, path, oid.removeprefix("urn:oid:"), version, concepts)
@@ -194,20 +195,37 @@ def _names(resource: Mapping[str, Any]) -> list[str]:
     return [str(resource.get(key, "")) for key in ("title", "name", "id")] + [last]
 
 
+def _objects(parent: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """The objects under a key: a list of them, or one alone; none when the key is absent."""
+    found = parent.get(key) or []
+    listed = found if isinstance(found, list) else [found]
+    if not all(isinstance(one, dict) for one in listed):
+        raise _Unusable(f"structure FHIR inattendue ({key})")
+    return listed
+
+
+def _text_of(parent: Mapping[str, Any], key: str) -> str:
+    """The text under a key; "" when the key is absent."""
+    found = parent.get(key) or ""
+    if not isinstance(found, str):
+        raise _Unusable(f"structure FHIR inattendue ({key})")
+    return found
+
+
+def _concept(coded: Mapping[str, Any], system: str) -> Concept:
+    return Concept(_text_of(coded, "code"), system_oid(system), _text_of(coded, "display"))
+
+
 def _expanded(resource: Mapping[str, Any]) -> list[Concept]:
-    listed = (resource.get("expansion") or {}).get("contains") or ()
-    return [Concept(c["code"], system_oid(c.get("system", "")), c.get("display", "")) for c in listed if c.get("code")]
+    listed = [one for expansion in _objects(resource, "expansion") for one in _objects(expansion, "contains")]
+    return [_concept(one, _text_of(one, "system")) for one in listed if one.get("code")]
 
 
 def _composed(resource: Mapping[str, Any]) -> list[Concept]:
-    includes = (resource.get("compose") or {}).get("include") or ()
+    includes = [one for compose in _objects(resource, "compose") for one in _objects(compose, "include")]
     if any(not include.get("concept") for include in includes):
         raise _Unusable("le jeu de valeurs renvoie à un système entier : fournir son expansion")
-    return [
-        Concept(concept.get("code", ""), system_oid(include.get("system", "")), concept.get("display", ""))
-        for include in includes
-        for concept in include["concept"]
-    ]
+    return [_concept(one, _text_of(include, "system")) for include in includes for one in _objects(include, "concept")]
 
 
 def system_oid(system: str) -> str:
@@ -223,11 +241,11 @@ def _type_class(resource: Mapping[str, Any], path: Path, folder: Path) -> tuple[
     if key is None:
         raise _Unusable("seules les tables ASS_X04 et ASS_X16 (type vers classe) sont utilisées")
     pairs = {
-        (element["code"], ""): target["code"]
-        for group in resource.get("group") or ()
-        for element in group.get("element") or ()
-        for target in (element.get("target") or ())[:1]
-        if element.get("code") and target.get("code")
+        (code, ""): target
+        for group in _objects(resource, "group")
+        for element in _objects(group, "element")
+        for mapped in _objects(element, "target")[:1]
+        if (code := _text_of(element, "code")) and (target := _text_of(mapped, "code"))
     }
     if not pairs:
         raise _Unusable("la table ne contient aucune correspondance")

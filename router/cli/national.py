@@ -15,6 +15,12 @@ from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 cisis = typer.Typer(no_args_is_help=True, help="The national profile (CI-SIS).")
 cda = typer.Typer(no_args_is_help=True, help="CDA documents.")
 valuesets = typer.Typer(no_args_is_help=True, help="Value sets (JDV, ASS).")
+register = typer.Typer(no_args_is_help=True, help="What the ADT feeds say of patients.")
+
+
+@register.callback()
+def _register() -> None:
+    """A group of one command, so that `rebuild` is named."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,6 +28,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(cda, name="cda")
     app.add_typer(valuesets, name="valuesets")
     app.command()(impact)
+    app.add_typer(register, name="register")
 
 
 @cisis.command()
@@ -88,6 +95,29 @@ def import_(
     for problem in report.problems:
         console.print(f"[red]✗[/] {problem}", soft_wrap=True)
     raise typer.Exit(Exit.USAGE if report.problems else Exit.GOOD)
+
+
+@register.command()
+def rebuild(
+    site: SiteOption = DEFAULT_SITE,
+    yes: Annotated[bool, typer.Option("--yes", help="The pipelines are stopped: do it.")] = False,
+) -> None:
+    """Make the register anew from the ADT topics; departures and the work-list stay. Stop the pipelines first."""
+    from router.config.site import Site
+    from router.observe import logs
+    from router.runtime.house import House
+    from router.runtime.rebuild import rebuild as run
+
+    if not yes:
+        fail("stop the pipelines, then say --yes: until it is rebuilt no opposition is known", Exit.USAGE)
+    logs.configure(level="WARNING")
+    house = House(Site(site))
+    try:
+        done = run(house)
+    finally:
+        house.close()
+    console.print(f"{done.events} events of {len(done.feeds)} ADT feeds applied, {done.unreadable} unreadable")
+    raise typer.Exit(Exit.BAD if done.unreadable else Exit.GOOD)
 
 
 def impact(

@@ -223,6 +223,11 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
         (fhir(compose={"include": [{"system": "http://loinc.org"}]}), "expansion"),
         ({"resourceType": "ConceptMap", "title": "ASS_A99", "group": []}, "ASS_X04"),
         ({"resourceType": "ConceptMap", "title": "ASS_X04", "group": []}, "correspondance"),
+        (fhir(identifier=["1.2.3"]), "identifier"),
+        (fhir(compose=[1]), "compose"),
+        (fhir(compose={"include": [{"concept": [{"code": 1}]}]}), "code"),
+        (fhir(expansion={"contains": ["A"]}), "contains"),
+        ({"resourceType": "ConceptMap", "title": "ASS_X04", "group": [{"element": "A"}]}, "element"),
     ],
 )
 def test_an_unusable_file_stops_the_whole_import(tmp_path: Path, content: str | dict[str, object], part: str) -> None:

@@ -1,0 +1,43 @@
+"""The register made anew from what the ADT feeds once said (decisions D8): it holds nothing of its own but its work.
+
+Departures and the work-list stay; everything else is forgotten and told again by `in.<feed>`, in the bus's order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from router.contracts import in_topic
+from router.errors import MessageFault
+from router.hl7.message import Message
+from router.register import adt
+from router.runtime.house import House
+from router.wire import read_event
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """events: applied;  unreadable: events of today's topics that no longer read (none, unless an option changed)."""
+
+    feeds: tuple[str, ...]
+    events: int = 0
+    unreadable: int = 0
+
+
+def rebuild(house: House) -> Rebuilt:
+    """Forget and apply again. To be done while no pipeline runs: a patient is unknown until his events are back."""
+    feeds = {name: feed for name, feed in house.config.feeds.items() if feed.kind == "adt"}
+    register = house.register
+    register.clear()
+    events = unreadable = 0
+    for name, feed in feeds.items():
+        for record in house.bus.scan(in_topic(name)):
+            event = read_event(record)
+            try:
+                message = Message.parse(event.body, charset_fallback=feed.rules.charset_fallback or None)
+            except MessageFault:
+                unreadable += 1
+                continue
+            change = adt.read(message, feed.rules.autorites)
+            events += register.apply(event.id, change, origin=event.origin, at=record.timestamp).new
+    return Rebuilt(tuple(feeds), events, unreadable)
