@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from router.cda import oids
@@ -17,8 +17,15 @@ def child_of(element: Any, name: str) -> Any:
     return next(element.iterchildren(NS + name), None) if element is not None else None
 
 
-def find_in(element: Any, path: str) -> Any:
-    return element.find(path) if element is not None else None
+def find_in(element: Any, path: Sequence[str]) -> Any:
+    """The first element at a path of qualified names, in the document's order; as `find`, without its parsing."""
+    if element is None:
+        return None
+    for child in element.iterchildren(path[0]):
+        found = child if len(path) == 1 else find_in(child, path[1:])
+        if found is not None:
+            return found
+    return None
 
 
 def attribute(element: Any, key: str) -> str:

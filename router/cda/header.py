@@ -40,14 +40,19 @@ def _path(text: str) -> str:
     return "/".join(NS + name for name in text.split("/"))
 
 
-class _Paths:
-    """Paths compiled once: `lxml.find` parses its argument at each call otherwise (it caches 100 of them)."""
+def _names(text: str) -> tuple[str, ...]:
+    """`a/b/c` as the qualified names that `find_in` takes."""
+    return tuple(NS + name for name in text.split("/"))
 
-    COUNTY = _path("birthplace/place/addr/county")
+
+class _Paths:
+    """Paths made once."""
+
+    COUNTY = _names("birthplace/place/addr/county")
     PARENT = _path("parentDocument/id")
-    CUSTODIAN = _path("assignedCustodian/representedCustodianOrganization")
-    PRACTICE = _path("performer/assignedEntity/representedOrganization/standardIndustryClassCode")
-    FACILITY = _path("encompassingEncounter/location/healthCareFacility/code")
+    CUSTODIAN = _names("assignedCustodian/representedCustodianOrganization")
+    PRACTICE = _names("performer/assignedEntity/representedOrganization/standardIndustryClassCode")
+    FACILITY = _names("encompassingEncounter/location/healthCareFacility/code")
     ORDER = _path("order/id")
     RECIPIENT = _path("informationRecipient/intendedRecipient")
     TELECOM = ".//" + NS + "telecom"
@@ -317,7 +322,7 @@ def _acts(documentations: Iterable[Any]) -> list[Any]:
 def _main_rank(event: Any) -> int:
     if child_of(event, "performer") is None:
         return 3
-    if event.find(_Paths.PRACTICE) is None:
+    if find_in(event, _Paths.PRACTICE) is None:
         return 2
     return 0 if interval_of(child_of(event, "effectiveTime"))[0] else 1
 

@@ -226,6 +226,8 @@ def _pair(identifier: Identifier) -> tuple[str, str]:
 
 def normal(text: str) -> str:
     """A name as §5.3 compares it: upper case, no accents, ligatures opened, `-` and `'` as blanks, collapsed."""
+    if text.isascii():
+        return " ".join(text.upper().replace("-", " ").replace("'", " ").split())
     opened = text.upper().replace("Œ", "OE").replace("Æ", "AE")
     plain = "".join(c for c in unicodedata.normalize("NFD", opened) if not unicodedata.combining(c))
     return " ".join(re.sub(r"[-‐‑–'’ʼ]", " ", plain).split())
