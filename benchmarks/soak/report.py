@@ -29,7 +29,9 @@ def _facts(result: Result) -> list[tuple[str, str]]:
         ("acknowledged", f"{result.acknowledged}; {result.resent} sendings got no answer and were repeated"),
     ]
     facts += [(name, str(value)) for name, value in sorted(result.counts.items())]
-    facts += [("dead letters", _list(Counter(f"{one.sink} {one.code}" for one in result.letters)) or "none")]
+    facts += [
+        ("dead letters", _list(Counter(f"{one.sink or 'intake'} {one.code}" for one in result.letters)) or "none")
+    ]
     for kind, times in sorted(result.recovery.items()):
         facts.append((f"recovery, {kind}", f"median {median(times):.1f} s, longest {max(times):.1f} s"))
     if result.own_ends:

@@ -126,7 +126,6 @@ async def _story(folder: Path) -> None:
             await asyncio.gather(*tasks, return_exceptions=True)
             await broker.start()
             assert await _accepted(port)
-            assert _peak(pid) < LIMIT_MB
     finally:
         await broker.stop()
 
