@@ -66,6 +66,7 @@ class HttpListener:
             lifespan="off",
             log_config=None,
             access_log=False,
+            log_level="error",  # a warning for each invalid request would let a stranger fill our logs
             server_header=False,
             limit_concurrency=self._config.max_connections,
             timeout_graceful_shutdown=10,
