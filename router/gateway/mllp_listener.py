@@ -17,6 +17,8 @@ from router.hl7.mllp import Decoder, Event, Frame, Oversize, frame
 
 _SILENCE: Final = 0.2
 """Seconds after which an FS without CR is taken for the end of a frame."""
+_TRICKLE: Final = 10
+"""A message may take so many frame time-outs in all: one byte now and then holds no connection for ever."""
 _HANDSHAKE: Final = 15.0
 """Seconds that a client has for its TLS handshake; until then it counts as no connection."""
 
@@ -92,7 +94,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reading = True
         self._congested = False
-        self._last = self._loop.time()
+        self._last = self._begun = self._loop.time()
         self._chunks = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -117,7 +119,10 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._last = self._loop.time()
         self._chunks += 1
-        self._take(self._decoder.feed(data))
+        events = self._decoder.feed(data)
+        if events or not self._decoder.inside:
+            self._begun = self._last
+        self._take(events)
         if self._decoder.undecided:
             self._loop.call_later(_SILENCE, self._settle, self._chunks)
 
@@ -146,11 +151,13 @@ class Connection(asyncio.Protocol):
     def close_if_silent(self, now: float) -> None:
         """Close after the idle time-out; sooner in the middle of a message. Work in hand is not idleness."""
         if self._events or self._answers or self._pump is not None or not self._reading:
-            self._last = max(self._last, now - 1.0) if not self._reading else self._last
+            if not self._reading:  # the time that we make a sender wait is not his
+                self._last, self._begun = max(self._last, now - 1.0), now
             return
         config = self._listener.config
         limit = config.frame_timeout if self._decoder.inside else config.idle_timeout
-        if now - self._last > limit:
+        trickles = self._decoder.inside and now - self._begun > _TRICKLE * config.frame_timeout
+        if now - self._last > limit or trickles:
             self.close()
 
     async def drained(self) -> None:

@@ -99,6 +99,25 @@ def test_the_mllp_listener_forgets_half_frames_and_silent_senders() -> None:
     play(story())
 
 
+def test_a_message_that_trickles_in_is_given_up() -> None:
+    """A sender who writes one byte now and then is never silent, and yet closed after ten frame time-outs."""
+
+    async def story() -> None:
+        intake = make_intake(MemoryBus())
+        async with listening(intake, frame_timeout=0.2, idle_timeout=60) as listener:
+            reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+            ended = asyncio.create_task(reader.read())
+            writer.write(b"\x0bMSH|")
+            with contextlib.suppress(ConnectionError):
+                while not ended.done():
+                    writer.write(b"x")
+                    await writer.drain()
+                    await asyncio.sleep(0.02)
+            await eventually(lambda: not listener.connections and intake.budget.held == 0, 30)
+
+    play(story())
+
+
 def test_one_connection_too_many_is_closed_and_leaves_no_trace() -> None:
     """Beyond the limit a connection ends at once; when others go, new ones are taken again."""
 
