@@ -48,10 +48,11 @@ class Reader:
         count = self._topics.existing([topic]).get(topic, 0)
         if not count:
             return iter(())
-        with self._lock, mapped(), self._client() as raw:
-            lows = raw.beginning_offsets(places(topic, count))
-            highs = raw.end_offsets(places(topic, count))
-        parts = [self._partition(place, lows[place], highs[place], newest_first) for place in places(topic, count)]
+        wanted = places(topic, count)
+        lows, highs = self._topics.firsts(wanted), self._topics.ends(wanted)
+        if not lows.keys() == highs.keys() == set(wanted):
+            raise Unavailable("KAFKA-OFFSETS", topic, "a partition has no leader just now")
+        parts = [self._partition(place, lows[place], highs[place], newest_first) for place in wanted]
         return merged(parts, newest_first=newest_first, limit=limit)
 
     def holds(self, place: TopicPartition, low: int, high: int) -> bool:

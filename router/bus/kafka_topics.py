@@ -63,11 +63,18 @@ class Topics:
                 self._counts.update((name, topic.partitions) for name, topic in self._describe(unknown).items())
         return {name: self._counts[name] for name in names if name in self._counts}
 
+    def firsts(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset of the first record of each partition that exists and has a leader now."""
+        return self._offsets(wanted, OffsetSpec.EARLIEST)
+
     def ends(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """The offset behind the last committed record of each partition that exists and has a leader now.
 
         A consumer's `end_offsets` will not do: it fails when it knows the leaders of some of the partitions only.
         """
+        return self._offsets(wanted, OffsetSpec.LATEST)
+
+    def _offsets(self, wanted: Sequence[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
         if not wanted:
             return {}
         with mapped():
@@ -77,7 +84,7 @@ class Topics:
                 for partition in topic["partitions"]
                 if partition["leader_id"] >= 0
             }
-            asked = dict.fromkeys(led.intersection(wanted), OffsetSpec.LATEST)
+            asked = dict.fromkeys(led.intersection(wanted), spec)
             found = self._admin().list_partition_offsets(asked, IsolationLevel.READ_COMMITTED) if asked else {}
             return {place: answer.offset for place, answer in found.items()}
 
