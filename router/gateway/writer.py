@@ -103,11 +103,22 @@ class BatchWriter:
                 try:
                     self._publish([item], None)
                 except RouterError as own:
-                    item.error = own
+                    item.error = _bare(own)
             return
+        error = _bare(error)
         for item in items:
             # What is already known was answered before: that stays true whatever the bus says now.
             item.error = error if item.known is None else None
+
+
+def _bare(error: RouterError) -> RouterError:
+    """The error without its tracebacks: their frames hold the messages, and an item that holds its error would make
+    a cycle that keeps 20 MB until the collector comes by."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
 
 
 class GroupCommit:
