@@ -11,7 +11,7 @@ from pathlib import Path
 
 from router.demo.services import BROKER
 
-START_SECONDS = 90.0
+START_SECONDS = 120.0
 
 
 class RestartableBroker:
@@ -35,12 +35,16 @@ class RestartableBroker:
             sys.executable, *command, stdout=asyncio.subprocess.PIPE, env=environment
         )
         assert self._script.stdout is not None
-        async with asyncio.timeout(START_SECONDS):
-            async for line in self._script.stdout:
-                name, _, value = line.decode().strip().partition("=")
-                if name == "KAFKA_PID":
-                    self.pid = int(value)
-                    return
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                async for line in self._script.stdout:
+                    name, _, value = line.decode().strip().partition("=")
+                    if name == "KAFKA_PID":
+                        self.pid = int(value)
+                        return
+        except TimeoutError:
+            self._script.kill()
+        await self._script.wait()
         raise RuntimeError(f"the broker did not start: see {self.folder}/broker.log")
 
     async def kill(self) -> None:

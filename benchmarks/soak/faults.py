@@ -111,7 +111,13 @@ class Faults:
         await broker.kill()
         await asyncio.sleep(seconds)
         began = time.monotonic()
-        await broker.start()
+        for left in reversed(range(3)):
+            try:
+                await broker.start()
+                break
+            except (RuntimeError, TimeoutError):
+                if not left:
+                    raise
         self._ground.recovery.setdefault("broker", []).append(time.monotonic() - began)
 
     # ----------------------------------------------------------------------------------- other troubles
