@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections import Counter
+from math import isfinite
 from statistics import median
 
 from benchmarks.soak.run import Result
@@ -45,6 +46,10 @@ def _list(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
 
 
+def _limit(minutes: float) -> str:
+    return f" --minutes {minutes:g}" if isfinite(minutes) else ""
+
+
 def markdown(result: Result) -> str:
     """The report that `--report` writes."""
     plan = result.plan
@@ -52,7 +57,7 @@ def markdown(result: Result) -> str:
     broken = "\n".join(f"- **{one.kind}** `{one.control}`: {one.text}" for one in result.violations) or "None."
     return f"""# Soak
 
-Written by `python -m benchmarks.soak --kills {plan.kills} --bus {plan.bus} --seed {plan.seed}` on \
+Written by `python -m benchmarks.soak --kills {plan.kills} --bus {plan.bus} --seed {plan.seed}{_limit(plan.minutes)}` on \
 {time.strftime("%Y-%m-%d")}, Python {platform.python_version()}, {platform.system()}.
 
 **{result.last_line}**
