@@ -54,10 +54,11 @@ def markdown(result: Result) -> str:
     """The report that `--report` writes."""
     plan = result.plan
     cells = "\n".join(f"| {name} | {value} |" for name, value in _facts(result))
+    options = f"--kills {plan.kills} --bus {plan.bus} --seed {plan.seed}{_limit(plan.minutes)}"
     broken = "\n".join(f"- **{one.kind}** `{one.control}`: {one.text}" for one in result.violations) or "None."
     return f"""# Soak
 
-Written by `python -m benchmarks.soak --kills {plan.kills} --bus {plan.bus} --seed {plan.seed}{_limit(plan.minutes)}` on \
+Written by `python -m benchmarks.soak {options}` on \
 {time.strftime("%Y-%m-%d")}, Python {platform.python_version()}, {platform.system()}.
 
 **{result.last_line}**
