@@ -19,7 +19,7 @@ from tests.engine.test_engine_crash import SPAWN, _path  # noqa: F401
 from tests.engine.test_engine_frozen import LANES, made, until
 from tests.services import kafka_servers, postgresql_url  # noqa: F401
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(700)]
 
 
 def stopped(pid: int) -> bool:
@@ -59,16 +59,16 @@ def test_a_worker_that_slept_through_its_loss_writes_nothing_of_it(
     try:
         first.start()
         assert first.pid is not None
-        until(lambda: stopped(first.pid))  # type: ignore[arg-type]
+        until(lambda: stopped(first.pid), 150)  # type: ignore[arg-type]
         second.start()
-        second.join(100)
+        second.join(250)
         assert second.exitcode == 0
         before, rows = made(tmp_path), ledger.get(ids)
         assert Counter(id_ for id_, *_ in before) == Counter(ids)
         for lane in range(LANES):
             assert [id_ for id_, at, *_ in before if at == f"lane-{lane}"] == ids[lane::LANES]
         os.kill(first.pid, signal.SIGCONT)
-        first.join(60)
+        first.join(150)
         assert first.exitcode is not None
         assert ledger.get(ids) == rows
         late = [id_ for id_, *_ in made(tmp_path)[len(before) :]]
