@@ -7,6 +7,7 @@ Two halves, so that a connection may have several messages in work and still be 
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,9 @@ from router.gateway.writer import BatchWriter, GroupCommit, Item, KnownIds
 
 RECENT: Final = 10_000
 """Messages whose answer is kept in memory; older ones are looked up in the ledger."""
+_BIG: Final = 2**20
+_LOOSE: Final = 32 * 2**20
+"""Bytes of big messages that were answered, after which what is left of them is collected."""
 _INLINE: Final = 16 * 1024
 """Below this many bytes a light check is done at once: handing it over would cost more."""
 _HEAVY_INLINE: Final = 2 * 1024
@@ -72,6 +76,7 @@ class Intake:
         self._unanswered: dict[str, asyncio.Future[Answer]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = False
+        self._loose = 0
 
     def start(self) -> None:
         """Begin writing. Call it in the event loop."""
@@ -170,7 +175,15 @@ class Intake:
         self.answered(judged.feed, answer, judged.received)
         if not future.done():
             future.set_result(answer)
+        self._tidy(len(judged.received.data))
         return future
+
+    def _tidy(self, size: int) -> None:
+        """A parsed message and its segments know each other: big ones may not wait for the collector's own turn."""
+        self._loose += size if size >= _BIG else 0
+        if self._loose >= _LOOSE:
+            self._loose = 0
+            asyncio.get_running_loop().call_soon(gc.collect)
 
     def _after(self, first: asyncio.Future[Answer], judged: Judged) -> asyncio.Future[Answer]:
         """The same message twice at once: the second gets the first one's answer."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from router.contracts import Outgoing
 from router.errors import Unavailable
 from router.gateway.writer import BatchWriter, Item, KnownIds
+from tests.gateway.gateway_parts import Client, MemoryBus, hl7, listening, make_intake
 
 
 class _Nothing:
@@ -56,3 +59,29 @@ def test_a_refused_message_is_freed_at_once(no_collector: None) -> None:
     assert isinstance(items[0].error, Unavailable)
     items.clear()
     assert sys.getrefcount(body) == before
+
+
+class _Refusing(MemoryBus):
+    """A bus that takes nothing."""
+
+    def publish(self, records: Any, *, settle: Any = None) -> Any:
+        raise Unavailable("BUS-AWAY", "", "the bus is away")
+
+
+def test_answered_big_messages_do_not_pile_up(no_collector: None) -> None:
+    """Ten messages of 5 MB, each refused because the bus is away: what they leave behind stays bounded."""
+
+    async def story() -> None:
+        intake = make_intake(_Refusing())
+        async with listening(intake, max_frame=8_000_000) as listener:
+            tracemalloc.start()
+            clients = []
+            for number in range(10):
+                clients.append(await Client.connect(listener.port))
+                await clients[-1].send(hl7(str(number), "OBX|1|ST|||" + "x" * 5_000_000))
+                assert (await clients[-1].answer())[1] == f"MSA|AR|{number}"
+            held, _ = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert held < 40_000_000
+
+    asyncio.run(story())
