@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Insert, Table, bindparam, delete, select, update
+from sqlalchemy import Connection, Insert, Table, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from router.contracts import Claim, Fence, Row
@@ -33,6 +34,8 @@ _SAVE: Final = (
     .values({name: bindparam(f"new_{name}") for name in STATE_COLUMNS})
 )
 _SAVED: Final = [(name, f"new_{name}") for name in STATE_COLUMNS]
+_CLAIMED_SQLITE: Final = "SELECT id, {} FROM ledger_claims WHERE id IN (SELECT value FROM json_each(?))"
+_CLAIMED_POSTGRESQL: Final = "SELECT id, {} FROM ledger_claims WHERE id = ANY(%s)"
 _FORGET_ROWS: Final = 1000
 
 
@@ -62,21 +65,15 @@ class SqlLedger:
             {"id": claim.id, "origin": str(claim.origin), "ack": claim.ack, "at": claim.at}
             for _, claim in sorted(first.items())
         ]
-        owners: dict[str, Origin] = {}
         with self._database.write() as connection:
             self._claim_many(connection, values)
-            for ids in chunks(list(first)):
-                query = select(CLAIMS.c.id, CLAIMS.c.origin).where(CLAIMS.c.id.in_(ids))
-                owners.update((id_, Origin.parse(origin)) for id_, origin in connection.execute(query))
+            found = self._claimed(connection, "origin", list(first))
+        owners = {id_: Origin.parse(origin) for id_, origin in found}
         return [owners[claim.id] for claim in claims]
 
     def acks(self, ids: Sequence[str]) -> Mapping[str, bytes]:
-        found: dict[str, bytes] = {}
-        with self._database.read() as connection:
-            for some in chunks(ids):
-                query = select(CLAIMS.c.id, CLAIMS.c.ack).where(CLAIMS.c.id.in_(some))
-                found.update((id_, bytes(ack)) for id_, ack in connection.execute(query))
-        return found
+        with self._database.glance() as connection:
+            return {id_: bytes(ack) for id_, ack in self._claimed(connection, "ack", ids)}
 
     def take(self, sink: str, partitions: Collection[int]) -> Mapping[int, int]:
         """See the contract. Waits for a transaction of an earlier owner that is being committed."""
@@ -156,6 +153,14 @@ class SqlLedger:
 
     def close(self) -> None:
         self._database.close()
+
+    def _claimed(self, connection: Connection, column: str, ids: Sequence[str]) -> Iterable[tuple[str, Any]]:
+        """(id, this column) of those that were claimed: one statement, whose text is the same for any number of ids."""
+        if self._database.dialect == "sqlite":
+            found = connection.exec_driver_sql(_CLAIMED_SQLITE.format(column), (json.dumps(list(ids)),))
+        else:
+            found = connection.exec_driver_sql(_CLAIMED_POSTGRESQL.format(column), (list(ids),))
+        return [(row[0], row[1]) for row in found]
 
     def _forget(self, table: Table, old: Any) -> int:
         """Delete in small transactions, so that nobody waits behind the cleaning."""
