@@ -114,7 +114,7 @@ class Connection(asyncio.Protocol):
         if raw is not None and raw.family in (socket.AF_INET, socket.AF_INET6):
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.connections.add(self)
-        self._read_or_not()
+        self._loop.call_soon(self._read_or_not)  # uvloop begins to read after this call, pausing here is forgotten
 
     def data_received(self, data: bytes) -> None:
         self._last = self._loop.time()

@@ -457,3 +457,32 @@ def test_who_comes_while_the_budget_is_full_is_served_afterwards() -> None:
             assert (await second.answer())[1] == "MSA|AA|2"
 
     play(story())
+
+
+def test_who_comes_while_the_budget_is_full_is_left_unread() -> None:
+    """On uvloop, as in production: senders that connect then push nothing into memory beyond one read each."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def story() -> None:
+        bus = MemoryBus()
+        bus.gate.clear()
+        intake = make_intake(bus, budget=2_000_000)
+        async with listening(intake, max_frame=4_000_000) as listener:
+            first = await Client.connect(listener.port)
+            await first.send(hl7("1", "OBX|1|ST|||" + "x" * 2_500_000))
+            await eventually(lambda: intake.budget.full)
+            late = [await Client.connect(listener.port) for _ in range(10)]
+            sends = [
+                asyncio.create_task(client.send(hl7(f"L{n}", "OBX|1|ST|||" + "x" * 3_000_000)))
+                for n, client in enumerate(late)
+            ]
+            for _ in range(50):
+                await asyncio.sleep(0.01)
+            assert intake.budget.held <= 2_500_000 + 10 * 262_144 + 100_000
+            bus.gate.set()
+            assert (await first.answer())[1] == "MSA|AA|1"
+            for n, client in enumerate(late):
+                assert (await client.answer())[1] == f"MSA|AA|L{n}"
+            await asyncio.gather(*sends)
+
+    uvloop.run(asyncio.wait_for(story(), 60))
