@@ -319,6 +319,10 @@ class Ledger(Protocol):
         """Write the present state of rows that exist. Raises `Fenced`."""
         ...
 
+    def write(self, opens: Sequence[Row], saves: Sequence[Row], fence: Fence | None = None) -> Mapping[str, Row]:
+        """`open` some rows and `save` others in one transaction; returns what `open` does. Raises `Fenced`."""
+        ...
+
     def unfinished(self, sink: str, partitions: Collection[int]) -> Sequence[Row]:
         """Rows in a state that is not final, by partition and sequence."""
         ...

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from router.contracts import Fence, Ledger, Outgoing, Producer, Row
+from router.contracts import Ledger, Outgoing, Producer, Row
 from router.engine.policy import backoff
 from router.errors import Fenced, Unavailable
 from router.exchange import Origin
@@ -190,24 +190,21 @@ class Writer:
 
     def _save(self, jobs: list[_Job]) -> None:
         saves = {id(job): job.rows(job.origins) if callable(job.rows) else job.rows for job in jobs}
-        opening = [job for job in jobs if job.opens]
-        found = self._rows(opening, lambda job: job.opens, self._ledger.open)
-        for job in opening:
-            job.result = found
-        self._rows([job for job in jobs if saves[id(job)]], lambda job: saves[id(job)], self._ledger.save)
+        found = self._rows([job for job in jobs if job.opens or saves[id(job)]], saves)
         for job in jobs:
+            if job.opens:
+                job.result = found
             if job.ask is not None:
                 job.result = self._insist(lambda ask=job.ask: ask(self._ledger))  # type: ignore[misc]
 
-    def _rows(
-        self, jobs: list[_Job], rows_of: Callable[[_Job], Sequence[Row]], write: Callable[[list[Row], Fence], T]
-    ) -> T | None:
-        """One statement for the rows of all these jobs; again without those that the ledger says were taken."""
+    def _rows(self, jobs: list[_Job], saves: Mapping[int, Sequence[Row]]) -> Mapping[str, Row]:
+        """The rows of all these jobs in one transaction; again without those that the ledger says were taken."""
         while jobs:
-            rows = [row for job in jobs for row in rows_of(job)]
+            opening = [row for job in jobs for row in job.opens]
+            saving = [row for job in jobs for row in saves[id(job)]]
             fence = {(self._sink, number): epoch for job in jobs for number, epoch in job.epochs.items()}
             try:
-                return self._insist(lambda rows=rows, fence=fence: write(rows, fence))  # type: ignore[misc]
+                return self._insist(lambda a=opening, b=saving, c=fence: self._ledger.write(a, b, c))  # type: ignore[misc]
             except Fenced as fenced:
                 for job in jobs:
                     if not fenced.partitions.isdisjoint(job.epochs):
@@ -216,7 +213,7 @@ class Writer:
                 if len(left) == len(jobs):
                     raise
                 jobs = left
-        return None
+        return {}
 
     def _insist(self, work: Callable[[], T]) -> T:
         """Until it succeeds: the lanes wait meanwhile and nothing is lost."""

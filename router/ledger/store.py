@@ -83,34 +83,29 @@ class SqlLedger:
             return fences.take(connection, sink, partitions)
 
     def open(self, rows: Sequence[Row], fence: Fence | None = None) -> Mapping[str, Row]:
-        """See the contract. In one batch the first of two equal ids is inserted, and neither is returned."""
-        if not rows:
-            return {}
-        new: dict[str, Row] = {}
-        for row in rows:
-            new.setdefault(row.delivery.id, row)
-        values = [columns(row) for _, row in sorted(new.items())]
-        with self._database.write() as connection:
-            fences.check(connection, map(_place, rows), fence)
-            if self._database.dialect == "sqlite":  # the write lock is ours: nobody inserts between the two
-                known = self._get(connection, list(new))
-                fresh = [value for value in values if value["id"] not in known]
-                if fresh:
-                    self._open_many(connection, fresh)
-                return known
-            inserted = set(connection.execute(self._new_rows.returning(DELIVERIES.c.id), values).scalars())
-            return self._get(connection, [id_ for id_ in new if id_ not in inserted])
+        return self.write(rows, (), fence)
 
     def save(self, rows: Sequence[Row], fence: Fence | None = None) -> None:
-        if not rows:
-            return
-        values = []
-        for row in sorted(rows, key=lambda row: row.delivery.id):
+        self.write((), rows, fence)
+
+    def write(self, opens: Sequence[Row], saves: Sequence[Row], fence: Fence | None = None) -> Mapping[str, Row]:
+        """See the contract. Of equal ids in `opens` the first one is inserted, and neither is returned."""
+        if not opens and not saves:
+            return {}
+        new: dict[str, Row] = {}
+        for row in opens:
+            new.setdefault(row.delivery.id, row)
+        inserts = [columns(row) for _, row in sorted(new.items())]
+        updates = []
+        for row in sorted(saves, key=lambda row: row.delivery.id):
             state = state_columns(row)
-            values.append({"row_id": row.delivery.id} | {new: state[name] for name, new in _SAVED})
+            updates.append({"row_id": row.delivery.id} | {name: state[old] for old, name in _SAVED})
         with self._database.write() as connection:
-            fences.check(connection, map(_place, rows), fence)
-            self._save_many(connection, values)
+            fences.check(connection, map(_place, (*opens, *saves)), fence)
+            known = self._insert(connection, inserts) if inserts else {}
+            if updates:
+                self._save_many(connection, updates)
+        return known
 
     def unfinished(self, sink: str, partitions: Collection[int]) -> Sequence[Row]:
         of = DELIVERIES.c
@@ -153,6 +148,18 @@ class SqlLedger:
 
     def close(self) -> None:
         self._database.close()
+
+    def _insert(self, connection: Connection, values: Sequence[dict[str, Any]]) -> dict[str, Row]:
+        """Insert the rows whose id is new; the others as they are."""
+        ids = [value["id"] for value in values]
+        if self._database.dialect == "sqlite":  # the write lock is ours: nobody inserts between the two
+            known = self._get(connection, ids)
+            fresh = [value for value in values if value["id"] not in known]
+            if fresh:
+                self._open_many(connection, fresh)
+            return known
+        inserted = set(connection.execute(self._new_rows.returning(DELIVERIES.c.id), values).scalars())
+        return self._get(connection, [id_ for id_ in ids if id_ not in inserted])
 
     def _claimed(self, connection: Connection, column: str, ids: Sequence[str]) -> Iterable[tuple[str, Any]]:
         """(id, this column) of those that were claimed: one statement, whose text is the same for any number of ids."""

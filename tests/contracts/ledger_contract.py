@@ -227,6 +227,22 @@ class LedgerContract:
         ledger.save([done], fence)
         assert ledger.open([row("d1", 1)], fence) == {"d1": done}
 
+    def test_rows_are_opened_and_saved_together_or_not_at_all(self, ledger: Ledger) -> None:
+        """One transaction for both: what was there is returned, and one lost partition refuses all of it."""
+        fence = {(SINK, number): epoch for number, epoch in ledger.take(SINK, [0, 1]).items()}
+        ledger.open([row("d1", 1)], fence)
+        done = row("d1", 1, state=State.DONE)
+        assert ledger.write([row("d2", 2, partition=1)], [done], fence) == {}
+        assert ledger.write([row("d1", 9), row("d3", 3)], [], fence) == {"d1": done}
+        assert ledger.write([], [], fence) == {}
+        ledger.take(SINK, [1])
+        with pytest.raises(Fenced) as caught:
+            ledger.write([row("d4", 4)], [row("d2", 2, partition=1, state=State.DONE)], fence)
+        assert caught.value.partitions == {1}
+        assert {id_: one.state for id_, one in ledger.get(["d1", "d2", "d3", "d4"]).items()} == {
+            "d1": State.DONE, "d2": State.READY, "d3": State.READY,
+        }  # fmt: skip
+
     def test_who_lost_a_partition_writes_no_row_of_it(self, ledger: Ledger, again: Callable[[], Ledger]) -> None:
         """Frozen before its write and woken after another took the partition: the successor's row stays."""
         old = {(SINK, 0): ledger.take(SINK, [0])[0]}

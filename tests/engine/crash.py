@@ -31,7 +31,7 @@ from router.ledger.store import SqlLedger
 from tests.engine.chain import FEED, PSEUDONYMS, message
 from tests.engine.sinks import delivery
 
-WRITES = {"publish", "commit", "take", "open", "save", "claim"}
+WRITES = {"publish", "commit", "take", "write", "claim"}
 
 
 class Fuse:
@@ -171,7 +171,7 @@ def run_kafka_member(folder: str, member: str, sink: str, kafka: KafkaConfig, ur
     """The same on Kafka and PostgreSQL; it stops itself (SIGSTOP) right before a row is saved, if told to."""
     neighbour = FileSink(Path(folder) / "effects", "verify", seconds=0.005)
     neighbour.name = sink
-    deliver(folder, neighbour, Fuse(freeze_at, signal.SIGSTOP, "save"), member, kafka=kafka, url=url)
+    deliver(folder, neighbour, Fuse(freeze_at, signal.SIGSTOP, "write"), member, kafka=kafka, url=url)
 
 
 class Relay:

@@ -278,6 +278,14 @@ class MemoryLedger:
                     self.rows[row.delivery.id] = row
                     self.history.append(row)
 
+    def write(self, opens: Sequence[Row], saves: Sequence[Row], fence: Fence | None = None) -> Mapping[str, Row]:
+        with self.turn:
+            self._fenced([*opens, *saves], fence)
+            found = self.open(opens, fence) if opens else {}
+            if saves:
+                self.save(saves, fence)
+            return found
+
     def _sorted(self, rows: Iterable[Row]) -> list[Row]:
         return sorted(rows, key=lambda row: (row.partition, row.sequence))
 

@@ -34,13 +34,9 @@ class FreezingLedger(MemoryLedger):
         self.frozen = threading.Event()
         self.thawed = threading.Event()
 
-    def save(self, rows: Sequence[Row], fence: Fence | None = None) -> None:
-        self._maybe_freeze(rows)
-        super().save(rows, fence)
-
-    def open(self, rows: Sequence[Row], fence: Fence | None = None) -> Mapping[str, Row]:
-        self._maybe_freeze(rows)
-        return super().open(rows, fence)
+    def write(self, opens: Sequence[Row], saves: Sequence[Row], fence: Fence | None = None) -> Mapping[str, Row]:
+        self._maybe_freeze([*opens, *saves])
+        return super().write(opens, saves, fence)
 
     def _maybe_freeze(self, rows: Sequence[Row]) -> None:
         here = self._left == 0 or self._where in [(row.delivery.id, row.state) for row in rows]
