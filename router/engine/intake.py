@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from router.contracts import Header, Record, Row
@@ -21,20 +21,13 @@ from router.engine.holding import Holding
 from router.engine.lanes import in_order
 from router.engine.overtaking import FINAL, overtaker
 from router.engine.parts import Parts
-from router.engine.reader import MAX_RECORDS, Assigned, Broke, News, Polled, Revoked
+from router.engine.reader import MAX_RECORDS, Assigned, Broke, News, Polled, Revoked, Sweep
 from router.engine.slots import PREDECESSOR, Slot
 from router.engine.superseding import Superseding
 from router.errors import Fenced, Malformed
 from router.exchange import State
 from router.wire import read_delivery
 
-
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """It is time to look for lanes that have been waiting for long."""
-
-
-SWEEP: Final = Sweep()
 GRACE: Final = 0.2
 """Seconds in which a worker that takes over reads its topic before it repeats anything: a deletion that came
 meanwhile must find the document still here (D1)."""
@@ -49,7 +42,7 @@ class Intake:
         self._commands = Commands(parts)
         self._holding = Holding(parts)
         self._superseding = Superseding(parts)
-        self._news: deque[News | Sweep] = deque()
+        self._news: deque[News] = deque()
         self._heard = asyncio.Event()
         self._skipped: dict[int, int] = {}
         """The first offset that was passed over in a partition that is not ours, or no longer."""
@@ -58,7 +51,7 @@ class Intake:
         self.outstanding = 0
         """Records told and not yet in their lanes."""
 
-    def tell(self, news: News | Sweep) -> None:
+    def tell(self, news: News) -> None:
         """Called on the loop, in the order of the reader."""
         if isinstance(news, Polled):
             self.outstanding += len(news.records)
@@ -74,7 +67,7 @@ class Intake:
             self._heard.clear()
             await self._heard.wait()
 
-    def _next(self) -> News | Sweep:
+    def _next(self) -> News:
         """The next news; records that came in several polls while we were busy are handled as one batch."""
         news = self._news.popleft()
         if not isinstance(news, Polled):
@@ -85,7 +78,7 @@ class Intake:
             self._news.popleft()
         return Polled(records)
 
-    async def _handle(self, news: News | Sweep) -> None:
+    async def _handle(self, news: News) -> None:
         match news:
             case Polled(records):
                 try:

@@ -53,7 +53,13 @@ class Broke:
     error: BaseException
 
 
-News = Assigned | Revoked | Polled | Broke
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """The worker's own: it is time to look for lanes that have been waiting for long."""
+
+
+SWEEP: Final = Sweep()
+News = Assigned | Revoked | Polled | Broke | Sweep
 
 
 class Reader:

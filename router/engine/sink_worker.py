@@ -18,11 +18,11 @@ from router.engine.advice import Advice, next_step
 from router.engine.attempt import Attempts
 from router.engine.circuit import Breaker, Circuit
 from router.engine.holding import Loading
-from router.engine.intake import SWEEP, Intake
+from router.engine.intake import Intake
 from router.engine.lanes import Lanes
 from router.engine.parts import Alert, Limits, Parts, no_alert
 from router.engine.policy import RetryPolicy, TokenBucket
-from router.engine.reader import Reader
+from router.engine.reader import SWEEP, Reader
 from router.engine.writer import Writer
 from router.errors import RouterError
 from router.exchange import State

@@ -1,0 +1,46 @@
+"""The seams: every protocol between two rooms, and the names that travel on the bus.
+
+Nothing here has behaviour worth a test of its own; each implementation passes the contract suite of its
+protocol (`tests/contracts/`), the fakes of `router.simulators` included.
+"""
+
+from __future__ import annotations
+
+from router.contracts.bus import Bus, Consumer, Offsets, Outgoing, Partition, Producer, Record, Settle, TopicPlan
+from router.contracts.ledger import Claim, Fence, Ledger, Row
+from router.contracts.sinks import Archive, Attempt, Outcome, Sink, Step
+from router.contracts.topics import JOURNAL, RECEIPTS, Header, dlq_topic, held_topic, in_topic, out_topic, raw_topic
+from router.contracts.watch import Clock, Observer, SystemClock, Unobserved
+
+__all__ = [
+    "JOURNAL",
+    "RECEIPTS",
+    "Archive",
+    "Attempt",
+    "Bus",
+    "Claim",
+    "Clock",
+    "Consumer",
+    "Fence",
+    "Header",
+    "Ledger",
+    "Observer",
+    "Offsets",
+    "Outcome",
+    "Outgoing",
+    "Partition",
+    "Producer",
+    "Record",
+    "Row",
+    "Settle",
+    "Sink",
+    "Step",
+    "SystemClock",
+    "TopicPlan",
+    "Unobserved",
+    "dlq_topic",
+    "held_topic",
+    "in_topic",
+    "out_topic",
+    "raw_topic",
+]

@@ -1,0 +1,72 @@
+"""What a step and a sink are to those who run them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from router.contracts.ledger import Row
+from router.exchange import Delivery, Exchange, Filtered
+
+
+class Step(Protocol):
+    """One transformation: pure but for the look-ups it was built with.
+
+    Raises `MessageFault` (dead letter) or `Unavailable` (the whole batch waits and is tried again).
+    """
+
+    def __call__(self, exchange: Exchange) -> Exchange | Filtered: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Which try this is: `number` from 1, `first` Unix time of the first one, `unknown` if one's outcome is."""
+
+    number: int
+    first: float
+    unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a sink says of an effect that succeeded: evidence for the receipt, context for feedback."""
+
+    code: str = ""
+    text: str = ""
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, str] = field(default_factory=dict)
+
+
+class Sink(Protocol):
+    """Delivers to one outside system. Lives on one event loop; many `deliver` run at once, one per lane.
+
+    No foreign exception leaves it: `Refused` and the other `MessageFault`s dead-letter the delivery (their
+    receipt answers the sender), `Unavailable` waits, `OutcomeUnknown` asks `on_unknown`, `OperatorFault` opens
+    the circuit. What reaches the outside derives its identifiers from `delivery.id` alone.
+    """
+
+    name: str
+    on_unknown: Literal["verify", "repeat", "hold"]
+
+    async def deliver(self, delivery: Delivery, attempt: Attempt) -> Outcome: ...
+
+    async def verify(self, delivery: Delivery, attempt: Attempt) -> Outcome | None:
+        """After an unknown outcome: the outcome if the effect did happen, None if it did not."""
+        ...
+
+    def context(self, delivery: Delivery) -> Mapping[str, str]:
+        """The receipt's context, also for a delivery that failed or was superseded. Cheap, no I/O."""
+        ...
+
+    async def probe(self) -> None:
+        """One cheap call that fails as a delivery would while the system is down."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Archive(Protocol):
+    """What a sink may ask of the past, read-only: earlier deliveries of the same document."""
+
+    def lineage(self, sink: str, lineage: str) -> Sequence[Row]: ...

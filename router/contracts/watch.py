@@ -1,0 +1,46 @@
+"""Time, and who watches."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from router.measures import Measure
+
+
+class Clock(Protocol):
+    """Time is handed in: tests pass one that they move."""
+
+    def now(self) -> float:
+        """Unix seconds."""
+        ...
+
+    def monotonic(self) -> float: ...
+
+
+class SystemClock:
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class Observer(Protocol):
+    """Takes measurements; the closed list of names and labels is `router.measures`."""
+
+    def count(self, measure: Measure, amount: float = 1, **labels: str) -> None: ...
+
+    def set(self, measure: Measure, value: float, **labels: str) -> None: ...
+
+    def time(self, measure: Measure, seconds: float, **labels: str) -> None: ...
+
+
+class Unobserved:
+    """An observer that looks away."""
+
+    def count(self, measure: Measure, amount: float = 1, **labels: str) -> None: ...
+
+    def set(self, measure: Measure, value: float, **labels: str) -> None: ...
+
+    def time(self, measure: Measure, seconds: float, **labels: str) -> None: ...
