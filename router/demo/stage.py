@@ -103,7 +103,7 @@ class Stage:
     async def send(self, *messages: bytes, feed: str = "sil", connections: int = 1) -> list[Sent]:
         """Hand messages to a listener, as a sender that repeats what got no answer."""
         async with MllpSender(
-            "127.0.0.1", self.ports[feed], connections=connections, retries=60, pause=0.25, timeout=20
+            "127.0.0.1", self.ports[feed], connections=connections, retries=480, pause=0.25, timeout=20
         ) as sender:
             return await sender.send_all(messages)
 

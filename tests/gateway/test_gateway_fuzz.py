@@ -113,6 +113,8 @@ def test_a_message_that_trickles_in_is_given_up() -> None:
                     writer.write(b"x")
                     await writer.drain()
                     await asyncio.sleep(0.02)
+            with contextlib.suppress(ConnectionError):
+                await ended
             await eventually(lambda: not listener.connections and intake.budget.held == 0, 30)
 
     play(story())
