@@ -55,6 +55,7 @@ def test_replacing_what_never_arrived_fails_by_default(certificates: Certificate
         (State.DEAD, {}, True),
         (State.SUPERSEDED, {}, True),
         (State.DEAD, {"engine.unknown": "1"}, False),
+        (State.SUPERSEDED, {"outcome": "unknown"}, False),
         (State.UNKNOWN, {}, False),
         (State.DONE, {}, False),
         (None, {}, False),
@@ -184,5 +185,61 @@ def test_a_deletion_is_not_done_while_the_older_version_is_shown(certificates: C
         await sink.deliver(gone, AFTER_UNKNOWN)
         assert await sink.verify(gone, AFTER_UNKNOWN) is not None
         assert dmp.documents[a.uid].status.endswith("Deleted")
+
+    play(certificates, story, given=tools(past=past))
+
+
+def test_deleting_a_version_takes_an_older_one_of_unknown_outcome_along(
+    certificates: Certificates, maker: Maker
+) -> None:
+    """A's answer was lost in a crash, then the deletion of its replacement B overtook both: A goes, it did arrive."""
+    a = maker.document("biology", maker.patient(age=50))
+    b = maker.replacement(a)
+    past = Past()
+    past.add(made(a), State.SUPERSEDED, evidence={"outcome": "unknown"}, updated=1.0)
+    past.add(made(b, Action.REPLACE), State.SUPERSEDED)
+
+    async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
+        await sink.deliver(made(a), FIRST)
+        outcome = await sink.deliver(made(b, Action.DELETE), FIRST)
+        assert outcome.evidence["xds_status"] == "Deleted"
+        assert dmp.documents[a.uid].status.endswith("Deleted")
+
+    play(certificates, story, given=tools(past=past))
+
+
+def test_an_unknown_outcome_that_never_shows_is_nothing_to_delete(certificates: Certificates, maker: Maker) -> None:
+    """The deposit may have arrived: the deletion waits until it would show, and only then says there is nothing."""
+    first = maker.document("biology", maker.patient(age=50))
+    past, clock = Past(), Shifted()
+    deposit = {"evidence": {"outcome": "unknown"}}
+    past.add(made(first), State.SUPERSEDED, **deposit, updated=clock.now() - 5)
+
+    async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
+        with pytest.raises(Unavailable) as caught:
+            await sink.deliver(made(first, Action.DELETE), FIRST)
+        assert caught.value.code == "PFI-NOT-YET"
+        past.rows.clear()
+        past.add(made(first), State.SUPERSEDED, **deposit, updated=clock.now() - 31)
+        outcome = await sink.deliver(made(first, Action.DELETE), FIRST)
+        assert outcome.evidence["xds_status"] == "NeverFed"
+
+    play(certificates, story, given=tools(past=past, clock=clock), visibility_delay=30)
+
+
+def test_an_older_version_that_nobody_can_name_needs_a_person(certificates: Certificates, maker: Maker) -> None:
+    """A of unknown outcome, B and C never sent, C is deleted: only B names A, so we don't say that all is gone."""
+    a = maker.document("biology", maker.patient(age=50))
+    b = maker.replacement(a)
+    c = maker.replacement(b)
+    past = Past()
+    past.add(made(a), State.SUPERSEDED, evidence={"outcome": "unknown"}, updated=1.0)
+    past.add(made(b, Action.REPLACE), State.SUPERSEDED)
+    past.add(made(c, Action.REPLACE), State.SUPERSEDED)
+
+    async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
+        with pytest.raises(Refused) as caught:
+            await sink.deliver(made(c, Action.DELETE), FIRST)
+        assert caught.value.code == "PFI-DELETE-DOUBT"
 
     play(certificates, story, given=tools(past=past))

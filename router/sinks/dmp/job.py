@@ -160,16 +160,33 @@ class Job:
         """What this deletion has to take down: uniqueId -> references of what the DMP still shows.
 
         When the version to delete is not there, the one that it was to replace may still be shown: that one goes.
-        Raises `Refused` when it was deposited under another identity, `Unavailable` while it may not show yet.
+        Raises `Refused` when it was deposited under another identity, or when an older version may be there that we
+        can't name; `Unavailable` while something may not show yet.
         """
-        last = past.newest_deposit(await self._rows() if rows is None else rows, self.delivery.document)
+        rows = await self._rows() if rows is None else rows
+        last = past.newest_deposit(rows, self.delivery.document)
         self._same_identity(last)
-        found = await self._shown([header.uid for header in self.case.request.documents])
-        if not found and last is not None:
-            self._visible(last.updated)
-            if last.delivery.document != self.delivery.document:
-                found = await self._shown([unique_id for _, unique_id in past.deposited_ids(last)])
-        return found
+        if found := await self._shown([header.uid for header in self.case.request.documents]):
+            return found
+        doubts = past.doubtful(rows, self.delivery.document)
+        tried = [row.updated for row in (*doubts, *([last] if last is not None else []))]
+        if tried:
+            self._visible(max(tried))
+        older = {row.delivery.document for row in doubts} - {self.delivery.document}
+        if older and (found := await self._in_doubt(older, past.predecessor(rows, self.delivery.document))):
+            return found
+        if last is not None and last.delivery.document != self.delivery.document:
+            return await self._shown([unique_id for _, unique_id in past.deposited_ids(last)])
+        return {}
+
+    async def _in_doubt(self, older: set[str], predecessor: str) -> dict[str, tuple[str, ...]]:
+        """What the DMP shows of older versions of unknown outcome: the document names its predecessor, nobody more."""
+        if older != {predecessor}:
+            text = "une version antérieure a peut-être atteint le DMP : vérifier et supprimer par withdraw"
+            raise Refused("PFI-DELETE-DOUBT", "TD3.1b", text)
+        request = self.case.request
+        named = [one.replaces or (request.replaces if one is request.principal else "") for one in request.documents]
+        return await self._shown([unique_id for unique_id in named if unique_id])
 
     async def _shown(self, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """uniqueId -> references, of those that the DMP finds."""
@@ -209,10 +226,13 @@ class Job:
         return await self.dialogue.registry(transactions.DELETE, transactions.delete(lot, entry_uuid, status))
 
     def _nothing_to_delete(self, rows: Sequence[Row]) -> Outcome:
-        """The DMP has none of the documents. Raises `Refused` `PFI-DELETE-ABSENT` when we can't say why."""
+        """The DMP has none of the documents, and would show them by now.
+
+        Raises `Refused` `PFI-DELETE-ABSENT` when we can't say why.
+        """
         if self.attempt.unknown:
             return self.done("Deleted", "supprimé par une tentative dont la réponse s'était perdue")
-        if past.never_sent(rows, self.delivery.document, self.delivery.id):
+        if past.known_unfed(rows, self.delivery.document):
             return self.done("NeverFed", "le document n'avait jamais atteint le DMP : rien à supprimer")
         raise Refused("PFI-DELETE-ABSENT", "TD3.1b", "le document à supprimer n'est pas dans le DMP")
 

@@ -17,6 +17,8 @@ DOCUMENT: Final = "xds_unique_ids"
 """Evidence of a deposit: `level=uniqueId` of each document, blank-separated."""
 PATIENT: Final = "patient"
 """Evidence of a deposit: pseudonym of the INS it was made under."""
+OUTCOME: Final = "outcome"
+"""Evidence of a row that was overtaken: `unknown` when an attempt at it may have arrived."""
 _UNKNOWN: Final = "unknown"
 
 
@@ -55,23 +57,42 @@ def ancestry(rows: Sequence[Row], document: str, current: str) -> Past:
     return Past("unproven" if wanted else "absent")
 
 
-def never_sent(rows: Sequence[Row], document: str, current: str) -> bool:
-    """Whether the ledger knows deposits of this very document and none of them can have arrived."""
-    mine = [
-        row
-        for row in rows
-        if row.delivery.document == document and row.delivery.id != current and row.delivery.action != "delete"
-    ]
-    return bool(mine) and all(map(never_arrived, mine))
+def known_unfed(rows: Sequence[Row], document: str) -> bool:
+    """Whether the ledger knows deposits of this very document and none of them succeeded."""
+    mine = _deposits(rows, document)
+    return bool(mine) and not any(row.state is State.DONE for row in mine)
+
+
+def doubtful(rows: Sequence[Row], document: str) -> list[Row]:
+    """Deposits of this document and of its ancestors, the newest version first, of which an attempt may have arrived.
+
+    Back to the newest version that certainly did: what that one replaced is shown no more.
+    """
+    found: list[Row] = []
+    wanted, seen = document, set[str]()
+    while wanted and wanted not in seen:
+        seen.add(wanted)
+        tried = _deposits(rows, wanted)
+        if any(row.state is State.DONE for row in tried):
+            break
+        found += [row for row in tried if not never_arrived(row)]
+        wanted = predecessor(rows, wanted)
+    return found
+
+
+def predecessor(rows: Sequence[Row], document: str) -> str:
+    """Pseudonym of what this document was to replace; "" for a first version, or one we never saw."""
+    tried = _deposits(rows, document)
+    return tried[-1].delivery.replaces if tried else ""
+
+
+def _deposits(rows: Sequence[Row], document: str) -> list[Row]:
+    return [row for row in rows if row.delivery.document == document and row.delivery.action != "delete"]
 
 
 def deposit(rows: Sequence[Row], document: str) -> Row | None:
     """The last successful deposit of this document, if we made one."""
-    done = [
-        row
-        for row in rows
-        if row.delivery.document == document and row.delivery.action != "delete" and row.state is State.DONE
-    ]
+    done = [row for row in _deposits(rows, document) if row.state is State.DONE]
     return done[-1] if done else None
 
 
@@ -85,14 +106,13 @@ def newest_deposit(rows: Sequence[Row], document: str) -> Row | None:
         seen.add(wanted)
         if (made := deposit(rows, wanted)) is not None:
             return made
-        tried = [row for row in rows if row.delivery.document == wanted and row.delivery.action != "delete"]
-        wanted = tried[-1].delivery.replaces if tried else ""
+        wanted = predecessor(rows, wanted)
     return None
 
 
 def never_arrived(row: Row) -> bool:
     """Ended without success, and no attempt of unknown outcome on the way."""
-    if any(_UNKNOWN in name for name in row.evidence):
+    if row.evidence.get(OUTCOME) == _UNKNOWN or any(_UNKNOWN in name for name in row.evidence):
         return False
     return row.state is State.DEAD or row.state is State.SUPERSEDED
 
