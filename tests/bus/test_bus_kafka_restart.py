@@ -46,7 +46,11 @@ class Worker:
             while not self._stop.is_set():
                 try:
                     self._step(consumer, producer)
-                except (Unavailable, Fenced):
+                except Unavailable:
+                    self._begin_again(consumer)
+                except Fenced:  # its transaction expired with the broker: the supervisor would start it again
+                    producer.close()
+                    producer = self._bus.producer("workers-0")
                     self._begin_again(consumer)
             consumer.close()
             producer.close()
