@@ -167,7 +167,8 @@ class _Transactions:
 
     def _undo(self, raw: RawProducer, error: BaseException) -> None:
         """Abort; a client that can't even do that is replaced, and its successor ends the transaction."""
-        if raw is not self._raw:  # given up meanwhile: what it learns too late says nothing of its successor
+        given_up = raw is not self._raw
+        if given_up:  # what it learns too late says nothing of its successor
             _close_quietly(raw)
             return
         if isinstance(error, _OUR_SUCCESSOR):
