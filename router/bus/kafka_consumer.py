@@ -17,6 +17,7 @@ from kafka.future import Future
 
 from router.bus.kafka_errors import mapped
 from router.bus.kafka_hand import Hand
+from router.bus.kafka_join import keep_join
 from router.contracts import Offsets, Partition, Record
 from router.errors import Fenced
 
@@ -92,6 +93,7 @@ class KafkaConsumer:
 
     def _fetch(self, seconds: float, count: int) -> None:
         """One call to the client: heart-beats, rebalances, and records into our buffers."""
+        keep_join(self._raw, fresh=time.monotonic() - self._asked_at < self._session * _SAFETY)
         with mapped():
             try:
                 job = lambda: self._raw.poll(timeout_ms=int(seconds * 1000), max_records=count)  # noqa: E731
