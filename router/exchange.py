@@ -51,7 +51,10 @@ class Pseudonyms:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One accepted message on `in.<feed>`. `headers` hold no identity: see `router.contracts.Header`."""
+    """One accepted message on `in.<feed>`. `headers` hold no identity: see `router.contracts.Header`.
+
+    verdict: what the gateway's check made of the body, for the pipelines; it may hold identities, and may be missing.
+    """
 
     id: str
     feed: str
@@ -59,6 +62,7 @@ class Event:
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     origin: Origin | None = None
+    verdict: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,16 +32,25 @@ _TEXTS = {
 
 
 def event_record(event: Event) -> Outgoing:
-    """An accepted event, for `in.<feed>`."""
+    """An accepted event, for `in.<feed>`: its bytes, then the verdict where there is one."""
     headers = {**event.headers, Header.ID: event.id, Header.FEED: event.feed}
-    return Outgoing(in_topic(event.feed), event.key, event.body, headers)
+    if event.verdict:
+        headers[Header.VERDICT] = str(len(event.verdict))
+    return Outgoing(in_topic(event.feed), event.key, event.body + event.verdict, headers)
 
 
 def read_event(record: Record) -> Event:
-    """An event as read from `in.<feed>`; a replayed one keeps its first origin."""
-    headers = record.headers
+    """An event as read from `in.<feed>`; a replayed one keeps its first origin. Its body is what the sender sent.
+
+    Raises KeyError or ValueError when a header is missing, or is not what we write.
+    """
+    headers = {name: value for name, value in record.headers.items() if name != Header.VERDICT}
     origin = Origin.parse(headers[Header.ORIGIN]) if Header.ORIGIN in headers else record.origin
-    return Event(headers[Header.ID], headers[Header.FEED], record.key, record.value, headers, origin)
+    end = len(record.value) - int(record.headers.get(Header.VERDICT, "0"))
+    if not 0 <= end <= len(record.value):
+        raise ValueError("the verdict is longer than the record")
+    body, verdict = record.value[:end], record.value[end:]
+    return Event(headers[Header.ID], headers[Header.FEED], record.key, body, headers, origin, verdict)
 
 
 def delivery_headers(delivery: Delivery) -> dict[str, str]:

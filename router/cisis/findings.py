@@ -39,6 +39,7 @@ class Verdict:
     warnings:  what was accepted all the same
     request:   the sender's demand, when the message is accepted
     documents: the CDA documents, in message order, when the message is accepted
+    places:    occurrences of the OBX they came in, from 1; none for a raw CDA
     message:   the message read; None for a raw CDA, or when nothing of a header could be read
     """
 
@@ -48,6 +49,7 @@ class Verdict:
     request: TransmissionRequest | None = field(default=None, repr=False)
     documents: tuple[Document, ...] = field(default=(), repr=False)
     message: Message | None = field(default=None, repr=False)
+    places: tuple[int, ...] = ()
 
     @property
     def errors(self) -> tuple[Err, ...]:
@@ -178,10 +180,13 @@ def conclude(
     documents: Sequence[Document],
     message: Message | None = None,
     *,
+    places: Sequence[int] = (),
     keep: bool = False,
 ) -> Verdict:
     """The verdict. Beside faults the request is given only to `keep`, for a message accepted under other options."""
     faults = findings.faults
     if request is None or (faults and not keep):
         return findings.refusal(message)
-    return Verdict("AE" if faults else "AA", faults, findings.warnings, request, tuple(documents), message)
+    return Verdict(
+        "AE" if faults else "AA", faults, findings.warnings, request, tuple(documents), message, tuple(places)
+    )

@@ -25,10 +25,7 @@ from router.hl7.message import Message
 from router.hl7.segment import Segment
 from router.request import Action, Dialect, TransmissionRequest
 
-__all__ = ["CDA_HEADERS", "VERSION", "Finding", "Verdict", "check", "check_bytes", "check_cda", "outage"]
-
-VERSION: Final = "cisis-2.1.3/1"
-"""What stands in the header `checked` of an event: the volet's edition and our own count of changes to the rules."""
+__all__ = ["CDA_HEADERS", "Finding", "Verdict", "check", "check_bytes", "check_cda", "outage"]
 
 #: `charset_fallback` of the site file -> Python codec.
 _FALLBACKS: Final = {"": None, "iso-8859-15": "iso8859-15"}
@@ -124,7 +121,8 @@ def _checked(
     _check_documents(reading, found, action, rules=rules, valuesets=valuesets, findings=findings)
     check_metadata.check_metadata(reading, rules, findings)
     request = _request(reading, found, action, rules, findings)
-    return conclude(findings, request, [document for document, _ in found], message, keep=keep)
+    documents, places = [one for one, _ in found], [segment.index for _, segment in found]
+    return conclude(findings, request, documents, message, places=places, keep=keep)
 
 
 def _check_documents(

@@ -7,6 +7,7 @@ one that we do not ship (JDV_J66: the types the DMP takes) is simply unknown unt
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -67,6 +68,14 @@ class ValueSets:
         for path in sorted(folder.glob(_PATTERN)) if folder is not None else ():
             found[path.stem] = parse(path.stem, _text(path))
         return cls(found)
+
+    @cached_property
+    def digest(self) -> str:
+        """Changes with any code or label of any set."""
+        found = hashlib.sha256()
+        for key in sorted(self.sets):
+            found.update(repr((key, self.sets[key].concepts)).encode())
+        return found.hexdigest()
 
     def contains(self, name: str, code: str, system: str | None = None) -> bool | None:
         """Whether the code belongs (in that system, when given); None when the set is not loaded."""

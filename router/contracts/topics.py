@@ -45,6 +45,7 @@ class Header:
     CHECKED = "checked"  # what the gateway checked: the profile's version, or "" for a relay
     ACK = "ack"  # AA, AE, AR
     ACK_BYTES = "ack-bytes"  # the whole ACK, latin-1 safe base64: what a sender that repeats itself gets
+    VERDICT = "verdict"  # on `in.<feed>`: so many bytes at the end of the value are the gateway's verdict
     WARNINGS = "warnings"
     CONTROL = "control"  # MSH-10
     SOURCE = "source"  # mllp | http | folder | raw

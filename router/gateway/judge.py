@@ -88,7 +88,9 @@ class Judge:
             headers[Header.CONTROL] = number
         if checked.warnings:
             headers[Header.WARNINGS] = "; ".join(checked.warnings)
-        return [event_record(Event(judged.event_id, judged.feed, checked.key, letters.body(received), headers))]
+        body = letters.body(received)
+        event = Event(judged.event_id, judged.feed, checked.key, body, headers, verdict=checked.verdict)
+        return [event_record(event)]
 
     def note(self, judged: Judged) -> Outgoing:
         """The journal's line of a repeat."""

@@ -34,10 +34,11 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What the check of a feed says of one message; none of it holds an identity in clear.
+    """What the check of a feed says of one message; none of it but `verdict` holds an identity in clear.
 
     key:      the ordering key (decisions D7)
     checked:  what was checked: the profile's dialect, or "" for a relay
+    verdict:  what the pipelines may go by instead of checking again; it stands beside the bytes, not in a header
     facts:    fields of the `JournalEntry` that only the check knows (`action`, `asked`, `documents`…)
     """
 
@@ -46,6 +47,7 @@ class Checked:
     key: str = ""
     checked: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    verdict: bytes = field(default=b"", repr=False)
     facts: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from router.cda.document import read
 from router.cda.schema import SchemaGate
 from router.cisis import profile
+from router.cisis.carried import PROFILE, Carrier
 from router.cisis.findings import Verdict
 from router.cisis.lineage import document_ids, lineage, ordering_key, patient_pseudonyms
 from router.cisis.settings import ProfileRules
@@ -39,6 +40,7 @@ class DocumentsCheck:
         self._qualified = qualified
         self._schema = schema
         self._value_sets = value_sets
+        self._carrier = Carrier(rules, value_sets)
         self._pseudonyms = pseudonyms
 
     def __call__(self, received: Received, message: Message | None, /) -> Checked:
@@ -75,7 +77,8 @@ class DocumentsCheck:
         return Checked(
             warnings=warnings,
             key=ordering_key(request, self._pseudonyms),
-            checked=profile.VERSION,
+            checked=PROFILE,
+            verdict=self._carrier.pack(verdict),
             headers=headers,
             facts={
                 "action": str(request.action),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from router.cisis.carried import Carrier
 from router.config.expressions import Expression
 from router.config.pipeline import PipelineFile, SinkUse, StepConfig
 from router.contracts import Step
@@ -97,7 +98,8 @@ class Compiler:
         feeds = house.config.feeds
         rules = {name: house.rules(name, feed) for name, feed in feeds.items()}
         documents = frozenset(name for name, feed in feeds.items() if feed.kind == "documents")
-        self.parse = ParseOnce(Parse(rules, house.value_sets, documents=documents))
+        carriers = {name: Carrier(rules[name], house.value_sets) for name in documents}
+        self.parse = ParseOnce(Parse(rules, house.value_sets, documents=documents, carriers=carriers))
 
     def pipelines(self, file: PipelineFile) -> list[Compiled]:
         """One for each feed of the file."""

@@ -1,8 +1,9 @@
 """`parse`: from an event's bytes to message, documents and request; always the first step, never written in YAML.
 
-The request comes from the very function that the gateway checked with. What was accepted stays accepted: when an
-option of the feed has changed since, what would now be a fault becomes a line of the story, and the guards of the
-sinks decide at the moment of sending (decisions D2).
+The request is the one that the gateway reached, when it travelled with the event and the options are still the same;
+else it comes from the very function that the gateway checked with. What was accepted stays accepted: when an option
+of the feed has changed since, what would now be a fault becomes a line of the story, and the guards of the sinks
+decide at the moment of sending (decisions D2).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Literal
 from pydantic import Field
 
 from router.cisis import profile
+from router.cisis.carried import Carrier, Reached
 from router.cisis.check_document import TypeCodes
 from router.cisis.findings import Verdict
 from router.cisis.settings import ProfileRules
@@ -42,6 +44,7 @@ class Parse:
 
     rules:     options of every feed, by its name
     documents: names of the feeds that the national profile applies to; the others' messages are only read
+    carriers:  what reads the verdicts that travel with the events of these feeds
     """
 
     def __init__(
@@ -50,9 +53,11 @@ class Parse:
         valuesets: TypeCodes,
         *,
         documents: frozenset[str],
+        carriers: Mapping[str, Carrier] | None = None,
         config: ParseStep | None = None,
     ) -> None:
         self._rules = rules
+        self._carriers = carriers or {}
         self._valuesets = valuesets
         self._documents = documents
         self._config = config or ParseStep()
@@ -63,6 +68,8 @@ class Parse:
         rules = self._rules.get(event.feed, ProfileRules(feed=event.feed))
         if event.headers.get(Header.KIND) == RAW_CDA:
             headers, document = unpack_request(event.body)
+            if (carrier := self._carrier(event)) and (reached := carrier.of_document(event.verdict, document)):
+                return _reached(exchange, None, reached)
             status = event.headers.get(Header.INS_STATUS)  # the register's word at intake, when the request had none
             headers = {"ins-status": status, **headers} if status else headers
             return self._concluded(
@@ -71,7 +78,13 @@ class Parse:
         message = Message.parse(event.body, charset_fallback=rules.charset_fallback or None, rejoin=rules.rejoin_base64)
         if event.feed not in self._documents:
             return exchange.with_(message=message)
+        if (carrier := self._carrier(event)) and (reached := carrier.of_message(event.verdict, message)):
+            return _reached(exchange, message, reached)
         return self._concluded(exchange, message, profile.check(message, rules, self._valuesets, keep=True))
+
+    def _carrier(self, event: Event) -> Carrier | None:
+        """What reads this event's verdict. An event that a person sends through again is decided from its bytes."""
+        return self._carriers.get(event.feed) if event.verdict and Header.COMMAND not in event.headers else None
 
     def _concluded(self, exchange: Exchange, message: Message | None, verdict: Verdict) -> Exchange:
         if verdict.faults and (verdict.request is None or not self._tolerant(exchange.event)):
@@ -79,16 +92,20 @@ class Parse:
             raise Invalid(first.rule, first.err.location, first.text)
         for fault in verdict.faults:
             exchange = exchange.decided(STEP, f"accepté sous d'autres options : {fault.text}", fault.rule)
-        for warning in verdict.warnings:
-            exchange = exchange.decided(STEP, warning.text, warning.rule)
-        request = verdict.request
-        if request is None:
+        if verdict.request is None:
             raise Invalid("R33", "OBX^1", "le message ne porte aucun document")
-        if request.dmp_inadmissible is not None:
-            rule, reason = request.dmp_inadmissible
-            exchange = exchange.decided(STEP, f"volet DMP non tenté : {reason}", rule)
-        return exchange.with_(message=message, request=request, documents=verdict.documents)
+        warnings = tuple((warning.rule, warning.text) for warning in verdict.warnings)
+        return _reached(exchange, message, Reached(verdict.request, verdict.documents, warnings))
 
     def _tolerant(self, event: Event) -> bool:
         """Only what the gateway did check is kept."""
         return bool(event.headers.get(Header.CHECKED)) and self._config.changed_options == "keep"
+
+
+def _reached(exchange: Exchange, message: Message | None, reached: Reached) -> Exchange:
+    for rule, text in reached.warnings:
+        exchange = exchange.decided(STEP, text, rule)
+    if reached.request.dmp_inadmissible is not None:
+        rule, reason = reached.request.dmp_inadmissible
+        exchange = exchange.decided(STEP, f"volet DMP non tenté : {reason}", rule)
+    return exchange.with_(message=message, request=reached.request, documents=reached.documents)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from router.cisis.profile import VERSION
+from router.cisis.carried import PROFILE
 from router.cisis.settings import ProfileRules
 from router.contracts import Header
 from router.errors import Invalid, Malformed, OperatorFault
@@ -17,7 +17,7 @@ from router.steps.parse import Parse, ParseStep
 from router.steps.validate import Validate, ValidateStep
 from tests.cisis.messages import CODES, DOCTOR, PATIENT, cda, check, deletion, edit, oru, schema_gate
 
-CHECKED = {Header.CHECKED: VERSION}
+CHECKED = {Header.CHECKED: PROFILE}
 
 
 def parse(

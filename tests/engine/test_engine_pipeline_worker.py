@@ -57,8 +57,11 @@ class Rig:
         self.feeds = feeds
         self.alerts: list[str] = []
 
-    def event(self, number: int, *, feed: str = "sil", body: bytes = b"MSH|", **headers: str) -> Event:
-        event = Event(f"id-{number}", feed, f"key-{number % 3}", body, {Header.CONTROL: f"C{number}", **headers})
+    def event(
+        self, number: int, *, feed: str = "sil", body: bytes = b"MSH|", verdict: bytes = b"", **headers: str
+    ) -> Event:
+        headers = {Header.CONTROL: f"C{number}", **headers}
+        event = Event(f"id-{number}", feed, f"key-{number % 3}", body, headers, verdict=verdict)
         self.bus.producer("gateway").publish([event_record(event)])
         return event
 
@@ -209,6 +212,17 @@ def test_each_pipeline_has_its_own_end() -> None:
     assert len(rig.deliveries()) == 1
     ends = {e.pipeline: (e.kind, e.text) for e in rig.journal() if e.pipeline}
     assert ends == {"a": ("decided", ""), "b": ("dead", ""), "c": ("filtered", "opposition")}
+
+
+def test_a_dead_letter_holds_the_senders_bytes_alone() -> None:
+    """The gateway's verdict, which stands behind them on the bus, is not part of what a person sees or sends again."""
+    rig = Rig(Pipe(lambda _: Invalid("R01")))
+    rig.event(1, body=b"MSH|1", verdict=b'{"request":{}}')
+    with rig.running():
+        rig.until(lambda: rig.committed() == 1)
+    (letter,) = rig.bus.scan("dlq.pipeline")
+    assert letter.value == b"MSH|1"
+    assert Header.VERDICT not in letter.headers
 
 
 def test_describe_fills_the_journal() -> None:
