@@ -19,6 +19,7 @@ from router.cda.header import (
     intended_recipients,
     predecessors,
 )
+from router.cda.light import Light
 from router.cda.minimal import missing_items, require
 from router.errors import Malformed
 from router.request import DocumentHeader
@@ -56,16 +57,18 @@ class Document:
             return self._body()
         if oids.PDF_COPY_SECTION.encode() not in self.raw:
             return None
-        for section in xml.read_whole(self.raw).iter(_NS + "section"):
+        light = Light.of(self.raw)
+        for section in xml.read_whole(light.data).iter(_NS + "section"):
             if _is_copy(section):
-                return _copy_in(section)
+                return _copy_in(section, light)
         return None
 
     def _body(self) -> bytes | None:
         if self.header.media_type != _PDF:
             return None
-        text = xml.read_whole(self.raw).find(f"{_NS}component/{_NS}nonXMLBody/{_NS}text")
-        content = _decoded(text)
+        light = Light.of(self.raw)
+        text = xml.read_whole(light.data).find(f"{_NS}component/{_NS}nonXMLBody/{_NS}text")
+        content = _decoded(text, light)
         if content is None:
             raise Malformed("CDA-PDF", xml.PLACE, "le corps du document n'est pas un PDF lisible")
         return content
@@ -93,12 +96,12 @@ def _is_copy(section: Any) -> bool:
     return oids.PDF_COPY_CODE in codes and oids.PDF_COPY_SECTION in _templates(section)
 
 
-def _copy_in(section: Any) -> bytes | None:
+def _copy_in(section: Any, light: Light) -> bytes | None:
     organizers = section.iterfind(f"{_NS}entry/{_NS}organizer")
     for organizer in organizers:
         if oids.PDF_COPY_ORGANIZER in _templates(organizer):
             for value in organizer.iterfind(f"{_NS}component/{_NS}observationMedia/{_NS}value"):
-                if value.get("mediaType") == _PDF and (content := _decoded(value)) is not None:
+                if value.get("mediaType") == _PDF and (content := _decoded(value, light)) is not None:
                     return content
     return None
 
@@ -107,13 +110,14 @@ def _templates(element: Any) -> set[str]:
     return {template.get("root") for template in element.iterchildren(_NS + "templateId")}
 
 
-def _decoded(element: Any) -> bytes | None:
+def _decoded(element: Any, light: Light) -> bytes | None:
     """The PDF in an ED element (`representation="B64"`), or None when it is not one."""
     if element is None or element.get("representation") != "B64":
         return None
-    text = "".join("".join(element.itertext(with_tail=False)).split()).rstrip("=")
+    written = "".join("".join(element.itertext(with_tail=False)).split()).encode("ascii", "replace")
+    text = b"".join(light.whole(written)).translate(None, b" \n").rstrip(b"=")
     try:
-        content = pybase64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        content = pybase64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         return None
     return content if b"%PDF-" in content[:1024] else None

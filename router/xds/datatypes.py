@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from itertools import zip_longest
 from typing import Final
 
@@ -33,6 +34,7 @@ _BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
 # ------------------------------------------------------------------------------------------- times and numbers
 
 
+@lru_cache(maxsize=512)
 def dtm(value: str, zone: tzinfo | None = None, *, place: str = "") -> str:
     """An HL7 TS as a DTM: UTC, digits only. A date without time stays that date.
 

@@ -92,6 +92,7 @@ class Place:
                 stdout=log,
                 stderr=log,
             )
+        self.process = process
         try:
             yield process
         finally:
@@ -101,6 +102,7 @@ class Place:
     def until(self, truth: Callable[[], bool], seconds: float = 90) -> None:
         end = time.monotonic() + seconds
         while not truth():
+            assert self.process.poll() is None, (self.folder / "gateway.log").read_text()[-3000:]
             assert time.monotonic() < end, (self.folder / "gateway.log").read_text()[-3000:]
             time.sleep(0.1)
 

@@ -34,6 +34,12 @@ DOCUMENTS = [
     b"<a>%s\r\n%s</a>" % (LONG, LONG),
     b"<a>" + b" " * 9000 + b"</a>" + b"\n" * 9000 + b"<!-- after -->",
     b"<a b='" + LONG + b"'/>",
+    b"<a>" + b"A" * 4096 + b"</a>",
+    b"<a>" + b"A" * 4095 + b"</a>",
+    b"<a>" + b"A" * 4097 + b"<b/>" + b"B" * 8192 + b"<c/>" + b"C" * 4100 + b"</a>",
+    b"<a>" + b"A" * 9000 + b"&#233;</a>",
+    b"<a>" + LONG + b"</a>" + b"\n" * 9000,
+    b"<!-- " + LONG + b" --><a>" + LONG + b"</a>",
     b'<?xml version="1.0" encoding="ISO-8859-1"?><a>\xe9<b>' + LONG + b"</b></a>",
 ]
 

@@ -23,11 +23,15 @@ LABEL_LENGTH: Final = 40
 
 def plain(text: str) -> str:
     """One line without control characters, blanks collapsed."""
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip()
     return " ".join(_CONTROLS.sub(" ", text).split())
 
 
 def ascii_text(text: str) -> str:
     """One ASCII line: accents dropped, typography in its ASCII form, what has none dropped."""
+    if text.isascii():
+        return plain(text)
     decomposed = unicodedata.normalize("NFKD", plain(text).translate(_TYPOGRAPHY))
     return plain(decomposed.encode("ascii", "ignore").decode("ascii"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from html import escape
 from typing import Final
 
@@ -30,7 +31,7 @@ def archive(
     names = [document_name(rank) for rank in range(1, len(documents) + 1)]
     members = [
         ("INDEX.HTM", index(request, structure, names)),
-        ("README.TXT", readme(structure, software, names)),
+        ("README.TXT", readme(structure, software, tuple(names))),
         (f"{FOLDER}/METADATA.XML", metadata),
         *((f"{FOLDER}/{name}", document) for name, document in zip(names, documents, strict=True)),
     ]
@@ -60,7 +61,8 @@ def index(request: TransmissionRequest, structure: StructureConfig, names: Seque
     return text.replace("\n", "\r\n").encode("ascii", "xmlcharrefreplace")
 
 
-def readme(structure: StructureConfig, software: tuple[str, str], names: Sequence[str]) -> bytes:
+@lru_cache(maxsize=64)
+def readme(structure: StructureConfig, software: tuple[str, str], names: tuple[str, ...]) -> bytes:
     """Who made it, with which software, how to open it, what it holds. ASCII, CRLF."""
     issuer = [structure.name, f"FINESS {structure.finess}" if structure.finess else "", structure.address]
     phone = f"Telephone : {structure.phone}" if structure.phone else ""
