@@ -50,9 +50,9 @@ def unpack_order(payload: bytes) -> DocumentOrder:
     return _order(payload[4:end])
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _order(text: bytes) -> DocumentOrder:
-    """The last ones are remembered: an attempt asks for its order several times."""
+    """The last ones are remembered: an attempt asks for its order several times, while hundreds are in flight."""
     return DocumentOrder.model_validate_json(text)
 
 

@@ -106,6 +106,6 @@ def read_journal(record: Record) -> JournalEntry:
     return _ENTRY.validate_json(record.value)
 
 
-def weight(records: Sequence[Outgoing]) -> int:
+def weight(records: Sequence[Outgoing | Record]) -> int:
     """Bytes of a batch: a transaction carries at most 8 MB of them (DESIGN §2)."""
     return sum(len(record.value) for record in records)

@@ -88,7 +88,9 @@ class RolesConfig(Strict):
 class LimitsConfig(Strict):
     """Bounds of memory and time."""
 
-    stage_bytes: int = Field(64 * 2**20, ge=2**20, description="Bytes of messages one stage holds at most.")
+    stage_bytes: int = Field(
+        64 * 2**20, ge=2**20, description="Bytes of messages one stage holds at most; its sinks share them."
+    )
     drain_seconds: float = Field(
         7, gt=0, description="Time to finish what is begun when told to stop; 3 s more, and what still runs is killed."
     )

@@ -26,7 +26,7 @@ from router.engine.slots import PREDECESSOR, Slot
 from router.engine.superseding import Superseding
 from router.errors import Fenced, Malformed
 from router.exchange import State
-from router.wire import read_delivery
+from router.wire import read_delivery, weight
 
 GRACE: Final = 0.2
 """Seconds in which a worker that takes over reads its topic before it repeats anything: a deletion that came
@@ -50,11 +50,13 @@ class Intake:
         """Partitions that the group gives us and we do not work on, since when (monotonic)."""
         self.outstanding = 0
         """Records told and not yet in their lanes."""
+        self.outstanding_bytes = 0
 
     def tell(self, news: News) -> None:
         """Called on the loop, in the order of the reader."""
         if isinstance(news, Polled):
             self.outstanding += len(news.records)
+            self.outstanding_bytes += weight(news.records)
         self._news.append(news)
         self._heard.set()
 
@@ -85,6 +87,7 @@ class Intake:
                     await self._polled(records)
                 finally:
                     self.outstanding -= len(records)
+                    self.outstanding_bytes -= weight(records)
             case Assigned(partitions):
                 await self._assigned(partitions)
             case Revoked(partitions, drained):

@@ -15,9 +15,12 @@ from typing import Final
 from router.contracts import Bus, Consumer, Partition, Record
 from router.engine.policy import backoff
 from router.errors import Fenced, Unavailable
+from router.wire import weight
 
 POLL: Final = 0.1
 """Seconds one poll may wait for a record; records that are there come at once."""
+PAUSE: Final = 0.05
+"""Seconds that the worker has to say whether it can take more, before its partitions are paused."""
 COMMIT_EVERY: Final = 0.2
 """Seconds between two commits while records flow: a row says what is done, the offset may lag."""
 MAX_RECORDS: Final = 500
@@ -63,7 +66,7 @@ News = Assigned | Revoked | Polled | Broke | Sweep
 
 
 class Reader:
-    """See the module. `room`, written by the worker, is the number of records it can take now."""
+    """See the module. The worker says by `allow` how much it can take."""
 
     def __init__(self, bus: Bus, topic: str, group: str, member: str, *, patience: float) -> None:
         self._bus = bus
@@ -81,7 +84,9 @@ class Reader:
         self._paused: frozenset[Partition] = frozenset()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{member}-reader", daemon=True)
-        self.room = MAX_RECORDS
+        self._room = MAX_RECORDS
+        self._space = MAX_BYTES
+        self._allowed = threading.Event()
         self.assigned: frozenset[int] = frozenset()
         """What the group gives us, as far as this thread knows."""
 
@@ -99,6 +104,11 @@ class Reader:
         with self._lock:
             for number, offset in offsets.items():
                 self._offsets[Partition(self._topic, number)] = offset
+
+    def allow(self, room: int, space: int) -> None:
+        """So many records and bytes may be brought from now on. None, or less: the partitions are paused."""
+        self._room, self._space = room, space
+        self._allowed.set()
 
     def retake(self, partitions: dict[int, int | None]) -> None:
         """Read these again from an offset, if one is given, and tell of them as of new ones, if they are ours."""
@@ -143,11 +153,15 @@ class Reader:
         try:
             self._gate(consumer)
             self._give_again(consumer)
-            room = self.room
-            records = consumer.poll(max_records=max(1, min(room, MAX_RECORDS)), max_bytes=MAX_BYTES, timeout=POLL)
+            room, space = self._room, self._space
+            most, bytes_ = max(1, min(room, MAX_RECORDS)), max(1, min(space, MAX_BYTES))
+            records = consumer.poll(max_records=most, max_bytes=bytes_, timeout=POLL)
             if records:
-                self.room = room - len(records)
+                self._room, self._space = room - len(records), space - weight(records)
+                self._allowed.clear()
                 self._post(Polled(records))
+                if self._room <= 0 or self._space <= 0:
+                    self._allowed.wait(PAUSE)
             if self._offsets and (not records or time.monotonic() - self._committed_at >= COMMIT_EVERY):
                 self._commit(consumer)
         except Unavailable:
@@ -155,7 +169,7 @@ class Reader:
 
     def _gate(self, consumer: Consumer) -> None:
         mine = consumer.assignment()
-        wanted = mine if self.room <= 0 else frozenset()
+        wanted = mine if self._room <= 0 or self._space <= 0 else frozenset()
         if pause := wanted - self._paused:
             consumer.pause(pause)
         if resume := (self._paused & mine) - wanted:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from router.contracts import Bus, Clock, Ledger, Observer, Sink, SystemClock, Unobserved, out_topic
 from router.engine.advice import Advice, next_step
@@ -22,10 +23,13 @@ from router.engine.intake import Intake
 from router.engine.lanes import Lanes
 from router.engine.parts import Alert, Limits, Parts, no_alert
 from router.engine.policy import RetryPolicy, TokenBucket
-from router.engine.reader import SWEEP, Reader
+from router.engine.reader import MAX_BYTES, SWEEP, Reader
 from router.engine.writer import Writer
 from router.errors import RouterError
 from router.exchange import State
+
+ENOUGH: Final = 64
+"""Deliveries that can start, or have, beside which bytes need not be read in advance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,7 @@ class SinkWorker:
         if self._stopping:
             self._stop.set()
         parts.writer.start(loop)
+        self._set_room()
         parts.reader.start(loop, self._intake.tell)
         work = (self._intake.run(), self._probe(), self._tick(), self._stopped(self._stop))
         tasks = [loop.create_task(part) for part in work]
@@ -166,11 +171,18 @@ class SinkWorker:
         self._set_timer()
 
     def _set_room(self) -> None:
-        """How many records the reader may bring: rows are bounded, and bytes too while there is work enough."""
-        parts, limits = self._parts, self._parts.limits
-        room = min(limits.window + 500 - len(parts.lanes), limits.known - parts.lanes.far) - self._intake.outstanding
-        busy = parts.lanes.startable + parts.lanes.on_wire >= parts.policy.max_in_flight
-        parts.reader.room = 0 if busy and parts.held >= limits.bytes else max(0, room)
+        """What the reader may bring: rows are bounded, and bytes too while there is work enough.
+
+        Otherwise it goes on reading: a few lanes that wait must not hold up all others, and while the destination is
+        away a deletion must be found (D1). What the budget has no room for is read again when its turn comes.
+        """
+        parts, limits, intake = self._parts, self._parts.limits, self._intake
+        room = min(limits.window + 500 - len(parts.lanes), limits.known - parts.lanes.far) - intake.outstanding
+        enough = min(parts.policy.max_in_flight, ENOUGH)
+        work = parts.lanes.startable + parts.lanes.on_wire + intake.outstanding
+        busy = parts.breaker.state is Circuit.CLOSED and work >= enough
+        space = limits.bytes - parts.held - intake.outstanding_bytes
+        parts.reader.allow(room, space if busy or space > 0 else MAX_BYTES)
 
     def _set_timer(self) -> None:
         parts = self._parts

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from router.engine.circuit import Circuit
 from router.engine.parts import Limits
 from router.errors import OutcomeUnknown, Refused, Unavailable
 from router.exchange import Delivery, Disposition, ReceiptKind, State
@@ -125,6 +126,27 @@ def test_deletion_finds_what_left_memory() -> None:
         assert rig.state(filed[3]) is State.SUPERSEDED
         assert filed[3].id not in rig.sink.delivered
         check([c for c in rig.sink.calls if c.delivery.action == "initial"], filed)
+
+    play(story)
+
+
+def test_a_deletion_is_found_behind_more_bytes_than_we_may_hold() -> None:
+    """While the destination is away reading goes on past the budget: the document never leaves."""
+
+    async def story(rig: Rig) -> None:
+        rig.sink.down = True
+        rig.sink.behaviour = lambda _d, _a: Unavailable("REFUSED") if rig.sink.down else None
+        filed = [version(n, "initial", lineage=f"set-{n}", payload=b"x" * 1000) for n in range(300)]
+        rig.publish(*filed)
+        async with rig.running(limits=Limits(bytes=5000, patience=1.0)) as worker:
+            await rig.until(lambda: worker.condition().circuit is Circuit.OPEN)
+            withdrawn = version(999, "delete", lineage="set-299")
+            rig.publish(withdrawn)
+            await rig.until(lambda: rig.state(filed[-1]) is State.SUPERSEDED)
+            rig.sink.down = False
+            await rig.until(lambda: rig.state(withdrawn) is State.DONE and all(map(rig.state, filed)), 20)
+            await rig.until(lambda: all(rig.state(d) is State.DONE for d in filed[:-1]), 20)
+        assert filed[-1].id not in rig.sink.delivered
 
     play(story)
 

@@ -308,6 +308,26 @@ def test_window_and_bytes_are_bounded() -> None:
     assert {len(c.delivery.payload) for c in rig.sink.calls} == {1000}
 
 
+def test_bytes_wait_on_the_bus_while_there_is_work_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the budget has no room for is not read, dropped and read again: on Kafka that would be dear."""
+    again: list[object] = []
+
+    async def story(rig: Rig) -> None:
+        read = rig.bus.read
+        monkeypatch.setattr(rig.bus, "read", lambda origin: (again.append(origin), read(origin))[1])
+        rig.sink.behaviour = lambda _d, _a: 0.005
+        rig.publish(*(delivery(n, f"lane-{n}", payload=b"x" * 1000) for n in range(300)))
+        async with rig.running(
+            limits=Limits(bytes=20_000, patience=1.0), policy=FAST.model_copy(update={"max_in_flight": 8})
+        ) as worker:
+            while not rig.finished():
+                assert worker.condition().bytes_held <= 20_000
+                await asyncio.sleep(0.002)
+
+    play(story)
+    assert len(again) <= 8  # heads that were on their way when the last byte was taken
+
+
 def test_long_wait_leaves_memory_and_returns() -> None:
     """A lane that waits for long gives its bytes to `held`, its rows to the ledger, and comes back in order."""
     limits = Limits(hold_after=0.05, sweep=0.05, patience=1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from router.engine.parts import Limits
 from router.engine.sink_worker import SinkWorker
@@ -11,9 +12,12 @@ from router.runtime.house import House
 from router.runtime.roles import Ready
 from router.runtime.roles.looping import Looping, alert
 
+SMALLEST: Final = 4 * 2**20
+"""Bytes that a sink may hold, however many share the stage's budget."""
+
 
 class SinksRole(Looping):
-    """Every sink instance of the site, each with its worker, on one event loop."""
+    """Every sink instance of the site, each with its worker and its share of the stage's bytes, on one event loop."""
 
     def __init__(self, house: House, slot: int) -> None:
         super().__init__()
@@ -26,6 +30,7 @@ class SinksRole(Looping):
         expiries = Expiries(config.sinks, house.observer, house.clock)
         expiries.start()
         workers = []
+        share = max(SMALLEST, config.limits.stage_bytes // len(config.sinks)) if config.sinks else 0
         for name in config.sinks:
             policy = house.policy(name)
             worker = SinkWorker(
@@ -36,7 +41,7 @@ class SinksRole(Looping):
                 policy=policy,
                 clock=house.clock,
                 observer=house.observer,
-                limits=Limits(bytes=config.limits.stage_bytes, patience=config.limits.drain_seconds),
+                limits=Limits(bytes=share, patience=config.limits.drain_seconds),
                 alert=alert,
             )
             workers.append(worker)

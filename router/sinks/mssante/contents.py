@@ -21,7 +21,7 @@ from router.sinks.mssante.settings import MssanteConfig
 from router.sinks.mssante.xdm import archive
 from router.structures import StructureConfig
 
-CACHE_BYTES = 32 * 2**20
+CACHE_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ _END: Final = struct.Struct("<4s4H2IH")
 _VERSION: Final = 20
 _DEFLATE: Final = 8
 _TIME, _DATE = 0, 0x21  # 1 January 1980, the format's zero
-_LEVEL: Final = 2
+_LEVEL: Final = 1
 
 
 def zip_file(members: Sequence[tuple[str, bytes]]) -> bytes:
