@@ -2,7 +2,8 @@
 
 Body `application/hl7-v2` or `text/plain`: one ER7 message. Body `application/xml` or `text/xml`: a raw CDA, whose
 request stands in headers `X-Segur-…` (`router.cisis.raw_cda.CDA_HEADERS` names them all, without the prefix).
-The answer's body is the HL7 acknowledgement; 200 for AA, 422 for AE, 503 with Retry-After for AR.
+The answer's body is the HL7 acknowledgement; 200 for AA, 422 for AE (413 for a body too large), 503 with Retry-After
+for AR.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from router.gateway.mllp_listener import bound
 from router.gateway.received import Answer, Feed, Kind, Received
 from router.gateway.settings import HttpConfig
 from router.gateway.tls import Certificates
+from router.hl7.mllp import HEAD
 
 PREFIX: Final = "x-segur-"
 RETRY_AFTER: Final = 10
@@ -106,7 +108,7 @@ class HttpListener:
             return Response(status_code=HTTPStatus.BAD_REQUEST)
         except TimeoutError:
             return PlainTextResponse("corps incomplet\n", HTTPStatus.REQUEST_TIMEOUT, {"Connection": "close"})
-        return self._too_large() if answer is None else _response(answer)
+        return answer
 
     def _objection(self, request: Request, feed: Feed | None, kind: Kind | None) -> Response | None:
         """Why this request isn't even read."""
@@ -117,28 +119,29 @@ class HttpListener:
         if kind is None:
             expected = "Content-Type attendu : application/hl7-v2, text/plain, application/xml ou text/xml\n"
             return PlainTextResponse(expected, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
-        return self._too_large() if _length(request) > self._config.max_body else None
+        return None
 
-    async def _taken(self, request: Request, feed: Feed, kind: Kind) -> Answer | None:
-        """Read the body and submit it; None when it is beyond the limit."""
+    async def _taken(self, request: Request, feed: Feed, kind: Kind) -> Response:
+        """Read the body and submit it, or what we keep of one that is beyond the limit (E15)."""
         ready = asyncio.Event()
         ready.set()
         share = self._intake.budget.join(ready.clear, ready.set)
         try:
-            body = await self._body(request, share, ready)
-            if body is None:
-                return None
+            body, whole = await self._body(request, share, ready)
             share.work(len(body))
             share.hold(0)
             now = self._intake.clock.now()
             received = Received(data=body, source="http", at=now, kind=kind, headers=_asked(request))
-            return await self._intake.submit(feed, received)
+            if whole:
+                return _response(await self._intake.submit(feed, received))
+            refused = self._intake.judge_of.oversize(feed, received, self._config.max_body)
+            return _response(await self._intake.store(refused), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         finally:
             share.done(share.working)
             share.leave()
 
-    async def _body(self, request: Request, share: Share, ready: asyncio.Event) -> bytes | None:
-        """The body, read only while the budget allows; None when it is beyond the limit.
+    async def _body(self, request: Request, share: Share, ready: asyncio.Event) -> tuple[bytes, bool]:
+        """The body, read only while the budget allows, and True; of one beyond the limit the beginning, and False.
 
         Raises `TimeoutError` when its sender falls silent; the time that we make him wait is not his.
 
@@ -153,25 +156,23 @@ class HttpListener:
             if chunk is None:
                 break
             size += len(chunk)
-            if size > limit:
-                body.clear()
-            else:
+            if size <= limit:
                 body += chunk
+            elif len(body) < HEAD:
+                body += chunk[: HEAD - len(body)]
+            else:
+                del body[HEAD:]
             if size > _PATIENCE * limit:
                 break
             share.hold(len(body))
             await ready.wait()
-        return bytes(body) if size <= limit else None
+        return bytes(body) if size <= limit else bytes(body[:HEAD]), size <= limit
 
     def _admitted(self, request: Request) -> bool:
         if self._config.token is None:
             return True
         given = request.headers.get("authorization", "")
         return hmac.compare_digest(given.encode(), f"Bearer {self._config.token.read()}".encode())
-
-    def _too_large(self) -> Response:
-        text = f"corps trop grand : la limite est de {self._config.max_body} octets\n"
-        return PlainTextResponse(text, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"Connection": "close"})
 
 
 class _Server(uvicorn.Server):
@@ -229,13 +230,12 @@ def _asked(request: Request) -> dict[str, str]:
     return found
 
 
-def _length(request: Request) -> int:
-    declared = request.headers.get("content-length", "")
-    return int(declared) if declared.isdecimal() else 0
-
-
-def _response(answer: Answer) -> Response:
+def _response(answer: Answer, refusal: HTTPStatus = _STATUS["AE"]) -> Response:
+    """`refusal`: the status of AE."""
     headers = {"X-Segur-Event": answer.event_id}
     if answer.code == "AR":
         headers["Retry-After"] = str(RETRY_AFTER)
-    return Response(answer.ack, _STATUS[answer.code], headers, media_type="application/hl7-v2")
+    status = refusal if answer.code == "AE" else _STATUS[answer.code]
+    if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        headers["Connection"] = "close"
+    return Response(answer.ack, status, headers, media_type="application/hl7-v2")

@@ -133,18 +133,29 @@ def test_what_is_not_for_us() -> None:
     play(story())
 
 
-def test_a_body_beyond_the_limit_is_413() -> None:
-    """By its declared length, or once it has grown too large."""
+def test_a_body_beyond_the_limit_is_413_and_refused_like_any_other() -> None:
+    """By its declared length, or once it has grown too large: the AE names the limit, a dead letter keeps the head."""
+    large = hl7("7") + b"NTE|1||" + b"x" * 30_000
 
     async def chunks() -> AsyncIterator[bytes]:
-        for _ in range(30):
-            yield b"x" * 1000
+        for at in range(0, len(large), 1000):
+            yield large[at : at + 1000]
 
     async def story() -> None:
-        async with serving(MemoryBus(), max_body=20_000) as client:
-            assert (await client.post("/feeds/sil", content=b"x" * 30_000, headers=ER7)).status_code == 413
-            assert (await client.post("/feeds/sil", content=chunks(), headers=ER7)).status_code == 413
+        bus = MemoryBus()
+        async with serving(bus, max_body=20_000) as client:
+            for content in (large, chunks()):
+                answer = await client.post("/feeds/sil", content=content, headers=ER7)
+                told = parse_ack(answer.content)
+                assert (answer.status_code, told.code, told.control_id) == (413, "AE", "7")
+                assert answer.headers["connection"] == "close"
+                assert "20000" in answer.text
+            cda = await client.post("/feeds/cda", content=b"<a>" + large, headers={**XML, "x-segur-request-id": "d1"})
+            assert (cda.status_code, parse_ack(cda.content).control_id) == (413, "d1")
             assert (await client.post("/feeds/sil", content=hl7(), headers=ER7)).status_code == 200
+        letters = bus.topics["dlq.intake"]
+        assert [record.headers[Header.CODE] for record in letters] == ["R35", "R35"]
+        assert letters[0].value == large[:4096]
 
     play(story())
 
