@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -18,8 +19,8 @@ from router.config.account import account
 
 if TYPE_CHECKING:
     from router.cli.waiting import Became
-    from router.contracts import Ledger
-    from router.engine.dead_letters import Filter
+    from router.contracts import Ledger, Row
+    from router.engine.dead_letters import Filter, Letter
     from router.engine.orders import Answer
     from router.runtime.house import House
 
@@ -156,7 +157,6 @@ def replay(
 ) -> None:
     """Send dead letters again, in their lanes' order. What was delivered or overtaken since is refused, with proof."""
     from router.cli.letters import chosen
-    from router.cli.waiting import wait_for
     from router.engine import orders
 
     with _opened(site) as (house, ledger):
@@ -167,12 +167,14 @@ def replay(
         _confirm(f"Replay {len(found)} dead letter{'s' * (len(found) > 1)}?", dry_run or yes or as_json)
         producer = None if dry_run else house.bus.producer(f"operator-{os.getpid()}")
         before = ledger.get([letter.delivery_id for letter in found if letter.delivery_id])
+        moment = house.clock.now()
         answers = orders.replay(
             house.bus, ledger, found, by=account(), producer=producer, decide_again=decide_again, reason=reason
         )
         told = _all(answers, len(found), as_json)
-        ordered = [a.letter.delivery_id for a in told if a.accepted and a.letter.delivery_id]
-        became = wait_for(ledger, ordered, before, timeout) if wait and ordered and not dry_run else []
+        ordered = [answer.letter for answer in told if answer.accepted]
+        follow = wait and not dry_run
+        became = _became(house, ledger, ordered, before, moment, timeout, again=decide_again) if follow else {}
     _tell(told, became, dry_run=dry_run, as_json=as_json, hint=not wait)
 
 
@@ -200,7 +202,28 @@ def discard(
         producer = None if dry_run else house.bus.producer(f"operator-{os.getpid()}")
         answers = orders.discard(ledger, found, by=account(), reason=reason, producer=producer)
         told = _all(answers, len(found), as_json)
-    _tell(told, [], dry_run=dry_run, as_json=as_json, hint=False)
+    _tell(told, {}, dry_run=dry_run, as_json=as_json, hint=False)
+
+
+def _became(
+    house: House,
+    ledger: Ledger,
+    ordered: list[Letter],
+    before: Mapping[str, Row],
+    moment: float,
+    timeout: float,
+    *,
+    again: bool,
+) -> dict[str, list[Became]]:
+    """What the orders of that moment came to, by delivery, or by event for those that go through the pipelines."""
+    from router.cli.waiting import wait_for, wait_for_events
+
+    deliveries = [letter.delivery_id for letter in ordered if letter.delivery_id and not again]
+    events = list(dict.fromkeys(letter.event_id for letter in ordered if again or not letter.delivery_id))
+    start = time.monotonic()
+    found = {one.delivery: [one] for one in wait_for(ledger, deliveries, before, timeout)} if deliveries else {}
+    left = max(0.0, timeout - (time.monotonic() - start))
+    return found | (wait_for_events(house.journal, events, moment, left) if events else {})
 
 
 def _confirm(question: str, certain: bool) -> None:
@@ -213,24 +236,29 @@ def _all(answers: Iterator[Answer], count: int, as_json: bool) -> list[Answer]:
     return list(answers if as_json else track(answers, "", total=count, console=errors, transient=True))
 
 
-def _tell(told: list[Answer], became: list[Became], *, dry_run: bool, as_json: bool, hint: bool) -> None:
+def _tell(told: list[Answer], became: dict[str, list[Became]], *, dry_run: bool, as_json: bool, hint: bool) -> None:
     from router.cli.letters import show_answer
     from router.cli.waiting import show_became
 
     refused = [answer for answer in told if not answer.accepted]
+    ends = [one for several in became.values() for one in several]
     if as_json:
-        ends = {one.delivery: asdict(one) for one in became}
-        show_json([_answer_json(answer) | {"became": ends.get(answer.letter.delivery_id)} for answer in told])
+        show_json([_answer_json(answer) | {"became": _ends_json(answer.letter, became)} for answer in told])
     else:
         verb = "would be done" if dry_run else "ordered"
         console.print(f"{len(told) - len(refused)} {verb}, {len(refused)} refused")
         for answer in refused:
             show_answer(answer)
-        show_became(became)
+        show_became(ends)
         if hint and not dry_run and len(told) > len(refused):
             console.print("[dim]`explain` tells what becomes of them; `--wait` waits for it[/]")
-    bad = refused or any(not one.good for one in became)
+    bad = refused or any(not one.good for one in ends)
     raise typer.Exit(Exit.BAD if bad else Exit.GOOD)
+
+
+def _ends_json(letter: Letter, became: dict[str, list[Became]]) -> list[dict[str, object]] | None:
+    found = became.get(letter.delivery_id) or became.get(letter.event_id)
+    return None if found is None else [asdict(one) for one in found]
 
 
 def _answer_json(answer: Answer) -> dict[str, object]:

@@ -1,4 +1,8 @@
-"""`dlq replay --wait` and `withdraw`: what became of deliveries that were ordered, read from the ledger."""
+"""`dlq replay --wait` and `withdraw`: what became of what was ordered.
+
+Deliveries are read from the ledger; events that go through the pipelines again from the journal, which alone knows
+what was decided.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,9 @@ from rich.progress import Progress
 from router.cli.output import console, errors
 from router.contracts import Ledger, Row
 from router.engine.proof import proof
-from router.exchange import State
+from router.exchange import Disposition, State
+from router.journal.store import Journal
+from router.journal.stories import DeliveryState, EventStory, Moment
 
 _LOOK_SECONDS: Final = 0.2
 _FINAL: Final = (State.DONE, State.SUPERSEDED, State.DEAD)
@@ -26,11 +32,19 @@ _WORDS: Final = {
     State.SUPERSEDED: "superseded",
     State.DEAD: "failed again",
 }
+_FILTERED: Final = "filtered"
+_STATES: Final[dict[str, str]] = {
+    Disposition.DELIVERED: State.DONE,
+    Disposition.DEAD_LETTERED: State.DEAD,
+    Disposition.SUPERSEDED: State.SUPERSEDED,
+    Disposition.FILTERED: _FILTERED,
+    "": State.WAITING,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Became:
-    """What one delivery has come to. `state`: "" when its owner has not taken the order in time."""
+    """What one delivery has come to, or an event that has none. `state`: "" when nobody has taken the order in time."""
 
     delivery: str
     state: str
@@ -58,6 +72,43 @@ def wait_for(ledger: Ledger, ids: Sequence[str], before: Mapping[str, Row], time
             time.sleep(_LOOK_SECONDS)
 
 
+def wait_for_events(journal: Journal, ids: Sequence[str], since: float, timeout: float) -> dict[str, list[Became]]:
+    """Until each event was decided after `since` (Unix seconds) and what it became has ended; by event."""
+    deadline = time.monotonic() + timeout
+    with Progress(console=errors, transient=True) as progress:
+        bar = progress.add_task("deciding", total=len(ids))
+        while True:
+            stories = {id_: next(iter(journal.story(id_)), None) for id_ in ids}
+            found = {id_: _came_of(id_, story, since) for id_, story in stories.items()}
+            ended = [id_ for id_, came in found.items() if all(one.state not in ("", State.WAITING) for one in came)]
+            progress.update(bar, completed=len(ended))
+            if len(ended) == len(ids) or time.monotonic() > deadline:
+                return found
+            time.sleep(_LOOK_SECONDS)
+
+
+def _came_of(event: str, story: EventStory | None, since: float) -> list[Became]:
+    """What the pipelines made of an event since then: its deliveries, and the pipelines that made none."""
+    moments = [moment for moment in story.timeline if moment.at >= since] if story else []
+    if story is None or not any(moment.kind in ("decided", "filtered", "dead") for moment in moments):
+        return [Became(event, "")]
+    ends = [_no_delivery(event, moment) for moment in moments if moment.kind in ("filtered", "dead")]
+    made = any(moment.kind == "decided" for moment in moments)
+    return [*ends, *(_of_delivery(one, since) for one in story.deliveries if made)]
+
+
+def _no_delivery(event: str, moment: Moment) -> Became:
+    state = State.DEAD if moment.kind == "dead" else _FILTERED
+    return Became(event, state, "pipeline", moment.where, moment.code, moment.text)
+
+
+def _of_delivery(one: DeliveryState, since: float) -> Became:
+    """A dead letter of before `since` has been decided again: it has not ended yet."""
+    old = one.disposition == Disposition.DEAD_LETTERED and one.at < since
+    state = State.WAITING if old else _STATES[one.disposition]
+    return Became(one.delivery_id, state, one.sink, one.label, one.code, one.text)
+
+
 def _taken(row: Row | None, before: Row | None) -> bool:
     """Whether the lane's owner has obeyed: each replay is counted in the row."""
     return row is not None and (
@@ -81,8 +132,14 @@ def show_became(found: Sequence[Became]) -> None:
     """One line each: a tick or what is wrong."""
     for one in found:
         mark = "[green]✓[/]" if one.good else "[red]✗[/]" if one.state in ("", State.DEAD) else "[yellow]…[/]"
-        words = _WORDS[State(one.state)] if one.state else "the order was not taken yet: is the router running?"
+        words = _words(one.state)
         console.print(f"{mark} {one.sink} {one.label}: {words}".replace("  ", " "), soft_wrap=True)
         if one.text:
             code = f"{one.code} " if one.state == State.DEAD else ""
             console.print(f"    {code}{one.text}", soft_wrap=True, markup=False, style="dim")
+
+
+def _words(state: str) -> str:
+    if state == _FILTERED:
+        return "filtered"
+    return _WORDS[State(state)] if state else "the order was not taken yet: is the router running?"
