@@ -6,7 +6,7 @@ which none can have reached the DMP allows a replacement to be published as a fi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -69,14 +69,10 @@ def doubtful(rows: Sequence[Row], document: str) -> list[Row]:
     Back to the newest version that certainly did: what that one replaced is shown no more.
     """
     found: list[Row] = []
-    wanted, seen = document, set[str]()
-    while wanted and wanted not in seen:
-        seen.add(wanted)
-        tried = _deposits(rows, wanted)
+    for tried in _versions(rows, document):
         if any(row.state is State.DONE for row in tried):
             break
         found += [row for row in tried if not never_arrived(row)]
-        wanted = predecessor(rows, wanted)
     return found
 
 
@@ -86,14 +82,18 @@ def predecessor(rows: Sequence[Row], document: str) -> str:
     return tried[-1].delivery.replaces if tried else ""
 
 
+def _versions(rows: Sequence[Row], document: str) -> Iterator[list[Row]]:
+    """The deposits of this document, then those of each of its ancestors, the nearest first."""
+    seen = set[str]()
+    while document and document not in seen:
+        seen.add(document)
+        tried = _deposits(rows, document)
+        yield tried
+        document = tried[-1].delivery.replaces if tried else ""
+
+
 def _deposits(rows: Sequence[Row], document: str) -> list[Row]:
     return [row for row in rows if row.delivery.document == document and row.delivery.action != "delete"]
-
-
-def deposit(rows: Sequence[Row], document: str) -> Row | None:
-    """The last successful deposit of this document, if we made one."""
-    done = [row for row in _deposits(rows, document) if row.state is State.DONE]
-    return done[-1] if done else None
 
 
 def newest_deposit(rows: Sequence[Row], document: str) -> Row | None:
@@ -101,12 +101,9 @@ def newest_deposit(rows: Sequence[Row], document: str) -> Row | None:
 
     For a deletion: what it overtook may be unproven, the version that is still shown must go all the same.
     """
-    wanted, seen = document, set[str]()
-    while wanted and wanted not in seen:
-        seen.add(wanted)
-        if (made := deposit(rows, wanted)) is not None:
-            return made
-        wanted = predecessor(rows, wanted)
+    for tried in _versions(rows, document):
+        if done := [row for row in tried if row.state is State.DONE]:
+            return done[-1]
     return None
 
 
