@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from pydantic import Field, ValidationError
@@ -23,6 +21,7 @@ from router.errors import MessageFault
 from router.hl7.base64 import decode_obx
 from router.hl7.message import Message
 from router.request import TransmissionRequest
+from router.software import our_version
 from router.strict import Silent
 
 PROFILE: Final = "cisis-2.1.3/1"
@@ -49,7 +48,7 @@ class Carrier:
     """Packs the verdicts of one feed, and unpacks those that were reached under its present options."""
 
     def __init__(self, rules: ProfileRules, valuesets: ValueSets) -> None:
-        said = "|".join((PROFILE, _software(), rules.model_dump_json(), valuesets.digest))
+        said = "|".join((PROFILE, our_version(), rules.model_dump_json(), valuesets.digest))
         self._mark = hashlib.sha256(said.encode()).hexdigest()[:16]
 
     def pack(self, verdict: Verdict) -> bytes:
@@ -83,11 +82,3 @@ class Carrier:
 def _decoded(message: Message, places: Sequence[int]) -> list[bytes]:
     observations = message.segments("OBX")
     return [decode_obx(observations[place - 1]) for place in places]
-
-
-@cache
-def _software() -> str:
-    try:
-        return version("segur-router")
-    except PackageNotFoundError:
-        return ""

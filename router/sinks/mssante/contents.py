@@ -6,8 +6,6 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 from router.cda.document import Document
@@ -19,6 +17,7 @@ from router.sinks.mssante.metadata import metadata_xml
 from router.sinks.mssante.pdf_name import pdf_name
 from router.sinks.mssante.settings import MssanteConfig
 from router.sinks.mssante.xdm import archive
+from router.software import our_version
 from router.structures import StructureConfig
 
 CACHE_BYTES = 16 * 2**20
@@ -67,7 +66,7 @@ class Packer:
     ) -> Contents:
         request = order.request
         metadata = metadata_xml(order, documents, structure, event_id, self._config)
-        software = (self._config.software, _version())
+        software = (self._config.software, our_version())
         packed = Attachment(ARCHIVE, "application/zip", archive(metadata, documents, request, structure, software))
         copies: list[Attachment] = []
         if order.options.get("pdf_copy", True):
@@ -97,11 +96,3 @@ def _key(order: DocumentOrder, documents: Sequence[bytes], structure: StructureC
         digest.update(header.sha1.encode() or raw)
     copy = bool(order.options.get("pdf_copy", True))
     return f"{event_id}|{structure.finess}|{order.request.action}|{copy}|{digest.hexdigest()}"
-
-
-@cache
-def _version() -> str:
-    try:
-        return version("segur-router")
-    except PackageNotFoundError:
-        return ""
