@@ -173,6 +173,11 @@ class SqliteBus:
             topics = self._store.reload(connection)
         return sum(remove_expired(self._store, self._writer, topic, moment) for topic in topics.values())
 
+    def checkpoint(self) -> None:
+        """Copy the log into the file beside the writers; else the commit that fills it up does, and makes all wait."""
+        with mapped(), self._store.reader() as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
     def close(self) -> None:
         self._writer.close()
         self._store.close()

@@ -308,6 +308,19 @@ def test_upkeep_removes_what_is_old_and_consumed(bus: SqliteBus, path: Path) -> 
     consumer.close()
 
 
+def test_the_log_is_copied_beside_the_writers(bus: SqliteBus, path: Path) -> None:
+    """No commit has to: 50 MB pass through a log of a few, with readers about, and all of it is there."""
+    log, largest = path.with_name(path.name + "-wal"), 0
+    producer = bus.producer("p")
+    for number in range(100):
+        producer.publish([Outgoing("in.a", "k", b"%03d" % number + b"x" * 500_000)])
+        bus.checkpoint()
+        assert next(iter(bus.scan("in.a", newest_first=True, limit=1))).value[:3] == b"%03d" % number
+        largest = max(largest, log.stat().st_size)
+    assert largest < 4 << 20
+    assert [int(record.value[:3]) for record in bus.scan("in.a")] == list(range(100))
+
+
 def test_callbacks_may_settle_what_they_lose(bus: SqliteBus, path: Path) -> None:
     """While `revoked` runs the partitions are still ours: a last transaction goes through."""
     producer = bus.producer("w")
