@@ -37,8 +37,8 @@ class SqliteBus:
             self._locks = path.with_name(path.name + ".locks")
             self._locks.mkdir(parents=True, exist_ok=True)
             self._store = Store(path, max_pages)
-            self._writer = Writer(self._store, self._locks, partitions)
             self._bell = Bell(self._locks / "bell")
+            self._writer = Writer(self._store, self._locks, self._bell, partitions)
         self._writer.prepare()
 
     def producer(self, name: str) -> Producer:

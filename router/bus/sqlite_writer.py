@@ -83,13 +83,13 @@ class Batch:
 class Writer:
     """Every write of one process to one bus file. Any thread."""
 
-    def __init__(self, store: Store, folder: Path, partitions: int) -> None:
+    def __init__(self, store: Store, folder: Path, bell: Bell, partitions: int) -> None:
         self._store = store
         self._partitions = partitions
         self._queue: deque[Batch] = deque()
         self._process_turn = threading.Lock()
         self._machine_turn = TurnLock(folder / "write.lock")
-        self._bell = Bell(folder / "bell")
+        self._bell = bell
         self._connection: sqlite3.Connection | None = None
         self._spread = itertools.count(random.randrange(1 << 16))  # noqa: S311  (spreads load, hides nothing)
         self._commits = 0
@@ -125,7 +125,6 @@ class Writer:
     def close(self) -> None:
         with self._process_turn:
             self._drop()
-            self._bell.close()
             self._machine_turn.close()
 
     def _serve(self) -> None:
