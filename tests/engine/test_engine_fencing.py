@@ -146,24 +146,34 @@ def test_a_job_asked_for_before_the_partition_was_taken_again_is_refused() -> No
     """What a worker began under an earlier ownership does not write under the present one."""
 
     async def story() -> None:
-        ledger, busy = MemoryLedger(), threading.Event()
-        writer = Writer("w", "s", MemoryBus().producer("w"), ledger, lambda _: True)
+        held, busy, at_work = threading.Event(), threading.Event(), threading.Event()
+        writer = Writer("w", "s", MemoryBus().producer("w"), MemoryLedger(), lambda _: True)
         writer.start(asyncio.get_running_loop())
         await writer.take([0])
         row = Row(delivery=delivery(0, payload=b""), partition=0, sequence=0, bytes_at=delivery(0).origin)
-        with ledger.turn:  # the second taking waits, so that the write below is not gathered with it
-            taking = asyncio.ensure_future(writer.take([0]))
-            waiting = asyncio.ensure_future(writer.ask(lambda _: busy.wait(10)))
-            await asyncio.sleep(0)
-            while not writer._queue.empty():  # noqa: ASYNC110 - on another thread
+
+        def work(until: threading.Event) -> None:
+            at_work.set()
+            until.wait(60)
+
+        async def working() -> None:
+            while not at_work.is_set():  # noqa: ASYNC110 - on another thread
                 await asyncio.sleep(0.001)
-            opening = asyncio.ensure_future(writer.open([row]))
-            await asyncio.sleep(0.001)
+            at_work.clear()
+
+        holding = asyncio.ensure_future(writer.ask(lambda _: work(held)))
+        await working()
+        taking = asyncio.ensure_future(writer.take([0]))  # these two wait for it, so they are one batch: the second
+        waiting = asyncio.ensure_future(writer.ask(lambda _: work(busy)))  # taking is done and nobody knows yet
+        await asyncio.sleep(0)
+        held.set()
+        await working()
+        opening = asyncio.ensure_future(writer.open([row]))
+        await asyncio.sleep(0)
         busy.set()
         with pytest.raises(Fenced):
             await opening
-        await taking
-        await waiting
+        await asyncio.gather(holding, taking, waiting)
         assert await writer.open([row]) == {}
         await asyncio.get_running_loop().run_in_executor(None, writer.close)
 
