@@ -204,10 +204,11 @@ class Link(asyncio.Protocol):
         Raises `Unavailable` when the connection broke before the whole frame was handed over, `OutcomeUnknown`
         when it broke, or stayed silent, after.
         """
+        if self._transport is None:  # it was made, and broke before we had our turn
+            raise _unsent()
         loop = asyncio.get_running_loop()
         self._answer = loop.create_future()
         timer = loop.call_later(timeout, self._late)
-        assert self._transport is not None  # noqa: S101  # asked of a connection that was made
         try:
             self._transport.write(data)
             return await self._answer
@@ -248,7 +249,7 @@ class Link(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         self._transport = None
         if not self._flushed:
-            self._fail(Unavailable("HL7-CUT", "", "the connection broke before the message was sent", circuit=False))
+            self._fail(_unsent())
         else:
             self._fail(OutcomeUnknown("HL7-CUT", "", "the connection broke before the acknowledgement"))
 
@@ -267,6 +268,10 @@ class Link(asyncio.Protocol):
     def _fail(self, error: Unavailable | OutcomeUnknown) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
+
+
+def _unsent() -> Unavailable:
+    return Unavailable("HL7-CUT", "", "the connection broke before the message was sent", circuit=False)
 
 
 def _context(config: Hl7TlsConfig) -> ssl.SSLContext:

@@ -219,6 +219,26 @@ def test_a_cut_in_the_middle_of_the_message_is_not() -> None:
     play(story())
 
 
+def test_a_cut_between_connecting_and_writing_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection was made and broke before it was its turn: nothing was sent, it is tried again."""
+
+    async def story() -> RouterError:
+        async with meeting(accepting) as (sink, _partner):
+            connect = sink._connect
+
+            async def broken() -> Any:
+                link = await connect()
+                link.connection_lost(None)
+                return link
+
+            monkeypatch.setattr(sink, "_connect", broken)
+            return await failure(sink)
+
+    caught = play(story())
+    assert isinstance(caught, Unavailable)
+    assert (caught.code, caught.circuit) == ("HL7-CUT", False)
+
+
 def test_no_answer_in_time_is_unknown() -> None:
     """Silence beyond the time-out; its late answer is never taken for the next message's."""
 
