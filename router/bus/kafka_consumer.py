@@ -15,6 +15,7 @@ from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError, UnknownTopicOrPartitionError
 from kafka.future import Future
 
+from router.bus.kafka_beat import watch
 from router.bus.kafka_errors import mapped
 from router.bus.kafka_hand import Hand
 from router.bus.kafka_join import keep_join
@@ -46,6 +47,7 @@ class KafkaConsumer:
     ) -> None:
         self.group = group
         self._raw = raw
+        self._beat = watch(raw)
         self._session = session
         self._give_up = give_up
         self._assigned = assigned
@@ -208,8 +210,7 @@ class KafkaConsumer:
         coordinator = self._raw._coordinator
         if coordinator._generation.is_lost():
             return False
-        beat = coordinator.heartbeat
-        heard = max(beat.last_receive, beat.last_reset)
+        heard = max(self._beat.proven, self._beat.last_reset)
         return bool(time.monotonic() - heard < self._session * _SAFETY)
 
     def group_metadata(self) -> Any:
