@@ -35,10 +35,10 @@ consumer = bus.consumer("frozen", [topic], member="m-0")
 while len(consumer.assignment()) < 4:
     consumer.poll(max_records=1, max_bytes=1, timeout=0.1)
 first = sorted(consumer.assignment())[0]
-print("owns", consumer.owns(first), flush=True)
 before = time.monotonic()
-while time.monotonic() - before < 2:
-    before = time.monotonic()
+print("owns", consumer.owns(first), flush=True)
+while (now := time.monotonic()) - before < 2:  # wherever it is stopped, it sees so when it goes on
+    before = now
     time.sleep(0.01)
 print("owns", consumer.owns(first), flush=True)
 time.sleep(60)
