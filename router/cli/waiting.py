@@ -7,9 +7,9 @@ what was decided.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from rich.progress import Progress
 
@@ -20,9 +20,14 @@ from router.exchange import Disposition, State
 from router.journal.store import Journal
 from router.journal.stories import DeliveryState, EventStory, Moment
 
+T = TypeVar("T")
+
 _LOOK_SECONDS: Final = 0.2
 _FINAL: Final = (State.DONE, State.SUPERSEDED, State.DEAD)
-_WORDS: Final = {
+_FILTERED: Final = "filtered"
+_WORDS: Final[dict[str, str]] = {
+    "": "the order was not taken yet: is the router running?",
+    _FILTERED: "filtered",
     State.READY: "not yet tried",
     State.BEGUN: "on its way",
     State.WAITING: "waits for another try",
@@ -32,7 +37,6 @@ _WORDS: Final = {
     State.SUPERSEDED: "superseded",
     State.DEAD: "failed again",
 }
-_FILTERED: Final = "filtered"
 _STATES: Final[dict[str, str]] = {
     Disposition.DELIVERED: State.DONE,
     Disposition.DEAD_LETTERED: State.DEAD,
@@ -60,29 +64,35 @@ class Became:
 
 def wait_for(ledger: Ledger, ids: Sequence[str], before: Mapping[str, Row], timeout: float) -> list[Became]:
     """Until each has ended again, or `timeout` seconds have passed. `before`: their rows at the time of the order."""
-    deadline = time.monotonic() + timeout
-    with Progress(console=errors, transient=True) as progress:
-        bar = progress.add_task("delivering", total=len(ids))
-        while True:
-            rows = ledger.get(ids)
-            ended = [id_ for id_ in ids if _ended(rows.get(id_), before.get(id_))]
-            progress.update(bar, completed=len(ended))
-            if len(ended) == len(ids) or time.monotonic() > deadline:
-                return [_became(id_, rows.get(id_), before.get(id_)) for id_ in ids]
-            time.sleep(_LOOK_SECONDS)
+
+    def look() -> tuple[list[Became], int]:
+        rows = ledger.get(ids)
+        ended = sum(_ended(rows.get(id_), before.get(id_)) for id_ in ids)
+        return [_became(id_, rows.get(id_), before.get(id_)) for id_ in ids], ended
+
+    return _watched("delivering", len(ids), look, timeout)
 
 
 def wait_for_events(journal: Journal, ids: Sequence[str], since: float, timeout: float) -> dict[str, list[Became]]:
     """Until each event was decided after `since` (Unix seconds) and what it became has ended; by event."""
+
+    def look() -> tuple[dict[str, list[Became]], int]:
+        stories = {id_: next(iter(journal.story(id_)), None) for id_ in ids}
+        found = {id_: _came_of(id_, story, since) for id_, story in stories.items()}
+        return found, sum(all(one.state not in ("", State.WAITING) for one in came) for came in found.values())
+
+    return _watched("deciding", len(ids), look, timeout)
+
+
+def _watched(doing: str, total: int, look: Callable[[], tuple[T, int]], timeout: float) -> T:
+    """What `look` finds once all have ended, or after `timeout` seconds; it tells how many have."""
     deadline = time.monotonic() + timeout
     with Progress(console=errors, transient=True) as progress:
-        bar = progress.add_task("deciding", total=len(ids))
+        bar = progress.add_task(doing, total=total)
         while True:
-            stories = {id_: next(iter(journal.story(id_)), None) for id_ in ids}
-            found = {id_: _came_of(id_, story, since) for id_, story in stories.items()}
-            ended = [id_ for id_, came in found.items() if all(one.state not in ("", State.WAITING) for one in came)]
-            progress.update(bar, completed=len(ended))
-            if len(ended) == len(ids) or time.monotonic() > deadline:
+            found, ended = look()
+            progress.update(bar, completed=ended)
+            if ended == total or time.monotonic() > deadline:
                 return found
             time.sleep(_LOOK_SECONDS)
 
@@ -132,14 +142,7 @@ def show_became(found: Sequence[Became]) -> None:
     """One line each: a tick or what is wrong."""
     for one in found:
         mark = "[green]✓[/]" if one.good else "[red]✗[/]" if one.state in ("", State.DEAD) else "[yellow]…[/]"
-        words = _words(one.state)
-        console.print(f"{mark} {one.sink} {one.label}: {words}".replace("  ", " "), soft_wrap=True)
+        console.print(f"{mark} {one.sink} {one.label}: {_WORDS[one.state]}".replace("  ", " "), soft_wrap=True)
         if one.text:
             code = f"{one.code} " if one.state == State.DEAD else ""
             console.print(f"    {code}{one.text}", soft_wrap=True, markup=False, style="dim")
-
-
-def _words(state: str) -> str:
-    if state == _FILTERED:
-        return "filtered"
-    return _WORDS[State(state)] if state else "the order was not taken yet: is the router running?"

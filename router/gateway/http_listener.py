@@ -156,17 +156,14 @@ class HttpListener:
             if chunk is None:
                 break
             size += len(chunk)
-            if size <= limit:
-                body += chunk
-            elif len(body) < HEAD:
-                body += chunk[: HEAD - len(body)]
-            else:
+            body += chunk
+            if size > limit:
                 del body[HEAD:]
             if size > _PATIENCE * limit:
                 break
             share.hold(len(body))
             await ready.wait()
-        return bytes(body) if size <= limit else bytes(body[:HEAD]), size <= limit
+        return bytes(body), size <= limit
 
     def _admitted(self, request: Request) -> bool:
         if self._config.token is None:

@@ -18,8 +18,6 @@ log = structlog.get_logger()
 SWEEP_SECONDS: Final = 600.0
 GAUGE_SECONDS: Final = 5.0
 DAY: Final = 86_400.0
-
-
 CHECKPOINT_SECONDS: Final = 0.25
 """Between two copies of the embedded bus's log into its file: at 100 MB/s it holds 25 MB then, of 32 at most."""
 

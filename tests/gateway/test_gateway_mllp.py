@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+import uvloop
 
 from router.contracts import Header
 from router.errors import Invalid, Unavailable
@@ -461,7 +462,6 @@ def test_who_comes_while_the_budget_is_full_is_served_afterwards() -> None:
 
 def test_who_comes_while_the_budget_is_full_is_left_unread() -> None:
     """On uvloop, as in production: senders that connect then push nothing into memory beyond one read each."""
-    uvloop = pytest.importorskip("uvloop")
 
     async def story() -> None:
         bus = MemoryBus()

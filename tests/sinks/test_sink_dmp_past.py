@@ -10,6 +10,7 @@ from router.request import Action
 from router.simulators.authority import Certificates
 from router.simulators.dmp import DmpSimulator
 from router.simulators.sender import Maker
+from router.simulators.sender.options import CdaSample
 from router.sinks.dmp.sink import DmpSink
 from tests.sinks.dmp_world import (
     AFTER_UNKNOWN,
@@ -33,6 +34,19 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 @pytest.fixture
 def maker() -> Maker:
     return Maker(11)
+
+
+async def fed(sink: DmpSink, past: Past, document: CdaSample) -> None:
+    """A deposit that succeeded, and that the ledger knows."""
+    outcome = await sink.deliver(made(document), FIRST)
+    past.add(made(document), State.DONE, evidence=outcome.evidence)
+
+
+async def takes_along(dmp: DmpSimulator, sink: DmpSink, *, deleted: CdaSample, shown: CdaSample) -> None:
+    """Deleting one version takes down the one that the DMP shows."""
+    outcome = await sink.deliver(made(deleted, Action.DELETE), FIRST)
+    assert outcome.evidence["xds_status"] == "Deleted"
+    assert dmp.documents[shown.uid].status.endswith("Deleted")
 
 
 def test_replacing_what_never_arrived_fails_by_default(certificates: Certificates, maker: Maker) -> None:
@@ -93,8 +107,7 @@ def test_an_older_version_that_did_arrive_is_replaced(certificates: Certificates
     past = Past()
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
-        fed = await sink.deliver(made(a), FIRST)
-        past.add(made(a), State.DONE, evidence=fed.evidence)
+        await fed(sink, past, a)
         past.add(made(b, Action.REPLACE), State.DEAD)
         await sink.deliver(made(c, Action.REPLACE), FIRST)
         assert dmp.documents[a.uid].status.endswith("Deprecated")
@@ -127,12 +140,9 @@ def test_deleting_a_version_that_never_arrived_takes_the_shown_one_along(
     past = Past()
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
-        fed = await sink.deliver(made(a), FIRST)
-        past.add(made(a), State.DONE, evidence=fed.evidence)
+        await fed(sink, past, a)
         past.add(made(b, Action.REPLACE), State.SUPERSEDED)
-        outcome = await sink.deliver(made(b, Action.DELETE), FIRST)
-        assert outcome.evidence["xds_status"] == "Deleted"
-        assert dmp.documents[a.uid].status.endswith("Deleted")
+        await takes_along(dmp, sink, deleted=b, shown=a)
 
     play(certificates, story, given=tools(past=past))
 
@@ -144,8 +154,7 @@ def test_deleting_the_older_version_again_is_done(certificates: Certificates, ma
     past = Past()
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
-        fed = await sink.deliver(made(a), FIRST)
-        past.add(made(a), State.DONE, evidence=fed.evidence)
+        await fed(sink, past, a)
         past.add(made(b, Action.REPLACE), State.SUPERSEDED)
         dmp.cut("after", transaction="TD3.3c")
         with pytest.raises(OutcomeUnknown):
@@ -177,8 +186,7 @@ def test_a_deletion_is_not_done_while_the_older_version_is_shown(certificates: C
     past = Past()
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
-        fed = await sink.deliver(made(a), FIRST)
-        past.add(made(a), State.DONE, evidence=fed.evidence)
+        await fed(sink, past, a)
         past.add(made(b, Action.REPLACE), State.SUPERSEDED)
         gone = made(b, Action.DELETE)
         assert await sink.verify(gone, AFTER_UNKNOWN) is None
@@ -201,9 +209,7 @@ def test_deleting_a_version_takes_an_older_one_of_unknown_outcome_along(
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
         await sink.deliver(made(a), FIRST)
-        outcome = await sink.deliver(made(b, Action.DELETE), FIRST)
-        assert outcome.evidence["xds_status"] == "Deleted"
-        assert dmp.documents[a.uid].status.endswith("Deleted")
+        await takes_along(dmp, sink, deleted=b, shown=a)
 
     play(certificates, story, given=tools(past=past))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import structlog
@@ -18,7 +19,7 @@ def alert(what: str, facts: Mapping[str, str]) -> None:
     log.error(what, alert=what, **facts)
 
 
-class Looping:
+class Looping(ABC):
     """A role that lives on an event loop."""
 
     def __init__(self) -> None:
@@ -35,8 +36,9 @@ class Looping:
             return
         await self._work(self._stop, ready)
 
+    @abstractmethod
     async def _work(self, stop: asyncio.Event, ready: Ready) -> None:
-        raise NotImplementedError
+        """Until `stop` is set; `ready` is called once."""
 
     def stop(self) -> None:
         self._stopped = True

@@ -30,7 +30,7 @@ class SinksRole(Looping):
         expiries = Expiries(config.sinks, house.observer, house.clock)
         expiries.start()
         workers = []
-        share = max(SMALLEST, config.limits.stage_bytes // len(config.sinks)) if config.sinks else 0
+        share = max(SMALLEST, config.limits.stage_bytes // max(1, len(config.sinks)))
         for name in config.sinks:
             policy = house.policy(name)
             worker = SinkWorker(

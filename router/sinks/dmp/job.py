@@ -119,7 +119,7 @@ class Job:
             return {}
         found = {}
         for number, header in enumerate(request.documents):
-            former = header.replaces or (request.replaces if header is request.principal else "")
+            former = self._former(header)
             if not former:
                 continue
             references = await self.dialogue.find(former) or await self._instead(header)
@@ -169,9 +169,9 @@ class Job:
         if found := await self._shown([header.uid for header in self.case.request.documents]):
             return found
         doubts = past.doubtful(rows, self.delivery.document)
-        tried = [row.updated for row in (*doubts, *([last] if last is not None else []))]
+        tried = doubts if last is None else [*doubts, last]
         if tried:
-            self._visible(max(tried))
+            self._visible(max(row.updated for row in tried))
         older = {row.delivery.document for row in doubts} - {self.delivery.document}
         if older and (found := await self._in_doubt(older, past.predecessor(rows, self.delivery.document))):
             return found
@@ -184,9 +184,12 @@ class Job:
         if older != {predecessor}:
             text = "une version antérieure a peut-être atteint le DMP : vérifier et supprimer par withdraw"
             raise Refused("PFI-DELETE-DOUBT", "TD3.1b", text)
+        return await self._shown(list(filter(None, map(self._former, self.case.request.documents))))
+
+    def _former(self, header: DocumentHeader) -> str:
+        """The id of what this document replaces; "" when neither it nor, for the principal one, the request says it."""
         request = self.case.request
-        named = [one.replaces or (request.replaces if one is request.principal else "") for one in request.documents]
-        return await self._shown([unique_id for unique_id in named if unique_id])
+        return header.replaces or (request.replaces if header is request.principal else "")
 
     async def _shown(self, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """uniqueId -> references, of those that the DMP finds."""
