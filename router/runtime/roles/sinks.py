@@ -16,6 +16,11 @@ SMALLEST: Final = 4 * 2**20
 """Bytes that a sink may hold, however many share the stage's budget."""
 
 
+def share_of(stage_bytes: int, sinks: int) -> int:
+    """Bytes that each of so many sinks may hold."""
+    return max(SMALLEST, stage_bytes // max(1, sinks))
+
+
 class SinksRole(Looping):
     """Every sink instance of the site, each with its worker and its share of the stage's bytes, on one event loop."""
 
@@ -30,7 +35,7 @@ class SinksRole(Looping):
         expiries = Expiries(config.sinks, house.observer, house.clock)
         expiries.start()
         workers = []
-        share = max(SMALLEST, config.limits.stage_bytes // max(1, len(config.sinks)))
+        share = share_of(config.limits.stage_bytes, len(config.sinks))
         for name in config.sinks:
             policy = house.policy(name)
             worker = SinkWorker(
