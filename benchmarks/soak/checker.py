@@ -69,6 +69,8 @@ class Checker:
         self._hidden = hidden
         self._quiet = float("inf")
         self._arrived: dict[Place, float] = {}
+        self._over: set[Place] = set()
+        """What has happened, perhaps before the sender got its acknowledgement: a lost one comes after the answers."""
         self._high: dict[str, tuple[int, str]] = {}
         self._names: dict[Place, set[str]] = {}
         self._versions: dict[str, Message] = {}
@@ -107,7 +109,7 @@ class Checker:
                 self._expect((control, f"told:{one}"))
 
     def _expect(self, place: Place) -> None:
-        if place not in self._arrived and place not in self.given_up:
+        if place not in self._over and place not in self.given_up:
             self.open[place] = None
 
     # -------------------------------------------------------------------------------------- the neighbours
@@ -164,8 +166,7 @@ class Checker:
         name = f"told:{leg}:{'Y' if fact.yes else 'N'}"
         self._arrive((message.control, name), fact.at, fact.id, "answers", repeats=True)
         self._told[message.control, leg, fact.yes] = fact.error
-        self.open.pop((message.control, f"told:{leg}"), None)
-        self._arrived.setdefault((message.control, f"told:{leg}"), fact.at)
+        self._end((message.control, f"told:{leg}"))
         place = (message.control, leg)
         if fact.yes and leg == DMP and message.action == "delete":
             self._end(place)  # that nothing is left to see is looked at in `finish`
@@ -199,6 +200,7 @@ class Checker:
         return other
 
     def _end(self, place: Place) -> None:
+        self._over.add(place)
         self.open.pop(place, None)
         self.given_up.pop(place, None)
 

@@ -76,6 +76,21 @@ def test_a_good_history_breaks_nothing() -> None:
     assert kinds(ended([relay(0), relay(1), FIRST, SECOND, GONE], facts)) == []
 
 
+@pytest.mark.parametrize("deleted", ["1.2", "1.1", ""], ids=["itself", "an earlier version", "nothing left"])
+def test_an_acknowledgement_may_come_after_all_that_it_stands_for(deleted: str) -> None:
+    """The first one was lost, the sender asks again when everything has been done and told."""
+    checker = Checker()
+    for message in (FIRST, SECOND, GONE):
+        checker.sent(message)
+    gone = [Called(3, DELETE, deleted, "lot of deletion", ok=True)] if deleted else []
+    for fact in [*whole(FIRST), *whole(SECOND), *gone, mailed(GONE), told(GONE, "Z01"), told(GONE, "Z02")]:
+        checker.fact(fact)
+    for message in (FIRST, SECOND, GONE):
+        checker.answered(message.control, "AA", message.control, 9)
+    assert checker.open == {}
+    assert checker.finish([], ()) == []
+
+
 @pytest.mark.parametrize("missing", range(len(GOOD_LIFE)))
 def test_each_missing_fact_is_seen(missing: int) -> None:
     """Whatever is left out of a good history, a deposit, a mail or an answer, makes a violation."""
