@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 GROUP: Final = "feedback"
 BATCH, BATCH_BYTES = 500, 4 * 2**20
 LOOK_SECONDS: Final = 300.0
+GATHER_SECONDS: Final = 0.05
+"""Between two batches: the sender's answer may wait that long, and costs less in company."""
 COMMIT_SECONDS: Final = 0.5
 """Between two commits of offsets that nothing was written for: a receipt read twice says the same thing twice."""
 Alert = Callable[[str, Mapping[str, str]], None]
@@ -72,7 +74,8 @@ class FeedbackWorker:
         try:
             while not self._stop.is_set():
                 try:
-                    self.step()
+                    if self.step():
+                        self._stop.wait(GATHER_SECONDS)
                     pause = 0.1
                 except Unavailable as error:
                     log.warning("feedback waits: %s", error)

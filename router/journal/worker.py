@@ -27,8 +27,9 @@ GROUP: Final = "journal"
 _RECORDS: Final = 1000
 _BYTES: Final = 8 * 1024 * 1024
 _POLL_SECONDS: Final = 0.5
-_GATHER_SECONDS: Final = 0.05
-"""Between two batches: nobody waits for the journal, and a batch of ten costs hardly more than one line."""
+_GATHER_SECONDS: Final = 0.25
+"""Between two batches: people look at the journal, nothing waits for it, and a batch of ten costs hardly more than
+one line."""
 _WAIT_FIRST: Final = 0.2
 _WAIT_MOST: Final = 10.0
 
