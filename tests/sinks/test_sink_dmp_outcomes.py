@@ -10,10 +10,12 @@ import pytest
 
 from router.contracts import Outcome
 from router.errors import OperatorFault, OutcomeUnknown, Refused, Unavailable
+from router.payload import DocumentOrder, unpack
 from router.request import Action
 from router.simulators.authority import Certificates
 from router.simulators.dmp import DmpSimulator
 from router.simulators.sender import Maker
+from router.sinks.dmp import sink as module
 from router.sinks.dmp.sink import DmpSink
 from tests.sinks.dmp_world import (
     AFTER_UNKNOWN,
@@ -277,3 +279,29 @@ def test_answers_as_multipart(certificates: Certificates, maker: Maker) -> None:
         await sink.deliver(made(maker.replacement(sample), Action.REPLACE), FIRST)
 
     play(certificates, story, sim={"multipart": "always"})
+
+
+def test_no_more_documents_in_hand_than_connections(
+    certificates: Certificates, maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deliveries beyond the connections wait as they came: neither unpacked nor built, whatever the DMP takes."""
+    opened: list[int] = []
+    at_work: list[int] = []
+
+    def counted(payload: bytes) -> tuple[DocumentOrder, list[bytes]]:
+        opened.append(len(payload))
+        return unpack(payload)
+
+    async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
+        dmp.delay(0.05)
+        monkeypatch.setattr(module, "unpack", counted)
+
+        async def one() -> None:
+            await sink.deliver(made(maker.document("biology", maker.patient(age=50))), FIRST)
+            at_work.append(len(opened) - len(dmp.received))
+
+        await asyncio.gather(*(one() for _ in range(6)))
+        assert len(dmp.received) == len(opened) == 6
+        assert max(at_work) <= 2
+
+    play(certificates, story, connections=2)

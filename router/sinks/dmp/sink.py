@@ -48,6 +48,7 @@ class DmpSink:
         self._channel = Channel(config, Watched(auth, self._load_identity, monotonic, f"{name} auth"), tools.clock.now)
         self._tongue = Tongue(config, self._channel, Verdicts(config.verdicts), seal.get, tools.clock.now)
         self._existences = Existences(tools.clock)
+        self._slots = asyncio.Semaphore(config.connections)
         self._bench = Bench(
             name,
             config,
@@ -59,8 +60,14 @@ class DmpSink:
         )
 
     async def deliver(self, delivery: Delivery, attempt: Attempt) -> Outcome:
-        """Check at the moment of sending, then make the transactions of the action."""
-        job = self._job(delivery, attempt)
+        """Check at the moment of sending, then make the transactions of the action.
+
+        Only as many at once as there are connections, so that memory is bounded.
+        """
+        async with self._slots:
+            return await self._deliver(self._job(delivery, attempt))
+
+    async def _deliver(self, job: Job) -> Outcome:
         moment = Moment(self._config, self._bench.codes, self._tools.environment, self._tools.clock.now())
         check(job.case, moment)
         if job.case.request.action is Action.DELETE:
@@ -75,8 +82,11 @@ class DmpSink:
 
         A document that is found was fed. For a deletion one that is found was not deleted, as far as we can see.
         """
-        job = self._job(delivery, attempt)
         await asyncio.sleep(self._config.visibility_delay)
+        async with self._slots:
+            return await self._verify(self._job(delivery, attempt))
+
+    async def _verify(self, job: Job) -> Outcome | None:
         if job.case.request.action is Action.DELETE:
             return None if await job.still_shown() else job.done("Deleted", "suppression vérifiée par TD3.1b")
         found = [await job.dialogue.find(header.uid) for header in job.case.request.documents]
