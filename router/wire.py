@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import TypeAdapter
 
-from router.contracts import JOURNAL, RECEIPTS, Header, Outgoing, Record, in_topic, out_topic
+from router.contracts import JOURNAL, RECEIPTS, Bus, Header, Outgoing, Record, Row, in_topic, out_topic
 from router.errors import Malformed
 from router.exchange import Delivery, Event, JournalEntry, Origin, Receipt
 
@@ -85,6 +85,27 @@ def read_delivery(record: Record) -> Delivery:
         )
     except (KeyError, ValueError) as error:
         raise Malformed("DELIVERY", record.topic, "a delivery record lacks a header") from error
+
+
+def is_of(record: Record, row: Row) -> bool:
+    """Whether a record holds this very delivery."""
+    return record.headers.get(Header.DELIVERY, "") == row.delivery.id
+
+
+def delivery_at(bus: Bus, row: Row) -> Record | None:
+    """The record in which a row says that its bytes stand.
+
+    None when it was trimmed, and when something else stands there: a topic that was made anew, or a broker that was
+    restored, gives the places of old records to new ones, and nobody may get another one's document.
+    """
+    record = bus.read(row.bytes_at)
+    return record if record is not None and is_of(record, row) else None
+
+
+def event_at(bus: Bus, place: Origin, event_id: str) -> Record | None:
+    """The record of an accepted event; None as with `delivery_at`."""
+    record = bus.read(place)
+    return record if record is not None and record.headers.get(Header.ID, "") == event_id else None
 
 
 def receipt_record(receipt: Receipt) -> Outgoing:

@@ -121,8 +121,12 @@ def groups(
 
 
 def body(bus: Bus, letter: Letter) -> Record | None:
-    """The record of a letter, its bytes included; None when they were trimmed."""
-    return bus.read(letter.at)
+    """The record of a letter, its bytes included; None when they were trimmed, or another record has their place."""
+    record = bus.read(letter.at)
+    if record is None:
+        return None
+    named = (Header.DELIVERY, letter.delivery_id) if letter.delivery_id else (Header.ID, letter.event_id)
+    return record if record.headers.get(named[0], "") == named[1] else None
 
 
 def unresolved(bus: Bus, topic: str, *, rowless: bool = False) -> list[Record]:

@@ -13,11 +13,11 @@ from typing import Final
 
 from router.contracts import Bus, Header, Ledger, Outgoing, Producer, Row, in_topic, out_topic
 from router.engine.commands import ACCEPTED, BY, DISCARD, REFUSALS, REPLAY, discard_refusal, replay_refusal
-from router.engine.dead_letters import RESOLVED, Letter
+from router.engine.dead_letters import RESOLVED, Letter, body
 from router.engine.overtaking import lineages
 from router.engine.proof import proof
 from router.exchange import JournalEntry, Origin
-from router.wire import journal_record
+from router.wire import event_at, journal_record
 
 NOT_OURS: Final = "Refusé : le message n'a jamais été accepté ; l'émetteur doit le renvoyer."
 UNDECIDED: Final = "Refusé : aucun circuit n'a décidé cet envoi (réponse à l'émetteur, retrait) ; le rejouer tel quel."
@@ -125,9 +125,9 @@ def _replay_delivery(
 
 def _again(bus: Bus, letter: Letter, by: str, reason: str, number: int) -> tuple[_Refusal | None, list[Outgoing]]:
     """The original event, for `in.<feed>` once more, with its first origin."""
-    record = bus.read(Origin.parse(letter.origin)) if letter.origin else None
+    record = event_at(bus, Origin.parse(letter.origin), letter.event_id) if letter.origin else None
     if record is None and letter.stage == "pipeline":
-        record = bus.read(letter.at)  # a pipeline's dead letter is the event itself
+        record = body(bus, letter)  # a pipeline's dead letter is the event itself
     if record is None:
         return _Refusal(EXPIRED), []
     own = (Header.STAGE, Header.CODE, Header.PLACE, Header.TEXT, Header.CAUSE, Header.NEXT, Header.STEP, Header.SINK)

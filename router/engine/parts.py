@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from router.contracts import Bus, Clock, Header, Observer, Record, Row, Sink, out_topic
+from router.contracts import Bus, Clock, Observer, Record, Row, Sink, out_topic
 from router.engine.advice import Advice, next_step
 from router.engine.circuit import Breaker
 from router.engine.lanes import Lanes
@@ -18,6 +18,7 @@ from router.engine.slots import Slot
 from router.engine.writer import Writer
 from router.errors import Unavailable
 from router.exchange import Delivery, Origin
+from router.wire import is_of
 
 Alert = Callable[[str, Mapping[str, str]], None]
 """(what happened, facts without any value of a message): something a person should look at."""
@@ -97,12 +98,14 @@ class Parts:
 
         While the bus is away it waits.
         """
-        record = await self._read(row.bytes_at)
-        if record is None and not row.delivery.replay:  # its own record is the second place
-            record = await self._read(Origin(out_topic(row.delivery.sink), row.partition, row.sequence))
-            if record is not None and record.headers.get(Header.DELIVERY) != row.delivery.id:
-                return None
-        return None if record is None else record.value
+        places = [row.bytes_at]
+        if not row.delivery.replay:  # its own record is the second place
+            places.append(Origin(out_topic(row.delivery.sink), row.partition, row.sequence))
+        for place in dict.fromkeys(places):
+            record = await self._read(place)
+            if record is not None and is_of(record, row):
+                return record.value
+        return None
 
     async def _read(self, origin: Origin) -> Record | None:
         loop, attempts = asyncio.get_running_loop(), 0

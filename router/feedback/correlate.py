@@ -10,6 +10,7 @@ from typing import Final
 from router.contracts import Bus, Ledger, Row
 from router.errors import MessageFault
 from router.payload import reply_context, unpack_order
+from router.wire import delivery_at
 
 _HEX: Final = re.compile(r"[0-9a-f]{32}")
 _OURS: Final = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})@(.+)", re.IGNORECASE)
@@ -43,7 +44,7 @@ class Correlator:
         return None
 
     def _context(self, row: Row) -> Mapping[str, str]:
-        record = self._bus.read(row.bytes_at)
+        record = delivery_at(self._bus, row)
         if record is None:
             return {}
         try:

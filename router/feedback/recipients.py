@@ -8,6 +8,7 @@ from router.exchange import Origin, Receipt
 from router.feedback.answers import recipient_of
 from router.hl7.message import Message
 from router.payload import unpack_order
+from router.wire import delivery_at, event_at, read_event
 
 
 class Recipients:
@@ -26,7 +27,7 @@ class Recipients:
 
     def _from_delivery(self, receipt: Receipt) -> tuple[str, str] | None:
         row = self._ledger.get([receipt.delivery_id]).get(receipt.delivery_id)
-        record = self._bus.read(row.bytes_at) if row else None
+        record = delivery_at(self._bus, row) if row else None
         if record is None:
             return None
         try:
@@ -41,13 +42,13 @@ class Recipients:
         if not (rank.isdigit() and place):
             return None
         try:
-            record = self._bus.read(Origin.parse(place))
+            record = event_at(self._bus, Origin.parse(place), receipt.event_id)
             if record is None:
                 return None
-            for part in Message.parse(record.value).segments("PRT"):
+            for part in Message.parse(read_event(record).body).segments("PRT"):
                 if part.index == int(rank):
                     number = part.text("5.1") or part.text("8.10") or part.text("10.1")
                     return number, part.text("15.4")
-        except (MessageFault, ValueError):
+        except (MessageFault, KeyError, ValueError):
             pass
         return None

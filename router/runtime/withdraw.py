@@ -24,7 +24,7 @@ from router.request import Action
 from router.runtime.house import House
 from router.runtime.pipelines import Compiler
 from router.sinks.dmp import past
-from router.wire import delivery_record, journal_record
+from router.wire import delivery_at, delivery_record, event_at, journal_record, read_event
 
 PIPELINE: Final = "withdraw"
 """Stands where the name of a pipeline would: no file made this delivery."""
@@ -122,11 +122,11 @@ class Withdrawals:
     def _content(self, deposit: Row | None, copy: Path | None) -> tuple[DocumentOrder, Sequence[bytes]]:
         """The order as it was deposited: our own bytes, else the accepted message, else the sender's copy."""
         bus = self._house.bus
-        if deposit is not None and (record := bus.read(deposit.bytes_at)) is not None:
+        if deposit is not None and (record := delivery_at(bus, deposit)) is not None:
             return unpack(record.value)
-        if deposit is not None and (record := bus.read(deposit.delivery.origin)) is not None:
-            return self._parsed(Event(record.headers[Header.ID], deposit.delivery.feed, record.key, record.value,
-                                      record.headers, record.origin))  # fmt: skip
+        event_id = deposit.delivery.event_id if deposit is not None else ""
+        if deposit is not None and (record := event_at(bus, deposit.delivery.origin, event_id)) is not None:
+            return self._parsed(read_event(record))
         if copy is None:
             raise Refused("WITHDRAW-EXPIRED", "", "contenu expiré sur le bus : donner une copie du message avec --from")
         feeds = [name for name, feed in self._house.config.feeds.items() if feed.kind == "documents"]

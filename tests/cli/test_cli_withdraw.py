@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from router.config.site import Site
+from router.contracts import out_topic
 from router.demo.stage import Stage, stage
+from router.runtime.house import House
 from router.simulators.sender.hl7 import Recipient
 from router.simulators.sender.options import CdaSample
 from router.simulators.sender.people import Patient
@@ -49,12 +52,23 @@ async def _refusals(played: Stage, uid: str) -> None:
     assert (await typed(played.site, "withdraw", uid, "--reason", WHY, answer="n\n")).code == 1
 
 
-async def _story(folder: Path) -> None:
+def _expire(site: Path) -> None:
+    """The bytes of the deposit are gone from the bus: what is left of it is the message as it was accepted."""
+    house = House(Site(site))
+    for sink in (name for name, config in house.config.sinks.items() if config.type == "dmp"):
+        for partition, end in house.bus.ends(out_topic(sink)).items():
+            house.bus.trim(partition, end)
+    house.close()
+
+
+async def _story(folder: Path, *, expired: bool) -> None:
     async with stage(folder, seed=41) as played:
         await played.start()
         report, patient, doctor, control_id = await _deposited(played)
         await _refusals(played, report.uid)
 
+        if expired:
+            _expire(played.site)
         dry = await typed(played.site, "withdraw", report.uid, "--reason", WHY, "--dry-run")
         assert dry.code == 0
         assert doctor.address in dry.out
@@ -77,6 +91,7 @@ async def _tells(site: Path, control_id: str) -> bool:
     return "WITHDRAW" in page and WHY in page and "demande : suppression" in page
 
 
-def test_a_downgraded_identity_s_document_is_withdrawn(tmp_path: Path) -> None:
+@pytest.mark.parametrize("expired", [False, True], ids=["from the deposit", "from the message"])
+def test_a_downgraded_identity_s_document_is_withdrawn(tmp_path: Path, expired: bool) -> None:
     """D1: refused to the sender, allowed to a named account under the INS of the deposit; audited; says who has it."""
-    asyncio.run(_story(tmp_path / "stage"))
+    asyncio.run(_story(tmp_path / "stage", expired=expired))

@@ -143,6 +143,42 @@ def test_decide_again_sends_the_event_through() -> None:
     play(story)
 
 
+def test_decide_again_refuses_when_another_event_has_taken_the_place() -> None:
+    """A topic that was made anew: what stands at the origin now is somebody else's message."""
+
+    async def story(rig: Rig) -> None:
+        died(rig, {"x": "DMP-X"})
+        (origin,) = rig.bus.producer("gateway").publish([event_record(Event("another", "f", "lane", b"MSH|", {}))])
+        rig.publish(replace(delivery(1, label="x"), origin=origin))
+        async with rig.running():
+            await rig.settled(State.DEAD)
+        producer = rig.bus.producer("cli")
+        (answer,) = replay(
+            rig.bus, rig.ledger, letters(rig.bus, rig.ledger), by="a", producer=producer, decide_again=True
+        )
+        assert not answer.accepted
+        assert len(list(rig.bus.scan("in.f"))) == 1
+
+    play(story)
+
+
+def test_the_bytes_of_a_letter_are_its_own() -> None:
+    """`dlq show --content` shows nothing when another record has the letter's place."""
+
+    async def story(rig: Rig) -> None:
+        died(rig, {"x": "DMP-X"})
+        rig.publish(delivery(1, label="x", payload=b"mine"))
+        async with rig.running():
+            await rig.settled(State.DEAD)
+        (letter,) = letters(rig.bus, rig.ledger)
+        found = body(rig.bus, letter)
+        assert found is not None
+        assert found.value == b"mine"
+        assert body(rig.bus, replace(letter, delivery_id="another")) is None
+
+    play(story)
+
+
 def test_records_that_are_no_deliveries_are_letters_too() -> None:
     """A stranger's record on a sink's topic is set aside, shown, and does not stop the sink."""
 

@@ -11,6 +11,7 @@ import pytest
 
 from router.bus.sqlite import SqliteBus
 from router.contracts import Header, Outgoing, Partition, Row
+from router.engine.advice import BYTES_LOST
 from router.engine.dead_letters import Letter, body, letters
 from router.engine.orders import discard
 from router.engine.parts import Limits
@@ -139,3 +140,22 @@ def test_held_bytes_that_are_gone_are_read_from_the_sinks_own_topic() -> None:
     rig = play(story)
     check(rig.sink.calls, rig.published)
     assert [c.delivery.payload for c in rig.sink.calls if c.ok] == [b"%d" % n for n in range(5)]
+
+
+def test_bytes_whose_place_another_delivery_has_taken_are_not_sent() -> None:
+    """A topic that was made anew gives old places to new records: a dead letter, never another one's document."""
+
+    async def story(rig: Rig) -> None:
+        rig.sink.behaviour = lambda _d, _a: Unavailable("MSS-452", circuit=False)
+        rig.publish(delivery(1, payload=b"mine"))
+        async with rig.running():
+            await rig.until(lambda: rig.state(rig.published[0]) is State.WAITING)
+        (log,) = (log for log in rig.bus.parts("out.s") if log)
+        log[0] = replace(log[0], value=b"another's", headers=log[0].headers | {Header.DELIVERY: "another"})
+        rig.sink.behaviour, before = lambda _d, _a: None, len(rig.sink.calls)
+        async with rig.running():
+            await rig.settled(State.DEAD)
+        assert rig.ledger.rows[rig.published[0].id].code == BYTES_LOST
+        assert len(rig.sink.calls) == before
+
+    play(story)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from router.exchange import Delivery, Disposition, Receipt, ReceiptKind
+from router.exchange import Delivery, Disposition, Event, Receipt, ReceiptKind
 from router.feedback.answers import DELAYED, OVERDUE, SILENT, Endpoint, answers, untold
 from router.feedback.recipients import Recipients
 from router.hl7.message import Message
 from router.request import Dialect
+from router.wire import event_record
 from tests.feedback.feedback_samples import HL7, NOW, ORIGIN, Station, an_order, receipt
 from tests.sinks.mssante_samples import DOCTOR, PATIENT, delivery, order, patient_recipient
 
@@ -171,16 +173,29 @@ def test_a_patients_address_is_read_again_where_it_stands(tmp_path: Path) -> Non
     station.close()
 
 
-def test_a_patient_refused_before_any_delivery_is_named_from_the_event(tmp_path: Path) -> None:
-    """The address of a recipient refused by a rule is read in the accepted message, at its PRT."""
-    from router.contracts import Outgoing
+def test_nobody_is_named_from_a_record_that_has_taken_the_place_of_ours(tmp_path: Path) -> None:
+    """A topic that was made anew gives old places to new records: another patient's address is not told."""
+    station = Station(tmp_path)
+    sent, other = (station.sent(an_order(patient_recipient()), id=digit * 32) for digit in "01")
+    rows = station.ledger.get([sent.id, other.id])
+    station.ledger.save([replace(rows[sent.id], bytes_at=rows[other.id].bytes_at)])
+    ask = Recipients(station.bus, station.ledger)
+    assert ask(receipt(other, kind=ReceiptKind.DSN))[1] == PATIENT
+    assert ask(receipt(sent, kind=ReceiptKind.DSN))[1] == ""
+    station.close()
 
+
+@pytest.mark.parametrize("mine", [True, False], ids=["its own event", "another event at its place"])
+def test_a_patient_refused_before_any_delivery_is_named_from_the_event(tmp_path: Path, mine: bool) -> None:
+    """The address of a recipient refused by a rule is read in the accepted message, at its PRT."""
     station = Station(tmp_path)
     body = (
         b"MSH|^~\\&|SIL|LABO|PFI|CHU|20261123||ORU^R01^ORU_R01|015|P|2.5\r"
         b"PRT||UC||SB^^participation|1^A\rPRT||UC||RCT^^participation|27707^X||||||||||^^X.400^27707@patient.mssante.fr\r"
     )
-    (origin,) = station.bus.producer("test").publish([Outgoing("in.sil", "k", body)])
+    named = delivery().event_id if mine else "another event"
+    event = Event(named, "sil", "k", body, verdict=b'{"request": "what the gateway made of it"}')
+    (origin,) = station.bus.producer("test").publish([event_record(event)])
     context = {
         "control_id": "015",
         "dialect": "2.1",
@@ -191,5 +206,6 @@ def test_a_patient_refused_before_any_delivery_is_named_from_the_event(tmp_path:
     }
     given = receipt(delivery(), ok=False, disposition=Disposition.FILTERED, code="MSS-510", context=context)
     message = zam(given, who=Recipients(station.bus, station.ledger))
-    assert (message.text("OBX[2]-4"), message.text("OBX[2]-5.4")) == ("27707", "27707@patient.mssante.fr")
+    told = ("27707", "27707@patient.mssante.fr") if mine else ("", "")
+    assert (message.text("OBX[2]-4"), message.text("OBX[2]-5.4")) == told
     station.close()
