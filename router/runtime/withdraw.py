@@ -122,11 +122,11 @@ class Withdrawals:
     def _content(self, deposit: Row | None, copy: Path | None) -> tuple[DocumentOrder, Sequence[bytes]]:
         """The order as it was deposited: our own bytes, else the accepted message, else the sender's copy."""
         bus = self._house.bus
-        if deposit is not None and (record := delivery_at(bus, deposit)) is not None:
-            return unpack(record.value)
-        event_id = deposit.delivery.event_id if deposit is not None else ""
-        if deposit is not None and (record := event_at(bus, deposit.delivery.origin, event_id)) is not None:
-            return self._parsed(read_event(record))
+        if deposit is not None:
+            if (record := delivery_at(bus, deposit)) is not None:
+                return unpack(record.value)
+            if (record := event_at(bus, deposit.delivery.origin, deposit.delivery.event_id)) is not None:
+                return self._parsed(read_event(record))
         if copy is None:
             raise Refused("WITHDRAW-EXPIRED", "", "contenu expiré sur le bus : donner une copie du message avec --from")
         feeds = [name for name, feed in self._house.config.feeds.items() if feed.kind == "documents"]
