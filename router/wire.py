@@ -87,25 +87,24 @@ def read_delivery(record: Record) -> Delivery:
         raise Malformed("DELIVERY", record.topic, "a delivery record lacks a header") from error
 
 
-def is_of(record: Record, row: Row) -> bool:
-    """Whether a record holds this very delivery."""
-    return record.headers.get(Header.DELIVERY, "") == row.delivery.id
-
-
-def delivery_at(bus: Bus, row: Row) -> Record | None:
-    """The record in which a row says that its bytes stand.
+def record_at(bus: Bus, place: Origin, header: str, value: str) -> Record | None:
+    """The record at a place, if it is the one whose `header` says `value`.
 
     None when it was trimmed, and when something else stands there: a topic that was made anew, or a broker that was
     restored, gives the places of old records to new ones, and nobody may get another one's document.
     """
-    record = bus.read(row.bytes_at)
-    return record if record is not None and is_of(record, row) else None
+    record = bus.read(place)
+    return record if record is not None and record.headers.get(header, "") == value else None
+
+
+def delivery_at(bus: Bus, row: Row) -> Record | None:
+    """The record in which a row says that its bytes stand, or None, see `record_at`."""
+    return record_at(bus, row.bytes_at, Header.DELIVERY, row.delivery.id)
 
 
 def event_at(bus: Bus, place: Origin, event_id: str) -> Record | None:
-    """The record of an accepted event; None as with `delivery_at`."""
-    record = bus.read(place)
-    return record if record is not None and record.headers.get(Header.ID, "") == event_id else None
+    """The record of an accepted event, or None, see `record_at`."""
+    return record_at(bus, place, Header.ID, event_id)
 
 
 def receipt_record(receipt: Receipt) -> Outgoing:

@@ -14,6 +14,7 @@ from router.contracts import Bus, Header, Ledger, Record, Row, dlq_topic
 from router.engine.advice import Advice, cause, next_step
 from router.engine.results import LAST
 from router.exchange import Origin
+from router.wire import record_at
 
 RESOLVED: Final = "resolved"
 STAGES: Final = ("intake", "pipeline")
@@ -122,11 +123,9 @@ def groups(
 
 def body(bus: Bus, letter: Letter) -> Record | None:
     """The record of a letter, its bytes included; None when they were trimmed, or another record has their place."""
-    record = bus.read(letter.at)
-    if record is None:
-        return None
-    named = (Header.DELIVERY, letter.delivery_id) if letter.delivery_id else (Header.ID, letter.event_id)
-    return record if record.headers.get(named[0], "") == named[1] else None
+    if letter.delivery_id:
+        return record_at(bus, letter.at, Header.DELIVERY, letter.delivery_id)
+    return record_at(bus, letter.at, Header.ID, letter.event_id)
 
 
 def unresolved(bus: Bus, topic: str, *, rowless: bool = False) -> list[Record]:

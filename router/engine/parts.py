@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from router.contracts import Bus, Clock, Observer, Record, Row, Sink, out_topic
+from router.contracts import Bus, Clock, Header, Observer, Record, Row, Sink, out_topic
 from router.engine.advice import Advice, next_step
 from router.engine.circuit import Breaker
 from router.engine.lanes import Lanes
@@ -18,7 +18,7 @@ from router.engine.slots import Slot
 from router.engine.writer import Writer
 from router.errors import Unavailable
 from router.exchange import Delivery, Origin
-from router.wire import is_of
+from router.wire import record_at
 
 Alert = Callable[[str, Mapping[str, str]], None]
 """(what happened, facts without any value of a message): something a person should look at."""
@@ -102,16 +102,15 @@ class Parts:
         if not row.delivery.replay:  # its own record is the second place
             places.append(Origin(out_topic(row.delivery.sink), row.partition, row.sequence))
         for place in dict.fromkeys(places):
-            record = await self._read(place)
-            if record is not None and is_of(record, row):
+            if (record := await self._read(place, row.delivery.id)) is not None:
                 return record.value
         return None
 
-    async def _read(self, origin: Origin) -> Record | None:
+    async def _read(self, place: Origin, delivery_id: str) -> Record | None:
         loop, attempts = asyncio.get_running_loop(), 0
         while True:
             try:
-                return await loop.run_in_executor(self.pool, self.bus.read, origin)
+                return await loop.run_in_executor(self.pool, record_at, self.bus, place, Header.DELIVERY, delivery_id)
             except Unavailable:
                 attempts += 1
                 await asyncio.sleep(backoff(attempts, 0.1, 2.0, 5.0, 0.1))

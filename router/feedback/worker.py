@@ -74,7 +74,7 @@ class FeedbackWorker:
         try:
             while not self._stop.is_set():
                 try:
-                    if self.step():
+                    if 0 < self.step() < BATCH:
                         self._stop.wait(GATHER_SECONDS)
                     pause = 0.1
                 except Unavailable as error:

@@ -53,28 +53,26 @@ class Channel:
         self._made_with: Identity | None = None
         self._retired: list[aiohttp.ClientSession] = []
         self._busy = 0
-        self._slots = asyncio.Semaphore(config.connections)
 
     async def call(self, request: SoapRequest, place: str, *, feeding: bool) -> HttpAnswer:
-        """The whole answer, whatever its status.
+        """The whole answer, whatever its status. The sink makes no more calls at once than there are connections.
 
         Raises `Unavailable` (nothing can have happened), `OutcomeUnknown` (`feeding`, and the answer is lost) or
         `OperatorFault`.
         """
-        async with self._slots:
-            body = _Body(request)
-            self._busy += 1
-            try:
-                return await self._post(await self._pool(), request, body)
-            except RouterError:
-                raise
-            except _TooLong as error:
-                kind = OutcomeUnknown if feeding else Unavailable
-                raise kind("DMP-ANSWER-SIZE", place, "réponse du DMP trop longue") from error
-            except Exception as error:
-                raise transport_fault(error, place, sent=body.sent, feeding=feeding) from error
-            finally:
-                self._busy -= 1
+        body = _Body(request)
+        self._busy += 1
+        try:
+            return await self._post(await self._pool(), request, body)
+        except RouterError:
+            raise
+        except _TooLong as error:
+            kind = OutcomeUnknown if feeding else Unavailable
+            raise kind("DMP-ANSWER-SIZE", place, "réponse du DMP trop longue") from error
+        except Exception as error:
+            raise transport_fault(error, place, sent=body.sent, feeding=feeding) from error
+        finally:
+            self._busy -= 1
 
     async def probe(self, url: str) -> None:
         """One GET: raises as `call` would when the server can't be reached, refuses us, or says it is away."""
