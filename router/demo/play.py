@@ -33,7 +33,7 @@ async def play(folder: Path, *, seed: int, keep: bool, console: Console, bus: di
                     console.print(f"      [red]not kept:[/] {sentence}", soft_wrap=True)
         console.print()
         console.print(_table(rows))
-        _where(console, played)
+        _where(console, played, lasting=bus is None or keep)
         kept = sum(not row.broken for row in rows)
         console.print(f"[dim]{time.monotonic() - started:.0f} s[/]")
         if keep:
@@ -52,15 +52,19 @@ def _table(rows: list[Row]) -> Table:
     return table
 
 
-def _where(console: Console, played: Stage) -> None:
+def _where(console: Console, played: Stage, *, lasting: bool) -> None:
+    """`lasting`: bus and databases are still there when the operator reads this."""
     folder, site = _near(played.folder), _near(played.site)
     console.print()
     console.print("[bold]Where to look[/]")
     console.print(f"  mails as sent        {folder}/mails/*.eml")
     console.print(f"  the archives         unzip -l IHE_XDM.ZIP of a mail, or {folder}/mailboxes")
     console.print(f"  DMP, request/answer  {folder}/dmp/")
-    console.print(f"  one message's story  {_command()} explain <MSH-10> --site {site}")
-    console.print(f"  dead letters         {_command()} dlq ls --site {site}")
+    if lasting:
+        console.print(f"  one message's story  {_command()} explain <MSH-10> --site {site}")
+        console.print(f"  dead letters         {_command()} dlq ls --site {site}")
+    else:
+        console.print("  explain, dlq         broker and database end with the demo; --keep keeps them until Ctrl-C")
     console.print(f"  the router's log     {_near(played.log)}")
 
 
