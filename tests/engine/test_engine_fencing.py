@@ -10,12 +10,13 @@ from dataclasses import replace
 
 import pytest
 
-from router.contracts import Fence, Outgoing, Row, out_topic
+from router.contracts import Fence, Row, out_topic
 from router.engine.parts import Limits
 from router.engine.sink_worker import SinkWorker
 from router.engine.writer import Writer
 from router.errors import Fenced
 from router.exchange import State
+from router.wire import delivery_record
 from tests.engine.memory import MemoryBus, MemoryLedger
 from tests.engine.rig import FAST, Rig, play
 from tests.engine.sinks import ScriptedSink, check, delivery
@@ -251,7 +252,7 @@ def test_a_command_on_a_row_of_a_topic_made_anew_is_obeyed_where_its_key_stands_
 
     async def story(rig: Rig) -> None:
         dead = delivery(1, ONE_LANE)
-        at = rig.bus.producer("t").publish([Outgoing("dlq.s", ONE_LANE, b"payload", {})])[0]
+        at = rig.bus.producer("t").publish([delivery_record(dead, "dlq.s")])[0]
         bare = delivery(1, ONE_LANE, payload=b"")
         rig.ledger.open([Row(delivery=bare, partition=99, sequence=7, bytes_at=at, state=State.DEAD, code="X")])
         rig.published.append(dead)
