@@ -39,6 +39,7 @@ class Lanes:
     def add(self, row: Row, *, payload: bytes | None = None, due: float = 0.0) -> Slot | None:
         """Put a row in its lane. None when the lane or the window is full: the ledger alone holds it then."""
         lane = self._lane(row)
+        lane.ghosts.discard(row.delivery.id)
         if row.delivery.action != DELETE and (
             lane.far or lane.loading or len(lane.near) >= self._near or len(self._slots) >= self._window
         ):
@@ -51,11 +52,11 @@ class Lanes:
         lane = self._lanes.get(lane_name)
         if lane is None:
             return
-        lane.loading = frozenset()
         for row, due in rows:
             if row.delivery.id not in self._slots and row.delivery.id not in lane.ghosts:
                 self._push_near(lane, row, None, due)
-        lane.ghosts.clear()
+        lane.ghosts -= lane.loading
+        lane.loading = frozenset()
         self._agenda.consider(lane)
         self._forget(lane)
 
@@ -137,7 +138,7 @@ class Lanes:
         slot = self._slots.get(row.delivery.id)
         if slot is None:
             lane = self._lanes.get(row.delivery.lane)
-            if lane is not None and lane.loading:
+            if lane is not None and (lane.far or row.delivery.id in lane.loading):
                 lane.ghosts.add(row.delivery.id)
             return None
         if slot.place is Place.WIRE:

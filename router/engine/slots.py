@@ -65,7 +65,8 @@ class Lane:
     high:     highest sequence begun, to count inversions
     since:    when the present head began to wait (monotonic), None while it does not
     due:      when the first row of `far` is due; stuck: it is parked
-    loading:  ids of rows on their way from the ledger; ghosts: those of them that were overtaken meanwhile
+    loading:  ids of rows on their way from the ledger
+    ghosts:   ids of `far` and `loading` that were overtaken: what the ledger answers may be older than that
     moving:   the bytes of its rows are on their way to `held.<sink>`: none of them may start
     queued:   stands among the lanes that may start; timer: when it will be looked at again
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -204,3 +205,41 @@ def cost(rows_in_memory: int) -> float:
 def test_a_row_costs_the_same_among_ten_thousand() -> None:
     """With ten thousand rows in memory an operation costs about what it costs with a few hundred."""
     assert cost(10_000) < 8 * cost(400)
+
+
+@pytest.mark.parametrize("asked_first", [True, False], ids=["while it is being fetched", "before it is fetched"])
+def test_an_overtaken_row_that_only_the_ledger_holds_does_not_come_back(asked_first: bool) -> None:
+    """What the ledger answers may be older than the overtaking, whichever came first."""
+    lanes = Lanes(near=1)
+    first, gone, last = (row(number) for number in range(3))
+    for one in (first, gone, last):
+        lanes.add(one)
+    (slot,) = lanes.take(0.0, 1)
+    if not asked_first:
+        lanes.supersede(gone, "by")
+    lanes.finish(slot)
+    ((name, ids),) = lanes.wanted(1)
+    assert ids == [gone.delivery.id]
+    if asked_first:
+        lanes.supersede(gone, "by")
+    lanes.load(name, [(gone, 0.0)])
+    assert lanes.find(gone.delivery.id) is None
+    assert lanes.take(0.0, 1) == []
+    ((name, ids),) = lanes.wanted(1)
+    lanes.load(name, [(last, 0.0)])
+    assert [slot.id for slot in lanes.take(0.0, 1)] == [last.delivery.id]
+
+
+def test_a_row_that_is_decided_again_comes_back() -> None:
+    """A person's new decision on what was overtaken enters its lane like a new one."""
+    lanes = Lanes(near=1)
+    first, again = row(0), row(1)
+    for one in (first, again):
+        lanes.add(one)
+    (slot,) = lanes.take(0.0, 1)
+    lanes.supersede(again, "by")
+    lanes.add(again)
+    lanes.finish(slot)
+    ((name, ids),) = lanes.wanted(1)
+    lanes.load(name, [(again, 0.0) for _ in ids])
+    assert [slot.id for slot in lanes.take(0.0, 1)] == [again.delivery.id]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
+from router.contracts import Record
 from router.engine.circuit import Circuit
 from router.engine.parts import Limits
 from router.errors import OutcomeUnknown, Refused, Unavailable
-from router.exchange import Delivery, Disposition, ReceiptKind, State
+from router.exchange import Delivery, Disposition, Origin, ReceiptKind, State
 from tests.engine.rig import Rig, journal, play
 from tests.engine.sinks import ScriptedSink, check, delivery
 
@@ -126,6 +128,33 @@ def test_deletion_finds_what_left_memory() -> None:
         assert rig.state(filed[3]) is State.SUPERSEDED
         assert filed[3].id not in rig.sink.delivered
         check([c for c in rig.sink.calls if c.delivery.action == "initial"], filed)
+
+    play(story)
+
+
+def test_deletion_finds_what_left_memory_and_is_due_again() -> None:
+    """A document that the ledger alone holds is due while its deletion is being written: it does not come back."""
+
+    async def story(rig: Rig) -> None:
+        rig.sink.behaviour = lambda d, _: FULL if d.action == "initial" else None
+        filed = version(3, "initial")
+        rig.publish(filed)
+        read = rig.bus.read
+
+        def slowly(place: Origin) -> Record | None:
+            time.sleep(0.3)  # in this time the lane is due, several times over
+            return read(place)
+
+        async with rig.running(limits=Limits(hold_after=0.03, sweep=0.03, patience=1.0)):
+            await rig.until(lambda: len(list(rig.bus.scan("held.s"))) == 1)
+            rig.bus.read = slowly  # type: ignore[method-assign]
+            withdrawn = version(9, "delete")
+            rig.publish(withdrawn)
+            await rig.until(lambda: rig.state(withdrawn) is State.DONE)
+            rig.sink.behaviour = lambda _d, _a: None
+            await asyncio.sleep(0.8)
+        assert rig.state(filed) is State.SUPERSEDED
+        assert filed.id not in rig.sink.delivered
 
     play(story)
 
