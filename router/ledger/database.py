@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from sqlalchemy import (
     Column,
@@ -27,26 +27,17 @@ from sqlalchemy import (
     make_url,
     text,
 )
-from sqlalchemy.exc import (
-    ArgumentError,
-    DataError,
-    DBAPIError,
-    InterfaceError,
-    NoSuchModuleError,
-    OperationalError,
-    SQLAlchemyError,
-)
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from router.bus.locks import TurnLock
 from router.errors import Bug, OperatorFault, RouterError, Unavailable
+from router.ledger.straight import Straight
 
-T = TypeVar("T")
 Migrations = Mapping[int, Callable[[Connection], None]]
 """Version -> what makes a database of that version one of the next."""
 
 _BUSY_SECONDS: Final = 10
-_CHUNK: Final = 500
 _POSTGRESQL: Final = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -97,7 +88,7 @@ class Database:
                 "not the URL of an SQLite or PostgreSQL database: sqlite:////… or postgresql://…",
             ) from error
         self.dialect = self.engine.dialect.name
-        self._glancing = self.engine.execution_options(isolation_level="AUTOCOMMIT", reading=True)
+        self._straight = Straight(self.engine)
         self._turn = self._turn_of_file()
         self._threads = threading.Lock()
         self._prepare(room, tables, version, migrations)
@@ -117,9 +108,15 @@ class Database:
                 yield connection
 
     @contextmanager
-    def glance(self) -> Iterator[Connection]:
-        """For one statement that reads, on the hot path: without the words that begin and end a transaction."""
-        with self.mapped(), self._glancing.connect() as connection:
+    def straight(self) -> Iterator[Any]:
+        """A connection of the driver's own, for reading on the hot path: each statement is a transaction of its own."""
+        with self.mapped(), self._straight.connection() as connection:
+            yield connection
+
+    @contextmanager
+    def write_straight(self) -> Iterator[Any]:
+        """The same for writing, when it is the caller's turn; its transactions are its own to begin and end."""
+        with self.mapped(), self._my_turn(), self._straight.connection() as connection:
             yield connection
 
     @contextmanager
@@ -127,7 +124,7 @@ class Database:
         """No exception of SQLAlchemy or of a driver leaves."""
         try:
             yield
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, self._straight.driver.Error) as error:
             raise self._trouble(error) from error
 
     def many(self, statement: Insert | Update, names: Sequence[str]) -> Many:
@@ -135,6 +132,7 @@ class Database:
         return Many(statement, names, self.engine)
 
     def close(self) -> None:
+        self._straight.close()
         self.engine.dispose()
         if self._turn is not None:
             self._turn.close()
@@ -187,20 +185,21 @@ class Database:
                 migrations[old](connection)
             connection.execute(versions.update().where(versions.c.room == room), {"version": version})
 
-    def _trouble(self, error: SQLAlchemyError) -> RouterError:
+    def _trouble(self, error: Exception) -> RouterError:
         """The texts of a driver may quote values: only codes are kept."""
         if isinstance(error, PoolTimeout):
             return Unavailable(f"{self._code}-BUSY", "", "no connection to the database is free")
-        if not isinstance(error, DBAPIError):
+        driver, cause = self._straight.driver, error.orig if isinstance(error, DBAPIError) else error
+        if not isinstance(cause, driver.Error):
             return Bug.of(error, self._code)
-        state = getattr(error.orig, "sqlstate", None) or ""
-        name = "_".join(str(getattr(error.orig, "sqlite_errorname", "") or "").split("_")[:2])
+        state = getattr(cause, "sqlstate", None) or ""
+        name = "_".join(str(getattr(cause, "sqlite_errorname", "") or "").split("_")[:2])
         sentence = _OPERATOR_STATES.get(state[:2]) or _OPERATOR_CODES.get(name)
         if sentence:
             return OperatorFault(f"{self._code}-{state or name.removeprefix('SQLITE_')}", "", sentence)
-        if isinstance(error, DataError):
+        if isinstance(cause, driver.DataError):
             return Bug.of(error, self._code)
-        if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated or name or state:
+        if isinstance(cause, driver.OperationalError | driver.InterfaceError) or name or state:
             what = state or name.removeprefix("SQLITE_") or "AWAY"
             return Unavailable(f"{self._code}-{what}", "", "the database can't be used now")
         return Bug.of(error, self._code)
@@ -218,12 +217,6 @@ class Many:
     def __call__(self, connection: Connection, values: Sequence[dict[str, Any]]) -> None:
         picked: Any = values if self._pick is None else list(map(self._pick, values))
         connection.exec_driver_sql(self._sql, picked)
-
-
-def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Slices short enough for one `IN (…)`."""
-    for start in range(0, len(items), _CHUNK):
-        yield items[start : start + _CHUNK]
 
 
 def _engine(url: str) -> Engine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -15,13 +16,12 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    RowMapping,
     String,
     Table,
     Text,
 )
 
-from router.contracts import Row
+from router.contracts import Claim, Row
 from router.exchange import Delivery, Origin, State
 
 VERSION: Final = 2
@@ -130,6 +130,10 @@ STATE_COLUMNS: Final = (
 )
 
 
+NAMES: Final = tuple(DELIVERIES.c.keys())
+CLAIM_NAMES: Final = tuple(CLAIMS.c.keys())
+
+
 def state_columns(row: Row) -> dict[str, Any]:
     """The columns of `STATE_COLUMNS`."""
     return {
@@ -148,6 +152,16 @@ def state_columns(row: Row) -> dict[str, Any]:
     }
 
 
+def saved_columns(row: Row) -> dict[str, Any]:
+    """`state_columns`, and which row it is."""
+    return state_columns(row) | {"id": row.delivery.id}
+
+
+def claim_columns(claim: Claim) -> dict[str, Any]:
+    """Every column of a claim."""
+    return {"id": claim.id, "origin": str(claim.origin), "ack": claim.ack, "at": claim.at}
+
+
 def columns(row: Row) -> dict[str, Any]:
     """Every column of a row."""
     delivery = row.delivery
@@ -159,13 +173,13 @@ def columns(row: Row) -> dict[str, Any]:
     return values | state_columns(row)
 
 
-def row_of(found: RowMapping) -> Row:
+def row_of(found: Mapping[Any, Any]) -> Row:
     """A row as it was saved; its delivery has an empty payload."""
     delivery = Delivery(
         id=found["id"],
         payload=b"",
         origin=Origin.parse(found["origin"]),
-        strict=found["strict"],
+        strict=bool(found["strict"]),
         replay=found["replay"],
         created=found["created"],
         **{name: found[name] for name in _DELIVERY_TEXTS},

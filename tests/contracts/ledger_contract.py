@@ -118,6 +118,14 @@ class LedgerContract:
         ledger.save([held, row("nowhere", 5)])
         assert ledger.get(["d1", "d2", "nowhere"]) == {"d1": held, "d2": row("d2", 2)}
 
+    def test_of_one_batch_the_first_row_is_opened_and_the_last_one_saved(self, ledger: Ledger) -> None:
+        """A batch may hold an id twice."""
+        assert ledger.open([row("d1", 1), row("d1", 2)]) == {}
+        assert ledger.get(["d1"]) == {"d1": row("d1", 1)}
+        done = row("d1", 1, state=State.DONE, attempts=2)
+        ledger.save([row("d1", 1, state=State.BEGUN, attempts=1), done])
+        assert ledger.get(["d1"]) == {"d1": done}
+
     def test_unfinished_rows_come_in_lane_order(self, ledger: Ledger) -> None:
         """Only this sink's, only these partitions, only states that are not final; by partition and sequence."""
         states = {"a": State.READY, "b": State.BEGUN, "c": State.WAITING, "d": State.PARKED, "e": State.UNKNOWN}
@@ -234,6 +242,8 @@ class LedgerContract:
         done = row("d1", 1, state=State.DONE)
         assert ledger.write([row("d2", 2, partition=1)], [done], fence) == {}
         assert ledger.write([row("d1", 9), row("d3", 3)], [], fence) == {"d1": done}
+        again = row("d1", 1, state=State.DONE, attempts=2)
+        assert ledger.write([row("d1", 9)], [again], fence) == {"d1": again}
         assert ledger.write([], [], fence) == {}
         ledger.take(SINK, [1])
         with pytest.raises(Fenced) as caught:

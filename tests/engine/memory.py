@@ -281,10 +281,10 @@ class MemoryLedger:
     def write(self, opens: Sequence[Row], saves: Sequence[Row], fence: Fence | None = None) -> Mapping[str, Row]:
         with self.turn:
             self._fenced([*opens, *saves], fence)
-            found = self.open(opens, fence) if opens else {}
+            known = self.open(opens, fence) if opens else {}
             if saves:
                 self.save(saves, fence)
-            return found
+            return {id_: self.rows[id_] for id_ in known}
 
     def _sorted(self, rows: Iterable[Row]) -> list[Row]:
         return sorted(rows, key=lambda row: (row.partition, row.sequence))

@@ -91,7 +91,8 @@ def test_who_is_frozen_in_a_transaction_stops_nobody_for_ever(postgresql_url: st
     held = {(SINK, 0): frozen.take(SINK, [0])[0]}
     frozen.open([row("d1", 1)], held)
     with pytest.raises(Unavailable), frozen._database.write() as connection:
-        fences.check(connection, [(SINK, 0)], held)  # and here the process is stopped, with its lock
+        fences.take(connection, "dmp.chu", [0])  # and here the process is stopped, with its lock
+        successor.take("dmp.chu", [0])
         successor.take(SINK, [0])
         connection.exec_driver_sql("SELECT 1")
     with pytest.raises(Fenced):

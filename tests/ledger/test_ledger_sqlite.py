@@ -62,8 +62,8 @@ def test_a_locked_ledger_is_unavailable_and_works_again(
     ledger: SqlLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While another process holds the file nothing is written; once it lets go the same ledger goes on."""
-    with ledger._database.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA busy_timeout=50")
+    with ledger._database.straight() as connection:
+        connection.execute("PRAGMA busy_timeout=50")
     other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(Unavailable) as caught:
@@ -77,8 +77,8 @@ def test_a_locked_ledger_is_unavailable_and_works_again(
 def test_a_full_ledger_is_unavailable_and_keeps_nothing_of_the_batch(ledger: SqlLedger) -> None:
     """No room left: the whole batch is refused and what was there stays readable."""
     ledger.open([row("before")])
-    with ledger._database.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA max_page_count=1")
+    with ledger._database.straight() as connection:
+        connection.execute("PRAGMA max_page_count=1")
     with pytest.raises(Unavailable) as caught:
         ledger.open([row(f"d{n}", n, text="x" * 500) for n in range(500)])
     assert caught.value.code == "LEDGER-FULL"
