@@ -50,4 +50,6 @@ class Straight:
         pooled.detach()
         if self._engine.dialect.name == "postgresql":
             raw.autocommit = True
+            # The server keeps plans: one made while a table was empty would read all of it when it is large.
+            raw.execute("SET enable_seqscan = off")
         return raw

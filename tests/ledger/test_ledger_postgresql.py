@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import psycopg
 import pytest
 
+from router.contracts import Claim
 from router.errors import Fenced, OperatorFault, Unavailable
 from router.exchange import State
 from router.ledger import fences
 from router.ledger.store import SqlLedger
-from tests.contracts.ledger_contract import SINK, LedgerContract, row
+from tests.contracts.ledger_contract import AT, SINK, LedgerContract, row
 from tests.services import PostgresServer, own_postgresql, postgresql_url  # noqa: F401
 
 pytestmark = pytest.mark.integration
@@ -59,6 +62,29 @@ def test_a_stopped_server_is_unavailable_until_it_returns(own_postgresql: Postgr
     assert set(ledger.get(["d1", "d2"])) == {"d1", "d2"}
     assert ledger.open([row("d3", 3)]) == {}
     ledger.close()
+
+
+def test_no_call_of_the_hot_path_reads_a_whole_table(postgresql_url: str) -> None:  # noqa: F811
+    """Not even by a plan that the server made, and keeps, from when the tables were empty."""
+    ledger = SqlLedger(postgresql_url)
+    fence = {(SINK, 0): ledger.take(SINK, [0])[0]}
+    for turn in range(30):
+        rows = [row(f"d{turn}-{n}", n) for n in range(10)]
+        ledger.claim([Claim(f"e{turn}", AT, b"ack")])
+        ledger.acks([f"e{turn}"])
+        ledger.open(rows, fence)
+        ledger.save([replace(one, state=State.DONE) for one in rows], fence)
+        assert len(ledger.get([one.delivery.id for one in rows])) == 10
+    ledger.close()
+    query = "SELECT sum(seq_tup_read), sum(n_tup_upd) FROM pg_stat_user_tables WHERE relname = ANY(%s)"
+    updated = 0
+    with psycopg.connect(postgresql_url, autocommit=True) as connection:
+        for _ in range(100):  # the server counts when a session has ended
+            read, updated = connection.execute(query, (["ledger_deliveries", "ledger_claims"],)).fetchone() or (0, 0)
+            if updated == 300:
+                break
+            time.sleep(0.1)
+    assert (read, updated) == (0, 300)
 
 
 def test_a_wrong_database_is_the_operators_fault(postgresql_url: str) -> None:  # noqa: F811
