@@ -56,11 +56,11 @@ class SqliteHot:
         with self._database.straight() as connection:
             return _rows(connection, ids)
 
-    def _known(self, connection: sqlite3.Connection, opens: Sequence[Row]) -> list[str]:
+    def _known(self, connection: sqlite3.Connection, opens: Sequence[Row]) -> set[str]:
         """Ids of those that are there already: nobody else inserts before the commit."""
         if not opens:
-            return []
-        return [id_ for (id_,) in connection.execute(_KNOWN, _ids(row.delivery.id for row in opens))]
+            return set()
+        return {id_ for (id_,) in connection.execute(_KNOWN, _ids(row.delivery.id for row in opens))}
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -81,7 +81,7 @@ def _check(connection: sqlite3.Connection, rows: Sequence[Row], fence: Fence) ->
         raise Fenced("LEDGER-EPOCH", "", "another process took the partition", partitions=frozenset(lost))
 
 
-def _rows(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Row]:
+def _rows(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, Row]:
     found = connection.execute(_ROWS, _ids(ids)).fetchall()
     return {row.delivery.id: row for row in (row_of(dict(zip(NAMES, values, strict=True))) for values in found)}
 
