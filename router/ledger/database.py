@@ -109,13 +109,13 @@ class Database:
 
     @contextmanager
     def straight(self) -> Iterator[Any]:
-        """A connection of the driver's own, for reading on the hot path: each statement is a transaction of its own."""
+        """A connection of the driver's own, for the hot path: each statement is a transaction of its own."""
         with self.mapped(), self._straight.connection() as connection:
             yield connection
 
     @contextmanager
     def write_straight(self) -> Iterator[Any]:
-        """The same for writing, when it is the caller's turn; its transactions are its own to begin and end."""
+        """The same, in the caller's turn to write an SQLite file; its transaction is its own to begin and end."""
         with self.mapped(), self._my_turn(), self._straight.connection() as connection:
             yield connection
 
@@ -128,7 +128,7 @@ class Database:
             raise self._trouble(error) from error
 
     def many(self, statement: Insert | Update, names: Sequence[str]) -> Many:
-        """A statement compiled once, for batches on the hot path. `names`: its parameters."""
+        """A statement compiled once, for batches. `names`: its parameters."""
         return Many(statement, names, self.engine)
 
     def close(self) -> None:

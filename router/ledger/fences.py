@@ -12,9 +12,16 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
+from router.errors import Fenced
 from router.ledger.tables import FENCES
 
 _of = FENCES.c
+
+
+def refuse(lost: Collection[int]) -> None:
+    """Raise `Fenced` when there are any: partitions whose present epoch the writer does not hold."""
+    if lost:
+        raise Fenced("LEDGER-EPOCH", "", "another process took the partition", partitions=frozenset(lost))
 
 
 def take(connection: Connection, sink: str, partitions: Collection[int]) -> dict[int, int]:

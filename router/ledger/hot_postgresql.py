@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from router.contracts import Claim, Fence, Row
-from router.errors import Fenced
+from router.ledger import fences
 from router.ledger.database import Database
-from router.ledger.tables import NAMES, STATE_COLUMNS, claim_columns, columns, row_of, saved_columns
+from router.ledger.tables import NAMES, STATE_COLUMNS, claim_columns, columns, rows_of, saved_columns
 
 # A claim that another transaction commits meanwhile is in neither part of the answer: it is asked for again.
 _CLAIM: Final = """
@@ -60,7 +60,7 @@ class PostgresqlHot:
     def claim(self, claims: Sequence[Claim]) -> dict[str, str]:
         """Id -> origin of its owner."""
         ids = [claim.id for claim in claims]
-        with self._database.write_straight() as connection:
+        with self._database.straight() as connection:
             owners = dict(connection.execute(_CLAIM, (_json(map(_claimed, claims)), ids)).fetchall())
             if missing := [id_ for id_ in ids if id_ not in owners]:
                 owners.update(connection.execute(_OWNERS, (missing,)).fetchall())
@@ -71,22 +71,25 @@ class PostgresqlHot:
             return dict(connection.execute(_ACKS, (list(ids),)).fetchall())
 
     def write(self, opens: Sequence[Row], saves: Sequence[Row], fence: Fence | None) -> Mapping[str, Row]:
-        places = {} if fence is None else {(row.delivery.sink, row.partition) for row in (*opens, *saves)}
-        asked = [{"sink": sink, "partition": n, "epoch": (fence or {}).get((sink, n))} for sink, n in places]
+        asked = [] if fence is None else _asked((*opens, *saves), fence)
         saved = [row.delivery.id for row in saves]
         values = (_json(asked), _json(map(columns, opens)), _json(map(saved_columns, saves)), saved)
-        with self._database.write_straight() as connection:
+        with self._database.straight() as connection:
             found = connection.execute(_WRITE, values).fetchall()
-        if lost := frozenset(number for id_, number in found if id_ is None):
-            raise Fenced("LEDGER-EPOCH", "", "another process took the partition", partitions=lost)
+        fences.refuse([number for id_, number in found if id_ is None])
         opened = {id_ for id_, _ in found}
         known = [row.delivery.id for row in opens if row.delivery.id not in opened]
         return self.get(known) if known else {}
 
     def get(self, ids: Sequence[str]) -> dict[str, Row]:
         with self._database.straight() as connection:
-            found = connection.execute(_ROWS, (list(ids),)).fetchall()
-        return {row.delivery.id: row for row in (row_of(dict(zip(NAMES, values, strict=True))) for values in found)}
+            return rows_of(connection.execute(_ROWS, (list(ids),)))
+
+
+def _asked(rows: Sequence[Row], fence: Fence) -> list[dict[str, Any]]:
+    """The partitions of these rows, and the epochs at which the writer took them."""
+    places = {(row.delivery.sink, row.partition) for row in rows}
+    return [{"sink": sink, "partition": n, "epoch": fence.get((sink, n))} for sink, n in places]
 
 
 def _claimed(claim: Claim) -> dict[str, Any]:

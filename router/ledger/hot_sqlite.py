@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from router.contracts import Claim, Fence, Row
-from router.errors import Fenced
+from router.ledger import fences
 from router.ledger.database import Database
-from router.ledger.tables import CLAIM_NAMES, NAMES, STATE_COLUMNS, claim_columns, columns, row_of, saved_columns
+from router.ledger.tables import CLAIM_NAMES, NAMES, STATE_COLUMNS, claim_columns, columns, rows_of, saved_columns
 
 _THESE: Final = "WHERE id IN (SELECT value FROM json_each(?))"
 _CLAIM: Final = (
@@ -50,11 +50,11 @@ class SqliteHot:
             known = self._known(connection, opens)
             connection.executemany(_OPEN, [columns(row) for row in opens if row.delivery.id not in known])
             connection.executemany(_SAVE, map(saved_columns, saves))
-            return _rows(connection, known) if known else {}
+            return rows_of(connection.execute(_ROWS, _ids(known))) if known else {}
 
     def get(self, ids: Sequence[str]) -> dict[str, Row]:
         with self._database.straight() as connection:
-            return _rows(connection, ids)
+            return rows_of(connection.execute(_ROWS, _ids(ids)))
 
     def _known(self, connection: sqlite3.Connection, opens: Sequence[Row]) -> set[str]:
         """Ids of those that are there already: nobody else inserts before the commit."""
@@ -77,13 +77,7 @@ def _check(connection: sqlite3.Connection, rows: Sequence[Row], fence: Fence) ->
         present = dict(connection.execute(_EPOCHS, (sink,)).fetchall())
         numbers = {row.partition for row in rows if row.delivery.sink == sink}
         lost |= {n for n in numbers if n not in present or fence.get((sink, n)) != present[n]}
-    if lost:
-        raise Fenced("LEDGER-EPOCH", "", "another process took the partition", partitions=frozenset(lost))
-
-
-def _rows(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, Row]:
-    found = connection.execute(_ROWS, _ids(ids)).fetchall()
-    return {row.delivery.id: row for row in (row_of(dict(zip(NAMES, values, strict=True))) for values in found)}
+    fences.refuse(lost)
 
 
 def _ids(ids: Iterable[str]) -> tuple[Any]:

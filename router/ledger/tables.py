@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -171,6 +171,12 @@ def columns(row: Row) -> dict[str, Any]:
     values["strict"] = delivery.strict
     values["created"] = delivery.created
     return values | state_columns(row)
+
+
+def rows_of(found: Iterable[Sequence[Any]]) -> dict[str, Row]:
+    """Id -> row, of what a driver gives for the columns `NAMES`."""
+    rows = (row_of(dict(zip(NAMES, values, strict=True))) for values in found)
+    return {row.delivery.id: row for row in rows}
 
 
 def row_of(found: Mapping[Any, Any]) -> Row:
