@@ -17,6 +17,7 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 from kafka.errors import KafkaError
 
 from router.bus.kafka_consumer import KafkaConsumer
+from router.bus.kafka_copies import spare_copies
 from router.bus.kafka_door import refusal
 from router.bus.kafka_errors import mapped
 from router.bus.kafka_hand import label
@@ -36,6 +37,7 @@ _BACKOFF_MS: Final = 5
 #: Its debug lines quote keys and values; its connection errors repeat what we raise, many times a second.
 for _name, _level in (("kafka", logging.WARNING), ("kafka.net", logging.CRITICAL), ("kafka.cluster", logging.CRITICAL)):
     logging.getLogger(_name).setLevel(_level)
+spare_copies()
 
 #: Compression -> whether the client can, and the package that it needs.
 _CODECS: Final = {
