@@ -88,7 +88,11 @@ class Attempts:
                 await self._endings.give_up(slot, slot.row.delivery, lost)
                 return
             delivery = copy_delivery(slot.row.delivery, payload=payload)
-            kept = await self._endings.settle(slot, delivery, await self._try(slot, delivery, durable))
+            end = await self._try(slot, delivery, durable)
+            if end is None:
+                await self._endings.overtaken(slot, delivery)
+            else:
+                kept = await self._endings.settle(slot, delivery, end)
         except Fenced:
             self._fenced(slot)
         finally:
@@ -104,8 +108,8 @@ class Attempts:
 
     # ---------------------------------------------------------------------------------------- the effect
 
-    async def _try(self, slot: Slot, delivery: Delivery, durable: bool) -> End:
-        """Verify what is unknown, then make the effect. Raises `Fenced` only."""
+    async def _try(self, slot: Slot, delivery: Delivery, durable: bool) -> End | None:
+        """Verify what is unknown, then make the effect; None: a deletion overtook it before. Raises `Fenced` only."""
         parts, row = self._parts, slot.row
         unknown = results.maybe_made(row)
         if row.state is State.UNKNOWN:
@@ -117,6 +121,9 @@ class Attempts:
             await parts.writer.write([row.partition], rows=[row])
         if not parts.reader.owns(row.partition):
             raise Fenced("NOT-OWNED", "", "another process owns the partition")
+        if slot.doomed:  # while `begun` was being written: nothing has left yet, and nothing must
+            slot.row = results.not_begun(row)
+            return None
         attempt = Attempt(row.attempts, row.first_try, unknown)
         before = parts.clock.monotonic()
         end = await self._guarded(parts.sink.deliver(delivery, attempt))

@@ -123,7 +123,7 @@ class Endings:
     ) -> bool:
         parts, now = self._parts, self._parts.clock.now()
         if slot.doomed:
-            await self._overtaken(slot, delivery)
+            await self.overtaken(slot, delivery)
             return False
         row = results.waiting(slot.row, state, fault, now, delay, counted=counted)
         proof = results.receipt(row, parts.context(delivery), now, fault.place)
@@ -135,7 +135,7 @@ class Endings:
         """Hold it for a person: its lane waits, a deletion passes."""
         parts, now = self._parts, self._parts.clock.now()
         if slot.doomed:
-            await self._overtaken(slot, delivery)
+            await self.overtaken(slot, delivery)
             return False
         row = results.parked(slot.row, code, fault.text, now)
         proof = results.receipt(row, parts.context(delivery), now, fault.place)
@@ -147,7 +147,7 @@ class Endings:
         """Back to the head of its lane, unless a deletion came while this was being written."""
         slot.row = row
         if slot.doomed:
-            await self._overtaken(slot, delivery)
+            await self.overtaken(slot, delivery)
             return False
         now = self._parts.clock.monotonic()
         self._parts.lanes.wait(slot, now + delay if delay else 0.0, now)
@@ -160,7 +160,7 @@ class Endings:
         by = None if slot.doomed else await self._successor(row)
         if slot.doomed or by is not None:
             slot.row = replace(slot.row, code=fault.code, text=fault.text)
-            await self._overtaken(slot, delivery, by.delivery.event_id if by else "")
+            await self.overtaken(slot, delivery, by.delivery.event_id if by else "")
             return
         proof = results.receipt(row, parts.context(delivery), now, fault.place)
         letter = results.letter(row, delivery, fault.place, parts.advice, now)
@@ -174,7 +174,7 @@ class Endings:
         self._count(row, proof.ok)
         slot.row = row
         if slot.doomed:  # a deletion came while this was being written
-            await self._overtaken(slot, delivery)
+            await self.overtaken(slot, delivery)
             return
         if delivery.strict:
             await self._park_lane(row)
@@ -197,7 +197,8 @@ class Endings:
         versions = await self._parts.writer.ask(lambda ledger: ledger.lineage(delivery.sink, delivery.lineage))
         return overtaken_by(row, versions)
 
-    async def _overtaken(self, slot: Slot, delivery: Delivery, by: str = "") -> None:
+    async def overtaken(self, slot: Slot, delivery: Delivery, by: str = "") -> None:
+        """Superseded, by event `by` or by the one that doomed it."""
         now = self._parts.clock.now()
         row = results.superseded(slot.row, slot.doomed or by, now)
         await self._finish(slot, row, self._parts.context(delivery))

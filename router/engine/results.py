@@ -38,6 +38,11 @@ def begun(row: Row, now: float) -> Row:
     )
 
 
+def not_begun(row: Row) -> Row:
+    """The row as it was before `begun`, for an effect that was not made after all."""
+    return copy_row(row, state=State.READY, attempts=row.attempts - 1)
+
+
 def restarted(row: Row) -> Row:
     """A row as its next owner takes it over: what was begun has an unknown outcome."""
     if row.state is not State.BEGUN:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+from collections.abc import Sequence
 
 import pytest
 
-from router.contracts import Record
+from router.contracts import Record, Row
 from router.engine.circuit import Circuit
 from router.engine.parts import Limits
 from router.errors import OutcomeUnknown, Refused, Unavailable
@@ -155,6 +157,35 @@ def test_deletion_finds_what_left_memory_and_is_due_again() -> None:
             await asyncio.sleep(0.8)
         assert rig.state(filed) is State.SUPERSEDED
         assert filed.id not in rig.sink.delivered
+
+    play(story)
+
+
+def test_deletion_finds_what_is_about_to_leave() -> None:
+    """A document whose `begun` is being written when its deletion comes: nothing has left yet, and nothing does."""
+
+    async def story(rig: Rig) -> None:
+        asked = threading.Event()
+        rig.sink.behaviour = lambda d, _: FULL if d.action == "initial" and not asked.is_set() else None
+        filed, withdrawn = version(1, "initial"), version(2, "delete")
+        rig.publish(filed)
+        lineage = rig.ledger.lineage
+
+        def slowly(sink: str, name: str) -> Sequence[Row]:
+            found = lineage(sink, name)
+            asked.set()
+            time.sleep(0.3)  # in this time the document is due again, and its row stands in the queue behind us
+            return found
+
+        async with rig.running():
+            await rig.until(lambda: rig.state(filed) is State.WAITING)
+            rig.ledger.lineage = slowly  # type: ignore[method-assign]
+            rig.publish(withdrawn)
+            await rig.until(lambda: rig.state(withdrawn) is State.DONE)
+        assert rig.sink.delivered == [withdrawn.id]
+        row = rig.ledger.rows[filed.id]
+        assert (row.state, row.evidence.get("outcome")) == (State.SUPERSEDED, None)
+        assert row.attempts == sum(call.delivery.id == filed.id for call in rig.sink.calls)
 
     play(story)
 
