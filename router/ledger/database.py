@@ -7,6 +7,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
@@ -71,7 +72,7 @@ class Database:
 
     room:    `ledger`, `journal`: the beginning of its error codes
     url:     `sqlite:////path/file.db` or `postgresql://user@host/name` (a driver may be named)
-    tables:  made at start where they are missing, under a lock
+    tables:  made at start where they are missing, under a lock; where the database is away then, when it is back
     version: of those tables; a database of a newer version is refused, an older one is migrated step by step
     """
 
@@ -91,17 +92,26 @@ class Database:
         self._straight = Straight(self.engine)
         self._turn = self._turn_of_file()
         self._threads = threading.Lock()
-        self._prepare(room, tables, version, migrations)
+        self._prepare: Callable[[], None] | None = partial(self._tables, room, tables, version, migrations)
+        self._preparing = threading.Lock()
+        self.away: Unavailable | None = None
+        """Why the database could not be used at the start; whoever asks it for something tries again."""
+        try:
+            self._prepared()
+        except Unavailable as error:
+            self.away = error
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction, durable when the block ends; rolled back when it raises."""
-        with self.mapped(), self._my_turn(), self.engine.begin() as connection:
+        self._prepared()
+        with self._transaction() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view; takes no lock that a writer waits for."""
+        self._prepared()
         with self.mapped(), self.engine.connect() as plain:
             connection = plain.execution_options(reading=True)
             with connection.begin():
@@ -110,12 +120,14 @@ class Database:
     @contextmanager
     def straight(self) -> Iterator[Any]:
         """A connection of the driver's own, for the hot path: each statement is a transaction of its own."""
+        self._prepared()
         with self.mapped(), self._straight.connection() as connection:
             yield connection
 
     @contextmanager
     def write_straight(self) -> Iterator[Any]:
         """The same, in the caller's turn to write an SQLite file; its transaction is its own to begin and end."""
+        self._prepared()
         with self.mapped(), self._my_turn(), self._straight.connection() as connection:
             yield connection
 
@@ -162,14 +174,28 @@ class Database:
             finally:
                 self._turn.release()
 
-    def _prepare(self, room: str, tables: MetaData, version: int, migrations: Migrations) -> None:
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with self.mapped(), self._my_turn(), self.engine.begin() as connection:
+            yield connection
+
+    def _prepared(self) -> None:
+        """Returns once the tables are there. Raises `Unavailable` while the database is away, `OperatorFault`."""
+        if self._prepare is None:
+            return
+        with self._preparing:
+            if self._prepare is not None:
+                self._prepare()
+                self._prepare = None
+
+    def _tables(self, room: str, tables: MetaData, version: int, migrations: Migrations) -> None:
         versions = Table(
             "schema_versions",
             MetaData(),
             Column("room", String, primary_key=True),
             Column("version", Integer, nullable=False),
         )
-        with self.write() as connection:
+        with self._transaction() as connection:
             if self.dialect == "postgresql":
                 lock = zlib.crc32(b"segur-router schema")
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})

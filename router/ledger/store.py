@@ -32,10 +32,12 @@ class SqlLedger:
     """`contracts.Ledger`. On SQLite in a file of its own: its write lock is not the bus's.
 
     Raises `Unavailable` (`LEDGER-…`) while the database is away; the next call connects again.
+    away: why it was so when the ledger was opened, None when it was not
     """
 
     def __init__(self, url: str) -> None:
         self._database = Database("ledger", url, METADATA, VERSION, MIGRATIONS)
+        self.away = self._database.away
         hot = PostgresqlHot if self._database.dialect == "postgresql" else SqliteHot
         self._hot = hot(self._database)
 

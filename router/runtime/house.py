@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 from router.bus.plans import site_plans
 from router.bus.settings import KafkaConfig, SqliteBusConfig
@@ -22,15 +24,25 @@ from router.register.store import Register
 from router.runtime.guarded import Guarded
 from router.sinks.tools import Tools
 
+_AWAY: Final = "the database can't be used: is it up, and does `database.url` name it? What needs it waits"
+
 
 class House:
     """One process's share of a site. Everything opened is closed by `close`."""
 
-    def __init__(self, site: Site, *, observer: Observer | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        site: Site,
+        *,
+        observer: Observer | None = None,
+        clock: Clock | None = None,
+        alert: Callable[[str, Mapping[str, str]], None] = lambda _what, _facts: None,
+    ) -> None:
         self.site = site
         self.config = site.config
         self.observer: Observer = observer or Unobserved()
         self.clock: Clock = clock or SystemClock()
+        self._alert = alert
         self._closing = ExitStack()
 
     def close(self) -> None:
@@ -79,8 +91,10 @@ class House:
         return self.config.database.resolve(self.data(f"{name}.db"))
 
     def ledger(self) -> Ledger:
-        """A connection of its own for each caller: a ledger serves one thread."""
+        """A connection of its own for each caller: a ledger serves one thread. Its database may be away: an alert."""
         ledger = SqlLedger(self.url("ledger"))
+        if ledger.away is not None:
+            self._alert("database-away", {"code": ledger.away.code, "place": "database", "text": _AWAY})
         self._closing.callback(ledger.close)
         return ledger
 

@@ -72,8 +72,9 @@ def _work(site: Site, role: str, slot: int) -> int:
 
     from router.runtime.house import House
     from router.runtime.roles import open_role
+    from router.runtime.roles.looping import alert
 
-    house = House(site, observer=Metrics())
+    house = House(site, observer=Metrics(), alert=alert)
     said = ready_file(site, role, slot)
     said.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -42,6 +42,20 @@ class TestPostgresqlLedger(LedgerContract):
     """The contract, on PostgreSQL."""
 
 
+def test_a_server_that_is_away_at_the_start_is_unavailable_until_it_is_there(
+    own_postgresql: PostgresServer,  # noqa: F811
+) -> None:
+    """It says so when it is opened; the tables are made by the first call that reaches the server."""
+    own_postgresql.stop()
+    ledger = SqlLedger(own_postgresql.url)
+    assert ledger.away is not None
+    with pytest.raises(Unavailable):
+        ledger.acks(["a" * 32])
+    own_postgresql.start()
+    assert ledger.acks(["a" * 32]) == {}
+    ledger.close()
+
+
 def test_a_stopped_server_is_unavailable_until_it_returns(own_postgresql: PostgresServer) -> None:  # noqa: F811
     """While the server is down every call says so; when it is back the same ledger goes on with what it had."""
     ledger = SqlLedger(own_postgresql.url)
@@ -90,7 +104,7 @@ def test_no_call_of_the_hot_path_reads_a_whole_table(postgresql_url: str) -> Non
 def test_a_wrong_database_is_the_operators_fault(postgresql_url: str) -> None:  # noqa: F811
     """A database that does not exist is told in one sentence, without a traceback of the driver."""
     with pytest.raises((OperatorFault, Unavailable)) as caught:
-        SqlLedger(postgresql_url + "_none")
+        SqlLedger(postgresql_url + "_none").acks(["a" * 32])
     assert caught.value.code.startswith("LEDGER-")
 
 
