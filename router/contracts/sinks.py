@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -21,11 +21,16 @@ class Step(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Which try this is: `number` from 1, `first` Unix time of the first one, `unknown` if one's outcome is."""
+    """Which try this is: `number` from 1, `first` Unix time of the first one, `unknown` if one's outcome is.
+
+    last_look: for a sink that had to wait for its turn, right before what changes the outside leaves. Raises what the
+    sink lets pass: `Overtaken` once a deletion has come, `Fenced` once the lane is another's.
+    """
 
     number: int
     first: float
     unknown: bool = False
+    last_look: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

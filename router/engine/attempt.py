@@ -7,6 +7,7 @@ row's new state; then the lane goes on. A crash between any two leaves a row tha
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from router.contracts import Attempt, Outcome
 from router.engine import results
@@ -22,6 +23,7 @@ from router.errors import (
     MessageFault,
     OperatorFault,
     OutcomeUnknown,
+    Overtaken,
     RouterError,
 )
 from router.exchange import Delivery, State
@@ -88,11 +90,7 @@ class Attempts:
                 await self._endings.give_up(slot, slot.row.delivery, lost)
                 return
             delivery = copy_delivery(slot.row.delivery, payload=payload)
-            end = await self._try(slot, delivery, durable)
-            if end is None:
-                await self._endings.overtaken(slot, delivery)
-            else:
-                kept = await self._endings.settle(slot, delivery, end)
+            kept = await self._endings.settle(slot, delivery, await self._try(slot, delivery, durable))
         except Fenced:
             self._fenced(slot)
         finally:
@@ -108,8 +106,8 @@ class Attempts:
 
     # ---------------------------------------------------------------------------------------- the effect
 
-    async def _try(self, slot: Slot, delivery: Delivery, durable: bool) -> End | None:
-        """Verify what is unknown, then make the effect; None: a deletion overtook it before. Raises `Fenced` only."""
+    async def _try(self, slot: Slot, delivery: Delivery, durable: bool) -> End:
+        """Verify what is unknown, then make the effect. Raises `Fenced` only."""
         parts, row = self._parts, slot.row
         unknown = results.maybe_made(row)
         if row.state is State.UNKNOWN:
@@ -119,17 +117,23 @@ class Attempts:
         if not durable:
             row = slot.row = results.begun(row, parts.clock.now())
             await parts.writer.write([row.partition], rows=[row])
-        if not parts.reader.owns(row.partition):
-            raise Fenced("NOT-OWNED", "", "another process owns the partition")
-        if slot.doomed:  # while `begun` was being written: nothing has left yet, and nothing must
-            slot.row = results.not_begun(row)
-            return None
-        attempt = Attempt(row.attempts, row.first_try, unknown)
+        attempt = Attempt(row.attempts, row.first_try, unknown, partial(self._last_look, slot))
         before = parts.clock.monotonic()
-        end = await self._guarded(parts.sink.deliver(delivery, attempt))
+        end = await self._guarded(self._deliver(delivery, attempt))
         outcome = "ok" if end.fault is None else type(end.fault).__name__
         parts.observer.time("delivery_seconds", parts.clock.monotonic() - before, sink=parts.sink.name, outcome=outcome)
         return end
+
+    async def _deliver(self, delivery: Delivery, attempt: Attempt) -> Outcome:
+        attempt.last_look()
+        return await self._parts.sink.deliver(delivery, attempt)
+
+    def _last_look(self, slot: Slot) -> None:
+        """Whether the effect is still ours to make: `begun` took time to write, and a sink may wait for its turn."""
+        if not self._parts.reader.owns(slot.row.partition):
+            raise Fenced("NOT-OWNED", "", "another process owns the partition")
+        if slot.doomed:
+            raise Overtaken("OVERTAKEN", "", "a deletion came before the effect")
 
     async def _after_unknown(self, slot: Slot, delivery: Delivery) -> End | None:
         """What the sink type says of an unknown outcome; None: deliver again with the same identifiers."""

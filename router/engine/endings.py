@@ -14,7 +14,7 @@ from router.engine.advice import BYTES_LOST
 from router.engine.overtaking import overtaken_by
 from router.engine.parts import Parts
 from router.engine.slots import HELD, PREDECESSOR, Slot
-from router.errors import Bug, Fenced, MessageFault, OperatorFault, OutcomeUnknown, RouterError, Unavailable
+from router.errors import Bug, Fenced, MessageFault, OperatorFault, OutcomeUnknown, Overtaken, RouterError, Unavailable
 from router.exchange import Delivery, State
 from router.wire import receipt_record
 
@@ -38,7 +38,9 @@ class Endings:
         match end.fault:
             case None:
                 await self._done(slot, delivery, end.outcome or Outcome())
-                return False
+            case Overtaken():
+                slot.row = results.not_begun(slot.row)
+                await self._overtaken(slot, delivery)
             case Fenced():
                 raise end.fault
             case OutcomeUnknown() as fault:
@@ -53,6 +55,7 @@ class Endings:
                 return await self._outage(slot, delivery, fault)
             case fault:
                 return await self._refused(slot, delivery, Bug(fault.code, fault.place, fault.text))
+        return False
 
     async def _done(self, slot: Slot, delivery: Delivery, outcome: Outcome) -> None:
         parts, now = self._parts, self._parts.clock.now()
@@ -123,7 +126,7 @@ class Endings:
     ) -> bool:
         parts, now = self._parts, self._parts.clock.now()
         if slot.doomed:
-            await self.overtaken(slot, delivery)
+            await self._overtaken(slot, delivery)
             return False
         row = results.waiting(slot.row, state, fault, now, delay, counted=counted)
         proof = results.receipt(row, parts.context(delivery), now, fault.place)
@@ -135,7 +138,7 @@ class Endings:
         """Hold it for a person: its lane waits, a deletion passes."""
         parts, now = self._parts, self._parts.clock.now()
         if slot.doomed:
-            await self.overtaken(slot, delivery)
+            await self._overtaken(slot, delivery)
             return False
         row = results.parked(slot.row, code, fault.text, now)
         proof = results.receipt(row, parts.context(delivery), now, fault.place)
@@ -147,7 +150,7 @@ class Endings:
         """Back to the head of its lane, unless a deletion came while this was being written."""
         slot.row = row
         if slot.doomed:
-            await self.overtaken(slot, delivery)
+            await self._overtaken(slot, delivery)
             return False
         now = self._parts.clock.monotonic()
         self._parts.lanes.wait(slot, now + delay if delay else 0.0, now)
@@ -160,7 +163,7 @@ class Endings:
         by = None if slot.doomed else await self._successor(row)
         if slot.doomed or by is not None:
             slot.row = replace(slot.row, code=fault.code, text=fault.text)
-            await self.overtaken(slot, delivery, by.delivery.event_id if by else "")
+            await self._overtaken(slot, delivery, by.delivery.event_id if by else "")
             return
         proof = results.receipt(row, parts.context(delivery), now, fault.place)
         letter = results.letter(row, delivery, fault.place, parts.advice, now)
@@ -174,7 +177,7 @@ class Endings:
         self._count(row, proof.ok)
         slot.row = row
         if slot.doomed:  # a deletion came while this was being written
-            await self.overtaken(slot, delivery)
+            await self._overtaken(slot, delivery)
             return
         if delivery.strict:
             await self._park_lane(row)
@@ -197,8 +200,7 @@ class Endings:
         versions = await self._parts.writer.ask(lambda ledger: ledger.lineage(delivery.sink, delivery.lineage))
         return overtaken_by(row, versions)
 
-    async def overtaken(self, slot: Slot, delivery: Delivery, by: str = "") -> None:
-        """Superseded, by event `by` or by the one that doomed it."""
+    async def _overtaken(self, slot: Slot, delivery: Delivery, by: str = "") -> None:
         now = self._parts.clock.now()
         row = results.superseded(slot.row, slot.doomed or by, now)
         await self._finish(slot, row, self._parts.context(delivery))

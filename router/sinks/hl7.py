@@ -93,10 +93,9 @@ class Hl7Sink:
 
     async def deliver(self, delivery: Delivery, attempt: Attempt) -> Outcome:
         """Send the payload and judge the answer; see `contracts.Sink` for what is raised."""
-        del attempt  # the same bytes every time: MSH-10 is what a repeat is recognised by
         sent = Message.glimpse(delivery.payload)
-        async with self._slots:
-            answer = await self._exchange(frame(delivery.payload))
+        async with self._slots:  # the same bytes every time: MSH-10 is what a repeat is recognised by
+            answer = await self._exchange(frame(delivery.payload), attempt)
         return self._judge(answer, sent.control_id if sent is not None else "")
 
     async def verify(self, delivery: Delivery, attempt: Attempt) -> Outcome | None:
@@ -123,9 +122,10 @@ class Hl7Sink:
 
     # --------------------------------------------------------------------------------------------- inside
 
-    async def _exchange(self, data: bytes) -> bytes:
+    async def _exchange(self, data: bytes, attempt: Attempt) -> bytes:
         link = self._idle() or await self._connect()
         try:
+            attempt.last_look()
             answer = await link.ask(data, self._config.timeout)
         except BaseException:
             link.close()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from router.contracts import Record, Row
+from router.contracts import Attempt, Record, Row
 from router.engine.circuit import Circuit
 from router.engine.parts import Limits
 from router.errors import OutcomeUnknown, Refused, Unavailable
@@ -186,6 +186,38 @@ def test_deletion_finds_what_is_about_to_leave() -> None:
         row = rig.ledger.rows[filed.id]
         assert (row.state, row.evidence.get("outcome")) == (State.SUPERSEDED, None)
         assert row.attempts == sum(call.delivery.id == filed.id for call in rig.sink.calls)
+
+    play(story)
+
+
+def test_deletion_finds_what_waits_for_its_turn_within_the_sink() -> None:
+    """A sink with fewer connections than deliveries looks once more before it sends: the second one never leaves."""
+
+    async def story(rig: Rig) -> None:
+        free, gate = asyncio.Semaphore(1), asyncio.Event()
+
+        async def deliver(d: Delivery, attempt: Attempt) -> None:
+            async with free:
+                attempt.last_look()
+                if d.action == "initial":
+                    await gate.wait()
+
+        rig.sink._behave = deliver  # type: ignore[method-assign]
+        first, second = version(1, "initial", lineage="set-1"), version(2, "initial", "dr-b", lineage="set-2")
+        withdrawn = version(3, "delete", "dr-b", lineage="set-2")
+        rig.publish(first)
+        async with rig.running():
+            await rig.until(lambda: len(rig.sink.calls) == 1)
+            rig.publish(second)
+            await rig.until(lambda: len(rig.sink.calls) == 2)
+            rig.publish(withdrawn)
+            await rig.until(lambda: rig.state(withdrawn) is not None)
+            await asyncio.sleep(0.05)
+            gate.set()
+            await rig.until(lambda: rig.state(withdrawn) is State.DONE)
+        assert rig.sink.delivered == [first.id, withdrawn.id]
+        row = rig.ledger.rows[second.id]
+        assert (row.state, row.attempts, row.evidence.get("outcome")) == (State.SUPERSEDED, 0, None)
 
     play(story)
 

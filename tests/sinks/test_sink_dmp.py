@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from router.errors import Refused
+from router.errors import Overtaken, Refused
 from router.exchange import State
 from router.request import Action, Masks
 from router.simulators.authority import Certificates
@@ -26,6 +26,7 @@ from tests.sinks.dmp_world import (
     play,
     tools,
 )
+from tests.sinks.looks import Looks
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,25 @@ def test_a_document_of_each_kind_is_fed(certificates: Certificates, maker: Maker
         assert outcome.evidence["xds_status"] == "Success"
         assert outcome.context["control_id"] == "MSG-1"
         assert outcome.context["leg"] == "dmp"
+
+    play(certificates, story)
+
+
+@pytest.mark.parametrize("fatal", [1, 2])
+def test_a_document_that_was_overtaken_while_it_waited_is_not_fed(
+    certificates: Certificates, maker: Maker, fatal: int
+) -> None:
+    """One last look when a connection is free, one when the pace has given its turn."""
+    sample, looks = maker.document("biology", maker.patient()), Looks(fatal)
+
+    async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
+        with pytest.raises(Overtaken):
+            await sink.deliver(made(sample), looks.attempt)
+        assert looks.count == fatal
+        assert "TD2.1" not in names(dmp)
+        assert not dmp.documents
+        await sink.deliver(made(sample), FIRST)
+        assert sample.uid in dmp.documents
 
     play(certificates, story)
 

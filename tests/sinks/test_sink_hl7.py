@@ -13,11 +13,12 @@ import pytest
 from pydantic import ValidationError
 
 from router.contracts import Attempt, SystemClock, Unobserved
-from router.errors import OutcomeUnknown, Refused, RouterError, Unavailable
+from router.errors import OutcomeUnknown, Overtaken, Refused, RouterError, Unavailable
 from router.exchange import Delivery, Origin
 from router.hl7.message import Message
 from router.hl7.mllp import Decoder, Frame, frame
 from router.sinks.hl7 import Hl7Config, Hl7Sink
+from tests.sinks.looks import Looks
 
 TRY = Attempt(1, 0.0)
 
@@ -283,6 +284,20 @@ def test_control_ids_may_be_ignored() -> None:
     async def story() -> None:
         async with meeting(odd, match_control_id=False) as (sink, _):
             assert (await sink.deliver(delivery(), TRY)).code == "AA"
+
+    play(story())
+
+
+def test_what_was_overtaken_while_it_waited_for_a_connection_does_not_leave() -> None:
+    """The last look comes when the connection stands, and before the first byte."""
+
+    async def story() -> None:
+        async with meeting(accepting) as (sink, partner):
+            looks = Looks(fatal=1)
+            with pytest.raises(Overtaken):
+                await sink.deliver(delivery("1"), looks.attempt)
+            await sink.deliver(delivery("2"), TRY)
+            assert (looks.count, partner.got) == (1, ["2"])
 
     play(story())
 

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from router.contracts import Attempt, Outcome, Row
-from router.errors import OperatorFault, OutcomeUnknown, Refused, RouterError, Unavailable
+from router.errors import OperatorFault, OutcomeUnknown, Overtaken, Refused, RouterError, Unavailable
 from router.exchange import Delivery, State
 from router.request import Action
 from router.sinks.mssante.sink import MssanteSink
 from router.sinks.mssante.smtp import xtext
 from tests.cda.cda_samples import cda, n1_body
+from tests.sinks.looks import Looks
 from tests.sinks.mssante_samples import (
     DOCTOR,
     PATIENT,
@@ -251,6 +252,23 @@ def test_a_refused_recipient_does_not_spoil_the_connection_for_the_next(tmp_path
 
     run(script, work)
     assert (script.connections, len(commands(script, "RSET")), len(script.mails)) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("fatal", [1, 2])
+def test_a_mail_that_was_overtaken_while_it_waited_does_not_leave(tmp_path: Path, fatal: int) -> None:
+    """One last look when a connection is free, one before DATA; the connection serves the next mail."""
+    script, looks = Script(), Looks(fatal)
+
+    async def work(port: int) -> None:
+        made = sink(tmp_path, port)
+        with pytest.raises(Overtaken):
+            await made.deliver(delivery(), looks.attempt)
+        assert (looks.count, script.mails, commands(script, "DATA")) == (fatal, [], [])
+        await made.deliver(delivery(event_id="f" * 64), FIRST)
+        await made.close()
+
+    run(script, work)
+    assert (script.connections, len(script.mails)) == (1, 1)
 
 
 def test_no_more_connections_than_configured(tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ class Job:
         config, request = self.bench.config, self.case.request
         contents = [await self._content(number) for number in range(len(request.documents))]
         await self.bench.pace.turn()
+        self.attempt.last_look()
         now = self.bench.tools.clock.now()
         lot = metadata.submission_set(
             request, self.structure, unique_id=set_id(self.delivery.id), now=now, codes=self.bench.codes

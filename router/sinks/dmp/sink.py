@@ -65,6 +65,7 @@ class DmpSink:
         Only as many at once as there are connections, so that memory is bounded.
         """
         async with self._slots:
+            attempt.last_look()
             return await self._deliver(self._job(delivery, attempt))
 
     async def _deliver(self, job: Job) -> Outcome:

@@ -61,6 +61,7 @@ class MssanteSink:
         guards.check(order, recipient, environment=self._tools.environment, patient_domains=domains)
         await self._admitted(recipient)
         async with self._slots:
+            attempt.last_look()
             return await self._send(delivery, attempt, sender, guards.to_patient(recipient, domains))
 
     async def _send(self, delivery: Delivery, attempt: Attempt, sender: str, patient: bool) -> Outcome:
@@ -76,7 +77,7 @@ class MssanteSink:
             raise Refused("MSS-523", "MAIL", f"message de plus de {limit // 1_000_000} Mo")
         self._keep(delivery, raw)
         envelope = Envelope(sender, mail.to, delivery.id, order.request.ack_reception)
-        return self._outcome(mail, await self._submission.send(envelope, raw), contents)
+        return self._outcome(mail, await self._submission.send(envelope, raw, attempt.last_look), contents)
 
     async def verify(self, delivery: Delivery, attempt: Attempt) -> Outcome | None:  # noqa: ARG002  # the contract's
         """Nothing can be asked of a mail that was cut off: the outcome stays unknown."""

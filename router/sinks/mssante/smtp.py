@@ -17,7 +17,7 @@ import aiosmtplib
 from aiosmtplib import errors
 from aiosmtplib.protocol import SMTPProtocol
 
-from router.errors import Refused, RouterError, Unavailable
+from router.errors import Overtaken, Refused, RouterError, Unavailable
 from router.sinks.mssante.codes import TOO_BIG, enhanced_of
 from router.sinks.mssante.settings import LoginConfig, MssanteConfig
 from router.sinks.mssante.tls import client_context
@@ -55,17 +55,20 @@ class Submission:
         self._free = asyncio.Semaphore(config.connections)
         self._idle: list[tuple[aiosmtplib.SMTP, float]] = []
 
-    async def send(self, envelope: Envelope, mail: bytes) -> Accepted:
-        """Submit one mail. Raises the faults of `verdict`, and `Refused` `MSS-523` for more than the server takes."""
+    async def send(self, envelope: Envelope, mail: bytes, last_look: Callable[[], None] = lambda: None) -> Accepted:
+        """Submit one mail. Raises the faults of `verdict`, and `Refused` `MSS-523` for more than the server takes.
+
+        last_look: called before `DATA`; what it raises ends the conversation before anything of the mail is sent.
+        """
         async with self._free:
             client, kept = await self._client(envelope.sender)
             try:
-                return await self._conversation(client, envelope, mail)
+                return await self._conversation(client, envelope, mail, last_look)
             except Unavailable as fault:
                 if not kept or fault.place != Phase.MAIL:
                     raise
             client = await self._connect(envelope.sender)
-            return await self._conversation(client, envelope, mail)
+            return await self._conversation(client, envelope, mail, last_look)
 
     async def probe(self, sender: str) -> None:
         """Connect, log in and say NOOP: fails as a submission would while the server is away."""
@@ -82,11 +85,15 @@ class Submission:
 
     # ------------------------------------------------------------------------------------------ conversation
 
-    async def _conversation(self, client: aiosmtplib.SMTP, envelope: Envelope, mail: bytes) -> Accepted:
+    async def _conversation(
+        self, client: aiosmtplib.SMTP, envelope: Envelope, mail: bytes, last_look: Callable[[], None]
+    ) -> Accepted:
         async with self._returned(client):
             with smtp_phase(Phase.MAIL):
                 await self._mail_from(client, envelope, len(mail))
-            return await self._rest(client, envelope, mail)
+            await self._rcpt_to(client, envelope)
+            last_look()
+            return await self._data(client, mail)
 
     async def _mail_from(self, client: aiosmtplib.SMTP, envelope: Envelope, size: int) -> None:
         options = []
@@ -99,12 +106,13 @@ class Submission:
             options += ["RET=HDRS", f"ENVID={envelope.envid}"]
         await client.mail(envelope.sender, options=options)
 
-    async def _rest(self, client: aiosmtplib.SMTP, envelope: Envelope, mail: bytes) -> Accepted:
-        dsn = client.supports_extension(DSN)
+    async def _rcpt_to(self, client: aiosmtplib.SMTP, envelope: Envelope) -> None:
         notify = "SUCCESS,FAILURE,DELAY" if envelope.notify_success else "FAILURE,DELAY"
-        options = [f"NOTIFY={notify}", f"ORCPT=rfc822;{xtext(envelope.recipient)}"] if dsn else []
+        asked = [f"NOTIFY={notify}", f"ORCPT=rfc822;{xtext(envelope.recipient)}"]
         with smtp_phase(Phase.RCPT):
-            await client.rcpt(envelope.recipient, options=options)
+            await client.rcpt(envelope.recipient, options=asked if client.supports_extension(DSN) else [])
+
+    async def _data(self, client: aiosmtplib.SMTP, mail: bytes) -> Accepted:
         with smtp_phase(Phase.DATA):
             answer = await client.execute_command(b"DATA")
         if answer.code != 354:
@@ -115,7 +123,7 @@ class Submission:
             raise of_reply(answer.code, answer.message, Phase.BODY)
         found = _QUEUE_ID.search(answer.message)
         reply = f"{answer.code} {enhanced_of(answer.message)}".strip()
-        return Accepted(reply, found[1] if found else "", dsn)
+        return Accepted(reply, found[1] if found else "", client.supports_extension(DSN))
 
     # ------------------------------------------------------------------------------------------- connections
 
@@ -164,7 +172,7 @@ class Submission:
         self._keep(client)
 
     async def _release(self, client: aiosmtplib.SMTP, fault: RouterError) -> None:
-        if not isinstance(fault, Refused) and not (isinstance(fault, Unavailable) and not fault.circuit):
+        if not isinstance(fault, Refused | Overtaken) and not (isinstance(fault, Unavailable) and not fault.circuit):
             client.close()
             return
         try:
