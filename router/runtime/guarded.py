@@ -30,16 +30,23 @@ log = structlog.get_logger()
 class Guarded:
     """`contracts.Sink` around another. Refuses what the register now forbids, with the code the sender is told."""
 
-    def __init__(self, sink: Sink, register: Register, clock: Clock) -> None:
+    def __init__(self, sink: Sink, register: Register, clock: Clock, *, at_once: int) -> None:
+        """at_once: deliveries given to the sink at a time; the others wait here, so that the answer is fresh."""
         self._sink = sink
         self._register = register
         self._enrich = Enrich(register)
         self._clock = clock
+        self._turns = asyncio.Semaphore(at_once)
         self._pool = ThreadPoolExecutor(1, f"register-{sink.name}")
         self.name: str = sink.name
         self.on_unknown: Literal["verify", "repeat", "hold"] = sink.on_unknown
 
     async def deliver(self, delivery: Delivery, attempt: Attempt) -> Outcome:
+        async with self._turns:
+            attempt.last_look()
+            return await self._deliver(delivery, attempt)
+
+    async def _deliver(self, delivery: Delivery, attempt: Attempt) -> Outcome:
         order, documents = unpack(delivery.payload)
         if order.options.get(WITHDRAWN):
             return await self._sink.deliver(delivery, attempt)

@@ -26,6 +26,9 @@ from router.sinks.tools import Tools
 
 _AWAY: Final = "the database can't be used: is it up, and does `database.url` name it? What needs it waits"
 
+_AHEAD: Final = 2
+"""Documents checked against the register for each connection of a sink: the next one is ready when one is free."""
+
 
 class House:
     """One process's share of a site. Everything opened is closed by `close`."""
@@ -150,8 +153,9 @@ class House:
         """An instance, ready to deliver; where ADT feeds a register, it is asked again at the moment of sending."""
         config = self.config.sinks[name]
         sink = config.open(name, self.tools())
-        registered = any(feed.kind == "adt" for feed in self.config.feeds.values())
-        return Guarded(sink, self.register, self.clock) if registered and config.type != "hl7" else sink
+        if config.type == "hl7" or not any(feed.kind == "adt" for feed in self.config.feeds.values()):
+            return sink
+        return Guarded(sink, self.register, self.clock, at_once=_AHEAD * config.connections)
 
     def policy(self, name: str) -> RetryPolicy:
         """How an instance waits: its own, else its type's, else the default."""
