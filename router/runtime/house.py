@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from router.cisis.valuesets import ValueSets
 from router.config.site import FeedConfig, Site
 from router.contracts import Bus, Clock, Ledger, Observer, Sink, SystemClock, TopicPlan, Unobserved
 from router.directory.directory import Directory
+from router.engine.parts import Alert, no_alert
 from router.engine.policy import RetryPolicy
 from router.exchange import Pseudonyms
 from router.journal.store import Journal
@@ -39,7 +39,7 @@ class House:
         *,
         observer: Observer | None = None,
         clock: Clock | None = None,
-        alert: Callable[[str, Mapping[str, str]], None] = lambda _what, _facts: None,
+        alert: Alert = no_alert,
     ) -> None:
         self.site = site
         self.config = site.config

@@ -3,50 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
-from router.contracts import Attempt, Outcome
+from router.contracts import Attempt
 from router.errors import Overtaken, Refused
 from router.exchange import Delivery
 from router.register import Register
 from router.runtime.guarded import Guarded
 from router.simulators.sender import Maker
+from tests.engine.sinks import ScriptedSink
 from tests.register.register_samples import PSEUDONYMS, StillClock, change, ins, zfa
 from tests.sinks.dmp_world import FIRST, made
 from tests.sinks.looks import Looks
 
 
-class Slow:
+class Slow(ScriptedSink):
     """A sink that holds each delivery until the test lets it go."""
 
-    name = "dmp.chu"
-    on_unknown: Literal["verify", "repeat", "hold"] = "verify"
-
     def __init__(self) -> None:
-        self.got: list[str] = []
+        super().__init__(name="dmp.chu", on_unknown="verify")
         self.begun, self.gate = asyncio.Event(), asyncio.Event()
 
-    async def deliver(self, delivery: Delivery, _: Attempt) -> Outcome:
-        self.got.append(delivery.id)
+    async def _behave(self, _d: Delivery, _a: Attempt) -> None:
         self.begun.set()
         await self.gate.wait()
-        return Outcome("OK")
 
-    async def verify(self, _d: Delivery, _a: Attempt) -> Outcome | None:
-        return None
-
-    def context(self, _: Delivery) -> Mapping[str, str]:
-        return {}
-
-    async def probe(self) -> None:
-        return
-
-    async def close(self) -> None:
-        return
+    @property
+    def got(self) -> list[str]:
+        return [call.delivery.id for call in self.calls]
 
 
 @pytest.fixture

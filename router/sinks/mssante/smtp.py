@@ -55,7 +55,7 @@ class Submission:
         self._free = asyncio.Semaphore(config.connections)
         self._idle: list[tuple[aiosmtplib.SMTP, float]] = []
 
-    async def send(self, envelope: Envelope, mail: bytes, last_look: Callable[[], None] = lambda: None) -> Accepted:
+    async def send(self, envelope: Envelope, mail: bytes, last_look: Callable[[], None]) -> Accepted:
         """Submit one mail. Raises the faults of `verdict`, and `Refused` `MSS-523` for more than the server takes.
 
         last_look: called before `DATA`; what it raises ends the conversation before anything of the mail is sent.
