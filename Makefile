@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Everything else is a part of one of them.
-PYTHON ?= python3
+PYTHON ?= $(shell scripts/python)
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
