@@ -35,7 +35,7 @@ HOMES = {
     "rich": ("cli", "demo"),
     "ruamel": ("config", "demo"),
     "saxonche": ("cda",),
-    "sqlalchemy": ("journal", "ledger", "register"),
+    "sqlalchemy": ("database", "journal", "ledger", "register"),
     "starlette": ("gateway", "observe"),
     "structlog": ("observe", "runtime"),
     "tenacity": ("engine",),

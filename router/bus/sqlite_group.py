@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from router.bus.locks import FileLock, file_name, is_held
 from router.contracts import Partition
+from router.locks import FileLock, file_name, is_held
 
 _LOOK_SECONDS: Final = 0.1
 _HUNGRY_SECONDS: Final = 0.02

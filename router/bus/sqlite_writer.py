@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from router.bus.bell import Bell
-from router.bus.locks import TurnLock
 from router.bus.plans import default_plan, partition_of
 from router.bus.sqlite_store import BUSY_SECONDS, SHIFT, Store, Topic, mapped
 from router.contracts import Outgoing, Partition, TopicPlan
 from router.errors import Fenced, Invalid, RouterError, Unavailable
 from router.exchange import Origin
+from router.locks import TurnLock
 
 T = TypeVar("T")
 _SHARED_BYTES: Final = 16 * 1024 * 1024

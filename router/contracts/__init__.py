@@ -10,11 +10,12 @@ from router.contracts.bus import Bus, Consumer, Offsets, Outgoing, Partition, Pr
 from router.contracts.ledger import Claim, Fence, Ledger, Row
 from router.contracts.sinks import Archive, Attempt, Outcome, Sink, Step
 from router.contracts.topics import JOURNAL, RECEIPTS, Header, dlq_topic, held_topic, in_topic, out_topic, raw_topic
-from router.contracts.watch import Clock, Observer, SystemClock, Unobserved
+from router.contracts.watch import Alert, Clock, Observer, SystemClock, Unobserved, no_alert
 
 __all__ = [
     "JOURNAL",
     "RECEIPTS",
+    "Alert",
     "Archive",
     "Attempt",
     "Bus",
@@ -41,6 +42,7 @@ __all__ = [
     "dlq_topic",
     "held_topic",
     "in_topic",
+    "no_alert",
     "out_topic",
     "raw_topic",
 ]

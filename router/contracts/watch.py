@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from router.measures import Measure
+
+Alert = Callable[[str, Mapping[str, str]], None]
+"""(what happened, facts without any value of a message): something a person should look at."""
 
 
 class Clock(Protocol):
@@ -34,6 +38,10 @@ class Observer(Protocol):
     def set(self, measure: Measure, value: float, **labels: str) -> None: ...
 
     def time(self, measure: Measure, seconds: float, **labels: str) -> None: ...
+
+
+def no_alert(_what: str, _facts: Mapping[str, str]) -> None:
+    """An alert that nobody hears."""
 
 
 class Unobserved:

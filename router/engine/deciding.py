@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from router.contracts import Clock, Header, Observer, Outgoing, dlq_topic
+from router.contracts import Alert, Clock, Header, Observer, Outgoing, dlq_topic
 from router.engine.advice import Advice, cause
 from router.engine.commands import BY
-from router.engine.parts import Alert
 from router.engine.pipeline import (
     UNWANTED,
     BugBudget,

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from router.contracts import Bus, Clock, Header, Observer, Record, Row, Sink, out_topic
+from router.contracts import Alert, Bus, Clock, Header, Observer, Record, Row, Sink, no_alert, out_topic
 from router.engine.advice import Advice, next_step
 from router.engine.circuit import Breaker
 from router.engine.lanes import Lanes
@@ -20,15 +20,8 @@ from router.errors import Unavailable
 from router.exchange import Delivery, Origin
 from router.wire import record_at
 
-Alert = Callable[[str, Mapping[str, str]], None]
-"""(what happened, facts without any value of a message): something a person should look at."""
-
 BUGS_IN_A_ROW: Final = 10
 """Unexpected errors of a sink without a success between them, after which its circuit opens instead."""
-
-
-def no_alert(_what: str, _facts: Mapping[str, str]) -> None:
-    """An alert that nobody hears."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 import pybase64
 
 from router.contracts import (
+    Alert,
     Bus,
     Claim,
     Clock,
@@ -27,10 +28,10 @@ from router.contracts import (
     SystemClock,
     Unobserved,
     in_topic,
+    no_alert,
 )
 from router.engine.advice import Advice, next_step
 from router.engine.deciding import Decider, Stopped, Work
-from router.engine.parts import Alert, no_alert
 from router.engine.pipeline import BugLimit, CompiledPipeline, Describe, Pipelines, Unserved, all_served, no_description
 from router.engine.policy import backoff
 from router.errors import Fenced, Malformed, MessageFault, OperatorFault, Unavailable

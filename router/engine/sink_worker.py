@@ -14,14 +14,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from router.contracts import Bus, Clock, Ledger, Observer, Sink, SystemClock, Unobserved, out_topic
+from router.contracts import (
+    Alert,
+    Bus,
+    Clock,
+    Ledger,
+    Observer,
+    Sink,
+    SystemClock,
+    Unobserved,
+    no_alert,
+    out_topic,
+)
 from router.engine.advice import Advice, next_step
 from router.engine.attempt import Attempts
 from router.engine.circuit import Breaker, Circuit
 from router.engine.holding import Loading
 from router.engine.intake import Intake
 from router.engine.lanes import Lanes
-from router.engine.parts import Alert, Limits, Parts, no_alert
+from router.engine.parts import Limits, Parts
 from router.engine.policy import RetryPolicy, TokenBucket
 from router.engine.reader import MAX_BYTES, SWEEP, Reader
 from router.engine.writer import Writer

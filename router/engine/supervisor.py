@@ -18,8 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from router.contracts import Observer, Unobserved
-from router.engine.parts import Alert, no_alert
+from router.contracts import Alert, Observer, Unobserved, no_alert
 from router.engine.policy import backoff
 
 DRAIN: Final = 10.0

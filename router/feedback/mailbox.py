@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError, LoginError
 
-from router.contracts import Clock, Observer, Producer
+from router.contracts import Alert, Clock, Observer, Producer
 from router.errors import OperatorFault, RouterError, Unavailable
 from router.feedback.reports import Handled, Kind, Place, Reports
 from router.sinks.mssante.settings import ImapConfig, TlsConfig
@@ -24,7 +24,6 @@ from router.wire import receipt_record
 
 log = logging.getLogger(__name__)
 
-Alert = Callable[[str, Mapping[str, str]], None]
 MAX_PAUSE: Final = 600.0
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
 from pydantic import ValidationError
 
-from router.contracts import RECEIPTS, Bus, Clock, Ledger, Observer, Outgoing, Partition, Record, Settle
+from router.contracts import RECEIPTS, Alert, Bus, Clock, Ledger, Observer, Outgoing, Partition, Record, Settle
 from router.errors import Fenced, Unavailable
 from router.exchange import Receipt
 from router.feedback.answers import Endpoint, answers, untold
@@ -27,7 +27,6 @@ GATHER_SECONDS: Final = 0.05
 """Between two batches: the sender's answer may wait that long, and costs less in company."""
 COMMIT_SECONDS: Final = 0.5
 """Between two commits of offsets that nothing was written for: a receipt read twice says the same thing twice."""
-Alert = Callable[[str, Mapping[str, str]], None]
 
 
 def log_alert(what: str, facts: Mapping[str, str]) -> None:

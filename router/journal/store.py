@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Table, bindparam, 
 from sqlalchemy.dialects import postgresql, sqlite
 
 from router.contracts import Clock
+from router.database import Database, Many
 from router.exchange import JournalEntry, Receipt
 from router.journal.rows import ENTRY, RECEIPT, Rows, asked_ids
 from router.journal.stories import DeliveryState, EventStory, EventSummary
@@ -23,7 +24,6 @@ from router.journal.tables import (
     VERSION,
 )
 from router.journal.telling import outline, tell
-from router.ledger.database import Database, Many
 
 _PRUNED_AT_ONCE: Final = 500
 _SHORTEST_PREFIX: Final = 8

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from router.contracts import Claim, Fence, Row
+from router.database import Database
 from router.ledger import fences
-from router.ledger.database import Database
 from router.ledger.tables import NAMES, STATE_COLUMNS, claim_columns, columns, rows_of, saved_columns
 
 # A claim that another transaction commits meanwhile is in neither part of the answer: it is asked for again.

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from router.contracts import Claim, Fence, Row
+from router.database import Database
 from router.ledger import fences
-from router.ledger.database import Database
 from router.ledger.tables import CLAIM_NAMES, NAMES, STATE_COLUMNS, claim_columns, columns, rows_of, saved_columns
 
 _THESE: Final = "WHERE id IN (SELECT value FROM json_each(?))"

@@ -8,9 +8,9 @@ from typing import Any, Final
 from sqlalchemy import Table, delete, select
 
 from router.contracts import Claim, Fence, Row
+from router.database import Database
 from router.exchange import Origin
 from router.ledger import fences
-from router.ledger.database import Database
 from router.ledger.hot_postgresql import PostgresqlHot
 from router.ledger.hot_sqlite import SqliteHot
 from router.ledger.tables import (

@@ -38,7 +38,7 @@ class Change:
         """Identifiers of a patient who loses a file (A44): what has left under them is work."""
 
     def make(self, change: AdtChange) -> Applied:
-        """Raises `IntegrityError` when another process wrote the same patient meanwhile."""
+        """Raises `Clash` when another process wrote the same patient meanwhile."""
         records = self._records_after(change)
         current = [record for record in records if not self._is_stale(record, change)]
         for record in current:

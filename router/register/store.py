@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Connection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.engine import Connection
 
 from router.contracts import Clock, SystemClock
-from router.errors import Unavailable
+from router.database import Clash, Database
 from router.exchange import Origin, Pseudonyms
 from router.register import worklist
 from router.register.adt import AdtChange
 from router.register.changes import Change
 from router.register.patient import Alert, Applied, RegisteredPatient, WorkEntry
-from router.register.tables import ALIAS, DERIVED, EVENT, PATIENT, Database
+from router.register.tables import ALIAS, DERIVED, EVENT, METADATA, PATIENT, VERSION
+
+Found = TypeVar("Found")
 
 _RACES: Final = 5
 """Two processes may meet on the same patient: the loser starts again, so many times."""
@@ -36,13 +38,13 @@ _FIND: Final = (
 class Register:
     """What the ADT feeds say of patients. Synchronous; any thread; every call is one transaction.
 
-    Raises `Unavailable` when the database is away. `url` is SQLAlchemy's (`sqlite:///…`, `postgresql+psycopg://…`).
+    Raises `Unavailable` while the database is away. `url` is that of an SQLite file or of PostgreSQL (`Database`).
     """
 
-    def __init__(self, url: str | URL, pseudonyms: Pseudonyms, clock: Clock | None = None) -> None:
+    def __init__(self, url: str, pseudonyms: Pseudonyms, clock: Clock | None = None) -> None:
         self.pseudonyms = pseudonyms
         self._clock = clock or SystemClock()
-        self._database = Database(url)
+        self._database = Database("register", url, METADATA, VERSION)
 
     # ------------------------------------------------------------------------------------------- from the feeds
 
@@ -56,16 +58,14 @@ class Register:
         a move or a change of identifiers returns an alert when documents had already left.
         """
         now = self._clock.now() if at is None else at
-        for _ in range(_RACES):
-            try:
-                with self._database.writing() as db:
-                    if db.execute(sa.select(EVENT.c.id).where(EVENT.c.id == event_id)).first():
-                        return Applied(new=False)
-                    db.execute(EVENT.insert().values(id=event_id, at=now))
-                    return Change(db, self.pseudonyms, event_id, origin, now).make(change)
-            except IntegrityError:
-                continue
-        raise Unavailable("REGISTER", "database", "too many writers on one patient", circuit=False)
+
+        def applied(db: Connection) -> Applied:
+            if db.execute(sa.select(EVENT.c.id).where(EVENT.c.id == event_id)).first():
+                return Applied(new=False)
+            db.execute(EVENT.insert().values(id=event_id, at=now))
+            return Change(db, self.pseudonyms, event_id, origin, now).make(change)
+
+        return self._written(applied)
 
     def note_departure(
         self, pseudonyms: Sequence[str], delivery_id: str, document: str, sink: str, at: float
@@ -75,17 +75,11 @@ class Register:
         When one of them was withdrawn or merged before, the entry goes to the work-list at once.
         """
         departure = worklist.Departure(delivery_id, document, sink, at)
-        for _ in range(_RACES):
-            try:
-                with self._database.writing() as db:
-                    return worklist.depart(db, pseudonyms, departure, self._clock.now())
-            except IntegrityError:
-                continue
-        raise Unavailable("REGISTER", "database", "too many writers on one patient", circuit=False)
+        return self._written(lambda db: worklist.depart(db, pseudonyms, departure, self._clock.now()))
 
     def clear(self) -> None:
         """Forget what the ADT topic can tell again. Departures and the work-list stay."""
-        with self._database.writing() as db:
+        with self._database.write() as db:
             for table in DERIVED:
                 db.execute(table.delete())
 
@@ -100,7 +94,7 @@ class Register:
         if not pseudonyms:
             return {}
         found: dict[str, RegisteredPatient] = {}
-        with self._database.reading() as db:
+        with self._database.read() as db:
             for row in db.execute(_FIND, {"names": list(pseudonyms)}).mappings():
                 patient = _registered(_survivor(db, row), merged=bool(row["merged_into"]), retired=bool(row["retired"]))
                 found[row["alias"]] = _together(found.get(row["alias"]), patient)
@@ -111,21 +105,29 @@ class Register:
 
         `closed` adds the entries that somebody has dealt with.
         """
-        with self._database.reading() as db:
+        with self._database.read() as db:
             return worklist.of(db, pseudonym, closed=closed)
 
     def work(self, *, limit: int = 1000) -> list[WorkEntry]:
         """The open work-list of all patients, oldest first."""
-        with self._database.reading() as db:
+        with self._database.read() as db:
             return worklist.open_entries(db, limit)
 
     def settle(self, entries: Sequence[str], *, by: str, outcome: str) -> int:
         """Close entries of the work-list, with who did it and what was done; returns how many were open."""
-        with self._database.writing() as db:
+        with self._database.write() as db:
             return worklist.settle(db, entries, by, outcome, self._clock.now())
 
     def close(self) -> None:
         self._database.close()
+
+    def _written(self, work: Callable[[Connection], Found]) -> Found:
+        """What `work` found in one transaction, begun again when another wrote the same patient. Raises `Clash`."""
+        for _ in range(_RACES - 1):
+            with suppress(Clash), self._database.write() as db:
+                return work(db)
+        with self._database.write() as db:
+            return work(db)
 
 
 def _survivor(db: Connection, row: Any) -> Any:

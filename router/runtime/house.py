@@ -13,9 +13,8 @@ from router.cda.schema import SchemaGate
 from router.cisis.settings import ProfileRules
 from router.cisis.valuesets import ValueSets
 from router.config.site import FeedConfig, Site
-from router.contracts import Bus, Clock, Ledger, Observer, Sink, SystemClock, TopicPlan, Unobserved
+from router.contracts import Alert, Bus, Clock, Ledger, Observer, Sink, SystemClock, TopicPlan, Unobserved, no_alert
 from router.directory.directory import Directory
-from router.engine.parts import Alert, no_alert
 from router.engine.policy import RetryPolicy
 from router.exchange import Pseudonyms
 from router.journal.store import Journal

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from router.errors import Unavailable
+from router.errors import OperatorFault
 from router.exchange import Origin
 from router.register import Register
 from tests.register.register_samples import (
@@ -342,9 +342,8 @@ def test_two_writers_on_one_patient_lose_nothing(register: Register, tmp_path: P
     assert len(found) == 40 and len({patient.id for patient in found.values()}) == 1
 
 
-def test_a_database_that_is_away_is_unavailable(tmp_path: Path) -> None:
-    """No foreign exception leaves the register: the caller waits."""
-    register = Register(f"sqlite:///{tmp_path / 'nowhere' / 'register.db'}", PSEUDONYMS, StillClock())
-    with pytest.raises(Unavailable) as caught:
-        register.find(ipp_name("3"))
-    assert caught.value.code == "REGISTER" and "nowhere" not in str(caught.value)
+def test_a_database_that_can_not_be_is_the_operators(tmp_path: Path) -> None:
+    """No foreign exception leaves the register, and none of its texts."""
+    with pytest.raises(OperatorFault) as caught:
+        Register(f"sqlite:///{tmp_path / 'nowhere' / 'register.db'}", PSEUDONYMS, StillClock())
+    assert caught.value.code == "REGISTER-CANTOPEN" and "nowhere" not in str(caught.value)

@@ -31,9 +31,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from router.bus.locks import TurnLock
+from router.database.straight import Straight
 from router.errors import Bug, OperatorFault, RouterError, Unavailable
-from router.ledger.straight import Straight
+from router.locks import TurnLock
 
 Migrations = Mapping[int, Callable[[Connection], None]]
 """Version -> what makes a database of that version one of the next."""
@@ -64,13 +64,20 @@ _OPERATOR_CODES: Final = {
     "SQLITE_PERM": "the file of the database can't be written",
     "SQLITE_CORRUPT": "the file of the database is damaged: restore it from its backup",
     "SQLITE_NOTADB": "the file is not a database",
+    "SQLITE_ERROR": "the database lacks a table or a column of ours",
 }
+#: SQLSTATE (unique violation; serialization failure, deadlock) and SQLite's results after which to begin again.
+_CLASHES: Final = ("23505", "40", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE")
+
+
+class Clash(Unavailable):
+    """Two transactions met on one row: begin this one again."""
 
 
 class Database:
     """An engine for one room's tables. Thread-safe; every `write` is one durable transaction.
 
-    room:    `ledger`, `journal`: the beginning of its error codes
+    room:    `ledger`, `journal`, `register`: the beginning of its error codes
     url:     `sqlite:////path/file.db` or `postgresql://user@host/name` (a driver may be named)
     tables:  made at start where they are missing, under a lock; where the database is away then, when it is back
     version: of those tables; a database of a newer version is refused, an older one is migrated step by step
@@ -219,15 +226,16 @@ class Database:
         if not isinstance(cause, driver.Error):
             return Bug.of(error, self._code)
         state = getattr(cause, "sqlstate", None) or ""
-        name = "_".join(str(getattr(cause, "sqlite_errorname", "") or "").split("_")[:2])
-        sentence = _OPERATOR_STATES.get(state[:2]) or _OPERATOR_CODES.get(name)
-        if sentence:
-            return OperatorFault(f"{self._code}-{state or name.removeprefix('SQLITE_')}", "", sentence)
-        if isinstance(cause, driver.DataError):
-            return Bug.of(error, self._code)
-        if isinstance(cause, driver.OperationalError | driver.InterfaceError) or name or state:
-            what = state or name.removeprefix("SQLITE_") or "AWAY"
-            return Unavailable(f"{self._code}-{what}", "", "the database can't be used now")
+        result = str(getattr(cause, "sqlite_errorname", "") or "")
+        if state.startswith(_CLASHES) or result in _CLASHES:
+            return Clash(f"{self._code}-CLASH", "", "another transaction wrote the same row", circuit=False)
+        name = "_".join(result.split("_")[:2])
+        code = f"{self._code}-{state or name.removeprefix('SQLITE_') or 'AWAY'}"
+        if sentence := _OPERATOR_STATES.get(state[:2]) or _OPERATOR_CODES.get(name):
+            return OperatorFault(code, "", sentence)
+        may_pass = state or name or isinstance(cause, driver.OperationalError | driver.InterfaceError)
+        if may_pass and not isinstance(cause, driver.DataError):
+            return Unavailable(code, "", "the database can't be used now")
         return Bug.of(error, self._code)
 
 

@@ -1,0 +1,47 @@
+"""One SQL database as three rooms use it: what its failures become."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from router.database import Clash, Database
+from router.errors import OperatorFault
+
+METADATA = sa.MetaData()
+ONE = sa.Table(
+    "one", METADATA, sa.Column("id", sa.Integer, primary_key=True), sa.Column("text", sa.String, unique=True)
+)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database("room", f"sqlite:///{tmp_path / 'room.db'}", METADATA, 1)
+
+
+@pytest.mark.parametrize("second", [{"id": 1, "text": "b"}, {"id": 2, "text": "a"}], ids=["key", "unique"])
+def test_a_row_written_twice_is_a_clash_and_nothing_of_it_stays(database: Database, second: dict[str, object]) -> None:
+    with database.write() as db:
+        db.execute(ONE.insert().values(id=1, text="a"))
+    with pytest.raises(Clash) as caught, database.write() as db:
+        db.execute(ONE.insert().values(id=9, text="z"))
+        db.execute(ONE.insert().values(**second))
+    assert caught.value.code == "ROOM-CLASH" and not caught.value.circuit
+    with database.read() as db:
+        assert db.execute(sa.select(sa.func.count()).select_from(ONE)).scalar_one() == 1
+
+
+def test_a_table_that_is_gone_is_the_operators_and_no_value_is_quoted(database: Database) -> None:
+    with pytest.raises(OperatorFault) as caught, database.read() as db:
+        db.execute(sa.text("SELECT * FROM nowhere WHERE name = 'DUPONT'"))
+    assert caught.value.code == "ROOM-ERROR" and "DUPONT" not in str(caught.value)
+
+
+def test_a_database_of_a_newer_version_is_refused(database: Database, tmp_path: Path) -> None:
+    with database.write() as db:
+        db.execute(sa.text("UPDATE schema_versions SET version = 2"))
+    with pytest.raises(OperatorFault) as caught:
+        Database("room", f"sqlite:///{tmp_path / 'room.db'}", METADATA, 1)
+    assert caught.value.code == "ROOM-VERSION"
