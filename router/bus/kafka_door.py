@@ -37,6 +37,8 @@ _UNKNOWN_AUTHORITY: Final = "the broker's certificate comes from an authority th
 
 #: Alerts of TLS about *our* certificate (RFC 8446 §6.2), as OpenSSL spells them.
 _OUR_CERTIFICATE: Final = ("ALERT_BAD_CERTIFICATE", "ALERT_CERTIFICATE_", "ALERT_UNKNOWN_CA", "ALERT_UNSUPPORTED_CERT")
+#: The other side ended without a word; which of the two depends on how Python was built.
+_SILENT_END: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 def refusal(config: KafkaConfig, settings: Mapping[str, Any]) -> OperatorFault | None:
@@ -148,7 +150,7 @@ def _alert(error: ssl.SSLError) -> OperatorFault:
             "broker does not trust"
         )
         return OperatorFault("KAFKA-TLS", "bus.tls.certificate", text)
-    if isinstance(error, ssl.SSLEOFError) or reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
+    if isinstance(error, _SILENT_END) or reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
         return OperatorFault("KAFKA-TLS", "bus.tls", "this port of the broker does not speak TLS")
     return OperatorFault("KAFKA-TLS", "bus.tls", "the broker and we find no common ground in TLS: versions or ciphers")
 
