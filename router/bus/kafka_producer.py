@@ -166,22 +166,12 @@ class _Transactions:
         return self._raw
 
     def _undo(self, raw: RawProducer, error: BaseException) -> None:
-        """Abort; a client that can't even do that is replaced, and its successor ends the transaction."""
+        """Abort and replace the client: the old one (kafka-python 3.0.12) would settle these offsets next time."""
         given_up = raw is not self._raw
-        if given_up:  # what it learns too late says nothing of its successor
-            _close_quietly(raw)
-            return
-        if isinstance(error, _OUR_SUCCESSOR):
-            self._fenced = True
+        if not given_up:  # what it learns too late says nothing of its successor
             self._raw = None
-            _close_quietly(raw)
-            return
-        try:
-            raw.abort_transaction()
-        except (KafkaError, OSError, RuntimeError) as second:
-            self._fenced = isinstance(second, _OUR_SUCCESSOR)
-            self._raw = None
-            _close_quietly(raw)
+            self._fenced = isinstance(error, _OUR_SUCCESSOR) or _refuses_to_abort(raw)
+        _close_quietly(raw)
 
     def _abandon(self) -> None:
         raw, self._raw = self._raw, None
@@ -197,6 +187,15 @@ def _results(futures: Sequence[Any], seconds: float) -> list[Origin]:
     deadline = time.monotonic() + seconds
     found = [future.get(timeout=max(0.001, deadline - time.monotonic())) for future in futures]
     return [Origin(data.topic, data.partition, data.offset) for data in found]
+
+
+def _refuses_to_abort(raw: RawProducer) -> bool:
+    """Whether the broker knows a successor of ours. A client that can't abort leaves that to its successor."""
+    try:
+        raw.abort_transaction()
+    except (KafkaError, OSError, RuntimeError) as error:
+        return isinstance(error, _OUR_SUCCESSOR)
+    return False
 
 
 def _close_quietly(raw: RawProducer) -> None:
