@@ -151,8 +151,12 @@ class _Transactions:
             raw.commit_transaction()
             return _results(futures, self._give_up)
         except BaseException as error:
-            self._undo(raw, error)
-            raise
+            # What comes after a failure is only told that there was one.
+            cause = raw._transaction_manager.last_error or error
+            self._undo(raw, cause)
+            if cause is error:
+                raise
+            raise cause from error
 
     def _ready(self) -> RawProducer:
         if self._raw is None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from kafka.errors import KafkaError, ProducerFencedError
 from kafka.structs import ConsumerGroupMetadata
 
 from router.bus.kafka import KafkaBus
 from router.bus.kafka_consumer import KafkaConsumer
+from router.bus.kafka_producer import KafkaProducer
 from router.contracts import Outgoing, Partition, Settle, TopicPlan
 from router.errors import Fenced
 from tests.bus.test_bus_kafka import one_broker
@@ -59,3 +63,36 @@ def test_offsets_of_an_aborted_transaction_stay_out_of_the_next_one(
     assert member.committed(FIRST) is None
     assert [record.value for record in bus.scan("t.out")] == [b"kept"]
     producer.close()
+
+
+class Overtaken:
+    """A client whose successor has begun: the broker said so to its thread, and each call says only that it failed."""
+
+    def __init__(self) -> None:
+        self._transaction_manager = SimpleNamespace(last_error=ProducerFencedError())
+
+    def init_transactions(self) -> None: ...
+
+    def begin_transaction(self) -> None: ...
+
+    def send(self, *_: Any, **__: Any) -> None:
+        raise KafkaError("a previous request failed")
+
+    def abort_transaction(self) -> None:
+        raise KafkaError("a previous request failed")
+
+    def close(self, timeout: float) -> None: ...
+
+
+def test_a_producer_whose_successor_has_begun_never_takes_its_name_back(member: KafkaConsumer) -> None:
+    opened: list[Overtaken] = []
+
+    def open_raw(_name: str | None) -> Any:
+        opened.append(Overtaken())
+        return opened[-1]
+
+    producer = KafkaProducer("p", open_raw, lambda topics: dict.fromkeys(topics, 2), 30.0)
+    for _ in range(2):
+        with pytest.raises(Fenced):
+            producer.publish([Outgoing("t.out", "k", b"late")], settle=Settle(member, {FIRST: 1}))
+    assert len(opened) == 1
