@@ -25,6 +25,7 @@ from router.bus.kafka_migrate import migrate
 from router.bus.kafka_producer import KafkaProducer
 from router.bus.kafka_reader import Reader
 from router.bus.kafka_topics import Topics, places
+from router.bus.kafka_transactions import abort_with_batches
 from router.bus.settings import KafkaConfig
 from router.contracts import Consumer, Partition, Producer, Record, TopicPlan
 from router.errors import OperatorFault
@@ -189,7 +190,10 @@ class KafkaBus:
         if transactional is not None:
             settings["transactional_id"] = f"{self._config.prefix}{transactional}"
             settings["transaction_timeout_ms"] = give_up
-        return self._opened(RawProducer, **settings)
+        raw = self._opened(RawProducer, **settings)
+        if transactional is not None:
+            abort_with_batches(raw)
+        return raw
 
     def _open_reader(self) -> RawConsumer:
         return self._opened(RawConsumer, **self._fetching(_READER_FETCH), group_id=None)

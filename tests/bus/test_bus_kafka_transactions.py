@@ -15,31 +15,35 @@ from router.bus.kafka import KafkaBus
 from router.bus.kafka_consumer import KafkaConsumer
 from router.bus.kafka_producer import KafkaProducer
 from router.contracts import Outgoing, Partition, Settle, TopicPlan
-from router.errors import Fenced
+from router.errors import Fenced, Unavailable
 from tests.bus.test_bus_kafka import one_broker
 from tests.services import kafka_servers  # noqa: F401
 
 pytestmark = pytest.mark.integration
 
-FIRST, SECOND = Partition("t", 0), Partition("t", 1)
+
+@pytest.fixture
+def topic() -> str:
+    """A source of its own for each test; what is read from it goes to `<topic>.out`."""
+    return f"t{time.time_ns()}"
 
 
 @pytest.fixture
-def bus(kafka_servers: str, request: pytest.FixtureRequest) -> Iterator[KafkaBus]:  # noqa: F811
-    """A bus with the topics `t` and `t.out`."""
-    opened = KafkaBus(one_broker(kafka_servers, f"{request.node.name}-{time.time_ns()}-"))
-    opened.create([TopicPlan(name, 2, None, 2**20) for name in ("t", "t.out")])
+def bus(kafka_servers: str, topic: str) -> Iterator[KafkaBus]:  # noqa: F811
+    config = one_broker(kafka_servers, f"{topic}-").model_copy(update={"publish_timeout": 5, "request_timeout": 3})
+    opened = KafkaBus(config)
+    opened.create([TopicPlan(name, 2, None, 2**20) for name in (topic, f"{topic}.out")])
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def member(bus: KafkaBus) -> Iterator[KafkaConsumer]:
+def member(bus: KafkaBus, topic: str) -> Iterator[KafkaConsumer]:
     """The only member of its group: both partitions are its own."""
-    consumer = bus.consumer("g", ["t"], member="m")
+    consumer = bus.consumer("g", [topic], member="m")
     assert isinstance(consumer, KafkaConsumer)
     deadline = time.monotonic() + 30
-    while consumer.assignment() != {FIRST, SECOND}:
+    while len(consumer.assignment()) < 2:
         consumer.poll(max_records=1, max_bytes=1, timeout=0.1)
         assert time.monotonic() < deadline
     yield consumer
@@ -47,21 +51,22 @@ def member(bus: KafkaBus) -> Iterator[KafkaConsumer]:
 
 
 def test_offsets_of_an_aborted_transaction_stay_out_of_the_next_one(
-    bus: KafkaBus, member: KafkaConsumer, monkeypatch: pytest.MonkeyPatch
+    bus: KafkaBus, topic: str, member: KafkaConsumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a rebalance refused would otherwise be settled later, and its records lost."""
+    first, second = Partition(topic, 0), Partition(topic, 1)
     producer = bus.producer("p")
     known = member.group_metadata()
     stale = ConsumerGroupMetadata(known.group_id, known.generation_id - 1, known.member_id, known.group_instance_id)
     with monkeypatch.context() as patch:
         patch.setattr(member, "group_metadata", lambda: stale)
         with pytest.raises(Fenced) as caught:
-            producer.publish([Outgoing("t.out", "k", b"lost")], settle=Settle(member, {FIRST: 100}))
+            producer.publish([Outgoing(f"{topic}.out", "k", b"lost")], settle=Settle(member, {first: 100}))
     assert caught.value.code == "KAFKA-CommitFailed"
-    producer.publish([Outgoing("t.out", "k", b"kept")], settle=Settle(member, {SECOND: 7}))
-    assert member.committed(SECOND) == 7
-    assert member.committed(FIRST) is None
-    assert [record.value for record in bus.scan("t.out")] == [b"kept"]
+    producer.publish([Outgoing(f"{topic}.out", "k", b"kept")], settle=Settle(member, {second: 7}))
+    assert member.committed(second) == 7
+    assert member.committed(first) is None
+    assert [record.value for record in bus.scan(f"{topic}.out")] == [b"kept"]
     producer.close()
 
 
@@ -84,7 +89,7 @@ class Overtaken:
     def close(self, timeout: float) -> None: ...
 
 
-def test_a_producer_whose_successor_has_begun_never_takes_its_name_back(member: KafkaConsumer) -> None:
+def test_a_producer_whose_successor_has_begun_never_takes_its_name_back(topic: str, member: KafkaConsumer) -> None:
     opened: list[Overtaken] = []
 
     def open_raw(_name: str | None) -> Any:
@@ -94,5 +99,21 @@ def test_a_producer_whose_successor_has_begun_never_takes_its_name_back(member: 
     producer = KafkaProducer("p", open_raw, lambda topics: dict.fromkeys(topics, 2), 30.0)
     for _ in range(2):
         with pytest.raises(Fenced):
-            producer.publish([Outgoing("t.out", "k", b"late")], settle=Settle(member, {FIRST: 1}))
+            producer.publish([Outgoing(f"{topic}.out", "k", b"late")], settle=Settle(member, {Partition(topic, 0): 1}))
     assert len(opened) == 1
+
+
+def test_a_transaction_whose_batch_expired_is_never_committed(bus: KafkaBus, topic: str, member: KafkaConsumer) -> None:
+    """Its offsets would say that the record was written, and it would be lost."""
+
+    def open_cut_off(name: str | None) -> Any:
+        raw = bus._open_producer(name)
+        raw._accumulator.drain = lambda *_, **__: {}  # as while a partition has no leader that can be reached
+        return raw
+
+    longer = 60.0  # than the client gives a batch: as when the process was frozen, it learns of it before we give up
+    producer = KafkaProducer("p", open_cut_off, bus._topics.counts, longer)
+    with pytest.raises(Unavailable):
+        producer.publish([Outgoing(f"{topic}.out", "k", b"cut off")], settle=Settle(member, {Partition(topic, 0): 100}))
+    producer.close()
+    assert member.committed(Partition(topic, 0)) is None
