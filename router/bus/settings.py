@@ -83,6 +83,14 @@ class KafkaConfig(Strict):
             raise ValueError("min_insync_replicas can't be more than replication_factor")
         return self
 
+    @model_validator(mode="after")
+    def _patience(self) -> KafkaConfig:
+        if self.publish_timeout < self.request_timeout:
+            raise ValueError(
+                "publish_timeout can't be shorter than request_timeout, one of whose requests it waits for"
+            )
+        return self
+
     def open(self) -> Bus:
         """Connects when first used. Raises `OperatorFault` for a password or certificate that is missing."""
         from router.bus.kafka import KafkaBus

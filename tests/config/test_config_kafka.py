@@ -41,3 +41,11 @@ def test_more_copies_in_step_than_copies_is_a_contradiction(tmp_path: Path) -> N
     """Nothing could ever be written then."""
     with pytest.raises(ConfigFault, match="can't be more than replication_factor"):
         Site(site(tmp_path, "qualification", 1, 2))
+
+
+def test_a_batch_is_not_given_up_before_a_request_of_it(tmp_path: Path) -> None:
+    """The client refuses it, but only when the first document comes."""
+    file = site(tmp_path, "qualification", 1, 1)
+    file.write_text(file.read_text().replace('"k1:9092",', '"k1:9092", publish_timeout: 5,'))
+    with pytest.raises(ConfigFault, match="publish_timeout can't be shorter than request_timeout"):
+        Site(file)
