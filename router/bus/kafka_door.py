@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any, Final
@@ -25,6 +26,8 @@ from router.errors import OperatorFault
 _API_VERSIONS: Final = b"\0\0\0\x0a\0\x12\0\0\0\0\0\1\xff\xff"
 _METADATA: Final = b"\0\0\0\x0e\0\x03\0\1\0\0\0\2\xff\xff\0\0\0\0"
 _ATTEMPTS: Final = 3
+_PAUSE: Final = 0.3
+"""Seconds between two of them."""
 
 #: OpenSSL's X509_V_ERR_… -> what to mend.
 _UNVERIFIED: Final = {
@@ -34,6 +37,10 @@ _UNVERIFIED: Final = {
     64: "the broker's certificate does not bear the address in bus.servers: use the name that it bears",
 }
 _UNKNOWN_AUTHORITY: Final = "the broker's certificate comes from an authority that bus.tls.ca does not hold"
+
+_TLS_WANTED: Final = "this port of the broker speaks TLS: set bus.tls"
+_NO_TLS: Final = "this port of the broker does not speak TLS"
+_TLS_ALERT: Final = 0x15
 
 #: Alerts of TLS about *our* certificate (RFC 8446 §6.2), as OpenSSL spells them.
 _OUR_CERTIFICATE: Final = ("ALERT_BAD_CERTIFICATE", "ALERT_CERTIFICATE_", "ALERT_UNKNOWN_CA", "ALERT_UNSUPPORTED_CERT")
@@ -52,11 +59,7 @@ def refusal(config: KafkaConfig, settings: Mapping[str, Any]) -> OperatorFault |
         return fault
     for host, port in _addresses(config.servers):
         try:
-            plain = socket.create_connection((host, port), config.request_timeout)
-        except OSError:
-            continue
-        try:
-            _talk(plain, context, host, config)
+            _knock(context, host, port, config)
         except OperatorFault as fault:
             return fault
         except OSError:
@@ -110,23 +113,44 @@ def _no_password() -> str:
 # ------------------------------------------------------------------------------------------ one connection
 
 
+class _Silent(Exception):
+    """The broker ended the connection without a word. It means `fault` when it does so again and again."""
+
+    def __init__(self, fault: OperatorFault) -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+
+def _knock(
+    context: ssl.SSLContext | None, host: str, port: int, config: KafkaConfig, attempts: int = _ATTEMPTS
+) -> None:
+    """Raises `OperatorFault` when the broker does not talk to us on this port, `OSError` when it is away.
+
+    One that is about to end, or whose connections are cut, is silent too: silence must repeat itself to count.
+    """
+    try:
+        _talk(socket.create_connection((host, port), config.request_timeout), context, host, config)
+    except _Silent as silent:
+        if attempts == 1:
+            raise silent.fault from silent
+        time.sleep(_PAUSE)
+        _knock(context, host, port, config, attempts - 1)
+
+
 def _talk(plain: socket.socket, context: ssl.SSLContext | None, host: str, config: KafkaConfig) -> None:
-    """Raises `OperatorFault` when the broker does not talk to us on this port, `OSError` when it is away."""
+    """Raises `OperatorFault`, `_Silent` or `OSError`."""
     with ExitStack() as opened:
         opened.enter_context(plain)
         line = plain
         if context is not None:
             line = opened.enter_context(_handshake(plain, context, host))
         line.sendall(_API_VERSIONS)
-        if not _answer(line, tls=context is not None):
-            if context is None:
-                raise OperatorFault("KAFKA-TLS", "bus.tls", "this port of the broker speaks TLS: set bus.tls")
-            raise OperatorFault("KAFKA-TLS", "bus.tls", "the broker ended the connection without a reason")
+        tls = "the broker ended the connection without a reason" if context else _TLS_WANTED
+        _answer(line, OperatorFault("KAFKA-TLS", "bus.tls", tls))
         if config.sasl:
             return  # the client's own exchange will tell
         line.sendall(_METADATA)
-        if not _answer(line, tls=context is not None):
-            raise OperatorFault("KAFKA-SASL", "bus.sasl", "this port of the broker wants a password: set bus.sasl")
+        _answer(line, OperatorFault("KAFKA-SASL", "bus.sasl", "this port of the broker wants a password: set bus.sasl"))
 
 
 def _handshake(plain: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
@@ -136,9 +160,11 @@ def _handshake(plain: socket.socket, context: ssl.SSLContext, host: str) -> ssl.
         text = _UNVERIFIED.get(error.verify_code, _UNKNOWN_AUTHORITY)
         raise OperatorFault("KAFKA-TLS", "bus.tls.ca", text) from error
     except ssl.SSLError as error:
+        if isinstance(error, _SILENT_END):
+            raise _Silent(OperatorFault("KAFKA-TLS", "bus.tls", _NO_TLS)) from error
         raise _alert(error) from error
     except ConnectionError as error:
-        raise OperatorFault("KAFKA-TLS", "bus.tls", "this port of the broker does not speak TLS") from error
+        raise _Silent(OperatorFault("KAFKA-TLS", "bus.tls", _NO_TLS)) from error
 
 
 def _alert(error: ssl.SSLError) -> OperatorFault:
@@ -150,23 +176,25 @@ def _alert(error: ssl.SSLError) -> OperatorFault:
             "broker does not trust"
         )
         return OperatorFault("KAFKA-TLS", "bus.tls.certificate", text)
-    if isinstance(error, _SILENT_END) or reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
-        return OperatorFault("KAFKA-TLS", "bus.tls", "this port of the broker does not speak TLS")
+    if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
+        return OperatorFault("KAFKA-TLS", "bus.tls", _NO_TLS)
     return OperatorFault("KAFKA-TLS", "bus.tls", "the broker and we find no common ground in TLS: versions or ciphers")
 
 
-def _answer(line: socket.socket, *, tls: bool) -> bool:
-    """Whether a whole reply of Kafka came. In TLS 1.3 the verdict on our certificate arrives with the first read."""
+def _answer(line: socket.socket, silence: OperatorFault) -> None:
+    """Read a whole reply of Kafka. In TLS 1.3 the verdict on our certificate arrives with the first read.
+
+    Raises `OperatorFault` for an alert, `_Silent` for the end of the connection.
+    """
     try:
         size = int.from_bytes(_exactly(line, 4), "big")
-        if not tls and size >> 24 == 0x15:  # a TLS alert
-            return False
+        if size >> 24 == _TLS_ALERT and not isinstance(line, ssl.SSLSocket):
+            raise OperatorFault("KAFKA-TLS", "bus.tls", _TLS_WANTED)
         _exactly(line, size)
-        return True
+    except (EOFError, ConnectionError, *_SILENT_END) as error:
+        raise _Silent(silence) from error
     except ssl.SSLError as error:
         raise _alert(error) from error
-    except (EOFError, ConnectionError):
-        return False
 
 
 def _exactly(line: socket.socket, count: int) -> bytes:
