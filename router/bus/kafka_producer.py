@@ -23,6 +23,9 @@ from router.exchange import Origin
 
 _OUR_SUCCESSOR: Final = (ProducerFencedError, InvalidProducerEpochError)
 
+_LAST_TURN: Final = 5.0
+"""Seconds that we wait for the thread of a client that was told to end."""
+
 Open = Callable[[str | None], RawProducer]
 Counts = Callable[[Sequence[str]], dict[str, int]]
 
@@ -68,8 +71,10 @@ class KafkaProducer:
         with self._plain_lock:
             raw, self._plain = self._plain, None
         if raw is not None:
-            with suppress(KafkaError, OSError, RuntimeError):
-                raw.close(timeout=5)
+            try:
+                raw.close(timeout=_LAST_TURN)
+            except (KafkaError, OSError, RuntimeError):
+                _close_quietly(raw)
         self._transactions.close()
 
     def _publish_plain(self, records: Sequence[Outgoing], counts: dict[str, int]) -> list[Origin]:
@@ -203,5 +208,13 @@ def _refuses_to_abort(raw: RawProducer) -> bool:
 
 
 def _close_quietly(raw: RawProducer) -> None:
+    """At once, with all that still waits in it, so that nothing of it is sent later.
+
+    `close(timeout=0)` of kafka-python 3.0.12 fails at the first batch that waits, and its thread works on for ever.
+    """
     with suppress(KafkaError, OSError, RuntimeError, ValueError):
+        raw._sender.force_close()
+        raw._sender.join(_LAST_TURN)
+        for _, _, request in raw._transaction_manager._pending_requests:
+            request.fail(KafkaError("given up"))
         raw.close(timeout=0)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -92,7 +93,11 @@ def published(bus: Bus, producer_name: str, record: Outgoing, settle: Settle | N
 
 
 def test_a_frozen_broker_is_unavailable_in_time_and_comes_back(own_broker: Broker, topic: str) -> None:
-    """Neither a batch nor a transaction hangs: both give up in time, and the same objects go on afterwards."""
+    """Neither a batch nor a transaction hangs: both give up in time, and the same objects go on afterwards.
+
+    What was given up leaves nothing that works on in the dark.
+    """
+    before = set(threading.enumerate())
     bus = KafkaBus(config(own_broker.servers))
     producer = bus.producer("p")
     producer.publish([Outgoing(topic, "k", b"1")])
@@ -128,8 +133,12 @@ def test_a_frozen_broker_is_unavailable_in_time_and_comes_back(own_broker: Broke
     assert values[0] == b"1"
     assert values[-1] == b"3"
     assert len(values) == len(set(values))
-    consumer.close()
-    bus.close()
+    for opened in (consumer, producer, worker, bus):
+        opened.close()
+    end = time.monotonic() + 15
+    while left := [thread.name for thread in threading.enumerate() if thread not in before]:
+        assert time.monotonic() < end, f"still at work: {left}"
+        time.sleep(0.1)
 
 
 def test_no_broker_is_unavailable(topic: str) -> None:

@@ -74,7 +74,8 @@ class Overtaken:
     """A client whose successor has begun: the broker said so to its thread, and each call says only that it failed."""
 
     def __init__(self) -> None:
-        self._transaction_manager = SimpleNamespace(last_error=ProducerFencedError())
+        self._transaction_manager = SimpleNamespace(last_error=ProducerFencedError(), _pending_requests=[])
+        self._sender = SimpleNamespace(force_close=lambda: None, join=lambda _seconds: None)
 
     def init_transactions(self) -> None: ...
 
