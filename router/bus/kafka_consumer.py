@@ -17,7 +17,7 @@ from kafka.future import Future
 
 from router.bus.kafka_beat import watch
 from router.bus.kafka_errors import mapped
-from router.bus.kafka_hand import Hand
+from router.bus.kafka_hand import Hand, Late
 from router.bus.kafka_join import keep_join
 from router.contracts import Offsets, Partition, Record
 from router.errors import Fenced
@@ -54,6 +54,8 @@ class KafkaConsumer:
         self._revoked = revoked
         self._leave = leave
         self._hand = Hand(f"kafka-{group}")
+        self._late: object | None = None
+        self._sought: dict[Partition, int] = {}
         self._owned: frozenset[Partition] = frozenset()
         self._owned_lock = threading.Lock()
         self._buffers: dict[Partition, deque[Record]] = {}
@@ -98,8 +100,7 @@ class KafkaConsumer:
         keep_join(self._raw, fresh=time.monotonic() - self._asked_at < self._session * _SAFETY)
         with mapped():
             try:
-                job = lambda: self._raw.poll(timeout_ms=int(seconds * 1000), max_records=count)  # noqa: E731
-                found = self._hand.call(job, seconds + self._give_up)
+                found = self._polled(seconds, count)
             except (OffsetOutOfRangeError, NoOffsetForPartitionError):
                 found = {}
                 self._raw_seek_to_first([p for p in self._owned if not self._buffers.get(p)])
@@ -111,6 +112,27 @@ class KafkaConsumer:
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
+
+    def _polled(self, seconds: float, count: int) -> dict[TopicPartition, Any]:
+        """What the client's poll returns, or the one that was too late before: the client has gone past its records."""
+        token = self._late or self._hand.begin(
+            lambda: self._raw.poll(timeout_ms=int(seconds * 1000), max_records=count)
+        )
+        try:
+            found: dict[TopicPartition, Any] = self._hand.result(token, seconds + self._give_up)
+        except Late:
+            self._late = token
+            raise
+        except BaseException:
+            self._late = None
+            raise
+        self._late = None
+        for partition in list(self._sought):  # meanwhile, so that nobody knows which came first
+            place, offset = TopicPartition(*_pair(partition)), self._sought.pop(partition)
+            if partition in self._owned:
+                found.pop(place, None)
+                self._raw.seek(place, offset)
+        return found
 
     def _raw_seek_to_first(self, partitions: Collection[Partition]) -> None:
         """What stood at our position was trimmed, or we never had one: go on at the first record there is."""
@@ -195,6 +217,7 @@ class KafkaConsumer:
             self._owned -= partitions
         for partition in partitions:
             self._buffers.pop(partition, None)
+            self._sought.pop(partition, None)
             self._paused.discard(partition)
 
     def assignment(self) -> frozenset[Partition]:
@@ -232,6 +255,8 @@ class KafkaConsumer:
     def seek(self, partition: Partition, offset: int) -> None:
         self._must_own([partition])
         self._buffers.pop(partition, None)
+        if self._late is not None:
+            self._sought[partition] = offset
         with mapped():
             self._raw.seek(TopicPartition(*_pair(partition)), offset)
 

@@ -19,6 +19,10 @@ KERNEL_NAME: Final = "kafka-client"
 """Of the threads that do the clients' work: `top -H` and the benchmarks tell it from ours."""
 
 
+class Late(TimeoutError):
+    """The job takes longer than we wait; it goes on."""
+
+
 class Hand:
     """One worker thread. `call` is used by one thread at a time."""
 
@@ -30,14 +34,23 @@ class Hand:
         self._thread.start()
 
     def call(self, job: Callable[[], Any], timeout: float) -> Any:
-        """Its result, or its exception. Raises TimeoutError when it takes longer: throw the hand away then."""
-        token, deadline = object(), time.monotonic() + timeout
+        """Its result, or its exception. Raises `Late` when it takes longer: throw the hand away then."""
+        return self.result(self.begin(job), timeout)
+
+    def begin(self, job: Callable[[], Any]) -> object:
+        """Have a job done; returns what to ask its result by."""
+        token = object()
         self._jobs.put((token, job))
+        return token
+
+    def result(self, token: object, timeout: float) -> Any:
+        """As of `call`. Who was `Late` may ask for the same job again; the result of any other one is dropped."""
+        deadline = time.monotonic() + timeout
         while True:
             try:
                 kind, value, error = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
             except Empty:
-                raise TimeoutError from None
+                raise Late from None
             if kind is self._asked:
                 value()
                 deadline = max(deadline, time.monotonic() + 1)

@@ -11,11 +11,13 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka import codec
 
 from router.bus.kafka import KafkaBus
+from router.bus.kafka_consumer import KafkaConsumer
 from router.bus.settings import KafkaConfig
 from router.contracts import Bus, Consumer, Outgoing, Partition, Record, Settle, TopicPlan
 from router.errors import OperatorFault, RouterError, Unavailable
@@ -223,3 +225,34 @@ def test_a_compression_works_or_says_what_to_install(kafka_servers: str, topic: 
     assert found is not None
     assert found.value == value
     bus.close()
+
+
+@pytest.mark.parametrize("sought", [False, True], ids=["read on", "sought meanwhile"])
+def test_what_a_slow_poll_brings_is_not_lost(
+    own_broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch, sought: bool
+) -> None:
+    """The client has gone past these records: nobody would read them again, and what follows would be committed."""
+    bus = KafkaBus(config(own_broker.servers, request_timeout=1, publish_timeout=2))
+    consumer, producer = bus.consumer("g", [topic], member="m-0"), bus.producer("p")
+    assert isinstance(consumer, KafkaConsumer)
+    (first,) = producer.publish([Outgoing(topic, "k", b"1")])
+    assert len(drain(consumer, 1)) == 1
+    poll, slow = consumer._raw.poll, threading.Event()
+
+    def late(**arguments: Any) -> Any:
+        found = poll(**arguments)
+        if found and not slow.is_set():
+            slow.set()
+            time.sleep(4)
+        return found
+
+    monkeypatch.setattr(consumer._raw, "poll", late)
+    producer.publish([Outgoing(topic, "k", b"2")])
+    with pytest.raises(Unavailable):
+        drain(consumer, 1)
+    if sought:
+        consumer.seek(Partition(topic, first.partition), first.offset)
+    expected = [b"1", b"2"] if sought else [b"2"]
+    assert [record.value for record in drain(consumer, len(expected), 15)] == expected
+    for opened in (consumer, producer, bus):
+        opened.close()
