@@ -20,7 +20,7 @@ from router.bus.kafka_errors import mapped
 from router.bus.kafka_hand import Hand, Late
 from router.bus.kafka_join import keep_join
 from router.contracts import Offsets, Partition, Record
-from router.errors import Fenced
+from router.errors import Fenced, Unavailable
 
 Callback = Callable[[frozenset[Partition]], None]
 
@@ -29,6 +29,8 @@ _SAFETY: Final = 0.8
 _BREATH: Final = 0.5
 """Seconds after which the group is asked again while records read earlier are still handed out."""
 _SHORTEST_POLL: Final = 0.02
+_ASK_MS: Final = 5000
+"""Milliseconds until a question to the coordinator is given up, to be asked again."""
 
 
 class KafkaConsumer:
@@ -58,6 +60,8 @@ class KafkaConsumer:
         self._sought: dict[Partition, int] = {}
         self._owned: frozenset[Partition] = frozenset()
         self._owned_lock = threading.Lock()
+        self._unplaced: frozenset[Partition] = frozenset()
+        """Given to us, but where to begin could not be asked yet: not ours for now, and not read."""
         self._buffers: dict[Partition, deque[Record]] = {}
         self._paused: set[Partition] = set()
         self._turn = 0
@@ -97,6 +101,7 @@ class KafkaConsumer:
 
     def _fetch(self, seconds: float, count: int) -> None:
         """One call to the client: heart-beats, rebalances, and records into our buffers."""
+        self._place()
         keep_join(self._raw, fresh=time.monotonic() - self._asked_at < self._session * _SAFETY)
         with mapped():
             try:
@@ -171,11 +176,26 @@ class KafkaConsumer:
 
     def on_assigned(self, partitions: frozenset[Partition]) -> None:
         """In the thread that polls, before the first record of these partitions."""
+        self._unplaced |= partitions
+        self._place()
+
+    def _place(self) -> None:
+        """Take over what was given to us. While the broker is away it stays unread; the next poll tries again."""
+        partitions = self._unplaced
         places = [TopicPartition(*_pair(partition)) for partition in sorted(partitions)]
-        fresh = [place for place in places if self._raw.committed(place) is None]
-        if fresh:
-            for place, first in self._raw.beginning_offsets(fresh).items():
-                self._raw.seek(place, first)
+        if not places:
+            return
+        try:
+            with mapped():
+                fresh = [place for place in places if self._raw.committed(place, timeout_ms=_ASK_MS) is None]
+                if fresh:
+                    for place, first in self._raw.beginning_offsets(fresh).items():
+                        self._raw.seek(place, first)
+        except Unavailable:
+            self._raw.pause(*places)
+            return
+        self._raw.resume(*places)
+        self._unplaced = frozenset()
         with self._owned_lock:
             self._owned |= partitions
         if self._assigned is not None:
@@ -213,6 +233,7 @@ class KafkaConsumer:
         return done
 
     def _forget(self, partitions: frozenset[Partition]) -> None:
+        self._unplaced -= partitions
         with self._owned_lock:
             self._owned -= partitions
         for partition in partitions:

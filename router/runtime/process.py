@@ -23,7 +23,7 @@ from router.errors import ConfigFault, Fenced, RouterError, Unavailable
 from router.observe import logs
 
 EXIT_FENCED: Final = 75
-"""Another process took our name (sysexits EX_TEMPFAIL): the supervisor waits, then tries again."""
+"""Another process has our name or our share (sysexits EX_TEMPFAIL): the supervisor waits, then tries again."""
 
 
 def ready_file(site: Site, role: str, slot: int) -> Path:
@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
             log.error("configuration refused", problem=str(problem))
         return EXIT_CONFIG
     except Fenced as fault:
-        log.error("another process took our name", code=fault.code, alert="fenced")
+        log.error("another process has our name or our share", code=fault.code, alert="fenced")
         return EXIT_FENCED
     except Unavailable as fault:
         log.error("can't work now", code=fault.code, place=fault.place, text=fault.text)

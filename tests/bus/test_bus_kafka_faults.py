@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from kafka import codec
+from kafka.errors import KafkaConnectionError
 
 from router.bus.kafka import KafkaBus
 from router.bus.kafka_consumer import KafkaConsumer
@@ -232,7 +233,7 @@ def test_what_a_slow_poll_brings_is_not_lost(
     own_broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch, sought: bool
 ) -> None:
     """The client has gone past these records: nobody would read them again, and what follows would be committed."""
-    bus = KafkaBus(config(own_broker.servers, request_timeout=1, publish_timeout=2))
+    bus = KafkaBus(config(own_broker.servers))
     consumer, producer = bus.consumer("g", [topic], member="m-0"), bus.producer("p")
     assert isinstance(consumer, KafkaConsumer)
     (first,) = producer.publish([Outgoing(topic, "k", b"1")])
@@ -243,16 +244,44 @@ def test_what_a_slow_poll_brings_is_not_lost(
         found = poll(**arguments)
         if found and not slow.is_set():
             slow.set()
-            time.sleep(4)
+            time.sleep(3)
         return found
 
     monkeypatch.setattr(consumer._raw, "poll", late)
     producer.publish([Outgoing(topic, "k", b"2")])
-    with pytest.raises(Unavailable):
+    with monkeypatch.context() as patch, pytest.raises(Unavailable):
+        patch.setattr(consumer, "_give_up", 1.0)
         drain(consumer, 1)
     if sought:
         consumer.seek(Partition(topic, first.partition), first.offset)
     expected = [b"1", b"2"] if sought else [b"2"]
     assert [record.value for record in drain(consumer, len(expected), 15)] == expected
+    for opened in (consumer, producer, bus):
+        opened.close()
+
+
+def test_a_partition_whose_beginning_can_not_be_asked_is_taken_over_later(
+    kafka_servers: str,  # noqa: F811
+    topic: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The broker dies as it gives us our share: nothing of it is read and dropped meanwhile, and the worker goes on."""
+    bus = KafkaBus(config(kafka_servers, partitions=1))
+    producer = bus.producer("p")
+    producer.publish([Outgoing(topic, "k", b"1"), Outgoing(topic, "k", b"2")])
+    taken: list[frozenset[Partition]] = []
+    consumer = bus.consumer(f"g-{topic}", [topic], member="m-0", assigned=taken.append)
+    assert isinstance(consumer, KafkaConsumer)
+    committed, refused = consumer._raw.committed, list[object]()
+
+    def away(place: object, **options: Any) -> Any:
+        if len(refused) < 3:
+            refused.append(place)
+            raise KafkaConnectionError
+        return committed(place, **options)
+
+    monkeypatch.setattr(consumer._raw, "committed", away)
+    assert [record.value for record in drain(consumer, 2)] == [b"1", b"2"]
+    assert len(refused) == 3 and taken == [frozenset({Partition(topic, 0)})]
     for opened in (consumer, producer, bus):
         opened.close()
