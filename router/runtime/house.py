@@ -16,6 +16,7 @@ from router.config.site import FeedConfig, Site
 from router.contracts import Alert, Bus, Clock, Ledger, Observer, Sink, SystemClock, TopicPlan, Unobserved, no_alert
 from router.directory.directory import Directory
 from router.engine.policy import RetryPolicy
+from router.errors import RouterError
 from router.exchange import Pseudonyms
 from router.journal.store import Journal
 from router.ledger.store import SqlLedger
@@ -58,8 +59,12 @@ class House:
     def bus(self) -> Bus:
         """Every topic of the site exists once this returns. Raises `Unavailable`, `OperatorFault`."""
         bus = self.bus_config().open()
+        try:
+            bus.create(self.plans())
+        except RouterError:
+            bus.close()
+            raise
         self._closing.callback(bus.close)
-        bus.create(self.plans())
         return bus
 
     def bus_config(self) -> SqliteBusConfig | KafkaConfig:

@@ -11,16 +11,21 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from router.config.site import Site
+from router.engine.policy import backoff
 from router.engine.supervisor import EXIT_CONFIG
 from router.errors import ConfigFault, Fenced, RouterError, Unavailable
 from router.observe import logs
+
+if TYPE_CHECKING:
+    from router.runtime.house import House
 
 EXIT_FENCED: Final = 75
 """Another process has our name or our share (sysexits EX_TEMPFAIL): the supervisor waits, then tries again."""
@@ -78,6 +83,7 @@ def _work(site: Site, role: str, slot: int) -> int:
     said = ready_file(site, role, slot)
     said.parent.mkdir(parents=True, exist_ok=True)
     try:
+        _reach(house)
         work = open_role(role, house, slot)
         signal.signal(signal.SIGTERM, lambda *_: work.stop())
 
@@ -92,6 +98,20 @@ def _work(site: Site, role: str, slot: int) -> int:
         said.unlink(missing_ok=True)
         house.close()
     return 0
+
+
+def _reach(house: House) -> None:
+    """Returns when the bus answers: to wait here costs less than to be started again and again."""
+    attempts = 0
+    while True:
+        try:
+            _ = house.bus
+            return
+        except Unavailable as fault:
+            attempts += 1
+            if attempts == 1:
+                structlog.get_logger().warning("waits for the bus", code=fault.code, place=fault.place, text=fault.text)
+            time.sleep(backoff(attempts, 0.5, 2.0, 10.0, 0.2))
 
 
 def _collect_less() -> None:

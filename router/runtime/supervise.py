@@ -9,10 +9,11 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
+from typing import Final
 
 from router.config.site import Site
 from router.engine.supervisor import Role, Supervisor
-from router.errors import ConfigFault, OperatorFault
+from router.errors import ConfigFault, OperatorFault, Unavailable
 from router.observe.health import AdminServer
 from router.observe.metrics import Metrics, forget_runs, share_between_processes
 from router.runtime.house import House
@@ -24,6 +25,7 @@ from router.runtime.roles.looping import alert
 LOOK_SECONDS = 0.1
 CLOSING_SECONDS = 3.0
 """After the drain: what a worker needs to close its connections before it is killed."""
+_AWAY: Final = "no broker answers: is the cluster up, are `bus.servers` right? Nothing is acknowledged until it is back"
 
 
 class Running:
@@ -66,7 +68,10 @@ class Running:
         """Open once what every worker opens, so that a mistake is told here, in one sentence, and schemas exist."""
         house = House(self.site)
         try:
-            _ = house.bus
+            try:
+                _ = house.bus
+            except Unavailable as fault:  # the workers wait for it
+                alert("bus-away", {"code": fault.code, "place": "bus", "text": _AWAY})
             house.ledger()
             _ = house.journal
             _ = house.register
