@@ -71,10 +71,7 @@ class KafkaProducer:
         with self._plain_lock:
             raw, self._plain = self._plain, None
         if raw is not None:
-            try:
-                raw.close(timeout=_LAST_TURN)
-            except (KafkaError, OSError, RuntimeError):
-                _close_quietly(raw)
+            _close_in_time(raw, _LAST_TURN)
         self._transactions.close()
 
     def _publish_plain(self, records: Sequence[Outgoing], counts: dict[str, int]) -> list[Origin]:
@@ -96,12 +93,15 @@ class KafkaProducer:
             return self._plain
 
     def _drop(self, raw: RawProducer | None) -> None:
-        """After any failure the next batch gets a new client: an idempotent one can't be trusted half-way."""
+        """After any failure the next batch gets a new client: an idempotent one can't be trusted half-way.
+
+        What other threads have in it may still succeed.
+        """
         with self._plain_lock:
             if raw is None or raw is not self._plain:
                 return
             self._plain = None
-        threading.Thread(target=_close_quietly, args=(raw,), daemon=True).start()
+        threading.Thread(target=_close_in_time, args=(raw, self._give_up), daemon=True).start()
 
     def _send(self, raw: RawProducer, records: Sequence[Outgoing], counts: dict[str, int]) -> list[Any]:
         return [self._send_one(raw, record, counts[record.topic]) for record in records]
@@ -205,6 +205,14 @@ def _refuses_to_abort(raw: RawProducer) -> bool:
     except (KafkaError, OSError, RuntimeError) as error:
         return isinstance(error, _OUR_SUCCESSOR)
     return False
+
+
+def _close_in_time(raw: RawProducer, seconds: float) -> None:
+    """When what waits in it has been sent, or after so many seconds."""
+    try:
+        raw.close(timeout=seconds)
+    except (KafkaError, OSError, RuntimeError, ValueError):
+        _close_quietly(raw)
 
 
 def _close_quietly(raw: RawProducer) -> None:
