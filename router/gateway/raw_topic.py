@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from router.contracts import Consumer, Header, Outgoing, Partition, Producer, Record, Settle, raw_topic
@@ -78,10 +79,12 @@ class RawTopic:
             self._take(found)
 
     def _forget(self) -> None:
-        for part in (self._consumer, self._producer):
-            if part is not None:
-                part.close()
+        parts = (self._consumer, self._producer)
         self._consumer = self._producer = None
+        for part in parts:
+            if part is not None:
+                with suppress(RouterError):  # what it has not committed is read again
+                    part.close()
 
     def _take(self, records: Sequence[Record]) -> None:
         judged = [self._judge(record) for record in records]

@@ -17,15 +17,19 @@ from tests.gateway.gateway_parts import PSEUDONYMS, Counted, eventually, hl7, re
 
 
 class Moody(SqliteBus):
-    """The real bus; `mood` is asked before every publish of the gateway's."""
+    """The real bus; `mood` is asked before every publish of the raw topic's, `parting` after it closed its producer."""
 
     mood: Callable[[Any], None] = staticmethod(lambda records: None)
+    parting: Callable[[], None] = staticmethod(lambda: None)
 
     def producer(self, name: str) -> Any:
         inner, bus = super().producer(name), self
 
         class Producer:
-            close = inner.close
+            def close(self) -> None:
+                inner.close()
+                if "-raw-" in name:
+                    bus.parting()
 
             def publish(self, records: Any, *, settle: Any = None) -> Any:
                 if name.startswith("gateway"):
@@ -91,7 +95,7 @@ def test_records_become_events_answers_and_dead_letters(tmp_path: Path) -> None:
 
 
 def test_E50_an_outage_waits(tmp_path: Path) -> None:
-    """While the bus can't write, nothing is refused; then every record is taken once."""
+    """While the bus can't write, nothing is refused; then every record is taken once. Nor can it be left in peace."""
 
     async def story(bus: Moody, gateway: Callable[[], Gateway]) -> None:
         failures = 0
@@ -102,7 +106,11 @@ def test_E50_an_outage_waits(tmp_path: Path) -> None:
                 failures += 1
                 raise Unavailable("BUS-FULL")
 
+        def worse() -> None:
+            raise Unavailable("BUS-AWAY")
+
         bus.mood = away  # type: ignore[method-assign]
+        bus.parting = worse  # type: ignore[method-assign]
         write(bus, hl7("1"), hl7("2"))
         one = gateway()
         await one.start()
