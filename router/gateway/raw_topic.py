@@ -20,6 +20,8 @@ from router.gateway.writer import BATCH_BYTES
 
 _MAX_RECORDS: Final = 500
 _BACKOFF: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+_MOST_FENCED: Final = 3
+"""In a row. Once is a share that moved to another gateway under our hands; again and again, one has our name."""
 
 
 class RawTopic:
@@ -50,16 +52,20 @@ class RawTopic:
     # -------------------------------------------------------------------------------------------- inside
 
     def _run(self) -> None:
-        failures = 0
+        failures = fenced = 0
         while not self._stop.is_set():
             try:
                 self._step()
-                failures = 0
-            except Unavailable:
+                failures = fenced = 0
+            except (Unavailable, Fenced) as error:
                 self._forget()
+                fenced += isinstance(error, Fenced)
+                if fenced > _MOST_FENCED:
+                    self.fatal = error
+                    break
                 self._stop.wait(_BACKOFF[min(failures, len(_BACKOFF) - 1)])
                 failures += 1
-            except (Fenced, OperatorFault) as error:
+            except OperatorFault as error:
                 self.fatal = error
                 break
             except Exception as error:

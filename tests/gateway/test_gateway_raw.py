@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from router.bus.sqlite import SqliteBus
 from router.contracts import Header, Outgoing, SystemClock
-from router.errors import Invalid, Unavailable
+from router.errors import Fenced, Invalid, Unavailable
 from router.gateway.gateway import Gateway
 from router.hl7.ack import parse_ack
 from router.ledger.store import SqlLedger
@@ -117,6 +119,40 @@ def test_E50_an_outage_waits(tmp_path: Path) -> None:
         await eventually(lambda: len(got(bus, "in.sil")) == 2, 15)
         await one.close()
         assert failures == 2 and got(bus, "dlq.intake") == []
+
+    play(tmp_path, story)
+
+
+def test_a_share_that_moves_under_our_hands_is_read_by_who_has_it(tmp_path: Path) -> None:
+    """A second gateway starts: the listeners of the first one stay open, and each record is taken once."""
+
+    async def story(bus: Moody, gateway: Callable[[], Gateway]) -> None:
+        moves = [Fenced("KAFKA-CommitFailed"), Fenced("KAFKA-CommitFailed")]
+
+        def moved(records: Any) -> None:
+            if moves:
+                raise moves.pop()
+
+        bus.mood = moved  # type: ignore[method-assign]
+        write(bus, hl7("1"), hl7("2"))
+        one = gateway()
+        await one.start()
+        await eventually(lambda: len(got(bus, "in.sil")) == 2, 15)
+        await one.close()
+        assert not moves
+
+    play(tmp_path, story)
+
+
+def test_another_process_under_our_name_is_not_fought_for_ever(tmp_path: Path) -> None:
+    async def story(bus: Moody, gateway: Callable[[], Gateway]) -> None:
+        def taken(records: Any) -> None:
+            raise Fenced("KAFKA-PRODUCER")
+
+        bus.mood = taken  # type: ignore[method-assign]
+        write(bus, hl7("1"))
+        with pytest.raises(Fenced):
+            await asyncio.wait_for(gateway().run(asyncio.Event()), 20)
 
     play(tmp_path, story)
 
