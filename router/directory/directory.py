@@ -60,7 +60,11 @@ class Directory:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            done = self.refresh()
+            try:
+                done = self.refresh()
+            except Exception as error:  # a thread that ended would let the lists grow old
+                done = False
+                log.error("directory not refreshed: BUG-%s", type(error).__name__)
             pause = CHECK_SECONDS if done else FAILED_SECONDS
             self._stop.wait(pause * (1 + random.random() / 10))  # noqa: S311  # jitter
 

@@ -68,6 +68,9 @@ class Mailbox:
             except Unavailable as fault:
                 log.warning("mailbox of %s not read: %s", self._sink, fault)
                 pause = min(pause * 2, MAX_PAUSE)
+            except Exception as error:  # a thread that ended would leave every later report unread
+                self._alert("mailbox can't be read", {"sink": self._sink, "code": f"BUG-{type(error).__name__}"})
+                pause = min(pause * 2, MAX_PAUSE)
             self._stop.wait(pause)
         self._producer.close()
 

@@ -150,6 +150,12 @@ class GroupCommit:
         self._thread.join(timeout)
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:  # whoever waits for an answer must not wait for ever
+            self.fatal = Bug.of(error, "writer")
+
+    def _work(self) -> None:
         while batch := self._take():
             self._writer.write(batch)
             failed = next((item.error for item in batch if item.error is not None), None)

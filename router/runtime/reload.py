@@ -144,12 +144,18 @@ class PipelineSet:
             last = stamps
             if stamps == self._seen or stamps != before:  # nothing new, or still being written
                 continue
-            problems = self.reload()
-            self._house.observer.count("reload_total", result="refused" if problems else "applied")
-            for file in sorted(self._good.values(), key=lambda one: one.config.name):
-                log.info("pipeline runs", pipeline=file.config.name, digest=file.digest)
-            if problems:
-                self._refused(problems)
+            try:
+                self._again()
+            except Exception:  # the pipelines that run go on, and the next change is looked at
+                log.error("pipelines not read again", exc_info=True, alert="reload")
+
+    def _again(self) -> None:
+        problems = self.reload()
+        self._house.observer.count("reload_total", result="refused" if problems else "applied")
+        for file in sorted(self._good.values(), key=lambda one: one.config.name):
+            log.info("pipeline runs", pipeline=file.config.name, digest=file.digest)
+        if problems:
+            self._refused(problems)
 
     def _stamps(self) -> dict[Path, tuple[int, int]]:
         stamps = {}

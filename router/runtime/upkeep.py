@@ -68,6 +68,9 @@ class Upkeep:
             except RouterError as error:
                 log.warning("checkpoint waits", code=error.code)
                 self._stop.wait(GAUGE_SECONDS)
+            except Exception:  # without it the log of the bus would grow until the disk is full
+                log.error("checkpoint failed", exc_info=True, alert="upkeep")
+                self._stop.wait(GAUGE_SECONDS)
 
     def _gauges(self) -> None:
         for group in self._groups:
