@@ -20,7 +20,7 @@ from router.bus.kafka_errors import mapped
 from router.bus.kafka_hand import Hand, Late
 from router.bus.kafka_join import keep_join
 from router.contracts import Offsets, Partition, Record
-from router.errors import Fenced, Unavailable
+from router.errors import Fenced, OperatorFault, Unavailable
 
 Callback = Callable[[frozenset[Partition]], None]
 
@@ -140,14 +140,24 @@ class KafkaConsumer:
         return found
 
     def _raw_seek_to_first(self, partitions: Collection[Partition]) -> None:
-        """What stood at our position was trimmed, or we never had one: go on at the first record there is."""
+        """What stood at our position was trimmed, or we never had one: go on at the first record there is.
+
+        Raises `OperatorFault` for a topic that ends before it: what is written there next would be passed over.
+        """
         places = [TopicPartition(*_pair(partition)) for partition in partitions]
         if not places:
             return
-        for place, first in self._raw.beginning_offsets(places).items():
-            position = self._position(place)
-            if position is None or position < first:
-                self._raw.seek(place, first)
+        firsts, ends = self._raw.beginning_offsets(places), self._raw.end_offsets(places)
+        for place in places:
+            known = self._position(place)
+            wanted = self._raw.committed(place, timeout_ms=_ASK_MS) if known is None else known
+            if wanted is not None and wanted > ends[place]:
+                text = "the topic ends before what we have read of it: it was made anew, or its replicas lost records"
+                raise OperatorFault("KAFKA-TRUNCATED", f"{place.topic}-{place.partition}", text)
+            if wanted is None or wanted < firsts[place]:
+                wanted = firsts[place]
+            if wanted != known:
+                self._raw.seek(place, wanted)
 
     def _position(self, place: TopicPartition) -> int | None:
         with suppress(KafkaError):

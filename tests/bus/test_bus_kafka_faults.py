@@ -285,3 +285,22 @@ def test_a_partition_whose_beginning_can_not_be_asked_is_taken_over_later(
     assert len(refused) == 3 and taken == [frozenset({Partition(topic, 0)})]
     for opened in (consumer, producer, bus):
         opened.close()
+
+
+def test_a_topic_that_lost_records_is_told_and_nothing_of_it_passed_over(
+    kafka_servers: str,  # noqa: F811
+    topic: str,
+) -> None:
+    """The group stands behind its end, as after an unclean election: what comes up to there would never be read."""
+    bus = KafkaBus(config(kafka_servers, partitions=1))
+    producer = bus.producer("p")
+    producer.publish([Outgoing(topic, "k", b"1")])
+    consumer = bus.consumer(f"g-{topic}", [topic], member="m-0")
+    assert len(drain(consumer, 1)) == 1
+    consumer.commit({Partition(topic, 0): 100})
+    consumer.close()
+    again = bus.consumer(f"g-{topic}", [topic], member="m-0")
+    with pytest.raises(OperatorFault, match="ends before what we have read"):
+        drain(again, 1)
+    for opened in (again, producer, bus):
+        opened.close()
