@@ -42,6 +42,8 @@ class Ground:
     broker: RestartableBroker | None = None
     postgres: PostgresServer | None = None
     visitors: dict[int, asyncio.subprocess.Process] = field(default_factory=dict)
+    slots: set[int] = field(default_factory=set)
+    """Of visitors that have come, or are on their way."""
     recovery: dict[str, list[float]] = field(default_factory=dict)
     peaks: dict[str, float] = field(default_factory=dict)
     own_ends: list[int] = field(default_factory=list)
@@ -171,7 +173,8 @@ class Ground:
 
     async def visit(self, role: str, seconds: float, *, kill: bool) -> None:
         """A second slot of a role comes for a while and goes, politely or not: partitions move there and back."""
-        slot = next(number for number in range(1, 9) if number not in self.visitors)
+        slot = next(number for number in range(1, 9) if number not in self.slots)
+        self.slots.add(slot)  # before anything is waited for: another visitor may come meanwhile
         with self.played.log.open("ab") as log:
             visitor = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "router.runtime.process", str(self.played.site), role, str(slot),
@@ -188,7 +191,8 @@ class Ground:
             except TimeoutError:
                 visitor.kill()
                 await visitor.wait()
-        del self.visitors[slot]
+        self.visitors.pop(slot, None)  # gone already where the whole router was killed meanwhile
+        self.slots.discard(slot)
 
     # -------------------------------------------------------------------------------------------- memory
 
