@@ -176,10 +176,10 @@ class _Transactions:
 
     def _undo(self, raw: RawProducer, error: BaseException) -> None:
         """Abort and replace the client: the old one (kafka-python 3.0.12) would settle these offsets next time."""
-        given_up = raw is not self._raw
-        if not given_up:  # what it learns too late says nothing of its successor
-            self._raw = None
-            self._fenced = isinstance(error, _OUR_SUCCESSOR) or _refuses_to_abort(raw)
+        if raw is self._raw:
+            fenced = isinstance(error, _OUR_SUCCESSOR) or _refuses_to_abort(raw)
+            if raw is self._raw:  # what one that was given up learns too late says nothing of its successor
+                self._fenced, self._raw = fenced, None
         _close_quietly(raw)
 
     def _abandon(self) -> None:

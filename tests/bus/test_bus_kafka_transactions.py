@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -88,6 +89,25 @@ class Overtaken:
         raise KafkaError("a previous request failed")
 
     def close(self, timeout: float) -> None: ...
+
+
+def test_a_client_that_hangs_as_it_aborts_is_ended(topic: str, member: KafkaConsumer) -> None:
+    """It would go on in the dark, and its thread with it."""
+    ended = threading.Event()
+
+    class Hanging(Overtaken):
+        def __init__(self) -> None:
+            super().__init__()
+            self._transaction_manager.last_error = None
+            self._sender.force_close = ended.set
+
+        def abort_transaction(self) -> None:
+            ended.wait(20)
+
+    producer = KafkaProducer("p", lambda _name: Hanging(), lambda topics: dict.fromkeys(topics, 2), 0.5)
+    with pytest.raises(Unavailable):
+        producer.publish([Outgoing(f"{topic}.out", "k", b"late")], settle=Settle(member, {Partition(topic, 0): 1}))
+    assert ended.wait(5)
 
 
 def test_a_producer_whose_successor_has_begun_never_takes_its_name_back(topic: str, member: KafkaConsumer) -> None:
