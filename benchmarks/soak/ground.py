@@ -191,7 +191,7 @@ class Ground:
             except TimeoutError:
                 visitor.kill()
                 await visitor.wait()
-        self.visitors.pop(slot, None)  # gone already where the whole router was killed meanwhile
+        self.visitors.pop(slot, None)  # gone already where the router was stopped meanwhile
         self.slots.discard(slot)
 
     # -------------------------------------------------------------------------------------------- memory

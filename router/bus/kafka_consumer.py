@@ -6,21 +6,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import suppress
 from typing import Any, Final
 
 from kafka import KafkaConsumer as RawConsumer
 from kafka import OffsetAndMetadata, TopicPartition
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
-from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError, UnknownTopicOrPartitionError
+from kafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError, UnknownTopicOrPartitionError
 from kafka.future import Future
 
 from router.bus.kafka_beat import watch
 from router.bus.kafka_errors import mapped
 from router.bus.kafka_hand import Hand, Late
 from router.bus.kafka_join import keep_join
+from router.bus.kafka_position import begin, go_on
 from router.contracts import Offsets, Partition, Record
-from router.errors import Fenced, OperatorFault, Unavailable
+from router.errors import Fenced, Unavailable
 
 Callback = Callable[[frozenset[Partition]], None]
 
@@ -29,8 +29,6 @@ _SAFETY: Final = 0.8
 _BREATH: Final = 0.5
 """Seconds after which the group is asked again while records read earlier are still handed out."""
 _SHORTEST_POLL: Final = 0.02
-_ASK_MS: Final = 5000
-"""Milliseconds until a question to the coordinator is given up, to be asked again."""
 
 
 class KafkaConsumer:
@@ -108,7 +106,7 @@ class KafkaConsumer:
                 found = self._polled(seconds, count)
             except (OffsetOutOfRangeError, NoOffsetForPartitionError):
                 found = {}
-                self._raw_seek_to_first([p for p in self._owned if not self._buffers.get(p)])
+                go_on(self._raw, [_raw(p) for p in self._owned if not self._buffers.get(p)])
         self._asked_at = time.monotonic()
         for topic_partition, records in found.items():
             partition = Partition(topic_partition.topic, topic_partition.partition)
@@ -123,47 +121,18 @@ class KafkaConsumer:
         token = self._late or self._hand.begin(
             lambda: self._raw.poll(timeout_ms=int(seconds * 1000), max_records=count)
         )
+        self._late = None
         try:
             found: dict[TopicPartition, Any] = self._hand.result(token, seconds + self._give_up)
         except Late:
             self._late = token
             raise
-        except BaseException:
-            self._late = None
-            raise
-        self._late = None
         for partition in list(self._sought):  # meanwhile, so that nobody knows which came first
-            place, offset = TopicPartition(*_pair(partition)), self._sought.pop(partition)
+            place, offset = _raw(partition), self._sought.pop(partition)
             if partition in self._owned:
                 found.pop(place, None)
                 self._raw.seek(place, offset)
         return found
-
-    def _raw_seek_to_first(self, partitions: Collection[Partition]) -> None:
-        """What stood at our position was trimmed, or we never had one: go on at the first record there is.
-
-        Raises `OperatorFault` for a topic that ends before it: what is written there next would be passed over.
-        """
-        places = [TopicPartition(*_pair(partition)) for partition in partitions]
-        if not places:
-            return
-        firsts, ends = self._raw.beginning_offsets(places), self._raw.end_offsets(places)
-        for place in places:
-            known = self._position(place)
-            wanted = self._raw.committed(place, timeout_ms=_ASK_MS) if known is None else known
-            if wanted is not None and wanted > ends[place]:
-                text = "the topic ends before what we have read of it: it was made anew, or its replicas lost records"
-                raise OperatorFault("KAFKA-TRUNCATED", f"{place.topic}-{place.partition}", text)
-            if wanted is None or wanted < firsts[place]:
-                wanted = firsts[place]
-            if wanted != known:
-                self._raw.seek(place, wanted)
-
-    def _position(self, place: TopicPartition) -> int | None:
-        with suppress(KafkaError):
-            found: int | None = self._raw.position(place, timeout_ms=1000)
-            return found
-        return None
 
     def _take(self, max_records: int, max_bytes: int) -> list[Record]:
         """From the buffers, another partition first each time, within both budgets; one oversize record alone."""
@@ -192,15 +161,12 @@ class KafkaConsumer:
     def _place(self) -> None:
         """Take over what was given to us. While the broker is away it stays unread; the next poll tries again."""
         partitions = self._unplaced
-        places = [TopicPartition(*_pair(partition)) for partition in sorted(partitions)]
+        places = [_raw(partition) for partition in sorted(partitions)]
         if not places:
             return
         try:
             with mapped():
-                fresh = [place for place in places if self._raw.committed(place, timeout_ms=_ASK_MS) is None]
-                if fresh:
-                    for place, first in self._raw.beginning_offsets(fresh).items():
-                        self._raw.seek(place, first)
+                begin(self._raw, places)
         except Unavailable:
             self._raw.pause(*places)
             return
@@ -276,12 +242,12 @@ class KafkaConsumer:
     def pause(self, partitions: Collection[Partition]) -> None:
         ours = self._owned & set(partitions)
         self._paused |= ours
-        self._raw.pause(*(TopicPartition(*_pair(partition)) for partition in ours))
+        self._raw.pause(*(_raw(partition) for partition in ours))
 
     def resume(self, partitions: Collection[Partition]) -> None:
         ours = self._owned & set(partitions)
         self._paused -= set(partitions)
-        self._raw.resume(*(TopicPartition(*_pair(partition)) for partition in ours))
+        self._raw.resume(*(_raw(partition) for partition in ours))
 
     def seek(self, partition: Partition, offset: int) -> None:
         self._must_own([partition])
@@ -289,7 +255,7 @@ class KafkaConsumer:
         if self._late is not None:
             self._sought[partition] = offset
         with mapped():
-            self._raw.seek(TopicPartition(*_pair(partition)), offset)
+            self._raw.seek(_raw(partition), offset)
 
     def commit(self, offsets: Offsets) -> None:
         if not offsets:
@@ -300,7 +266,7 @@ class KafkaConsumer:
 
     def committed(self, partition: Partition) -> int | None:
         with mapped():
-            found: int | None = self._raw.committed(TopicPartition(*_pair(partition)))
+            found: int | None = self._raw.committed(_raw(partition))
             return found
 
     def close(self) -> None:
@@ -342,7 +308,7 @@ class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
 
 def raw_offsets(offsets: Offsets) -> dict[TopicPartition, OffsetAndMetadata]:
     """Offsets as the client wants them. No metadata: its size is limited, and no state goes there."""
-    return {TopicPartition(*_pair(p)): OffsetAndMetadata(offset, "", -1) for p, offset in offsets.items()}
+    return {_raw(p): OffsetAndMetadata(offset, "", -1) for p, offset in offsets.items()}
 
 
 def record_of(found: Any) -> Record:
@@ -352,5 +318,5 @@ def record_of(found: Any) -> Record:
     return Record(found.topic, found.partition, found.offset, key, found.value or b"", headers, found.timestamp / 1000)
 
 
-def _pair(partition: Partition) -> tuple[str, int]:
-    return partition.topic, partition.number
+def _raw(partition: Partition) -> TopicPartition:
+    return TopicPartition(partition.topic, partition.number)

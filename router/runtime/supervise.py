@@ -25,7 +25,7 @@ from router.runtime.roles.looping import alert
 LOOK_SECONDS = 0.1
 CLOSING_SECONDS = 3.0
 """After the drain: what a worker needs to close its connections before it is killed."""
-_AWAY: Final = "no broker answers: is the cluster up, are `bus.servers` right? Nothing is acknowledged until it is back"
+_AWAY: Final = "the bus can't be used: is the cluster up, are `bus.servers` right? Nothing is acknowledged meanwhile"
 
 
 class Running:
