@@ -69,6 +69,11 @@ _OPERATOR_CODES: Final = {
 #: SQLSTATE (unique violation; serialization failure, deadlock) and SQLite's results after which to begin again.
 _CLASHES: Final = ("23505", "40", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE")
 
+_REFUSED: Final = (
+    "the database server answers but lets us not in: name, password, database or rights are wrong, or it starts, stops"
+    " or is full"
+)
+
 
 class Clash(Unavailable):
     """Two transactions met on one row: begin this one again."""
@@ -230,13 +235,20 @@ class Database:
         if state.startswith(_CLASHES) or result in _CLASHES:
             return Clash(f"{self._code}-CLASH", "", "another transaction wrote the same row", circuit=False)
         name = "_".join(result.split("_")[:2])
-        code = f"{self._code}-{state or name.removeprefix('SQLITE_') or 'AWAY'}"
+        refused = _shown_the_door(cause)
+        code = f"{self._code}-{state or name.removeprefix('SQLITE_') or ('REFUSED' if refused else 'AWAY')}"
         if sentence := _OPERATOR_STATES.get(state[:2]) or _OPERATOR_CODES.get(name):
             return OperatorFault(code, "", sentence)
         may_pass = state or name or isinstance(cause, driver.OperationalError | driver.InterfaceError)
         if may_pass and not isinstance(cause, driver.DataError):
-            return Unavailable(code, "", "the database can't be used now")
+            return Unavailable(code, "", _REFUSED if refused else "the database can't be used now")
         return Bug.of(error, self._code)
+
+
+def _shown_the_door(cause: Any) -> bool:
+    """Whether a server of PostgreSQL answered a connection with an error: libpq hands out no SQLSTATE for that."""
+    said: bytes = getattr(getattr(cause, "pgconn", None), "error_message", b"")
+    return not getattr(cause, "sqlstate", None) and (b"FATAL:" in said or b"fe_sendauth" in said)
 
 
 class Many:

@@ -55,7 +55,7 @@ class Lanes:
         for row, due in rows:
             if row.delivery.id not in self._slots and row.delivery.id not in lane.ghosts:
                 self._push_near(lane, row, None, due)
-        lane.ghosts -= lane.loading
+        lane.ghosts = lane.ghosts - lane.loading if lane.far else set()
         lane.loading = frozenset()
         self._agenda.consider(lane)
         self._forget(lane)

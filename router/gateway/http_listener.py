@@ -22,6 +22,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from router.errors import Bug
 from router.gateway.budget import Share
 from router.gateway.intake import Intake
 from router.gateway.mllp_listener import bound
@@ -80,7 +81,10 @@ class HttpListener:
         self._serving = asyncio.create_task(self._server.serve(sockets=[listening]))
 
     async def tick(self) -> None:
-        """Take up new certificates, in the context that is in use."""
+        """Take up new certificates, in the context that is in use. Raises what ended the server, if anything did."""
+        if self._serving is not None and self._serving.done():
+            self._serving.result()
+            raise Bug("BUG-HttpEnded", "http", "the HTTP server ended by itself")
         if self._certificates is not None:
             self._certificates.renew()
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from router.contracts import Header
-from router.errors import Unavailable
+from router.errors import Bug, Unavailable
 from router.exchange import Pseudonyms
 from router.gateway.http_listener import HttpListener
 from router.gateway.received import Checked, Feed, Received
@@ -170,5 +170,20 @@ def test_the_token_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
                 assert (await client.post("/feeds/sil", content=hl7(), headers={**ER7, **wrong})).status_code == 401
             right = {**ER7, "authorization": "Bearer s3cret"}
             assert (await client.post("/feeds/sil", content=hl7(), headers=right)).status_code == 200
+
+    play(story())
+
+
+def test_a_server_that_ended_ends_the_gateway() -> None:
+    """Otherwise nobody would listen, and nobody would know."""
+
+    async def story() -> None:
+        listener = HttpListener(HttpConfig(port=0), {}, make_intake(MemoryBus()))
+        await listener.start()
+        await listener.tick()
+        listener._server.should_exit = True  # type: ignore[union-attr]
+        await asyncio.wait([listener._serving])  # type: ignore[type-var]
+        with pytest.raises(Bug):
+            await listener.tick()
 
     play(story())

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from router.contracts import Claim
-from router.errors import Fenced, OperatorFault, Unavailable
+from router.errors import Fenced, Unavailable
 from router.exchange import State
 from router.ledger import fences
 from router.ledger.store import SqlLedger
@@ -48,7 +48,7 @@ def test_a_server_that_is_away_at_the_start_is_unavailable_until_it_is_there(
     """It says so when it is opened; the tables are made by the first call that reaches the server."""
     own_postgresql.stop()
     ledger = SqlLedger(own_postgresql.url)
-    assert ledger.away is not None
+    assert ledger.away is not None and ledger.away.code == "LEDGER-AWAY"
     with pytest.raises(Unavailable):
         ledger.acks(["a" * 32])
     own_postgresql.start()
@@ -101,11 +101,15 @@ def test_no_call_of_the_hot_path_reads_a_whole_table(postgresql_url: str) -> Non
     assert (read, updated) == (0, 300)
 
 
-def test_a_wrong_database_is_the_operators_fault(postgresql_url: str) -> None:  # noqa: F811
-    """A database that does not exist is told in one sentence, without a traceback of the driver."""
-    with pytest.raises((OperatorFault, Unavailable)) as caught:
-        SqlLedger(postgresql_url + "_none").acks(["a" * 32])
-    assert caught.value.code.startswith("LEDGER-")
+@pytest.mark.parametrize("wrong", ["database", "name"])
+def test_a_server_that_lets_us_not_in_is_not_away(postgresql_url: str, wrong: str) -> None:  # noqa: F811
+    """Whoever wrote a wrong name into the site file reads that the server answers, and not a text of the driver."""
+    base, _, database = postgresql_url.rpartition("/")
+    host = base.rpartition("@")[2]
+    url = f"{base}/{database}_none" if wrong == "database" else f"postgresql://nobody@{host}/{database}"
+    with pytest.raises(Unavailable) as caught:
+        SqlLedger(url).acks(["a" * 32])
+    assert caught.value.code == "LEDGER-REFUSED"
 
 
 def test_a_ledger_of_version_1_is_migrated(postgresql_url: str, again: Callable[[], SqlLedger]) -> None:  # noqa: F811

@@ -179,6 +179,28 @@ def test_a_deletion_waits_for_what_does_not_show_yet(certificates: Certificates,
     play(certificates, story, given=tools(past=past, clock=clock), visibility_delay=30)
 
 
+def test_a_pair_of_which_one_document_shows_is_not_deleted_by_half(certificates: Certificates, maker: Maker) -> None:
+    """Fed seconds ago, and TD3.1b shows the N1 alone: the N3, shown later, would outlive a deletion that is done."""
+    patient = maker.patient(age=50)
+    pair = [maker.document("biology-n1", patient), maker.document("biology", patient)]
+    past, clock = Past(), Shifted()
+    past.add(made(pair), State.DONE, updated=clock.now() - 5)
+
+    async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
+        await sink.deliver(made(pair[0]), FIRST)
+        for _ in range(2):
+            with pytest.raises(Unavailable) as caught:
+                await sink.deliver(made(pair, Action.DELETE), FIRST)
+            assert caught.value.code == "PFI-NOT-YET"
+            assert dmp.documents[pair[0].uid].status.endswith("Approved")
+        past.rows.clear()
+        past.add(made(pair), State.DONE, updated=clock.now() - 31)
+        await sink.deliver(made(pair, Action.DELETE), FIRST)
+        assert dmp.documents[pair[0].uid].status.endswith("Deleted")
+
+    play(certificates, story, given=tools(past=past, clock=clock), visibility_delay=30)
+
+
 def test_a_deletion_is_not_done_while_the_older_version_is_shown(certificates: Certificates, maker: Maker) -> None:
     """Verifying a deletion of unknown outcome looks at what it takes along too, not only at the version it names."""
     a = maker.document("biology", maker.patient(age=50))

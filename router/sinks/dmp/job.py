@@ -161,18 +161,21 @@ class Job:
         """What this deletion has to take down: uniqueId -> references of what the DMP still shows.
 
         When the version to delete is not there, the one that it was to replace may still be shown: that one goes.
+        Of a pair just fed of which only one is shown, none is taken down yet: both must go.
         Raises `Refused` when it was deposited under another identity, or when an older version may be there that we
         can't name; `Unavailable` while something may not show yet.
         """
         rows = await self._rows() if rows is None else rows
         last = past.newest_deposit(rows, self.delivery.document)
         self._same_identity(last)
-        if found := await self._shown([header.uid for header in self.case.request.documents]):
-            return found
+        named = [header.uid for header in self.case.request.documents]
+        found = await self._shown(named)
         doubts = past.doubtful(rows, self.delivery.document)
         tried = doubts if last is None else [*doubts, last]
-        if tried:
+        if tried and len(found) < len(named):
             self._visible(max(row.updated for row in tried))
+        if found:
+            return found
         older = {row.delivery.document for row in doubts} - {self.delivery.document}
         if older and (found := await self._in_doubt(older, past.predecessor(rows, self.delivery.document))):
             return found
