@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 _SPIN_FIRST = 0.0001
 _SPIN_MOST = 0.001
+_BREATH_SECONDS = 0.005
 
 
 def file_name(text: str) -> str:
@@ -120,3 +121,12 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def make_way(since: float) -> None:
+    """Between two small transactions of a long cleaning, the last of them begun at `since` (monotonic): as long again.
+
+    A `TurnLock` has no queue. Who waits for it looks every millisecond, and would hardly ever find it free between two
+    transactions that follow each other at once.
+    """
+    time.sleep(max(_BREATH_SECONDS, time.monotonic() - since))

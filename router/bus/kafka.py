@@ -28,7 +28,7 @@ from router.bus.kafka_topics import Topics, places
 from router.bus.kafka_transactions import abort_with_batches
 from router.bus.settings import KafkaConfig
 from router.contracts import Consumer, Partition, Producer, Record, TopicPlan
-from router.errors import OperatorFault
+from router.errors import OperatorFault, RouterError
 from router.exchange import Origin
 
 Client = TypeVar("Client")
@@ -105,8 +105,13 @@ class KafkaBus:
             revoked=revoked,
             leave=lambda member_id: self._leave(name, member_id, member),
         )
-        with mapped():
-            consumer.subscribe(topics)
+        try:
+            with mapped():
+                consumer.subscribe(topics)
+        except RouterError:
+            with suppress(RouterError):
+                consumer.close()
+            raise
         return consumer
 
     def read(self, origin: Origin) -> Record | None:

@@ -1,15 +1,18 @@
 """Heart-beats by what they prove.
 
 An answer proves that we were a member when it was asked for, not when it is read: after a freeze (SIGSTOP, a suspended
-machine) an old one may still lie in the socket. kafka-python (3.0.12) notes only when it was read.
+machine) an old one may still lie in the socket. kafka-python (3.0.12) notes only when it was read. And it begins to
+count anew (`Heartbeat.last_reset`) as soon as any broker says where the coordinator is, which it asks first thing after
+a freeze: that proves nothing of us. When the answer is that another has our name, it stops its heart and tells nobody.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from kafka import KafkaConsumer as RawConsumer
 from kafka.coordinator.heartbeat import Heartbeat
+from kafka.errors import FencedInstanceIdError
 
 _NEVER: Final = float("-inf")
 
@@ -19,7 +22,9 @@ class Beat(Heartbeat):  # type: ignore[misc]
 
     _asked = _NEVER
     proven = _NEVER
-    """Monotonic time at which the broker certainly held us for a member, by heart-beats."""
+    """Monotonic time at which the broker certainly held us for a member: it answered a heart-beat, or a join."""
+    fenced = False
+    """Another joined under our name: we are no member any more, and will not be one again."""
 
     def sent_heartbeat(self) -> None:
         super().sent_heartbeat()
@@ -29,9 +34,29 @@ class Beat(Heartbeat):  # type: ignore[misc]
         super().received_heartbeat()
         self.proven = self._asked
 
+    def joined(self, asked: float) -> None:
+        """The broker gave us our share; `asked`: when we sent for it."""
+        self.proven = max(self.proven, asked)
+
 
 def watch(raw: RawConsumer) -> Beat:
-    """Make the heart of this client remember; before its first beat."""
-    heart: Beat = raw._coordinator.heartbeat
+    """Make the heart of this client remember; before its first beat, and before it joins."""
+    coordinator = raw._coordinator
+    heart: Beat = coordinator.heartbeat
     heart.__class__ = Beat
+    process_share, process_beat = coordinator._process_sync_group_response, coordinator._handle_heartbeat_response
+
+    def share(response: Any, send_time: float) -> Any:
+        found = process_share(response, send_time)
+        heart.joined(send_time)
+        return found
+
+    def beat(response: Any, send_time: float) -> Any:
+        try:
+            return process_beat(response, send_time)
+        except FencedInstanceIdError:
+            heart.fenced = True
+            raise
+
+    coordinator._process_sync_group_response, coordinator._handle_heartbeat_response = share, beat
     return heart

@@ -99,6 +99,8 @@ class KafkaConsumer:
 
     def _fetch(self, seconds: float, count: int) -> None:
         """One call to the client: heart-beats, rebalances, and records into our buffers."""
+        if self._beat.fenced:  # the client would go on reading for ever
+            raise Fenced("KAFKA-MEMBER", self.group, "another process has our name in the group")
         self._place()
         keep_join(self._raw, fresh=time.monotonic() - self._asked_at < self._session * _SAFETY)
         with mapped():
@@ -225,13 +227,11 @@ class KafkaConsumer:
 
         After a freeze (SIGSTOP, a suspended machine) the second condition says no, before the client knows.
         """
-        if partition not in self._owned:
+        if partition not in self._owned or self._beat.fenced:
             return False
-        coordinator = self._raw._coordinator
-        if coordinator._generation.is_lost():
+        if self._raw._coordinator._generation.is_lost():
             return False
-        heard = max(self._beat.proven, self._beat.last_reset)
-        return bool(time.monotonic() - heard < self._session * _SAFETY)
+        return bool(time.monotonic() - self._beat.proven < self._session * _SAFETY)
 
     def group_metadata(self) -> Any:
         """What a transaction shows the broker, so that it refuses one who is no longer a member."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, Final
@@ -21,6 +22,8 @@ from router.errors import Unavailable
 from router.exchange import Origin
 
 _SLICE: Final = 64
+_SLICE_BYTES: Final = 1024 * 1024
+"""Of records, and of their bytes, held of a partition while a topic is scanned; one oversize record alone."""
 _POLL_MS: Final = 200
 
 
@@ -65,10 +68,15 @@ class Reader:
             self._drop()
 
     def _partition(self, place: TopicPartition, low: int, high: int, newest_first: bool) -> Iterator[Record]:
-        starts = range(low, high, _SLICE)
-        for start in reversed(starts) if newest_first else starts:
+        while low < high:
+            start, end = (max(low, high - _SLICE), high) if newest_first else (low, min(low + _SLICE, high))
             with self._lock, mapped(), self._client() as raw:
-                records = [record_of(found) for found in self._between(raw, place, start, min(start + _SLICE, high))]
+                found = map(record_of, self._between(raw, place, start, end))
+                records, whole = _last(found) if newest_first else _first(found)
+            if newest_first:
+                high = start if whole else records[0].offset
+            else:
+                low = end if whole else records[-1].offset + 1
             yield from reversed(records) if newest_first else records
 
     def _between(self, raw: RawConsumer, place: TopicPartition, low: int, high: int) -> Iterator[Any]:
@@ -110,6 +118,31 @@ class Reader:
 
     def drop(self) -> None:
         self._drop()
+
+
+def _first(found: Iterator[Record]) -> tuple[list[Record], bool]:
+    """The first of these records, as many as may be held; and whether those are all."""
+    records: list[Record] = []
+    size = 0
+    for record in found:
+        records.append(record)
+        size += len(record.value)
+        if size >= _SLICE_BYTES:
+            return records, False
+    return records, True
+
+
+def _last(found: Iterator[Record]) -> tuple[list[Record], bool]:
+    """The last of these records, as many as may be held; and whether those are all."""
+    records: deque[Record] = deque()
+    size, whole = 0, True
+    for record in found:
+        records.append(record)
+        size += len(record.value)
+        while size > _SLICE_BYTES and len(records) > 1:
+            size -= len(records.popleft().value)
+            whole = False
+    return list(records), whole
 
 
 class _Client:

@@ -90,7 +90,11 @@ class Membership:
         if not self._seat.try_take():
             self._look_at = time.monotonic() + _HUNGRY_SECONDS
             return False
-        self._seat.write(json.dumps(sorted(self._topics)).encode())
+        try:
+            self._seat.write(json.dumps(sorted(self._topics)).encode())
+        except OSError:
+            self._seat.release()  # who is seated and has not said what it reads is counted by nobody
+            raise
         return True
 
     def _try(self, partition: Partition) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,9 +12,13 @@ from router.bus.sqlite_store import SHIFT, Store, Topic, mapped
 from router.bus.sqlite_writer import Writer, create_topics
 from router.contracts import TopicPlan
 from router.errors import OperatorFault
+from router.locks import make_way
 
 _ROWS: Final = 200
-"""Records removed per transaction: writers never wait long behind the cleaning."""
+_BYTES: Final = 8 * 1024 * 1024
+"""Records, and bytes of records, removed per transaction: writers never wait long behind the cleaning.
+
+Debian's SQLite writes zeros over what it deletes, all of it through its log."""
 
 
 def apply_plans(connection: sqlite3.Connection, plans: Sequence[TopicPlan]) -> None:
@@ -80,14 +85,30 @@ def remove_below(writer: Writer, partition: int, below: int) -> int:
             end = min(below, upper, first + _ROWS)
             if end <= first:
                 return 0, first
+            end = _affordable(connection, base, first, end)
             connection.execute("UPDATE partitions SET first=? WHERE id=?", (end, partition))
             gone = connection.execute("DELETE FROM records WHERE id>=? AND id<?", (base + first, base + end))
             return gone.rowcount, end
 
+        begun = time.monotonic()
         count, end = writer.run(some)
         removed += count
         if not count or end >= below:
             return removed
+        make_way(begun)
+
+
+def _affordable(connection: sqlite3.Connection, base: int, first: int, end: int) -> int:
+    """The offset below `end` up to which the bytes may be removed at once; one oversize record alone."""
+    sizes = connection.execute(
+        "SELECT id - ?1, length(value) FROM records WHERE id>=?1+?2 AND id<?1+?3 ORDER BY id", (base, first, end)
+    )
+    left = _BYTES
+    for offset, size in sizes.fetchall():
+        if size > left and left < _BYTES:
+            return int(offset)
+        left -= size
+    return end
 
 
 def remove_expired(store: Store, writer: Writer, topic: Topic, now: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from router.journal.tables import (
     VERSION,
 )
 from router.journal.telling import outline, tell
+from router.locks import make_way
 
 _PRUNED_AT_ONCE: Final = 500
 _SHORTEST_PREFIX: Final = 8
@@ -88,6 +90,7 @@ class Journal:
         old = select(EVENTS.c.event_id).where(EVENTS.c.touched < before, EVENTS.c.event_id.not_in(waiting))
         gone = 0
         while True:
+            begun = time.monotonic()
             with self._database.write() as connection:
                 ids = list(connection.execute(old.limit(_PRUNED_AT_ONCE)).scalars())
                 for table in (ENTRIES, RECEIPTS, DELIVERIES, IDENTIFIERS, EVENTS) if ids else ():
@@ -95,6 +98,7 @@ class Journal:
             gone += len(ids)
             if len(ids) < _PRUNED_AT_ONCE:
                 break
+            make_way(begun)
         with self._database.write() as connection:  # lines of no event that is known: commands, mostly
             for table in (ENTRIES, RECEIPTS):
                 known = select(EVENTS.c.event_id).where(EVENTS.c.event_id == table.c.event_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from router.ledger.tables import (
     VERSION,
     row_of,
 )
+from router.locks import make_way
 
 _FORGET_ROWS: Final = 1000
 
@@ -124,6 +126,7 @@ class SqlLedger:
         """Delete in small transactions, so that nobody waits behind the cleaning."""
         gone = 0
         while True:
+            begun = time.monotonic()
             with self._database.write() as connection:
                 ids = list(connection.execute(old.limit(_FORGET_ROWS)).scalars())
                 if ids:
@@ -131,6 +134,7 @@ class SqlLedger:
             gone += len(ids)
             if len(ids) < _FORGET_ROWS:
                 return gone
+            make_way(begun)
 
     def _rows(self, query: Any) -> list[Row]:
         with self._database.read() as connection:

@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from router.bus.kafka import KafkaBus
 from router.bus.kafka_consumer import KafkaConsumer
 from router.bus.settings import KafkaConfig
 from router.contracts import Bus, Consumer, Outgoing, Partition, Record, Settle, TopicPlan
-from router.errors import OperatorFault, RouterError, Unavailable
+from router.errors import Fenced, OperatorFault, RouterError, Unavailable
 from tests.services import Broker, kafka_servers, running_broker  # noqa: F401
 
 pytestmark = pytest.mark.integration
@@ -45,6 +46,31 @@ while (now := time.monotonic()) - before < 2:  # wherever it is stopped, it sees
     before = now
     time.sleep(0.01)
 print("owns", consumer.owns(first), flush=True)
+time.sleep(60)
+"""
+
+#: Another process: a member that says whether it owned anything in any of the five seconds after it was frozen.
+_WOKEN = """
+import sys, time
+from router.bus.kafka import KafkaBus
+from router.bus.settings import KafkaConfig
+servers, topic = sys.argv[1:]
+bus = KafkaBus(KafkaConfig(servers=servers, replication_factor=1, min_insync_replicas=1, session_timeout=6))
+consumer = bus.consumer("frozen", [topic], member="m-0")
+while len(consumer.assignment()) < 4:
+    consumer.poll(max_records=1, max_bytes=1, timeout=0.1)
+first = sorted(consumer.assignment())[0]
+before = time.monotonic()
+print("owns", consumer.owns(first), flush=True)
+while (now := time.monotonic()) - before < 2:  # wherever it is stopped, it sees so when it goes on
+    before = now
+    time.sleep(0.01)
+woken, moments = now, []
+while (now := time.monotonic()) - woken < 5:
+    if consumer.owns(first):
+        moments.append(now - woken)
+    time.sleep(0.005)
+print(f"from {moments[0]:.2f} to {moments[-1]:.2f}" if moments else "never", flush=True)
 time.sleep(60)
 """
 
@@ -178,6 +204,72 @@ def test_a_member_that_was_frozen_owns_nothing(own_broker: Broker, topic: str) -
     process.wait(10)
     process.stdout.close()
     bus.close()
+
+
+def test_a_member_that_wakes_owns_nothing_while_it_asks_where_it_stands(own_broker: Broker, topic: str) -> None:
+    """Another has its share by then: that the brokers answer again, and name the coordinator, gives nothing back."""
+    bus = KafkaBus(config(own_broker.servers))
+    bus.create([TopicPlan(topic, 4, 14 * DAY, 1 << 20)])
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", _WOKEN, own_broker.servers, topic],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "owns True\n"
+    os.kill(process.pid, signal.SIGSTOP)
+    other = bus.consumer("frozen", [topic], member="m-1")
+    end = time.monotonic() + 60
+    while len(other.assignment()) < 4:
+        assert time.monotonic() < end, "nobody took over"
+        other.poll(max_records=1, max_bytes=1, timeout=0.1)
+    os.kill(process.pid, signal.SIGCONT)
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        other.poll(max_records=1, max_bytes=1, timeout=0.1)
+        assert all(map(other.owns, other.assignment()))
+        assert len(other.assignment()) == 4
+    assert process.stdout.readline() == "never\n"
+    process.kill()
+    process.wait(10)
+    process.stdout.close()
+    other.close()
+    bus.close()
+
+
+def test_a_member_whose_name_another_took_says_so(own_broker: Broker) -> None:
+    """One that was frozen while its stand-in was started: it owns nothing any more, and does not go on in silence."""
+    topic = f"in.n{uuid.uuid4().hex[:10]}"
+    first, second = KafkaBus(config(own_broker.servers)), KafkaBus(config(own_broker.servers))
+    first.create([TopicPlan(topic, 4, 14 * DAY, 1 << 20)])
+    old = first.consumer("g", [topic], member="m-0")
+    end = time.monotonic() + 30
+    while len(old.assignment()) < 4:
+        assert time.monotonic() < end
+        old.poll(max_records=1, max_bytes=1, timeout=0.1)
+    new = second.consumer("g", [topic], member="m-0")
+    while len(new.assignment()) < 4:
+        assert time.monotonic() < end
+        new.poll(max_records=1, max_bytes=1, timeout=0.1)
+    taken = time.monotonic()
+    owned_until, said = 0.0, None
+    while said is None and time.monotonic() < taken + 20:
+        if any(map(old.owns, old.assignment())):
+            owned_until = time.monotonic() - taken
+        try:
+            old.poll(max_records=1, max_bytes=1, timeout=0.1)
+        except Fenced as fenced:
+            said = fenced
+        new.poll(max_records=1, max_bytes=1, timeout=0.05)
+    assert len(new.assignment()) == 4
+    assert all(map(new.owns, new.assignment()))
+    for opened in (new, old):
+        with suppress(RouterError):
+            opened.close()
+    first.close()
+    second.close()
+    assert (said is not None, owned_until < 2) == (True, True), f"said {said}, owned for {owned_until:.1f} s"
 
 
 def test_production_needs_three_copies(kafka_servers: str, topic: str) -> None:  # noqa: F811

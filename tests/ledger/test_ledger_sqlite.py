@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from router.contracts import Row
+from router.contracts import Claim, Row
 from router.errors import OperatorFault, Unavailable
-from router.exchange import State
+from router.exchange import Origin, State
+from router.ledger import store
 from router.ledger.store import SqlLedger
 from tests.contracts.ledger_contract import LedgerContract, row
 
@@ -121,3 +123,26 @@ def test_a_ledger_of_version_1_is_migrated_and_keeps_what_it_holds(
         after.close()
     with sqlite3.connect(tmp_path / "ledger.db") as connection:
         assert connection.execute("SELECT room, version FROM schema_versions").fetchall() == [("ledger", 2)]
+
+
+def test_who_claims_gets_its_turn_between_two_steps_of_the_forgetting(
+    ledger: SqlLedger, again: Callable[[], SqlLedger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock goes to who asks first after its release: to who forgets, unless it leaves others the time to look."""
+    monkeypatch.setattr(store, "_FORGET_ROWS", 20)
+    ledger.claim([Claim(f"old-{n}", Origin("in.x", 0, n), b"", 1.0) for n in range(1000)])
+    over, claimed, other = threading.Event(), 0, again()
+
+    def claim() -> None:
+        nonlocal claimed
+        while not over.is_set():
+            other.claim([Claim(f"new-{claimed}", Origin("in.x", 0, claimed), b"", 3.0)])
+            claimed += 1
+            time.sleep(0.003)  # the next batch is on its way
+
+    pipelines = threading.Thread(target=claim)
+    pipelines.start()
+    assert ledger.forget(2.0) == 1000
+    over.set()
+    pipelines.join()
+    assert claimed >= 25, f"{claimed} claims beside 50 steps of the forgetting"
