@@ -99,6 +99,12 @@ class LimitsConfig(Strict):
     )
     partitions: int = Field(8, ge=1, le=1024, description="Partitions of each keyed topic; never changes in place.")
     claims_days: float = Field(30, ge=30, description="How long a repeated message is recognised.")
+    journal_days: float | None = Field(
+        None,
+        ge=30,
+        description="How long the journal tells of an event after its last news, once every delivery has ended. "
+        "Default: for ever.",
+    )
 
 
 SinkConfig = Annotated[DmpConfig | MssanteConfig | Hl7Config, Field(discriminator="type")]

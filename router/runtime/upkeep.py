@@ -18,6 +18,11 @@ log = structlog.get_logger()
 SWEEP_SECONDS: Final = 600.0
 GAUGE_SECONDS: Final = 5.0
 DAY: Final = 86_400.0
+SEGMENT_DAYS: Final = 8
+"""Claims outlive the retention of `in.*` by so much: Kafka removes whole segments, so a record stands for up to a week
+longer, and one that is read again after its claim is gone would be delivered again."""
+JUMP_SECONDS: Final = DAY / 2
+"""Of a wall clock before the monotonic one since we began: nothing is held for expired then."""
 CHECKPOINT_SECONDS: Final = 0.25
 """Between two copies of the embedded bus's log into its file: at 100 MB/s it holds 25 MB then, of 32 at most."""
 
@@ -27,6 +32,7 @@ class Upkeep:
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self._began = house.clock.now() - house.clock.monotonic()
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, name="upkeep", daemon=True)]
         checkpoint = getattr(house.bus, "checkpoint", None)
@@ -82,12 +88,18 @@ class Upkeep:
 
     def _sweep(self) -> None:
         house = self._house
+        if house.clock.now() - house.clock.monotonic() > self._began + JUMP_SECONDS:
+            text = "the clock has jumped ahead: nothing is removed; if it is right now, restart the router"
+            log.error(text, alert="clock")
+            return
         maintain = getattr(house.bus, "maintain", None)
         if maintain is not None:  # Kafka sweeps by itself
             maintain()
         ledger = self._ledger = self._ledger or house.ledger()
-        forgotten = ledger.forget(house.clock.now() - house.config.limits.claims_days * DAY)
+        forgotten = ledger.forget(house.clock.now() - (house.config.limits.claims_days + SEGMENT_DAYS) * DAY)
         shortened = self._trimmer.trim(ledger, house.clock.monotonic())
+        if (days := house.config.limits.journal_days) is not None:
+            house.journal.prune(house.clock.now() - days * DAY)
         if shortened:
             log.info("held bytes and resolved dead letters trimmed", count=shortened)
         if forgotten:

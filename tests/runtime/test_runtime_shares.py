@@ -60,3 +60,49 @@ def test_a_bus_that_copies_nothing_needs_no_thread_for_it() -> None:
     running.start()
     assert "checkpoints" not in {thread.name for thread in threading.enumerate()}
     running.stop()
+
+
+class Swept:
+    """A ledger and a journal that note up to when they were asked to forget."""
+
+    def __init__(self) -> None:
+        self.forgot: list[float] = []
+        self.pruned: list[float] = []
+
+    def forget(self, before: float) -> int:
+        self.forgot.append(before)
+        return 0
+
+    def prune(self, before: float) -> None:
+        self.pruned.append(before)
+
+
+def swept(**limits: Any) -> tuple[Upkeep, Swept, Any]:
+    told = Swept()
+    place = house(maintain=lambda: None)
+    place.clock = SimpleNamespace(now=lambda: 1e9, monotonic=lambda: 50.0)
+    place.config.limits = SimpleNamespace(**{"claims_days": 30, "journal_days": None} | limits)
+    place.ledger, place.journal = lambda: told, told
+    running = Upkeep(place)
+    running._trimmer = SimpleNamespace(trim=lambda *_: 0)  # type: ignore[assignment]
+    return running, told, place
+
+
+def test_claims_outlive_the_records_they_are_of() -> None:
+    """Kafka keeps a record for its retention and a segment more: read again then, it must still be known."""
+    running, told, _ = swept(journal_days=400)
+    running._sweep()
+    assert told.forgot == [1e9 - 38 * 86_400]
+    assert told.pruned == [1e9 - 400 * 86_400]
+
+
+def test_a_clock_that_jumps_ahead_makes_nothing_expire() -> None:
+    """A month ahead, every claim would be forgotten, and whatever is sent again would be delivered again."""
+    running, told, place = swept()
+    place.clock = SimpleNamespace(now=lambda: 1e9 + 31 * 86_400, monotonic=lambda: 60.0)
+    running._sweep()
+    assert told.forgot == [] and told.pruned == []
+    place.clock = SimpleNamespace(now=lambda: 1e9 + 20, monotonic=lambda: 70.0)
+    running._sweep()
+    assert len(told.forgot) == 1
+    assert told.pruned == []
