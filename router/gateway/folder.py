@@ -8,8 +8,10 @@ durable: a crash in between means that it is read again, recognised, and answere
 from __future__ import annotations
 
 import asyncio
+import glob
 import logging
 import os
+import shutil
 from pathlib import Path
 from typing import Final
 
@@ -91,6 +93,9 @@ class WatchedFolder:
                 probe = folder / ".segur-write"
                 probe.write_bytes(b"")
                 probe.unlink()
+            for beside in self._config.path.glob("*.headers"):
+                if self._left_behind(beside):
+                    beside.unlink()
         except OSError as error:
             raise OperatorFault("FOLDER", str(self._config.path), error.strerror or "can't be written") from error
 
@@ -103,7 +108,7 @@ class WatchedFolder:
                 if entry.name.startswith(".") or Path(entry.name).suffix.lower() not in _KINDS or not entry.is_file():
                     continue
                 found = entry.stat()
-                look = (found.st_size, found.st_mtime_ns)
+                look = _look(found)
                 before = self._seen.get(entry.name)
                 seen[entry.name] = before if before is not None and before[0] == look else (look, now)
         self._seen = seen
@@ -113,7 +118,7 @@ class WatchedFolder:
     async def _take(self, path: Path) -> bool:
         """One file. False when it must be tried again later."""
         try:
-            pieces, excess = await asyncio.to_thread(self._read, path)
+            pieces, excess, look = await asyncio.to_thread(self._read, path)
         except FileNotFoundError:
             return True  # its writer took it back
         except PermissionError:
@@ -125,7 +130,7 @@ class WatchedFolder:
                 return False
         accepted = all(answer.code == "AA" for answer in answers) and bool(answers)
         acks = b"".join(answer.ack for answer in answers)
-        await asyncio.to_thread(self._finish, path, self._done if accepted else self._refused, acks)
+        await asyncio.to_thread(self._finish, path, look, self._done if accepted else self._refused, acks)
         self._seen.pop(path.name, None)
         return True
 
@@ -141,23 +146,33 @@ class WatchedFolder:
             share.done(len(received.data))
             share.leave()
 
-    def _read(self, path: Path) -> tuple[list[Received], int]:
-        """The messages of a file, and 0; of one too large its beginning, and its size."""
+    def _read(self, path: Path) -> tuple[list[Received], int, _Look]:
+        """The messages of a file, and 0; of one too large its beginning, and its size. Then what it looked like."""
         kind = _KINDS[path.suffix.lower()]
         now = self._intake.clock.now()
         with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
+            look = _look(os.fstat(file.fileno()))
+            size = look[0]
             data = file.read(self._config.max_file if size <= self._config.max_file else HEAD)
         if size > self._config.max_file:
-            return [Received(data=data, source="folder", at=now)], size
+            return [Received(data=data, source="folder", at=now)], size, look
         if kind == "cda":
             headers = {"request-id": path.stem, **_headers(path)}
-            return [Received(data=data, source="folder", at=now, kind="cda", headers=headers)], 0
+            return [Received(data=data, source="folder", at=now, kind="cda", headers=headers)], 0, look
         pieces = list(layout.messages(data)) or [data]
-        return [Received(data=piece, source="folder", at=now) for piece in pieces], 0
+        return [Received(data=piece, source="folder", at=now) for piece in pieces], 0, look
 
-    def _finish(self, path: Path, folder: Path, acks: bytes) -> None:
-        """Answer first, then move: in the other order a crash would leave a file without its answer."""
+    def _finish(self, path: Path, look: _Look, folder: Path, acks: bytes) -> None:
+        """Answer first, then move: in the other order a crash would leave a file without its answer.
+
+        A raw CDA keeps its request beside it until it is gone itself: read again without, it would be another one.
+        What its writer has put in its place meanwhile is not moved: nobody has read it.
+        """
+        try:
+            if _look(path.stat()) != look:
+                return
+        except FileNotFoundError:
+            return
         target = _free(folder / path.name)
         draft = folder / f".{target.name}.ack"
         with draft.open("wb") as file:
@@ -167,8 +182,23 @@ class WatchedFolder:
         draft.replace(folder / f"{target.name}.ack")
         beside = path.with_name(path.name + ".headers")
         if beside.exists():
-            beside.replace(folder / f"{target.name}.headers")
+            shutil.copy2(beside, folder / f"{target.name}.headers")
         path.replace(target)
+        beside.unlink(missing_ok=True)
+
+    def _left_behind(self, beside: Path) -> bool:
+        """Whether these headers are those of a file that was moved a moment before we died: no other may get them."""
+        name = Path(beside.name.removesuffix(".headers"))
+        if (self._config.path / name).exists():
+            return False
+        pattern = f"{glob.escape(name.stem)}*{glob.escape(name.suffix)}.headers"
+        copies = [copy for folder in (self._done, self._refused) for copy in folder.glob(pattern)]
+        found = _look(beside.stat())
+        return any(_look(copy.stat()) == found and copy.read_bytes() == beside.read_bytes() for copy in copies)
+
+
+def _look(found: os.stat_result) -> _Look:
+    return found.st_size, found.st_mtime_ns
 
 
 def _free(path: Path) -> Path:

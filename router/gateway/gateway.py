@@ -70,6 +70,8 @@ class Gateway:
             bus=bus, ledger=ledger, clock=clock, pseudonyms=pseudonyms, observer=observer, name=name, budget=budget
         )
         self._drain = drain
+        self._outdated: set[Way] = set()
+        """Ways in whose new certificate can't be read: told once."""
         self.mllp = {feed: MllpListener(one, known[feed], self.intake) for feed, one in (mllp or {}).items()}
         self.http = (
             HttpListener(http, {feed: known[feed] for feed in http_feeds}, self.intake) if http is not None else None
@@ -129,6 +131,10 @@ class Gateway:
                 await way.tick()
             except OperatorFault as error:
                 # A certificate that can't be read: the one in use stays in use, and the next look tries again.
-                if error.code != "TLS":
+                if error.code not in ("TLS", "SECRET"):
                     raise
-                log.warning("certificate not renewed", extra={"code": error.code})
+                if way not in self._outdated:
+                    log.warning("certificate not renewed", extra={"code": error.code})
+                self._outdated.add(way)
+            else:
+                self._outdated.discard(way)

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping
 
 from router.exchange import Pseudonyms
+from router.hl7.header import Unreadable
 from router.hl7.message import Message
 from router.hl7.segment import Repetition
 
@@ -59,9 +60,12 @@ def patient_key(message: Message, pseudonyms: Pseudonyms) -> str:
 
 
 def patients(message: Message, pseudonyms: Pseudonyms) -> tuple[str, ...]:
-    """Pseudonyms of every identifier of PID-3, for the journal's search."""
+    """Pseudonyms of every identifier of PID-3, for the journal's search; none of a PID-3 that can't be read."""
     pids = message.segments("PID")
-    found = pids[0].repetitions(3) if pids else []
+    try:
+        found = pids[0].repetitions(3) if pids else []
+    except Unreadable:  # it is what this message is refused for
+        return ()
     return tuple(
         pseudonyms.of("ins", one.text(1))
         if one.text(5) == "INS"

@@ -31,6 +31,8 @@ _LOOSE: Final = 32 * 2**20
 _INLINE: Final = 16 * 1024
 """Below this many bytes a light check is done at once: handing it over would cost more."""
 _HEAVY_INLINE: Final = 2 * 1024
+_NOTES: Final = 1000
+"""Items that wait to be written, from which on a repeat is answered without its line in the journal."""
 
 
 class Recent:
@@ -116,15 +118,17 @@ class Intake:
             return self._after(same, judged)
         future: asyncio.Future[Answer] = loop.create_future()
         if judged.repeat:
-            self._commit.put(Item("", [self.judge_of.note(judged)]))
+            if self._commit.waiting < _NOTES:
+                self._commit.put(Item("", [self.judge_of.note(judged)]))
             return self._tell(future, judged, Answer("AA", judged.ack, judged.event_id, repeat=True))
         if judged.code == "AE" and self._refused.get(judged.event_id) == _reason(judged):
             return self._tell(future, judged, Answer("AE", judged.ack, judged.event_id, repeat=True))
         if self._closing or self.fatal is not None:
             return self._tell(future, judged, Answer("AR", self.judge_of.outage(judged), judged.event_id))
-        self._unanswered[judged.event_id] = future
         note = partial(self.judge_of.note, judged)
-        self._commit.put(Item(judged.event_id, self.judge_of.records(judged), note, (judged, future)))
+        item = Item(judged.event_id, self.judge_of.records(judged), note, (judged, future))
+        self._unanswered[judged.event_id] = future
+        self._commit.put(item)
         return future
 
     def answered(self, feed: str, answer: Answer, received: Received) -> None:

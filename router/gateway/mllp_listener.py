@@ -172,7 +172,7 @@ class Connection(asyncio.Protocol):
     # -------------------------------------------------------------------------------------------- inside
 
     def _settle(self, chunks: int) -> None:
-        if self._chunks == chunks and self._transport is not None:
+        if self._chunks == chunks and self._transport is not None and self._reading:
             self._take(self._decoder.settle())
 
     def _take(self, events: Iterable[Event]) -> None:
@@ -235,6 +235,9 @@ class Connection(asyncio.Protocol):
         wanted = not (busy or self._congested or self._share.paused or self._listener.closing)
         if wanted != self._reading:
             self._reading = wanted
+            if wanted and self._decoder.undecided:  # until now the silence was ours
+                self._chunks += 1
+                self._loop.call_later(_SILENCE, self._settle, self._chunks)
             (self._transport.resume_reading if wanted else self._transport.pause_reading)()
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
+from router.cisis.raw_cda import CDA_HEADERS
 from router.contracts import Consumer, Header, Outgoing, Partition, Producer, Record, Settle, raw_topic
 from router.errors import Bug, Fenced, MessageFault, OperatorFault, RouterError, Unavailable
 from router.gateway.intake import Intake
@@ -19,6 +20,8 @@ from router.gateway.received import Feed, Judged, Kind, Received
 from router.gateway.writer import BATCH_BYTES
 
 _MAX_RECORDS: Final = 500
+_ASKED: Final = frozenset(header.name for header in CDA_HEADERS)
+"""Headers that are a raw CDA's request: what else its producer adds (a trace, a time) is no part of its identity."""
 _BACKOFF: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 _MOST_FENCED: Final = 3
 """In a row. Once is a share that moved to another gateway under our hands; again and again, one has our name."""
@@ -113,7 +116,8 @@ class RawTopic:
         kind: Kind = (
             "cda" if record.headers.get(Header.KIND) == "cda" or record.value[:64].lstrip()[:1] == b"<" else "hl7"
         )
-        headers = {name.lower(): value for name, value in record.headers.items()} if kind == "cda" else {}
+        lower = ((name.lower(), value) for name, value in record.headers.items())
+        headers = {name: value for name, value in lower if name in _ASKED} if kind == "cda" else {}
         received = Received(data=record.value, source="raw", at=self._intake.clock.now(), kind=kind, headers=headers)
         self._intake.observer.count("messages_received_total", feed=self._feed.name, source="raw")
         return self._intake.judge_of.judge(self._feed, received)

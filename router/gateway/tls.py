@@ -23,8 +23,8 @@ class Certificates:
         stamp = self._stamps()
         if stamp == self._stamp:
             return False
-        self._stamp = stamp
         self.context = self._make()
+        self._stamp = stamp  # only now: what could not be read is tried again, its files may stay as they are
         return True
 
     def renew(self) -> None:

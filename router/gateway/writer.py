@@ -142,6 +142,11 @@ class GroupCommit:
             self._waiting.append(item)
             self._wake.notify()
 
+    @property
+    def waiting(self) -> int:
+        """How many items nobody has taken yet."""
+        return len(self._waiting)
+
     def close(self, timeout: float) -> None:
         """Write what is queued, then stop; wait at most so many seconds."""
         with self._wake:

@@ -57,6 +57,8 @@ _KNOWN_VERSIONS: Final = frozenset(
     ("2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2", "2.9")
 )
 
+_MOST_PARTS: Final = 16
+"""Components of a party of the MSH, and sub-components of each, that are given back: an HD has three."""
 MAX_ERRORS: Final = 20
 """Every fault is told, up to so many (hl7-input §2.1)."""
 
@@ -157,9 +159,10 @@ def _copied(received: Message, number: int) -> Value:
     components = bytes(found.raw()).split(marks.component) if marks.component else [bytes(found.raw())]
     return tuple(
         tuple(
-            found.text(f"{c}.{s}") for s in range(1, (raw.count(marks.subcomponent) if marks.subcomponent else 0) + 2)
+            found.text(f"{c}.{s}")
+            for s in range(1, min(raw.count(marks.subcomponent) if marks.subcomponent else 0, _MOST_PARTS) + 2)
         )
-        for c, raw in enumerate(components, 1)
+        for c, raw in enumerate(components[:_MOST_PARTS], 1)
     )
 
 
