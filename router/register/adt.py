@@ -51,6 +51,8 @@ CONSENTS: Final = frozenset({"IC", "INC", "NA"})
 OPPOSED: Final = "IO"
 
 _VERSION: Final = "2.5"
+_MOST_IDENTIFIERS: Final = 1000
+"""More identifiers than this in the pairs of one message are no merge: each costs statements of one transaction."""
 _NO_TABLE: Final[Mapping[str, str]] = {}
 
 
@@ -71,6 +73,12 @@ class Prior:
 
     stays: Identities
     former: Identities
+    status: ins.Status | None = None
+    """Of the PID of this pair."""
+
+    @property
+    def parts(self) -> tuple[tuple[Identifier, ...], ...]:
+        return self.stays.ipps, self.stays.ins, self.former.ipps, self.former.ins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +171,8 @@ def _patient_faults(message: Message, known: Event, priors: Sequence[Prior]) -> 
         return
     if len(pids) > 1 and known.prior != "merge":
         yield Err("198", "PID^2", text="un seul patient est attendu")
+    if sum(map(len, (part for prior in priors for part in prior.parts))) > _MOST_IDENTIFIERS:
+        yield Err("198", "MRG^1^1", text=f"plus de {_MOST_IDENTIFIERS} identifiants dans un même message")
     for n, prior in enumerate(priors, start=1):
         if not prior.former:
             yield Err("101", f"MRG^{n}^1", text="identité antérieure absente")
@@ -213,7 +223,7 @@ def _priors(message: Message, autorites: Mapping[str, str]) -> Iterator[Prior]:
         if segment.name == "PID":
             pid = segment
         elif segment.name == "MRG" and pid is not None:
-            yield Prior(_identities(pid, 3, autorites), _identities(segment, 1, autorites))
+            yield Prior(_identities(pid, 3, autorites), _identities(segment, 1, autorites), _status(pid))
 
 
 def _identities(segment: Segment, number: int, autorites: Mapping[str, str] = _NO_TABLE) -> Identities:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -22,16 +23,24 @@ Record = dict[str, Any]
 
 
 class Change:
-    """Applies one change. `now`: Unix time of the event."""
+    """Applies one change. `now`: Unix time of the event; `until`: the same, when it is told again."""
 
     def __init__(
-        self, db: Connection, pseudonyms: Pseudonyms, event_id: str, origin: Origin | None, now: float
+        self,
+        db: Connection,
+        pseudonyms: Pseudonyms,
+        event_id: str,
+        origin: Origin | None,
+        now: float,
+        *,
+        until: float | None = None,
     ) -> None:
         self._db = db
         self._pseudonyms = pseudonyms
         self._event_id = event_id
         self._origin = origin
         self._now = now
+        self._until = until
         self._withdrawn: list[str] = []
         """Identifiers taken from a patient: when they name nobody any more, what has left under them is work."""
         self._moved: list[str] = []
@@ -39,14 +48,20 @@ class Change:
 
     def make(self, change: AdtChange) -> Applied:
         """Raises `Clash` when another process wrote the same patient meanwhile."""
+        heard = [self._heard(one) for one in _one_by_one(change)]
+        stale = any(concerned for concerned, _ in heard) and not any(described for _, described in heard)
+        names_nobody = worklist.retired(self._db, self._withdrawn)
+        reason = worklist.Reason(self._event_id, change.event)
+        alert = worklist.open_for(self._db, [*self._moved, *names_nobody], reason, self._now, self._until)
+        return Applied(new=True, stale=stale, alert=alert)
+
+    def _heard(self, change: AdtChange) -> tuple[int, int]:
+        """How many records a change concerns, and how many of them it describes: the others know better."""
         records = self._records_after(change)
         current = [record for record in records if not self._is_stale(record, change)]
         for record in current:
             self._describe(record, change)
-        names_nobody = worklist.retired(self._db, self._withdrawn)
-        reason = worklist.Reason(self._event_id, change.event)
-        alert = worklist.open_for(self._db, [*self._moved, *names_nobody], reason, self._now)
-        return Applied(new=True, stale=bool(records) and not current, alert=alert)
+        return len(records), len(current)
 
     # ------------------------------------------------------------------------------------- whom it is about
 
@@ -78,7 +93,7 @@ class Change:
 
     def _renamed(self, prior: Prior, change: AdtChange) -> list[Record]:
         """A47: identifiers of one patient are replaced; an INS that is not replaced is withdrawn (D8)."""
-        records = self._known(prior.former) or self._known_or_new(prior.stays or prior.former)
+        records = self._renamed_records(prior)
         former = {alias for alias, _ in self._names(prior.former)}
         for record in records:
             self._attach(record, prior.former)
@@ -88,6 +103,19 @@ class Change:
             self._attach(record, prior.stays)
             self._save(record)
         return records
+
+    def _renamed_records(self, prior: Prior) -> list[Record]:
+        """By IPP, the former one or the one that stays, where there is any: several files may bear one INS, and those
+        of others keep it. Files that nobody knows but by this INS are meant too."""
+        named = prior.former if prior.former.ipps else Identities(prior.stays.ipps, prior.former.ins)
+        records = self._known(named)
+        if named.ipps and not prior.former.ipps:
+            records += [one for one in self._known(prior.former) if not self._has_ipp(one["id"])]
+        return records or self._known_or_new(prior.stays or prior.former)
+
+    def _has_ipp(self, patient: str) -> bool:
+        query = sa.select(ALIAS.c.alias).where(ALIAS.c.patient == patient, ALIAS.c.kind == IPP).limit(1)
+        return self._db.execute(query).first() is not None
 
     def _known_or_new(self, identities: Identities) -> list[Record]:
         records = self._known(identities)
@@ -109,13 +137,15 @@ class Change:
         return records
 
     def _known(self, identities: Identities) -> list[Record]:
-        """The living records of these identifiers: by IPP; by INS only when no IPP is given."""
+        """The living records of these identifiers: by IPP; by INS only when no IPP is given, and not those that
+        have lost it while another bears it."""
         names = self._names(identities)
         wanted = [alias for alias, kind in names if kind == IPP] or [alias for alias, _ in names]
         if not wanted:
             return []
-        query = sa.select(ALIAS.c.patient).where(ALIAS.c.alias.in_(wanted)).distinct()
-        survivors = {self._survivor(row.patient)["id"] for row in self._db.execute(query)}
+        rows = self._db.execute(sa.select(ALIAS).where(ALIAS.c.alias.in_(wanted))).all()
+        bearers = [row for row in rows if row.kind == INS and not row.retired]
+        survivors = {self._survivor(row.patient)["id"] for row in bearers or rows}
         return [self._record(one) for one in sorted(survivors)]
 
     def _survivor(self, patient: str) -> Record:
@@ -165,8 +195,6 @@ class Change:
 
     def _written_ins(self, change: AdtChange) -> str:
         found = change.patient.ins
-        if change.kind == "merge" and change.priors:
-            found = change.priors[-1].stays.ins
         return ins_pseudonym(self._pseudonyms, found[0]) if found else ""
 
     def _set_ins(self, record: Record, alias: str, *, qualified: bool) -> None:
@@ -188,11 +216,13 @@ class Change:
         """Whether a later event of this patient was applied before this one."""
         if self._origin is None or not record["topic"]:
             return False
-        if (self._origin.topic, self._origin.partition) == (record["topic"], record["partition"]):
-            return self._origin.offset < int(record["offset"])
         ours, theirs = change.recorded[:14], str(record["recorded"])[:14]
         length = min(len(ours), len(theirs))
-        return ours[:length] < theirs[:length]
+        ours, theirs = ours[:length], theirs[:length]
+        if (self._origin.topic, self._origin.partition) == (record["topic"], record["partition"]):
+            # A topic that was made anew begins at 0 again: what is told later there is no older event.
+            return self._origin.offset < int(record["offset"]) and not theirs < ours
+        return ours < theirs
 
     # ---------------------------------------------------------------------------------------------- identifiers
 
@@ -225,6 +255,18 @@ class Change:
     def _save(self, record: Record) -> None:
         record["updated"] = self._now
         self._db.execute(PATIENT.update().where(PATIENT.c.id == record["id"]).values(record))
+
+
+def _one_by_one(change: AdtChange) -> list[AdtChange]:
+    """An A40 of several pairs as several of one: what a PID says is said of its own patient. A ZFA that follows
+    several is said of the first."""
+    if change.kind != "merge" or not change.priors:
+        return [change]
+    others = replace(change, opposition="", opposition_at="", consent="", consent_at="", dmp="")
+    return [
+        replace(others if rank else change, patient=prior.stays, status=prior.status, priors=(prior,))
+        for rank, prior in enumerate(change.priors)
+    ]
 
 
 _TEXTS: Final = (

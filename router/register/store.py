@@ -63,7 +63,7 @@ class Register:
             if db.execute(sa.select(EVENT.c.id).where(EVENT.c.id == event_id)).first():
                 return Applied(new=False)
             db.execute(EVENT.insert().values(id=event_id, at=now))
-            return Change(db, self.pseudonyms, event_id, origin, now).make(change)
+            return Change(db, self.pseudonyms, event_id, origin, now, until=at).make(change)
 
         return self._written(applied)
 

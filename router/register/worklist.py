@@ -61,16 +61,19 @@ def retired(db: Connection, aliases: Iterable[str]) -> set[str]:
     return set(db.execute(query).scalars())
 
 
-def open_for(db: Connection, aliases: Iterable[str], reason: Reason, at: float) -> Alert | None:
-    """Entries for what left under these aliases until `at`, and the alert when there are any."""
-    query = (
-        sa.select(DEPARTURE)
-        .where(DEPARTURE.c.alias.in_(sorted(set(aliases))), DEPARTURE.c.at <= at)
-        .order_by(DEPARTURE.c.at, DEPARTURE.c.alias)
-    )
+def open_for(db: Connection, aliases: Iterable[str], reason: Reason, now: float, until: float | None) -> Alert | None:
+    """Entries for what left under these aliases, and the alert when there are any.
+
+    `until`: of an event that is told again, when it was told first. Else all that is known has left before, whatever
+    the clock of the machine from which it left says.
+    """
+    query = sa.select(DEPARTURE).where(DEPARTURE.c.alias.in_(sorted(set(aliases))))
+    if until is not None:
+        query = query.where(DEPARTURE.c.at <= until)
+    query = query.order_by(DEPARTURE.c.at, DEPARTURE.c.alias)
     rows = db.execute(query).all()
     left = [(row.alias, Departure(row.delivery_id, row.document, row.sink, row.at)) for row in rows]
-    count = sum(_open(db, alias, reason, departure, at) for alias, departure in left)
+    count = sum(_open(db, alias, reason, departure, now) for alias, departure in left)
     return alert(reason, count) if count else None
 
 

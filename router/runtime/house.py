@@ -45,7 +45,7 @@ class House:
         self.config = site.config
         self.observer: Observer = observer or Unobserved()
         self.clock: Clock = clock or SystemClock()
-        self._alert = alert
+        self.alert = alert
         self._closing = ExitStack()
 
     def close(self) -> None:
@@ -101,7 +101,7 @@ class House:
         """A connection of its own for each caller: a ledger serves one thread. Its database may be away: an alert."""
         ledger = SqlLedger(self.url("ledger"))
         if ledger.away is not None:
-            self._alert("database-away", {"code": ledger.away.code, "place": "database", "text": _AWAY})
+            self.alert("database-away", {"code": ledger.away.code, "place": "database", "text": _AWAY})
         self._closing.callback(ledger.close)
         return ledger
 

@@ -87,6 +87,7 @@ class RegisterPipeline:
         exchange = exchange.decided("register", f"{change.event} appliqué" if applied.new else "déjà appliqué")
         if applied.alert is not None:
             exchange = exchange.decided("register", applied.alert.text, applied.alert.kind)
+            self.house.alert("impact", {"event": event.id, "feed": self.feed, "text": applied.alert.text})
         return Routed((), exchange)
 
 
