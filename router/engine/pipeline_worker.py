@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -105,6 +106,8 @@ class PipelineWorker:
         self._pauses: dict[str, _Pause] = {}
         self._attempts: dict[str, int] = {}
         self._stash: list[Record] = []
+        self._gone: set[Partition] = set()
+        """Partitions that left since the batch in hand was read. Back again or not, somebody else had them."""
 
     def stop(self) -> None:
         """Finish the transaction under way and return from `run`. Any thread, or a signal handler."""
@@ -117,16 +120,16 @@ class PipelineWorker:
 
     def run(self) -> None:
         """Work until `stop`."""
-        consumer = self._insist(
-            None, lambda: self._bus.consumer(GROUP, list(self._feeds), member=self._member, revoked=self._revoked)
-        )
         try:
-            while not self._stop.is_set():
-                self._turn(consumer)
+            consumer = self._insist(
+                None, lambda: self._bus.consumer(GROUP, list(self._feeds), member=self._member, revoked=self._revoked)
+            )
+            with closing(consumer):
+                while not self._stop.is_set():
+                    self._turn(consumer)
         except _Halt:
             return
         finally:
-            consumer.close()
             self._producer.close()
 
     # --------------------------------------------------------------------------------------- one batch
@@ -146,6 +149,7 @@ class PipelineWorker:
             self._observer.set("bytes_held", 0, stage="pipeline")
 
     def _batch(self, consumer: Consumer, records: Sequence[Record]) -> None:
+        self._gone = set()
         events = [_read(record, self._feeds[record.topic]) for record in records]
         claims = [_claim(event, self._clock.now()) for event in events if event.id]
         owners = iter(self._insist(consumer, lambda: self._ledger.claim(claims)))
@@ -190,6 +194,7 @@ class PipelineWorker:
 
     def _rewind(self, consumer: Consumer, offsets: dict[Partition, int]) -> None:
         """Read again from these offsets what could not be decided."""
+        offsets = {partition: offset for partition, offset in offsets.items() if partition not in self._gone}
         self._stash = [r for r in self._stash if Partition(r.topic, r.partition) not in offsets]
         for partition, offset in offsets.items():
             if consumer.owns(partition):
@@ -201,10 +206,16 @@ class PipelineWorker:
             return True
         offsets = {Partition(record.topic, record.partition): record.offset + 1 for record, _ in works}
         records = [record for _, work in works for record in work.records]
+
+        def publish() -> None:
+            if not self._gone.isdisjoint(offsets):
+                raise Fenced("PIPELINE-PARTITION", "", "a partition left while its events were in our hands")
+            self._producer.publish(records, settle=Settle(consumer, offsets))
+
         try:
-            self._insist(consumer, lambda: self._producer.publish(records, settle=Settle(consumer, offsets)))
+            self._insist(consumer, publish)
         except Fenced:
-            if all(consumer.owns(partition) for partition in offsets):
+            if self._gone.isdisjoint(offsets) and all(consumer.owns(partition) for partition in offsets):
                 raise  # another process took our name
             return False
         except MessageFault as fault:
@@ -278,7 +289,8 @@ class PipelineWorker:
         consumer.resume(free)
 
     def _revoked(self, partitions: frozenset[Partition]) -> None:
-        """What was read of them and not yet decided belongs to the next owner."""
+        """What was read of them and not yet written belongs to the next owner."""
+        self._gone |= partitions
         self._stash = [r for r in self._stash if Partition(r.topic, r.partition) not in partitions]
 
 
