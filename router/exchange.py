@@ -260,9 +260,13 @@ class JournalEntry:
     """(delivery id, sink, label) of what the exchange became."""
 
 
+PATIENT = "patient"
+"""Label of every mail to a patient: never his address."""
+
+
 def recipient_label(recipient: Recipient) -> str:
     """How a recipient is shown to an operator: a professional's address, never a patient's."""
-    return "patient" if recipient.kind == "patient" else recipient.address or f"RCT {recipient.rank}"
+    return PATIENT if recipient.kind == "patient" else recipient.address or f"RCT {recipient.rank}"
 
 
 @dataclass(frozen=True, slots=True)

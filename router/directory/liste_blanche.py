@@ -91,6 +91,7 @@ class ListeBlanche:
         self._observer = observer
         self._always = frozenset(map(idna, config.always))
         self._lock = threading.Lock()
+        self._testing = threading.Lock()
         self._names: Names | None = None
         self._stamp = (0, 0)
         self._forced = float("-inf")
@@ -121,17 +122,21 @@ class ListeBlanche:
             return None
 
     def retest(self) -> bool:
-        """Refresh because a domain was refused, unless that was just done. True when the list was read again."""
-        now = self._clock.monotonic()
-        if now - self._forced < self._config.retest_seconds:
-            return False
-        self._forced = now
-        try:
-            self.refresh()
-        except (Unavailable, OperatorFault, Invalid) as error:
-            log.warning("liste blanche not refreshed: %s", error)
-            return False
-        return True
+        """Refresh because a domain was refused, unless that was just done. True when the list was read again.
+
+        While another sink's refresh is under way, wait for it: what it brings may hold the domain.
+        """
+        with self._testing:
+            now = self._clock.monotonic()
+            if now - self._forced < self._config.retest_seconds:
+                return False
+            self._forced = now
+            try:
+                self.refresh()
+            except (Unavailable, OperatorFault, Invalid) as error:
+                log.warning("liste blanche not refreshed: %s", error)
+                return False
+            return True
 
     def refresh(self) -> None:
         """Read the source now and swap. Blocking.

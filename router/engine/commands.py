@@ -85,7 +85,7 @@ class Commands:
             delivery=replace(known.delivery, replay=row.delivery.replay),
             bytes_at=row.bytes_at,
             state=State.READY,
-            evidence={},
+            evidence={name: value for name, value in known.evidence.items() if name == results.UNKNOWN},
             next_try=0.0,
             updated=parts.clock.now(),
         )

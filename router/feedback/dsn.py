@@ -44,7 +44,9 @@ class DeliveryStatus:
 
 _SIZE: Final = re.compile(r"\b(size|taille|volumineux|too (?:big|large)|25 ?Mo)\b", re.IGNORECASE)
 _SYSTEM: Final = re.compile(r"mailer-daemon|postmaster", re.IGNORECASE)
-_BOUNCE: Final = re.compile(r"non distribu|undeliver|delivery .*fail|failure notice|returned to sender", re.IGNORECASE)
+_BOUNCE: Final = re.compile(
+    r"non distribu|undeliver|delivery .{0,100}fail|failure notice|returned to sender", re.IGNORECASE
+)
 
 
 def read_dsn(mail: Message) -> list[DeliveryStatus]:
@@ -107,7 +109,7 @@ def read_bounce(mail: Message) -> DeliveryStatus | None:
 
 def _quoted(text: str) -> list[str]:
     return [
-        one for value in re.findall(r"(?im)^[>\s]*message-id:\s*(<[^>]+>)", text) for one in mime.message_ids(value)
+        one for value in re.findall(r"(?im)^[> \t]*message-id:\s*(<[^>\n]+>)", text) for one in mime.message_ids(value)
     ]
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 from imapclient import IMAPClient
-from imapclient.exceptions import IMAPClientError, LoginError
+from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, LoginError
 
 from router.contracts import Alert, Clock, Observer, Producer
 from router.errors import OperatorFault, RouterError, Unavailable
@@ -53,6 +54,8 @@ class Mailbox:
         self._observer = observer
         self._alert = alert
         self._stop = threading.Event()
+        self._failed: Counter[int] = Counter()
+        """Mails that the server could not give or move, by number: they come last, and hold up no other."""
 
     def run(self) -> None:
         """Read until `stop`. An absent server is waited for; what configuration must cure raises an alert."""
@@ -86,12 +89,33 @@ class Mailbox:
         with foreign(), self._session() as client:
             self._folders(client)
             client.select_folder(self._config.inbox)
-            numbers = client.search("ALL")[: self._config.max_each_poll]
+            found = client.search("ALL")
+            self._failed = Counter({number: self._failed[number] for number in found if number in self._failed})
+            numbers = sorted(found, key=lambda number: number in self._failed)[: self._config.max_each_poll]
             for number in numbers:
                 if self._stop.is_set():
                     break
-                self._one(client, number)
-            return len(numbers)
+                self._tried(client, number)
+            return sum(number not in self._failed for number in numbers)
+
+    def _tried(self, client: IMAPClient, number: int) -> None:
+        """Handle one mail. One at which the server fails again stays where it is: the next ones have their turn."""
+        try:
+            self._one(client, number)
+        except (IMAPClientError, OSError) as error:
+            self._failed[number] += 1
+            times = self._failed[number]
+            if times == 2:
+                facts = {
+                    "sink": self._sink,
+                    "kind": str(Kind.UNKNOWN),
+                    "why": f"can't be read ({type(error).__name__})",
+                }
+                self._alert("mail stays in the inbox", facts)
+            if times < 2 or isinstance(error, IMAPClientAbortError | OSError):
+                raise
+        else:
+            self._failed.pop(number, None)
 
     def _one(self, client: IMAPClient, number: int) -> None:
         size = client.fetch([number], ["RFC822.SIZE"]).get(number, {}).get(b"RFC822.SIZE", 0)

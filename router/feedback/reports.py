@@ -9,7 +9,7 @@ from email.message import Message
 from enum import StrEnum
 from typing import Final
 
-from router.exchange import Receipt, ReceiptKind
+from router.exchange import PATIENT, Receipt, ReceiptKind
 from router.feedback import mime
 from router.feedback.answers import DELAYED, SILENT
 from router.feedback.correlate import Correlator, Known
@@ -148,7 +148,7 @@ class Reports:
         elif not ok:
             text = f"refusé par le logiciel du destinataire ({said.code})"
         evidence = {"report": mark, "disposition": said.type}
-        if known.context.get("kind") != "patient":
+        if known.context.get("kind") != "patient" and known.row.delivery.label != PATIENT:  # the bytes may be gone
             evidence["reader"] = said.reader
         receipt = self._receipt(
             known, ReceiptKind.MDN, ok=ok, at=mime.now_or(said.at, now), code=code, text=text, evidence=evidence

@@ -16,7 +16,7 @@ import structlog
 
 from router.cisis.lineage import patient_pseudonyms
 from router.contracts import Attempt, Clock, Outcome, Sink
-from router.errors import Refused, Unavailable
+from router.errors import Refused, RouterError
 from router.exchange import Delivery
 from router.payload import WITHDRAWN, DocumentOrder, pack, unpack, unpack_order
 from router.register.store import Register
@@ -77,7 +77,10 @@ class Guarded:
         self._pool.shutdown(wait=False)
 
     async def _left(self, delivery: Delivery, order: DocumentOrder) -> None:
-        """The effect is done: a register that is away costs a line of the work-list, never the receipt."""
+        """The effect is done: whatever the register says costs a line of the work-list, never the receipt.
+
+        A fault that left here would send the document again, at every trial of the circuit.
+        """
         request = order.request
         names = patient_pseudonyms(request, self._register.pseudonyms)
         document = request.principal.id if request.documents else ""
@@ -86,8 +89,9 @@ class Guarded:
                 lambda _: self._register.note_departure(names, delivery.id, document, self.name, self._clock.now()),
                 request,
             )
-        except Unavailable as fault:
-            log.error("departure not noted", alert="departure", delivery=delivery.id, code=fault.code)
+        except Exception as error:
+            code = error.code if isinstance(error, RouterError) else f"BUG-{type(error).__name__}"
+            log.error("departure not noted", alert="departure", delivery=delivery.id, code=code)
             return
         if alert is not None:
             log.error("a document left under a changed identity", alert="impact", delivery=delivery.id)

@@ -95,8 +95,7 @@ class Hl7Sink:
         """Send the payload and judge the answer; see `contracts.Sink` for what is raised."""
         sent = Message.glimpse(delivery.payload)
         async with self._slots:  # the same bytes every time: MSH-10 is what a repeat is recognised by
-            answer = await self._exchange(frame(delivery.payload), attempt)
-        return self._judge(answer, sent.control_id if sent is not None else "")
+            return await self._exchange(frame(delivery.payload), sent.control_id if sent is not None else "", attempt)
 
     async def verify(self, delivery: Delivery, attempt: Attempt) -> Outcome | None:
         """HL7 has no question for that: never asked, because `on_unknown` is repeat or hold."""
@@ -122,16 +121,20 @@ class Hl7Sink:
 
     # --------------------------------------------------------------------------------------------- inside
 
-    async def _exchange(self, data: bytes, attempt: Attempt) -> bytes:
+    async def _exchange(self, data: bytes, control_id: str, attempt: Attempt) -> Outcome:
+        """Ask on one connection. It is kept only after an answer to this very question: another's may be one behind."""
         link = self._idle() or await self._connect()
         try:
             attempt.last_look()
-            answer = await link.ask(data, self._config.timeout)
+            outcome = self._judge(await link.ask(data, self._config.timeout), control_id)
+        except (Refused, Unavailable):
+            self._keep(link)
+            raise
         except BaseException:
             link.close()
             raise
         self._keep(link)
-        return answer
+        return outcome
 
     def _idle(self) -> Link | None:
         """A connection that is still open: one that died while idle costs no attempt."""
@@ -212,6 +215,9 @@ class Link(asyncio.Protocol):
         try:
             self._transport.write(data)
             return await self._answer
+        except BaseException:
+            self._cut()
+            raise
         finally:
             timer.cancel()
             self._answer = None
@@ -226,8 +232,15 @@ class Link(asyncio.Protocol):
         return not self._poll.poll(0)
 
     def close(self) -> None:
+        if self._answer is not None:
+            self._cut()
+        elif self._transport is not None:
+            self._transport.close()
+
+    def _cut(self) -> None:
+        """Throw away what is not sent yet: `close` would send it later, behind what repeats or follows it."""
         if self._transport is not None:
-            self._transport.abort() if self._answer is not None else self._transport.close()
+            self._transport.abort()
 
     # -------------------------------------------------------------------------------- called by the loop
 

@@ -94,5 +94,7 @@ def _key(order: DocumentOrder, documents: Sequence[bytes], structure: StructureC
     digest = hashlib.sha1(usedforsecurity=False)
     for header, raw in zip(order.request.documents, documents, strict=True):
         digest.update(header.sha1.encode() or raw)
+    # The register is asked again at each sending: an INS that was withdrawn since is in no archive made before (D2).
+    digest.update(order.request.model_dump_json(exclude={"recipients"}).encode())
     copy = bool(order.options.get("pdf_copy", True))
     return f"{event_id}|{structure.finess}|{order.request.action}|{copy}|{digest.hexdigest()}"

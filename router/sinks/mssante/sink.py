@@ -48,6 +48,7 @@ class MssanteSink:
         self._slots = asyncio.Semaphore(config.connections)
         self._packing = asyncio.Lock()
         self._asking = asyncio.Lock()
+        self._testing = asyncio.Lock()
         self._sender_seen = ""
         if tools.environment == "production":
             _for_production(config)
@@ -111,7 +112,7 @@ class MssanteSink:
         domain = domain_of(recipient.address)
         if liste.admits(domain):
             return
-        async with self._asking:
+        async with self._testing:  # not `_asking`: a source that is slow to answer must not hold up other mails
             if not liste.admits(domain):
                 await asyncio.to_thread(liste.retest)
         if not liste.admits(domain):

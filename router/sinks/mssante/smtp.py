@@ -11,7 +11,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 import aiosmtplib
 from aiosmtplib import errors
@@ -53,7 +53,8 @@ class Submission:
         self._config = config
         self._monotonic = monotonic
         self._free = asyncio.Semaphore(config.connections)
-        self._idle: list[tuple[aiosmtplib.SMTP, float]] = []
+        self._idle: list[tuple[aiosmtplib.SMTP, float, str]] = []
+        """Those that nobody uses: since when, and who is logged in."""
 
     async def send(self, envelope: Envelope, mail: bytes, last_look: Callable[[], None]) -> Accepted:
         """Submit one mail. Raises the faults of `verdict`, and `Refused` `MSS-523` for more than the server takes.
@@ -74,7 +75,7 @@ class Submission:
         """Connect, log in and say NOOP: fails as a submission would while the server is away."""
         async with self._free:
             client = await self._connect(sender)
-            async with self._returned(client):
+            async with self._returned(client, sender):
                 with smtp_phase(Phase.CONNECT):
                     await client.noop()
 
@@ -88,7 +89,7 @@ class Submission:
     async def _conversation(
         self, client: aiosmtplib.SMTP, envelope: Envelope, mail: bytes, last_look: Callable[[], None]
     ) -> Accepted:
-        async with self._returned(client):
+        async with self._returned(client, envelope.sender):
             with smtp_phase(Phase.MAIL):
                 await self._mail_from(client, envelope, len(mail))
             await self._rcpt_to(client, envelope)
@@ -128,13 +129,22 @@ class Submission:
     # ------------------------------------------------------------------------------------------- connections
 
     async def _client(self, sender: str) -> tuple[aiosmtplib.SMTP, bool]:
-        """A connection, and whether it had been kept."""
+        """A connection on which this mailbox is logged in, and whether it had been kept."""
+        who = self._who(sender)
         while self._idle:
-            client, since = self._idle.pop()
-            if client.is_connected and self._monotonic() - since <= self._config.idle_seconds:
+            rank = next((at for at, one in reversed([*enumerate(self._idle)]) if one[2] == who), 0)
+            client, since, user = self._idle.pop(rank)  # else the oldest makes room
+            if user == who and client.is_connected and self._monotonic() - since <= self._config.idle_seconds:
                 return client, True
             await _quit(client)
+            if user != who:
+                break
         return await self._connect(sender), False
+
+    def _who(self, sender: str) -> str:
+        """Who is logged in on a connection that this mailbox opened; '' where the mailbox has no part in it."""
+        login = self._config.login
+        return "" if login.user or login.auth in ("externe", "aucune") else sender
 
     async def _connect(self, sender: str) -> aiosmtplib.SMTP:
         config = self._config
@@ -159,19 +169,19 @@ class Submission:
         return client
 
     @asynccontextmanager
-    async def _returned(self, client: aiosmtplib.SMTP) -> AsyncIterator[None]:
+    async def _returned(self, client: aiosmtplib.SMTP, sender: str) -> AsyncIterator[None]:
         """Keep the connection after a success or a refusal; drop it after anything else."""
         try:
             yield
         except RouterError as fault:
-            await self._release(client, fault)
+            await self._release(client, sender, fault)
             raise
         except BaseException:
             client.close()
             raise
-        self._keep(client)
+        self._keep(client, sender)
 
-    async def _release(self, client: aiosmtplib.SMTP, fault: RouterError) -> None:
+    async def _release(self, client: aiosmtplib.SMTP, sender: str, fault: RouterError) -> None:
         if not isinstance(fault, Refused | Overtaken) and not (isinstance(fault, Unavailable) and not fault.circuit):
             client.close()
             return
@@ -180,11 +190,11 @@ class Submission:
         except (errors.SMTPException, OSError):
             client.close()
         else:
-            self._keep(client)
+            self._keep(client, sender)
 
-    def _keep(self, client: aiosmtplib.SMTP) -> None:
+    def _keep(self, client: aiosmtplib.SMTP, sender: str) -> None:
         if client.is_connected:
-            self._idle.append((client, self._monotonic()))
+            self._idle.append((client, self._monotonic(), self._who(sender)))
 
 
 async def _body(client: aiosmtplib.SMTP, mail: bytes, timeout: float) -> aiosmtplib.SMTPResponse:
@@ -196,10 +206,12 @@ async def _body(client: aiosmtplib.SMTP, mail: bytes, timeout: float) -> aiosmtp
     protocol = client.protocol
     if not isinstance(protocol, SMTPProtocol) or protocol.transport is None:
         raise errors.SMTPServerDisconnected("connection lost")
+    transport = cast(asyncio.Transport, protocol.transport)
     try:
         protocol.write(mail)
         return await client.execute_command(b".", timeout=timeout)
-    except TimeoutError:
+    except BaseException:
+        transport.abort()  # `close` would send the rest later, behind what the lane's next owner sends
         client.close()
         raise
 

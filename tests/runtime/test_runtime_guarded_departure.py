@@ -1,0 +1,56 @@
+"""A register that refuses to be written after the effect: the receipt must not suffer, the effect not be repeated."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from router.contracts import Outcome
+from router.exchange import State
+from router.register import Register
+from router.runtime.guarded import Guarded
+from router.simulators.sender import Maker
+from tests.engine.rig import Rig
+from tests.engine.sinks import ScriptedSink
+from tests.register.register_samples import PSEUDONYMS, StillClock
+from tests.runtime.test_runtime_guarded import report
+from tests.sinks.dmp_world import FIRST
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Register:
+    """A register that can be read and not be written: rights lost, a table missing, a standby."""
+    path = tmp_path / "register.db"
+    opened = Register(f"sqlite:///{path}", PSEUDONYMS, StillClock())
+    with sqlite3.connect(path) as direct:
+        direct.execute("DROP TABLE register_departure")
+    return opened
+
+
+def test_a_register_that_can_not_be_written_costs_a_line_of_the_work_list(broken: Register) -> None:
+    one, _ = report(Maker(3))
+
+    async def run() -> Outcome:
+        guarded = Guarded(ScriptedSink(name="dmp.chu"), broken, StillClock(), at_once=1)
+        return await guarded.deliver(one, FIRST)
+
+    assert asyncio.run(run()).code == "OK"
+
+
+def test_it_does_not_send_the_same_document_again_and_again(broken: Register) -> None:
+    """The whole loop: one delivery, one effect."""
+    one, _ = report(Maker(3))
+    inner = ScriptedSink(name=one.sink)
+
+    async def story() -> None:
+        rig = Rig()
+        rig.sink = Guarded(inner, broken, StillClock(), at_once=1)  # type: ignore[assignment]
+        rig.publish(one)
+        async with rig.running():
+            await asyncio.sleep(1.5)
+        assert (rig.state(one), len(inner.calls)) == (State.DONE, 1)
+
+    asyncio.run(story())
