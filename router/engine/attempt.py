@@ -117,7 +117,7 @@ class Attempts:
         if not durable:
             row = slot.row = results.begun(row, parts.clock.now())
             await parts.writer.write([row.partition], rows=[row])
-        attempt = Attempt(row.attempts, row.first_try, unknown, partial(self._last_look, slot))
+        attempt = Attempt(results.tries(row), row.first_try, unknown, partial(self._last_look, slot))
         before = parts.clock.monotonic()
         end = await self._guarded(self._deliver(delivery, attempt))
         outcome = "ok" if end.fault is None else type(end.fault).__name__
@@ -147,7 +147,7 @@ class Attempts:
                 return End(fault=OutcomeUnknown(HELD, "", "the outcome of an attempt is unknown: a person decides"))
         if not parts.reader.owns(row.partition):
             raise Fenced("NOT-OWNED", "", "another process owns the partition")
-        attempt = Attempt(max(1, row.attempts), row.first_try, True)
+        attempt = Attempt(results.tries(row), row.first_try, True)
         end = await self._guarded(parts.sink.verify(delivery, attempt))
         if isinstance(end.fault, MessageFault):
             self._count_unknown("held")

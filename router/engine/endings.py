@@ -66,8 +66,8 @@ class Endings:
         parts.observer.time("end_to_end_seconds", max(0.0, now - delivery.created), sink=parts.sink.name)
 
     async def _refused(self, slot: Slot, delivery: Delivery, fault: MessageFault) -> bool:
-        rule = self._parts.policy.rule(fault.code)
-        if rule is not None and rule.then == "retry" and (rule.attempts is None or slot.row.attempts < rule.attempts):
+        rule, tries = self._parts.policy.rule(fault.code), results.tries(slot.row)
+        if rule is not None and rule.then == "retry" and (rule.attempts is None or tries < rule.attempts):
             return await self._wait_or_give_up(slot, delivery, fault, None)
         if rule is not None and rule.then == "hold":
             return await self._park(slot, delivery, fault.code, fault)
@@ -79,7 +79,7 @@ class Endings:
         rule = self._parts.policy.rule(fault.code)
         if rule is not None and rule.then == "hold":
             return await self._park(slot, delivery, fault.code, fault)
-        spent = rule is not None and rule.attempts is not None and slot.row.attempts >= rule.attempts
+        spent = rule is not None and rule.attempts is not None and results.tries(slot.row) >= rule.attempts
         if spent or (rule is not None and rule.then == "refuse"):
             await self.give_up(slot, delivery, fault)
             return False
@@ -92,7 +92,7 @@ class Endings:
         if results.waited(slot.row) >= parts.policy.budget_hours * 3600:
             await self.give_up(slot, delivery, fault)
             return False
-        delay = parts.policy.delay(slot.row.attempts, retry_after)
+        delay = parts.policy.delay(results.tries(slot.row), retry_after)
         return await self._wait(slot, delivery, State.WAITING, fault, delay, counted=True)
 
     async def _outage(self, slot: Slot, delivery: Delivery, fault: Unavailable | OperatorFault) -> bool:
@@ -118,7 +118,7 @@ class Endings:
         if results.waited(slot.row) >= parts.policy.budget_hours * 3600:
             await self.give_up(slot, delivery, fault)
             return False
-        delay = parts.policy.delay(slot.row.attempts)
+        delay = parts.policy.delay(results.tries(slot.row))
         return await self._wait(slot, delivery, State.UNKNOWN, fault, delay, counted=True)
 
     async def _wait(

@@ -16,6 +16,8 @@ WAITED: Final = "engine.waited"
 """Evidence of a row: seconds spent waiting for its lane's own trouble, counted against the budget."""
 UNKNOWN: Final = "engine.unknown"
 """Evidence of a row: an earlier attempt has an unknown outcome."""
+OUTAGES: Final = "engine.outages"
+"""Evidence of a row: how many attempts only found the whole destination away, or us at fault."""
 ORDERED: Final = "engine.command"
 """Evidence of a row: origin of the last command that was obeyed, so that reading it twice does nothing."""
 LAST: Final = "engine.last"
@@ -63,10 +65,12 @@ def done(row: Row, outcome: Outcome, now: float) -> Row:
 
 
 def waiting(row: Row, state: State, fault: RouterError, now: float, delay: float, *, counted: bool) -> Row:
-    """The row that will be tried again in `delay` seconds; `counted`: the wait spends the budget."""
+    """The row that will be tried again in `delay` seconds; `counted`: the attempt and the wait spend the budgets."""
     evidence = {**row.evidence, LAST: f"{now:.3f}"}
     if counted:
         evidence[WAITED] = f"{waited(row) + delay:.3f}"
+    else:
+        evidence[OUTAGES] = str(_outages(row) + 1)
     if state is State.UNKNOWN:
         evidence[UNKNOWN] = "1"
     return copy_row(
@@ -100,6 +104,15 @@ def superseded(row: Row, by: str, now: float) -> Row:
 
 def waited(row: Row) -> float:
     return float(row.evidence.get(WAITED, "0"))
+
+
+def tries(row: Row) -> int:
+    """Attempts that said something of this delivery: the circuit's trials during an outage are none. From 1."""
+    return max(1, row.attempts - _outages(row))
+
+
+def _outages(row: Row) -> int:
+    return int(row.evidence.get(OUTAGES, "0"))
 
 
 def maybe_made(row: Row) -> bool:

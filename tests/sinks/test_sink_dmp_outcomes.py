@@ -206,7 +206,7 @@ def test_codes_of_the_dmp(certificates: Certificates, maker: Maker, code: str, a
         ("Erreur d’authentification de la personne morale", "", "Sender", OperatorFault, "DMP-AUTHENTIFICATION"),
         ("Impossible : Structure introuvable ou Inactive", "", "Sender", OperatorFault, "DMP-STRUCTURE"),
         ("Aucune spécialité dans le vihf.", "", "Sender", Refused, "DMP-SPECIALITE"),
-        ("panne", "", "Receiver", Unavailable, "DMP-FAULT-Receiver"),
+        ("panne", "", "Receiver", OutcomeUnknown, "DMP-FAULT-Receiver"),
         ("DMP fermé", "DMPClosed", "Sender", Refused, "DMP-DMPClosed"),
         ("incompris", "", "Sender", Refused, "DMP-FAULT-Sender"),
     ],

@@ -63,7 +63,7 @@ class Dialogue:
         if spoken.fault is not None:
             code = code_of(spoken.fault)
             if self.tongue.verdicts.of(code) in ("config", "retry", "limited"):
-                raise self.tongue.verdicts.fault(code, transaction.name, self.attempt)
+                raise self.tongue.verdicts.fault(code, transaction.name, self.attempt, unsure=transaction.feeding)
             return RegistryAnswer(False, (RegistryError(code, warning=False),))
         try:
             return answers.registry(spoken.payload)

@@ -58,13 +58,18 @@ class Verdicts:
         """A sentence in French for people, without any value of the message."""
         return _table().get(code, ("", "Refus du DMP sans explication connue"))[1]
 
-    def fault(self, code: str, place: str, attempt: int) -> RouterError:
-        """The fault to raise for a code that isn't a success; `attempt` counts from 1."""
+    def fault(self, code: str, place: str, attempt: int, *, unsure: bool = False) -> RouterError:
+        """The fault to raise for a code that isn't a success; `attempt` counts from 1.
+
+        unsure: the DMP failed in the middle of a request that changes something, and doesn't say how far it came.
+        """
         kind, name, text = self.of(code), f"DMP-{safe(code)}", self.sentence(code)
         if kind == "config":
             return OperatorFault(name, place, text)
         if kind == "retry":
             return Unavailable(name, place, text)
+        if kind == "limited" and attempt < TRIES and unsure:
+            return OutcomeUnknown(name, place, f"{text} : le document est peut-être enregistré")
         if kind == "limited" and attempt < TRIES:
             return Unavailable(name, place, text, circuit=False)
         return Refused(name, place, text)
