@@ -131,14 +131,14 @@ class Submission:
     async def _client(self, sender: str) -> tuple[aiosmtplib.SMTP, bool]:
         """A connection on which this mailbox is logged in, and whether it had been kept."""
         who = self._who(sender)
-        while self._idle:
-            rank = next((at for at, one in reversed([*enumerate(self._idle)]) if one[2] == who), 0)
-            client, since, user = self._idle.pop(rank)  # else the oldest makes room
-            if user == who and client.is_connected and self._monotonic() - since <= self._config.idle_seconds:
+        while kept := next((one for one in reversed(self._idle) if one[2] == who), None):
+            self._idle.remove(kept)
+            client, since, _ = kept
+            if client.is_connected and self._monotonic() - since <= self._config.idle_seconds:
                 return client, True
             await _quit(client)
-            if user != who:
-                break
+        if self._idle:  # the oldest of another mailbox makes room
+            await _quit(self._idle.pop(0)[0])
         return await self._connect(sender), False
 
     def _who(self, sender: str) -> str:
