@@ -198,6 +198,12 @@ def discard(
         found = chosen(house, ledger, which)
         if not found:
             _nothing(which)
+        rows = ledger.get([letter.delivery_id for letter in found if letter.delivery_id])
+        if any(_pending(row) and row.delivery.id != which.id for row in rows.values()):
+            fail(
+                "none of them is a dead letter (any more): one that still waits is given up by its delivery's id",
+                Exit.BAD,
+            )
         _confirm(f"Give up {len(found)} dead letter{'s' * (len(found) > 1)}?", dry_run or yes or as_json)
         producer = None if dry_run else house.bus.producer(f"operator-{os.getpid()}")
         answers = orders.discard(ledger, found, by=account(), reason=reason, producer=producer)
@@ -224,6 +230,13 @@ def _became(
     found = {one.delivery: [one] for one in wait_for(ledger, deliveries, before, timeout)} if deliveries else {}
     left = max(0.0, timeout - (time.monotonic() - start))
     return found | (wait_for_events(house.journal, events, moment, left) if events else {})
+
+
+def _pending(row: Row) -> bool:
+    """Whether this delivery is neither made, nor given up, nor a dead letter."""
+    from router.engine.overtaking import FINAL
+
+    return row.state not in FINAL
 
 
 def _confirm(question: str, certain: bool) -> None:

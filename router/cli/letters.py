@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,11 @@ def chosen(house: House, ledger: Ledger, which: Filter) -> list[Letter]:
     found = dead_letters.letters(house.bus, ledger, which, sinks=house.config.sinks)
     if found or not which.id:
         return found
-    told = _deliveries(house, which.id)
-    rows = ledger.get([which.id, *told])
-    letters = [dead_letters.of_row(rows[name]) for name in (which.id, *told) if name in rows]
+    rows = ledger.get([which.id])  # a delivery's own id means that one, never another of the same message
+    if not rows:
+        rows = ledger.get(_deliveries(house, which.id))
+    letters = [dead_letters.of_row(row) for row in rows.values()]
+    letters = sorted(filter(replace(which, id="").admits, letters), key=lambda letter: (letter.last, letter.at))
     dead = {row.delivery.id for row in rows.values() if row.state == "dead"}
     return [letter for letter in letters if letter.delivery_id in dead] or letters
 

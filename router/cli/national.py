@@ -101,6 +101,9 @@ def import_(
 def rebuild(
     site: SiteOption = DEFAULT_SITE,
     yes: Annotated[bool, typer.Option("--yes", help="The pipelines are stopped: do it.")] = False,
+    partly: Annotated[
+        bool, typer.Option("--partly", help="Forget what the topics no longer tell: oppositions, withdrawn INS.")
+    ] = False,
 ) -> None:
     """Make the register anew from the ADT topics; departures and the work-list stay. Stop the pipelines first."""
     from router.config.site import Site
@@ -113,7 +116,7 @@ def rebuild(
     logs.configure(level="WARNING")
     house = House(Site(site))
     try:
-        done = run(house)
+        done = run(house, partly=partly)
     finally:
         house.close()
     console.print(f"{done.events} events of {len(done.feeds)} ADT feeds applied, {done.unreadable} unreadable")

@@ -94,6 +94,9 @@ def migrate(
         standing = _standing(house, frozenset(topics))
         if standing:
             fail(f"{standing} deliveries still stand on these topics: let them end, or resolve them, then try again")
+        for sink in house.config.sinks:
+            if out_topic(sink) in topics:  # places begin at 0 again: a deletion must still come after what it deletes
+                house.ledger().outdate(sink)
         bus = house.bus_config().open()
         try:
             changed = bus.migrate([plans[name] for name in topics])
@@ -110,6 +113,8 @@ def _standing(house: House, topics: frozenset[str]) -> int:
     """Deliveries, unfinished or dead-lettered, whose bytes or whose place in the order are on one of the topics."""
     ledger = house.ledger()
     rows = [row for name in house.config.sinks for row in ledger.unfinished(name, range(MOST_PARTITIONS))]
+    rows += [row for row in ledger.dead() if row.delivery.strict]  # what follows it is parked where it stands
     lanes = sum(out_topic(row.delivery.sink) in topics for row in rows)
-    bytes_only = [row for row in rows if out_topic(row.delivery.sink) not in topics] + list(ledger.dead())
+    bytes_only = [row for row in rows if out_topic(row.delivery.sink) not in topics]
+    bytes_only += [row for row in ledger.dead() if not row.delivery.strict]
     return lanes + sum(row.bytes_at.topic in topics or row.delivery.origin.topic in topics for row in bytes_only)

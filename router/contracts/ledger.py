@@ -86,13 +86,17 @@ class Ledger(Protocol):
     def get(self, ids: Sequence[str]) -> Mapping[str, Row]: ...
 
     def lineage(self, sink: str, lineage: str) -> Sequence[Row]:
-        """Every row of a document's versions in this sink, in order: what replay and supersede look at."""
+        """Every row of a document's versions in this sink, in order, and what replaces it: for replay and supersede."""
         ...
 
     def dead(self, sink: str | None = None) -> Sequence[Row]: ...
 
     def needed(self, sink: str) -> Collection[Origin]:
         """Where the bytes stand of this sink's rows that a lane or a person may still need: unfinished or dead."""
+        ...
+
+    def outdate(self, sink: str) -> None:
+        """The sink's topic is about to be made anew: every row there is comes before whatever will stand on it."""
         ...
 
     def forget(self, before: float) -> int:

@@ -23,6 +23,8 @@ class Step(Protocol):
 class Attempt:
     """Which try this is: `number` from 1, `first` Unix time of the first one, `unknown` if one's outcome is.
 
+    The trials of an open circuit are not counted.
+
     last_look: for a sink that had to wait for its turn, right before what changes the outside leaves. Raises what the
     sink lets pass: `Overtaken` once a deletion has come, `Fenced` once the lane is another's.
     """

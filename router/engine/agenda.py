@@ -68,7 +68,7 @@ class Agenda:
         self.hungry.pop(lane.name, None)
 
     def _consider_far(self, lane: Lane, now: float) -> None:
-        if not lane.far or lane.loading or lane.moving or lane.stuck:
+        if not lane.far or lane.loading or lane.moving or lane.leaving or lane.stuck:
             return
         if lane.due > now:
             self._set_timer(lane, lane.due)

@@ -34,6 +34,7 @@ REFUSALS: Final = {
     "DISCARD-PENDING": "Refusé : une tentative est en cours.",
 }
 """Why a command was not obeyed; the code stands in the journal, the text is for people."""
+_REMEMBERED: Final = 20
 ACCEPTED: Final = {REPLAY: "Rejeu accepté.", DISCARD: "Abandon accepté."}
 
 
@@ -47,7 +48,8 @@ def replay_refusal(row: Row, versions: list[Row]) -> str:
         case State.DEAD:
             return "REPLAY-OVERTAKEN" if overtaken_by(row, versions) else ""
         case State.PARKED if row.code != PREDECESSOR:
-            return ""
+            made = [one for one in versions if one.state is State.DONE]  # what waits behind it goes after it
+            return "REPLAY-OVERTAKEN" if overtaken_by(row, made) else ""
     return "REPLAY-PENDING"
 
 
@@ -69,7 +71,7 @@ class Commands:
         row = await self._row(id_)
         if row is None:
             await self._say(record, None, "REPLAY-UNKNOWN")
-        elif row.evidence.get(results.ORDERED) != str(record.origin):
+        elif str(record.origin) not in _obeyed(row):
             await (self._discard(record, row) if command == DISCARD else self._replay(record, row))
 
     async def decided_again(self, row: Row, known: Row) -> Row | None:
@@ -85,7 +87,7 @@ class Commands:
             delivery=replace(known.delivery, replay=row.delivery.replay),
             bytes_at=row.bytes_at,
             state=State.READY,
-            evidence={name: value for name, value in known.evidence.items() if name == results.UNKNOWN},
+            evidence={results.UNKNOWN: "1"} if results.maybe_made(known) else {},
             next_try=0.0,
             updated=parts.clock.now(),
         )
@@ -97,9 +99,11 @@ class Commands:
     async def _row(self, id_: str) -> Row | None:
         """The present row: what memory knows is newer than what the ledger says."""
         lanes = self._parts.lanes
-        found: Row | None = (await self._parts.writer.ask(lambda ledger: ledger.get([id_]))).get(id_)
-        while found is not None and lanes.find(id_) is None and lanes.loading(found):  # noqa: ASYNC110 - rare: a row on its way from the ledger
-            await asyncio.sleep(0.01)
+        while True:
+            found: Row | None = (await self._parts.writer.ask(lambda ledger: ledger.get([id_]))).get(id_)
+            if found is None or lanes.find(id_) is not None or not lanes.loading(found):
+                break
+            await asyncio.sleep(0.01)  # on its way from the ledger; it may have ended when we look again
         if (slot := lanes.find(id_)) is None or found is None:
             return found
         return replace(slot.row, state=State.BEGUN) if slot.place is Place.WIRE else slot.row
@@ -121,7 +125,7 @@ class Commands:
             _here(row, record.partition, record.offset),
             delivery=replace(row.delivery, replay=row.delivery.replay + 1),
             state=State.READY,
-            evidence={**evidence, results.ORDERED: str(record.origin)},
+            evidence={**evidence, results.ORDERED: _ordered(row, record)},
             next_try=0.0,
             updated=now,
         )
@@ -144,14 +148,15 @@ class Commands:
             text=record.headers.get(Header.TEXT, ""),
         )
         evidence = {k: v for k, v in gone.evidence.items() if k != "superseded_by"}
-        gone = replace(gone, evidence={**evidence, results.ORDERED: str(record.origin)})
+        gone = replace(gone, evidence={**evidence, results.ORDERED: _ordered(row, record)})
+        records = []
+        if row.state is not State.DEAD:  # its sender has not been told yet
+            parts.lanes.hold(row)  # nothing passes it before that is durable: a crash would bring it back, too late
+            records = [receipt_record(results.receipt(gone, await parts.context_of(gone), now))]
+        await self._say(record, gone, DISCARD, records)
         slot = parts.lanes.supersede(row, row.delivery.event_id)
         if slot is not None:
             parts.release(slot)
-        records = []
-        if row.state is not State.DEAD:  # its sender has not been told yet
-            records = [receipt_record(results.receipt(gone, await parts.context_of(gone), now))]
-        await self._say(record, gone, DISCARD, records)
         if row.delivery.strict:
             parts.lanes.unblock(row)
         parts.lanes.revive(row.delivery.lane)
@@ -225,6 +230,16 @@ class Commands:
             )
             out.append(receipt_record(proof))
         await parts.writer.write([partition], records=out, rows=[row] if save else [])
+
+
+def _obeyed(row: Row) -> list[str]:
+    """Origins of the last commands that this row obeyed."""
+    return row.evidence.get(results.ORDERED, "").split()
+
+
+def _ordered(row: Row, record: Record) -> str:
+    """The same with one more; several may stand between two commits of the group's offset."""
+    return " ".join([*_obeyed(row), str(record.origin)][-_REMEMBERED:])
 
 
 def _here(row: Row, partition: int, sequence: int) -> Row:

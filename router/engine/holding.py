@@ -33,7 +33,10 @@ class Holding:
         parts = self._parts
         before = parts.clock.monotonic() - parts.limits.hold_after
         for lane in parts.lanes.waiting_since(before)[:LANES_AT_ONCE]:
-            for slot in parts.lanes.send_away(lane):
+            gone = parts.lanes.send_away(lane)
+            if gone is None:
+                continue
+            for slot in gone:
                 parts.release(slot)
             ids = parts.lanes.unkept(lane, AT_ONCE)
             try:

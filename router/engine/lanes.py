@@ -137,15 +137,23 @@ class Lanes:
         """Take a row that event `by` overtook out of its lane; one on the wire stays and is doomed."""
         slot = self._slots.get(row.delivery.id)
         if slot is None:
-            lane = self._lanes.get(row.delivery.lane)
-            if lane is not None and (lane.far or row.delivery.id in lane.loading):
-                lane.ghosts.add(row.delivery.id)
+            if lane := self._lanes.get(row.delivery.lane):
+                lane.leaving.discard(row.delivery.id)
+                if lane.far or row.delivery.id in lane.loading:
+                    lane.ghosts.add(row.delivery.id)
             return None
         if slot.place is Place.WIRE:
             slot.doomed = by
             return slot
         self.finish(slot)
         return slot
+
+    def hold(self, row: Row) -> None:
+        """A row that is being given up: until `supersede` and `revive` neither it nor what is behind it starts."""
+        if slot := self._slots.get(row.delivery.id):
+            slot.waits_for.add(slot.id)
+        elif lane := self._lanes.get(row.delivery.lane):
+            lane.leaving.add(row.delivery.id)
 
     def hold_back(self, slot: Slot, others: Iterable[str]) -> None:
         """`slot` may not start before these deliveries, which are on the wire or unknown, are no longer so."""
@@ -163,7 +171,7 @@ class Lanes:
             if len(asked) >= lanes or len(self._slots) >= self._window:
                 break
             del self._agenda.hungry[lane.name]
-            if lane.loading or lane.moving or lane.near or lane.wire or not lane.far:
+            if lane.loading or lane.moving or lane.leaving or lane.near or lane.wire or not lane.far:
                 continue
             ids = [heapq.heappop(lane.far)[2] for _ in range(min(len(lane.far), self._near))]
             self.far -= len(ids)
@@ -184,11 +192,14 @@ class Lanes:
             and (lane.near or len(lane.kept) < len(lane.far))
         ]
 
-    def send_away(self, lane_name: str) -> list[Slot]:
-        """The window's rows of a waiting lane leave memory and can't start before `kept`; deletions stay."""
+    def send_away(self, lane_name: str) -> list[Slot] | None:
+        """The window's rows of a waiting lane leave memory and can't start before `kept`; deletions stay.
+
+        None: its rows are in use again, and must not be touched.
+        """
         lane = self._lanes.get(lane_name)
         if lane is None or lane.wire or lane.loading:
-            return []
+            return None
         lane.moving = True
         head = lane.head()
         gone = [entry[3] for entry in lane.near if entry[3].place is Place.NEAR and entry[0] > 0]

@@ -92,7 +92,7 @@ class Parts:
         While the bus is away it waits.
         """
         places = [row.bytes_at]
-        if not row.delivery.replay:  # its own record is the second place
+        if not row.delivery.replay and row.sequence >= 0:  # its own record is the second place
             places.append(Origin(out_topic(row.delivery.sink), row.partition, row.sequence))
         for place in dict.fromkeys(places):
             if (record := await self._read(place, row.delivery.id)) is not None:

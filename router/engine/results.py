@@ -19,7 +19,7 @@ UNKNOWN: Final = "engine.unknown"
 OUTAGES: Final = "engine.outages"
 """Evidence of a row: how many attempts only found the whole destination away, or us at fault."""
 ORDERED: Final = "engine.command"
-"""Evidence of a row: origin of the last command that was obeyed, so that reading it twice does nothing."""
+"""Evidence of a row: origins of the last commands that were obeyed, so that reading it twice does nothing."""
 LAST: Final = "engine.last"
 """Evidence of a row: Unix time of the last attempt."""
 OUTCOME: Final = "outcome"
@@ -186,6 +186,7 @@ def unreadable(record: Record, fault: RouterError, sink: str, advice: Advice, no
         Header.CAUSE: cause("sink", sink, fault.code, fault.place),
         Header.NEXT: advice(fault.code),
     }
+    headers.pop(Header.ATTEMPTS, None)  # whatever its writer meant by it
     headers.pop(Header.DELIVERY, None)  # it names no row: the letter stands for itself
     return Outgoing(dlq_topic(sink), record.key, record.value, headers)
 

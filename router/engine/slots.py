@@ -67,6 +67,7 @@ class Lane:
     due:      when the first row of `far` is due; stuck: it is parked
     loading:  ids of rows on their way from the ledger
     ghosts:   ids of `far` and `loading` that were overtaken: what the ledger answers may be older than that
+    leaving:  ids of `far` that are being given up: nothing starts before that is durable
     moving:   the bytes of its rows are on their way to `held.<sink>`: none of them may start
     queued:   stands among the lanes that may start; timer: when it will be looked at again
     """
@@ -78,6 +79,7 @@ class Lane:
         "ghosts",
         "high",
         "kept",
+        "leaving",
         "loading",
         "moving",
         "name",
@@ -97,6 +99,7 @@ class Lane:
         self.far: list[Rank] = []
         self.kept: set[str] = set()
         self.ghosts: set[str] = set()
+        self.leaving: set[str] = set()
         self.timer: float | None = None
         self.wire: Slot | None = None
         self.blockers: set[str] = set()

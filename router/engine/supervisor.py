@@ -63,7 +63,10 @@ class WorkerState:
 
 
 class Supervisor:
-    """Runs the roles until SIGTERM, SIGINT or `stop`. `state`: file that always holds the present state as JSON."""
+    """Runs the roles until SIGTERM, SIGINT or `stop`. `state`: file that always holds the present state as JSON.
+
+    `ended` hears the number of each process that is no more.
+    """
 
     def __init__(
         self,
@@ -72,6 +75,7 @@ class Supervisor:
         state: Path | None = None,
         observer: Observer | None = None,
         alert: Alert = no_alert,
+        ended: Callable[[int], None] = lambda _pid: None,
         drain: float = DRAIN,
         frozen: float = FROZEN,
         first_wait: float = 0.5,
@@ -81,6 +85,7 @@ class Supervisor:
         self._state_file = state
         self._observer = observer or Unobserved()
         self._alert = alert
+        self._ended = ended
         self._drain = drain
         self._frozen = frozen
         self._waits = (first_wait, longest_wait)
@@ -134,6 +139,7 @@ class Supervisor:
                 if ending and process.returncode is None:
                     return await self._end(process, worker)
                 worker.last_exit = process.returncode
+                self._ended(process.pid)
                 if time.monotonic() - started >= STEADY:
                     falls = 0
             if stop.is_set():

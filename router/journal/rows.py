@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from router.engine.commands import REFUSALS
 from router.exchange import JournalEntry, Receipt, ReceiptKind
 
 ENTRY: Final = TypeAdapter(JournalEntry)
@@ -26,6 +27,9 @@ _EVIDENCE_IDS: Final = (
     "hl7_control_id",
 )
 _EVENT_TEXTS: Final = ("feed", "control_id", "sender", "source", "dialect", "action", "ack", "code")
+_LONGEST: Final = 500
+"""Characters of an identifier that are kept for the search: an index of PostgreSQL takes 2,704 bytes, or the batch
+could never be written."""
 _HEX: Final = re.compile(r"[0-9a-fA-F-]{32,36}")
 
 
@@ -109,7 +113,8 @@ class Rows:
         for name in _EVIDENCE_IDS:
             for value in receipt.evidence.get(name, "").split():
                 self._identify(name, value.strip("<>,;"), receipt.event_id)
-        if receipt.kind in (ReceiptKind.DELIVERY, ReceiptKind.ATTEMPT):
+        # A command that was refused says nothing new of its delivery, which stands as it stood.
+        if receipt.kind in (ReceiptKind.DELIVERY, ReceiptKind.ATTEMPT) and receipt.code not in REFUSALS:
             self._outcome(receipt)
 
     def _outcome(self, receipt: Receipt) -> None:
@@ -132,7 +137,7 @@ class Rows:
         }
 
     def _identify(self, kind: str, value: str, event_id: str) -> None:
-        value = clean(value)
+        value = clean(value)[:_LONGEST]
         if value and event_id:
             key = (value, event_id, kind)
             self.identifiers[key] = {"value": value, "event_id": clean(event_id), "kind": kind}
@@ -149,7 +154,7 @@ def asked_ids(text: str) -> list[str]:
         forms.append(text.replace("-", "").lower())
     if "^" in text:
         forms.append(text.split("^", 1)[0])
-    return list(dict.fromkeys(form for form in forms if form))
+    return list(dict.fromkeys(form[:_LONGEST] for form in forms if form))
 
 
 def clean(text: str) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Table, delete, select
+from sqlalchemy import Table, delete, select, update
 
 from router.contracts import Claim, Fence, Row
 from router.database import Database
@@ -19,6 +19,7 @@ from router.ledger.tables import (
     DELIVERIES,
     FORGETTABLE,
     IS_DEAD,
+    IS_REPLACEMENT,
     METADATA,
     MIGRATIONS,
     UNFINISHED,
@@ -28,6 +29,8 @@ from router.ledger.tables import (
 from router.locks import make_way
 
 _FORGET_ROWS: Final = 1000
+_AN_AGE: Final = 2**40
+"""More than any offset of a topic."""
 
 
 class SqlLedger:
@@ -90,12 +93,16 @@ class SqlLedger:
         return self._hot.get(ids)
 
     def lineage(self, sink: str, lineage: str) -> Sequence[Row]:
-        """Rows of one document in one sink, by partition and sequence; none for an empty lineage."""
+        """Rows of one document in a sink and of what replaces it, by partition and sequence."""
         if not lineage:
             return []
         of = DELIVERIES.c
-        query = select(DELIVERIES).where(of.sink == sink, of.lineage == lineage)
-        return self._rows(query.order_by(of.partition, of.sequence, of.id))
+        query = select(DELIVERIES).where(of.sink == sink)
+        # One question each: asked for both at once, SQLite reads every row of the sink.
+        found = self._rows(query.where(of.lineage == lineage))
+        found += self._rows(query.where(IS_REPLACEMENT, of.replaces == lineage))
+        rows = {row.delivery.id: row for row in found}
+        return sorted(rows.values(), key=lambda row: (row.partition, row.sequence, row.delivery.id))
 
     def dead(self, sink: str | None = None) -> Sequence[Row]:
         """Dead-lettered rows, oldest change first."""
@@ -112,6 +119,13 @@ class SqlLedger:
                 query = select(DELIVERIES.c.bytes_at).where(DELIVERIES.c.sink == sink, unresolved)
                 found.update(connection.execute(query).scalars())
         return {Origin.parse(place) for place in found}
+
+    def outdate(self, sink: str) -> None:
+        """See the contract. Their order among themselves stays; to do it twice does no harm."""
+        of = DELIVERIES.c
+        with self._database.write() as connection:
+            earlier = update(DELIVERIES).where(of.sink == sink).values(sequence=of.sequence - _AN_AGE)
+            connection.execute(earlier)
 
     def forget(self, before: float) -> int:
         """See the contract. A dead-lettered row stays until a person has resolved it, however old it is."""

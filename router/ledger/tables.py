@@ -24,7 +24,7 @@ from sqlalchemy import (
 from router.contracts import Claim, Row
 from router.exchange import Delivery, Origin, State
 
-VERSION: Final = 2
+VERSION: Final = 3
 METADATA: Final = MetaData()
 
 CLAIMS: Final = Table(
@@ -95,6 +95,16 @@ Index("ledger_deliveries_dead", DELIVERIES.c.sink, sqlite_where=IS_DEAD, postgre
 FORGETTABLE: Final = _state.in_([State.DONE.value, State.SUPERSEDED.value])
 Index("ledger_deliveries_done", DELIVERIES.c.updated, sqlite_where=FORGETTABLE, postgresql_where=FORGETTABLE)
 
+#: A sender without setId links its versions by this alone.
+IS_REPLACEMENT: Final = DELIVERIES.c.replaces != ""
+REPLACES: Final = Index(
+    "ledger_deliveries_replaces",
+    DELIVERIES.c.sink,
+    DELIVERIES.c.replaces,
+    sqlite_where=IS_REPLACEMENT,
+    postgresql_where=IS_REPLACEMENT,
+)
+
 #: Who may write a partition's rows: the one who knows its present epoch (`contracts.Ledger`).
 FENCES: Final = Table(
     "ledger_fences",
@@ -110,8 +120,12 @@ def _add_fences(connection: Connection) -> None:
     FENCES.create(connection, checkfirst=True)
 
 
+def _add_replaces(connection: Connection) -> None:
+    REPLACES.create(connection, checkfirst=True)
+
+
 #: Version -> what makes a database of that version one of the next.
-MIGRATIONS: Final = {1: _add_fences}
+MIGRATIONS: Final = {1: _add_fences, 2: _add_replaces}
 
 #: What `save` writes: everything that changes in a row's life.
 STATE_COLUMNS: Final = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from router.contracts import in_topic
-from router.errors import MessageFault
+from router.errors import MessageFault, OperatorFault
 from router.hl7.message import Message
 from router.register import adt
 from router.runtime.house import House
@@ -24,9 +24,16 @@ class Rebuilt:
     unreadable: int = 0
 
 
-def rebuild(house: House) -> Rebuilt:
-    """Forget and apply again. To be done while no pipeline runs: a patient is unknown until his events are back."""
+def rebuild(house: House, *, partly: bool = False) -> Rebuilt:
+    """Forget and apply again. To be done while no pipeline runs: a patient is unknown until his events are back.
+
+    Raises `OperatorFault` when a topic no longer holds all that it was told, unless `partly`: the oppositions and the
+    withdrawn INS of before would be forgotten for good.
+    """
     feeds = {name: feed for name, feed in house.config.feeds.items() if feed.kind == "adt"}
+    if not partly and (short := [name for name in feeds if _expired(house, in_topic(name))]):
+        text = "its oldest events have expired: what they said of patients stands in the register alone"
+        raise OperatorFault("REGISTER-EXPIRED", ", ".join(map(in_topic, short)), text)
     register = house.register
     register.clear()
     events = unreadable = 0
@@ -41,3 +48,11 @@ def rebuild(house: House) -> Rebuilt:
             change = adt.read(message, feed.rules.autorites)
             events += register.apply(event.id, change, origin=event.origin, at=record.timestamp).new
     return Rebuilt(tuple(feeds), events, unreadable)
+
+
+def _expired(house: House, topic: str) -> bool:
+    """Whether records of the topic are gone."""
+    firsts: dict[int, int] = {}
+    for record in house.bus.scan(topic):
+        firsts[record.partition] = min(record.offset, firsts.get(record.partition, record.offset))
+    return any(end and firsts.get(partition.number, end) for partition, end in house.bus.ends(topic).items())

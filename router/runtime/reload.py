@@ -58,9 +58,15 @@ class PipelineSet:
     def resume(self) -> list[Problem]:
         """`load` of a worker that starts (again): files that are wrong now run as they last were right.
 
-        Returns the problems of those that have no good version to go on with.
+        A file that changed since it last ran must also do what its examples say. Returns the problems of those that
+        have no good version to go on with.
         """
         files, problems = self._read()
+        changed = [file for file in files.values() if (old := self._kept(file.path)) and old.digest != file.digest]
+        failing = failing_examples(self._house.site, changed) if changed else []
+        refused = {problem.file for problem in failing}
+        files = {name: file for name, file in files.items() if str(file.path) not in refused}
+        problems = problems + failing
         wrong = {Path(problem.file) for problem in problems}
         kept = [file for path in sorted(wrong) if (file := self._kept(path)) is not None]
         self._take([*files.values(), *kept])

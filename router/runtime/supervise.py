@@ -15,7 +15,7 @@ from router.config.site import Site
 from router.engine.supervisor import Role, Supervisor
 from router.errors import ConfigFault, OperatorFault, Unavailable
 from router.observe.health import AdminServer
-from router.observe.metrics import Metrics, forget_runs, share_between_processes
+from router.observe.metrics import Metrics, forget_runs, process_died, share_between_processes
 from router.runtime.house import House
 from router.runtime.process import metrics_folder, ready_file
 from router.runtime.reload import PipelineSet
@@ -50,6 +50,7 @@ class Running:
             state=site.data / "run" / "state.json",
             observer=Metrics(),
             alert=alert,
+            ended=process_died,
             drain=site.config.limits.drain_seconds + CLOSING_SECONDS,
             longest_wait=site.config.limits.restart_ceiling,
         )

@@ -57,15 +57,20 @@ class Upkeep:
         swept = 0.0
         while not self._stop.wait(GAUGE_SECONDS):
             now = self._house.clock.monotonic()
-            try:
-                self._gauges()
-                if now - swept > SWEEP_SECONDS:
-                    swept = now
-                    self._sweep()
-            except RouterError as error:
-                log.warning("upkeep waits", code=error.code, place=error.place)
-            except Exception:  # a gauge that can't be read must not end the sweeping
-                log.error("upkeep failed", exc_info=True, alert="upkeep")
+            self._guarded(self._gauges)
+            if now - swept > SWEEP_SECONDS:
+                swept = now
+                self._guarded(self._sweep)
+
+    @staticmethod
+    def _guarded(work: Callable[[], None]) -> None:
+        """A gauge that can't be read must not end the sweeping, nor one sweep the next."""
+        try:
+            work()
+        except RouterError as error:
+            log.warning("upkeep waits", code=error.code, place=error.place)
+        except Exception:
+            log.error("upkeep failed", exc_info=True, alert="upkeep")
 
     def _checkpoints(self, checkpoint: Callable[[], None]) -> None:
         while not self._stop.wait(CHECKPOINT_SECONDS):

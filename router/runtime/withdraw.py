@@ -79,10 +79,13 @@ class Withdrawals:
             raise Refused("WITHDRAW-INS", "PID-32", "ce message ne porte pas d'INS qualifiée")
         self._same_patient(deposit, order)
         order = _as_deletion(order)
-        delivery = self._delivery(deposit, order, pack(order, documents))
-        known = self._ledger.get([delivery.id]).get(delivery.id)
-        if known is not None:
-            raise Refused("WITHDRAW-KNOWN", "", f"retrait déjà ordonné : {_became(known)}")
+        payload, number = pack(order, documents), 0
+        delivery = self._delivery(deposit, order, payload, number)
+        while (known := self._ledger.get([delivery.id]).get(delivery.id)) is not None:
+            if known.state is not State.SUPERSEDED:
+                raise Refused("WITHDRAW-KNOWN", "", f"retrait déjà ordonné : {_became(known)}")
+            number += 1  # given up, or overtaken by a deletion that did not succeed either: it may be ordered again
+            delivery = self._delivery(deposit, order, payload, number)
         return Withdrawal(delivery, deposit, order, tuple(self._received(delivery)))
 
     def order(self, planned: Withdrawal, *, by: str, reason: str, producer_name: str) -> None:
@@ -152,12 +155,16 @@ class Withdrawals:
 
     # -------------------------------------------------------------------------------------------- what is sent
 
-    def _delivery(self, deposit: Row | None, order: DocumentOrder, payload: bytes) -> Delivery:
-        """Its id is that of this deposit's withdrawal: ordered twice, it is one delivery."""
+    def _delivery(self, deposit: Row | None, order: DocumentOrder, payload: bytes, number: int = 0) -> Delivery:
+        """Its id is that of this deposit's withdrawal: ordered twice, it is one delivery.
+
+        number: of withdrawals that came to nothing before
+        """
         pseudonyms, now = self._house.pseudonyms, self._house.clock.now()
+        again = f"|{number}" if number else ""
         if deposit is not None:
             old = deposit.delivery
-            event_id = _digest(f"withdraw|{old.id}|{old.replay}")
+            event_id = _digest(f"withdraw|{old.id}|{old.replay}{again}")
             return replace(
                 old,
                 id=delivery_id(event_id, f"{old.sink}|{old.destination}"),
@@ -173,7 +180,7 @@ class Withdrawals:
         if structure is None or not structure.dmp:
             raise Refused("WITHDRAW-STRUCTURE", "PRT-8", "le site ne connaît pas de DMP pour cette structure")
         key, document = ordering_key(request, pseudonyms), document_pseudonym(request, pseudonyms)
-        event_id = _digest(f"withdraw|{document}")
+        event_id = _digest(f"withdraw|{document}{again}")
         return Delivery(
             id=delivery_id(event_id, f"{structure.dmp}|dmp"),
             event_id=event_id,

@@ -7,6 +7,7 @@ import time
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from router.contracts import Claim, Fence, Outgoing, Partition, Record, Row, Settle, TopicPlan
 from router.errors import Fenced, Unavailable
@@ -300,7 +301,11 @@ class MemoryLedger:
 
     def lineage(self, sink: str, lineage: str) -> Sequence[Row]:
         self._check()
-        same = (r for r in self.rows.values() if r.delivery.sink == sink and r.delivery.lineage == lineage)
+        same = (
+            r
+            for r in self.rows.values()
+            if r.delivery.sink == sink and lineage in (r.delivery.lineage, r.delivery.replaces)
+        )
         return self._sorted(same) if lineage else []
 
     def dead(self, sink: str | None = None) -> Sequence[Row]:
@@ -313,6 +318,12 @@ class MemoryLedger:
         self._check()
         ended = (State.DONE, State.SUPERSEDED)
         return {r.bytes_at for r in self.rows.values() if r.delivery.sink == sink and r.state not in ended}
+
+    def outdate(self, sink: str) -> None:
+        with self.turn:
+            for id_, row in self.rows.items():
+                if row.delivery.sink == sink:
+                    self.rows[id_] = replace(row, sequence=row.sequence - 2**40)
 
     def forget(self, before: float) -> int:
         with self.turn:

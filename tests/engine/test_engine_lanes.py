@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.contracts import Row
+from router.engine.holding import Holding
 from router.engine.lanes import Lanes
 from router.engine.slots import HELD, Place, Slot
 from router.exchange import Origin, State
@@ -243,3 +246,25 @@ def test_a_row_that_is_decided_again_comes_back() -> None:
     ((name, ids),) = lanes.wanted(1)
     lanes.load(name, [(again, 0.0) for _ in ids])
     assert [slot.id for slot in lanes.take(0.0, 1)] == [again.delivery.id]
+
+
+def test_a_lane_that_went_on_meanwhile_is_not_sent_away() -> None:
+    """Its rows may start, and end, while their bytes are moved: what they were would be written over that."""
+    lanes, moved = Lanes(near=2), list[list[str]]()
+    for name in ("a", "b"):
+        for sequence in range(4):
+            lanes.add(row(sequence, name))
+        (head,) = [slot for slot in lanes.slots if slot.row.delivery.lane == name and slot.row.sequence == 0]
+        lanes.begin(head)
+        lanes.wait(head, 10.0, 0.0)
+    parts = SimpleNamespace(lanes=lanes, clock=SimpleNamespace(monotonic=lambda: 100.0), release=lambda _: None)
+    parts.limits = SimpleNamespace(hold_after=60.0)
+    holding = Holding(parts)  # type: ignore[arg-type]
+
+    async def hold(ids: list[str]) -> None:
+        moved.append(ids)
+        assert [slot.row.delivery.lane for slot in lanes.take(100.0, 8)] == ["b"]
+
+    holding._hold = hold  # type: ignore[method-assign]
+    asyncio.run(holding.sweep())
+    assert len(moved) == 1, "lane b is on the wire by then"

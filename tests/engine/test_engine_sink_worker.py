@@ -169,7 +169,7 @@ def test_our_own_fault_opens_the_circuit() -> None:
     """A certificate problem is nobody's message: nothing is dead-lettered."""
 
     async def story(rig: Rig) -> None:
-        rig.sink.behaviour = lambda _d, a: OperatorFault("TLS-EXPIRED") if a.number < 3 else None
+        rig.sink.behaviour = lambda _d, _a: OperatorFault("TLS-EXPIRED") if len(rig.sink.calls) < 3 else None
         rig.publish(delivery(1))
         async with rig.running():
             await rig.settled()

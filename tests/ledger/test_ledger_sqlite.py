@@ -122,7 +122,7 @@ def test_a_ledger_of_version_1_is_migrated_and_keeps_what_it_holds(
         assert after.take("mssante.chu", [0]) == {0: turn}
         after.close()
     with sqlite3.connect(tmp_path / "ledger.db") as connection:
-        assert connection.execute("SELECT room, version FROM schema_versions").fetchall() == [("ledger", 2)]
+        assert connection.execute("SELECT room, version FROM schema_versions").fetchall() == [("ledger", 3)]
 
 
 def test_who_claims_gets_its_turn_between_two_steps_of_the_forgetting(
