@@ -14,8 +14,9 @@ from router.engine import results
 from router.engine.advice import BYTES_LOST
 from router.engine.copies import copy_delivery
 from router.engine.endings import End, Endings
+from router.engine.overtaking import HELD
 from router.engine.parts import BUGS_IN_A_ROW, Parts
-from router.engine.slots import HELD, Place, Slot
+from router.engine.slots import Place, Slot
 from router.errors import (
     Bug,
     Fenced,

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from router.contracts import Outcome, Row
 from router.engine import results
 from router.engine.advice import BYTES_LOST
-from router.engine.overtaking import overtaken_by
+from router.engine.overtaking import HELD, lineages, overtaken_by
 from router.engine.parts import Parts
-from router.engine.slots import HELD, PREDECESSOR, Slot
+from router.engine.slots import PREDECESSOR, Slot
 from router.errors import Bug, Fenced, MessageFault, OperatorFault, OutcomeUnknown, Overtaken, RouterError, Unavailable
 from router.exchange import Delivery, State
 from router.wire import receipt_record
@@ -194,10 +194,12 @@ class Endings:
             await parts.writer.write([row.partition], rows=[slot.row for slot in behind])
 
     async def _successor(self, row: Row) -> Row | None:
-        delivery = row.delivery
-        if not delivery.action or not delivery.lineage:
+        sink, names = row.delivery.sink, lineages(row.delivery)
+        if not row.delivery.action:
             return None
-        versions = await self._parts.writer.ask(lambda ledger: ledger.lineage(delivery.sink, delivery.lineage))
+        versions = await self._parts.writer.ask(
+            lambda ledger: [r for name in names for r in ledger.lineage(sink, name)]
+        )
         return overtaken_by(row, versions)
 
     async def _overtaken(self, slot: Slot, delivery: Delivery, by: str = "") -> None:

@@ -33,9 +33,8 @@ class Holding:
         parts = self._parts
         before = parts.clock.monotonic() - parts.limits.hold_after
         for lane in parts.lanes.waiting_since(before)[:LANES_AT_ONCE]:
-            gone = parts.lanes.send_away(lane)
-            if gone is None:
-                continue
+            if (gone := parts.lanes.send_away(lane)) is None:
+                continue  # it went on while others were moved: its rows have another writer now
             for slot in gone:
                 parts.release(slot)
             ids = parts.lanes.unkept(lane, AT_ONCE)

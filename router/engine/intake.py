@@ -46,6 +46,7 @@ class Intake:
         self._heard = asyncio.Event()
         self._skipped: dict[int, int] = {}
         """The first offset that was passed over in a partition that is not ours, or no longer."""
+        self._ending = False
         self._strays: dict[int, float] = {}
         """Partitions that the group gives us and we do not work on, since when (monotonic)."""
         self.outstanding = 0
@@ -60,12 +61,19 @@ class Intake:
         self._news.append(news)
         self._heard.set()
 
+    def end(self) -> None:
+        """Let `run` return after what it is at: rows that it opens as begun are to start."""
+        self._ending = True
+        self._heard.set()
+
     async def run(self) -> None:
-        """Until cancelled. Raises what the reader broke on, and what nobody expects."""
+        """Until cancelled, or ended. Raises what the reader broke on, and what nobody expects."""
         while True:
-            while self._news:
+            while self._news and not self._ending:
                 await self._handle(self._next())
                 self._parts.pump()
+            if self._ending:
+                return
             self._heard.clear()
             await self._heard.wait()
 
@@ -223,12 +231,19 @@ class Intake:
     async def _open_rows(self, rows: dict[str, Row], payloads: dict[str, bytes]) -> None:
         parts = self._parts
         known = await parts.writer.open(list(rows.values()))
+        # First those that ask nobody: what the ledger said of a row that is on the wire holds for this moment only.
+        again = {id_: self._again(row, known[id_]) for id_, row in rows.items() if id_ in known}
         fresh: list[tuple[Row, bytes | None]] = []
         for id_, row in rows.items():
             if id_ not in known:
-                fresh.append((row, payloads[id_]))
-            elif (again := await self._again(row, known[id_])) is not None:
-                fresh.append((again, payloads[id_] if again.bytes_at == row.bytes_at else None))
+                if not (row.delivery.replay and row.delivery.action and await self._superseding.passed(row)):
+                    fresh.append((row, payloads[id_]))
+                continue
+            old = again[id_]
+            if row.delivery.replay > known[id_].delivery.replay:
+                old = await self._commands.decided_again(row, known[id_])
+            if old is not None:
+                fresh.append((old, payloads[id_] if old.bytes_at == row.bytes_at else None))
         await self._enter(fresh)
 
     async def _read(self, record: Record) -> Row | None:
@@ -274,11 +289,11 @@ class Intake:
             seen.add(lane)
         return opened
 
-    async def _again(self, row: Row, known: Row) -> Row | None:
-        """A row that was there already: a restart, a repeat, or a deliberate new decision. What is to be done of it."""
+    def _again(self, row: Row, known: Row) -> Row | None:
+        """A row that was there already, after a restart or by a repeat: what is to be done of it."""
         parts = self._parts
         if row.delivery.replay > known.delivery.replay:
-            return await self._commands.decided_again(row, known)
+            return None  # a deliberate new decision
         if (known.partition, known.sequence) != (row.partition, row.sequence):
             parts.observer.count("duplicates_avoided_total", stage=parts.sink.name)
             return None
@@ -296,11 +311,11 @@ class Intake:
         parts = self._parts
         new = [row for row, _ in rows if overtaker(row.delivery)]
         gone: Mapping[str, Row] = {}
-        waits: dict[str, set[str]] = {}
+        waits: dict[str, list[Row]] = {}
         if new:
             gone, waits = await self._superseding.overtaken(new)
-        waiting: list[tuple[Slot, set[str]]] = []
-        parked: list[Row] = []
+        waiting: list[tuple[Slot, list[Row]]] = []
+        parked: list[Slot] = []
         for row, payload in rows:
             id_ = row.delivery.id
             if id_ in gone or row.partition not in parts.mine:
@@ -321,15 +336,16 @@ class Intake:
                 else:  # it was opened as begun and could not start after all
                     slot.row = replace(row, state=State.READY)
             elif row.state is State.READY and slot.lane.parks(row):
-                parked.append(slot.row)
+                parked.append(slot)
         for slot, others in waiting:  # whom they wait for may have entered after them
             parts.lanes.hold_back(slot, others)
-        for row in parked:
-            await self._park(row)
+        await self._park(parked)
 
-    async def _park(self, row: Row) -> None:
-        slot = self._parts.lanes.find(row.delivery.id)
-        row = results.parked(row, PREDECESSOR, "a predecessor is dead-lettered", self._parts.clock.now())
-        if slot is not None:
-            slot.row = row
-        await self._parts.writer.write([row.partition], rows=[row])
+    async def _park(self, slots: Sequence[Slot]) -> None:
+        """In one write, asked for before their lanes can go on: none of them is on the wire, or done, by then."""
+        now = self._parts.clock.now()
+        for slot in slots:
+            slot.row = results.parked(slot.row, PREDECESSOR, "a predecessor is dead-lettered", now)
+        if slots:
+            partitions = sorted({slot.row.partition for slot in slots})
+            await self._parts.writer.write(partitions, rows=[slot.row for slot in slots])

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 
 from router.contracts import Row
 from router.engine.agenda import Agenda
-from router.engine.overtaking import DELETE
+from router.engine.overtaking import DELETE, unknown
 from router.engine.slots import Lane, Place, Slot, rank
 from router.exchange import State
 
@@ -130,7 +130,7 @@ class Lanes:
         slot.due = due
         slot.place = Place.NEAR
         lane.push(slot)
-        self._release(slot, known=slot.row.state is not State.UNKNOWN)
+        self._release(slot.id, known=not unknown(slot.row))
         self._agenda.consider(lane)
 
     def supersede(self, row: Row, by: str) -> Slot | None:
@@ -141,6 +141,8 @@ class Lanes:
                 lane.leaving.discard(row.delivery.id)
                 if lane.far or row.delivery.id in lane.loading:
                     lane.ghosts.add(row.delivery.id)
+                    self._release(row.delivery.id)
+                    self.revive(lane.name)  # it may have been the one that held its lane
             return None
         if slot.place is Place.WIRE:
             slot.doomed = by
@@ -155,12 +157,12 @@ class Lanes:
         elif lane := self._lanes.get(row.delivery.lane):
             lane.leaving.add(row.delivery.id)
 
-    def hold_back(self, slot: Slot, others: Iterable[str]) -> None:
+    def hold_back(self, slot: Slot, others: Iterable[Row]) -> None:
         """`slot` may not start before these deliveries, which are on the wire or unknown, are no longer so."""
         for other in others:
-            if other in self._slots:
-                slot.waits_for.add(other)
-                self._waiters.setdefault(other, []).append(slot)
+            if self.knows(other):
+                slot.waits_for.add(other.delivery.id)
+                self._waiters.setdefault(other.delivery.id, []).append(slot)
 
     # ---------------------------------------------------------------------------------------- the ledger's part
 
@@ -195,18 +197,18 @@ class Lanes:
     def send_away(self, lane_name: str) -> list[Slot] | None:
         """The window's rows of a waiting lane leave memory and can't start before `kept`; deletions stay.
 
-        None: its rows are in use again, and must not be touched.
+        None when it does not wait any more: none of its rows may be touched then.
         """
         lane = self._lanes.get(lane_name)
         if lane is None or lane.wire or lane.loading:
             return None
         lane.moving = True
-        head = lane.head()
         gone = [entry[3] for entry in lane.near if entry[3].place is Place.NEAR and entry[0] > 0]
         lane.near = [entry for entry in lane.near if entry[3].place is Place.NEAR and entry[0] == 0]
         heapq.heapify(lane.near)
-        if head is not None and gone:
-            lane.due, lane.stuck = head.due, lane.parks(head.row)
+        first = min(gone, key=lambda slot: rank(slot.row), default=None)
+        if first is not None and (not lane.far or rank(first.row) < lane.far[0]):
+            lane.due, lane.stuck = first.due, lane.parks(first.row)
         for slot in gone:
             self._drop(slot)
             heapq.heappush(lane.far, rank(slot.row))
@@ -256,16 +258,20 @@ class Lanes:
         lost = set(partitions)
         lanes = [lane for lane in self._lanes.values() if lane.partition in lost]
         gone = [s for s in self._slots.values() if s.lane.partition in lost and (wire or s.place is not Place.WIRE)]
+        elsewhere: list[str] = []
         for lane in lanes:
             self.far -= len(lane.far)
+            elsewhere += [*lane.loading, *(id_ for _, _, id_ in lane.far)]
             lane.near, lane.far = [], []
             lane.blockers.clear()
             self._agenda.leave(lane)
             self._lanes.pop(lane.name)
+        for id_ in elsewhere:
+            self._release(id_)
         for slot in gone:
             self._unwire(slot)
             self._drop(slot)
-            self._release(slot)
+            self._release(slot.id)
         return gone
 
     def knows(self, row: Row) -> bool:
@@ -332,20 +338,20 @@ class Lanes:
         self._unwire(slot)
         slot.lane.since = None
         self._drop(slot)
-        self._release(slot)
+        self._release(slot.id)
 
     def _drop(self, slot: Slot) -> None:
         slot.place = Place.GONE
         self._slots.pop(slot.id, None)
 
-    def _release(self, slot: Slot, *, known: bool = True) -> None:
+    def _release(self, id_: str, *, known: bool = True) -> None:
         """Those who waited for it go on: a deletion in any case, the others once its outcome is known."""
-        waiters = self._waiters.pop(slot.id, [])
+        waiters = self._waiters.pop(id_, [])
         if not known and (patient := [one for one in waiters if one.row.delivery.action != DELETE]):
-            self._waiters[slot.id] = patient
+            self._waiters[id_] = patient
             waiters = [one for one in waiters if one.row.delivery.action == DELETE]
         for waiter in waiters:
-            waiter.waits_for.discard(slot.id)
+            waiter.waits_for.discard(id_)
             if waiter.place is Place.NEAR and not waiter.waits_for:
                 self._agenda.consider(waiter.lane)
 

@@ -11,7 +11,7 @@ dead-lettered, whoever its recipient was.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Final
 
@@ -21,6 +21,9 @@ from router.exchange import Delivery, State
 DELETE: Final = "delete"
 REPLACE: Final = "replace"
 INITIAL: Final = "initial"
+
+HELD: Final = "UNKNOWN-HELD"
+"""Code of a row whose unknown outcome waits for a person."""
 
 NOT_MADE: Final = frozenset({State.READY, State.WAITING, State.PARKED, State.UNKNOWN, State.DEAD})
 """States in which nothing is on the wire and nothing is known to have been done."""
@@ -51,9 +54,17 @@ def concerns(new: Delivery, old: Delivery) -> bool:
 
 
 def later(a: Row, b: Row) -> bool:
-    """Whether `a` came after `b`. Offsets compare within a partition only; across two, the time of creation does."""
+    """Whether `a` came after `b`. Offsets compare within a partition only; across two, the time of creation does.
+
+    Rows of a topic that was made anew since have negative ones (`Ledger.outdate`).
+    """
     if a.partition == b.partition:
         return a.sequence > b.sequence
+    return a.delivery.created > b.delivery.created
+
+
+def accepted_later(a: Row, b: Row) -> bool:
+    """Whether the event of `a` was accepted after that of `b`, whenever they came to this sink."""
     return a.delivery.created > b.delivery.created
 
 
@@ -79,19 +90,24 @@ def _replacement(new: Row, old: Row, on_wire: bool) -> Effect:
         return Effect.NONE
     if old.state is State.DEAD and not on_wire:
         return Effect.SUPERSEDES
-    pending = on_wire or old.state in (State.UNKNOWN, State.BEGUN)
+    pending = on_wire or unknown(old) or old.state is State.BEGUN
     elsewhere = old.delivery.lane != new.delivery.lane  # in the lane itself the order of the lane does it
     same = old.delivery.destination == new.delivery.destination
     return Effect.WAITS if pending and elsewhere and same else Effect.NONE
 
 
-def overtaken_by(row: Row, others: Iterable[Row]) -> Row | None:
+def unknown(row: Row) -> bool:
+    """Whether it may have been made, and nobody knows yet: it will be verified or repeated, or a person decides."""
+    return row.state is State.UNKNOWN or (row.state is State.PARKED and row.code == HELD)
+
+
+def overtaken_by(row: Row, others: Iterable[Row], *, after: Callable[[Row, Row], bool] = later) -> Row | None:
     """The later deletion or replacement that makes `row` pointless once it is dead; None when there is none."""
     return next(
         (
             other
             for other in others
-            if later(other, row)
+            if after(other, row)
             and overtaker(other.delivery)
             and concerns(other.delivery, row.delivery)
             and not _spared(row.delivery, other.delivery)

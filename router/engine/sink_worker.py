@@ -39,6 +39,8 @@ from router.engine.writer import Writer
 from router.errors import RouterError
 from router.exchange import State
 
+ENDING: Final = 2.0
+"""Seconds in which the intake may end what it is at when the worker stops."""
 ENOUGH: Final = 64
 """Deliveries that can start, or have, beside which bytes need not be read in advance."""
 
@@ -264,6 +266,8 @@ class SinkWorker:
         parts, loop = self._parts, asyncio.get_running_loop()
         if self._timer is not None:
             self._timer.cancel()
+        self._intake.end()
+        await asyncio.wait(tasks[:1], timeout=min(ENDING, parts.limits.patience))
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -11,8 +11,6 @@ from router.exchange import State
 
 PREDECESSOR = "PREDECESSOR"
 """Code of a row that is parked behind a dead letter of a strict relay."""
-HELD = "UNKNOWN-HELD"
-"""Code of a row whose unknown outcome waits for a person."""
 
 
 class Place(IntEnum):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from router.contracts import Ledger, Row
 from router.engine import results
 from router.engine.lanes import in_order
-from router.engine.overtaking import Effect, effect, lineages
+from router.engine.overtaking import Effect, accepted_later, effect, lineages, overtaken_by
 from router.engine.parts import Parts
 from router.engine.slots import Place
 from router.exchange import Delivery
@@ -20,12 +20,12 @@ class Superseding:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    async def overtaken(self, new: Sequence[Row]) -> tuple[dict[str, Row], dict[str, set[str]]]:
+    async def overtaken(self, new: Sequence[Row]) -> tuple[dict[str, Row], dict[str, list[Row]]]:
         """Rows that these deletions and replacements supersede, durably, and whom each must wait for (D1)."""
         parts = self._parts
         versions = await parts.writer.ask(lambda ledger: _versions(ledger, new))
         gone: dict[str, Row] = {}
-        waits: dict[str, set[str]] = {}
+        waits: dict[str, list[Row]] = {}
         for row in new:
             if row.delivery.id in gone:
                 continue
@@ -38,14 +38,26 @@ class Superseding:
                 on_wire = slot is not None and slot.place is Place.WIRE
                 match effect(row, current, on_wire=on_wire):
                     case Effect.SUPERSEDES:
-                        parts.lanes.supersede(current, row.delivery.event_id)
+                        if (left := parts.lanes.supersede(current, row.delivery.event_id)) is not None:
+                            parts.release(left)
                         gone[old] = results.superseded(current, row.delivery.event_id, parts.clock.now())
                     case Effect.WAITS:
-                        waits.setdefault(row.delivery.id, set()).add(old)
+                        waits.setdefault(row.delivery.id, []).append(current)
                         if on_wire and row.delivery.action == "delete":
                             parts.lanes.supersede(current, row.delivery.event_id)
         await self._supersede(gone.values())
         return gone, waits
+
+    async def passed(self, row: Row) -> Row | None:
+        """Supersede a delivery of an event that a person sent through again, if a deletion or a replacement that was
+        accepted after the event has been here meanwhile (D1); its row is open. The row as it is then, or None."""
+        versions = await self._parts.writer.ask(lambda ledger: _versions(ledger, [row]))
+        by = overtaken_by(row, versions[row.delivery.id], after=accepted_later)
+        if by is None:
+            return None
+        gone = results.superseded(row, by.delivery.event_id, self._parts.clock.now())
+        await self._supersede([gone])
+        return gone
 
     async def _supersede(self, rows: Iterable[Row]) -> None:
         parts, changed = self._parts, list(rows)

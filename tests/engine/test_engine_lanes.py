@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from router.contracts import Row
 from router.engine.holding import Holding
 from router.engine.lanes import Lanes
-from router.engine.slots import HELD, Place, Slot
+from router.engine.overtaking import HELD
+from router.engine.slots import Place, Slot
 from router.exchange import Origin, State
 from tests.engine.sinks import delivery
 
@@ -167,7 +168,7 @@ def test_a_deletion_waits_for_another_lane() -> None:
     first, second = lanes.take(0.0, 2)
     waiter = lanes.add(row(3, "c", action="delete"))
     assert waiter is not None
-    lanes.hold_back(waiter, [first.id, second.id])
+    lanes.hold_back(waiter, [first.row, second.row])
     lanes.finish(first)
     assert not lanes.take(0.0, 9)
     lanes.wait(second, 100.0, 0.0)
