@@ -144,11 +144,14 @@ def test_every_http_status_has_a_verdict(status: int, feeding: bool) -> None:
         assert feeding or not isinstance(fault, OutcomeUnknown)
 
 
-def test_retry_after_is_kept() -> None:
-    """A server that says when to come back is listened to."""
-    fault = http_fault(HttpAnswer(503, "", b"", "120"), "TD2.1", feeding=True, html=False)
+@pytest.mark.parametrize(
+    ("asked", "waited"), [("120", 120), ("9" * 400, 3600), ("²", None), ("Thu, 26 Nov 2026 10:00:00 GMT", None)]
+)
+def test_a_server_that_says_when_to_come_back_is_listened_to(asked: str, waited: float | None) -> None:
+    """For an hour at most: it does not decide that nobody looks any more."""
+    fault = http_fault(HttpAnswer(503, "", b"", asked), "TD2.1", feeding=True, html=False)
     assert isinstance(fault, Unavailable)
-    assert fault.retry_after == 120
+    assert fault.retry_after == waited
 
 
 def test_codes_of_faults() -> None:

@@ -24,6 +24,7 @@ from router.sinks.dmp.settings import Verdict
 TRIES: Final = 3
 """Attempts for a code of class `limited`."""
 UNKNOWN_TEXT: Final = "réponse du DMP perdue : le document est peut-être enregistré"
+LONGEST_ASKED: Final = 3600.0
 _CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,59}")
 
 #: HTTP statuses without a SOAP answer: (class when the request changes something, class when it only asks, sentence).
@@ -160,7 +161,8 @@ def _is_alert(error: ssl.SSLError | None) -> bool:
 
 
 def _seconds(text: str) -> float | None:
-    return float(text) if text.isdigit() else None
+    """What a Retry-After asks for, an hour at most: a server does not decide that nobody looks any more."""
+    return min(float(text), LONGEST_ASKED) if text.isascii() and text.isdigit() else None
 
 
 def _plain(text: str) -> str:
