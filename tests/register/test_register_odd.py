@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-
-import pytest
 
 from router.bus.sqlite import SqliteBus
 from router.cisis.settings import ProfileRules
@@ -19,7 +16,6 @@ from router.runtime.pipelines import RegisterPipeline
 from tests.register.register_samples import (
     INS_1,
     INS_2,
-    PSEUDONYMS,
     StillClock,
     adt,
     change,
@@ -29,18 +25,6 @@ from tests.register.register_samples import (
     ipp_name,
     zfa,
 )
-
-
-@pytest.fixture
-def clock() -> StillClock:
-    return StillClock()
-
-
-@pytest.fixture
-def register(tmp_path: Path, clock: StillClock) -> Iterator[Register]:
-    opened = Register(f"sqlite:///{tmp_path / 'register.db'}", PSEUDONYMS, clock)
-    yield opened
-    opened.close()
 
 
 def test_d8_an_adt_topic_made_anew_is_still_heard(register: Register, tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from router.errors import Unavailable
 from router.register import Register
 from tests.register.register_samples import PSEUDONYMS, StillClock, change, ins, ipp, ipp_name, zfa
 from tests.register.test_register_store import (  # noqa: F401  the same promises, on another database
-    clock,
     test_d2_a_downgrade_is_seen_and_keeps_the_ins_known,
     test_d2_what_a_message_does_not_say_stays,
     test_d8_a_merge_and_its_reverse_make_no_loop,

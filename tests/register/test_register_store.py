@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,19 +25,6 @@ from tests.register.register_samples import (
     ipp_name,
     zfa,
 )
-
-
-@pytest.fixture
-def clock() -> StillClock:
-    return StillClock()
-
-
-@pytest.fixture
-def register(tmp_path: Path, clock: StillClock) -> Iterator[Register]:
-    """An empty register in a file."""
-    opened = Register(f"sqlite:///{tmp_path / 'register.db'}", PSEUDONYMS, clock)
-    yield opened
-    opened.close()
 
 
 def at(offset: int, partition: int = 0) -> Origin:

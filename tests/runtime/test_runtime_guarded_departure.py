@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from router.contracts import Outcome
 from router.exchange import State
 from router.register import Register
 from router.runtime.guarded import Guarded
@@ -17,7 +16,6 @@ from tests.engine.rig import Rig
 from tests.engine.sinks import ScriptedSink
 from tests.register.register_samples import PSEUDONYMS, StillClock
 from tests.runtime.test_runtime_guarded import report
-from tests.sinks.dmp_world import FIRST
 
 
 @pytest.fixture
@@ -28,16 +26,6 @@ def broken(tmp_path: Path) -> Register:
     with sqlite3.connect(path) as direct:
         direct.execute("DROP TABLE register_departure")
     return opened
-
-
-def test_a_register_that_can_not_be_written_costs_a_line_of_the_work_list(broken: Register) -> None:
-    one, _ = report(Maker(3))
-
-    async def run() -> Outcome:
-        guarded = Guarded(ScriptedSink(name="dmp.chu"), broken, StillClock(), at_once=1)
-        return await guarded.deliver(one, FIRST)
-
-    assert asyncio.run(run()).code == "OK"
 
 
 def test_it_does_not_send_the_same_document_again_and_again(broken: Register) -> None:
