@@ -113,6 +113,7 @@ class SinkWorker:
         self._stop: asyncio.Event | None = None
         self._stopping = False
         self._inversions = 0
+        self._full = False
 
     async def run(self) -> None:
         """Work until `stop` is called; then drain within the limits' patience."""
@@ -259,6 +260,10 @@ class SinkWorker:
         parts.observer.set("circuit_open", float(parts.breaker.state is not Circuit.CLOSED), sink=sink)
         parts.observer.count("inversions_total", parts.lanes.inversions - self._inversions, sink=sink)
         self._inversions = parts.lanes.inversions
+        full = parts.lanes.far >= parts.limits.known
+        if full and not self._full:
+            parts.alert("backlog-full", {"sink": sink, "text": "nothing more is read, not even a deletion"})
+        self._full = full
 
     async def _drain(self, tasks: list[asyncio.Task[None]]) -> None:
         """Start nothing more, give what is on the wire its time, write what is to be written, leave."""

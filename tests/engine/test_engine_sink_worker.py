@@ -350,6 +350,20 @@ def test_long_wait_leaves_memory_and_returns() -> None:
     assert [c.delivery.payload for c in done] == [b"%d" % n for n in range(21)]
 
 
+def test_a_backlog_that_can_not_be_known_any_more_is_told() -> None:
+    """Beyond it nothing is read, so a deletion finds nothing: somebody must hear of it, once."""
+
+    async def story(rig: Rig) -> None:
+        rig.sink.behaviour = lambda _d, _a: Unavailable("MSS-452", circuit=False)
+        rig.publish(*(delivery(n, "full") for n in range(20)))
+        async with rig.running(limits=Limits(near=1, known=4, sweep=0.02, patience=1.0)):
+            await rig.until(lambda: "backlog-full" in rig.alerts)
+            await asyncio.sleep(0.2)
+        assert rig.alerts.count("backlog-full") == 1
+
+    play(story)
+
+
 def test_frozen_worker_does_not_deliver_what_it_lost() -> None:
     """A worker that lost its partitions without being told starts no effect, and its successor finishes."""
 
