@@ -68,13 +68,15 @@ class Reader:
             self._drop()
 
     def _partition(self, place: TopicPartition, low: int, high: int, newest_first: bool) -> Iterator[Record]:
+        count = _SLICE  # fewer where they are large: what does not fit of the older ones is read again
         while low < high:
-            start, end = (max(low, high - _SLICE), high) if newest_first else (low, min(low + _SLICE, high))
+            start, end = (max(low, high - count), high) if newest_first else (low, min(low + _SLICE, high))
             with self._lock, mapped(), self._client() as raw:
                 found = map(record_of, self._between(raw, place, start, end))
                 records, whole = _last(found) if newest_first else _first(found)
             if newest_first:
                 high = start if whole else records[0].offset
+                count = min(2 * count, _SLICE) if whole else len(records)
             else:
                 low = end if whole else records[-1].offset + 1
             yield from reversed(records) if newest_first else records

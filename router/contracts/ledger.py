@@ -100,7 +100,10 @@ class Ledger(Protocol):
         ...
 
     def forget(self, before: float) -> int:
-        """Drop claims and finished rows older than this Unix time; returns how many."""
+        """Drop claims and finished rows older than this Unix time, deletions and replacements a year later.
+
+        Returns how many.
+        """
         ...
 
     def close(self) -> None: ...

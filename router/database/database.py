@@ -200,6 +200,11 @@ class Database:
                 self._prepare()
                 self._prepare = None
 
+    def unhurried(self, connection: Connection) -> None:
+        """Let this transaction take its time: it is about every row there is, and comes once in a long while."""
+        if self.dialect == "postgresql":
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+
     def _tables(self, room: str, tables: MetaData, version: int, migrations: Migrations) -> None:
         versions = Table(
             "schema_versions",
@@ -219,6 +224,8 @@ class Database:
                 tables.create_all(connection)
                 connection.execute(versions.insert(), {"room": room, "version": version})
                 return
+            if found.version < version:
+                self.unhurried(connection)
             for old in range(found.version, version):
                 migrations[old](connection)
             connection.execute(versions.update().where(versions.c.room == room), {"version": version})

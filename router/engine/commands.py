@@ -35,6 +35,8 @@ REFUSALS: Final = {
 }
 """Why a command was not obeyed; the code stands in the journal, the text is for people."""
 _REMEMBERED: Final = 20
+_KEPT: Final = (results.UNKNOWN, results.OUTAGES, results.ORDERED)
+"""Evidence that a new decision leaves: whether an attempt may have arrived, how to count them, what was obeyed."""
 ACCEPTED: Final = {REPLAY: "Rejeu accepté.", DISCARD: "Abandon accepté."}
 
 
@@ -71,7 +73,7 @@ class Commands:
         row = await self._row(id_)
         if row is None:
             await self._say(record, None, "REPLAY-UNKNOWN")
-        elif str(record.origin) not in _obeyed(row):
+        elif _mark(record) not in _obeyed(row):
             await (self._discard(record, row) if command == DISCARD else self._replay(record, row))
 
     async def decided_again(self, row: Row, known: Row) -> Row | None:
@@ -87,7 +89,7 @@ class Commands:
             delivery=replace(known.delivery, replay=row.delivery.replay),
             bytes_at=row.bytes_at,
             state=State.READY,
-            evidence={results.UNKNOWN: "1"} if results.maybe_made(known) else {},
+            evidence={name: value for name, value in known.evidence.items() if name in _KEPT},
             next_try=0.0,
             updated=parts.clock.now(),
         )
@@ -233,13 +235,18 @@ class Commands:
 
 
 def _obeyed(row: Row) -> list[str]:
-    """Origins of the last commands that this row obeyed."""
+    """Marks of the last commands that this row obeyed."""
     return row.evidence.get(results.ORDERED, "").split()
 
 
 def _ordered(row: Row, record: Record) -> str:
     """The same with one more; several may stand between two commits of the group's offset."""
-    return " ".join([*_obeyed(row), str(record.origin)][-_REMEMBERED:])
+    return " ".join([*_obeyed(row), _mark(record)][-_REMEMBERED:])
+
+
+def _mark(record: Record) -> str:
+    """Which command: its place, and its time, for places come again when a topic is made anew."""
+    return f"{record.origin}@{record.timestamp:.3f}"
 
 
 def _here(row: Row, partition: int, sequence: int) -> Row:

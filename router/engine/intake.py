@@ -236,8 +236,7 @@ class Intake:
         fresh: list[tuple[Row, bytes | None]] = []
         for id_, row in rows.items():
             if id_ not in known:
-                if not (row.delivery.replay and row.delivery.action and await self._superseding.passed(row)):
-                    fresh.append((row, payloads[id_]))
+                fresh.append((row, payloads[id_]))
                 continue
             old = again[id_]
             if row.delivery.replay > known[id_].delivery.replay:
@@ -309,12 +308,14 @@ class Intake:
         `not_before`: monotonic time before which no document among them starts.
         """
         parts = self._parts
+        rows = [(row, payload) for row, payload in rows if not await self._passed(row)]
         new = [row for row, _ in rows if overtaker(row.delivery)]
         gone: Mapping[str, Row] = {}
         waits: dict[str, list[Row]] = {}
         if new:
             gone, waits = await self._superseding.overtaken(new)
         waiting: list[tuple[Slot, list[Row]]] = []
+        owing: list[Row] = []
         parked: list[Slot] = []
         for row, payload in rows:
             id_ = row.delivery.id
@@ -324,6 +325,7 @@ class Intake:
             due = 0.0 if begun else max(parts.due(row), not_before if row.delivery.action else 0.0)
             slot = parts.lanes.add(row, due=due)
             if slot is None:
+                owing += [row] if id_ in waits else []
                 if row.bytes_at.topic != results.out_of(row):
                     parts.lanes.kept(row.delivery.lane, [id_])
                 continue
@@ -339,7 +341,15 @@ class Intake:
                 parked.append(slot)
         for slot, others in waiting:  # whom they wait for may have entered after them
             parts.lanes.hold_back(slot, others)
+        for row in owing:
+            parts.lanes.owe(row, waits[row.delivery.id])
         await self._park(parked)
+
+    async def _passed(self, row: Row) -> bool:
+        """Whether it was sent through again too late and is superseded now. Asked of a row that was open already too:
+        a crash, or a partition that left, may have come between the two writes."""
+        again = row.delivery.replay and row.delivery.action and row.state is State.READY
+        return bool(again and row.partition in self._parts.mine and await self._superseding.passed(row))
 
     async def _park(self, slots: Sequence[Slot]) -> None:
         """In one write, asked for before their lanes can go on: none of them is on the wire, or done, by then."""

@@ -30,6 +30,8 @@ class Lanes:
         self._slots: dict[str, Slot] = {}
         self._agenda = Agenda()
         self._waiters: dict[str, list[Slot]] = {}
+        self._debts: dict[str, list[Row]] = {}
+        """Whom rows that only the ledger holds must wait for, once they are in memory."""
         self.far = 0
         self.on_wire = 0
         self.inversions = 0
@@ -54,7 +56,9 @@ class Lanes:
             return
         for row, due in rows:
             if row.delivery.id not in self._slots and row.delivery.id not in lane.ghosts:
-                self._push_near(lane, row, None, due)
+                self.hold_back(self._push_near(lane, row, None, due), self._debts.get(row.delivery.id, ()))
+        for id_ in lane.loading:
+            self._debts.pop(id_, None)
         lane.ghosts = lane.ghosts - lane.loading if lane.far else set()
         lane.loading = frozenset()
         self._agenda.consider(lane)
@@ -141,6 +145,7 @@ class Lanes:
                 lane.leaving.discard(row.delivery.id)
                 if lane.far or row.delivery.id in lane.loading:
                     lane.ghosts.add(row.delivery.id)
+                    self._debts.pop(row.delivery.id, None)
                     self._release(row.delivery.id)
                     self.revive(lane.name)  # it may have been the one that held its lane
             return None
@@ -162,7 +167,13 @@ class Lanes:
         for other in others:
             if self.knows(other):
                 slot.waits_for.add(other.delivery.id)
+                slot.debts.append(other)
                 self._waiters.setdefault(other.delivery.id, []).append(slot)
+
+    def owe(self, row: Row, others: Iterable[Row]) -> None:
+        """`hold_back` for a row that found no room in memory: it holds from the moment when it is loaded."""
+        if debts := [other for other in others if self.knows(other)]:
+            self._debts[row.delivery.id] = debts
 
     # ---------------------------------------------------------------------------------------- the ledger's part
 
@@ -212,6 +223,7 @@ class Lanes:
         for slot in gone:
             self._drop(slot)
             heapq.heappush(lane.far, rank(slot.row))
+            self.owe(slot.row, [other for other in slot.debts if other.delivery.id in slot.waits_for])
         self.far += len(gone)
         return gone
 
@@ -267,6 +279,7 @@ class Lanes:
             self._agenda.leave(lane)
             self._lanes.pop(lane.name)
         for id_ in elsewhere:
+            self._debts.pop(id_, None)
             self._release(id_)
         for slot in gone:
             self._unwire(slot)

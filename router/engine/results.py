@@ -19,7 +19,7 @@ UNKNOWN: Final = "engine.unknown"
 OUTAGES: Final = "engine.outages"
 """Evidence of a row: how many attempts only found the whole destination away, or us at fault."""
 ORDERED: Final = "engine.command"
-"""Evidence of a row: origins of the last commands that were obeyed, so that reading it twice does nothing."""
+"""Evidence of a row: which commands were obeyed last, so that reading one twice does nothing."""
 LAST: Final = "engine.last"
 """Evidence of a row: Unix time of the last attempt."""
 OUTCOME: Final = "outcome"
@@ -69,7 +69,7 @@ def waiting(row: Row, state: State, fault: RouterError, now: float, delay: float
     evidence = {**row.evidence, LAST: f"{now:.3f}"}
     if counted:
         evidence[WAITED] = f"{waited(row) + delay:.3f}"
-    else:
+    elif row.state is State.BEGUN:  # a verification that found nobody was no attempt
         evidence[OUTAGES] = str(_outages(row) + 1)
     if state is State.UNKNOWN:
         evidence[UNKNOWN] = "1"

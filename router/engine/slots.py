@@ -25,7 +25,7 @@ class Slot:
     """One delivery in the window. `due` is monotonic; `doomed`: id of the event
     that overtook it while it was on the wire: superseded unless the attempt succeeds."""
 
-    __slots__ = ("doomed", "due", "lane", "payload", "place", "row", "waits_for")
+    __slots__ = ("debts", "doomed", "due", "lane", "payload", "place", "row", "waits_for")
 
     def __init__(self, row: Row, lane: Lane, payload: bytes | None, due: float) -> None:
         self.row = row
@@ -35,6 +35,8 @@ class Slot:
         self.place = Place.NEAR
         self.doomed = ""
         self.waits_for: set[str] = set()
+        self.debts: list[Row] = []
+        """The rows it was to wait for, from the beginning."""
 
     @property
     def id(self) -> str:

@@ -56,6 +56,9 @@ class Mailbox:
         self._stop = threading.Event()
         self._failed: Counter[int] = Counter()
         """Mails that the server could not give or move, by number: they come last, and hold up no other."""
+        self._told: dict[int, Handled] = {}
+        """Those whose receipts are durable, and that only wait to be moved."""
+        self._validity: int | None = None
 
     def run(self) -> None:
         """Read until `stop`. An absent server is waited for; what configuration must cure raises an alert."""
@@ -88,9 +91,14 @@ class Mailbox:
         """
         with foreign(), self._session() as client:
             self._folders(client)
-            client.select_folder(self._config.inbox)
+            validity = client.select_folder(self._config.inbox).get(b"UIDVALIDITY")
+            if validity is None or validity != self._validity:  # the same number may be another mail
+                self._failed.clear()
+                self._told.clear()
+            self._validity = validity
             found = client.search("ALL")
             self._failed = Counter({number: self._failed[number] for number in found if number in self._failed})
+            self._told = {number: self._told[number] for number in found if number in self._told}
             numbers = sorted(found, key=lambda number: number in self._failed)[: self._config.max_each_poll]
             for number in numbers:
                 if self._stop.is_set():
@@ -118,22 +126,31 @@ class Mailbox:
             self._failed.pop(number, None)
 
     def _one(self, client: IMAPClient, number: int) -> None:
+        handled = self._told.get(number) or self._handled(client, number)
+        if handled is None:
+            return  # somebody else has moved it
+        self._told[number] = handled
+        _move(client, number, self._folder(handled.place))
+        del self._told[number]
+        self._observer.count("mail_read_total", sink=self._sink, kind=str(handled.kind))
+        if handled.place is not Place.DONE:
+            facts = {"sink": self._sink, "kind": str(handled.kind), "why": handled.why}
+            what = "mail for a person" if handled.place is Place.HUMAN else "report in quarantine"
+            self._alert(what, facts)
+
+    def _handled(self, client: IMAPClient, number: int) -> Handled | None:
+        """What a mail is, once its receipts are durable; None when it is gone."""
         size = client.fetch([number], ["RFC822.SIZE"]).get(number, {}).get(b"RFC822.SIZE", 0)
         if size > self._config.max_mail_bytes:
             handled = Handled(Kind.UNKNOWN, Place.QUARANTINE, why="too large to be a report")
         else:
             raw = client.fetch([number], ["BODY.PEEK[]"]).get(number, {}).get(b"BODY[]")
             if raw is None:
-                return  # somebody else has moved it
+                return None
             handled = self._read(raw)
         if handled.receipts:
             self._producer.publish([receipt_record(receipt) for receipt in handled.receipts])
-        _move(client, number, self._folder(handled.place))
-        self._observer.count("mail_read_total", sink=self._sink, kind=str(handled.kind))
-        if handled.place is not Place.DONE:
-            facts = {"sink": self._sink, "kind": str(handled.kind), "why": handled.why}
-            what = "mail for a person" if handled.place is Place.HUMAN else "report in quarantine"
-            self._alert(what, facts)
+        return handled
 
     def _read(self, raw: bytes) -> Handled:
         try:

@@ -12,6 +12,7 @@ import glob
 import logging
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -118,6 +119,7 @@ class WatchedFolder:
     async def _take(self, path: Path) -> bool:
         """One file. False when it must be tried again later."""
         try:
+            beside = await asyncio.to_thread(_look_at, _beside(path))
             pieces, excess, look = await asyncio.to_thread(self._read, path)
         except FileNotFoundError:
             return True  # its writer took it back
@@ -130,7 +132,8 @@ class WatchedFolder:
                 return False
         accepted = all(answer.code == "AA" for answer in answers) and bool(answers)
         acks = b"".join(answer.ack for answer in answers)
-        await asyncio.to_thread(self._finish, path, look, self._done if accepted else self._refused, acks)
+        folder = self._done if accepted else self._refused
+        await asyncio.to_thread(self._finish, path, look, beside, folder, acks)
         self._seen.pop(path.name, None)
         return True
 
@@ -162,34 +165,37 @@ class WatchedFolder:
         pieces = list(layout.messages(data)) or [data]
         return [Received(data=piece, source="folder", at=now) for piece in pieces], 0, look
 
-    def _finish(self, path: Path, look: _Look, folder: Path, acks: bytes) -> None:
+    def _finish(self, path: Path, look: _Look, request: _Look | None, folder: Path, acks: bytes) -> None:
         """Answer first, then move: in the other order a crash would leave a file without its answer.
 
         A raw CDA keeps its request beside it until it is gone itself: read again without, it would be another one.
-        What its writer has put in its place meanwhile is not moved: nobody has read it.
+        What its writer has put in their places meanwhile is not moved: nobody has read it. So the last look comes after
+        the disk has had its time.
         """
-        try:
-            if _look(path.stat()) != look:
-                return
-        except FileNotFoundError:
-            return
         target = _free(folder / path.name)
         draft = folder / f".{target.name}.ack"
         with draft.open("wb") as file:
             file.write(acks)
             file.flush()
             os.fsync(file.fileno())
+        beside = _beside(path)
+        ours = request is not None and _look_at(beside) == request
+        if ours:
+            _copy(beside, folder / f"{target.name}.headers")
+        if _look_at(path) != look:
+            draft.unlink()
+            if ours:
+                (folder / f"{target.name}.headers").unlink()
+            return
         draft.replace(folder / f"{target.name}.ack")
-        beside = path.with_name(path.name + ".headers")
-        if beside.exists():
-            shutil.copy2(beside, folder / f"{target.name}.headers")
         path.replace(target)
-        beside.unlink(missing_ok=True)
+        if ours and _look_at(beside) == request:
+            beside.unlink()
 
     def _left_behind(self, beside: Path) -> bool:
         """Whether these headers are those of a file that was moved a moment before we died: no other may get them."""
         name = Path(beside.name.removesuffix(".headers"))
-        if (self._config.path / name).exists():
+        if (self._config.path / name).exists() or not beside.is_file():
             return False
         pattern = f"{glob.escape(name.stem)}*{glob.escape(name.suffix)}.headers"
         copies = [copy for folder in (self._done, self._refused) for copy in folder.glob(pattern)]
@@ -199,6 +205,27 @@ class WatchedFolder:
 
 def _look(found: os.stat_result) -> _Look:
     return found.st_size, found.st_mtime_ns
+
+
+def _look_at(path: Path) -> _Look | None:
+    """What it looks like now; None for what is no file, or none any more."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return _look(found) if stat.S_ISREG(found.st_mode) else None
+
+
+def _beside(path: Path) -> Path:
+    """Where the request of a raw CDA stands."""
+    return path.with_name(path.name + ".headers")
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Bytes and time of change. Not the mode: there are file systems where nobody may set it."""
+    found = source.stat()
+    shutil.copyfile(source, target)
+    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def _free(path: Path) -> Path:
@@ -211,7 +238,7 @@ def _free(path: Path) -> Path:
 
 
 def _headers(path: Path) -> dict[str, str]:
-    beside = path.with_name(path.name + ".headers")
+    beside = _beside(path)
     if not beside.is_file():
         return {}
     text = beside.read_bytes()[:_MAX_HEADERS].decode("utf-8", "replace")

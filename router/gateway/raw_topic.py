@@ -55,7 +55,7 @@ class RawTopic:
     # -------------------------------------------------------------------------------------------- inside
 
     def _run(self) -> None:
-        failures = fenced = 0
+        failures = fenced = taken = 0
         while not self._stop.is_set():
             try:
                 self._step()
@@ -63,7 +63,8 @@ class RawTopic:
             except (Unavailable, Fenced) as error:
                 self._forget()
                 fenced += isinstance(error, Fenced)
-                if fenced > _MOST_FENCED:
+                taken += error.code == "KAFKA-MEMBER"  # said by the group itself, between two polls that succeed
+                if max(fenced, taken) > _MOST_FENCED:
                     self.fatal = error
                     break
                 self._stop.wait(_BACKOFF[min(failures, len(_BACKOFF) - 1)])

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Table, delete, select, update
+from sqlalchemy import Table, and_, delete, or_, select, update
 
 from router.contracts import Claim, Fence, Row
 from router.database import Database
@@ -29,6 +29,8 @@ from router.ledger.tables import (
 from router.locks import make_way
 
 _FORGET_ROWS: Final = 1000
+_OVERTAKING: Final = ("delete", "replace")
+_YEAR: Final = 365 * 86_400.0
 _AN_AGE: Final = 2**40
 """More than any offset of a topic."""
 
@@ -124,13 +126,17 @@ class SqlLedger:
         """See the contract. Their order among themselves stays; to do it twice does no harm."""
         of = DELIVERIES.c
         with self._database.write() as connection:
+            self._database.unhurried(connection)
             earlier = update(DELIVERIES).where(of.sink == sink).values(sequence=of.sequence - _AN_AGE)
             connection.execute(earlier)
 
     def forget(self, before: float) -> int:
-        """See the contract. A dead-lettered row stays until a person has resolved it, however old it is."""
+        """See the contract. A dead-lettered row stays until a person has resolved it, however old it is; deletions and
+        replacements stay a year longer, for dead letters of pipelines have no row and may be replayed at any time."""
+        of = DELIVERIES.c
         claims = select(CLAIMS.c.id).where(CLAIMS.c.at < before)
-        rows = select(DELIVERIES.c.id).where(FORGETTABLE, DELIVERIES.c.updated < before)
+        old = or_(and_(of.updated < before, of.action.not_in(_OVERTAKING)), of.updated < before - _YEAR)
+        rows = select(of.id).where(FORGETTABLE, of.updated < before, old)
         return self._forget(CLAIMS, claims) + self._forget(DELIVERIES, rows)
 
     def close(self) -> None:

@@ -34,6 +34,7 @@ class Change:
         now: float,
         *,
         until: float | None = None,
+        again: bool = False,
     ) -> None:
         self._db = db
         self._pseudonyms = pseudonyms
@@ -41,6 +42,7 @@ class Change:
         self._origin = origin
         self._now = now
         self._until = until
+        self._again = again
         self._withdrawn: list[str] = []
         """Identifiers taken from a patient: when they name nobody any more, what has left under them is work."""
         self._moved: list[str] = []
@@ -221,7 +223,7 @@ class Change:
         ours, theirs = ours[:length], theirs[:length]
         if (self._origin.topic, self._origin.partition) == (record["topic"], record["partition"]):
             # A topic that was made anew begins at 0 again: what is told later there is no older event.
-            return self._origin.offset < int(record["offset"]) and not theirs < ours
+            return self._origin.offset < int(record["offset"]) and (self._again or not theirs < ours)
         return ours < theirs
 
     # ---------------------------------------------------------------------------------------------- identifiers

@@ -49,13 +49,20 @@ class Register:
     # ------------------------------------------------------------------------------------------- from the feeds
 
     def apply(
-        self, event_id: str, change: AdtChange, *, origin: Origin | None = None, at: float | None = None
+        self,
+        event_id: str,
+        change: AdtChange,
+        *,
+        origin: Origin | None = None,
+        at: float | None = None,
+        again: bool = False,
     ) -> Applied:
         """Store one change; the same event id a second time does nothing.
 
         `origin` orders: of one partition an older event never overwrites a newer one; between partitions EVN-2
-        decides. `at`: Unix time at which the bus took the event (a rebuild gives it; now by default). A merge,
-        a move or a change of identifiers returns an alert when documents had already left.
+        decides, and of a lower offset too, since topics are made anew. `again`: it is replayed, then the offset alone.
+        `at`: Unix time at which the bus took the event (a rebuild gives it; now by default). A merge, a move or a
+        change of identifiers returns an alert when documents had already left.
         """
         now = self._clock.now() if at is None else at
 
@@ -63,7 +70,7 @@ class Register:
             if db.execute(sa.select(EVENT.c.id).where(EVENT.c.id == event_id)).first():
                 return Applied(new=False)
             db.execute(EVENT.insert().values(id=event_id, at=now))
-            return Change(db, self.pseudonyms, event_id, origin, now, until=at).make(change)
+            return Change(db, self.pseudonyms, event_id, origin, now, until=at, again=again).make(change)
 
         return self._written(applied)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from router.cisis.carried import Carrier
 from router.config.expressions import Expression
 from router.config.pipeline import PipelineFile, SinkUse, StepConfig
-from router.contracts import Step
+from router.contracts import Header, Step
 from router.engine.pipeline import UNWANTED, CompiledPipeline, Routed
 from router.exchange import Exchange, Filtered
 from router.register import adt
@@ -83,11 +83,12 @@ class RegisterPipeline:
         event = exchange.event
         rules = self.house.config.feeds[self.feed].rules
         change = adt.read(exchange.message, rules.autorites)
-        applied = self.house.register.apply(event.id, change, origin=event.origin)
+        again = Header.ORIGIN in event.headers
+        applied = self.house.register.apply(event.id, change, origin=event.origin, again=again)
         exchange = exchange.decided("register", f"{change.event} appliqué" if applied.new else "déjà appliqué")
         if applied.alert is not None:
             exchange = exchange.decided("register", applied.alert.text, applied.alert.kind)
-            self.house.alert("impact", {"event": event.id, "feed": self.feed, "text": applied.alert.text})
+            self.house.alert("impact", {"event_id": event.id, "feed": self.feed, "text": applied.alert.text})
         return Routed((), exchange)
 
 

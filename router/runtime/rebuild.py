@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from router.contracts import in_topic
+from router.contracts import Header, in_topic
 from router.errors import MessageFault, OperatorFault
 from router.hl7.message import Message
 from router.register import adt
@@ -46,7 +46,9 @@ def rebuild(house: House, *, partly: bool = False) -> Rebuilt:
                 unreadable += 1
                 continue
             change = adt.read(message, feed.rules.autorites)
-            events += register.apply(event.id, change, origin=event.origin, at=record.timestamp).new
+            again = Header.ORIGIN in record.headers
+            applied = register.apply(event.id, change, origin=event.origin, at=record.timestamp, again=again)
+            events += applied.new
     return Rebuilt(tuple(feeds), events, unreadable)
 
 

@@ -329,7 +329,12 @@ class MemoryLedger:
         with self.turn:
             claims = [claim.id for claim in self.claims.values() if claim.at < before]
             ended = (State.DONE, State.SUPERSEDED)
-            rows = [id_ for id_, r in self.rows.items() if r.state in ended and r.updated < before]
+            longer = {"delete": 365 * 86_400.0, "replace": 365 * 86_400.0}
+            rows = [
+                id_
+                for id_, r in self.rows.items()
+                if r.state in ended and r.updated < before - longer.get(r.delivery.action, 0.0)
+            ]
             for id_ in claims:
                 del self.claims[id_]
             for id_ in rows:

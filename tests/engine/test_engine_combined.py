@@ -333,3 +333,20 @@ def test_the_ledger_finds_what_replaces_a_document_without_a_set_id(tmp_path: Pa
     assert [row.delivery.id for row in ledger.lineage("s", "doc-2")] == [new.id]
     assert ledger.lineage("s", "") == []
     ledger.close()
+
+
+def test_what_was_deleted_does_not_come_back_by_the_replay_of_an_old_letter() -> None:
+    """A letter of a pipeline never expires; the row of the deletion that came since stays for a year."""
+
+    async def story(rig: Rig) -> None:
+        withdrawn = version(2, "delete", document="doc-1")
+        rig.publish(withdrawn)
+        async with rig.running():
+            await rig.until(lambda: rig.state(withdrawn) is State.DONE)
+            rig.ledger.forget(time.time() + 1)  # 38 days later
+            again = version(1, "initial", replay=1)
+            rig.publish(again)
+            await rig.until(lambda: rig.state(again) in (State.DONE, State.SUPERSEDED))
+        assert rig.sink.delivered == [withdrawn.id]
+
+    play(story)

@@ -17,7 +17,7 @@ from router.sinks.dmp.credentials import Seal
 from router.sinks.dmp.settings import DmpConfig
 from router.sinks.dmp.soap import Attachment
 from router.sinks.dmp.transactions import Transaction
-from router.sinks.dmp.verdicts import UNKNOWN_TEXT, Verdicts, code_of, http_fault
+from router.sinks.dmp.verdicts import TRIES, UNKNOWN_TEXT, Verdicts, code_of, http_fault
 
 _FILE: Final = re.compile(r"[^A-Za-z0-9.-]+")
 
@@ -44,6 +44,8 @@ class Dialogue:
     sector: str
     patient_cx: str = field(repr=False)
     attempt: int
+    unknown: bool = False
+    """Whether an earlier attempt has an unknown outcome: the row says so already."""
 
     def seal(self) -> Seal:
         """Our signature certificate. Raises `OperatorFault` `DMP-CERT-SIGN` outside its dates."""
@@ -63,7 +65,9 @@ class Dialogue:
         if spoken.fault is not None:
             code = code_of(spoken.fault)
             if self.tongue.verdicts.of(code) in ("config", "retry", "limited"):
-                raise self.tongue.verdicts.fault(code, transaction.name, self.attempt, unsure=transaction.feeding)
+                told = self.unknown and self.attempt >= TRIES
+                unsure = transaction.feeding and not told
+                raise self.tongue.verdicts.fault(code, transaction.name, self.attempt, unsure=unsure)
             return RegistryAnswer(False, (RegistryError(code, warning=False),))
         try:
             return answers.registry(spoken.payload)

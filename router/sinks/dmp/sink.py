@@ -115,6 +115,7 @@ class DmpSink:
             sector=structure.sector if structure else StructureConfig.model_fields["sector"].default,
             patient_cx=metadata.patient_id(request) if request.patient.ins else "",
             attempt=attempt.number,
+            unknown=attempt.unknown,
         )
         return Job(self._bench, delivery, attempt, Case(order, documents), dialogue)
 

@@ -69,7 +69,7 @@ class Verdicts:
             return OperatorFault(name, place, text)
         if kind == "retry":
             return Unavailable(name, place, text)
-        if kind == "limited" and attempt < TRIES and unsure:
+        if kind == "limited" and unsure:  # at the last attempt too: what follows in the lineage must know of the doubt
             return OutcomeUnknown(name, place, f"{text} : le document est peut-être enregistré")
         if kind == "limited" and attempt < TRIES:
             return Unavailable(name, place, text, circuit=False)

@@ -53,6 +53,7 @@ class Submission:
         self._config = config
         self._monotonic = monotonic
         self._free = asyncio.Semaphore(config.connections)
+        self._used = 0
         self._idle: list[tuple[aiosmtplib.SMTP, float, str]] = []
         """Those that nobody uses: since when, and who is logged in."""
 
@@ -61,7 +62,7 @@ class Submission:
 
         last_look: called before `DATA`; what it raises ends the conversation before anything of the mail is sent.
         """
-        async with self._free:
+        async with self._turn():
             client, kept = await self._client(envelope.sender)
             try:
                 return await self._conversation(client, envelope, mail, last_look)
@@ -73,7 +74,7 @@ class Submission:
 
     async def probe(self, sender: str) -> None:
         """Connect, log in and say NOOP: fails as a submission would while the server is away."""
-        async with self._free:
+        async with self._turn():
             client = await self._connect(sender)
             async with self._returned(client, sender):
                 with smtp_phase(Phase.CONNECT):
@@ -128,6 +129,16 @@ class Submission:
 
     # ------------------------------------------------------------------------------------------- connections
 
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One of the connections that may be in use at once."""
+        async with self._free:
+            self._used += 1
+            try:
+                yield
+            finally:
+                self._used -= 1
+
     async def _client(self, sender: str) -> tuple[aiosmtplib.SMTP, bool]:
         """A connection on which this mailbox is logged in, and whether it had been kept."""
         who = self._who(sender)
@@ -137,7 +148,7 @@ class Submission:
             if client.is_connected and self._monotonic() - since <= self._config.idle_seconds:
                 return client, True
             await _quit(client)
-        if self._idle:  # the oldest of another mailbox makes room
+        while self._idle and len(self._idle) + self._used > self._config.connections:  # another mailbox's makes room
             await _quit(self._idle.pop(0)[0])
         return await self._connect(sender), False
 
