@@ -308,7 +308,7 @@ class Intake:
         `not_before`: monotonic time before which no document among them starts.
         """
         parts = self._parts
-        rows = [(row, payload) for row, payload in rows if not await self._passed(row)]
+        rows = [pair for pair in rows if not (self._sent_again(pair[0]) and await self._superseding.passed(pair[0]))]
         new = [row for row, _ in rows if overtaker(row.delivery)]
         gone: Mapping[str, Row] = {}
         waits: dict[str, list[Row]] = {}
@@ -345,11 +345,11 @@ class Intake:
             parts.lanes.owe(row, waits[row.delivery.id])
         await self._park(parked)
 
-    async def _passed(self, row: Row) -> bool:
-        """Whether it was sent through again too late and is superseded now. Asked of a row that was open already too:
+    def _sent_again(self, row: Row) -> bool:
+        """Whether a deletion may have been here since its event was accepted. So may it of a row that was open already:
         a crash, or a partition that left, may have come between the two writes."""
-        again = row.delivery.replay and row.delivery.action and row.state is State.READY
-        return bool(again and row.partition in self._parts.mine and await self._superseding.passed(row))
+        replayed = row.delivery.replay > 0 and bool(row.delivery.action)
+        return replayed and row.state is State.READY and row.partition in self._parts.mine
 
     async def _park(self, slots: Sequence[Slot]) -> None:
         """In one write, asked for before their lanes can go on: none of them is on the wire, or done, by then."""

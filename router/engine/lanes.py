@@ -158,7 +158,7 @@ class Lanes:
     def hold(self, row: Row) -> None:
         """A row that is being given up: until `supersede` and `revive` neither it nor what is behind it starts."""
         if slot := self._slots.get(row.delivery.id):
-            slot.waits_for.add(slot.id)
+            slot.waits_for[slot.id] = slot.row
         elif lane := self._lanes.get(row.delivery.lane):
             lane.leaving.add(row.delivery.id)
 
@@ -166,8 +166,7 @@ class Lanes:
         """`slot` may not start before these deliveries, which are on the wire or unknown, are no longer so."""
         for other in others:
             if self.knows(other):
-                slot.waits_for.add(other.delivery.id)
-                slot.debts.append(other)
+                slot.waits_for[other.delivery.id] = other
                 self._waiters.setdefault(other.delivery.id, []).append(slot)
 
     def owe(self, row: Row, others: Iterable[Row]) -> None:
@@ -223,7 +222,7 @@ class Lanes:
         for slot in gone:
             self._drop(slot)
             heapq.heappush(lane.far, rank(slot.row))
-            self.owe(slot.row, [other for other in slot.debts if other.delivery.id in slot.waits_for])
+            self.owe(slot.row, slot.waits_for.values())
         self.far += len(gone)
         return gone
 
@@ -364,7 +363,7 @@ class Lanes:
             self._waiters[id_] = patient
             waiters = [one for one in waiters if one.row.delivery.action == DELETE]
         for waiter in waiters:
-            waiter.waits_for.discard(id_)
+            waiter.waits_for.pop(id_, None)
             if waiter.place is Place.NEAR and not waiter.waits_for:
                 self._agenda.consider(waiter.lane)
 

@@ -25,7 +25,7 @@ class Slot:
     """One delivery in the window. `due` is monotonic; `doomed`: id of the event
     that overtook it while it was on the wire: superseded unless the attempt succeeds."""
 
-    __slots__ = ("debts", "doomed", "due", "lane", "payload", "place", "row", "waits_for")
+    __slots__ = ("doomed", "due", "lane", "payload", "place", "row", "waits_for")
 
     def __init__(self, row: Row, lane: Lane, payload: bytes | None, due: float) -> None:
         self.row = row
@@ -34,9 +34,8 @@ class Slot:
         self.due = due
         self.place = Place.NEAR
         self.doomed = ""
-        self.waits_for: set[str] = set()
-        self.debts: list[Row] = []
-        """The rows it was to wait for, from the beginning."""
+        self.waits_for: dict[str, Row] = {}
+        """By id those whose end, or whose outcome, it must not pass."""
 
     @property
     def id(self) -> str:

@@ -48,16 +48,15 @@ class Superseding:
         await self._supersede(gone.values())
         return gone, waits
 
-    async def passed(self, row: Row) -> Row | None:
+    async def passed(self, row: Row) -> bool:
         """Supersede a delivery of an event that a person sent through again, if a deletion or a replacement that was
-        accepted after the event has been here meanwhile (D1); its row is open. The row as it is then, or None."""
+        accepted after the event has been here meanwhile (D1); its row is open. Whether it was so."""
         versions = await self._parts.writer.ask(lambda ledger: _versions(ledger, [row]))
         by = overtaken_by(row, versions[row.delivery.id], after=accepted_later)
         if by is None:
-            return None
-        gone = results.superseded(row, by.delivery.event_id, self._parts.clock.now())
-        await self._supersede([gone])
-        return gone
+            return False
+        await self._supersede([results.superseded(row, by.delivery.event_id, self._parts.clock.now())])
+        return True
 
     async def _supersede(self, rows: Iterable[Row]) -> None:
         parts, changed = self._parts, list(rows)

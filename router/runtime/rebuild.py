@@ -54,7 +54,11 @@ def rebuild(house: House, *, partly: bool = False) -> Rebuilt:
 
 def _expired(house: House, topic: str) -> bool:
     """Whether records of the topic are gone."""
-    firsts: dict[int, int] = {}
+    unseen = {partition.number for partition, end in house.bus.ends(topic).items() if end}
     for record in house.bus.scan(topic):
-        firsts[record.partition] = min(record.offset, firsts.get(record.partition, record.offset))
-    return any(end and firsts.get(partition.number, end) for partition, end in house.bus.ends(topic).items())
+        if not unseen:
+            break
+        if record.partition in unseen and record.offset:
+            return True
+        unseen.discard(record.partition)
+    return bool(unseen)
