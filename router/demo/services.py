@@ -29,6 +29,7 @@ EXISTING_DATABASE: Final = "SEGUR_DATABASE_URL"
 _POSTGRESQL_BINARIES: Final = Path("/usr/lib/postgresql")
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 30.0
+_FREEZE_SECONDS: Final = 10.0
 
 
 @contextmanager
@@ -66,8 +67,9 @@ class Broker:
     certificates: Path = Path()
 
     def freeze(self) -> None:
-        """SIGSTOP, as a machine that swaps or a hypervisor that migrates would. Raises `OperatorFault` if not ours."""
-        self._signal(signal.SIGSTOP)
+        """Stopped, as by a machine that swaps or a hypervisor that migrates. Raises `OperatorFault` if not ours."""
+        self._check_ours()
+        freeze(self.pid)
 
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
@@ -77,9 +79,37 @@ class Broker:
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
+        self._check_ours()
+        os.kill(self.pid, number)
+
+    def _check_ours(self) -> None:
         if not self.pid:
             raise OperatorFault("SERVICE", EXISTING_BROKER, "this broker isn't ours to stop: unset the variable")
-        os.kill(self.pid, number)
+
+
+def freeze(pid: int) -> None:
+    """SIGSTOP, and no thread of the process runs any more. Raises `Unavailable` when it goes on for ten seconds.
+
+    The signal waits for one thread to be scheduled; on a busy machine the others work on for tens of milliseconds.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    deadline = time.monotonic() + _FREEZE_SECONDS
+    while not _stopped(pid):
+        if time.monotonic() > deadline:
+            raise Unavailable("SERVICE", str(pid), f"the process did not stop within {_FREEZE_SECONDS:g} s")
+        time.sleep(0.001)
+
+
+def _stopped(pid: int) -> bool:
+    """Whether every thread of a process is stopped (Linux; elsewhere one can't see, and it is said to be)."""
+    threads = Path(f"/proc/{pid}/task")
+    if not threads.is_dir():
+        return True
+    try:
+        # The third field; the second is a name in parentheses and may hold anything.
+        return all(stat.read_text().rpartition(")")[2].split()[0] in "tT" for stat in threads.glob("*/stat"))
+    except (FileNotFoundError, ProcessLookupError):  # a thread that ended just now: the others still run
+        return False
 
 
 @contextmanager

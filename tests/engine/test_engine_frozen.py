@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from router.bus.sqlite import SqliteBus
+from router.demo.services import freeze
 from router.exchange import Delivery, State
 from router.ledger.store import SqlLedger
 from router.wire import delivery_record, read_receipt
@@ -82,7 +83,7 @@ def test_a_stopped_worker_keeps_its_partitions_until_it_goes_on_or_ends(
     workers = [first]
     try:
         until(lambda: len(made(tmp_path)) >= after)
-        os.kill(first.pid, signal.SIGSTOP)
+        freeze(first.pid)
         before = len(made(tmp_path))
         second = start(tmp_path, "sinks-1")
         workers.append(second)
