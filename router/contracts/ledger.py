@@ -89,6 +89,10 @@ class Ledger(Protocol):
         """Every row of a document's versions in this sink, in order, and what replaces it: for replay and supersede."""
         ...
 
+    def overtakers(self, sink: str, names: Sequence[str]) -> Sequence[Row]:
+        """The deletions and replacements among the rows that `lineage` finds under any of these names."""
+        ...
+
     def dead(self, sink: str | None = None) -> Sequence[Row]: ...
 
     def needed(self, sink: str) -> Collection[Origin]:

@@ -7,14 +7,15 @@ row's new state; then the lane goes on. A crash between any two leaves a row tha
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 
-from router.contracts import Attempt, Outcome
+from router.contracts import Attempt, Ledger, Outcome, Row
 from router.engine import results
 from router.engine.advice import BYTES_LOST
 from router.engine.copies import copy_delivery
 from router.engine.endings import End, Endings
-from router.engine.overtaking import HELD
+from router.engine.overtaking import DELETE, HELD, lineages, passed_by
 from router.engine.parts import BUGS_IN_A_ROW, Parts
 from router.engine.slots import Place, Slot
 from router.errors import (
@@ -117,13 +118,30 @@ class Attempts:
                 return answer
         if not durable:
             row = slot.row = results.begun(row, parts.clock.now())
-            await parts.writer.write([row.partition], rows=[row])
+        await self._begin(slot, durable)
         attempt = Attempt(results.tries(row), row.first_try, unknown, partial(self._last_look, slot))
         before = parts.clock.monotonic()
         end = await self._guarded(self._deliver(delivery, attempt))
         outcome = "ok" if end.fault is None else type(end.fault).__name__
         parts.observer.time("delivery_seconds", parts.clock.monotonic() - before, sink=parts.sink.name, outcome=outcome)
         return end
+
+    async def _begin(self, slot: Slot, durable: bool) -> None:
+        """Say `begun`, durably. A document's deletion may have come to another partition, or here before it: it is
+        looked for after that, and whoever brings one looks for us after its own row is open."""
+        writer, row = self._parts.writer, slot.row
+        if not row.delivery.action or row.delivery.action == DELETE:
+            if not durable:
+                await writer.write([row.partition], rows=[row])
+            return
+        sink, names = row.delivery.sink, lineages(row.delivery)
+
+        def question(ledger: Ledger) -> Sequence[Row]:
+            return ledger.overtakers(sink, names)
+
+        others = await (writer.ask(question) if durable else writer.begin(row, question))
+        if others and (by := passed_by(row, others)) is not None:
+            slot.doomed = slot.doomed or by.delivery.event_id
 
     async def _deliver(self, delivery: Delivery, attempt: Attempt) -> Outcome:
         attempt.last_look()
@@ -134,7 +152,7 @@ class Attempts:
         if not self._parts.reader.owns(slot.row.partition):
             raise Fenced("NOT-OWNED", "", "another process owns the partition")
         if slot.doomed:
-            raise Overtaken("OVERTAKEN", "", "a deletion came before the effect")
+            raise Overtaken("OVERTAKEN", "", "a deletion or a later version came first")
 
     async def _after_unknown(self, slot: Slot, delivery: Delivery) -> End | None:
         """What the sink type says of an unknown outcome; None: deliver again with the same identifiers."""

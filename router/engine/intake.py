@@ -1,4 +1,4 @@
-"""From records to lanes: opens ledger rows in batches, applies the rules of overtaking, obeys commands.
+"""From records to rows: takes partitions over, opens ledger rows in batches, obeys commands.
 
 Everything here runs one thing at a time, in the order in which the reader told it, so that rows which are not
 on the wire have a single writer.
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 from router.contracts import Header, Record, Row
@@ -17,13 +16,12 @@ from router.engine import results
 from router.engine.attempt import Attempts
 from router.engine.circuit import Circuit
 from router.engine.commands import Commands
+from router.engine.entering import Entering
 from router.engine.holding import Holding
 from router.engine.lanes import in_order
 from router.engine.overtaking import FINAL, overtaker
 from router.engine.parts import Parts
 from router.engine.reader import MAX_RECORDS, Assigned, Broke, News, Polled, Revoked, Sweep
-from router.engine.slots import PREDECESSOR, Slot
-from router.engine.superseding import Superseding
 from router.errors import Fenced, Malformed
 from router.exchange import State
 from router.wire import read_delivery, weight
@@ -41,7 +39,7 @@ class Intake:
         self._attempts = attempts
         self._commands = Commands(parts)
         self._holding = Holding(parts)
-        self._superseding = Superseding(parts)
+        self._entering = Entering(parts, attempts)
         self._news: deque[News] = deque()
         self._heard = asyncio.Event()
         self._skipped: dict[int, int] = {}
@@ -140,7 +138,11 @@ class Intake:
             if row.delivery.strict and row.partition in ours:
                 parts.lanes.block(row)
         parts.mine |= ours
-        await self._enter([(results.restarted(row), None) for row in rows], not_before=parts.clock.monotonic() + GRACE)
+        begun = [row for row in rows if row.state is State.BEGUN]
+        rows = [results.restarted(row) for row in rows]
+        if begun:  # others must not take it for one that is on the wire
+            await parts.writer.write(sorted(ours), rows=list(map(results.restarted, begun)))
+        await self._entering.enter([(row, None) for row in rows], not_before=parts.clock.monotonic() + GRACE)
 
     async def _clear(self, partitions: frozenset[int]) -> None:
         """Start nothing more, wait for what is on the wire, forget the rest: the ledger has it."""
@@ -243,7 +245,7 @@ class Intake:
                 old = await self._commands.decided_again(row, known[id_])
             if old is not None:
                 fresh.append((old, payloads[id_] if old.bytes_at == row.bytes_at else None))
-        await self._enter(fresh)
+        await self._entering.enter(fresh)
 
     async def _read(self, record: Record) -> Row | None:
         """The ledger row of a delivery record; one that can't be read is a dead letter, its bytes untouched."""
@@ -299,63 +301,3 @@ class Intake:
         if known.state in FINAL or parts.lanes.knows(known):
             return None
         return results.restarted(known)
-
-    # ------------------------------------------------------------------------------------------- lanes
-
-    async def _enter(self, rows: Sequence[tuple[Row, bytes | None]], *, not_before: float = 0.0) -> None:
-        """Put rows in their lanes, in order, after what they overtake is durably superseded.
-
-        `not_before`: monotonic time before which no document among them starts.
-        """
-        parts = self._parts
-        rows = [pair for pair in rows if not (self._sent_again(pair[0]) and await self._superseding.passed(pair[0]))]
-        new = [row for row, _ in rows if overtaker(row.delivery)]
-        gone: Mapping[str, Row] = {}
-        waits: dict[str, list[Row]] = {}
-        if new:
-            gone, waits = await self._superseding.overtaken(new)
-        waiting: list[tuple[Slot, list[Row]]] = []
-        owing: list[Row] = []
-        parked: list[Slot] = []
-        for row, payload in rows:
-            id_ = row.delivery.id
-            if id_ in gone or row.partition not in parts.mine:
-                continue
-            begun = row.state is State.BEGUN
-            due = 0.0 if begun else max(parts.due(row), not_before if row.delivery.action else 0.0)
-            slot = parts.lanes.add(row, due=due)
-            if slot is None:
-                owing += [row] if id_ in waits else []
-                if row.bytes_at.topic != results.out_of(row):
-                    parts.lanes.kept(row.delivery.lane, [id_])
-                continue
-            if payload is not None:
-                parts.keep(slot, payload)
-            waiting += [(slot, waits[id_])] if id_ in waits else []
-            if begun:
-                if parts.lanes.begin(slot):
-                    self._attempts.start(slot, durable=True)
-                else:  # it was opened as begun and could not start after all
-                    slot.row = replace(row, state=State.READY)
-            elif row.state is State.READY and slot.lane.parks(row):
-                parked.append(slot)
-        for slot, others in waiting:  # whom they wait for may have entered after them
-            parts.lanes.hold_back(slot, others)
-        for row in owing:
-            parts.lanes.owe(row, waits[row.delivery.id])
-        await self._park(parked)
-
-    def _sent_again(self, row: Row) -> bool:
-        """Whether a deletion may have been here since its event was accepted. So may it of a row that was open already:
-        a crash, or a partition that left, may have come between the two writes."""
-        replayed = row.delivery.replay > 0 and bool(row.delivery.action)
-        return replayed and row.state is State.READY and row.partition in self._parts.mine
-
-    async def _park(self, slots: Sequence[Slot]) -> None:
-        """In one write, asked for before their lanes can go on: none of them is on the wire, or done, by then."""
-        now = self._parts.clock.now()
-        for slot in slots:
-            slot.row = results.parked(slot.row, PREDECESSOR, "a predecessor is dead-lettered", now)
-        if slots:
-            partitions = sorted({slot.row.partition for slot in slots})
-            await self._parts.writer.write(partitions, rows=[slot.row for slot in slots])

@@ -17,6 +17,7 @@ from router.contracts import Row
 from router.engine.agenda import Agenda
 from router.engine.overtaking import DELETE, unknown
 from router.engine.slots import Lane, Place, Slot, rank
+from router.engine.waiting import Waiting
 from router.exchange import State
 
 
@@ -29,9 +30,9 @@ class Lanes:
         self._lanes: dict[str, Lane] = {}
         self._slots: dict[str, Slot] = {}
         self._agenda = Agenda()
-        self._waiters: dict[str, list[Slot]] = {}
-        self._debts: dict[str, list[Row]] = {}
-        """Whom rows that only the ledger holds must wait for, once they are in memory."""
+        self._waiting = Waiting()
+        self.elsewhere: set[str] = set()
+        """Ids of deliveries in other workers' lanes that may be waited for, until they are `off_wire`."""
         self.far = 0
         self.on_wire = 0
         self.inversions = 0
@@ -56,9 +57,9 @@ class Lanes:
             return
         for row, due in rows:
             if row.delivery.id not in self._slots and row.delivery.id not in lane.ghosts:
-                self.hold_back(self._push_near(lane, row, None, due), self._debts.get(row.delivery.id, ()))
+                self.hold_back(self._push_near(lane, row, None, due), self._waiting.due_of(row.delivery.id))
         for id_ in lane.loading:
-            self._debts.pop(id_, None)
+            self._waiting.forget(id_)
         lane.ghosts = lane.ghosts - lane.loading if lane.far else set()
         lane.loading = frozenset()
         self._agenda.consider(lane)
@@ -145,7 +146,7 @@ class Lanes:
                 lane.leaving.discard(row.delivery.id)
                 if lane.far or row.delivery.id in lane.loading:
                     lane.ghosts.add(row.delivery.id)
-                    self._debts.pop(row.delivery.id, None)
+                    self._waiting.forget(row.delivery.id)
                     self._release(row.delivery.id)
                     self.revive(lane.name)  # it may have been the one that held its lane
             return None
@@ -164,15 +165,17 @@ class Lanes:
 
     def hold_back(self, slot: Slot, others: Iterable[Row]) -> None:
         """`slot` may not start before these deliveries, which are on the wire or unknown, are no longer so."""
-        for other in others:
-            if self.knows(other):
-                slot.waits_for[other.delivery.id] = other
-                self._waiters.setdefault(other.delivery.id, []).append(slot)
+        self._waiting.hold_back(slot, filter(self._in_sight, others))
 
     def owe(self, row: Row, others: Iterable[Row]) -> None:
         """`hold_back` for a row that found no room in memory: it holds from the moment when it is loaded."""
-        if debts := [other for other in others if self.knows(other)]:
-            self._debts[row.delivery.id] = debts
+        self._waiting.owe(row.delivery.id, list(filter(self._in_sight, others)))
+
+    def off_wire(self, id_: str, *, known: bool) -> None:
+        """A delivery in another worker's lane has ended its attempt; `known`: with an outcome."""
+        if known:
+            self.elsewhere.discard(id_)
+        self._release(id_, known=known)
 
     # ---------------------------------------------------------------------------------------- the ledger's part
 
@@ -278,7 +281,7 @@ class Lanes:
             self._agenda.leave(lane)
             self._lanes.pop(lane.name)
         for id_ in elsewhere:
-            self._debts.pop(id_, None)
+            self._waiting.forget(id_)
             self._release(id_)
         for slot in gone:
             self._unwire(slot)
@@ -356,16 +359,13 @@ class Lanes:
         slot.place = Place.GONE
         self._slots.pop(slot.id, None)
 
+    def _in_sight(self, row: Row) -> bool:
+        return row.delivery.id in self.elsewhere or self.knows(row)
+
     def _release(self, id_: str, *, known: bool = True) -> None:
-        """Those who waited for it go on: a deletion in any case, the others once its outcome is known."""
-        waiters = self._waiters.pop(id_, [])
-        if not known and (patient := [one for one in waiters if one.row.delivery.action != DELETE]):
-            self._waiters[id_] = patient
-            waiters = [one for one in waiters if one.row.delivery.action == DELETE]
-        for waiter in waiters:
-            waiter.waits_for.pop(id_, None)
-            if waiter.place is Place.NEAR and not waiter.waits_for:
-                self._agenda.consider(waiter.lane)
+        """Those who waited for it go on, see `Waiting.release`."""
+        for waiter in self._waiting.release(id_, known=known):
+            self._agenda.consider(waiter.lane)
 
     def _forget(self, lane: Lane) -> None:
         lane.head()

@@ -116,6 +116,24 @@ def overtaken_by(row: Row, others: Iterable[Row], *, after: Callable[[Row, Row],
     )
 
 
+def passed_by(row: Row, others: Iterable[Row]) -> Row | None:
+    """The deletion, or the replacement that was made, after which the effect of a document must not be made any more,
+    whichever of the two came to this sink first.
+
+    Under one key the topic has them in order; under two, and for what a person sent again, it counts when their events
+    were accepted.
+    """
+    return next((one for one in others if concerns(one.delivery, row.delivery) and _passed(row, one)), None)
+
+
+def _passed(old: Row, new: Row) -> bool:
+    same = new.delivery.key == old.delivery.key and not old.delivery.replay
+    if not (later(new, old) if same else accepted_later(new, old)):
+        return False
+    made = new.state is State.DONE and new.delivery.destination == old.delivery.destination
+    return new.delivery.action == DELETE or (new.delivery.action == REPLACE and made)
+
+
 def _spared(old: Delivery, new: Delivery) -> bool:
     """A deletion is overtaken only by another deletion in its own lane."""
     return old.action == DELETE and (new.action != DELETE or new.lane != old.lane)

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from router.contracts import Ledger, Row
 from router.engine import results
+from router.engine.elsewhere import Elsewhere
 from router.engine.lanes import in_order
 from router.engine.overtaking import Effect, accepted_later, effect, lineages, overtaken_by
 from router.engine.parts import Parts
 from router.engine.slots import Place
-from router.exchange import Delivery
+from router.exchange import Delivery, State
 from router.wire import receipt_record
 
 
@@ -19,6 +20,7 @@ class Superseding:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._elsewhere = Elsewhere(parts)
 
     async def overtaken(self, new: Sequence[Row]) -> tuple[dict[str, Row], dict[str, list[Row]]]:
         """Rows that these deletions and replacements supersede, durably, and whom each must wait for (D1)."""
@@ -26,13 +28,19 @@ class Superseding:
         versions = await parts.writer.ask(lambda ledger: _versions(ledger, new))
         gone: dict[str, Row] = {}
         waits: dict[str, list[Row]] = {}
+        elsewhere: list[Row] = []
         for row in new:
             if row.delivery.id in gone:
                 continue
             for stored in versions[row.delivery.id]:
                 old = stored.delivery.id
                 slot = parts.lanes.find(old)
-                if old in gone or stored.partition not in parts.mine:
+                if old in gone:
+                    continue
+                if stored.partition not in parts.mine:  # whoever has it looks for deletions before each effect
+                    if effect(row, stored, on_wire=stored.state is State.BEGUN) is Effect.WAITS:
+                        waits.setdefault(row.delivery.id, []).append(stored)
+                        elsewhere.append(stored)
                     continue
                 current = slot.row if slot is not None else stored
                 on_wire = slot is not None and slot.place is Place.WIRE
@@ -45,6 +53,7 @@ class Superseding:
                         waits.setdefault(row.delivery.id, []).append(current)
                         if on_wire and row.delivery.action == "delete":
                             parts.lanes.supersede(current, row.delivery.event_id)
+        self._elsewhere.expect(elsewhere)
         await self._supersede(gone.values())
         return gone, waits
 

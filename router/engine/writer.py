@@ -89,6 +89,12 @@ class Writer:
         origins: Sequence[Origin] = await self._put(epochs=self._held(partitions), records=records, rows=rows)
         return origins
 
+    async def begin(self, row: Row, question: Callable[[Ledger], T]) -> T:
+        """Save a row that says `begun`, then ask: another worker that asks after its own write sees ours, or we see
+        its. Raises `Fenced`."""
+        answer: T = await self._put(epochs=self._held([row.partition]), rows=[row], ask=question)
+        return answer
+
     async def open(self, rows: Sequence[Row]) -> Mapping[str, Row]:
         """Insert rows whose id is new; returns those that were there. Raises `Fenced`."""
         epochs = self._held(row.partition for row in rows)

@@ -25,6 +25,13 @@ SELECT id, origin FROM claimed UNION ALL SELECT id, origin FROM ledger_claims WH
 _OWNERS: Final = "SELECT id, origin FROM ledger_claims WHERE id = ANY(%s)"
 _ACKS: Final = "SELECT id, ack FROM ledger_claims WHERE id = ANY(%s)"
 _ROWS: Final = f"SELECT {', '.join(NAMES)} FROM ledger_deliveries WHERE id = ANY(%s)"
+_OVERTAKERS: Final = f"""
+SELECT {", ".join(NAMES)} FROM ledger_deliveries
+WHERE sink = %s AND lineage = ANY(%s) AND action IN ('delete', 'replace')
+UNION ALL
+SELECT {", ".join(NAMES)} FROM ledger_deliveries
+WHERE sink = %s AND replaces <> '' AND replaces = ANY(%s) AND action IN ('delete', 'replace')
+"""
 
 # The share lock on the epochs, taken in the order of `fences.take`, keeps them still until the statement has ended;
 # it waits for a taking that is under way and then sees its epoch. All is written, or nothing when one is lost.
@@ -84,6 +91,10 @@ class PostgresqlHot:
     def get(self, ids: Sequence[str]) -> dict[str, Row]:
         with self._database.straight() as connection:
             return rows_of(connection.execute(_ROWS, (list(ids),)))
+
+    def overtakers(self, sink: str, names: Sequence[str]) -> dict[str, Row]:
+        with self._database.straight() as connection:
+            return rows_of(connection.execute(_OVERTAKERS, (sink, list(names)) * 2))
 
 
 def _asked(rows: Sequence[Row], fence: Fence) -> list[dict[str, Any]]:

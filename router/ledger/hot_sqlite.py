@@ -23,6 +23,13 @@ _ACKS: Final = f"SELECT id, ack FROM ledger_claims {_THESE}"
 _EPOCHS: Final = "SELECT partition, epoch FROM ledger_fences WHERE sink = ?"
 _KNOWN: Final = f"SELECT id FROM ledger_deliveries {_THESE}"
 _ROWS: Final = f"SELECT {', '.join(NAMES)} FROM ledger_deliveries {_THESE}"
+_AMONG: Final = "IN (SELECT value FROM json_each(?))"
+# One question each: asked for both at once, SQLite reads every row of the sink.
+_OVERTAKERS: Final = " UNION ALL ".join(
+    f"SELECT {', '.join(NAMES)} FROM ledger_deliveries WHERE sink = ? AND {linked} {_AMONG} "
+    "AND action IN ('delete', 'replace')"
+    for linked in ("lineage", "replaces != '' AND replaces")
+)
 _OPEN: Final = f"INSERT INTO ledger_deliveries({', '.join(NAMES)}) VALUES ({', '.join(f':{name}' for name in NAMES)})"
 _SAVE: Final = f"UPDATE ledger_deliveries SET {', '.join(f'{name} = :{name}' for name in STATE_COLUMNS)} WHERE id = :id"
 
@@ -55,6 +62,10 @@ class SqliteHot:
     def get(self, ids: Sequence[str]) -> dict[str, Row]:
         with self._database.straight() as connection:
             return rows_of(connection.execute(_ROWS, _ids(ids)))
+
+    def overtakers(self, sink: str, names: Sequence[str]) -> dict[str, Row]:
+        with self._database.straight() as connection:
+            return rows_of(connection.execute(_OVERTAKERS, (sink, *_ids(names)) * 2))
 
     def _known(self, connection: sqlite3.Connection, opens: Sequence[Row]) -> set[str]:
         """Ids of those that are there already: nobody else inserts before the commit."""

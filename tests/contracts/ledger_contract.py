@@ -145,6 +145,29 @@ class LedgerContract:
         assert [r.delivery.id for r in ledger.lineage("mssante.chu", "l-1")] == ["d1", "d2"]
         assert list(ledger.lineage("mssante.chu", "")) == []
 
+    def test_deletions_and_replacements_are_found_by_what_they_overtake(self, ledger: Ledger) -> None:
+        """By the document's lineage or as what replaces it; first versions and other sinks are left out."""
+
+        def version(name: str, action: str, lineage: str, replaces: str = "", sink: str = SINK) -> Row:
+            opened = row(name, sink=sink)
+            delivery = replace(opened.delivery, action=action, lineage=lineage, replaces=replaces)
+            return replace(opened, delivery=delivery)
+
+        rows = [
+            version("d1", "delete", "l-1"),
+            version("d2", "delete", "l-2", "l-1"),
+            version("d3", "delete", "l-3", "l-1", sink="dmp.chu"),
+            version("d4", "delete", "l-4"),
+            version("d5", "initial", "l-1"),
+            version("d6", "replace", "l-6", "l-1"),
+            version("d7", "delete", "", ""),
+        ]
+        ledger.open(rows)
+        assert {r.delivery.id for r in ledger.overtakers(SINK, ["l-1"])} == {"d1", "d2", "d6"}
+        assert {r.delivery.id for r in ledger.overtakers(SINK, ["l-1", "l-4"])} == {"d1", "d2", "d4", "d6"}
+        assert next(r for r in ledger.overtakers(SINK, ["l-4"])) == rows[3]
+        assert list(ledger.overtakers(SINK, [])) == []
+
     def test_dead_rows_of_one_sink_or_of_all(self, ledger: Ledger) -> None:
         """Dead letters are found again, oldest first."""
         ledger.open(

@@ -308,6 +308,9 @@ class MemoryLedger:
         )
         return self._sorted(same) if lineage else []
 
+    def overtakers(self, sink: str, names: Sequence[str]) -> Sequence[Row]:
+        return [r for name in names for r in self.lineage(sink, name) if r.delivery.action in ("delete", "replace")]
+
     def dead(self, sink: str | None = None) -> Sequence[Row]:
         """Oldest change first."""
         self._check()

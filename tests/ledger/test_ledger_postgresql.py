@@ -85,6 +85,7 @@ def test_no_call_of_the_hot_path_reads_a_whole_table(postgresql_url: str) -> Non
     for turn in range(30):
         rows = [row(f"d{turn}-{n}", n) for n in range(10)]
         ledger.claim([Claim(f"e{turn}", AT, b"ack")])
+        ledger.overtakers(SINK, [f"l-{turn}"])
         ledger.acks([f"e{turn}"])
         ledger.open(rows, fence)
         ledger.save([replace(one, state=State.DONE) for one in rows], fence)

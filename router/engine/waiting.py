@@ -1,0 +1,50 @@
+"""Who waits for whom across lanes (D1): a deletion for what is on the wire, a replacement for an outcome too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from router.contracts import Row
+from router.engine.overtaking import DELETE
+from router.engine.slots import Place, Slot
+
+
+class Waiting:
+    """Pure bookkeeping: `Slot.waits_for` says whom a slot waits for, here stands who waits for a delivery."""
+
+    def __init__(self) -> None:
+        self._waiters: dict[str, list[Slot]] = {}
+        self._debts: dict[str, list[Row]] = {}
+        """Whom rows that only the ledger holds must wait for, once they are in memory."""
+
+    def hold_back(self, slot: Slot, others: Iterable[Row]) -> None:
+        """`slot` may not start before these deliveries are released."""
+        for other in others:
+            slot.waits_for[other.delivery.id] = other
+            self._waiters.setdefault(other.delivery.id, []).append(slot)
+
+    def owe(self, id_: str, others: Sequence[Row]) -> None:
+        """`hold_back` for a row that stands in no slot yet: see `due_of`."""
+        if others:
+            self._debts[id_] = list(others)
+
+    def due_of(self, id_: str) -> Sequence[Row]:
+        """Whom this row must wait for, now that it is in memory."""
+        return self._debts.get(id_, ())
+
+    def forget(self, id_: str) -> None:
+        """This row waits for nobody any more, or its slot says for whom."""
+        self._debts.pop(id_, None)
+
+    def release(self, id_: str, *, known: bool = True) -> list[Slot]:
+        """A delivery is off the wire: a deletion goes on in any case, the others once the outcome is known.
+
+        Returns those that wait for nobody now.
+        """
+        waiters = self._waiters.pop(id_, [])
+        if not known and (patient := [one for one in waiters if one.row.delivery.action != DELETE]):
+            self._waiters[id_] = patient
+            waiters = [one for one in waiters if one.row.delivery.action == DELETE]
+        for waiter in waiters:
+            waiter.waits_for.pop(id_, None)
+        return [waiter for waiter in waiters if waiter.place is Place.NEAR and not waiter.waits_for]
