@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,10 +87,10 @@ class Place:
             os.killpg(self.router.pid, signal.SIGKILL)
             await self.router.wait()
 
-    def workers(self) -> dict[str, int]:
-        """Role -> pid of the router's processes, the supervisor included."""
+    def workers(self) -> dict[int, str]:
+        """Pid -> role of the router's processes, the supervisor included."""
         assert self.router is not None
-        found = {"supervisor": self.router.pid}
+        found = {self.router.pid: "supervisor"}
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
                 continue
@@ -97,22 +98,24 @@ class Place:
                 words = (entry / "cmdline").read_bytes().split(b"\0")
                 parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
                 if parent == self.router.pid and b"router.runtime.process" in words:
-                    found[words[words.index(b"router.runtime.process") + 2].decode()] = int(entry.name)
+                    found[int(entry.name)] = words[words.index(b"router.runtime.process") + 2].decode()
         return found
 
     def cpu(self) -> dict[str, float]:
-        """Seconds of processor that each process has used; of all of them, what the threads of bus clients used."""
-        workers = self.workers()
-        clients = sum(map(clients_cpu_of, workers.values()))
-        return {role: cpu_of(pid) for role, pid in workers.items()} | {CLIENTS: clients}
+        """Seconds of processor that each role has used; of all of them, what the threads of bus clients used."""
+        spent: Counter[str] = Counter()
+        for pid, role in self.workers().items():
+            spent[role] += cpu_of(pid)
+            spent[CLIENTS] += clients_cpu_of(pid)
+        return dict(spent)
 
     def memory(self) -> dict[str, float]:
-        """Peak resident megabytes of each process (VmHWM)."""
-        peaks = {}
-        for role, pid in self.workers().items():
+        """Peak resident megabytes (VmHWM) of each role's largest process."""
+        peaks: dict[str, float] = {}
+        for pid, role in self.workers().items():
             for line in Path(f"/proc/{pid}/status").read_text().splitlines():
                 if line.startswith("VmHWM:"):
-                    peaks[role] = round(int(line.split()[1]) / 1024, 1)
+                    peaks[role] = max(peaks.get(role, 0.0), round(int(line.split()[1]) / 1024, 1))
         return peaks
 
 

@@ -50,16 +50,22 @@ def unpack_order(payload: bytes) -> DocumentOrder:
     return _order(payload[4:end])
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _order(text: bytes) -> DocumentOrder:
-    """The last ones are remembered: an attempt asks for its order several times, while hundreds are in flight."""
+    """The last ones are remembered: an attempt asks for its order several times."""
     return DocumentOrder.model_validate_json(text)
 
 
 def unpack(payload: bytes) -> tuple[DocumentOrder, list[bytes]]:
     """The order and its documents' bytes. Raises `Malformed` when it was cut."""
-    order = unpack_order(payload)
+    return unpack_order(payload), unpack_documents(payload)
+
+
+def unpack_documents(payload: bytes) -> list[bytes]:
+    """The documents' bytes alone. Raises `Malformed` when it was cut."""
     documents, at = [], 4 + int.from_bytes(payload[:4], "big")
+    if len(payload) < at:
+        raise Malformed("PAYLOAD", "", "truncated delivery")
     while at < len(payload):
         size = int.from_bytes(payload[at : at + 4], "big")
         at += 4
@@ -67,7 +73,7 @@ def unpack(payload: bytes) -> tuple[DocumentOrder, list[bytes]]:
             raise Malformed("PAYLOAD", "", "truncated delivery")
         documents.append(payload[at : at + size])
         at += size
-    return order, documents
+    return documents
 
 
 def reply_context(order: DocumentOrder) -> dict[str, str]:

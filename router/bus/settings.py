@@ -75,7 +75,13 @@ class KafkaConfig(Strict):
     session_timeout: float = Field(15, ge=1, description="Seconds of silence after which a member has lost its share.")
     request_timeout: float = Field(10, ge=1, description="Seconds one request to a broker may take.")
     publish_timeout: float = Field(30, ge=2, description="Seconds until a batch or a transaction is given up.")
-    fetch_bytes: int = Field(8 * MIB, ge=MIB, description="Bytes asked for at once (one larger record alone).")
+    fetch_bytes: int = Field(
+        8 * MIB, ge=MIB, description="Bytes asked for at once (one larger record alone); a process's sinks share them."
+    )
+
+    def shared_fetch(self, readers: int) -> int:
+        """Bytes that each of a process's readers asks for at once: each holds twice as many, and copies them."""
+        return max(MIB, self.fetch_bytes // max(1, readers))
 
     @model_validator(mode="after")
     def _copies(self) -> KafkaConfig:

@@ -40,8 +40,11 @@ class House:
         observer: Observer | None = None,
         clock: Clock | None = None,
         alert: Alert = no_alert,
+        readers: int = 1,
     ) -> None:
+        """readers: consumers that this process opens; they share the bytes that are fetched at once."""
         self.site = site
+        self._readers = readers
         self.config = site.config
         self.observer: Observer = observer or Unobserved()
         self.clock: Clock = clock or SystemClock()
@@ -74,6 +77,8 @@ class House:
         if isinstance(config, SqliteBusConfig):
             named = "path" in config.model_fields_set
             update["path"] = config.path if named else self.data("bus.db")
+        else:
+            update["fetch_bytes"] = config.shared_fetch(self._readers)
         return config.model_copy(update=update)
 
     def plans(self) -> list[TopicPlan]:

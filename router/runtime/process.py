@@ -79,7 +79,7 @@ def _work(site: Site, role: str, slot: int) -> int:
     from router.runtime.roles import open_role
     from router.runtime.roles.looping import alert
 
-    house = House(site, observer=Metrics(), alert=alert)
+    house = House(site, observer=Metrics(), alert=alert, readers=readers_of(site, role))
     said = ready_file(site, role, slot)
     said.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -98,6 +98,11 @@ def _work(site: Site, role: str, slot: int) -> int:
         said.unlink(missing_ok=True)
         house.close()
     return 0
+
+
+def readers_of(site: Site, role: str) -> int:
+    """How many consumers a process of this role opens that have much to hold."""
+    return len(site.config.sinks) if role == "sinks" else 1
 
 
 def _reach(house: House) -> None:

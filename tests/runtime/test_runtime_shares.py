@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from router.bus.settings import KafkaConfig
+from router.config.site import Site
 from router.contracts import SystemClock, Unobserved
 from router.errors import Unavailable
 from router.runtime import upkeep
+from router.runtime.house import House
+from router.runtime.process import readers_of
 from router.runtime.roles.sinks import share_of
+from router.runtime.supervise import Running
 from router.runtime.upkeep import Upkeep
 
 MIB = 1 << 20
@@ -21,6 +27,22 @@ MIB = 1 << 20
 def test_sinks_share_the_bytes_of_their_stage(sinks: int, each: int) -> None:
     """However many they are, no sink gets less than 4 MB."""
     assert share_of(64 * MIB, sinks) == each * MIB
+
+
+@pytest.mark.parametrize(("sinks", "each"), [(1, 8), (3, 8 / 3), (20, 1)])
+def test_sinks_share_what_their_process_fetches_at_once(tmp_path: Path, sinks: int, each: float) -> None:
+    """On Kafka each reads for itself, and holds what it has fetched; none asks for less than 1 MB."""
+    (tmp_path / "router.yaml").write_text(
+        "environment: qualification\nadmin: {port: 0}\nfeeds: {r: {kind: relay, mllp: {port: 0}}}\n"
+        "bus: {type: kafka, servers: 'k:9092', replication_factor: 1, min_insync_replicas: 1}\n"
+        "database: {url: 'postgresql+psycopg://localhost/segur'}\n"
+        "sinks:\n" + "".join(f"  hl7.a{n}: {{type: hl7, host: h, port: 1}}\n" for n in range(sinks))
+    )
+    site = Site(tmp_path / "router.yaml")
+    config = House(site, readers=readers_of(site, "sinks")).bus_config()
+    assert isinstance(config, KafkaConfig)
+    assert config.fetch_bytes == int(each * MIB)
+    assert readers_of(site, "pipelines") == 1
 
 
 def house(**bus: Any) -> Any:
@@ -106,3 +128,17 @@ def test_a_clock_that_jumps_ahead_makes_nothing_expire() -> None:
     running._sweep()
     assert len(told.forgot) == 1
     assert told.pruned == []
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(None, "2"), ("4", "4")])
+def test_the_threads_of_a_worker_share_few_arenas(
+    monkeypatch: pytest.MonkeyPatch, ours: str | None, theirs: str
+) -> None:
+    """Unless whoever starts the router says otherwise."""
+    if ours is None:
+        monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    else:
+        monkeypatch.setenv("MALLOC_ARENA_MAX", ours)
+    running = SimpleNamespace(site=SimpleNamespace(path=Path("router.yaml")))
+    role = Running._role(running, "sinks", 1)  # type: ignore[arg-type]
+    assert (role.environment or {})["MALLOC_ARENA_MAX"] == theirs

@@ -20,7 +20,7 @@ from router.sinks.mssante.xdm import archive
 from router.software import our_version
 from router.structures import StructureConfig
 
-CACHE_BYTES = 16 * 2**20
+CACHE_BYTES = 8 * 2**20
 
 
 @dataclass(frozen=True, slots=True)

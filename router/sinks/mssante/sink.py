@@ -16,7 +16,7 @@ from router.contracts import Attempt, Outcome
 from router.directory.addresses import addr_spec, domain_of
 from router.errors import Malformed, OperatorFault, Refused
 from router.exchange import Delivery, State
-from router.payload import DocumentOrder, reply_context, unpack, unpack_order
+from router.payload import DocumentOrder, reply_context, unpack_documents, unpack_order
 from router.request import Action, Recipient
 from router.sinks.mssante import guards
 from router.sinks.mssante.bodies import body
@@ -63,11 +63,13 @@ class MssanteSink:
         await self._admitted(recipient)
         async with self._slots:
             attempt.last_look()
-            return await self._send(delivery, attempt, sender, guards.to_patient(recipient, domains))
+            return await self._send(delivery, attempt, order, sender, guards.to_patient(recipient, domains))
 
-    async def _send(self, delivery: Delivery, attempt: Attempt, sender: str, patient: bool) -> Outcome:
+    async def _send(
+        self, delivery: Delivery, attempt: Attempt, order: DocumentOrder, sender: str, patient: bool
+    ) -> Outcome:
         """Make the mail and submit it: only as many at once as there are connections, so that memory is bounded."""
-        order, documents = unpack(delivery.payload)
+        documents = unpack_documents(delivery.payload)
         structure = order.structure or StructureConfig(name="", source_oid="")
         contents = await self._contents(order, documents, structure, delivery, patient=patient)
         draft = self._mail(delivery, attempt, order, structure, sender=sender, patient=patient, contents=contents)
