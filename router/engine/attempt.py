@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from router.contracts import Attempt, Ledger, Outcome, Row
+from router.contracts import Attempt, Outcome, Row
 from router.engine import results
 from router.engine.advice import BYTES_LOST
 from router.engine.copies import copy_delivery
 from router.engine.endings import End, Endings
-from router.engine.overtaking import DELETE, HELD, lineages, passed_by
+from router.engine.overtaking import HELD, passed_by
 from router.engine.parts import BUGS_IN_A_ROW, Parts
 from router.engine.slots import Place, Slot
 from router.errors import (
@@ -29,6 +29,12 @@ from router.errors import (
     RouterError,
 )
 from router.exchange import Delivery, State
+
+
+def passed(slot: Slot, passing: Sequence[Row]) -> None:
+    """Doom a slot that is about to begin when one of these has passed it: in another worker's partition, or earlier."""
+    if passing and (by := passed_by(slot.row, passing)) is not None:
+        slot.doomed = slot.doomed or by.delivery.event_id
 
 
 class Attempts:
@@ -51,7 +57,8 @@ class Attempts:
         return max(0, limit if tokens is None else min(limit, tokens - self.reserved))
 
     def start(self, slot: Slot, *, durable: bool = False) -> None:
-        """Run one attempt of a slot on the wire. `durable`: its row says `begun` already."""
+        """Run one attempt of a slot on the wire. `durable`: its row says `begun` already, and it was looked for what
+        may have passed it."""
         trial = self._parts.breaker.started()
         self._parts.bucket.spend(1)
         task = asyncio.get_running_loop().create_task(self._run(slot, durable))
@@ -118,30 +125,13 @@ class Attempts:
                 return answer
         if not durable:
             row = slot.row = results.begun(row, parts.clock.now())
-        await self._begin(slot, durable)
+            passed(slot, await parts.writer.begin(row))
         attempt = Attempt(results.tries(row), row.first_try, unknown, partial(self._last_look, slot))
         before = parts.clock.monotonic()
         end = await self._guarded(self._deliver(delivery, attempt))
         outcome = "ok" if end.fault is None else type(end.fault).__name__
         parts.observer.time("delivery_seconds", parts.clock.monotonic() - before, sink=parts.sink.name, outcome=outcome)
         return end
-
-    async def _begin(self, slot: Slot, durable: bool) -> None:
-        """Say `begun`, durably. A document's deletion may have come to another partition, or here before it: it is
-        looked for after that, and whoever brings one looks for us after its own row is open."""
-        writer, row = self._parts.writer, slot.row
-        if not row.delivery.action or row.delivery.action == DELETE:
-            if not durable:
-                await writer.write([row.partition], rows=[row])
-            return
-        sink, names = row.delivery.sink, lineages(row.delivery)
-
-        def question(ledger: Ledger) -> Sequence[Row]:
-            return ledger.overtakers(sink, names)
-
-        others = await (writer.ask(question) if durable else writer.begin(row, question))
-        if others and (by := passed_by(row, others)) is not None:
-            slot.doomed = slot.doomed or by.delivery.event_id
 
     async def _deliver(self, delivery: Delivery, attempt: Attempt) -> Outcome:
         attempt.last_look()

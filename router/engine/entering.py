@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from router.contracts import Row
 from router.engine import results
-from router.engine.attempt import Attempts
+from router.engine.attempt import Attempts, passed
 from router.engine.overtaking import overtaker
 from router.engine.parts import Parts
 from router.engine.slots import PREDECESSOR, Slot
@@ -23,10 +23,13 @@ class Entering:
         self._attempts = attempts
         self._superseding = Superseding(parts)
 
-    async def enter(self, rows: Sequence[tuple[Row, bytes | None]], *, not_before: float = 0.0) -> None:
+    async def enter(
+        self, rows: Sequence[tuple[Row, bytes | None]], *, passing: Sequence[Row] = (), not_before: float = 0.0
+    ) -> None:
         """Put rows in their lanes, in order, after what they overtake is durably superseded.
 
-        `not_before`: monotonic time before which no document among them starts.
+        passing:    what may have passed those that say `begun`
+        not_before: monotonic time before which no document among them starts
         """
         parts = self._parts
         rows = [pair for pair in rows if not (self._sent_again(pair[0]) and await self._superseding.passed(pair[0]))]
@@ -55,6 +58,7 @@ class Entering:
             waiting += [(slot, waits[id_])] if id_ in waits else []
             if begun:
                 if parts.lanes.begin(slot):
+                    passed(slot, passing)
                     self._attempts.start(slot, durable=True)
                 else:  # it was opened as begun and could not start after all
                     slot.row = replace(row, state=State.READY)

@@ -232,7 +232,7 @@ class Intake:
 
     async def _open_rows(self, rows: dict[str, Row], payloads: dict[str, bytes]) -> None:
         parts = self._parts
-        known = await parts.writer.open(list(rows.values()))
+        known, passing = await parts.writer.open(list(rows.values()))
         # First those that ask nobody: what the ledger said of a row that is on the wire holds for this moment only.
         again = {id_: self._again(row, known[id_]) for id_, row in rows.items() if id_ in known}
         fresh: list[tuple[Row, bytes | None]] = []
@@ -245,7 +245,7 @@ class Intake:
                 old = await self._commands.decided_again(row, known[id_])
             if old is not None:
                 fresh.append((old, payloads[id_] if old.bytes_at == row.bytes_at else None))
-        await self._entering.enter(fresh)
+        await self._entering.enter(fresh, passing=passing)
 
     async def _read(self, record: Record) -> Row | None:
         """The ledger row of a delivery record; one that can't be read is a dead letter, its bytes untouched."""

@@ -116,6 +116,11 @@ def overtaken_by(row: Row, others: Iterable[Row], *, after: Callable[[Row, Row],
     )
 
 
+def passable(delivery: Delivery) -> tuple[str, ...]:
+    """What to ask the ledger for before the effect: `lineages`, of a document's publication."""
+    return lineages(delivery) if delivery.action and delivery.action != DELETE else ()
+
+
 def passed_by(row: Row, others: Iterable[Row]) -> Row | None:
     """The deletion, or the replacement that was made, after which the effect of a document must not be made any more,
     whichever of the two came to this sink first.

@@ -12,12 +12,13 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from router.contracts import Ledger, Outgoing, Producer, Row
+from router.engine.overtaking import passable
 from router.engine.policy import backoff
 from router.errors import Fenced, Unavailable
-from router.exchange import Origin
+from router.exchange import Origin, State
 
 T = TypeVar("T")
 
@@ -26,6 +27,13 @@ MAX_BYTES: Final = 8 * 1024 * 1024
 MAX_JOBS: Final = 1000
 
 Rows = Sequence[Row] | Callable[[Sequence[Origin]], Sequence[Row]]
+
+
+class Opened(NamedTuple):
+    """The rows that were there already, by id, and what may have passed those that were opened as `begun`."""
+
+    known: Mapping[str, Row]
+    passing: Sequence[Row]
 
 
 @dataclass(slots=True, eq=False)
@@ -38,6 +46,8 @@ class _Job:
     records: Sequence[Outgoing] = ()
     rows: Rows = ()
     opens: Sequence[Row] = ()
+    names: Sequence[str] = ()
+    """Of documents whose deletions and replacements are asked for, once the rows are written."""
     ask: Callable[[Ledger], Any] | None = None
     origins: Sequence[Origin] = ()
     result: Any = None
@@ -89,17 +99,22 @@ class Writer:
         origins: Sequence[Origin] = await self._put(epochs=self._held(partitions), records=records, rows=rows)
         return origins
 
-    async def begin(self, row: Row, question: Callable[[Ledger], T]) -> T:
-        """Save a row that says `begun`, then ask: another worker that asks after its own write sees ours, or we see
-        its. Raises `Fenced`."""
-        answer: T = await self._put(epochs=self._held([row.partition]), rows=[row], ask=question)
-        return answer
+    async def begin(self, row: Row) -> Sequence[Row]:
+        """Save a row that says `begun`; returns the deletions and replacements that may have passed its document.
 
-    async def open(self, rows: Sequence[Row]) -> Mapping[str, Row]:
-        """Insert rows whose id is new; returns those that were there. Raises `Fenced`."""
+        They are looked for after the write: another worker that opens one and then looks for us sees us, or we see it.
+        Raises `Fenced`.
+        """
+        names = passable(row.delivery)
+        found: Sequence[Row] | None = await self._put(epochs=self._held([row.partition]), rows=[row], names=names)
+        return found or ()
+
+    async def open(self, rows: Sequence[Row]) -> Opened:
+        """Insert rows whose id is new; of those that say `begun` the same is looked for. Raises `Fenced`."""
         epochs = self._held(row.partition for row in rows)
-        found: Mapping[str, Row] = await self._put(epochs=epochs, opens=rows)
-        return found
+        names = [name for row in rows if row.state is State.BEGUN for name in passable(row.delivery)]
+        opened: Opened = await self._put(epochs=epochs, opens=rows, names=names)
+        return opened
 
     async def ask(self, question: Callable[[Ledger], T]) -> T:
         """Run a query on the ledger's thread, after every write that was queued before it."""
@@ -197,9 +212,13 @@ class Writer:
     def _save(self, jobs: list[_Job]) -> None:
         saves = {id(job): job.rows(job.origins) if callable(job.rows) else job.rows for job in jobs}
         found = self._rows([job for job in jobs if job.opens or saves[id(job)]], saves)
+        names = sorted({name for job in jobs for name in job.names})
+        passing = self._insist(lambda: self._ledger.overtakers(self._sink, names)) if names else ()
         for job in jobs:
+            if job.names:
+                job.result = passing
             if job.opens:
-                job.result = found
+                job.result = Opened(found, passing)
             if job.ask is not None:
                 job.result = self._insist(lambda ask=job.ask: ask(self._ledger))  # type: ignore[misc]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 
+from router.contracts import Row
 from router.engine.parts import Limits
 from router.errors import OutcomeUnknown, Unavailable
 from router.exchange import Delivery, State
@@ -194,5 +195,28 @@ def test_a_deletion_that_waits_for_another_worker_may_be_taken_away() -> None:
         first, last = rig.sink.calls
         assert (first.delivery.id, last.delivery.id) == (old.id, deletion.id)
         assert first.end <= last.start
+
+    play(story)
+
+
+@pytest.mark.parametrize(("action", "most"), [("initial", 10), ("", 0)])
+def test_what_passed_them_is_asked_once_for_a_batch(action: str, most: int) -> None:
+    """And never for relays, which are no documents."""
+
+    async def story(rig: Rig) -> None:
+        asked = 0
+        overtakers = rig.ledger.overtakers
+
+        def counted(sink: str, names: Sequence[str]) -> Sequence[Row]:
+            nonlocal asked
+            asked += 1
+            return overtakers(sink, names)
+
+        rig.ledger.overtakers = counted  # type: ignore[method-assign]
+        rig.publish(*(delivery(n, f"lane-{n}", action=action, document=f"doc-{n}") for n in range(100)))
+        async with rig.running():
+            await rig.settled()
+        assert asked <= most
+        assert bool(asked) == bool(action)
 
     play(story)

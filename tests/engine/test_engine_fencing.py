@@ -122,7 +122,7 @@ def test_one_lost_partition_fails_its_own_jobs_only() -> None:
         rows = [
             Row(delivery=delivery(n, payload=b""), partition=n, sequence=0, bytes_at=delivery(n).origin) for n in (0, 1)
         ]
-        assert await writer.open(rows) == {}
+        assert (await writer.open(rows)).known == {}
         ledger.take("s", [1])
         busy = threading.Event()
         asked = asyncio.ensure_future(writer.ask(lambda _: busy.wait(10)))
@@ -136,7 +136,7 @@ def test_one_lost_partition_fails_its_own_jobs_only() -> None:
         assert isinstance(failed, Fenced)
         assert isinstance(refused, Fenced)
         assert not done
-        assert opened == {}
+        assert opened.known == {}
         assert [row.state for row in ledger.rows.values()] == [State.DONE, State.READY, State.READY]
         await asyncio.get_running_loop().run_in_executor(None, writer.close)
 
@@ -175,7 +175,7 @@ def test_a_job_asked_for_before_the_partition_was_taken_again_is_refused() -> No
         with pytest.raises(Fenced):
             await opening
         await asyncio.gather(holding, taking, waiting)
-        assert await writer.open([row]) == {}
+        assert (await writer.open([row])).known == {}
         await asyncio.get_running_loop().run_in_executor(None, writer.close)
 
     asyncio.run(story())
