@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,12 +25,12 @@ class Known:
 
 
 class Correlator:
-    """Finds deliveries. Raises `Unavailable` while ledger or bus are away."""
+    """Finds deliveries of the sinks that share a mailbox. Raises `Unavailable` while ledger or bus are away."""
 
-    def __init__(self, bus: Bus, ledger: Ledger, sink: str) -> None:
+    def __init__(self, bus: Bus, ledger: Ledger, sinks: Collection[str]) -> None:
         self._bus = bus
         self._ledger = ledger
-        self._sink = sink
+        self._sinks = sinks
 
     def find(self, *, envid: str = "", message_ids: Sequence[str] = ()) -> Known | None:
         """The delivery that a report names, or None: the report is then for quarantine."""
@@ -39,7 +39,7 @@ class Correlator:
         rows = self._ledger.get(candidates) if candidates else {}
         for identity in candidates:
             row = rows.get(identity)
-            if row is not None and row.delivery.sink == self._sink:
+            if row is not None and row.delivery.sink in self._sinks:
                 return Known(row, self._context(row))
         return None
 

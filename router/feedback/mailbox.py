@@ -29,7 +29,11 @@ MAX_PAUSE: Final = 600.0
 
 
 class Mailbox:
-    """Polls one mailbox, in a thread of its own. `user`: whose mailbox it is when the configuration names none."""
+    """Polls one mailbox, in a thread of its own.
+
+    sink: the one whose configuration it is, for logs and metrics
+    user: whose mailbox it is when the configuration names none
+    """
 
     def __init__(
         self,

@@ -59,12 +59,9 @@ _TEXTS: Final = {
 
 
 class Reports:
-    """Reads mails of one mssante sink's mailbox. `admits`: whether a domain is in the liste blanche."""
+    """Reads mails of one mailbox. `admits`: whether a domain is in the liste blanche."""
 
-    def __init__(
-        self, sink: str, correlator: Correlator, rules: FeedbackRules, *, admits: Callable[[str], bool]
-    ) -> None:
-        self._sink = sink
+    def __init__(self, correlator: Correlator, rules: FeedbackRules, *, admits: Callable[[str], bool]) -> None:
         self._correlator = correlator
         self._rules = rules
         self._admits = admits

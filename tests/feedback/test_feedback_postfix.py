@@ -76,8 +76,7 @@ class Reader:
         made = config(mss, **changes)
         assert made.imap is not None
         reports = Reports(
-            SINK,
-            Correlator(station.bus, station.ledger, SINK),
+            Correlator(station.bus, station.ledger, {SINK}),
             FeedbackRules(),
             admits=lambda domain: domain.endswith(".mssante.fr"),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,10 +37,9 @@ def sent(station: Station) -> Delivery:
     return station.sent()
 
 
-def handled(station: Station, raw: bytes, **rules: str) -> Handled:
+def handled(station: Station, raw: bytes, sinks: Collection[str] = (SINK,), **rules: str) -> Handled:
     reports = Reports(
-        SINK,
-        Correlator(station.bus, station.ledger, SINK),
+        Correlator(station.bus, station.ledger, sinks),
         FeedbackRules.model_validate(rules),
         admits=lambda domain: domain.endswith(".mssante.fr"),
     )
@@ -111,9 +110,10 @@ def test_a_dsn_about_nothing_of_ours_is_quarantined(station: Station, sent: Deli
 
 
 def test_another_sinks_delivery_is_not_ours(station: Station) -> None:
-    """One mailbox answers for one sink."""
+    """A mailbox answers for the sinks that send from it."""
     other = station.sent(sink="mssante.autre", event_id="9" * 64)
     assert handled(station, dsn(other.id)).place is Place.QUARANTINE
+    assert handled(station, dsn(other.id), [SINK, other.sink]).place is Place.DONE  # they share the mailbox
 
 
 def test_a_receipt_names_no_patient(station: Station) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
+from router.config.site import SiteConfig
 from router.feedback.answers import Endpoint
 from router.feedback.correlate import Correlator
 from router.feedback.mailbox import Mailbox
@@ -12,7 +14,7 @@ from router.feedback.worker import FeedbackWorker
 from router.runtime.house import House
 from router.runtime.roles import Ready
 from router.runtime.roles.looping import alert
-from router.sinks.mssante.settings import MssanteConfig
+from router.sinks.mssante.settings import ImapConfig, MssanteConfig
 
 
 class FeedbackRole:
@@ -35,34 +37,22 @@ class FeedbackRole:
             dsn_wait={name: sink.feedback.dsn_wait_days * 86_400 for name, sink in mssante.items() if sink.imap},
             alert=alert,
         )
-        self._mailboxes = [box for name, sink in mssante.items() for box in self._boxes(name, sink)]
+        self._mailboxes = [self._mailbox(rank, inbox) for rank, inbox in enumerate(inboxes(config))]
 
-    def _boxes(self, name: str, sink: MssanteConfig) -> list[Mailbox]:
-        """One for each sending mailbox of the sink."""
+    def _mailbox(self, rank: int, inbox: Inbox) -> Mailbox:
         house = self._house
-        if sink.imap is None:
-            return []
-        users = {one.mailbox for one in house.config.structures.values() if one.mssante == name and one.mailbox}
-        users |= {sink.mailbox} if sink.mailbox else set()
-        return [
-            Mailbox(
-                name,
-                sink.imap,
-                Reports(
-                    name,
-                    Correlator(house.bus, house.ledger(), name),
-                    sink.feedback,
-                    admits=house.directory.liste_blanche.admits,
-                ),
-                house.bus.producer(f"mailbox-{name}-{rank}"),
-                tls=sink.tls,
-                user=user,
-                clock=house.clock,
-                observer=house.observer,
-                alert=alert,
-            )
-            for rank, user in enumerate(sorted(users))
-        ]
+        correlator = Correlator(house.bus, house.ledger(), frozenset(inbox.sinks))
+        return Mailbox(
+            inbox.sinks[0],
+            inbox.imap,
+            Reports(correlator, inbox.config.feedback, admits=house.directory.liste_blanche.admits),
+            house.bus.producer(f"mailbox-{rank}"),
+            tls=inbox.config.tls,
+            user=inbox.user,
+            clock=house.clock,
+            observer=house.observer,
+            alert=alert,
+        )
 
     def run(self, ready: Ready) -> None:
         self._house.start_directory()
@@ -80,3 +70,31 @@ class FeedbackRole:
 
     def stop(self) -> None:
         self._worker.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """Where reports arrive of mails that these sinks sent. `config`, `imap`: those of the first one."""
+
+    sinks: list[str]
+    user: str
+    config: MssanteConfig
+    imap: ImapConfig
+
+
+def inboxes(config: SiteConfig) -> list[Inbox]:
+    """Each one once: a certificate may stand for several sending mailboxes, and several sinks may send from one.
+
+    Read by two, each report would be told twice, or put in quarantine by the sink that it doesn't concern.
+    """
+    found: dict[tuple[str, ...], Inbox] = {}
+    for name, sink in config.sinks.items():
+        if not isinstance(sink, MssanteConfig) or sink.imap is None:
+            continue
+        users = {one.mailbox for one in config.structures.values() if one.mssante == name and one.mailbox}
+        users |= {sink.mailbox} if sink.mailbox else set()
+        for user in sorted(users):
+            inbox = found.setdefault(sink.imap.account(user, sink.tls), Inbox([], user, sink, sink.imap))
+            if name not in inbox.sinks:
+                inbox.sinks.append(name)
+    return list(found.values())

@@ -52,7 +52,10 @@ class LoginConfig(Strict):
 
 
 class ImapConfig(Strict):
-    """The mailbox where DSN, MDN and answers arrive: that of the sending BAL (mssante §8.6)."""
+    """The mailbox where DSN, MDN and answers arrive: that of the sending BAL (mssante §8.6).
+
+    Sinks and structures whose account is the same share it: it is read once, as the first sink says.
+    """
 
     host: str = Field(description="IMAP host of the operator.")
     port: int = Field(143, ge=1, le=65535)
@@ -67,6 +70,12 @@ class ImapConfig(Strict):
     timeout: float = Field(60, gt=0, description="Seconds before a call is abandoned.")
     max_mail_bytes: int = Field(40_000_000, ge=100_000, description="Larger mails go to quarantine unread.")
     max_each_poll: int = Field(200, ge=1, description="Mails handled in one reading.")
+
+    def account(self, user: str, tls: TlsConfig) -> tuple[str, ...]:
+        """What makes it one inbox: two that are equal must be read once. `user`, `tls`: as the sink says."""
+        certified = self.login.auth in ("externe", "aucune")
+        who = str((self.tls or tls).certificate) if certified else self.login.user or user
+        return (self.host.lower(), str(self.port), who, self.inbox)
 
 
 class FeedbackRules(Strict):

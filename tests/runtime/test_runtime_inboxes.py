@@ -1,0 +1,76 @@
+"""Each mailbox is read once, whoever sends from it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from router.runtime.roles.feedback import inboxes
+from router.sinks.mssante.settings import MssanteConfig
+
+A, B = "pfi@hopital-a.mssante.fr", "pfi@hopital-b.mssante.fr"
+TLS = {"ca": "ca.pem", "certificate": "a.pem", "key": "a.key"}
+PASSWORD = {"auth": "plain", "password": {"file": "secret"}}
+
+
+def sink(login: dict[str, Any], certificate: str = "a.pem", **changes: Any) -> MssanteConfig:
+    return MssanteConfig.model_validate(
+        {
+            "type": "mssante",
+            "host": "smtp.operateur.mssante.fr",
+            "nil": "N",
+            "tls": TLS | {"certificate": certificate},
+            "imap": {"host": "imap.operateur.mssante.fr", "login": login},
+        }
+        | changes
+    )
+
+
+def site(sinks: dict[str, MssanteConfig], **mailboxes: str) -> Any:
+    """`mailboxes`: of structures, each served by the first sink."""
+    structures = {name: SimpleNamespace(mssante=next(iter(sinks)), mailbox=box) for name, box in mailboxes.items()}
+    return SimpleNamespace(sinks=sinks, structures=structures)
+
+
+@pytest.mark.parametrize(
+    ("login", "users"),
+    [
+        ({"auth": "externe"}, [A]),
+        ({"auth": "aucune"}, [A]),
+        (PASSWORD | {"user": "pfi"}, [A]),
+        (PASSWORD, [A, B]),
+    ],
+    ids=["certificate", "certificate alone", "one name", "each its own"],
+)
+def test_structures_share_what_one_account_reads(login: dict[str, Any], users: list[str]) -> None:
+    """Two readers of one inbox would tell each report twice."""
+    found = inboxes(site({"mssante.a": sink(login)}, a=A, b=B))
+    assert [(one.sinks, one.user) for one in found] == [(["mssante.a"], user) for user in users]
+
+
+def test_sinks_share_the_mailbox_that_both_send_from() -> None:
+    """A report is that of whichever of them sent the mail."""
+    login = {"auth": "externe"}
+    sinks = {"mssante.a": sink(login, mailbox=A), "mssante.gros": sink(login, mailbox=A)}
+    (found,) = inboxes(site(sinks))
+    assert found.sinks == ["mssante.a", "mssante.gros"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        sink({"auth": "externe"}, "b.pem", mailbox=A),
+        sink({}, mailbox=A, imap={"host": "imap.autre.mssante.fr"}),
+        sink({}, mailbox=A, imap={"host": "imap.operateur.mssante.fr", "inbox": "Retours"}),
+    ],
+    ids=["certificate", "server", "folder"],
+)
+def test_other_inboxes_are_read_too(other: MssanteConfig) -> None:
+    found = inboxes(site({"mssante.a": sink({"auth": "externe"}, mailbox=A), "mssante.b": other}))
+    assert [one.sinks for one in found] == [["mssante.a"], ["mssante.b"]]
+
+
+def test_without_imap_nothing_is_read() -> None:
+    assert inboxes(site({"mssante.a": sink({}, mailbox=A, imap=None)})) == []
