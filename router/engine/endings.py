@@ -93,7 +93,7 @@ class Endings:
             await self.give_up(slot, delivery, fault)
             return False
         delay = parts.policy.delay(results.tries(slot.row), retry_after)
-        return await self._wait(slot, delivery, State.WAITING, fault, delay, counted=True)
+        return await self._wait(slot, delivery, _still_unknown(slot.row), fault, delay, counted=True)
 
     async def _outage(self, slot: Slot, delivery: Delivery, fault: Unavailable | OperatorFault) -> bool:
         """The whole destination is away, or we are at fault: the circuit opens, the delivery keeps its place."""
@@ -106,8 +106,7 @@ class Endings:
         if parts.breaker.failed(fault.code, parts.clock.monotonic(), retry_after):
             parts.observer.set("circuit_open", 1, sink=parts.sink.name)
             parts.alert("circuit-open", {"sink": parts.sink.name, "code": fault.code, "text": fault.text})
-        state = State.UNKNOWN if slot.row.state is State.UNKNOWN else State.WAITING
-        return await self._wait(slot, delivery, state, fault, 0.0, counted=False)
+        return await self._wait(slot, delivery, _still_unknown(slot.row), fault, 0.0, counted=False)
 
     async def _unknown(self, slot: Slot, delivery: Delivery, fault: OutcomeUnknown) -> bool:
         parts = self._parts
@@ -229,3 +228,8 @@ class Endings:
         if parts.breaker.answered():
             parts.observer.set("circuit_open", 0, sink=parts.sink.name)
             parts.alert("circuit-closed", {"sink": parts.sink.name})
+
+
+def _still_unknown(row: Row) -> State:
+    """The state in which a row waits: after a verification that found nobody it must be verified again."""
+    return State.UNKNOWN if row.state is State.UNKNOWN else State.WAITING

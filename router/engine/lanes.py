@@ -204,7 +204,7 @@ class Lanes:
             and lane.since <= before
             and lane.wire is None
             and not lane.loading
-            and (lane.near or len(lane.kept) < len(lane.far))
+            and (lane.pins() or len(lane.kept) < len(lane.far))
         ]
 
     def send_away(self, lane_name: str) -> list[Slot] | None:
@@ -216,7 +216,7 @@ class Lanes:
         if lane is None or lane.wire or lane.loading:
             return None
         lane.moving = True
-        gone = [entry[3] for entry in lane.near if entry[3].place is Place.NEAR and entry[0] > 0]
+        gone = lane.pins()
         lane.near = [entry for entry in lane.near if entry[3].place is Place.NEAR and entry[0] == 0]
         heapq.heapify(lane.near)
         first = min(gone, key=lambda slot: rank(slot.row), default=None)

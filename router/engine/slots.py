@@ -120,6 +120,10 @@ class Lane:
     def push(self, slot: Slot) -> None:
         heapq.heappush(self.near, (*rank(slot.row), slot))
 
+    def pins(self) -> list[Slot]:
+        """Those in memory that may leave it: deletions stay."""
+        return [entry[3] for entry in self.near if entry[3].place is Place.NEAR and entry[0] > 0]
+
     def parks(self, row: Row) -> bool:
         """Whether this row stays parked: held for a person, or behind a dead letter of its strict relay."""
         if row.state is State.PARKED and row.code != PREDECESSOR:

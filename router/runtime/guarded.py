@@ -82,9 +82,9 @@ class Guarded:
         A fault that left here would send the document again, at every trial of the circuit.
         """
         request = order.request
-        names = patient_pseudonyms(request, self._register.pseudonyms)
-        document = request.principal.id if request.documents else ""
         try:
+            names = patient_pseudonyms(request, self._register.pseudonyms)
+            document = request.principal.id if request.documents else ""
             alert = await self._run(
                 lambda _: self._register.note_departure(names, delivery.id, document, self.name, self._clock.now()),
                 request,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+import socket
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ from router.strict import Strict
 
 MAX_ANSWER: Final = 2**20
 _LINGER: Final = 0.05
+_PROBE_SECONDS: Final = 60
+"""Of silence on a kept connection, after which the system asks whether the other end is still there."""
 
 #: MSA-1 (table 0008) -> what it means for the delivery. C* are the enhanced mode's.
 _MEANING: Final[dict[str, Literal["done", "refused", "later"]]] = {
@@ -247,6 +250,7 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=0)  # so that we know when all is handed to the system
+        _keep_alive(self._transport.get_extra_info("socket"))
 
     def pause_writing(self) -> None:
         self._flushed = False
@@ -281,6 +285,14 @@ class Link(asyncio.Protocol):
     def _fail(self, error: Unavailable | OutcomeUnknown) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
+
+
+def _keep_alive(opened: socket.socket) -> None:
+    """Firewalls forget a silent connection within the hour: what is sent on it then gets no answer, not even an end."""
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _PROBE_SECONDS)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _PROBE_SECONDS // 4)
 
 
 def _unsent() -> Unavailable:

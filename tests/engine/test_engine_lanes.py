@@ -188,6 +188,20 @@ def test_a_held_row_stops_its_lane_but_no_deletion() -> None:
     assert lanes.take(0.0, 9) == [deletion]
 
 
+def test_a_lane_in_which_only_a_deletion_waits_is_not_sent_away_again() -> None:
+    """It stays in memory: looked at each time, it would take the turn of those whose rows pin bytes."""
+    lanes = Lanes()
+    lanes.add(row(1, "a"))
+    lanes.add(row(2, "a", action="delete"))
+    lanes.add(row(3, "b"))
+    for slot in lanes.take(0.0, 9):
+        lanes.wait(slot, 100.0, 1.0)
+    assert lanes.waiting_since(2.0) == ["a", "b"]
+    lanes.send_away("a")
+    lanes.kept("a", lanes.unkept("a", 9))
+    assert lanes.waiting_since(2.0) == ["b"]
+
+
 def cost(rows_in_memory: int) -> float:
     """Processor seconds per row, from entering to leaving, the best of three."""
     best = float("inf")

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from router.contracts import Header
+from router.contracts import Attempt, Header, Outcome
 from router.engine.circuit import Circuit
 from router.engine.parts import Limits
 from router.engine.policy import CodePolicy
@@ -216,6 +216,32 @@ def test_unknown_is_verified(happened: bool, calls: int) -> None:
     assert rig.sink.verified[0] == first
     assert len([c for c in rig.sink.calls if c.delivery.id == first]) == calls
     assert rig.sink.truth[first] == 1
+
+
+def test_a_verification_that_finds_nobody_is_made_again() -> None:
+    """What is unknown stays so: to deliver again instead could make the effect twice."""
+
+    class Shy(ScriptedSink):
+        asked = 0
+
+        async def verify(self, delivery: Delivery, attempt: Attempt) -> Outcome | None:
+            self.asked += 1
+            if self.asked < 3:
+                raise Unavailable("NOT-YET", circuit=False)
+            return await super().verify(delivery, attempt)
+
+    def cut(d: Delivery, _: object) -> Exception:
+        sink.truth[d.id] = 1
+        return OutcomeUnknown("CUT")
+
+    async def story(rig: Rig) -> None:
+        rig.publish(delivery(1))
+        async with rig.running():
+            await rig.settled()
+
+    sink = Shy(on_unknown="verify", behaviour=cut)
+    play(story, sink)
+    assert (len(sink.calls), sink.asked) == (1, 3)
 
 
 def test_unknown_is_repeated_with_the_same_identifiers() -> None:

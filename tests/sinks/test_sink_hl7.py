@@ -333,6 +333,20 @@ def test_a_connection_that_died_idle_costs_nothing() -> None:
     play(story())
 
 
+def test_idle_connections_are_kept_alive() -> None:
+    """A firewall forgets a silent connection within the hour, and the next message would go nowhere."""
+
+    async def story() -> None:
+        async with meeting(saying("AA")) as (sink, _):
+            await sink.deliver(delivery(), TRY)
+            (link,) = sink._free
+            kept = link._transport.get_extra_info("socket")  # type: ignore[union-attr]
+            assert kept.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert kept.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 300
+
+    play(story())
+
+
 def test_a_probe_s_connection_is_used() -> None:
     """After a probe the next delivery needs no new connection; closing twice is harmless."""
 
