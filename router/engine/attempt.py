@@ -15,7 +15,7 @@ from router.engine import results
 from router.engine.advice import BYTES_LOST
 from router.engine.copies import copy_delivery
 from router.engine.endings import End, Endings
-from router.engine.overtaking import HELD, passed_by
+from router.engine.overtaking import HELD, passable, passed_by
 from router.engine.parts import BUGS_IN_A_ROW, Parts
 from router.engine.slots import Place, Slot
 from router.errors import (
@@ -78,6 +78,18 @@ class Attempts:
         if late:
             await asyncio.wait(late)
 
+    async def look_again(self) -> None:
+        """What may have passed those under way since they began: a sink may let them wait long for their turn."""
+        slots = [slot for slot in self._running.values() if slot.row.state is State.BEGUN]
+        names = sorted({name for slot in slots for name in passable(slot.row.delivery)})
+        if not names:
+            return
+        sink = self._parts.sink.name
+        passing = await self._parts.writer.ask(lambda ledger: ledger.overtakers(sink, names))
+        for slot in slots:
+            if slot.place is Place.WIRE:
+                passed(slot, passing)
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         slot = self._running.pop(task)
         if task in self._trials:
@@ -110,7 +122,7 @@ class Attempts:
         """Not ours any more: whoever owns the partition now reads what the row says."""
         for gone in self._parts.lanes.drop([slot.row.partition], wire=False):
             self._parts.release(gone)
-        self._parts.lanes.finish(slot)
+        self._parts.lanes.lose(slot)
         self._parts.mine.discard(slot.row.partition)
 
     # ---------------------------------------------------------------------------------------- the effect

@@ -13,6 +13,7 @@ from typing import Final
 from router.contracts import Row
 from router.engine.overtaking import unknown
 from router.engine.parts import Parts
+from router.engine.slots import Place
 from router.exchange import State
 
 _LOOK: Final = 0.25
@@ -25,32 +26,29 @@ class Elsewhere:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._awaited: set[str] = set()
         self._looking: asyncio.Task[None] | None = None
 
     def expect(self, rows: Sequence[Row]) -> None:
         """Those that are on the wire, or of unknown outcome: from now on somebody may be held back behind them."""
-        if not rows:
-            return
-        self._awaited.update(row.delivery.id for row in rows)
-        self._parts.lanes.elsewhere.update(self._awaited)
-        if self._looking is None or self._looking.done():
+        self._parts.lanes.elsewhere.update(row.delivery.id for row in rows)
+        self.look()
+
+    def look(self) -> None:
+        """Look at the ledger from now on, until nobody need be waited for: partitions that left may be the reason."""
+        if self._parts.lanes.elsewhere and (self._looking is None or self._looking.done()):
             self._looking = asyncio.get_running_loop().create_task(self._look())
 
     async def _look(self) -> None:
         parts, pause = self._parts, _LOOK
-        while self._awaited:
+        while parts.lanes.elsewhere:
             await asyncio.sleep(pause)
-            asked = list(self._awaited)
+            asked = list(parts.lanes.elsewhere)
             found = await parts.writer.ask(lambda ledger, ids=asked: ledger.get(ids))  # type: ignore[misc]
             pause = min(2 * pause, _SELDOM)
             for id_ in asked:
-                row = found.get(id_)
-                if row is not None and row.state is State.BEGUN:
+                row, slot = found.get(id_), parts.lanes.find(id_)  # it may have come to us since
+                if (row is not None and row.state is State.BEGUN) or (slot is not None and slot.place is Place.WIRE):
                     pause = _LOOK
                     continue
-                known = row is None or not unknown(row)
-                if known:
-                    self._awaited.discard(id_)
-                parts.lanes.off_wire(id_, known=known)
+                parts.lanes.off_wire(id_, known=row is None or not unknown(row))
             parts.pump()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from router.contracts import Row
 from router.engine import results
 from router.engine.attempt import Attempts, passed
+from router.engine.elsewhere import Elsewhere
 from router.engine.overtaking import overtaker
 from router.engine.parts import Parts
 from router.engine.slots import PREDECESSOR, Slot
@@ -18,10 +19,10 @@ from router.exchange import State
 class Entering:
     """Puts rows of one sink worker in its lanes; called from its intake, one at a time."""
 
-    def __init__(self, parts: Parts, attempts: Attempts) -> None:
+    def __init__(self, parts: Parts, attempts: Attempts, elsewhere: Elsewhere) -> None:
         self._parts = parts
         self._attempts = attempts
-        self._superseding = Superseding(parts)
+        self._superseding = Superseding(parts, elsewhere)
 
     async def enter(
         self, rows: Sequence[tuple[Row, bytes | None]], *, passing: Sequence[Row] = (), not_before: float = 0.0

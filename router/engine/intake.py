@@ -16,6 +16,7 @@ from router.engine import results
 from router.engine.attempt import Attempts
 from router.engine.circuit import Circuit
 from router.engine.commands import Commands
+from router.engine.elsewhere import Elsewhere
 from router.engine.entering import Entering
 from router.engine.holding import Holding
 from router.engine.lanes import in_order
@@ -39,7 +40,8 @@ class Intake:
         self._attempts = attempts
         self._commands = Commands(parts)
         self._holding = Holding(parts)
-        self._entering = Entering(parts, attempts)
+        self._elsewhere = Elsewhere(parts)
+        self._entering = Entering(parts, attempts, self._elsewhere)
         self._news: deque[News] = deque()
         self._heard = asyncio.Event()
         self._skipped: dict[int, int] = {}
@@ -103,6 +105,8 @@ class Intake:
                 raise error
             case Sweep():
                 self._reclaim()
+                self._elsewhere.look()
+                await self._attempts.look_again()
                 try:
                     await self._holding.sweep()
                 except Fenced as fenced:
@@ -169,6 +173,7 @@ class Intake:
         parts.mine.difference_update(partitions)
         for slot in parts.lanes.drop(partitions, wire=wire):
             parts.release(slot)
+        self._elsewhere.look()
 
     # ----------------------------------------------------------------------------------------- records
 

@@ -268,26 +268,34 @@ class Lanes:
         return min((s.row.delivery.created for s in self._slots.values()), default=None)
 
     def drop(self, partitions: Iterable[int], *, wire: bool) -> list[Slot]:
-        """Forget the rows of partitions that we lose, those on the wire too when `wire`; returns their slots."""
+        """Forget the rows of partitions that we lose, those on the wire too when `wire`; returns their slots.
+
+        Who waits for one of them goes on waiting: it is another worker's from now on.
+        """
         lost = set(partitions)
         lanes = [lane for lane in self._lanes.values() if lane.partition in lost]
         gone = [s for s in self._slots.values() if s.lane.partition in lost and (wire or s.place is not Place.WIRE)]
-        elsewhere: list[str] = []
+        far: list[str] = []
         for lane in lanes:
             self.far -= len(lane.far)
-            elsewhere += [*lane.loading, *(id_ for _, _, id_ in lane.far)]
+            far += [*lane.loading, *(id_ for _, _, id_ in lane.far)]
             lane.near, lane.far = [], []
             lane.blockers.clear()
             self._agenda.leave(lane)
             self._lanes.pop(lane.name)
-        for id_ in elsewhere:
+        for id_ in far:
             self._waiting.forget(id_)
-            self._release(id_)
         for slot in gone:
             self._unwire(slot)
             self._drop(slot)
-            self._release(slot.id)
+        self._part_with({*far, *(slot.id for slot in gone)})
         return gone
+
+    def lose(self, slot: Slot) -> None:
+        """An attempt ended whose partition left meanwhile: what became of it is another worker's to say."""
+        self._unwire(slot)
+        self._drop(slot)
+        self._part_with({slot.id})
 
     def knows(self, row: Row) -> bool:
         """Whether this row already stands in its lane, in memory or not. Walks over one lane's far rows."""
@@ -358,6 +366,11 @@ class Lanes:
     def _drop(self, slot: Slot) -> None:
         slot.place = Place.GONE
         self._slots.pop(slot.id, None)
+
+    def _part_with(self, ids: set[str]) -> None:
+        self.elsewhere |= ids & self._waiting.awaited()
+        for id_ in ids - self.elsewhere:
+            self._release(id_)
 
     def _in_sight(self, row: Row) -> bool:
         return row.delivery.id in self.elsewhere or self.knows(row)

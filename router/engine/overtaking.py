@@ -11,7 +11,7 @@ dead-lettered, whoever its recipient was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from enum import Enum
 from typing import Final
 
@@ -54,18 +54,16 @@ def concerns(new: Delivery, old: Delivery) -> bool:
 
 
 def later(a: Row, b: Row) -> bool:
-    """Whether `a` came after `b`. Offsets compare within a partition only; across two, the time of creation does.
+    """Whether `a` came after `b`.
 
-    Rows of a topic that was made anew since have negative ones (`Ledger.outdate`).
+    Under one key the topic has them in order. Under two, and for what a person sent again, it counts when their events
+    were accepted. Rows of a topic that was made anew since have negative offsets (`Ledger.outdate`).
     """
-    if a.partition == b.partition:
+    one, other = a.delivery, b.delivery
+    ordered = one.key == other.key and not (one.replay or other.replay)
+    if a.partition == b.partition and (ordered or one.created == other.created):
         return a.sequence > b.sequence
-    return a.delivery.created > b.delivery.created
-
-
-def accepted_later(a: Row, b: Row) -> bool:
-    """Whether the event of `a` was accepted after that of `b`, whenever they came to this sink."""
-    return a.delivery.created > b.delivery.created
+    return one.created > other.created
 
 
 def effect(new: Row, old: Row, *, on_wire: bool) -> Effect:
@@ -101,13 +99,13 @@ def unknown(row: Row) -> bool:
     return row.state is State.UNKNOWN or (row.state is State.PARKED and row.code == HELD)
 
 
-def overtaken_by(row: Row, others: Iterable[Row], *, after: Callable[[Row, Row], bool] = later) -> Row | None:
+def overtaken_by(row: Row, others: Iterable[Row]) -> Row | None:
     """The later deletion or replacement that makes `row` pointless once it is dead; None when there is none."""
     return next(
         (
             other
             for other in others
-            if after(other, row)
+            if later(other, row)
             and overtaker(other.delivery)
             and concerns(other.delivery, row.delivery)
             and not _spared(row.delivery, other.delivery)
@@ -123,20 +121,13 @@ def passable(delivery: Delivery) -> tuple[str, ...]:
 
 def passed_by(row: Row, others: Iterable[Row]) -> Row | None:
     """The deletion, or the replacement that was made, after which the effect of a document must not be made any more,
-    whichever of the two came to this sink first.
-
-    Under one key the topic has them in order; under two, and for what a person sent again, it counts when their events
-    were accepted.
-    """
+    whichever of the two came to this sink first."""
     return next((one for one in others if concerns(one.delivery, row.delivery) and _passed(row, one)), None)
 
 
 def _passed(old: Row, new: Row) -> bool:
-    same = new.delivery.key == old.delivery.key and not old.delivery.replay
-    if not (later(new, old) if same else accepted_later(new, old)):
-        return False
     made = new.state is State.DONE and new.delivery.destination == old.delivery.destination
-    return new.delivery.action == DELETE or (new.delivery.action == REPLACE and made)
+    return later(new, old) and (new.delivery.action == DELETE or (new.delivery.action == REPLACE and made))
 
 
 def _spared(old: Delivery, new: Delivery) -> bool:

@@ -8,7 +8,7 @@ from router.contracts import Ledger, Row
 from router.engine import results
 from router.engine.elsewhere import Elsewhere
 from router.engine.lanes import in_order
-from router.engine.overtaking import Effect, accepted_later, effect, lineages, overtaken_by
+from router.engine.overtaking import Effect, effect, lineages, overtaken_by
 from router.engine.parts import Parts
 from router.engine.slots import Place
 from router.exchange import Delivery, State
@@ -18,9 +18,9 @@ from router.wire import receipt_record
 class Superseding:
     """Supersedes rows of one sink worker; called from its intake, one at a time."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, elsewhere: Elsewhere) -> None:
         self._parts = parts
-        self._elsewhere = Elsewhere(parts)
+        self._elsewhere = elsewhere
 
     async def overtaken(self, new: Sequence[Row]) -> tuple[dict[str, Row], dict[str, list[Row]]]:
         """Rows that these deletions and replacements supersede, durably, and whom each must wait for (D1)."""
@@ -61,7 +61,7 @@ class Superseding:
         """Supersede a delivery of an event that a person sent through again, if a deletion or a replacement that was
         accepted after the event has been here meanwhile (D1); its row is open. Whether it was so."""
         versions = await self._parts.writer.ask(lambda ledger: _versions(ledger, [row]))
-        by = overtaken_by(row, versions[row.delivery.id], after=accepted_later)
+        by = overtaken_by(row, versions[row.delivery.id])
         if by is None:
             return False
         await self._supersede([results.superseded(row, by.delivery.event_id, self._parts.clock.now())])

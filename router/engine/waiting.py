@@ -36,6 +36,12 @@ class Waiting:
         """This row waits for nobody any more, or its slot says for whom."""
         self._debts.pop(id_, None)
 
+    def awaited(self) -> set[str]:
+        """Deliveries for which somebody waits, or must once it is in memory."""
+        owed = {other.delivery.id for others in self._debts.values() for other in others}
+        slots = (id_ for id_, waiters in self._waiters.items() if any(one.place is Place.NEAR for one in waiters))
+        return owed.union(slots)
+
     def release(self, id_: str, *, known: bool = True) -> list[Slot]:
         """A delivery is off the wire: a deletion goes on in any case, the others once the outcome is known.
 

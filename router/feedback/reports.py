@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.message import Message
 from enum import StrEnum
@@ -59,9 +59,15 @@ _TEXTS: Final = {
 
 
 class Reports:
-    """Reads mails of one mailbox. `admits`: whether a domain is in the liste blanche."""
+    """Reads mails of one mailbox.
 
-    def __init__(self, correlator: Correlator, rules: FeedbackRules, *, admits: Callable[[str], bool]) -> None:
+    rules:  of each sink that sends from it
+    admits: whether a domain is in the liste blanche
+    """
+
+    def __init__(
+        self, correlator: Correlator, rules: Mapping[str, FeedbackRules], *, admits: Callable[[str], bool]
+    ) -> None:
         self._correlator = correlator
         self._rules = rules
         self._admits = admits
@@ -112,7 +118,7 @@ class Reports:
             text = f"{text} ({status.status})" if status.status else text
         elif status.action is Action.DELAYED:
             code = DELAYED
-        elif status.action is Action.RELAYED and self._rules.relayed == "silence":
+        elif status.action is Action.RELAYED and self._rules[known.row.delivery.sink].relayed == "silence":
             code = SILENT
         evidence = {"report": mark, "action": str(status.action), "status": status.status}
         if not status.standard:
@@ -137,7 +143,8 @@ class Reports:
             return Handled(kind, Place.QUARANTINE, why="from outside the espace de confiance")
         ok = said.positive is not False
         code = "MSS-READ" if ok else f"MSS-{said.code}"
-        if said.positive is None or (said.type == "deleted" and self._rules.deleted == "silence"):
+        rules = self._rules[known.row.delivery.sink]
+        if said.positive is None or (said.type == "deleted" and rules.deleted == "silence"):
             code, ok = SILENT, True
         text = f"accusé de lecture : {said.type}"
         if said.type == "deleted":

@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import pytest
 
-from router.contracts import Row
+from router.contracts import Attempt, Outcome, Row
 from router.engine.parts import Limits
 from router.errors import OutcomeUnknown, Unavailable
 from router.exchange import Delivery, State
 from tests.engine.rig import Rig, play
-from tests.engine.sinks import delivery
+from tests.engine.sinks import ScriptedSink, delivery
 
 
 def versions(rig: Rig, second: str) -> tuple[Delivery, Delivery]:
@@ -25,15 +25,19 @@ def versions(rig: Rig, second: str) -> tuple[Delivery, Delivery]:
     return old, delivery(2, "new", key=first, action=second, document=name, lineage=name, replaces=replaced)
 
 
+def same_partition(rig: Rig, *keys: str) -> bool:
+    return len({rig.bus.partition_of("out.s", key) for key in keys}) == 1
+
+
 @asynccontextmanager
-async def two_workers(rig: Rig, *keys: str):
+async def two_workers(rig: Rig, *keys: str, **options: object):
     """The second one has the partition of the last key."""
     last = rig.bus.partition_of("out.s", keys[-1])
     rig.bus.seats = {
         ("out.s", "sinks-0-s"): set(range(rig.bus.partitions)) - {last},
         ("out.s", "sinks-1-s"): {last},
     }
-    async with rig.running(member="sinks-0") as one, rig.running(member="sinks-1") as two:
+    async with rig.running(member="sinks-0", **options) as one, rig.running(member="sinks-1", **options) as two:
         await rig.until(lambda: len(one.condition().partitions) + len(two.condition().partitions) == 4)
         yield
 
@@ -73,6 +77,28 @@ def test_what_another_worker_has_on_the_wire_is_waited_for(second: str) -> None:
         assert first.end <= last.start
 
     play(story)
+
+
+def test_what_waits_for_its_turn_in_another_worker_is_not_sent_after_all() -> None:
+    """`begun`, but behind others for a connection: a letter to the wrong person can't be called back."""
+
+    class Queue(ScriptedSink):
+        async def deliver(self, delivery: Delivery, attempt: Attempt) -> Outcome:
+            if delivery.action == "initial":
+                await asyncio.sleep(1.5)
+                attempt.last_look()
+            return await super().deliver(delivery, attempt)
+
+    async def story(rig: Rig) -> None:
+        old, deletion = versions(rig, "delete")
+        async with two_workers(rig, deletion.key, old.key, limits=Limits(patience=1.0, sweep=0.2)):
+            rig.publish(old)
+            await rig.until(lambda: rig.state(old) is State.BEGUN)
+            rig.publish(deletion)
+            await rig.settled(State.DONE, State.SUPERSEDED)
+        assert rig.sink.delivered == [deletion.id]
+
+    play(story, Queue())
 
 
 @pytest.mark.parametrize("second", ["delete", "replace"])
@@ -161,6 +187,28 @@ def test_a_document_that_was_accepted_after_its_deletion_is_sent(second: str) ->
     late(second, story)
 
 
+@pytest.mark.parametrize("sent_again", [False, True])
+def test_a_deletion_that_comes_late_leaves_what_was_accepted_after_it(sent_again: bool) -> None:
+    """Its pipeline had held it up, or a person sent it through again: whichever partition the two stand in."""
+
+    async def story(rig: Rig) -> None:
+        full = True
+        rig.sink.behaviour = lambda d, _: Unavailable("FULL", circuit=False) if full and d.action == "initial" else None
+        old, deletion = versions(rig, "delete")
+        key = old.key if sent_again else next(k for k in map(str, range(99)) if same_partition(rig, k, old.key))
+        late = replace(deletion, key=key, replay=int(sent_again))
+        document = replace(old, created=late.created + 1)
+        async with rig.running():
+            rig.publish(document)
+            await rig.until(lambda: rig.state(document) is State.WAITING)
+            rig.publish(late)
+            await rig.until(lambda: rig.state(late) is State.DONE)
+            full = False
+            await rig.settled()
+
+    play(story)
+
+
 def test_in_one_key_the_order_of_the_topic_decides() -> None:
     """Clocks may be set back between two messages of one sender."""
 
@@ -195,6 +243,35 @@ def test_a_deletion_that_waits_for_another_worker_may_be_taken_away() -> None:
         first, last = rig.sink.calls
         assert (first.delivery.id, last.delivery.id) == (old.id, deletion.id)
         assert first.end <= last.start
+
+    play(story)
+
+
+@pytest.mark.parametrize("second", ["delete", "replace"])
+def test_what_a_worker_waits_for_may_be_taken_away(second: str) -> None:
+    """The replacement goes on waiting: nobody knows the outcome yet. Then both go, in order."""
+
+    async def story(rig: Rig) -> None:
+        unknown = True
+        rig.sink.behaviour = lambda d, _: OutcomeUnknown("CUT") if unknown and d.action == "initial" else None
+        old, new = versions(rig, second)
+        moved = rig.bus.partition_of("out.s", old.key)
+        async with two_workers(rig, new.key, old.key):
+            first, other = sorted(rig.bus.seats)
+            rig.bus.seats[first].add(moved)
+            rig.bus.seats[other].discard(moved)
+            await asyncio.sleep(0.5)
+            rig.publish(old)
+            await rig.until(lambda: rig.state(old) is State.UNKNOWN)
+            rig.publish(new)
+            await rig.until(lambda: rig.state(new) is (State.DONE if second == "delete" else State.READY))
+            rig.bus.seats[first].discard(moved)
+            rig.bus.seats[other].add(moved)
+            await asyncio.sleep(1.0)
+            assert (rig.state(new) is State.DONE) == (second == "delete")
+            unknown = False
+            await rig.settled(State.DONE, State.SUPERSEDED)
+        assert rig.sink.delivered == ([new.id] if second == "delete" else [old.id, new.id])
 
     play(story)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -173,6 +174,31 @@ def test_a_deletion_waits_for_another_lane() -> None:
     assert not lanes.take(0.0, 9)
     lanes.wait(second, 100.0, 0.0)
     assert lanes.take(0.0, 9) == [waiter]
+
+
+@pytest.mark.parametrize("how", ["near", "wire", "fenced"])
+def test_what_is_waited_for_is_waited_for_when_it_is_another_workers(how: str) -> None:
+    """Its attempt here is over; nobody knows the outcome until the other says so."""
+    lanes = Lanes()
+    first = row(0)
+    second = replace(row(1, "b", action="replace"), partition=1)
+    lanes.add(first)
+    if how != "near":
+        (taken,) = lanes.take(0, 5)
+    waiting = lanes.add(second)
+    assert waiting is not None
+    lanes.hold_back(waiting, [first])
+    lanes.drop([0], wire=how == "wire")
+    if how == "fenced":
+        lanes.lose(taken)
+    assert lanes.on_wire == 0
+    assert lanes.take(0, 5) == []
+    assert lanes.elsewhere == {first.delivery.id}
+    lanes.off_wire(first.delivery.id, known=False)
+    assert lanes.take(0, 5) == []
+    lanes.off_wire(first.delivery.id, known=True)
+    assert lanes.take(0, 5) == [waiting]
+    assert not lanes.elsewhere
 
 
 def test_a_held_row_stops_its_lane_but_no_deletion() -> None:

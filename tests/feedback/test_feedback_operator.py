@@ -63,7 +63,7 @@ class Ward:
         self.mailbox = Mailbox(
             SINK,
             config.imap,
-            Reports(Correlator(station.bus, station.ledger, {SINK}), FeedbackRules(), admits=lambda _: True),
+            Reports(Correlator(station.bus, station.ledger, {SINK}), {SINK: FeedbackRules()}, admits=lambda _: True),
             station.bus.producer("mailbox"),
             tls=config.tls,
             user=MAILBOX,

@@ -77,7 +77,7 @@ class Reader:
         assert made.imap is not None
         reports = Reports(
             Correlator(station.bus, station.ledger, {SINK}),
-            FeedbackRules(),
+            {SINK: FeedbackRules()},
             admits=lambda domain: domain.endswith(".mssante.fr"),
         )
         self.mailbox = Mailbox(

@@ -40,7 +40,7 @@ def sent(station: Station) -> Delivery:
 def handled(station: Station, raw: bytes, sinks: Collection[str] = (SINK,), **rules: str) -> Handled:
     reports = Reports(
         Correlator(station.bus, station.ledger, sinks),
-        FeedbackRules.model_validate(rules),
+        dict.fromkeys(sinks, FeedbackRules()) | {SINK: FeedbackRules.model_validate(rules)},
         admits=lambda domain: domain.endswith(".mssante.fr"),
     )
     return reports.handle(raw, NOW)
@@ -171,6 +171,12 @@ def test_each_disposition_has_its_meaning(
 def test_a_mail_deleted_unread_may_be_passed_over_in_silence(station: Station, sent: Delivery) -> None:
     """Option `deleted: silence`."""
     assert receipt(station, mdn(sent.id, "manual-action/MDN-sent-manually; deleted"), deleted="silence").code == SILENT
+
+
+def test_sinks_that_share_a_mailbox_keep_their_own_rules(station: Station, sent: Delivery) -> None:
+    raw = mdn(sent.id, "manual-action/MDN-sent-manually; deleted")
+    (one,) = handled(station, raw, ("mssante.first", SINK), deleted="silence").receipts
+    assert one.code == SILENT
 
 
 @pytest.mark.parametrize(

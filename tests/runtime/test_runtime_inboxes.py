@@ -51,11 +51,12 @@ def test_structures_share_what_one_account_reads(login: dict[str, Any], users: l
 
 
 def test_sinks_share_the_mailbox_that_both_send_from() -> None:
-    """A report is that of whichever of them sent the mail."""
+    """A report is that of whichever of them sent the mail, and is read by its rules."""
     login = {"auth": "externe"}
-    sinks = {"mssante.a": sink(login, mailbox=A), "mssante.gros": sink(login, mailbox=A)}
-    (found,) = inboxes(site(sinks))
+    other = sink(login, mailbox=A, feedback={"deleted": "silence"})
+    (found,) = inboxes(site({"mssante.a": sink(login, mailbox=A), "mssante.gros": other}))
     assert found.sinks == ["mssante.a", "mssante.gros"]
+    assert [rules.deleted for rules in found.rules.values()] == ["non", "silence"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from router.feedback.worker import FeedbackWorker
 from router.runtime.house import House
 from router.runtime.roles import Ready
 from router.runtime.roles.looping import alert
-from router.sinks.mssante.settings import ImapConfig, MssanteConfig
+from router.sinks.mssante.settings import FeedbackRules, ImapConfig, MssanteConfig, TlsConfig
 
 
 class FeedbackRole:
@@ -41,13 +41,13 @@ class FeedbackRole:
 
     def _mailbox(self, rank: int, inbox: Inbox) -> Mailbox:
         house = self._house
-        correlator = Correlator(house.bus, house.ledger(), frozenset(inbox.sinks))
+        correlator = Correlator(house.bus, house.ledger(), inbox.rules)
         return Mailbox(
             inbox.sinks[0],
             inbox.imap,
-            Reports(correlator, inbox.config.feedback, admits=house.directory.liste_blanche.admits),
+            Reports(correlator, inbox.rules, admits=house.directory.liste_blanche.admits),
             house.bus.producer(f"mailbox-{rank}"),
-            tls=inbox.config.tls,
+            tls=inbox.tls,
             user=inbox.user,
             clock=house.clock,
             observer=house.observer,
@@ -74,12 +74,16 @@ class FeedbackRole:
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """Where reports arrive of mails that these sinks sent. `config`, `imap`: those of the first one."""
+    """Where reports arrive of mails that some sinks sent, each with its `rules`. `imap`, `tls`: the first one's."""
 
-    sinks: list[str]
     user: str
-    config: MssanteConfig
     imap: ImapConfig
+    tls: TlsConfig
+    rules: dict[str, FeedbackRules]
+
+    @property
+    def sinks(self) -> list[str]:
+        return list(self.rules)
 
 
 def inboxes(config: SiteConfig) -> list[Inbox]:
@@ -94,7 +98,6 @@ def inboxes(config: SiteConfig) -> list[Inbox]:
         users = {one.mailbox for one in config.structures.values() if one.mssante == name and one.mailbox}
         users |= {sink.mailbox} if sink.mailbox else set()
         for user in sorted(users):
-            inbox = found.setdefault(sink.imap.account(user, sink.tls), Inbox([], user, sink, sink.imap))
-            if name not in inbox.sinks:
-                inbox.sinks.append(name)
+            inbox = found.setdefault(sink.imap.account(user, sink.tls), Inbox(user, sink.imap, sink.tls, {}))
+            inbox.rules[name] = sink.feedback
     return list(found.values())
