@@ -100,18 +100,21 @@ def unknown(row: Row) -> bool:
 
 
 def overtaken_by(row: Row, others: Iterable[Row]) -> Row | None:
-    """The later deletion or replacement that makes `row` pointless once it is dead; None when there is none."""
+    """The later version or deletion that makes `row` pointless once it is dead; None when there is none."""
     return next(
-        (
-            other
-            for other in others
-            if later(other, row)
-            and overtaker(other.delivery)
-            and concerns(other.delivery, row.delivery)
-            and not _spared(row.delivery, other.delivery)
-        ),
+        (one for one in others if later(one, row) and concerns(one.delivery, row.delivery) and _pointless(row, one)),
         None,
     )
+
+
+def _pointless(old: Row, new: Row) -> bool:
+    """A deletion is, after another one in its own lane, or when its document was published once more since."""
+    if old.delivery.action != DELETE:
+        return overtaker(new.delivery)
+    if new.delivery.action == DELETE:
+        return new.delivery.lane == old.delivery.lane
+    same = (new.delivery.document, new.delivery.destination) == (old.delivery.document, old.delivery.destination)
+    return same and new.state is State.DONE
 
 
 def passable(delivery: Delivery) -> tuple[str, ...]:
@@ -128,11 +131,6 @@ def passed_by(row: Row, others: Iterable[Row]) -> Row | None:
 def _passed(old: Row, new: Row) -> bool:
     made = new.state is State.DONE and new.delivery.destination == old.delivery.destination
     return later(new, old) and (new.delivery.action == DELETE or (new.delivery.action == REPLACE and made))
-
-
-def _spared(old: Delivery, new: Delivery) -> bool:
-    """A deletion is overtaken only by another deletion in its own lane."""
-    return old.action == DELETE and (new.action != DELETE or new.lane != old.lane)
 
 
 def lineages(delivery: Delivery) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -369,6 +370,32 @@ def test_replay_refuses_what_was_delivered() -> None:
         assert len(rig.sink.calls) == 1
         refusal = rig.receipts(rig.published[0])[-1]
         assert (refusal.kind, refusal.ok, refusal.code) == (ReceiptKind.ATTEMPT, False, "REPLAY-DONE")
+
+    play(story)
+
+
+@pytest.mark.parametrize("how", ["replay", "again"])
+def test_a_deletion_is_not_replayed_when_its_document_was_published_again(how: str) -> None:
+    """By command, or from a pipeline's dead letter: it would take down what the sender wants to be seen."""
+
+    async def story(rig: Rig) -> None:
+        rig.sink.behaviour = lambda d, a: Refused("X") if d.action == "delete" and not d.replay else None
+        deletion = version(1, "delete")
+        again = replace(version(2, "initial"), document=deletion.document)
+        if how == "replay":
+            rig.publish(deletion)
+        rig.publish(again)
+        async with rig.running():
+            await rig.until(lambda: rig.state(again) is State.DONE)
+            if how == "replay":
+                assert rig.state(deletion) is State.DEAD
+                rig.command(deletion, "replay")
+                await rig.until(lambda: journal(rig) == ["REPLAY-OVERTAKEN"])
+                assert rig.state(deletion) is State.DEAD
+            else:
+                rig.publish(replace(deletion, replay=1))
+                await rig.until(lambda: rig.state(deletion) is State.SUPERSEDED)
+        assert rig.sink.delivered == [again.id]
 
     play(story)
 
