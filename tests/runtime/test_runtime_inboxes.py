@@ -59,6 +59,17 @@ def test_sinks_share_the_mailbox_that_both_send_from() -> None:
     assert [rules.deleted for rules in found.rules.values()] == ["non", "silence"]
 
 
+def test_one_account_has_many_spellings() -> None:
+    sinks = {
+        "mssante.a": sink({}, mailbox=A, imap={"host": "imap.operateur.mssante.fr", "login": PASSWORD}),
+        "mssante.b": sink(
+            {}, mailbox=A.upper(), imap={"host": "IMAP.operateur.mssante.fr", "login": PASSWORD, "inbox": "Inbox"}
+        ),
+    }
+    (found,) = inboxes(site(sinks))
+    assert found.sinks == ["mssante.a", "mssante.b"]
+
+
 @pytest.mark.parametrize(
     "other",
     [

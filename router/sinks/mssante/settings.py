@@ -74,8 +74,9 @@ class ImapConfig(Strict):
     def account(self, user: str, tls: TlsConfig) -> tuple[str, ...]:
         """What makes it one inbox: two that are equal must be read once. `user`, `tls`: as the sink says."""
         certified = self.login.auth in ("externe", "aucune")
-        who = str((self.tls or tls).certificate) if certified else self.login.user or user
-        return (self.host.lower(), str(self.port), who, self.inbox)
+        who = str((self.tls or tls).certificate) if certified else (self.login.user or user).lower()
+        inbox = "INBOX" if self.inbox.upper() == "INBOX" else self.inbox  # RFC 3501 §5.1
+        return (self.host.lower(), str(self.port), who, inbox)
 
 
 class FeedbackRules(Strict):
