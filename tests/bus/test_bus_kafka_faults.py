@@ -170,6 +170,35 @@ def test_a_frozen_broker_is_unavailable_in_time_and_comes_back(own_broker: Broke
         time.sleep(0.1)
 
 
+def test_a_silent_broker_costs_neither_processor_nor_memory(own_broker: Broker, topic: str) -> None:
+    """While a heart-beat is without answer the client waits, it does not ask itself again and again."""
+    bus = KafkaBus(config(own_broker.servers, request_timeout=10, publish_timeout=10))
+    bus.producer("p").publish([Outgoing(topic, "k", b"1")])
+    consumer = bus.consumer("g", [topic], member="m-0")
+    assert isinstance(consumer, KafkaConsumer)
+    drain(consumer, 1)
+    fetcher, rounds = consumer._raw._fetcher, 0
+    fetch = fetcher.fetch_records
+
+    def counted(*args: Any, **options: Any) -> Any:
+        nonlocal rounds
+        rounds += 1
+        return fetch(*args, **options)
+
+    fetcher.fetch_records = counted
+    own_broker.freeze()
+    try:
+        end = time.monotonic() + 4
+        while time.monotonic() < end:
+            with suppress(Unavailable):
+                consumer.poll(max_records=10, max_bytes=1 << 20, timeout=0.5)
+    finally:
+        own_broker.thaw()
+    consumer.close()
+    bus.close()
+    assert rounds < 200
+
+
 def test_no_broker_is_unavailable(topic: str) -> None:
     """A cluster that can't be reached is nobody's fault: every way in says so and hangs nowhere."""
     bus = KafkaBus(config("127.0.0.1:9", request_timeout=1, publish_timeout=2))
