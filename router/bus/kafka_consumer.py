@@ -19,6 +19,7 @@ from router.bus.kafka_errors import mapped
 from router.bus.kafka_hand import Hand, Late
 from router.bus.kafka_join import keep_join
 from router.bus.kafka_position import begin, go_on
+from router.bus.kafka_wait import leave_nothing
 from router.contracts import Offsets, Partition, Record
 from router.errors import Fenced, Unavailable
 
@@ -48,6 +49,7 @@ class KafkaConsumer:
         self.group = group
         self._raw = raw
         self._beat = watch(raw)
+        leave_nothing(raw)
         self._session = session
         self._give_up = give_up
         self._assigned = assigned

@@ -199,6 +199,34 @@ def test_a_silent_broker_costs_neither_processor_nor_memory(own_broker: Broker, 
     assert rounds < 200
 
 
+def test_a_silence_that_lasts_fills_no_memory(own_broker: Broker, topic: str) -> None:
+    """The search for the coordinator lasts as long; what each poll hung to it is taken off again."""
+    bus = KafkaBus(config(own_broker.servers))
+    bus.producer("p").publish([Outgoing(topic, "k", b"1")])
+    consumer = bus.consumer("g", [topic], member="m-0")
+    assert isinstance(consumer, KafkaConsumer)
+    drain(consumer, 1)
+    own_broker.freeze()
+    try:
+        end, hung = time.monotonic() + 12, 0
+        while time.monotonic() < end:
+            with suppress(Unavailable):
+                consumer.poll(max_records=10, max_bytes=1 << 20, timeout=0.1)
+            search = consumer._raw._coordinator._find_coordinator_future
+            if search is not None and not search.is_done:
+                hung = max(hung, len(search._callbacks))
+    finally:
+        own_broker.thaw()
+    assert 0 < hung < 5
+    published(bus, "q", Outgoing(topic, "k", b"2"))
+    seen = b""
+    while seen != b"2":  # after what was not settled, once more or not
+        (*_, last) = drain(consumer, 1)
+        seen = last.value
+    consumer.close()
+    bus.close()
+
+
 def test_no_broker_is_unavailable(topic: str) -> None:
     """A cluster that can't be reached is nobody's fault: every way in says so and hangs nowhere."""
     bus = KafkaBus(config("127.0.0.1:9", request_timeout=1, publish_timeout=2))

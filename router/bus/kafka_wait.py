@@ -1,0 +1,52 @@
+"""Waiting for what a client does leaves nothing with it.
+
+kafka-python (3.0.12) hangs callbacks to a future each time that it is waited for, and takes none of them off. While the
+brokers are silent one search for the coordinator lasts as long as the silence, and every poll waits for it a little:
+some 14 MB a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kafka import KafkaConsumer as RawConsumer
+from kafka.errors import KafkaTimeoutError
+from kafka.future import Future
+
+
+def leave_nothing(raw: RawConsumer) -> None:
+    """Make this client take off what it hung to a future when the time is over."""
+    manager = raw._manager
+    net = manager._net
+
+    async def wait_for(future: Future, timeout_ms: float | None) -> Any:
+        if timeout_ms is None:
+            return await future
+        over = Future()
+
+        def end(_: object = None) -> None:
+            if not over.is_done:
+                over.success(None)
+
+        future.add_callback(end)
+        future.add_errback(end)
+        timer = net.call_later(timeout_ms / 1000, end)
+        try:
+            await over
+        finally:
+            net.cancel(timer)
+            _take_off(future, end)
+        if not future.is_done:
+            raise KafkaTimeoutError(f"Timed out after {timeout_ms} ms")
+        return await future
+
+    manager.wait_for = wait_for
+
+
+def _take_off(future: Future, callback: Callable[..., None]) -> None:
+    """One that is done has let go of its callbacks itself."""
+    with future._lock:
+        if not future.is_done:
+            future._callbacks.remove(callback)
+            future._errbacks.remove(callback)
