@@ -18,11 +18,11 @@ from kafka.future import Future
 def leave_nothing(raw: RawConsumer) -> None:
     """Make this client take off what it hung to a future when the time is over."""
     manager = raw._manager
-    net = manager._net
+    net, theirs = manager._net, manager.wait_for
 
-    async def wait_for(future: Future, timeout_ms: float | None) -> Any:
-        if timeout_ms is None:
-            return await future
+    async def wait_for(future: Any, timeout_ms: float | None) -> Any:
+        if timeout_ms is None or not isinstance(future, Future):  # `kafka_join` gives it something else to wait for
+            return await theirs(future, timeout_ms)
         over = Future()
 
         def end(_: object = None) -> None:

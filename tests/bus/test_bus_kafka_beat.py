@@ -21,6 +21,7 @@ def coordinator() -> Any:
     return SimpleNamespace(
         heartbeat=theirs.Heartbeat(group_id="g"),
         _generation=Generation(7, "m", "p"),
+        time_to_next_poll=lambda: 0.0,
         _process_sync_group_response=lambda response, send_time: b"share",
         _handle_heartbeat_response=lambda response, send_time: None,
     )
@@ -31,7 +32,7 @@ def test_a_join_proves_as_much_as_a_beat(monkeypatch: pytest.MonkeyPatch) -> Non
     now = 100.0
     monkeypatch.setattr(theirs, "time", SimpleNamespace(monotonic=lambda: now))
     client = coordinator()
-    beat = watch(SimpleNamespace(_coordinator=client))
+    beat = watch(SimpleNamespace(_coordinator=client, _manager=SimpleNamespace(_net=None, wait_for=None)))
     now = 160.0
     assert client._process_sync_group_response(object(), 100.0) == b"share"
     beat.reset_timeouts()
@@ -63,7 +64,7 @@ def test_where_the_coordinator_is_proves_nothing(monkeypatch: pytest.MonkeyPatch
     now = 100.0
     monkeypatch.setattr(theirs, "time", SimpleNamespace(monotonic=lambda: now))
     monkeypatch.setattr(ours, "time", SimpleNamespace(monotonic=lambda: now))
-    raw = SimpleNamespace(_coordinator=coordinator())
+    raw = SimpleNamespace(_coordinator=coordinator(), _manager=SimpleNamespace(_net=None, wait_for=None))
     consumer = KafkaConsumer(
         raw, group="g", session=15, give_up=30, assigned=None, revoked=None, leave=lambda member: None
     )

@@ -23,8 +23,12 @@ class Unknowing:
     def __init__(self, **_: Any) -> None:
         self.closed = False
         self._coordinator = SimpleNamespace(
-            heartbeat=Heartbeat(), _process_sync_group_response=None, _handle_heartbeat_response=None
+            heartbeat=Heartbeat(),
+            time_to_next_poll=None,
+            _process_sync_group_response=None,
+            _handle_heartbeat_response=None,
         )
+        self._manager = SimpleNamespace(_net=None, wait_for=None)
         self.opened.append(self)
 
     def subscribe(self, **_: Any) -> None: ...
