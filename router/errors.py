@@ -8,7 +8,7 @@ RouterError
 │   └── Bug           our code failed on it; a budget stops the pipeline when there are many
 ├── Unavailable       nobody's fault, later may work        -> wait in the lane, or open the circuit
 ├── Fenced            another process took our partition    -> stop, do nothing more
-├── Overtaken         a deletion or newer version came    -> superseded: nothing leaves (decisions D1)
+├── Overtaken         a deletion or newer version came      -> superseded: nothing leaves (decisions D1)
 ├── OutcomeUnknown    the effect may have happened          -> verify, repeat or hold (the sink type says)
 └── OperatorFault     our configuration or certificates     -> open the circuit, alert, commit nothing
     └── ConfigFault   a file of ours is wrong               -> every problem at once, with its place

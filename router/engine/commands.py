@@ -12,7 +12,7 @@ from typing import Final
 
 from router.contracts import Header, Outgoing, Record, Row
 from router.engine import results
-from router.engine.overtaking import lineages, overtaken_by
+from router.engine.overtaking import overtaken_by, versions
 from router.engine.parts import Parts
 from router.engine.proof import proof
 from router.engine.slots import PREDECESSOR, Place
@@ -111,14 +111,13 @@ class Commands:
         return replace(slot.row, state=State.BEGUN) if slot.place is Place.WIRE else slot.row
 
     async def _versions(self, row: Row) -> list[Row]:
-        sink, names = row.delivery.sink, lineages(row.delivery)
-        return await self._parts.writer.ask(lambda ledger: [r for name in names for r in ledger.lineage(sink, name)])
+        return await self._parts.writer.ask(lambda ledger: versions(ledger, row.delivery))
 
     async def _replay(self, record: Record, row: Row) -> None:
         parts, now = self._parts, self._parts.clock.now()
-        versions = await self._versions(row)
-        if refusal := replay_refusal(row, versions):
-            await self._say(record, row, refusal, shown=proof(row, versions))
+        known = await self._versions(row)
+        if refusal := replay_refusal(row, known):
+            await self._say(record, row, refusal, shown=proof(row, known))
             return
         evidence = {
             name: value for name, value in row.evidence.items() if name not in (results.WAITED, "place", "cause")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from router.contracts import Outcome, Row
 from router.engine import results
 from router.engine.advice import BYTES_LOST
-from router.engine.overtaking import HELD, lineages, overtaken_by
+from router.engine.overtaking import HELD, overtaken_by, versions
 from router.engine.parts import Parts
 from router.engine.slots import PREDECESSOR, Slot
 from router.errors import Bug, Fenced, MessageFault, OperatorFault, OutcomeUnknown, Overtaken, RouterError, Unavailable
@@ -193,13 +193,9 @@ class Endings:
             await parts.writer.write([row.partition], rows=[slot.row for slot in behind])
 
     async def _successor(self, row: Row) -> Row | None:
-        sink, names = row.delivery.sink, lineages(row.delivery)
         if not row.delivery.action:
             return None
-        versions = await self._parts.writer.ask(
-            lambda ledger: [r for name in names for r in ledger.lineage(sink, name)]
-        )
-        return overtaken_by(row, versions)
+        return overtaken_by(row, await self._parts.writer.ask(lambda ledger: versions(ledger, row.delivery)))
 
     async def _overtaken(self, slot: Slot, delivery: Delivery, by: str = "") -> None:
         now = self._parts.clock.now()

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from router.contracts import Bus, Header, Ledger, Outgoing, Producer, Row, in_topic, out_topic
+from router.contracts import Bus, Header, Ledger, Outgoing, Producer, in_topic, out_topic
 from router.engine.commands import ACCEPTED, BY, DISCARD, REFUSALS, REPLAY, discard_refusal, replay_refusal
 from router.engine.dead_letters import RESOLVED, Letter, body
-from router.engine.overtaking import lineages
+from router.engine.overtaking import versions
 from router.engine.proof import proof
 from router.exchange import JournalEntry, Origin
 from router.wire import event_at, journal_record
@@ -113,9 +113,9 @@ def _replay_delivery(
     row = ledger.get([letter.delivery_id]).get(letter.delivery_id)
     if row is None:
         return _Refusal(REFUSALS["REPLAY-UNKNOWN"], "", "REPLAY-UNKNOWN"), []
-    versions = _versions(ledger, row)
-    if code := replay_refusal(row, versions):
-        return _Refusal(REFUSALS[code], proof(row, versions), code), []
+    known = versions(ledger, row.delivery)
+    if code := replay_refusal(row, known):
+        return _Refusal(REFUSALS[code], proof(row, known), code), []
     if decide_again and not (row.delivery.digest and row.delivery.origin.topic == in_topic(letter.feed)):
         return _Refusal(UNDECIDED), []
     if not decide_again:
@@ -174,7 +174,3 @@ def _journalled(letter: Letter, how: str, by: str, reason: str) -> Outgoing:
         text=f"{ACCEPTED[how]} {reason}".strip(),
     )
     return journal_record(entry)
-
-
-def _versions(ledger: Ledger, row: Row) -> list[Row]:
-    return [r for name in lineages(row.delivery) for r in ledger.lineage(row.delivery.sink, name)]

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Final
 
-from router.contracts import Row
+from router.contracts import Ledger, Row
 from router.exchange import Delivery, State
 
 DELETE: Final = "delete"
@@ -131,6 +131,12 @@ def passed_by(row: Row, others: Iterable[Row]) -> Row | None:
 def _passed(old: Row, new: Row) -> bool:
     made = new.state is State.DONE and new.delivery.destination == old.delivery.destination
     return later(new, old) and (new.delivery.action == DELETE or (new.delivery.action == REPLACE and made))
+
+
+def versions(ledger: Ledger, delivery: Delivery) -> list[Row]:
+    """What the ledger holds of a delivery's document in its sink, and of what it replaces or is replaced by."""
+    found = (row for name in lineages(delivery) for row in ledger.lineage(delivery.sink, name))
+    return list({row.delivery.id: row for row in found}.values())
 
 
 def lineages(delivery: Delivery) -> tuple[str, ...]:

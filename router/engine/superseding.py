@@ -8,10 +8,10 @@ from router.contracts import Ledger, Row
 from router.engine import results
 from router.engine.elsewhere import Elsewhere
 from router.engine.lanes import in_order
-from router.engine.overtaking import Effect, effect, lineages, overtaken_by
+from router.engine.overtaking import Effect, effect, overtaken_by, versions
 from router.engine.parts import Parts
 from router.engine.slots import Place
-from router.exchange import Delivery, State
+from router.exchange import State
 from router.wire import receipt_record
 
 
@@ -25,14 +25,14 @@ class Superseding:
     async def overtaken(self, new: Sequence[Row]) -> tuple[dict[str, Row], dict[str, list[Row]]]:
         """Rows that these deletions and replacements supersede, durably, and whom each must wait for (D1)."""
         parts = self._parts
-        versions = await parts.writer.ask(lambda ledger: _versions(ledger, new))
+        known = await parts.writer.ask(lambda ledger: _versions(ledger, new))
         gone: dict[str, Row] = {}
         waits: dict[str, list[Row]] = {}
         elsewhere: list[Row] = []
         for row in new:
             if row.delivery.id in gone:
                 continue
-            for stored in versions[row.delivery.id]:
+            for stored in known[row.delivery.id]:
                 old = stored.delivery.id
                 slot = parts.lanes.find(old)
                 if old in gone:
@@ -60,8 +60,7 @@ class Superseding:
     async def passed(self, row: Row) -> bool:
         """Supersede a delivery of an event that a person sent through again, if a deletion or a replacement that was
         accepted after the event has been here meanwhile (D1); its row is open. Whether it was so."""
-        versions = await self._parts.writer.ask(lambda ledger: _versions(ledger, [row]))
-        by = overtaken_by(row, versions[row.delivery.id])
+        by = overtaken_by(row, await self._parts.writer.ask(lambda ledger: in_order(versions(ledger, row.delivery))))
         if by is None:
             return False
         await self._supersede([results.superseded(row, by.delivery.event_id, self._parts.clock.now())])
@@ -83,9 +82,4 @@ class Superseding:
 
 def _versions(ledger: Ledger, new: Sequence[Row]) -> dict[str, list[Row]]:
     """For each of these rows what the ledger holds of its document, in order, each row once."""
-    found: dict[str, list[Row]] = {}
-    for row in new:
-        delivery: Delivery = row.delivery
-        rows = {r.delivery.id: r for name in lineages(delivery) for r in ledger.lineage(delivery.sink, name)}
-        found[delivery.id] = in_order(list(rows.values()))
-    return found
+    return {row.delivery.id: in_order(versions(ledger, row.delivery)) for row in new}
