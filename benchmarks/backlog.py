@@ -26,9 +26,9 @@ from benchmarks.place import Place, place, until
 from router.config.site import Site
 from router.contracts import Bus, Header, Outgoing, SystemClock
 from router.gateway.checks import RelayCheck
-from router.gateway.judge import Judge
 from router.gateway.received import Feed, Received
-from router.runtime.house import House
+from router.gateway.validation import MessageValidator
+from router.runtime.site_services import SiteServices
 
 AT_ONCE: Final = 2_000
 PATIENTS: Final = 2_000
@@ -39,22 +39,22 @@ WARM_SECONDS: Final = 5.0
 
 def lay(site: Path, count: int, console: Console) -> None:
     """So many accepted messages of 1 KB on `in.relais`."""
-    house = House(Site(site))
+    services = SiteServices(Site(site))
     try:
-        _write(house.bus, _records(house, count), count, console)
+        _write(services.bus, _records(services, count), count, console)
     finally:
-        house.close()
+        services.close()
 
 
-def _records(house: House, count: int) -> Iterator[Outgoing]:
+def _records(services: SiteServices, count: int) -> Iterator[Outgoing]:
     """The first of each patient by the gateway's own judge; the others differ in MSH-10 and id, as theirs would."""
     clock, make = SystemClock(), template(1_000, PATIENTS)
-    judge = Judge(clock, house.pseudonyms, lambda _: None, lambda _: None)
-    feed = Feed(name="relais", check=RelayCheck(house.pseudonyms), kind="relay")
+    validate = MessageValidator(clock, services.pseudonyms, lambda _: None, lambda _: None)
+    feed = Feed(name="relais", check=RelayCheck(services.pseudonyms), kind="relay")
     first: list[Outgoing] = []
     for number in range(min(count, PATIENTS)):
         received = Received(data=make(number, _control(number)), source="mllp", at=clock.now())
-        first += judge.records(judge.judge(feed, received))
+        first += validate.records(validate.validate(feed, received))
     yield from first
     for number in range(PATIENTS, count):
         like, control = first[number % PATIENTS], _control(number)

@@ -19,7 +19,7 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 
 from benchmarks.load import template
-from router.bus.kafka_hand import KERNEL_NAME
+from router.bus.kafka.client_thread import KERNEL_NAME
 from router.simulators.dmp import DmpConfig
 from router.simulators.mssante import MssanteConfig
 from router.simulators.mssante.config import Keep
@@ -120,7 +120,7 @@ class Place:
 
 
 def clients_cpu_of(pid: int) -> float:
-    """Seconds used by those threads of a process that Kafka's client runs (`router.bus.kafka_hand`)."""
+    """Seconds used by those threads of a process that Kafka's client runs (`router.bus.kafka.client_thread`)."""
     spent = 0.0
     for task in Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(OSError):

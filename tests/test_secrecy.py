@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from router.bus.sqlite import SqliteBus
+from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.cli.main import app
 from router.config.site import Site
 from router.demo.stage import OUTSIDE, Stage, stage
-from router.runtime.house import House
+from router.runtime.site_services import SiteServices
 from router.simulators.sender.hl7 import Recipient
 from router.simulators.sender.people import Patient
 
@@ -138,10 +138,10 @@ def _command(played: Stage, *words: str) -> str:
 
 def _bus(site: Path) -> dict[str, str]:
     """Keys and headers of every record, and the values of the topics that carry no payload."""
-    house = House(Site(site))
-    bus = SqliteBus(house.data("bus.db"))
+    services = SiteServices(Site(site))
+    bus = SqliteBus(services.data("bus.db"))
     found: dict[str, list[str]] = {"keys and headers": [], "stored answers": [], "receipts and journal": []}
-    for plan in house.plans():
+    for plan in services.plans():
         for record in bus.scan(plan.name):
             headers = {name: value for name, value in record.headers.items() if name != "ack-bytes"}
             found["keys and headers"].append(f"{plan.name} {record.key} {headers}")

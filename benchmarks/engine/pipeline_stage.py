@@ -14,13 +14,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from router.bus.sqlite import SqliteBus
+from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import SystemClock, Unobserved
-from router.engine.advice import next_step
-from router.engine.deciding import Decider
-from router.engine.parts import no_alert
-from router.engine.pipeline import BugLimit, Routed, all_served, no_description
-from router.engine.pipeline_worker import PipelineWorker
+from router.engine.dead_letters.remediation import next_step
+from router.engine.delivery.worker_context import no_alert
+from router.engine.pipeline.compiled import BugLimit, Routed, all_served, no_description
+from router.engine.pipeline.decider import Decider
+from router.engine.pipeline.worker import PipelineWorker
 from router.exchange import Event, Exchange, Origin
 from router.ledger.store import SqlLedger
 from router.wire import event_record

@@ -20,8 +20,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from router.bus.sqlite import SqliteBus
-from router.engine.sink_worker import SinkWorker
+from router.bus.sqlite.sqlite_bus import SqliteBus
+from router.engine.delivery.worker import SinkWorker
 from router.ledger.store import SqlLedger
 from router.wire import delivery_record
 from tests.engine.sinks import ScriptedSink, delivery

@@ -14,7 +14,7 @@ from math import inf
 from typing import Final
 
 from benchmarks.place import ROLES
-from benchmarks.soak.ground import DATABASES, Ground
+from benchmarks.soak.environment import DATABASES, Environment
 from benchmarks.soak.proxy import Proxy
 
 KILLS: Final = {
@@ -38,9 +38,11 @@ class Struck:
 class Faults:
     """`run` strikes until so many processes were killed by SIGKILL, or time is over; then everything is whole again."""
 
-    def __init__(self, ground: Ground, seed: int, kills: int, *, pause: float = 1.4, minutes: float = inf) -> None:
+    def __init__(
+        self, environment: Environment, seed: int, kills: int, *, pause: float = 1.4, minutes: float = inf
+    ) -> None:
         """`pause`: mean seconds between two kills; `minutes`: it strikes no longer than that."""
-        self._ground = ground
+        self._environment = environment
         self._rng = random.Random(f"faults {seed}")
         self._wanted, self._pause, self._seconds = kills, pause, minutes * 60
         self._tasks: set[asyncio.Task[None]] = set()
@@ -48,8 +50,8 @@ class Faults:
         self.kills: Counter[str] = Counter()
         self.troubles: Counter[str] = Counter()
         self.struck: list[Struck] = []
-        self._kinds = dict(KILLS) | ({"broker": 10} if ground.kafka else {})
-        self._others = dict(TROUBLES) | ({"broker freeze": 5} if ground.kafka else {})
+        self._kinds = dict(KILLS) | ({"broker": 10} if environment.kafka else {})
+        self._others = dict(TROUBLES) | ({"broker freeze": 5} if environment.kafka else {})
 
     @property
     def done(self) -> int:
@@ -65,16 +67,16 @@ class Faults:
             end = time.monotonic() + self._seconds
             while self.done < self._wanted and time.monotonic() < end:
                 before = self.done
-                await self._ground.mostly_up()
+                await self._environment.mostly_up()
                 await self._kill()
                 await self._rest(self._pause if self.done > before else 0.1)
         finally:
             troubles.cancel()
             await asyncio.gather(troubles, return_exceptions=True)
             await asyncio.gather(*self._tasks)
-            for proxy in self._ground.proxies.values():
+            for proxy in self._environment.proxies.values():
                 proxy.calm()
-        await self._ground.ready()
+        await self._environment.ready()
 
     async def _rest(self, mean: float) -> None:
         await asyncio.sleep(self._rng.uniform(0.3, 1.7) * mean)
@@ -88,14 +90,14 @@ class Faults:
         kind = self._draw(self._kinds)
         if kind.startswith("worker "):
             role = kind.removeprefix("worker ")
-            if not self._ground.alive(role) or kind in self._busy:
+            if not self._environment.alive(role) or kind in self._busy:
                 return
-            self._begin(kind, self._ground.kill_worker(role))
+            self._begin(kind, self._environment.kill_worker(role))
             self.kills[kind] += 1
         elif kind == "second slot":
             role, seconds = self._rng.choice(("sinks", "pipelines")), self._rng.uniform(3, 8)
-            if len(self._ground.visitors) < 2:
-                self._begin(kind, self._ground.visit(role, seconds, kill=True))
+            if len(self._environment.visitors) < 2:
+                self._begin(kind, self._environment.visit(role, seconds, kill=True))
                 self.kills[kind] += 1
         elif kind == "broker":
             if "broker" not in self._busy:
@@ -103,10 +105,10 @@ class Faults:
                 self._begin("broker", self._broker(self._rng.uniform(0.2, 5)))
         else:
             self.kills[kind] += 1
-            await self._timed(kind, self._ground.kill_router(whole=kind == "whole router"))
+            await self._timed(kind, self._environment.kill_router(whole=kind == "whole router"))
 
     async def _broker(self, seconds: float) -> None:
-        broker = self._ground.broker
+        broker = self._environment.broker
         assert broker is not None
         await broker.kill()
         await asyncio.sleep(seconds)
@@ -118,14 +120,14 @@ class Faults:
             except (RuntimeError, TimeoutError):
                 if not left:
                     raise
-        self._ground.recovery.setdefault("broker", []).append(time.monotonic() - began)
+        self._environment.recovery.setdefault("broker", []).append(time.monotonic() - began)
 
     # ----------------------------------------------------------------------------------- other troubles
 
     async def _trouble(self) -> None:
         while True:
             await self._rest(2.5)
-            await self._ground.mostly_up()
+            await self._environment.mostly_up()
             kind = self._draw(self._others)
             what = self._make(kind)
             if what is not None:
@@ -134,19 +136,19 @@ class Faults:
 
     def _make(self, kind: str) -> Awaitable[None] | None:
         """A trouble to begin now; None when there is enough of that kind."""
-        rng, ground = self._rng, self._ground
-        proxy, role = ground.proxies[rng.choice(list(ground.proxies))], rng.choice(ROLES)
+        rng, environment = self._rng, self._environment
+        proxy, role = environment.proxies[rng.choice(list(environment.proxies))], rng.choice(ROLES)
         frozen = rng.uniform(6, 20) if rng.random() < 0.25 else rng.uniform(1, 5)
         visited, held, during = rng.choice(("sinks", "pipelines")), rng.uniform(0.3, 4), rng.uniform(2, 8)
-        enough = {"cut": False, "second slot": len(ground.visitors) >= 2, "broker freeze": "broker" in self._busy}
+        enough = {"cut": False, "second slot": len(environment.visitors) >= 2, "broker freeze": "broker" in self._busy}
         if enough.get(kind, kind in self._busy):
             return None
         makers: dict[str, Callable[[], Awaitable[None]]] = {
             "cut": lambda: self._cut(proxy),
-            "freeze": lambda: ground.freeze(role, frozen),
+            "freeze": lambda: environment.freeze(role, frozen),
             "slow": lambda: _slow(proxy, held, during),
             "database": lambda: self._database(during),
-            "second slot": lambda: ground.visit(visited, 2 * during, kill=False),
+            "second slot": lambda: environment.visit(visited, 2 * during, kill=False),
             "broker freeze": lambda: self._freeze_broker(frozen),
         }
         return makers[kind]()
@@ -160,7 +162,7 @@ class Faults:
         await asyncio.sleep(1)
 
     async def _freeze_broker(self, seconds: float) -> None:
-        broker = self._ground.broker
+        broker = self._environment.broker
         assert broker is not None
         self._busy.add("broker")
         try:
@@ -172,13 +174,13 @@ class Faults:
 
     async def _database(self, seconds: float) -> None:
         """SQLite: somebody holds the write lock. PostgreSQL: it is stopped at once and started again."""
-        postgres = self._ground.postgres
+        postgres = self._environment.postgres
         if postgres is not None:
             postgres.stop()
             await asyncio.sleep(seconds)
             postgres.start()
             return
-        path = self._ground.data / f"{self._rng.choice(DATABASES)}.db"
+        path = self._environment.data / f"{self._rng.choice(DATABASES)}.db"
         if not path.exists():
             return
         connection = sqlite3.connect(path, timeout=0, isolation_level=None)

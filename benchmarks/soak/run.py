@@ -12,10 +12,10 @@ from math import inf
 from pathlib import Path
 
 from benchmarks.soak.checker import Checker, Violation
-from benchmarks.soak.eyes import Eyes, dead_letters, stories
+from benchmarks.soak.environment import Environment, environment
 from benchmarks.soak.faults import Faults
-from benchmarks.soak.ground import Ground, ground
 from benchmarks.soak.history import Letter
+from benchmarks.soak.observations import Observations, dead_letters, stories
 from benchmarks.soak.traffic import Pace, Traffic
 
 LOOK_SECONDS = 0.25
@@ -73,18 +73,18 @@ async def soak(folder: Path, plan: Plan, tell: Tell = lambda _: None) -> Result:
     began = time.monotonic()
     random.seed(plan.seed)
     result = Result(plan)
-    async with ground(folder, plan.bus) as place:
+    async with environment(folder, plan.bus) as place:
         world = place.played.world
         assert world is not None
         faults = Faults(place, plan.seed, plan.kills, pause=plan.pause, minutes=plan.minutes)
         checker = Checker(faults.hidden)
         traffic = Traffic(checker, place.ports, plan.seed, plan.pace)
-        eyes = Eyes(checker, world, place.receiver)
+        observations = Observations(checker, world, place.receiver)
         world.mssante.refuse(traffic.full_for_good.address, 552, "5.2.2", "mailbox full")
         world.mssante.refuse(traffic.full_for_now.address, 452, "4.2.2", "mailbox full")
         await place.start()
         tell("the router works; the load begins")
-        play = _Play(place, faults, checker, traffic, eyes, result, tell)
+        play = _Play(place, faults, checker, traffic, observations, result, tell)
         await play.storm(plan.warm)
         await play.drain(lambda: [one for one in checker.open if traffic.full_for_now.address not in one[1]])
         await world.mssante.reset()
@@ -99,11 +99,11 @@ async def soak(folder: Path, plan: Plan, tell: Tell = lambda _: None) -> Result:
 
 @dataclass
 class _Play:
-    place: Ground
+    place: Environment
     faults: Faults
     checker: Checker
     traffic: Traffic
-    eyes: Eyes
+    observations: Observations
     result: Result
     tell: Tell
 
@@ -128,7 +128,7 @@ class _Play:
     async def _watch(self) -> None:
         seen, last = 0, time.monotonic()
         while True:
-            self.eyes.look()
+            self.observations.look()
             self.place.look()
             for one in self.checker.violations[seen:]:
                 self.tell(f"{one.kind}: {one.control}: {one.text}")
@@ -151,7 +151,7 @@ class _Play:
         while left():
             await asyncio.sleep(LOOK_SECONDS)
             now = time.monotonic()
-            if self.eyes.look():
+            if self.observations.look():
                 last = now
             if now - last > PATIENCE:
                 break
@@ -168,7 +168,7 @@ class _Play:
         await self.place.ready()
         await asyncio.sleep(QUIET)
         self.checker.quiet_since(started)
-        self.eyes.look()
+        self.observations.look()
 
     async def finish(self) -> None:
         """The last judgement, with the dead letters of the command line."""
@@ -177,7 +177,7 @@ class _Play:
         asked = [*checker.unexplained(), *(one for one in checker.open if not one[1].startswith("told:"))]
         site = place.played.site
         result.letters = await dead_letters(site, self._sure(asked))
-        result.violations = checker.finish(result.letters, self.eyes.approved())
+        result.violations = checker.finish(result.letters, self.observations.approved())
         result.stories = await stories(site, (one.control for one in result.violations))
         place.look()
         result.acknowledged = len(checker.acked)

@@ -25,7 +25,7 @@ class SqliteBusConfig(Strict):
 
     def open(self) -> Bus:
         """Raises `OperatorFault` when the file can't be used, `Unavailable` when it can't be used now."""
-        from router.bus.sqlite import SqliteBus
+        from router.bus.sqlite.sqlite_bus import SqliteBus
 
         return SqliteBus(self.path, partitions=self.partitions)
 
@@ -99,7 +99,7 @@ class KafkaConfig(Strict):
 
     def open(self) -> Bus:
         """Connects when first used. Raises `OperatorFault` for a password or certificate that is missing."""
-        from router.bus.kafka import KafkaBus
+        from router.bus.kafka.kafka_bus import KafkaBus
 
         return KafkaBus(self)
 

@@ -16,7 +16,7 @@ from router.cli.times import moment
 if TYPE_CHECKING:
     from router.config.pipeline import PipelineFile
     from router.config.site import Site
-    from router.runtime.comparison import Difference
+    from router.runtime.pipeline_diff import Difference
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,20 +39,20 @@ def diff(
     from router.config.pipeline import PipelineFile
     from router.config.site import Site
     from router.observe import logs
-    from router.runtime.comparison import Comparison
-    from router.runtime.house import House
+    from router.runtime.pipeline_diff import PipelineDiff
+    from router.runtime.site_services import SiteServices
 
     logs.configure(level="WARNING")
     read = Site(site)
     candidate = PipelineFile(file, sinks=read.config.sink_types, feeds=set(read.config.feeds), examples=False)
     present = _present(read, candidate.config.name)
-    house = House(read)
+    services = SiteServices(read)
     try:
-        comparison = Comparison(house, candidate, present)
-        found = list(comparison.differences(last))
-        seen = comparison.seen
+        difference_run = PipelineDiff(services, candidate, present)
+        found = list(difference_run.differences(last))
+        seen = difference_run.seen
     finally:
-        house.close()
+        services.close()
     if as_json:
         show_json({"pipeline": candidate.config.name, "events": seen, "differences": [asdict(one) for one in found]})
     else:

@@ -20,9 +20,9 @@ from router.config.account import account
 if TYPE_CHECKING:
     from router.cli.waiting import Became
     from router.contracts import Ledger, Row
-    from router.engine.dead_letters import Filter, Letter
-    from router.engine.orders import Answer
-    from router.runtime.house import House
+    from router.engine.dead_letters.listing import DeadLetter, Filter
+    from router.engine.dead_letters.operator_commands import Answer
+    from router.runtime.site_services import SiteServices
 
 commands = typer.Typer(no_args_is_help=True, help="Dead letters: list by cause, show, replay, discard.")
 
@@ -43,30 +43,30 @@ def add_to(app: typer.Typer) -> None:
 
 
 @contextmanager
-def _opened(site: os.PathLike[str]) -> Iterator[tuple[House, Ledger]]:
+def _opened(site: os.PathLike[str]) -> Iterator[tuple[SiteServices, Ledger]]:
     from pathlib import Path
 
     from router.config.site import Site
     from router.observe import logs
-    from router.runtime.house import House
+    from router.runtime.site_services import SiteServices
 
     logs.configure(level="WARNING")
-    house = House(Site(Path(site)))
+    services = SiteServices(Site(Path(site)))
     try:
-        yield house, house.ledger()
+        yield services, services.ledger()
     finally:
-        house.close()
+        services.close()
 
 
-def _filter(house: House, id_: str, sink: str, feed: str, code: str, pipeline: str, since: str) -> Filter:
+def _filter(services: SiteServices, id_: str, sink: str, feed: str, code: str, pipeline: str, since: str) -> Filter:
     """Raises in one sentence for a sink or a feed that the site hasn't got: an empty answer would mislead."""
-    from router.engine.dead_letters import Filter
+    from router.engine.dead_letters.listing import Filter
 
-    for what, name, known in (("sink", sink, house.config.sinks), ("feed", feed, house.config.feeds)):
+    for what, name, known in (("sink", sink, services.config.sinks), ("feed", feed, services.config.feeds)):
         if name and name not in known:
             fail(f"no such {what}: {name} (one of {', '.join(known)})")
     id_ = "" if id_ == "all" else id_
-    since_at = since_when(since, house.clock.now())
+    since_at = since_when(since, services.clock.now())
     return Filter(id=id_, sink=sink, feed=feed, code=code, pipeline=pipeline, since=since_at)
 
 
@@ -88,13 +88,13 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """One paragraph per cause: how many, where, from whom, since when, and what to do next."""
-    from router.cli.letters import show_groups
-    from router.engine import dead_letters
+    from router.cli.dead_letters import show_groups
+    from router.engine.dead_letters import listing
 
-    with _opened(site) as (house, ledger):
-        which = _filter(house, "", sink, feed, code, pipeline, since)
-        found = dead_letters.groups(house.bus, ledger, which, sinks=house.config.sinks)
-        now = house.clock.now()
+    with _opened(site) as (services, ledger):
+        which = _filter(services, "", sink, feed, code, pipeline, since)
+        found = listing.groups(services.bus, ledger, which, sinks=services.config.sinks)
+        now = services.clock.now()
     if as_json:
         show_json([asdict(group) for group in found])
     elif found:
@@ -114,20 +114,20 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Everything about the dead letters of a cause, or about one of them."""
-    from router.cli.letters import chosen, letter_json, show_letter
-    from router.engine import dead_letters
+    from router.cli.dead_letters import chosen, dead_letter_json, show_dead_letter
+    from router.engine.dead_letters import listing
 
-    with _opened(site) as (house, ledger):
-        which = _filter(house, id_, "", "", "", "", "")
-        found = chosen(house, ledger, which)
+    with _opened(site) as (services, ledger):
+        which = _filter(services, id_, "", "", "", "", "")
+        found = chosen(services, ledger, which)
         if not found:
             _nothing(which)
         if as_json:
-            show_json([letter_json(letter) for letter in found])
+            show_json([dead_letter_json(dead_letter) for dead_letter in found])
             return
-        for letter in found[:limit]:
-            show_letter(letter, house.clock.now())
-            if content and (record := dead_letters.body(house.bus, letter)) is not None:
+        for dead_letter in found[:limit]:
+            show_dead_letter(dead_letter, services.clock.now())
+            if content and (record := listing.body(services.bus, dead_letter)) is not None:
                 console.print(record.value.decode("utf-8", "replace").replace("\r", "\n"), markup=False, soft_wrap=True)
         if len(found) > limit:
             console.print(f"[dim]… and {len(found) - limit} more (--limit)[/]")
@@ -156,25 +156,25 @@ def replay(
     as_json: JsonOption = False,
 ) -> None:
     """Send dead letters again, in their lanes' order. What was delivered or overtaken since is refused, with proof."""
-    from router.cli.letters import chosen
-    from router.engine import orders
+    from router.cli.dead_letters import chosen
+    from router.engine.dead_letters import operator_commands
 
-    with _opened(site) as (house, ledger):
-        which = _filter(house, id_, sink, feed, code, pipeline, since)
-        found = chosen(house, ledger, which)
+    with _opened(site) as (services, ledger):
+        which = _filter(services, id_, sink, feed, code, pipeline, since)
+        found = chosen(services, ledger, which)
         if not found:
             _nothing(which)
         _confirm(f"Replay {len(found)} dead letter{'s' * (len(found) > 1)}?", dry_run or yes or as_json)
-        producer = None if dry_run else house.bus.producer(f"operator-{os.getpid()}")
-        before = ledger.get([letter.delivery_id for letter in found if letter.delivery_id])
-        moment = house.clock.now()
-        answers = orders.replay(
-            house.bus, ledger, found, by=account(), producer=producer, decide_again=decide_again, reason=reason
+        producer = None if dry_run else services.bus.producer(f"operator-{os.getpid()}")
+        before = ledger.get([dead_letter.delivery_id for dead_letter in found if dead_letter.delivery_id])
+        moment = services.clock.now()
+        answers = operator_commands.replay(
+            services.bus, ledger, found, by=account(), producer=producer, decide_again=decide_again, reason=reason
         )
         told = _all(answers, len(found), as_json)
-        ordered = [answer.letter for answer in told if answer.accepted]
+        ordered = [answer.dead_letter for answer in told if answer.accepted]
         follow = wait and not dry_run
-        became = _became(house, ledger, ordered, before, moment, timeout, again=decide_again) if follow else {}
+        became = _became(services, ledger, ordered, before, moment, timeout, again=decide_again) if follow else {}
     _tell(told, became, dry_run=dry_run, as_json=as_json, hint=not wait)
 
 
@@ -188,33 +188,33 @@ def discard(
     as_json: JsonOption = False,
 ) -> None:
     """Give dead letters up for good, with a reason."""
-    from router.cli.letters import chosen
-    from router.engine import orders
+    from router.cli.dead_letters import chosen
+    from router.engine.dead_letters import operator_commands
 
     if not reason.strip():
         fail("a reason is needed: it is what your colleagues will read")
-    with _opened(site) as (house, ledger):
-        which = _filter(house, id_, "", "", "", "", "")
-        found = chosen(house, ledger, which)
+    with _opened(site) as (services, ledger):
+        which = _filter(services, id_, "", "", "", "", "")
+        found = chosen(services, ledger, which)
         if not found:
             _nothing(which)
-        rows = ledger.get([letter.delivery_id for letter in found if letter.delivery_id])
+        rows = ledger.get([dead_letter.delivery_id for dead_letter in found if dead_letter.delivery_id])
         if any(_pending(row) and row.delivery.id != which.id for row in rows.values()):
             fail(
                 "none of them is a dead letter (any more): one that still waits is given up by its delivery's id",
                 Exit.BAD,
             )
         _confirm(f"Give up {len(found)} dead letter{'s' * (len(found) > 1)}?", dry_run or yes or as_json)
-        producer = None if dry_run else house.bus.producer(f"operator-{os.getpid()}")
-        answers = orders.discard(ledger, found, by=account(), reason=reason, producer=producer)
+        producer = None if dry_run else services.bus.producer(f"operator-{os.getpid()}")
+        answers = operator_commands.discard(ledger, found, by=account(), reason=reason, producer=producer)
         told = _all(answers, len(found), as_json)
     _tell(told, {}, dry_run=dry_run, as_json=as_json, hint=False)
 
 
 def _became(
-    house: House,
+    services: SiteServices,
     ledger: Ledger,
-    ordered: list[Letter],
+    ordered: list[DeadLetter],
     before: Mapping[str, Row],
     moment: float,
     timeout: float,
@@ -224,17 +224,19 @@ def _became(
     """What the orders of that moment came to, by delivery, or by event for those that go through the pipelines."""
     from router.cli.waiting import wait_for, wait_for_events
 
-    deliveries = [letter.delivery_id for letter in ordered if letter.delivery_id and not again]
-    events = list(dict.fromkeys(letter.event_id for letter in ordered if again or not letter.delivery_id))
+    deliveries = [dead_letter.delivery_id for dead_letter in ordered if dead_letter.delivery_id and not again]
+    events = list(
+        dict.fromkeys(dead_letter.event_id for dead_letter in ordered if again or not dead_letter.delivery_id)
+    )
     start = time.monotonic()
     found = {one.delivery: [one] for one in wait_for(ledger, deliveries, before, timeout)} if deliveries else {}
     left = max(0.0, timeout - (time.monotonic() - start))
-    return found | (wait_for_events(house.journal, events, moment, left) if events else {})
+    return found | (wait_for_events(services.journal, events, moment, left) if events else {})
 
 
 def _pending(row: Row) -> bool:
     """Whether this delivery is neither made, nor given up, nor a dead letter."""
-    from router.engine.overtaking import FINAL
+    from router.engine.delivery.supersession_rules import FINAL
 
     return row.state not in FINAL
 
@@ -250,13 +252,13 @@ def _all(answers: Iterator[Answer], count: int, as_json: bool) -> list[Answer]:
 
 
 def _tell(told: list[Answer], became: dict[str, list[Became]], *, dry_run: bool, as_json: bool, hint: bool) -> None:
-    from router.cli.letters import show_answer
+    from router.cli.dead_letters import show_answer
     from router.cli.waiting import show_became
 
     refused = [answer for answer in told if not answer.accepted]
     ends = [one for several in became.values() for one in several]
     if as_json:
-        show_json([_answer_json(answer) | {"became": _ends_json(answer.letter, became)} for answer in told])
+        show_json([_answer_json(answer) | {"became": _ends_json(answer.dead_letter, became)} for answer in told])
     else:
         verb = "would be done" if dry_run else "ordered"
         console.print(f"{len(told) - len(refused)} {verb}, {len(refused)} refused")
@@ -269,16 +271,16 @@ def _tell(told: list[Answer], became: dict[str, list[Became]], *, dry_run: bool,
     raise typer.Exit(Exit.BAD if bad else Exit.GOOD)
 
 
-def _ends_json(letter: Letter, became: dict[str, list[Became]]) -> list[dict[str, object]] | None:
-    found = became.get(letter.delivery_id) or became.get(letter.event_id)
+def _ends_json(dead_letter: DeadLetter, became: dict[str, list[Became]]) -> list[dict[str, object]] | None:
+    found = became.get(dead_letter.delivery_id) or became.get(dead_letter.event_id)
     return None if found is None else [asdict(one) for one in found]
 
 
 def _answer_json(answer: Answer) -> dict[str, object]:
-    letter = answer.letter
+    dead_letter = answer.dead_letter
     return {
-        "delivery": letter.delivery_id,
-        "event": letter.event_id,
+        "delivery": dead_letter.delivery_id,
+        "event": dead_letter.event_id,
         "accepted": answer.accepted,
         "code": answer.code,
         "text": answer.text,

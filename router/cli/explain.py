@@ -15,7 +15,7 @@ from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 if TYPE_CHECKING:
     from router.contracts import Record
     from router.journal.render import Line
-    from router.runtime.house import House
+    from router.runtime.site_services import SiteServices
 
 _NARROWEST: Final = 60
 _LOOKED_AT: Final = 200
@@ -45,20 +45,20 @@ def explain(
     from router.config.site import Site
     from router.journal.render import mentioned, render
     from router.observe import logs
-    from router.runtime.house import House
+    from router.runtime.site_services import SiteServices
 
     logs.configure(level="WARNING")
-    house = House(Site(site))
+    services = SiteServices(Site(site))
     try:
         names = [id_]
         if patient:
-            of = house.pseudonyms.of
-            names = [of("ins", id_), *(of("ipp", one.ipp_oid, id_) for one in house.config.structures.values())]
-        stories = [story for name in names for story in house.journal.story(name, limit)][:limit]
-        behind = _behind(house)
-        others = _control_ids(house, set().union(*map(mentioned, stories)))
+            of = services.pseudonyms.of
+            names = [of("ins", id_), *(of("ipp", one.ipp_oid, id_) for one in services.config.structures.values())]
+        stories = [story for name in names for story in services.journal.story(name, limit)][:limit]
+        behind = _behind(services)
+        others = _control_ids(services, set().union(*map(mentioned, stories)))
     finally:
-        house.close()
+        services.close()
     if not stories:
         late = f": the journal is {behind:.0f} s late, try again" if behind else ""
         fail(f"nothing is known under this identifier{late}", Exit.BAD)
@@ -71,31 +71,31 @@ def explain(
         console.print()
 
 
-def _behind(house: House) -> float | None:
+def _behind(services: SiteServices) -> float | None:
     """Seconds since the oldest record that the journal has not read: 0 without one, None when nobody knows."""
     from router.errors import Unavailable
     from router.journal.worker import GROUP
 
     waiting: Counter[str] = Counter()
     try:
-        for partition, count in house.bus.lag(GROUP).items():
+        for partition, count in services.bus.lag(GROUP).items():
             waiting[partition.topic] += count
-        unread = [record for topic, count in waiting.items() for record in _newest(house, topic, count)]
+        unread = [record for topic, count in waiting.items() for record in _newest(services, topic, count)]
     except Unavailable:
         return None
     if not unread:
         return 0.0
-    written = house.journal.written_up_to() if max(waiting.values()) > _LOOKED_AT else None
-    return max(0.0, house.clock.now() - (written or min(record.timestamp for record in unread)))
+    written = services.journal.written_up_to() if max(waiting.values()) > _LOOKED_AT else None
+    return max(0.0, services.clock.now() - (written or min(record.timestamp for record in unread)))
 
 
-def _newest(house: House, topic: str, count: int) -> list[Record]:
-    return list(house.bus.scan(topic, newest_first=True, limit=min(count, _LOOKED_AT))) if count else []
+def _newest(services: SiteServices, topic: str, count: int) -> list[Record]:
+    return list(services.bus.scan(topic, newest_first=True, limit=min(count, _LOOKED_AT))) if count else []
 
 
-def _control_ids(house: House, events: set[str]) -> dict[str, str]:
+def _control_ids(services: SiteServices, events: set[str]) -> dict[str, str]:
     """MSH-10 by event id, of those that have one."""
-    found = {event: house.journal.story(event, 1) for event in events}
+    found = {event: services.journal.story(event, 1) for event in events}
     return {event: stories[0].event.control_id for event, stories in found.items() if stories}
 
 

@@ -108,17 +108,17 @@ def rebuild(
     """Make the register anew from the ADT topics; departures and the work-list stay. Stop the pipelines first."""
     from router.config.site import Site
     from router.observe import logs
-    from router.runtime.house import House
     from router.runtime.rebuild import rebuild as run
+    from router.runtime.site_services import SiteServices
 
     if not yes:
         fail("stop the pipelines, then say --yes: until it is rebuilt no opposition is known", Exit.USAGE)
     logs.configure(level="WARNING")
-    house = House(Site(site))
+    services = SiteServices(Site(site))
     try:
-        done = run(house, partly=partly)
+        done = run(services, partly=partly)
     finally:
-        house.close()
+        services.close()
     console.print(f"{done.events} events of {len(done.feeds)} ADT feeds applied, {done.unreadable} unreadable")
     raise typer.Exit(Exit.BAD if done.unreadable else Exit.GOOD)
 
@@ -134,17 +134,17 @@ def impact(
 
     from router.config.site import Site
     from router.observe import logs
-    from router.runtime.house import House
+    from router.runtime.site_services import SiteServices
 
     logs.configure(level="WARNING")
-    house = House(Site(site))
+    services = SiteServices(Site(site))
     try:
-        of = house.pseudonyms.of
-        authorities = [authority] if authority else [one.ipp_oid for one in house.config.structures.values()]
+        of = services.pseudonyms.of
+        authorities = [authority] if authority else [one.ipp_oid for one in services.config.structures.values()]
         names = [of("ins", ipp), *(of("ipp", one, ipp) for one in authorities)]
-        entries = [entry for name in names for entry in house.register.impact(name)]
+        entries = [entry for name in names for entry in services.register.impact(name)]
     finally:
-        house.close()
+        services.close()
     if as_json:
         show_json([asdict(entry) for entry in entries])
     elif not entries:

@@ -25,14 +25,14 @@ def run(
     from router.config.site import Site
     from router.observe import logs
     from router.runtime.roles import ROLES
-    from router.runtime.supervise import Running
+    from router.runtime.supervisor.router_process import RouterProcess
 
     roles = [role.strip() for role in only.split(",") if role.strip()]
     unknown = [role for role in roles if role not in ROLES]
     if unknown:
         fail(f"no such role: {', '.join(unknown)} (one of {', '.join(ROLES)})")
     logs.configure(role="supervisor")
-    running = Running(Site(site), roles)
+    running = RouterProcess(Site(site), roles)
 
     def ready() -> None:
         for name, port in running.ports().items():

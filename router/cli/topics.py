@@ -12,7 +12,7 @@ from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.config.site import Site
 from router.contracts import TopicPlan, out_topic
 from router.observe import logs
-from router.runtime.house import House
+from router.runtime.site_services import SiteServices
 
 MOST_PARTITIONS: Final = 1024
 """What a site file may ask for (`limits.partitions`)."""
@@ -32,14 +32,14 @@ def _retention(plan: TopicPlan) -> str:
 def plan(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
     """Show the topics this site needs, and how the bus differs. Ends with 1 when it does."""
     logs.configure(level="WARNING")
-    house = House(Site(site))
+    services = SiteServices(Site(site))
     try:
-        plans = house.plans()
-        bus = house.bus_config().open()
+        plans = services.plans()
+        bus = services.bus_config().open()
         differences = list(bus.check(plans))
         bus.close()
     finally:
-        house.close()
+        services.close()
     if as_json:
         show_json(
             {
@@ -67,12 +67,12 @@ def _show(differences: list[str]) -> None:
 def apply(site: SiteOption = DEFAULT_SITE) -> None:
     """Create what is missing, set what may be set in place. Ends with 1 when the bus still differs, and says how."""
     logs.configure(level="WARNING")
-    house = House(Site(site))
+    services = SiteServices(Site(site))
     try:
-        plans = house.plans()
-        left = list(house.bus.check(plans))  # the bus of a house has every topic of its site
+        plans = services.plans()
+        left = list(services.bus.check(plans))  # the bus of a house has every topic of its site
     finally:
-        house.close()
+        services.close()
     console.print(f"[green]✓[/] {len(plans)} topics")
     _show(left)
     raise typer.Exit(Exit.BAD if left else Exit.GOOD)
@@ -85,34 +85,34 @@ def migrate(
 ) -> None:
     """Give drained topics their planned partitions. Stop the router first; their consumed records are gone."""
     logs.configure(level="WARNING")
-    house = House(Site(site))
+    services = SiteServices(Site(site))
     try:
-        plans = {plan.name: plan for plan in house.plans()}
+        plans = {plan.name: plan for plan in services.plans()}
         unknown = sorted(set(topics) - plans.keys())
         if unknown:
             fail(f"not a topic of this site: {', '.join(unknown)}")
-        standing = _standing(house, frozenset(topics))
+        standing = _standing(services, frozenset(topics))
         if standing:
             fail(f"{standing} deliveries still stand on these topics: let them end, or resolve them, then try again")
-        for sink in house.config.sinks:
+        for sink in services.config.sinks:
             if out_topic(sink) in topics:  # places begin at 0 again: a deletion must still come after what it deletes
-                house.ledger().outdate(sink)
-        bus = house.bus_config().open()
+                services.ledger().outdate(sink)
+        bus = services.bus_config().open()
         try:
             changed = bus.migrate([plans[name] for name in topics])
         finally:
             bus.close()
     finally:
-        house.close()
+        services.close()
     for name in changed:
         console.print(f"[green]✓[/] {name}: {plans[name].partitions} partitions")
     console.print(f"{len(changed)} of {len(topics)} topics made anew")
 
 
-def _standing(house: House, topics: frozenset[str]) -> int:
+def _standing(services: SiteServices, topics: frozenset[str]) -> int:
     """Deliveries, unfinished or dead-lettered, whose bytes or whose place in the order are on one of the topics."""
-    ledger = house.ledger()
-    rows = [row for name in house.config.sinks for row in ledger.unfinished(name, range(MOST_PARTITIONS))]
+    ledger = services.ledger()
+    rows = [row for name in services.config.sinks for row in ledger.unfinished(name, range(MOST_PARTITIONS))]
     rows += [row for row in ledger.dead() if row.delivery.strict]  # what follows it is parked where it stands
     lanes = sum(out_topic(row.delivery.sink) in topics for row in rows)
     bytes_only = [row for row in rows if out_topic(row.delivery.sink) not in topics]

@@ -14,7 +14,7 @@ from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 
 if TYPE_CHECKING:
     from router.config.pipeline import PipelineFile
-    from router.runtime.rehearsal import Effect
+    from router.runtime.dry_run import Effect
 
 _COLOURS = {"good": "green", "warning": "yellow", "bad": "red", "plain": "default"}
 
@@ -36,18 +36,18 @@ def try_(
     from router.config.pipeline import PipelineFile
     from router.config.site import Site
     from router.observe import logs
-    from router.runtime.house import House
-    from router.runtime.rehearsal import rehearse
+    from router.runtime.dry_run import run_dry
+    from router.runtime.site_services import SiteServices
 
     logs.configure(level="WARNING")
     read = Site(site)
     pipeline = PipelineFile(file, sinks=read.config.sink_types, feeds=set(read.config.feeds), examples=False)
     chosen = _feed(pipeline, feed)
-    house = House(read)
+    services = SiteServices(read)
     try:
-        told = rehearse(house, pipeline, chosen, message.read_bytes())
+        told = run_dry(services, pipeline, chosen, message.read_bytes())
     finally:
-        house.close()
+        services.close()
     if as_json:
         show_json({"pipeline": pipeline.config.name, "feed": chosen, "effects": [asdict(one) for one in told.effects]})
     else:

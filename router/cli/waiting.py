@@ -15,10 +15,10 @@ from rich.progress import Progress
 
 from router.cli.output import console, errors
 from router.contracts import Ledger, Row
-from router.engine.proof import proof
+from router.engine.dead_letters.evidence import proof
 from router.exchange import Disposition, State
 from router.journal.store import Journal
-from router.journal.stories import DeliveryState, EventStory, Moment
+from router.journal.views import DeliveryState, EventStory, Moment
 
 T = TypeVar("T")
 

@@ -50,7 +50,7 @@ def withdraw(
     from router.config.site import Site
     from router.errors import MessageFault
     from router.observe import logs
-    from router.runtime.house import House
+    from router.runtime.site_services import SiteServices
     from router.runtime.withdraw import Withdrawals
 
     if not reason.strip():
@@ -59,10 +59,10 @@ def withdraw(
     read = Site(site)
     if not dry_run:
         _allowed(read.config)
-    house = House(read)
+    services = SiteServices(read)
     try:
-        ledger = house.ledger()
-        withdrawals = Withdrawals(house, ledger)
+        ledger = services.ledger()
+        withdrawals = Withdrawals(services, ledger)
         try:
             planned = withdrawals.plan(document.removeprefix("urn:oid:"), copy)
         except MessageFault as fault:
@@ -76,7 +76,7 @@ def withdraw(
             withdrawals.order(planned, by=account(), reason=reason, producer_name=f"operator-{os.getpid()}")
             became = wait_for(ledger, [planned.delivery.id], {}, timeout)
     finally:
-        house.close()
+        services.close()
     _tell(planned, became, as_json=as_json)
 
 

@@ -14,7 +14,7 @@ from router.bus.settings import KafkaConfig, SqliteBusConfig
 from router.cisis.settings import ProfileRules
 from router.config.load import Source
 from router.directory.settings import DirectoryConfig
-from router.engine.policy import RetryPolicy
+from router.engine.retry_policy import RetryPolicy
 from router.errors import ConfigFault, Problem
 from router.gateway.settings import FolderConfig, HttpConfig, MllpConfig
 from router.secret import Secret

@@ -25,14 +25,14 @@ class Attempt:
 
     The trials of an open circuit are not counted.
 
-    last_look: for a sink that had to wait for its turn, right before what changes the outside leaves. Raises what the
+    recheck: for a sink that had to wait for its turn, right before what changes the outside leaves. Raises what the
     sink lets pass: `Overtaken` once a deletion has come, `Fenced` once the lane is another's.
     """
 
     number: int
     first: float
     unknown: bool = False
-    last_look: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+    recheck: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

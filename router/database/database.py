@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from router.database.straight import Straight
+from router.database.raw_driver import RawDriver
 from router.errors import Bug, OperatorFault, RouterError, Unavailable
 from router.locks import TurnLock
 
@@ -101,7 +101,7 @@ class Database:
                 "not the URL of an SQLite or PostgreSQL database: sqlite:////… or postgresql://…",
             ) from error
         self.dialect = self.engine.dialect.name
-        self._straight = Straight(self.engine)
+        self._straight = RawDriver(self.engine)
         self._turn = self._turn_of_file()
         self._threads = threading.Lock()
         self._prepare: Callable[[], None] | None = partial(self._tables, room, tables, version, migrations)
@@ -130,7 +130,7 @@ class Database:
                 yield connection
 
     @contextmanager
-    def straight(self) -> Iterator[Any]:
+    def raw_driver(self) -> Iterator[Any]:
         """A connection of the driver's own, for the hot path: each statement is a transaction of its own."""
         self._prepared()
         with self.mapped(), self._straight.connection() as connection:

@@ -19,8 +19,8 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 
 from router.config.account import account
-from router.engine.supervisor import die_with_parent
 from router.errors import Unavailable
+from router.runtime.supervisor.workers import die_with_parent
 from router.simulators.dmp import DmpConfig
 from router.simulators.mssante import MssanteConfig
 from router.simulators.sender.hl7 import Recipient

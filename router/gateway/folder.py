@@ -143,8 +143,8 @@ class WatchedFolder:
         try:
             if not excess:
                 return await self._intake.submit(self._feed, received)
-            judge = self._intake.judge_of
-            return await self._intake.store(judge.oversize(self._feed, received, self._config.max_file))
+            validate = self._intake.validator
+            return await self._intake.store(validate.oversize(self._feed, received, self._config.max_file))
         finally:
             share.done(len(received.data))
             share.leave()

@@ -138,7 +138,7 @@ class HttpListener:
             received = Received(data=body, source="http", at=now, kind=kind, headers=_asked(request))
             if whole:
                 return _response(await self._intake.submit(feed, received))
-            refused = self._intake.judge_of.oversize(feed, received, self._config.max_body)
+            refused = self._intake.validator.oversize(feed, received, self._config.max_body)
             return _response(await self._intake.store(refused), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         finally:
             share.done(share.working)
@@ -190,7 +190,7 @@ def _protocol(certificates: Certificates | None, patience: float) -> type[asynci
     patience: seconds from a connection, or from the first byte of a request, to the end of its header.
     """
 
-    class Guarded(H11Protocol):
+    class RegisterCheckedSink(H11Protocol):
         waiting: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -216,7 +216,7 @@ def _protocol(certificates: Certificates | None, patience: float) -> type[asynci
                 self.waiting.cancel()
                 self.waiting = None
 
-    return Guarded
+    return RegisterCheckedSink
 
 
 def _asked(request: Request) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The one path of everything received: judge, write, and only then answer (DESIGN §3, promise 1).
 
 Two halves, so that a connection may have several messages in work and still be answered in order:
-`judge` (CPU; in another thread when it is long), then `store`, whose future holds the answer.
+`validate` (CPU; in another thread when it is long), then `store`, whose future holds the answer.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from router.errors import MessageFault, RouterError
 from router.exchange import Pseudonyms
 from router.gateway import identity
 from router.gateway.budget import Budget
-from router.gateway.judge import Judge
-from router.gateway.received import Answer, Feed, Judged, Received
+from router.gateway.received import Answer, Feed, Received, ValidatedMessage
+from router.gateway.validation import MessageValidator
 from router.gateway.writer import BatchWriter, GroupCommit, Item, KnownIds
 
 RECENT: Final = 10_000
@@ -72,7 +72,7 @@ class Intake:
         self._recent = Recent()
         self._refused = Recent()
         self._controls = Recent()
-        self.judge_of = Judge(clock, pseudonyms, self._recent.get, self._controls.get)
+        self.validator = MessageValidator(clock, pseudonyms, self._recent.get, self._controls.get)
         self._work = ThreadPoolExecutor(1, thread_name_prefix="gateway-check")
         self._commit = GroupCommit(BatchWriter(bus, self.known, name), self._written)
         self._unanswered: dict[str, asyncio.Future[Answer]] = {}
@@ -100,34 +100,34 @@ class Intake:
 
     async def submit(self, feed: Feed, received: Received) -> Answer:
         """One message from bytes to answer. Never raises for what the message is."""
-        return await self.store(await self.judge(feed, received))
+        return await self.store(await self.validate(feed, received))
 
-    async def judge(self, feed: Feed, received: Received) -> Judged:
+    async def validate(self, feed: Feed, received: Received) -> ValidatedMessage:
         """Read and check; messages of some size in the other thread, so that small ones need not wait."""
         self.observer.count("messages_received_total", feed=feed.name, source=received.source)
         if len(received.data) <= (_HEAVY_INLINE if feed.heavy else _INLINE):
-            return self.judge_of.judge(feed, received)
+            return self.validator.validate(feed, received)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._work, self.judge_of.judge, feed, received)
+        return await loop.run_in_executor(self._work, self.validator.validate, feed, received)
 
-    def store(self, judged: Judged) -> asyncio.Future[Answer]:
+    def store(self, validated: ValidatedMessage) -> asyncio.Future[Answer]:
         """Write it with the next batch. The future gives the answer once everything is durable."""
         loop = asyncio.get_running_loop()
-        same = self._unanswered.get(judged.event_id)
+        same = self._unanswered.get(validated.event_id)
         if same is not None:
-            return self._after(same, judged)
+            return self._after(same, validated)
         future: asyncio.Future[Answer] = loop.create_future()
-        if judged.repeat:
+        if validated.repeat:
             if self._commit.waiting < _NOTES:
-                self._commit.put(Item("", [self.judge_of.note(judged)]))
-            return self._tell(future, judged, Answer("AA", judged.ack, judged.event_id, repeat=True))
-        if judged.code == "AE" and self._refused.get(judged.event_id) == _reason(judged):
-            return self._tell(future, judged, Answer("AE", judged.ack, judged.event_id, repeat=True))
+                self._commit.put(Item("", [self.validator.note(validated)]))
+            return self._tell(future, validated, Answer("AA", validated.ack, validated.event_id, repeat=True))
+        if validated.code == "AE" and self._refused.get(validated.event_id) == _reason(validated):
+            return self._tell(future, validated, Answer("AE", validated.ack, validated.event_id, repeat=True))
         if self._closing or self.fatal is not None:
-            return self._tell(future, judged, Answer("AR", self.judge_of.outage(judged), judged.event_id))
-        note = partial(self.judge_of.note, judged)
-        item = Item(judged.event_id, self.judge_of.records(judged), note, (judged, future))
-        self._unanswered[judged.event_id] = future
+            return self._tell(future, validated, Answer("AR", self.validator.outage(validated), validated.event_id))
+        note = partial(self.validator.note, validated)
+        item = Item(validated.event_id, self.validator.records(validated), note, (validated, future))
+        self._unanswered[validated.event_id] = future
         self._commit.put(item)
         return future
 
@@ -146,40 +146,42 @@ class Intake:
     def _deliver(self, items: Sequence[Item]) -> None:
         for item in items:
             if isinstance(item.context, tuple):
-                judged, future = item.context
+                validated, future = item.context
                 self._unanswered.pop(item.event_id, None)
-                self._settle(judged, future, item)
+                self._settle(validated, future, item)
 
-    def _settle(self, judged: Judged, future: asyncio.Future[Answer], item: Item) -> None:
+    def _settle(self, validated: ValidatedMessage, future: asyncio.Future[Answer], item: Item) -> None:
         if item.known is not None:
-            self._recent.put(judged.event_id, item.known)
-            answer = Answer("AA", item.known, judged.event_id, repeat=True)
-        elif isinstance(item.error, MessageFault) and judged.code == "AA":
+            self._recent.put(validated.event_id, item.known)
+            answer = Answer("AA", item.known, validated.event_id, repeat=True)
+        elif isinstance(item.error, MessageFault) and validated.code == "AA":
             # The bus can't carry this one (too big for its topic): say so for good, and keep a trace.
-            refused = self.judge_of.refuse(judged, item.error)
-            self._commit.put(Item("", self.judge_of.records(refused)[1:]))
-            answer = Answer("AE", refused.ack, judged.event_id)
+            refused = self.validator.refuse(validated, item.error)
+            self._commit.put(Item("", self.validator.records(refused)[1:]))
+            answer = Answer("AE", refused.ack, validated.event_id)
         elif item.error is not None:
-            answer = Answer("AR", self.judge_of.outage(judged), judged.event_id)
-        elif judged.code == "AA":
-            self._recent.put(judged.event_id, judged.ack)
-            if judged.message is not None:
-                name = identity.control_id(judged.feed, judged.message)
-                self._controls.put(name, judged.event_id.encode())
-            answer = Answer("AA", judged.ack, judged.event_id)
+            answer = Answer("AR", self.validator.outage(validated), validated.event_id)
+        elif validated.code == "AA":
+            self._recent.put(validated.event_id, validated.ack)
+            if validated.message is not None:
+                name = identity.control_id(validated.feed, validated.message)
+                self._controls.put(name, validated.event_id.encode())
+            answer = Answer("AA", validated.ack, validated.event_id)
         else:
-            self._refused.put(judged.event_id, _reason(judged))
-            self.observer.count("dead_letters_total", stage="intake", code=judged.checked.faults[0].rule)
-            answer = Answer("AE", judged.ack, judged.event_id)
-        self._tell(future, judged, answer)
+            self._refused.put(validated.event_id, _reason(validated))
+            self.observer.count("dead_letters_total", stage="intake", code=validated.checked.faults[0].rule)
+            answer = Answer("AE", validated.ack, validated.event_id)
+        self._tell(future, validated, answer)
 
-    def _tell(self, future: asyncio.Future[Answer], judged: Judged, answer: Answer) -> asyncio.Future[Answer]:
+    def _tell(
+        self, future: asyncio.Future[Answer], validated: ValidatedMessage, answer: Answer
+    ) -> asyncio.Future[Answer]:
         if answer.repeat:
             self.observer.count("duplicates_avoided_total", stage="intake")
-        self.answered(judged.feed, answer, judged.received)
+        self.answered(validated.feed, answer, validated.received)
         if not future.done():
             future.set_result(answer)
-        self._tidy(len(judged.received.data))
+        self._tidy(len(validated.received.data))
         return future
 
     def _tidy(self, size: int) -> None:
@@ -189,18 +191,18 @@ class Intake:
             self._loose = 0
             asyncio.get_running_loop().call_soon(gc.collect)
 
-    def _after(self, first: asyncio.Future[Answer], judged: Judged) -> asyncio.Future[Answer]:
+    def _after(self, first: asyncio.Future[Answer], validated: ValidatedMessage) -> asyncio.Future[Answer]:
         """The same message twice at once: the second gets the first one's answer."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
         def told(done: asyncio.Future[Answer]) -> None:
             answer = done.result()
-            self._tell(future, judged, Answer(answer.code, answer.ack, answer.event_id, repeat=answer.code != "AR"))
+            self._tell(future, validated, Answer(answer.code, answer.ack, answer.event_id, repeat=answer.code != "AR"))
 
         first.add_done_callback(told)
         return future
 
 
-def _reason(judged: Judged) -> bytes:
+def _reason(validated: ValidatedMessage) -> bytes:
     """Why it was refused: the same message refused for the same reasons needs no second dead letter."""
-    return "|".join(f"{fault.rule}{fault.err.location}" for fault in judged.checked.faults).encode()
+    return "|".join(f"{fault.rule}{fault.err.location}" for fault in validated.checked.faults).encode()

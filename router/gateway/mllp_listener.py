@@ -10,7 +10,7 @@ from typing import Final, cast
 
 from router.errors import OperatorFault
 from router.gateway.intake import Intake
-from router.gateway.received import Answer, Feed, Judged, Received
+from router.gateway.received import Answer, Feed, Received, ValidatedMessage
 from router.gateway.settings import MllpConfig
 from router.gateway.tls import Certificates
 from router.hl7.mllp import Decoder, Event, Frame, Oversize, frame
@@ -193,7 +193,7 @@ class Connection(asyncio.Protocol):
                 event = self._events.popleft()
                 size = _weight(event)
                 try:
-                    future = self._intake.store(await self._judged(event))
+                    future = self._intake.store(await self._validated(event))
                 except BaseException:
                     self._share.done(size)
                     raise
@@ -205,13 +205,13 @@ class Connection(asyncio.Protocol):
             self._pump = None
             self._answer(None)
 
-    async def _judged(self, event: Event) -> Judged:
+    async def _validated(self, event: Event) -> ValidatedMessage:
         now = self._intake.clock.now()
         if isinstance(event, Frame):
-            return await self._intake.judge(self._feed, Received(data=event.data, source="mllp", at=now))
+            return await self._intake.validate(self._feed, Received(data=event.data, source="mllp", at=now))
         head = Received(data=event.head, source="mllp", at=now)
         limit = self._listener.config.max_frame
-        return self._intake.judge_of.oversize(self._feed, head, limit)
+        return self._intake.validator.oversize(self._feed, head, limit)
 
     def _answer(self, _future: asyncio.Future[Answer] | None) -> None:
         """Send the answers that are ready, in the order of the messages."""

@@ -16,7 +16,7 @@ from router.cisis.raw_cda import CDA_HEADERS
 from router.contracts import Consumer, Header, Outgoing, Partition, Producer, Record, Settle, raw_topic
 from router.errors import Bug, Fenced, MessageFault, OperatorFault, RouterError, Unavailable
 from router.gateway.intake import Intake
-from router.gateway.received import Feed, Judged, Kind, Received
+from router.gateway.received import Feed, Kind, Received, ValidatedMessage
 from router.gateway.writer import BATCH_BYTES
 
 _MAX_RECORDS: Final = 500
@@ -97,23 +97,23 @@ class RawTopic:
                     part.close()
 
     def _take(self, records: Sequence[Record]) -> None:
-        judged = [self._judge(record) for record in records]
+        validated = [self._validator(record) for record in records]
         try:
-            self._publish(records, judged)
+            self._publish(records, validated)
         except MessageFault:
             # One of them is more than the bus can carry: each alone, so that only that one is refused.
-            for record, one in zip(records, judged, strict=True):
+            for record, one in zip(records, validated, strict=True):
                 self._alone(record, one)
 
-    def _alone(self, record: Record, judged: Judged) -> None:
+    def _alone(self, record: Record, validated: ValidatedMessage) -> None:
         try:
-            self._publish([record], [judged])
+            self._publish([record], [validated])
         except MessageFault as fault:
-            refused = self._intake.judge_of.refuse(judged, fault)
-            output = [self._intake.judge_of.records(refused)[-1], *self._told(record, refused, refused.ack)]
+            refused = self._intake.validator.refuse(validated, fault)
+            output = [self._intake.validator.records(refused)[-1], *self._told(record, refused, refused.ack)]
             self._commit([record], output)
 
-    def _judge(self, record: Record) -> Judged:
+    def _validator(self, record: Record) -> ValidatedMessage:
         kind: Kind = (
             "cda" if record.headers.get(Header.KIND) == "cda" or record.value[:64].lstrip()[:1] == b"<" else "hl7"
         )
@@ -121,23 +121,23 @@ class RawTopic:
         headers = {name: value for name, value in lower if name in _ASKED} if kind == "cda" else {}
         received = Received(data=record.value, source="raw", at=self._intake.clock.now(), kind=kind, headers=headers)
         self._intake.observer.count("messages_received_total", feed=self._feed.name, source="raw")
-        return self._intake.judge_of.judge(self._feed, received)
+        return self._intake.validator.validate(self._feed, received)
 
-    def _publish(self, records: Sequence[Record], judged: Sequence[Judged]) -> None:
+    def _publish(self, records: Sequence[Record], validated: Sequence[ValidatedMessage]) -> None:
         """Write what became of each, once per id, with the offsets."""
-        known = dict(self._intake.known.acks([one.event_id for one in judged]))
+        known = dict(self._intake.known.acks([one.event_id for one in validated]))
         output: list[Outgoing] = []
-        for record, one in zip(records, judged, strict=True):
+        for record, one in zip(records, validated, strict=True):
             stored = known.get(one.event_id)
             if stored is not None or one.repeat:
-                output.append(self._intake.judge_of.note(one))
+                output.append(self._intake.validator.note(one))
             else:
-                output += self._intake.judge_of.records(one)
+                output += self._intake.validator.records(one)
                 if one.code == "AA":
                     known[one.event_id] = one.ack
             output += self._told(record, one, stored or one.ack)
         self._commit(records, output)
-        for one in judged:
+        for one in validated:
             self._intake.observer.count("acks_total", feed=self._feed.name, ack=one.code)
 
     def _commit(self, records: Sequence[Record], output: Sequence[Outgoing]) -> None:
@@ -147,9 +147,9 @@ class RawTopic:
             offsets[Partition(record.topic, record.partition)] = record.offset + 1
         self._producer.publish(output, settle=Settle(self._consumer, offsets))
 
-    def _told(self, record: Record, judged: Judged, ack: bytes) -> list[Outgoing]:
+    def _told(self, record: Record, validated: ValidatedMessage, ack: bytes) -> list[Outgoing]:
         """The answer, for who asked for a topic of answers; under the key and origin of what it answers."""
         if self._ack_topic is None:
             return []
-        headers = {Header.ID: judged.event_id, Header.ACK: judged.code, Header.ORIGIN: str(record.origin)}
+        headers = {Header.ID: validated.event_id, Header.ACK: validated.code, Header.ORIGIN: str(record.origin)}
         return [Outgoing(self._ack_topic, record.key, ack, headers)]

@@ -78,7 +78,7 @@ class Feed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class ValidatedMessage:
     """A message that was read, recognised and checked; nothing is written yet.
 
     message: what could be read of it, None when no MSH could.  ack: the answer, were it written now.

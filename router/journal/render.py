@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from router.engine import proof
-from router.journal.stories import DeliveryState, EventStory, Moment, MomentKind
+from router.engine.dead_letters import evidence
+from router.journal.views import DeliveryState, EventStory, Moment, MomentKind
 
 Style = Literal["title", "plain", "good", "warning", "bad", "dim"]
 
@@ -89,7 +89,7 @@ def render(
 
 def mentioned(story: EventStory) -> set[str]:
     """Events that overtook deliveries of this one."""
-    return {by for moment in story.timeline if (by := moment.evidence.get(proof.SUPERSEDED_BY))}
+    return {by for moment in story.timeline if (by := moment.evidence.get(evidence.SUPERSEDED_BY))}
 
 
 def _lateness(behind: float | None) -> Line:
@@ -195,14 +195,14 @@ def _lines(item: tuple[Moment, int], day: str, names: Mapping[str, str]) -> Iter
     times = f" ({count} fois)" if count > 1 else ""
     start = f"  {when:<12}  {what:<10} "
     yield Line(f"{start}{text}{times}", _style(moment), len(start))
-    shown = [*_overtaken(moment, names), *proof.evidence(moment.evidence.items())]
+    shown = [*_overtaken(moment, names), *evidence.evidence(moment.evidence.items())]
     joined = " ; ".join(shown)
     for proved in [joined] if joined and len(joined) <= _PROOF_WIDTH else shown:
         yield Line(" " * len(start) + proved, "dim", len(start))
 
 
 def _overtaken(moment: Moment, names: Mapping[str, str]) -> Iterator[str]:
-    if by := moment.evidence.get(proof.SUPERSEDED_BY):
+    if by := moment.evidence.get(evidence.SUPERSEDED_BY):
         yield f"par le message {names[by]}" if by in names else f"par l'événement {by}"
 
 

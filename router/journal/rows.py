@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from router.engine.commands import REFUSALS
+from router.engine.delivery.command_handler import REFUSALS
 from router.exchange import JournalEntry, Receipt, ReceiptKind
 
 ENTRY: Final = TypeAdapter(JournalEntry)

@@ -13,7 +13,6 @@ from router.contracts import Clock
 from router.database import Database, Many
 from router.exchange import JournalEntry, Receipt
 from router.journal.rows import ENTRY, RECEIPT, Rows, asked_ids
-from router.journal.stories import DeliveryState, EventStory, EventSummary
 from router.journal.tables import (
     DELIVERIES,
     ENTRIES,
@@ -24,7 +23,8 @@ from router.journal.tables import (
     RECEIPTS,
     VERSION,
 )
-from router.journal.telling import outline, tell
+from router.journal.timeline import outline, tell
+from router.journal.views import DeliveryState, EventStory, EventSummary
 from router.locks import make_way
 
 _PRUNED_AT_ONCE: Final = 500

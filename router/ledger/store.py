@@ -12,8 +12,8 @@ from router.contracts import Claim, Fence, Row
 from router.database import Database
 from router.exchange import Origin
 from router.ledger import fences
-from router.ledger.hot_postgresql import PostgresqlHot
-from router.ledger.hot_sqlite import SqliteHot
+from router.ledger.fast_path_postgresql import PostgresqlFastPath
+from router.ledger.fast_path_sqlite import SqliteFastPath
 from router.ledger.tables import (
     CLAIMS,
     DELIVERIES,
@@ -45,7 +45,7 @@ class SqlLedger:
     def __init__(self, url: str) -> None:
         self._database = Database("ledger", url, METADATA, VERSION, MIGRATIONS)
         self.away = self._database.away
-        hot = PostgresqlHot if self._database.dialect == "postgresql" else SqliteHot
+        hot = PostgresqlFastPath if self._database.dialect == "postgresql" else SqliteFastPath
         self._hot = hot(self._database)
 
     def claim(self, claims: Sequence[Claim]) -> Sequence[Origin]:

@@ -8,11 +8,11 @@ from dataclasses import replace
 from router.cda.document import read
 from router.cda.schema import SchemaGate
 from router.cisis import profile
-from router.cisis.carried import PROFILE, Carrier
 from router.cisis.findings import Verdict
 from router.cisis.lineage import document_ids, lineage, ordering_key, patient_pseudonyms
 from router.cisis.settings import ProfileRules
 from router.cisis.valuesets import ValueSets
+from router.cisis.verdict_codec import PROFILE, VerdictCodec
 from router.contracts import Header
 from router.errors import MessageFault, Unavailable
 from router.exchange import Pseudonyms
@@ -40,7 +40,7 @@ class DocumentsCheck:
         self._qualified = qualified
         self._schema = schema
         self._value_sets = value_sets
-        self._carrier = Carrier(rules, value_sets)
+        self._codec = VerdictCodec(rules, value_sets)
         self._pseudonyms = pseudonyms
 
     def __call__(self, received: Received, message: Message | None, /) -> Checked:
@@ -78,7 +78,7 @@ class DocumentsCheck:
             warnings=warnings,
             key=ordering_key(request, self._pseudonyms),
             checked=PROFILE,
-            verdict=self._carrier.pack(verdict),
+            verdict=self._codec.pack(verdict),
             headers=headers,
             facts={
                 "action": str(request.action),

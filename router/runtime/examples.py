@@ -12,15 +12,15 @@ from tempfile import TemporaryDirectory
 from router.config.pipeline import Example, PipelineFile, read_folder
 from router.config.site import Site
 from router.contracts import Header
-from router.engine.pipeline import CompiledPipeline, Routed
+from router.engine.pipeline.compiled import CompiledPipeline, Routed
 from router.errors import Bug, ConfigFault, MessageFault, Problem, RouterError
 from router.exchange import Event, Exchange, Filtered, Origin
 from router.gateway.checks import RelayCheck
 from router.gateway.received import Checked, Received
 from router.hl7.message import Message
 from router.runtime.checks import AdtCheck, DocumentsCheck
-from router.runtime.house import House
 from router.runtime.pipelines import Compiled, Compiler
+from router.runtime.site_services import SiteServices
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +50,16 @@ def play_all(site: Site) -> list[Result]:
     files, problems = read_folder(site.pipelines, sinks=site.config.sink_types, feeds=set(site.config.feeds))
     if problems:
         raise ConfigFault(problems)
-    with elsewhere(site) as house:
-        player = Player(house)
+    with elsewhere(site) as services:
+        player = Player(services)
         return [player.play(file, example) for file in files.values() for example in file.config.examples]
 
 
 def failing_examples(site: Site, files: Sequence[PipelineFile]) -> list[Problem]:
     """What the examples of these files say and do not reach, each at its place in its file."""
     problems: list[Problem] = []
-    with elsewhere(site) as house:
-        player = Player(house)
+    with elsewhere(site) as services:
+        player = Player(services)
         for file in files:
             for example in file.config.examples:
                 problems += [file.failing(example, sentence) for sentence in _played(player, file, example)]
@@ -79,7 +79,7 @@ def _played(player: Player, file: PipelineFile, example: Example) -> list[str]:
 
 
 @contextmanager
-def elsewhere(site: Site) -> Iterator[House]:
+def elsewhere(site: Site) -> Iterator[SiteServices]:
     """The same site with an empty register and journal of its own: an example depends on nothing but its file.
 
     Examples name fictitious patients: they are played as qualification, wherever the site stands.
@@ -88,19 +88,19 @@ def elsewhere(site: Site) -> Iterator[House]:
         update = {"data": Path(folder), "database": type(site.config.database)(), "environment": "qualification"}
         apart = copy(site)
         apart.config = site.config.model_copy(update=update)
-        house = House(apart)
+        services = SiteServices(apart)
         try:
-            yield house
+            yield services
         finally:
-            house.close()
+            services.close()
 
 
 class Player:
     """Plays examples on the real checks, steps and route."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
-        self._compiler = Compiler(house)
+    def __init__(self, services: SiteServices) -> None:
+        self._services = services
+        self._compiler = Compiler(services)
 
     def play(self, file: PipelineFile, example: Example) -> Result:
         reached = self.reach(file, file.sample(example))
@@ -113,11 +113,11 @@ class Player:
             message = Message.parse(data)
         except MessageFault as fault:
             return Reached("AE", fault.code)
-        checked = self.check(feed, Received(data=data, source="mllp", at=self._house.clock.now()), message)
+        checked = self.check(feed, Received(data=data, source="mllp", at=self._services.clock.now()), message)
         if checked.faults:
             return Reached("AE", checked.faults[0].rule)
         pipeline = self.compiled(file, feed)
-        headers = {Header.CHECKED: checked.checked, Header.RECEIVED: f"{self._house.clock.now():.3f}"}
+        headers = {Header.CHECKED: checked.checked, Header.RECEIVED: f"{self._services.clock.now():.3f}"}
         event = Event("0" * 32, feed, checked.key, data, headers, Origin(f"in.{feed}", 0, 0))
         return self._run(pipeline, Exchange(event))
 
@@ -149,14 +149,14 @@ class Player:
 
     def check(self, feed: str, received: Received, message: Message) -> Checked:
         """What the gateway says of it."""
-        house, config = self._house, self._house.config.feeds[feed]
+        services, config = self._services, self._services.config.feeds[feed]
         if config.kind == "documents":
-            return DocumentsCheck(house.rules(feed, config), house.value_sets, house.pseudonyms, house.schema)(
-                received, message
-            )
+            return DocumentsCheck(
+                services.rules(feed, config), services.value_sets, services.pseudonyms, services.schema
+            )(received, message)
         if config.kind == "adt":
-            return AdtCheck(config.rules.autorites, house.pseudonyms)(received, message)
-        return RelayCheck(house.pseudonyms)(received, message)
+            return AdtCheck(config.rules.autorites, services.pseudonyms)(received, message)
+        return RelayCheck(services.pseudonyms)(received, message)
 
 
 def _differences(example: Example, reached: Reached) -> list[str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from router.cisis.carried import Carrier
+from router.cisis.verdict_codec import VerdictCodec
 from router.config.expressions import Expression
 from router.config.pipeline import PipelineFile, SinkUse, StepConfig
 from router.contracts import Header, Step
-from router.engine.pipeline import UNWANTED, CompiledPipeline, Routed
+from router.engine.pipeline.compiled import UNWANTED, CompiledPipeline, Routed
 from router.exchange import Exchange, Filtered
 from router.register import adt
-from router.runtime.house import House
+from router.runtime.site_services import SiteServices
 from router.steps.enrich import Enrich
 from router.steps.keep import Keep
 from router.steps.look_up import LookUp
@@ -72,7 +72,7 @@ class Compiled:
 class RegisterPipeline:
     """What an ADT feed does: its events change the register, in order, once each (decisions D8)."""
 
-    house: House
+    services: SiteServices
     feed: str
     name: str = "registre"
     digest: str = "builtin"
@@ -81,38 +81,38 @@ class RegisterPipeline:
     def process(self, exchange: Exchange) -> Routed:
         exchange = self.parse(exchange)
         event = exchange.event
-        rules = self.house.config.feeds[self.feed].rules
+        rules = self.services.config.feeds[self.feed].rules
         change = adt.read(exchange.message, rules.autorites)
         again = Header.ORIGIN in event.headers
-        applied = self.house.register.apply(event.id, change, origin=event.origin, again=again)
+        applied = self.services.register.apply(event.id, change, origin=event.origin, again=again)
         exchange = exchange.decided("register", f"{change.event} appliqué" if applied.new else "déjà appliqué")
         if applied.alert is not None:
             exchange = exchange.decided("register", applied.alert.text, applied.alert.kind)
-            self.house.alert("impact", {"event_id": event.id, "feed": self.feed, "text": applied.alert.text})
+            self.services.alert("impact", {"event_id": event.id, "feed": self.feed, "text": applied.alert.text})
         return Routed((), exchange)
 
 
 class Compiler:
     """Builds running pipelines from files, with the house's register, directory and value sets."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
-        feeds = house.config.feeds
-        rules = {name: house.rules(name, feed) for name, feed in feeds.items()}
+    def __init__(self, services: SiteServices) -> None:
+        self._services = services
+        feeds = services.config.feeds
+        rules = {name: services.rules(name, feed) for name, feed in feeds.items()}
         documents = frozenset(name for name, feed in feeds.items() if feed.kind == "documents")
-        carriers = {name: Carrier(rules[name], house.value_sets) for name in documents}
-        self.parse = ParseOnce(Parse(rules, house.value_sets, documents=documents, carriers=carriers))
+        carriers = {name: VerdictCodec(rules[name], services.value_sets) for name in documents}
+        self.parse = ParseOnce(Parse(rules, services.value_sets, documents=documents, carriers=carriers))
 
     def pipelines(self, file: PipelineFile) -> list[Compiled]:
         """One for each feed of the file."""
-        config, house = file.config, self._house
+        config, services = file.config, self._services
         route = Route(
             pipeline=config.name,
             digest=file.digest,
             destinations=tuple(self._destination(name, use) for name, use in config.sinks.items()),
-            structures=house.config.structures,
-            pseudonyms=house.pseudonyms,
-            clock=house.clock,
+            structures=services.config.structures,
+            pseudonyms=services.pseudonyms,
+            clock=services.clock,
         )
         when = Expression(config.when) if config.when else None
         steps = tuple(self._step(step) for step in config.steps)
@@ -121,25 +121,25 @@ class Compiler:
     def registers(self) -> list[CompiledPipeline]:
         """The built-in pipeline of every ADT feed."""
         return [
-            RegisterPipeline(self._house, name, parse=self.parse)
-            for name, feed in self._house.config.feeds.items()
+            RegisterPipeline(self._services, name, parse=self.parse)
+            for name, feed in self._services.config.feeds.items()
             if feed.kind == "adt"
         ]
 
     def _destination(self, name: str, use: SinkUse) -> Destination:
-        kind = name if name in TYPES else self._house.config.sink_types[name]
+        kind = name if name in TYPES else self._services.config.sink_types[name]
         condition = Expression(use.when) if use.when else None
         options: dict[str, str | bool | int] = {"pdf_copy": use.pdf_copy} if kind == MSSANTE else {}
         return Destination(kind, "" if name in TYPES else name, condition, options, use.strict_order)
 
     def _step(self, step: StepConfig) -> Step:
-        house = self._house
+        services = self._services
         if step.validate_ is not None:
-            return Validate(step.validate_, house.schema)
+            return Validate(step.validate_, services.schema)
         if step.enrich is not None:
-            return Enrich(house.register)
+            return Enrich(services.register)
         if step.look_up is not None:
-            return LookUp(step.look_up, house.directory)
+            return LookUp(step.look_up, services.directory)
         if step.set is not None:
             return SetFields(step.set)
         keep = Expression(step.keep or "true")

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from router.config.site import Site
-from router.engine.policy import backoff
-from router.engine.supervisor import EXIT_CONFIG
+from router.engine.retry_policy import backoff
 from router.errors import ConfigFault, Fenced, RouterError, Unavailable
 from router.observe import logs
+from router.runtime.supervisor.workers import EXIT_CONFIG
 
 if TYPE_CHECKING:
-    from router.runtime.house import House
+    from router.runtime.site_services import SiteServices
 
 EXIT_FENCED: Final = 75
 """Another process has our name or our share (sysexits EX_TEMPFAIL): the supervisor waits, then tries again."""
@@ -75,16 +75,16 @@ def _work(site: Site, role: str, slot: int) -> int:
 
     share_between_processes(metrics_folder(site))
 
-    from router.runtime.house import House
     from router.runtime.roles import open_role
-    from router.runtime.roles.looping import alert
+    from router.runtime.roles.event_loop import alert
+    from router.runtime.site_services import SiteServices
 
-    house = House(site, observer=Metrics(), alert=alert, readers=readers_of(site, role))
+    services = SiteServices(site, observer=Metrics(), alert=alert, readers=readers_of(site, role))
     said = ready_file(site, role, slot)
     said.parent.mkdir(parents=True, exist_ok=True)
     try:
-        _reach(house)
-        work = open_role(role, house, slot)
+        _reach(services)
+        work = open_role(role, services, slot)
         signal.signal(signal.SIGTERM, lambda *_: work.stop())
 
         def ready(ports: Mapping[str, str]) -> None:
@@ -96,7 +96,7 @@ def _work(site: Site, role: str, slot: int) -> int:
         work.run(ready)
     finally:
         said.unlink(missing_ok=True)
-        house.close()
+        services.close()
     return 0
 
 
@@ -105,12 +105,12 @@ def readers_of(site: Site, role: str) -> int:
     return len(site.config.sinks) if role == "sinks" else 1
 
 
-def _reach(house: House) -> None:
+def _reach(services: SiteServices) -> None:
     """Returns when the bus answers: to wait here costs less than to be started again and again."""
     attempts = 0
     while True:
         try:
-            _ = house.bus
+            _ = services.bus
             return
         except Unavailable as fault:
             attempts += 1

@@ -11,7 +11,7 @@ from router.contracts import Header, in_topic
 from router.errors import MessageFault, OperatorFault
 from router.hl7.message import Message
 from router.register import adt
-from router.runtime.house import House
+from router.runtime.site_services import SiteServices
 from router.wire import read_event
 
 
@@ -24,21 +24,21 @@ class Rebuilt:
     unreadable: int = 0
 
 
-def rebuild(house: House, *, partly: bool = False) -> Rebuilt:
+def rebuild(services: SiteServices, *, partly: bool = False) -> Rebuilt:
     """Forget and apply again. To be done while no pipeline runs: a patient is unknown until his events are back.
 
     Raises `OperatorFault` when a topic no longer holds all that it was told, unless `partly`: the oppositions and the
     withdrawn INS of before would be forgotten for good.
     """
-    feeds = {name: feed for name, feed in house.config.feeds.items() if feed.kind == "adt"}
-    if not partly and (short := [name for name in feeds if _expired(house, in_topic(name))]):
+    feeds = {name: feed for name, feed in services.config.feeds.items() if feed.kind == "adt"}
+    if not partly and (short := [name for name in feeds if _expired(services, in_topic(name))]):
         text = "its oldest events have expired: what they said of patients stands in the register alone"
         raise OperatorFault("REGISTER-EXPIRED", ", ".join(map(in_topic, short)), text)
-    register = house.register
+    register = services.register
     register.clear()
     events = unreadable = 0
     for name, feed in feeds.items():
-        for record in house.bus.scan(in_topic(name)):
+        for record in services.bus.scan(in_topic(name)):
             event = read_event(record)
             try:
                 message = Message.parse(event.body, charset_fallback=feed.rules.charset_fallback or None)
@@ -52,10 +52,10 @@ def rebuild(house: House, *, partly: bool = False) -> Rebuilt:
     return Rebuilt(tuple(feeds), events, unreadable)
 
 
-def _expired(house: House, topic: str) -> bool:
+def _expired(services: SiteServices, topic: str) -> bool:
     """Whether records of the topic are gone."""
-    unseen = {partition.number for partition, end in house.bus.ends(topic).items() if end}
-    for record in house.bus.scan(topic):
+    unseen = {partition.number for partition, end in services.bus.ends(topic).items() if end}
+    for record in services.bus.scan(topic):
         if not unseen:
             break
         if record.partition in unseen and record.offset:

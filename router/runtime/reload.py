@@ -15,12 +15,12 @@ from typing import Final
 import structlog
 
 from router.config.pipeline import PipelineFile, read_folder
-from router.engine.pipeline import CompiledPipeline
+from router.engine.pipeline.compiled import CompiledPipeline
 from router.errors import ConfigFault, Problem
 from router.exchange import Exchange
 from router.runtime.examples import failing_examples
-from router.runtime.house import House
 from router.runtime.pipelines import Compiler
+from router.runtime.site_services import SiteServices
 
 WATCH_SECONDS: Final = 1.0
 log = structlog.get_logger()
@@ -29,12 +29,14 @@ log = structlog.get_logger()
 class PipelineSet:
     """The pipelines that run now, by feed."""
 
-    def __init__(self, house: House, *, refused: Callable[[Sequence[Problem]], None] = lambda _: None) -> None:
+    def __init__(
+        self, services: SiteServices, *, refused: Callable[[Sequence[Problem]], None] = lambda _: None
+    ) -> None:
         """`refused` hears of every problem at a reload. Call `load` or `resume` before the first `of`."""
-        self._house = house
+        self._services = services
         self._refused = refused
-        self._compiler = Compiler(house)
-        self._copies = house.site.data / "run" / "pipelines"
+        self._compiler = Compiler(services)
+        self._copies = services.site.data / "run" / "pipelines"
         self._good: dict[Path, PipelineFile] = {}
         self._by_feed: Mapping[str, tuple[CompiledPipeline, ...]] = {}
         self._seen: dict[Path, tuple[int, int]] = {}
@@ -63,7 +65,7 @@ class PipelineSet:
         """
         files, problems = self._read()
         changed = [file for file in files.values() if (old := self._kept(file.path)) and old.digest != file.digest]
-        failing = failing_examples(self._house.site, changed) if changed else []
+        failing = failing_examples(self._services.site, changed) if changed else []
         refused = {problem.file for problem in failing}
         files = {name: file for name, file in files.items() if str(file.path) not in refused}
         problems = problems + failing
@@ -80,7 +82,7 @@ class PipelineSet:
         files, problems = self._read()
         running = {file.path: file.digest for file in self._good.values()}
         changed = [file for file in files.values() if running.get(file.path) != file.digest]
-        failing = failing_examples(self._house.site, changed) if changed else []
+        failing = failing_examples(self._services.site, changed) if changed else []
         refused = {problem.file for problem in failing}
         self._take([file for file in files.values() if str(file.path) not in refused])
         return problems + failing
@@ -97,16 +99,16 @@ class PipelineSet:
     # ------------------------------------------------------------------------------------------- internals
 
     def _read(self) -> tuple[dict[str, PipelineFile], list[Problem]]:
-        site = self._house.site
+        site = self._services.site
         self._seen = self._stamps()  # before the look: what changes during it is seen at the next
         return read_folder(site.pipelines, sinks=site.config.sink_types, feeds=set(site.config.feeds), examples=False)
 
     def _take(self, files: Iterable[PipelineFile]) -> None:
         """Run these, and the last good version of every other file that is still there; all at once."""
-        present = {path.name for path in self._house.site.pipelines.glob("*.yaml")}
+        present = {path.name for path in self._services.site.pipelines.glob("*.yaml")}
         good = {path: file for path, file in self._good.items() if path.name in present}
         for file in files:
-            good[self._house.site.pipelines / file.path.name] = file
+            good[self._services.site.pipelines / file.path.name] = file
         by_feed: dict[str, list[CompiledPipeline]] = {}
         for pipeline in self._compiler.registers():
             by_feed.setdefault(pipeline.feed, []).append(pipeline)
@@ -132,7 +134,7 @@ class PipelineSet:
             log.warning("pipeline not copied", file=file.path.name, error=type(error).__name__)
 
     def _kept(self, path: Path) -> PipelineFile | None:
-        site = self._house.site
+        site = self._services.site
         try:
             return PipelineFile(
                 self._copies / path.name,
@@ -157,7 +159,7 @@ class PipelineSet:
 
     def _again(self) -> None:
         problems = self.reload()
-        self._house.observer.count("reload_total", result="refused" if problems else "applied")
+        self._services.observer.count("reload_total", result="refused" if problems else "applied")
         for file in sorted(self._good.values(), key=lambda one: one.config.name):
             log.info("pipeline runs", pipeline=file.config.name, digest=file.digest)
         if problems:
@@ -165,7 +167,7 @@ class PipelineSet:
 
     def _stamps(self) -> dict[Path, tuple[int, int]]:
         stamps = {}
-        for path in self._house.site.pipelines.glob("*.yaml"):
+        for path in self._services.site.pipelines.glob("*.yaml"):
             try:
                 found = path.stat()
             except FileNotFoundError:  # removed between the listing and the look

@@ -15,15 +15,15 @@ from typing import Final
 
 from router.cisis.lineage import document_ids, document_pseudonym, lineage, ordering_key, patient_pseudonyms
 from router.contracts import Header, Ledger, Row
-from router.engine.overtaking import DELETE, later, lineages
-from router.engine.proof import proof
+from router.engine.dead_letters.evidence import proof
+from router.engine.delivery.supersession_rules import DELETE, later, lineages
 from router.errors import MessageFault, Refused
 from router.exchange import Delivery, Event, Exchange, JournalEntry, Origin, State, delivery_id
 from router.payload import WITHDRAWN, DocumentOrder, pack, unpack
 from router.request import Action
-from router.runtime.house import House
 from router.runtime.pipelines import Compiler
-from router.sinks.dmp import past
+from router.runtime.site_services import SiteServices
+from router.sinks.dmp import deposit_history
 from router.wire import delivery_at, delivery_record, event_at, journal_record, read_event
 
 PIPELINE: Final = "withdraw"
@@ -55,8 +55,8 @@ class Withdrawal:
 class Withdrawals:
     """Finds deposits and orders their deletion. Any process of the site."""
 
-    def __init__(self, house: House, ledger: Ledger) -> None:
-        self._house = house
+    def __init__(self, services: SiteServices, ledger: Ledger) -> None:
+        self._services = services
         self._ledger = ledger
 
     def plan(self, document: str, copy: Path | None = None) -> Withdrawal:
@@ -66,7 +66,7 @@ class Withdrawals:
         copy that is of another document or patient.
         """
         versions = self._versions(document)
-        deposit = _deposit(versions, self._house.pseudonyms.of("document", document), document)
+        deposit = _deposit(versions, self._services.pseudonyms.of("document", document), document)
         if deposit is None and copy is None:
             text = "aucun dépôt connu de ce document : donner une copie du message d'origine avec --from"
             raise Refused("WITHDRAW-UNKNOWN", "", text)
@@ -90,8 +90,8 @@ class Withdrawals:
 
     def order(self, planned: Withdrawal, *, by: str, reason: str, producer_name: str) -> None:
         """Publish it, with who and why in the stories of the withdrawal and of the deposit. Durable on return."""
-        producer = self._house.bus.producer(producer_name)
-        entries = _entries(planned, self._house, by, reason)
+        producer = self._services.bus.producer(producer_name)
+        entries = _entries(planned, self._services, by, reason)
         producer.publish([*map(journal_record, entries), delivery_record(planned.delivery)])
         producer.close()
 
@@ -99,9 +99,9 @@ class Withdrawals:
 
     def _versions(self, document: str) -> list[Row]:
         """Every DMP delivery of the document's family, in order."""
-        name = self._house.pseudonyms.of("document", document)
-        sinks = [sink for sink, config in self._house.config.sinks.items() if config.type == "dmp"]
-        told = [one.delivery_id for story in self._house.journal.story(document, 50) for one in story.deliveries]
+        name = self._services.pseudonyms.of("document", document)
+        sinks = [sink for sink, config in self._services.config.sinks.items() if config.type == "dmp"]
+        told = [one.delivery_id for story in self._services.journal.story(document, 50) for one in story.deliveries]
         rows = [row for row in self._ledger.get(told).values() if row.delivery.sink in sinks]
         rows += [row for sink in sinks for row in self._ledger.lineage(sink, name)]
         family = {row.delivery.id: row for row in rows}
@@ -113,7 +113,7 @@ class Withdrawals:
     def _received(self, delivery: Delivery) -> Iterable[Received]:
         """Who has had any version of it by mail, in order of time."""
         found: dict[str, Row] = {}
-        for sink, config in self._house.config.sinks.items():
+        for sink, config in self._services.config.sinks.items():
             if config.type == "mssante":
                 for name in lineages(delivery):
                     found |= {row.delivery.id: row for row in self._ledger.lineage(sink, name)}
@@ -124,7 +124,7 @@ class Withdrawals:
 
     def _content(self, deposit: Row | None, copy: Path | None) -> tuple[DocumentOrder, Sequence[bytes]]:
         """The order as it was deposited: our own bytes, else the accepted message, else the sender's copy."""
-        bus = self._house.bus
+        bus = self._services.bus
         if deposit is not None:
             if (record := delivery_at(bus, deposit)) is not None:
                 return unpack(record.value)
@@ -132,25 +132,25 @@ class Withdrawals:
                 return self._parsed(read_event(record))
         if copy is None:
             raise Refused("WITHDRAW-EXPIRED", "", "contenu expiré sur le bus : donner une copie du message avec --from")
-        feeds = [name for name, feed in self._house.config.feeds.items() if feed.kind == "documents"]
+        feeds = [name for name, feed in self._services.config.feeds.items() if feed.kind == "documents"]
         feed = deposit.delivery.feed if deposit is not None else next(iter(feeds), "")
         return self._parsed(Event("", feed, "", copy.read_bytes(), {Header.CHECKED: COMMAND}))
 
     def _parsed(self, event: Event) -> tuple[DocumentOrder, Sequence[bytes]]:
         try:
-            exchange = Compiler(self._house).parse(Exchange(event))
+            exchange = Compiler(self._services).parse(Exchange(event))
         except MessageFault as fault:
             raise Refused("WITHDRAW-COPY", fault.place, f"ce message ne peut pas être relu : {fault.text}") from fault
-        request, structures = exchange.asked(), self._house.config.structures
+        request, structures = exchange.asked(), self._services.config.structures
         finess = request.sender.structure.finess if request.sender and request.sender.structure else ""
         structure = structures.get(finess) or (next(iter(structures.values())) if len(structures) == 1 else None)
         return DocumentOrder(request=request, structure=structure), [bytes(one.raw) for one in exchange.documents]
 
     def _same_patient(self, deposit: Row | None, order: DocumentOrder) -> None:
         """Never another patient's INS: the deposit's receipt holds the pseudonym of the one it was made under."""
-        under = deposit.evidence.get(past.PATIENT, "") if deposit is not None else ""
+        under = deposit.evidence.get(deposit_history.PATIENT, "") if deposit is not None else ""
         ins = order.request.patient.ins
-        if under and (ins is None or self._house.pseudonyms.of("ins", ins.value) != under):
+        if under and (ins is None or self._services.pseudonyms.of("ins", ins.value) != under):
             raise Refused("WITHDRAW-PATIENT", "PID-3", "l'INS de ce message n'est pas celle du dépôt")
 
     # -------------------------------------------------------------------------------------------- what is sent
@@ -160,7 +160,7 @@ class Withdrawals:
 
         number: of withdrawals that came to nothing before
         """
-        pseudonyms, now = self._house.pseudonyms, self._house.clock.now()
+        pseudonyms, now = self._services.pseudonyms, self._services.clock.now()
         again = f"|{number}" if number else ""
         if deposit is not None:
             old = deposit.delivery
@@ -205,7 +205,7 @@ def _deposit(versions: Sequence[Row], pseudonym: str, document: str) -> Row | No
         row
         for row in versions
         if row.delivery.action != DELETE
-        and (row.delivery.document == pseudonym or document in dict(past.deposited_ids(row)).values())
+        and (row.delivery.document == pseudonym or document in dict(deposit_history.deposited_ids(row)).values())
     ]
     done = [row for row in mine if row.state is State.DONE]
     return next(reversed(done or mine), None)
@@ -244,8 +244,8 @@ def _as_deletion(order: DocumentOrder) -> DocumentOrder:
     return order.model_copy(update={"request": request, "recipient": None, "options": {WITHDRAWN: True}})
 
 
-def _entries(planned: Withdrawal, house: House, by: str, reason: str) -> list[JournalEntry]:
-    delivery, request, now = planned.delivery, planned.order.request, house.clock.now()
+def _entries(planned: Withdrawal, services: SiteServices, by: str, reason: str) -> list[JournalEntry]:
+    delivery, request, now = planned.delivery, planned.order.request, services.clock.now()
     own = JournalEntry(
         event_id=delivery.event_id,
         kind="received",
@@ -258,7 +258,7 @@ def _entries(planned: Withdrawal, house: House, by: str, reason: str) -> list[Jo
         asked=("dmp",),
         documents=document_ids(request.documents),
         lineage=delivery.lineage,
-        patients=patient_pseudonyms(request, house.pseudonyms),
+        patients=patient_pseudonyms(request, services.pseudonyms),
     )
     said = JournalEntry(
         event_id=delivery.event_id,

@@ -128,7 +128,7 @@ class Hl7Sink:
         """Ask on one connection. It is kept only after an answer to this very question: another's may be one behind."""
         link = self._idle() or await self._connect()
         try:
-            attempt.last_look()
+            attempt.recheck()
             outcome = self._judge(await link.ask(data, self._config.timeout), control_id)
         except (Refused, Unavailable):
             self._keep(link)

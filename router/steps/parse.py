@@ -14,10 +14,10 @@ from typing import Literal
 from pydantic import Field
 
 from router.cisis import profile
-from router.cisis.carried import Carrier, Reached
 from router.cisis.check_document import TypeCodes
 from router.cisis.findings import Verdict
 from router.cisis.settings import ProfileRules
+from router.cisis.verdict_codec import Reached, VerdictCodec
 from router.contracts import Header
 from router.errors import Invalid
 from router.exchange import Event, Exchange
@@ -53,7 +53,7 @@ class Parse:
         valuesets: TypeCodes,
         *,
         documents: frozenset[str],
-        carriers: Mapping[str, Carrier] | None = None,
+        carriers: Mapping[str, VerdictCodec] | None = None,
         config: ParseStep | None = None,
     ) -> None:
         self._rules = rules
@@ -68,7 +68,7 @@ class Parse:
         rules = self._rules.get(event.feed, ProfileRules(feed=event.feed))
         if event.headers.get(Header.KIND) == RAW_CDA:
             headers, document = unpack_request(event.body)
-            if (carrier := self._carrier(event)) and (reached := carrier.of_document(event.verdict, document)):
+            if (codec := self._codec(event)) and (reached := codec.of_document(event.verdict, document)):
                 return _reached(exchange, None, reached)
             status = event.headers.get(Header.INS_STATUS)  # the register's word at intake, when the request had none
             headers = {"ins-status": status, **headers} if status else headers
@@ -78,11 +78,11 @@ class Parse:
         message = Message.parse(event.body, charset_fallback=rules.charset_fallback or None, rejoin=rules.rejoin_base64)
         if event.feed not in self._documents:
             return exchange.with_(message=message)
-        if (carrier := self._carrier(event)) and (reached := carrier.of_message(event.verdict, message)):
+        if (codec := self._codec(event)) and (reached := codec.of_message(event.verdict, message)):
             return _reached(exchange, message, reached)
         return self._concluded(exchange, message, profile.check(message, rules, self._valuesets, keep=True))
 
-    def _carrier(self, event: Event) -> Carrier | None:
+    def _codec(self, event: Event) -> VerdictCodec | None:
         """What reads this event's verdict. An event that a person sends through again is decided from its bytes."""
         return self._carriers.get(event.feed) if event.verdict and Header.COMMAND not in event.headers else None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from router.bus.kafka import KafkaBus
+from router.bus.kafka.kafka_bus import KafkaBus
 from router.bus.settings import KafkaConfig
 from tests.contracts.bus_contract import BusContract
 from tests.services import kafka_servers  # noqa: F401

@@ -17,7 +17,7 @@ from kafka.errors import CorruptRecordError, KafkaConnectionError
 from kafka.protocol.frame import KafkaBytes
 from kafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 
-from router.bus.kafka_copies import REPLACED, open_batch, read, receive
+from router.bus.kafka.patches.fetch_copies import REPLACED, open_batch, read, receive
 
 _NONE, _GZIP = 0, 1
 _LARGE = 100_000
@@ -25,13 +25,16 @@ _LARGE = 100_000
 
 def test_only_what_the_client_has_is_replaced() -> None:
     """In a process of its own, where nothing has been replaced yet."""
-    ask = "from router.bus.kafka_copies import REPLACED; print(all(name in vars(kind) for kind, name, _ in REPLACED))"
+    ask = (
+        "from router.bus.kafka.patches.fetch_copies import REPLACED\n"
+        "print(all(name in vars(kind) for kind, name, _ in REPLACED))"
+    )
     told = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "True"
 
 
 def test_a_process_that_uses_the_bus_has_it() -> None:
-    import router.bus.kafka  # noqa: F401
+    import router.bus.kafka.kafka_bus  # noqa: F401
 
     assert all(vars(kind)[name] is ours for kind, name, ours in REPLACED)
 

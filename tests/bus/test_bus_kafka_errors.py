@@ -7,7 +7,7 @@ import ssl
 import pytest
 from kafka import errors
 
-from router.bus.kafka_errors import AGAIN, FENCED, MESSAGE, OPERATOR, mapped, trouble
+from router.bus.kafka.errors import AGAIN, FENCED, MESSAGE, OPERATOR, mapped, trouble
 from router.errors import Fenced, Invalid, OperatorFault, RouterError, Unavailable
 
 CLASSES = sorted(
@@ -24,7 +24,7 @@ def made(kind: type[Exception]) -> Exception:
 def test_every_kafka_error_is_decided(kind: type[errors.KafkaError]) -> None:
     """Retriable, or named in exactly one table; and it leaves as one of our four branches."""
     tables = [kind in FENCED, kind in MESSAGE, kind in OPERATOR, kind in AGAIN]
-    assert sum(tables) == (0 if kind.retriable else 1), "name it in one table of router.bus.kafka_errors"
+    assert sum(tables) == (0 if kind.retriable else 1), "name it in one table of router.bus.kafka.errors"
     found = trouble(made(kind))
     wanted = (Fenced, Invalid, OperatorFault, Unavailable)
     expected = next((branch for branch, named in zip(wanted, tables, strict=True) if named), Unavailable)

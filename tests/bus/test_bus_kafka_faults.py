@@ -18,8 +18,8 @@ import pytest
 from kafka import codec
 from kafka.errors import KafkaConnectionError
 
-from router.bus.kafka import KafkaBus
-from router.bus.kafka_consumer import KafkaConsumer
+from router.bus.kafka.consumer import KafkaConsumer
+from router.bus.kafka.kafka_bus import KafkaBus
 from router.bus.settings import KafkaConfig
 from router.contracts import Bus, Consumer, Outgoing, Partition, Record, Settle, TopicPlan
 from router.errors import Fenced, OperatorFault, RouterError, Unavailable
@@ -32,7 +32,7 @@ DAY = 86_400.0
 #: Another process: a member that says how many partitions it owns, and whether it owns the first of them *now*.
 _MEMBER = """
 import sys, time
-from router.bus.kafka import KafkaBus
+from router.bus.kafka.kafka_bus import KafkaBus
 from router.bus.settings import KafkaConfig
 servers, topic = sys.argv[1:]
 bus = KafkaBus(KafkaConfig(servers=servers, replication_factor=1, min_insync_replicas=1, session_timeout=6))
@@ -52,7 +52,7 @@ time.sleep(60)
 #: Another process: a member that says whether it owned anything in any of the five seconds after it was frozen.
 _WOKEN = """
 import sys, time
-from router.bus.kafka import KafkaBus
+from router.bus.kafka.kafka_bus import KafkaBus
 from router.bus.settings import KafkaConfig
 servers, topic = sys.argv[1:]
 bus = KafkaBus(KafkaConfig(servers=servers, replication_factor=1, min_insync_replicas=1, session_timeout=6))

@@ -9,7 +9,7 @@ import pytest
 from kafka.errors import RebalanceInProgressError
 from kafka.future import Future
 
-from router.bus.kafka_join import keep_join
+from router.bus.kafka.patches.kept_join import keep_join
 
 
 def client(task: Future | None) -> Any:

@@ -8,7 +8,7 @@ import uuid
 import pytest
 from kafka.admin import KafkaAdminClient
 
-from router.bus.kafka import KafkaBus
+from router.bus.kafka.kafka_bus import KafkaBus
 from router.contracts import Outgoing, Partition, TopicPlan
 from tests.bus.test_bus_kafka import one_broker
 from tests.services import kafka_servers  # noqa: F401

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from kafka.coordinator.heartbeat import Heartbeat
 
-from router.bus import kafka
-from router.bus.kafka import KafkaBus
+from router.bus.kafka import kafka_bus
+from router.bus.kafka.kafka_bus import KafkaBus
 from router.bus.settings import KafkaConfig
 from router.errors import Unavailable
 
@@ -45,8 +45,8 @@ class Unknowing:
 def test_a_group_that_could_not_be_joined_leaves_no_client_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers try again every few seconds for as long as it takes: each client has threads and connections."""
     monkeypatch.setattr(Unknowing, "opened", [], raising=False)
-    monkeypatch.setattr(kafka, "RawConsumer", Unknowing)
-    monkeypatch.setattr(kafka, "refusal", lambda *_: None)
+    monkeypatch.setattr(kafka_bus, "RawConsumer", Unknowing)
+    monkeypatch.setattr(kafka_bus, "refusal", lambda *_: None)
     bus = KafkaBus(KafkaConfig(servers="nowhere:1", request_timeout=1, publish_timeout=2))
     monkeypatch.setattr(bus._topics, "counts", lambda names: dict.fromkeys(names, 4))
     before = set(threading.enumerate())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from kafka import TopicPartition
 
-from router.bus.kafka_reader import Reader
+from router.bus.kafka.record_reader import KafkaRecordReader
 
 KIB = 1024
 SIZES = [3 * KIB] * 100 + [600 * KIB] * 100 + [5000 * KIB] + [3 * KIB] * 19
@@ -70,7 +70,7 @@ def test_a_scan_holds_little_of_each_partition(newest_first: bool) -> None:
         firsts=lambda wanted: dict.fromkeys(wanted, 0),
         ends=lambda wanted: dict.fromkeys(wanted, len(SIZES)),
     )
-    reader = Reader(lambda: raw, topics, 5.0)  # type: ignore[arg-type,return-value]
+    reader = KafkaRecordReader(lambda: raw, topics, 5.0)  # type: ignore[arg-type,return-value]
     Value.most = 0
     seen: dict[int, list[int]] = {}
     for record in reader.scan("dlq.x", newest_first=newest_first, limit=None):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from router.bus.kafka import KafkaBus
+from router.bus.kafka.kafka_bus import KafkaBus
 from router.bus.plans import partition_of
 from router.contracts import Bus, Consumer, Outgoing, Partition, Record, Settle, TopicPlan
 from router.errors import Fenced, RouterError, Unavailable

@@ -21,7 +21,7 @@ from kafka.admin import (
     ResourceType,
 )
 
-from router.bus.kafka import KafkaBus
+from router.bus.kafka.kafka_bus import KafkaBus
 from router.bus.settings import KafkaConfig
 from router.contracts import Outgoing, Partition, Record, Settle, TopicPlan
 from router.errors import OperatorFault, Unavailable

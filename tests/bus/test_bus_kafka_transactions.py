@@ -12,9 +12,9 @@ import pytest
 from kafka.errors import KafkaError, ProducerFencedError
 from kafka.structs import ConsumerGroupMetadata
 
-from router.bus.kafka import KafkaBus
-from router.bus.kafka_consumer import KafkaConsumer
-from router.bus.kafka_producer import KafkaProducer
+from router.bus.kafka.consumer import KafkaConsumer
+from router.bus.kafka.kafka_bus import KafkaBus
+from router.bus.kafka.producer import KafkaProducer
 from router.contracts import Outgoing, Partition, Settle, TopicPlan
 from router.errors import Fenced, Unavailable
 from tests.bus.test_bus_kafka import one_broker

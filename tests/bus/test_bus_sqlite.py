@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from router.bus.sqlite import SqliteBus
+from router.bus.sqlite.sqlite_bus import SqliteBus
 from tests.contracts.bus_contract import BusContract
 
 

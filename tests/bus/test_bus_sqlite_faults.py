@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from router.bus.sqlite import SqliteBus
-from router.bus.sqlite_store import SHIFT
+from router.bus.sqlite.sqlite_bus import SqliteBus
+from router.bus.sqlite.store import SHIFT
 from router.contracts import Outgoing, Partition, Settle, TopicPlan
 from router.errors import Fenced, OperatorFault, Unavailable
 
@@ -26,7 +26,7 @@ DAY = 86_400.0
 _MEMBER = """
 import sys, time
 from pathlib import Path
-from router.bus.sqlite import SqliteBus
+from router.bus.sqlite.sqlite_bus import SqliteBus
 bus = SqliteBus(Path(sys.argv[1]))
 consumer = bus.consumer("g", ["in.a"], member="m-other")
 told = -1
@@ -41,7 +41,7 @@ while True:
 _WRITER = """
 import sys
 from pathlib import Path
-from router.bus.sqlite import SqliteBus
+from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import Outgoing
 producer = SqliteBus(Path(sys.argv[1])).producer("writer")
 for n in range(1_000_000):

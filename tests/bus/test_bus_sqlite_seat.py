@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from router.bus.sqlite import SqliteBus
+from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import TopicPlan
 from router.errors import Unavailable
 from router.locks import FileLock

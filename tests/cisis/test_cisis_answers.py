@@ -13,8 +13,8 @@ from router.cisis.rules import TABLE
 from router.contracts import SystemClock
 from router.exchange import Pseudonyms
 from router.gateway.checks import RelayCheck
-from router.gateway.judge import Judge
 from router.gateway.received import Feed, Received
+from router.gateway.validation import MessageValidator
 from router.hl7.ack import Err, parse_ack
 from tests.cisis.messages import b64, cda, check, edit, oru
 
@@ -73,9 +73,9 @@ def assert_in_the_table(rule: str, err: Err) -> None:
     assert any(told_by(case, err) for case in TABLE[rule].cases), (rule, err)
 
 
-def judge() -> tuple[Judge, Feed]:
+def validate() -> tuple[MessageValidator, Feed]:
     pseudonyms = Pseudonyms(b"k")
-    made = Judge(SystemClock(), pseudonyms, lambda _: None, lambda _: None)
+    made = MessageValidator(SystemClock(), pseudonyms, lambda _: None, lambda _: None)
     return made, Feed(name="sil", check=RelayCheck(pseudonyms), kind="relay")
 
 
@@ -94,16 +94,16 @@ def test_what_cannot_be_read_is_answered_from_the_table(rule: str, message: byte
 )
 def test_the_gateway_answers_what_it_cannot_read_from_the_table(rule: str, message: bytes) -> None:
     """The ACK that leaves holds the table's own words, before any profile is applied."""
-    made, feed = judge()
-    errors = parse_ack(made.judge(feed, Received(data=message, source="mllp", at=1.0)).ack).errors
+    made, feed = validate()
+    errors = parse_ack(made.validate(feed, Received(data=message, source="mllp", at=1.0)).ack).errors
     assert len(errors) == 1
     assert_in_the_table(rule, errors[0])
 
 
 def test_an_outage_and_a_message_too_large_are_answered_from_the_table() -> None:
     """R99 (AR) and R35 (AE) of the gateway say what the table says."""
-    made, feed = judge()
-    judged = made.judge(feed, Received(data=oru(), source="mllp", at=1.0))
+    made, feed = validate()
+    judged = made.validate(feed, Received(data=oru(), source="mllp", at=1.0))
     assert [one.text for one in parse_ack(made.outage(judged)).errors] == [findings.outage().text]
     large = made.oversize(feed, Received(data=oru()[:4096], source="mllp", at=1.0), 32768)
     assert_in_the_table("R35", parse_ack(large.ack).errors[0])
@@ -112,7 +112,7 @@ def test_an_outage_and_a_message_too_large_are_answered_from_the_table() -> None
 
 def test_base64_of_a_document_is_never_in_an_answer() -> None:
     """The texts of the readers carry places and sizes, never what they could not read."""
-    made, feed = judge()
+    made, feed = validate()
     text = b64(cda())
-    answer = made.judge(feed, Received(data=oru() + text[:76].encode() + b"\r", source="mllp", at=1.0)).ack
+    answer = made.validate(feed, Received(data=oru() + text[:76].encode() + b"\r", source="mllp", at=1.0)).ack
     assert text[:20].encode() not in answer

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import pytest
 
-from router.cisis.carried import PROFILE
 from router.cisis.settings import ProfileRules
+from router.cisis.verdict_codec import PROFILE
 from router.contracts import Header
 from router.errors import Invalid, Malformed, OperatorFault
 from router.exchange import Event, Exchange

@@ -12,7 +12,7 @@ from router.cli.main import app
 from router.config.site import Site
 from router.contracts import Header, in_topic
 from router.exchange import Event
-from router.runtime.house import House
+from router.runtime.site_services import SiteServices
 from router.wire import event_record
 
 SAMPLES = Path(__file__).resolve().parents[2] / "pipelines" / "samples"
@@ -39,14 +39,14 @@ def site(tmp_path: Path) -> Path:
     path.write_text(SITE)
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "pipelines" / "mouvements.yaml").write_text(PRESENT)
-    house = House(Site(path))
+    services = SiteServices(Site(path))
     records = []
     for number, name in enumerate(("adt-admission", "adt-fusion", "adt-fusion")):
         headers = {Header.CONTROL: f"MSG{number}", Header.CHECKED: "relay", Header.RECEIVED: f"{number + 1}.000"}
         body = (SAMPLES / f"{name}.hl7").read_bytes()
         records.append(event_record(Event(f"{number}" * 32, "gam", "k", body, headers)))
-    house.bus.producer("gateway-0").publish(records)
-    house.close()
+    services.bus.producer("gateway-0").publish(records)
+    services.close()
     return path
 
 
@@ -58,9 +58,9 @@ def _diff(site: Path, text: str) -> tuple[int, dict[str, object]]:
 
 
 def _outputs(site: Path) -> int:
-    house = House(Site(site))
-    count = sum(len(list(house.bus.scan(topic.name))) for topic in house.plans() if topic.name != in_topic("gam"))
-    house.close()
+    services = SiteServices(Site(site))
+    count = sum(len(list(services.bus.scan(topic.name))) for topic in services.plans() if topic.name != in_topic("gam"))
+    services.close()
     return count
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from router.cli.letters import chosen
+from router.cli.dead_letters import chosen
 from router.cli.main import app
 from router.config.site import Site
-from router.engine.dead_letters import Filter
-from router.engine.overtaking import overtaken_by
+from router.engine.dead_letters.listing import Filter
+from router.engine.delivery.supersession_rules import overtaken_by
 from router.exchange import JournalEntry, State
-from router.runtime.house import House
+from router.runtime.site_services import SiteServices
 from tests.contracts.ledger_contract import row
 
 SITE = """\
@@ -28,9 +28,9 @@ sinks: {{hl7.a: {{type: hl7, host: 127.0.0.1, port: 2675}}, hl7.b: {{type: hl7, 
 def test_the_filters_hold_for_a_message_named_by_its_msh_10(tmp_path: Path) -> None:
     site = tmp_path / "router.yaml"
     site.write_text(SITE.format(data=tmp_path / "var", partitions=2))
-    house = House(Site(site))
+    services = SiteServices(Site(site))
     try:
-        ledger = house.ledger()
+        ledger = services.ledger()
         for name, sink, feed in (("d1", "hl7.a", "sil"), ("d2", "hl7.b", "ris")):
             one = row(name, sink=sink)
             one = replace(one, delivery=replace(one.delivery, event_id=f"event-{name}", feed=feed), state=State.DEAD)
@@ -39,11 +39,11 @@ def test_the_filters_hold_for_a_message_named_by_its_msh_10(tmp_path: Path) -> N
                 event_id=f"event-{name}", kind="decided", at=1.0, feed=feed, control_id="42",
                 deliveries=((name, sink, "x"),),
             )  # fmt: skip
-            house.journal.write([entry], [])
-        assert [one.delivery_id for one in chosen(house, ledger, Filter(id="42", sink="hl7.a"))] == ["d1"]
-        assert [one.delivery_id for one in chosen(house, ledger, Filter(id="42", feed="sil"))] == ["d1"]
+            services.journal.write([entry], [])
+        assert [one.delivery_id for one in chosen(services, ledger, Filter(id="42", sink="hl7.a"))] == ["d1"]
+        assert [one.delivery_id for one in chosen(services, ledger, Filter(id="42", feed="sil"))] == ["d1"]
     finally:
-        house.close()
+        services.close()
     said = CliRunner().invoke(app, ["dlq", "replay", "42", "--sink", "hl7.a", "--dry-run", "--site", str(site)])
     assert said.output.strip().startswith("1 would be done"), said.output
 
@@ -52,45 +52,45 @@ def test_a_topic_made_anew_keeps_the_order_of_time(tmp_path: Path) -> None:
     """Offsets begin at 0 again: what the ledger knows of before is earlier than what comes now, in any partition."""
     site = tmp_path / "router.yaml"
     site.write_text(SITE.format(data=tmp_path / "var", partitions=2))
-    house = House(Site(site))
-    _ = house.bus
+    services = SiteServices(Site(site))
+    _ = services.bus
     dead = row("dead", 4000, sink="hl7.a", state=State.DEAD)
     dead = replace(dead, delivery=replace(dead.delivery, strict=False))
     gone = row("gone", 5000, sink="hl7.a", state=State.DONE)
-    house.ledger().open([dead, gone])
-    house.close()
+    services.ledger().open([dead, gone])
+    services.close()
     site.write_text(SITE.format(data=tmp_path / "var", partitions=3))
     done = CliRunner().invoke(app, ["topics", "migrate", "out.hl7.a", "--site", str(site)])
     assert (done.exit_code, "1 of 1" in done.output) == (0, True), done.output
-    house = House(Site(site))
+    services = SiteServices(Site(site))
     try:
         new = row("new", 3, sink="hl7.a")
         new = replace(new, delivery=replace(new.delivery, action="delete"))
-        before = house.ledger().lineage("hl7.a", "l-1")
+        before = services.ledger().lineage("hl7.a", "l-1")
         assert overtaken_by(replace(new, state=State.DEAD), before) is None
         found = next(one for one in before if one.delivery.id == "dead")
         assert overtaken_by(found, [new]) is new
     finally:
-        house.close()
+        services.close()
 
 
 def test_what_still_waits_is_not_given_up_by_the_name_of_its_message(tmp_path: Path) -> None:
     """A colleague has just replayed the dead letter: the other's `discard MSH-10` must not take the whole message."""
     site = tmp_path / "router.yaml"
     site.write_text(SITE.format(data=tmp_path / "var", partitions=2))
-    house = House(Site(site))
+    services = SiteServices(Site(site))
     try:
-        _ = house.bus
+        _ = services.bus
         for name, sink, state in (("d1", "hl7.a", State.READY), ("d2", "hl7.b", State.WAITING)):
             one = row(name, sink=sink, state=state)
-            house.ledger().open([replace(one, delivery=replace(one.delivery, event_id="event"))])
+            services.ledger().open([replace(one, delivery=replace(one.delivery, event_id="event"))])
         entry = JournalEntry(
             event_id="event", kind="decided", at=1.0, feed="sil", control_id="42",
             deliveries=(("d1", "hl7.a", "x"), ("d2", "hl7.b", "y")),
         )  # fmt: skip
-        house.journal.write([entry], [])
+        services.journal.write([entry], [])
     finally:
-        house.close()
+        services.close()
     words = ["dlq", "discard", "42", "--reason", "r", "--dry-run", "--site", str(site)]
     said = CliRunner().invoke(app, words)
     assert "would be done" not in said.output or "0 would be done" in said.output, said.output
@@ -102,9 +102,9 @@ def test_a_delivery_s_own_id_means_no_other_one(tmp_path: Path) -> None:
     """It was delivered meanwhile: the refusal says so, and its neighbour of the same message is left alone."""
     site = tmp_path / "router.yaml"
     site.write_text(SITE.format(data=tmp_path / "var", partitions=2))
-    house = House(Site(site))
+    services = SiteServices(Site(site))
     try:
-        ledger = house.ledger()
+        ledger = services.ledger()
         for name, sink, state in (("d1", "hl7.a", State.DONE), ("d2", "hl7.b", State.DEAD)):
             one = row(name, sink=sink, state=state)
             ledger.open([replace(one, delivery=replace(one.delivery, event_id="event"))])
@@ -112,7 +112,7 @@ def test_a_delivery_s_own_id_means_no_other_one(tmp_path: Path) -> None:
             event_id="event", kind="decided", at=1.0, feed="sil", control_id="42",
             deliveries=(("d1", "hl7.a", "x"), ("d2", "hl7.b", "y")),
         )  # fmt: skip
-        house.journal.write([entry], [])
-        assert [one.delivery_id for one in chosen(house, ledger, Filter(id="d1"))] == ["d1"]
+        services.journal.write([entry], [])
+        assert [one.delivery_id for one in chosen(services, ledger, Filter(id="d1"))] == ["d1"]
     finally:
-        house.close()
+        services.close()

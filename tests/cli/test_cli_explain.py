@@ -15,7 +15,7 @@ from router.cli.main import app
 from router.config.site import Site
 from router.exchange import JournalEntry
 from router.journal.worker import JournalWorker
-from router.runtime.house import House
+from router.runtime.site_services import SiteServices
 from router.wire import journal_record
 
 SITE = """\
@@ -45,9 +45,9 @@ def _explain(site: Path, name: str) -> str:
 
 
 @contextmanager
-def _journal(house: House) -> Iterator[None]:
+def _journal(services: SiteServices) -> Iterator[None]:
     """What the journal's role does, until the end of the block."""
-    worker = JournalWorker(house.bus, house.journal, member="journal-0")
+    worker = JournalWorker(services.bus, services.journal, member="journal-0")
     thread = threading.Thread(target=worker.run)
     thread.start()
     try:
@@ -59,10 +59,10 @@ def _journal(house: House) -> Iterator[None]:
 
 def test_explain_says_how_late_the_journal_is(site: Path) -> None:
     """Up to date while it reads; late, and how much, once records wait for it; also of an id it doesn't know yet."""
-    house = House(Site(site))
+    services = SiteServices(Site(site))
     try:
-        producer = house.bus.producer("gateway-0")
-        with _journal(house):
+        producer = services.bus.producer("gateway-0")
+        with _journal(services):
             producer.publish([journal_record(_received("MSG1"))])
             deadline = time.monotonic() + PATIENCE
             while "Journal à jour." not in (page := _explain(site, "MSG1")) and time.monotonic() < deadline:
@@ -73,4 +73,4 @@ def test_explain_says_how_late_the_journal_is(site: Path) -> None:
         assert "de retard : la suite n'y est pas encore." in _explain(site, "MSG1")
         assert "the journal is" in _explain(site, "MSG2")
     finally:
-        house.close()
+        services.close()

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from router.cli.main import app
 from router.config.site import Site
-from router.runtime.house import House
+from router.runtime.site_services import SiteServices
 from tests.contracts.ledger_contract import row
 
 SITE = """\
@@ -23,9 +23,9 @@ def test_a_topic_with_an_unfinished_delivery_is_not_migrated(tmp_path: Path) -> 
     """A delivery whose bytes stand on the topic keeps it from being made anew; another topic may be."""
     site = tmp_path / "router.yaml"
     site.write_text(SITE.format(data=tmp_path / "var"))
-    house = House(Site(site))
-    house.ledger().open([row("d1", sink="hl7.sil")])
-    house.close()
+    services = SiteServices(Site(site))
+    services.ledger().open([row("d1", sink="hl7.sil")])
+    services.close()
     refused = CliRunner().invoke(app, ["topics", "migrate", "in.sil", "--site", str(site)])
     free = CliRunner().invoke(app, ["topics", "migrate", "journal", "--site", str(site)])
     assert refused.exit_code == 2

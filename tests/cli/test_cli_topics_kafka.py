@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
-from router.bus.kafka import KafkaBus
+from router.bus.kafka.kafka_bus import KafkaBus
 from router.bus.settings import KafkaConfig
 from router.cli.main import app
 from router.cli.output import one_sentence

@@ -10,7 +10,7 @@ import pytest
 from router.config.site import Site
 from router.contracts import out_topic
 from router.demo.stage import Stage, stage
-from router.runtime.house import House
+from router.runtime.site_services import SiteServices
 from router.simulators.sender.hl7 import Recipient
 from router.simulators.sender.options import CdaSample
 from router.simulators.sender.people import Patient
@@ -54,11 +54,11 @@ async def _refusals(played: Stage, uid: str) -> None:
 
 def _expire(site: Path) -> None:
     """The bytes of the deposit are gone from the bus: what is left of it is the message as it was accepted."""
-    house = House(Site(site))
-    for sink in (name for name, config in house.config.sinks.items() if config.type == "dmp"):
-        for partition, end in house.bus.ends(out_topic(sink)).items():
-            house.bus.trim(partition, end)
-    house.close()
+    services = SiteServices(Site(site))
+    for sink in (name for name, config in services.config.sinks.items() if config.type == "dmp"):
+        for partition, end in services.bus.ends(out_topic(sink)).items():
+            services.bus.trim(partition, end)
+    services.close()
 
 
 async def _story(folder: Path, *, expired: bool) -> None:

@@ -12,7 +12,7 @@ from router.config.site import Site
 from router.contracts import Row
 from router.demo.stage import stage
 from router.exchange import Origin, State
-from router.runtime.house import House
+from router.runtime.site_services import SiteServices
 from router.runtime.withdraw import Withdrawals
 from tests.cli.test_cli_withdraw import _deposited
 
@@ -23,18 +23,18 @@ async def _story(folder: Path) -> None:
     async with stage(folder, seed=42) as played:
         await played.start()
         report, *_ = await _deposited(played)
-        house = House(Site(played.site))
+        services = SiteServices(Site(played.site))
         try:
-            ledger = house.ledger()
-            first = Withdrawals(house, ledger).plan(report.uid).delivery
+            ledger = services.ledger()
+            first = Withdrawals(services, ledger).plan(report.uid).delivery
             nothing = Row(
                 delivery=replace(first, payload=b""), partition=0, sequence=10**6, bytes_at=Origin("out.x", 0, 0),
                 state=State.SUPERSEDED, code="DISCARDED",
             )  # fmt: skip
             ledger.open([nothing])
-            assert Withdrawals(house, ledger).plan(report.uid).delivery.id != first.id
+            assert Withdrawals(services, ledger).plan(report.uid).delivery.id != first.id
         finally:
-            house.close()
+            services.close()
 
 
 def test_a_withdrawal_that_came_to_nothing_is_ordered_again(tmp_path: Path) -> None:

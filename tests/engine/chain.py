@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from router.bus.sqlite import SqliteBus
+from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import Clock, Ledger, SystemClock, Unobserved
-from router.engine.parts import Limits
-from router.engine.pipeline import Routed
-from router.engine.pipeline_worker import PipelineWorker
-from router.engine.policy import RetryPolicy
-from router.engine.sink_worker import SinkWorker
+from router.engine.delivery.worker import SinkWorker
+from router.engine.delivery.worker_context import Limits
+from router.engine.pipeline.compiled import Routed
+from router.engine.pipeline.worker import PipelineWorker
+from router.engine.retry_policy import RetryPolicy
 from router.errors import Unavailable
 from router.exchange import Exchange, Pseudonyms
 from router.gateway.checks import RelayCheck

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from router.bus.settings import KafkaConfig
-from router.bus.sqlite import SqliteBus
+from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import Attempt, Header, Outcome, SystemClock, Unobserved, out_topic
-from router.engine.parts import Limits
-from router.engine.pipeline import Routed
-from router.engine.pipeline_worker import PipelineWorker
-from router.engine.policy import RetryPolicy
-from router.engine.sink_worker import SinkWorker
+from router.engine.delivery.worker import SinkWorker
+from router.engine.delivery.worker_context import Limits
+from router.engine.pipeline.compiled import Routed
+from router.engine.pipeline.worker import PipelineWorker
+from router.engine.retry_policy import RetryPolicy
 from router.errors import Refused, Unavailable
 from router.exchange import Delivery, Exchange, State
 from router.gateway.intake import Intake

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from router.contracts import Header, Outgoing, out_topic
-from router.engine.parts import Limits
-from router.engine.policy import RetryPolicy
-from router.engine.sink_worker import SinkWorker
+from router.engine.delivery.worker import SinkWorker
+from router.engine.delivery.worker_context import Limits
+from router.engine.retry_policy import RetryPolicy
 from router.exchange import Delivery, State
 from router.wire import delivery_record, read_journal, read_receipt
 from tests.engine.memory import MemoryBus, MemoryLedger

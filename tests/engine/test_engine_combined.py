@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from router.contracts import Fence, Record, Row
-from router.engine.parts import Limits
-from router.engine.policy import RetryPolicy
+from router.engine.delivery.worker_context import Limits
+from router.engine.retry_policy import RetryPolicy
 from router.errors import OutcomeUnknown, Refused, Unavailable
 from router.exchange import Delivery, Origin, State
 from router.ledger.store import SqlLedger

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from router.bus.sqlite import SqliteBus
+from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import Outgoing
 from router.exchange import Event, State
 from router.ledger.store import SqlLedger
@@ -86,9 +86,9 @@ def check_sink(folder: Path, on_unknown: str) -> None:
     assert ended == set(deliveries)
     (refused,) = [id_ for id_, d in deliveries.items() if d.label == "refused"]
     assert rows[refused].state is State.DEAD
-    letter = bus.read(rows[refused].bytes_at)
-    assert letter is not None
-    assert (letter.topic, letter.value) == ("dlq.s", b"payload")
+    dead_letter = bus.read(rows[refused].bytes_at)
+    assert dead_letter is not None
+    assert (dead_letter.topic, dead_letter.value) == ("dlq.s", b"payload")
     bus.close()
 
 

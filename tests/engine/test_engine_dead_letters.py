@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import replace
 
 from router.contracts import Header, Outgoing
-from router.engine.dead_letters import Filter, body, groups, letters
-from router.engine.orders import UNDECIDED, discard, replay
+from router.engine.dead_letters.listing import Filter, body, groups, letters
+from router.engine.dead_letters.operator_commands import UNDECIDED, discard, replay
 from router.errors import Refused
 from router.exchange import Event, Origin, State
 from router.wire import event_record, read_journal
@@ -50,7 +50,7 @@ def test_replay_of_a_group_dry_and_real() -> None:
         async with rig.running():
             await rig.settled(State.DEAD)
             chosen = letters(rig.bus, rig.ledger, Filter(code="MSS-550"))
-            assert [body(rig.bus, letter).value for letter in chosen] == [b"%d" % n for n in range(6)]
+            assert [body(rig.bus, dead_letter).value for dead_letter in chosen] == [b"%d" % n for n in range(6)]
             dry = list(replay(rig.bus, rig.ledger, chosen, by="dupont"))
             assert [a.accepted for a in dry] == [True] * 6
             assert not any(Header.COMMAND in r.headers for r in rig.bus.scan("out.s"))
@@ -99,9 +99,9 @@ def test_pipeline_letters_are_replayed_as_events() -> None:
     story = {Header.STAGE: "pipeline", Header.PIPELINE: "biologie", Header.CODE: "R45", Header.CAUSE: "abc"}
     headers = {Header.ID: "id-1", Header.FEED: "sil", Header.ORIGIN: str(origin), **story}
     producer.publish([Outgoing("dlq.pipeline", "k", b"MSH|", headers)])
-    (letter,) = letters(rig.bus, rig.ledger)
-    assert (letter.cause, letter.where, letter.feed) == ("abc", "biologie", "sil")
-    assert [a.accepted for a in replay(rig.bus, rig.ledger, [letter], by="a", producer=producer)] == [True]
+    (dead_letter,) = letters(rig.bus, rig.ledger)
+    assert (dead_letter.cause, dead_letter.where, dead_letter.feed) == ("abc", "biologie", "sil")
+    assert [a.accepted for a in replay(rig.bus, rig.ledger, [dead_letter], by="a", producer=producer)] == [True]
     _, again = sorted(rig.bus.scan("in.sil"), key=lambda r: r.offset)
     assert again.value == b"MSH|"
     assert again.headers[Header.ORIGIN] == str(origin)
@@ -116,10 +116,10 @@ def test_intake_letters_can_only_be_discarded() -> None:
     producer = rig.bus.producer("gateway")
     headers = {Header.FEED: "sil", Header.CODE: "R01", Header.ID: "q-1"}
     producer.publish([Outgoing("dlq.intake", "", b"garbage", headers)])
-    (letter,) = letters(rig.bus, rig.ledger, Filter(stage="intake"))
-    (answer,) = replay(rig.bus, rig.ledger, [letter], by="a", producer=producer)
+    (dead_letter,) = letters(rig.bus, rig.ledger, Filter(stage="intake"))
+    (answer,) = replay(rig.bus, rig.ledger, [dead_letter], by="a", producer=producer)
     assert not answer.accepted
-    assert next(discard(rig.ledger, [letter], by="a", reason="vu", producer=producer)).accepted
+    assert next(discard(rig.ledger, [dead_letter], by="a", reason="vu", producer=producer)).accepted
     assert letters(rig.bus, rig.ledger) == []
     assert journal(rig) == ["DISCARD"]
 
@@ -170,11 +170,11 @@ def test_the_bytes_of_a_letter_are_its_own() -> None:
         rig.publish(delivery(1, label="x", payload=b"mine"))
         async with rig.running():
             await rig.settled(State.DEAD)
-        (letter,) = letters(rig.bus, rig.ledger)
-        found = body(rig.bus, letter)
+        (dead_letter,) = letters(rig.bus, rig.ledger)
+        found = body(rig.bus, dead_letter)
         assert found is not None
         assert found.value == b"mine"
-        assert body(rig.bus, replace(letter, delivery_id="another")) is None
+        assert body(rig.bus, replace(dead_letter, delivery_id="another")) is None
 
     play(story)
 
@@ -188,9 +188,9 @@ def test_records_that_are_no_deliveries_are_letters_too() -> None:
         async with rig.running():
             await rig.settled()
             await asyncio.sleep(0)
-        (letter,) = letters(rig.bus, rig.ledger, sinks=["s"])
-        assert (letter.code, letter.sink) == ("DELIVERY", "s")
-        assert not next(replay(rig.bus, rig.ledger, [letter], by="a")).accepted
+        (dead_letter,) = letters(rig.bus, rig.ledger, sinks=["s"])
+        assert (dead_letter.code, dead_letter.sink) == ("DELIVERY", "s")
+        assert not next(replay(rig.bus, rig.ledger, [dead_letter], by="a")).accepted
 
     play(story)
 
@@ -205,7 +205,7 @@ def test_a_record_that_is_no_delivery_is_listed_though_it_names_one() -> None:
             await rig.until(lambda: len(list(rig.bus.scan("dlq.s"))) == 2)
 
     rig = play(story)
-    assert [letter.code for letter in letters(rig.bus, rig.ledger, sinks=["s"])] == ["DELIVERY"] * 2
+    assert [dead_letter.code for dead_letter in letters(rig.bus, rig.ledger, sinks=["s"])] == ["DELIVERY"] * 2
 
 
 def test_what_no_pipeline_decided_is_not_decided_again() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from router.contracts import Attempt, Unobserved
-from router.engine.policy import RetryPolicy
+from router.engine.retry_policy import RetryPolicy
 from router.errors import OperatorFault, Unavailable
 from router.exchange import Delivery, State
 from router.gateway.intake import Intake

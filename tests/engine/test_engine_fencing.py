@@ -11,9 +11,9 @@ from dataclasses import replace
 import pytest
 
 from router.contracts import Fence, Row, out_topic
-from router.engine.parts import Limits
-from router.engine.sink_worker import SinkWorker
-from router.engine.writer import Writer
+from router.engine.delivery.durable_writer import DurableWriter
+from router.engine.delivery.worker import SinkWorker
+from router.engine.delivery.worker_context import Limits
 from router.errors import Fenced
 from router.exchange import State
 from router.wire import delivery_record
@@ -116,7 +116,7 @@ def test_one_lost_partition_fails_its_own_jobs_only() -> None:
 
     async def story() -> None:
         bus, ledger = MemoryBus(), MemoryLedger()
-        writer = Writer("w", "s", bus.producer("w"), ledger, lambda _: True)
+        writer = DurableWriter("w", "s", bus.producer("w"), ledger, lambda _: True)
         writer.start(asyncio.get_running_loop())
         assert await writer.take([0, 1]) == {0, 1}
         rows = [
@@ -148,7 +148,7 @@ def test_a_job_asked_for_before_the_partition_was_taken_again_is_refused() -> No
 
     async def story() -> None:
         held, busy, at_work = threading.Event(), threading.Event(), threading.Event()
-        writer = Writer("w", "s", MemoryBus().producer("w"), MemoryLedger(), lambda _: True)
+        writer = DurableWriter("w", "s", MemoryBus().producer("w"), MemoryLedger(), lambda _: True)
         writer.start(asyncio.get_running_loop())
         await writer.take([0])
         row = Row(delivery=delivery(0, payload=b""), partition=0, sequence=0, bytes_at=delivery(0).origin)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from router.bus.sqlite import SqliteBus
+from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.demo.services import freeze
 from router.exchange import Delivery, State
 from router.ledger.store import SqlLedger

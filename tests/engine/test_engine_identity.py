@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from router.bus.sqlite import SqliteBus
+from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.exchange import State
 from router.ledger.store import SqlLedger
 from router.wire import read_delivery, read_journal, read_receipt

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.contracts import Row
-from router.engine.holding import Holding
-from router.engine.lanes import Lanes
-from router.engine.overtaking import HELD
-from router.engine.slots import Place, Slot
+from router.engine.delivery.lanes import Lanes
+from router.engine.delivery.pending_delivery import PendingDelivery, Place
+from router.engine.delivery.spill import Spill
+from router.engine.delivery.supersession_rules import HELD
 from router.exchange import Origin, State
 from tests.engine.sinks import delivery
 
@@ -33,7 +33,7 @@ class World:
         self.ledger: dict[str, Row] = {}
         self.pending: dict[str, list[int]] = {}
         self.deletions: dict[str, list[int]] = {}
-        self.wire: list[Slot] = []
+        self.wire: list[PendingDelivery] = []
         self.now = 0.0
         self.number = 0
         self.done = 0
@@ -300,7 +300,7 @@ def test_a_lane_that_went_on_meanwhile_is_not_sent_away() -> None:
         lanes.wait(head, 10.0, 0.0)
     parts = SimpleNamespace(lanes=lanes, clock=SimpleNamespace(monotonic=lambda: 100.0), release=lambda _: None)
     parts.limits = SimpleNamespace(hold_after=60.0)
-    holding = Holding(parts)  # type: ignore[arg-type]
+    holding = Spill(parts)  # type: ignore[arg-type]
 
     async def hold(ids: list[str]) -> None:
         moved.append(ids)

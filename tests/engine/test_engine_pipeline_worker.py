@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from router.contracts import Header, Outgoing, Partition, SystemClock, Unobserved
-from router.engine.advice import next_step
-from router.engine.deciding import Decider
-from router.engine.parts import no_alert
-from router.engine.pipeline import UNWANTED, BugLimit, Routed, all_served, no_description
-from router.engine.pipeline_worker import PipelineWorker
+from router.engine.dead_letters.remediation import next_step
+from router.engine.delivery.worker_context import no_alert
+from router.engine.pipeline.compiled import UNWANTED, BugLimit, Routed, all_served, no_description
+from router.engine.pipeline.decider import Decider
+from router.engine.pipeline.worker import PipelineWorker
 from router.errors import Fenced, Invalid, OperatorFault, Unavailable
 from router.exchange import Delivery, Event, Exchange, Filtered, Origin, Receipt, ReceiptKind
 from router.wire import event_record, read_delivery, read_journal, read_receipt
@@ -175,9 +175,9 @@ def test_a_fault_is_a_dead_letter_and_the_sender_is_told() -> None:
     rig.event(2)
     with rig.running(unserved=unserved):
         rig.until(lambda: rig.committed() == 2)
-    (letter,) = rig.bus.scan("dlq.pipeline")
-    assert letter.value == b"\x0bMSH|original"
-    headers = letter.headers
+    (dead_letter,) = rig.bus.scan("dlq.pipeline")
+    assert dead_letter.value == b"\x0bMSH|original"
+    headers = dead_letter.headers
     assert [headers[h] for h in (Header.CODE, Header.PLACE, Header.PIPELINE)] == ["R45", "PID-32", "biologie"]
     assert headers[Header.ORIGIN].startswith("in.sil/")
     assert headers[Header.CAUSE]
@@ -220,9 +220,9 @@ def test_a_dead_letter_holds_the_senders_bytes_alone() -> None:
     rig.event(1, body=b"MSH|1", verdict=b'{"request":{}}')
     with rig.running():
         rig.until(lambda: rig.committed() == 1)
-    (letter,) = rig.bus.scan("dlq.pipeline")
-    assert letter.value == b"MSH|1"
-    assert Header.VERDICT not in letter.headers
+    (dead_letter,) = rig.bus.scan("dlq.pipeline")
+    assert dead_letter.value == b"MSH|1"
+    assert Header.VERDICT not in dead_letter.headers
 
 
 def test_describe_fills_the_journal() -> None:

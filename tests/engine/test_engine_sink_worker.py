@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from router.contracts import Attempt, Header, Outcome
-from router.engine.circuit import Circuit
-from router.engine.parts import Limits
-from router.engine.policy import CodePolicy
+from router.engine.delivery.circuit import Circuit
+from router.engine.delivery.worker_context import Limits
+from router.engine.retry_policy import CodePolicy
 from router.errors import OperatorFault, OutcomeUnknown, Refused, Unavailable
 from router.exchange import Delivery, Disposition, ReceiptKind, State
 from tests.engine.rig import FAST, Rig, play
@@ -95,7 +95,7 @@ def test_refused_is_dead_lettered_at_once_with_its_story() -> None:
 
     rig = play(story)
     letters = list(rig.bus.scan("dlq.s"))
-    assert [letter.value for letter in letters] == [b"\x00original", b"payload"]
+    assert [dead_letter.value for dead_letter in letters] == [b"\x00original", b"payload"]
     headers = letters[0].headers
     assert (headers[Header.CODE], headers[Header.PLACE], headers[Header.ATTEMPTS]) == ("MSS-550", "RCPT", "1")
     assert headers[Header.CAUSE] == letters[1].headers[Header.CAUSE]
@@ -190,8 +190,8 @@ def test_bugs_of_a_sink_have_a_budget() -> None:
     rig = play(story)
     letters = list(rig.bus.scan("dlq.s"))
     assert len(letters) == 9
-    assert {letter.headers[Header.CODE] for letter in letters} == {"BUG-KeyError"}
-    assert not any("secret" in str(letter.headers) for letter in letters)
+    assert {dead_letter.headers[Header.CODE] for dead_letter in letters} == {"BUG-KeyError"}
+    assert not any("secret" in str(dead_letter.headers) for dead_letter in letters)
 
 
 @pytest.mark.parametrize(("happened", "calls"), [(True, 1), (False, 2)])

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from router.bus.sqlite import SqliteBus
+from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import Header, Outgoing, Partition, Row
-from router.engine.advice import BYTES_LOST
-from router.engine.dead_letters import Letter, body, letters
-from router.engine.orders import discard
-from router.engine.parts import Limits
-from router.engine.trimming import INTERVAL, Trimmer, trimmable
+from router.engine.dead_letters.listing import DeadLetter, body, letters
+from router.engine.dead_letters.operator_commands import discard
+from router.engine.dead_letters.remediation import BYTES_LOST
+from router.engine.delivery.trimming import INTERVAL, Trimmer, trimmable
+from router.engine.delivery.worker_context import Limits
 from router.errors import Unavailable
 from router.exchange import Origin, State
 from router.ledger.store import SqlLedger
@@ -99,7 +99,7 @@ def test_letters_without_a_row_stay_until_a_person_resolves_them(bus: SqliteBus,
     headers = {Header.CODE: "X", Header.STAGE: topic.removeprefix("dlq.")}
     bus.producer("t").publish([Outgoing(topic, "k", b"%d" % n, headers) for n in range(4)])
 
-    def listed() -> list[Letter]:
+    def listed() -> list[DeadLetter]:
         return letters(bus, ledger, sinks=["s"])
 
     trimmer = Trimmer(bus, ["s"])
@@ -112,7 +112,7 @@ def test_letters_without_a_row_stay_until_a_person_resolves_them(bus: SqliteBus,
     for turn in range(3, 6):
         trimmer.trim(ledger, turn * LATER)
     assert listed() == [second, last]
-    assert [body(bus, letter).value for letter in (second, last)] == [b"1", b"3"]
+    assert [body(bus, dead_letter).value for dead_letter in (second, last)] == [b"1", b"3"]
     assert body(bus, first) is None
     assert all(a.accepted for a in discard(ledger, [second, last], by="dupont", reason="vu", producer=producer))
     for turn in range(6, 9):

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from benchmarks.load import END, START, template
 from benchmarks.place import until
 from benchmarks.soak.broker import RestartableBroker
-from benchmarks.soak.ground import quiet_port
+from benchmarks.soak.environment import quiet_port
 
 CONNECTIONS = 100
 SIZE = 20_000_000

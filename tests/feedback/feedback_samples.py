@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from router.bus.sqlite import SqliteBus
+from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import Row, TopicPlan, out_topic
 from router.exchange import Delivery, Disposition, Origin, Receipt, ReceiptKind, State
 from router.ledger.store import SqlLedger

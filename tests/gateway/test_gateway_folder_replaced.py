@@ -53,8 +53,10 @@ def test_the_next_request_laid_beside_a_cda_in_hand_is_not_taken_away(tmp_path: 
         bus = MemoryBus()
         intake = make_intake(bus)
         intake.start()
-        judge = intake.judge_of.judge
-        intake.judge_of.judge = lambda feed, received: asked.append(dict(received.headers)) or judge(feed, received)  # type: ignore
+        validate = intake.validator.validate
+        intake.validator.validate = lambda feed, received: (
+            asked.append(dict(received.headers)) or validate(feed, received)
+        )  # type: ignore
         folder = await watched(tmp_path, intake, cda_feed())
         (tmp_path / "a.xml.headers").write_bytes(b"mssante-ps: dr.a@x.mssante.fr\n")
         (tmp_path / "a.xml").write_bytes(b"<ClinicalDocument/>")

@@ -249,10 +249,10 @@ def test_a_folder_that_cannot_be_used_for_a_while_stops_nobody(tmp_path: Path) -
 
 def test_what_a_raw_topic_holds_is_judged_whatever_it_is() -> None:
     """The judgement that the consumer of a raw topic makes of each record never raises, whatever its bytes."""
-    judge = make_intake(MemoryBus()).judge_of
+    validate = make_intake(MemoryBus()).validator
     for seed in range(300):
         data = garbage(random.Random(seed), parts=10)
         for kind in ("hl7", "cda"):
             received = Received(data=data, source="raw", at=1.0, kind=kind, headers={"x": "\ufffd"})  # type: ignore[arg-type]
-            judged = judge.judge(relay(), received)
-            assert judged.code in ("AA", "AE") and judge.records(judged)
+            validated = validate.validate(relay(), received)
+            assert validated.code in ("AA", "AE") and validate.records(validated)

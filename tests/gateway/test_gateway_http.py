@@ -153,9 +153,9 @@ def test_a_body_beyond_the_limit_is_413_and_refused_like_any_other() -> None:
             cda = await client.post("/feeds/cda", content=b"<a>" + large, headers={**XML, "x-segur-request-id": "d1"})
             assert (cda.status_code, parse_ack(cda.content).control_id) == (413, "d1")
             assert (await client.post("/feeds/sil", content=hl7(), headers=ER7)).status_code == 200
-        letters = bus.topics["dlq.intake"]
-        assert [record.headers[Header.CODE] for record in letters] == ["R35", "R35"]
-        assert letters[0].value == large[:4096]
+        dead_letters = bus.topics["dlq.intake"]
+        assert [record.headers[Header.CODE] for record in dead_letters] == ["R35", "R35"]
+        assert dead_letters[0].value == large[:4096]
 
     play(story())
 

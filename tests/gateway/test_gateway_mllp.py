@@ -88,8 +88,8 @@ def test_E44_frame_not_starting_with_msh(garbage: bytes) -> None:
             lines = await client.ask(garbage)
             assert lines[1:] == ["MSA|AE", lines[2]] and lines[2].startswith("ERR|||100^Segment sequence error^")
             assert (await client.ask(hl7("8")))[1] == "MSA|AA|8"
-        (letter,) = bus.of("dlq.intake")
-        assert letter.value == garbage and letter.headers[Header.CODE] == "R01"
+        (dead_letter,) = bus.of("dlq.intake")
+        assert dead_letter.value == garbage and dead_letter.headers[Header.CODE] == "R01"
         entry = read_journal(next(iter(records(bus, "journal"))))
         assert (entry.kind, entry.ack, entry.code, entry.feed) == ("refused", "AE", "R01", "sil")
 
@@ -304,8 +304,8 @@ def test_a_bug_in_a_check_is_a_refusal_with_its_bytes() -> None:
         async with listening(make_intake(bus), relay(broken)) as listener:
             lines = await (await Client.connect(listener.port)).ask(hl7("1"))
         assert lines[1] == "MSA|AE|1" and "DUPONT" not in lines[2]
-        (letter,) = bus.of("dlq.intake")
-        assert letter.headers[Header.CODE] == "BUG-ZeroDivisionError" and "DUPONT" not in str(letter.headers)
+        (dead_letter,) = bus.of("dlq.intake")
+        assert dead_letter.headers[Header.CODE] == "BUG-ZeroDivisionError" and "DUPONT" not in str(dead_letter.headers)
 
     play(story())
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from router.bus.sqlite import SqliteBus
+from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import Header, Outgoing, SystemClock
 from router.errors import OperatorFault
 from router.gateway.folder import WatchedFolder

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from router.bus.sqlite import SqliteBus
+from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import Header, Outgoing, SystemClock
 from router.errors import Fenced, Invalid, Unavailable
 from router.gateway.gateway import Gateway

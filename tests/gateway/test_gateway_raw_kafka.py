@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from kafka import KafkaProducer as PlainProducer
 
-from router.bus.kafka import KafkaBus
+from router.bus.kafka.kafka_bus import KafkaBus
 from router.bus.plans import default_plan
 from router.bus.settings import KafkaConfig
 from router.contracts import Header, Record, in_topic, raw_topic
@@ -134,10 +134,10 @@ def test_a_producer_that_knows_nothing_of_us_is_served_like_a_listener(place: Pl
     answers = [parse_ack(record.value).code for record in place.read(f"answers.{place.documents}")]
     assert sorted(answers) == ["AA", "AA", "AA", "AE", "AE"]
     refused = [one for one in place.read("dlq.intake") if one.headers.get(Header.FEED) == place.documents]
-    letters = [one.value for one in refused]
-    assert b"bonjour" in letters
-    assert any(letter.endswith(other.content) for letter in letters), "a CDA stands behind its request"
-    assert len(letters) == 2
+    dead_letters = [one.value for one in refused]
+    assert b"bonjour" in dead_letters
+    assert any(dead_letter.endswith(other.content) for dead_letter in dead_letters), "a CDA stands behind its request"
+    assert len(dead_letters) == 2
 
 
 def test_each_record_is_taken_once_whatever_is_killed(place: Place) -> None:

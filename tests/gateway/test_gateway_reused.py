@@ -6,31 +6,31 @@ from router.contracts import SystemClock
 from router.exchange import Pseudonyms
 from router.gateway.checks import RelayCheck
 from router.gateway.identity import control_id
-from router.gateway.judge import Judge
-from router.gateway.received import Feed, Judged, Received
+from router.gateway.received import Feed, Received, ValidatedMessage
+from router.gateway.validation import MessageValidator
 from router.hl7.message import Message
 
 _MESSAGE = b"MSH|^~\\&|SIL|A|PFI|A|20260105||ADT^A01^ADT_A01|7|P|2.5\rPID|||1^^^A^PI\r"
 
 
-def _judged(*, refuse: bool) -> Judged:
+def _validated(*, refuse: bool) -> ValidatedMessage:
     pseudonyms = Pseudonyms(b"k")
     seen = {control_id("sil", Message.parse(_MESSAGE)): b"another event"}
-    judge = Judge(SystemClock(), pseudonyms, lambda _: None, seen.get)
+    validate = MessageValidator(SystemClock(), pseudonyms, lambda _: None, seen.get)
     feed = Feed(name="sil", check=RelayCheck(pseudonyms), kind="relay", refuse_reused=refuse)
-    return judge.judge(feed, Received(data=_MESSAGE, source="mllp", at=1.0))
+    return validate.validate(feed, Received(data=_MESSAGE, source="mllp", at=1.0))
 
 
 def test_E13_is_accepted_with_a_warning_by_default() -> None:
     """The message is processed, and the warning says that its MSH-10 was used before (R13)."""
-    judged = _judged(refuse=False)
-    assert judged.code == "AA"
-    assert any(warning.startswith("R13: ") for warning in judged.checked.warnings)
+    validated = _validated(refuse=False)
+    assert validated.code == "AA"
+    assert any(warning.startswith("R13: ") for warning in validated.checked.warnings)
 
 
 def test_E13_is_refused_where_the_site_wants_it() -> None:
     """AE 207 at MSH-10 (`same-control-id-other-content: refuse`)."""
-    judged = _judged(refuse=True)
-    assert judged.code == "AE"
-    assert [fault.rule for fault in judged.checked.faults] == ["R13"]
-    assert b"MSH^1^10" in judged.ack
+    validated = _validated(refuse=True)
+    assert validated.code == "AE"
+    assert [fault.rule for fault in validated.checked.faults] == ["R13"]
+    assert b"MSH^1^10" in validated.ack

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from router.bus.sqlite import SqliteBus
+from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import Claim, Header, SystemClock
 from router.errors import Fenced, OperatorFault
 from router.exchange import Origin

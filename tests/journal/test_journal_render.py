@@ -10,7 +10,7 @@ from router.contracts import SystemClock
 from router.exchange import Disposition, JournalEntry, Receipt, State
 from router.journal.render import Line, render
 from router.journal.store import Journal
-from router.journal.stories import EventStory
+from router.journal.views import EventStory
 from tests.journal.journal_samples import START, receipt, received, whole
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from router.bus.sqlite import SqliteBus
+from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import JOURNAL, RECEIPTS, Outgoing, SystemClock
 from router.journal.store import Journal
 from router.journal.worker import GROUP, JournalWorker, rebuild

@@ -64,7 +64,7 @@ def test_a_locked_ledger_is_unavailable_and_works_again(
     ledger: SqlLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While another process holds the file nothing is written; once it lets go the same ledger goes on."""
-    with ledger._database.straight() as connection:
+    with ledger._database.raw_driver() as connection:
         connection.execute("PRAGMA busy_timeout=50")
     other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
@@ -79,7 +79,7 @@ def test_a_locked_ledger_is_unavailable_and_works_again(
 def test_a_full_ledger_is_unavailable_and_keeps_nothing_of_the_batch(ledger: SqlLedger) -> None:
     """No room left: the whole batch is refused and what was there stays readable."""
     ledger.open([row("before")])
-    with ledger._database.straight() as connection:
+    with ledger._database.raw_driver() as connection:
         connection.execute("PRAGMA max_page_count=1")
     with pytest.raises(Unavailable) as caught:
         ledger.open([row(f"d{n}", n, text="x" * 500) for n in range(500)])

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from router.bus.sqlite import SqliteBus
+from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.cisis.settings import ProfileRules
 from router.contracts import Outgoing, Partition, TopicPlan
 from router.exchange import Event, Exchange, Origin
@@ -131,7 +131,7 @@ def test_d8_a_merge_after_departures_alerts_somebody(register: Register) -> None
     """D8: a work-list *and an alert*; a line in the journal of the ADT event is read by nobody."""
     told: list[str] = []
     rules = ProfileRules(feed="gam")
-    house: Any = SimpleNamespace(
+    services: Any = SimpleNamespace(
         register=register,
         config=SimpleNamespace(feeds={"gam": SimpleNamespace(rules=rules)}),
         alert=lambda what, facts: told.append(what),
@@ -140,6 +140,6 @@ def test_d8_a_merge_after_departures_alerts_somebody(register: Register) -> None
     register.note_departure([ipp_name("B")], "d1", "doc", "dmp.chu", 0.0)
     event = Event("e2", "gam", "k", adt("A40", ipp("A"), ins(INS_1), mrg=ipp("B")), {}, Origin("in.gam", 0, 1))
     exchange = Exchange(event).with_(message=Message.parse(event.body))
-    RegisterPipeline(house, "gam").process(exchange)
+    RegisterPipeline(services, "gam").process(exchange)
     assert len(register.work()) == 1
     assert told == ["impact"]

@@ -20,7 +20,7 @@ def test_a_replayed_older_event_with_a_later_evn_2_overwrites_nothing(register: 
     The A31 at 7 was a dead letter and is replayed after the A31 at 8 (downgraded, opposed); its sender's clock ran two
     minutes ahead.
     """
-    house: Any = SimpleNamespace(
+    services: Any = SimpleNamespace(
         register=register,
         config=SimpleNamespace(feeds={"gam": SimpleNamespace(rules=ProfileRules(feed="gam"))}),
         alert=lambda what, facts: None,
@@ -28,7 +28,7 @@ def test_a_replayed_older_event_with_a_later_evn_2_overwrites_nothing(register: 
 
     def tell(id_: str, body: bytes, offset: int, **headers: str) -> None:
         event = Event(id_, "gam", "k", body, headers, Origin("in.gam", 0, offset))
-        RegisterPipeline(house, "gam").process(Exchange(event).with_(message=Message.parse(event.body)))
+        RegisterPipeline(services, "gam").process(Exchange(event).with_(message=Message.parse(event.body)))
 
     tell("e0", adt("A31", ipp("3"), ins(INS_1), recorded="20260105101400"), 6)
     tell("e2", adt("A31", ipp("3"), status="PROV", zfa=zfa("IO"), recorded="20260105101500"), 8)

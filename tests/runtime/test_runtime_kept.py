@@ -15,23 +15,23 @@ import pytest
 from router.config.site import Site
 from router.contracts import Partition, SystemClock
 from router.demo.stage import stage
-from router.engine.supervisor import read_state
 from router.errors import Bug, OperatorFault, RouterError
 from router.exchange import Event
 from router.register import Register
 from router.register.patient import ins_pseudonym
 from router.request import Identifier
-from router.runtime import upkeep
-from router.runtime.guarded import Guarded
-from router.runtime.house import House
+from router.runtime import maintenance
 from router.runtime.rebuild import rebuild
+from router.runtime.register_checked_sink import RegisterCheckedSink
 from router.runtime.reload import PipelineSet
+from router.runtime.site_services import SiteServices
+from router.runtime.supervisor.workers import read_state
 from router.simulators.sender import Maker
 from router.wire import event_record
 from tests.engine.memory import MemoryLedger
 from tests.register.register_samples import change, ins, zfa
-from tests.runtime.test_runtime_guarded import Slow, play, register, report  # noqa: F401
 from tests.runtime.test_runtime_rebuild import SITE as ADT_SITE
+from tests.runtime.test_runtime_register_checked_sink import Slow, play, register, report  # noqa: F401
 from tests.sinks.dmp_world import FIRST
 
 
@@ -51,7 +51,7 @@ def test_a_register_that_fails_costs_no_receipt(
     def fails(*_: object) -> None:
         raise fault
 
-    async def story(sink: Slow, guarded: Guarded) -> None:
+    async def story(sink: Slow, guarded: RegisterCheckedSink) -> None:
         sink.gate.set()
         monkeypatch.setattr(register, "note_departure", fails)
         assert (await guarded.deliver(one, FIRST)).code == "OK"
@@ -68,19 +68,19 @@ def test_a_version_that_its_examples_refuse_does_not_run_after_a_restart(tmp_pat
     asyncio.run(_stage_only(tmp_path / "stage"))
     site = tmp_path / "stage" / "router.yaml"
     file = tmp_path / "stage" / "pipelines" / "biologie.yaml"
-    house = House(Site(site))
+    services = SiteServices(Site(site))
     try:
-        running = PipelineSet(house)
+        running = PipelineSet(services)
         assert running.resume() == []
         good = {pipeline.digest for pipeline in running.of("sil")}
         file.write_text(file.read_text().replace("dmp: delivered", "dmp: R45", 1))
         assert running.reload() != []  # refused: the old one goes on
         assert {pipeline.digest for pipeline in running.of("sil")} == good
-        again = PipelineSet(house)  # the worker fell and was started again
+        again = PipelineSet(services)  # the worker fell and was started again
         again.resume()
         assert {pipeline.digest for pipeline in again.of("sil")} == good
     finally:
-        house.close()
+        services.close()
 
 
 async def _killed(folder: Path) -> None:
@@ -109,22 +109,22 @@ def test_the_gauges_of_a_worker_end_with_it(tmp_path: Path) -> None:
 def test_a_rebuild_forgets_no_opposition(tmp_path: Path) -> None:
     """The ADT topics keep 30 days: what a feed said before that is in the register alone."""
     (tmp_path / "router.yaml").write_text(ADT_SITE)
-    house = House(Site(tmp_path / "router.yaml"))
+    services = SiteServices(Site(tmp_path / "router.yaml"))
     try:
         patient = Maker(9).patient()
         message = Maker(9).adt("A31", patient)
-        (origin,) = house.bus.producer("test").publish([event_record(Event("e" * 32, "gam", "k", message, {}))])
+        (origin,) = services.bus.producer("test").publish([event_record(Event("e" * 32, "gam", "k", message, {}))])
         number = Identifier(value=patient.ins, authority="1.2.250.1.213.1.4.10", kind="INS")
-        house.register.apply("e" * 32, change("A31", ins(patient.ins), zfa=zfa("IO")), origin=origin)
-        name = ins_pseudonym(house.pseudonyms, number)
-        assert house.register.find(name).opposed
-        house.bus.trim(Partition(origin.topic, origin.partition), origin.offset + 1)  # as its retention does
+        services.register.apply("e" * 32, change("A31", ins(patient.ins), zfa=zfa("IO")), origin=origin)
+        name = ins_pseudonym(services.pseudonyms, number)
+        assert services.register.find(name).opposed
+        services.bus.trim(Partition(origin.topic, origin.partition), origin.offset + 1)  # as its retention does
         with suppress(OperatorFault):
-            rebuild(house)
-        found = house.register.find(name)
+            rebuild(services)
+        found = services.register.find(name)
         assert found is not None and found.opposed
     finally:
-        house.close()
+        services.close()
 
 
 class _Bus:
@@ -141,11 +141,11 @@ class _Bus:
 
 
 def test_a_gauge_that_can_not_be_read_does_not_end_the_sweeping(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upkeep, "GAUGE_SECONDS", 0.01)
+    monkeypatch.setattr(maintenance, "GAUGE_SECONDS", 0.01)
     bus = _Bus()
     config = SimpleNamespace(sinks={}, limits=SimpleNamespace(claims_days=30))
-    house = SimpleNamespace(bus=bus, config=config, clock=SystemClock(), ledger=MemoryLedger)
-    running = upkeep.Upkeep(house)  # type: ignore[arg-type]
+    services = SimpleNamespace(bus=bus, config=config, clock=SystemClock(), ledger=MemoryLedger)
+    running = maintenance.Maintenance(services)  # type: ignore[arg-type]
     running.start()
     try:
         assert bus.maintained.wait(3)

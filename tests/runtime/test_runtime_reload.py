@@ -13,8 +13,8 @@ import pytest
 from router.config.site import Site
 from router.contracts import JOURNAL
 from router.demo.stage import Stage, stage
-from router.runtime.house import House
 from router.runtime.reload import PipelineSet
+from router.runtime.site_services import SiteServices
 from router.wire import read_journal
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -49,10 +49,10 @@ async def _digest_of_next(played: Stage) -> str:
     report = played.maker.document("biology", played.patient(), size=6_000)
     (sent,) = await played.send(played.maker.message(report, recipients=[]))
     assert sent.code == "AA"
-    house = House(Site(played.site))
+    services = SiteServices(Site(played.site))
 
     def decided() -> list[str]:
-        entries = map(read_journal, house.bus.scan(JOURNAL))
+        entries = map(read_journal, services.bus.scan(JOURNAL))
         return [e.digest for e in entries if e.control_id == sent.control_id and e.kind == "decided"]
 
     try:
@@ -60,7 +60,7 @@ async def _digest_of_next(played: Stage) -> str:
         assert await played.until(lambda: played.dmp_status(report.uid) == "Approved", PATIENCE)
         return decided()[0]
     finally:
-        house.close()
+        services.close()
 
 
 async def _story(folder: Path) -> None:
@@ -113,16 +113,16 @@ def test_a_worker_that_starts_again_keeps_the_last_good_version(tmp_path: Path) 
     site = tmp_path / "stage" / "router.yaml"
     file = tmp_path / "stage" / "pipelines" / "biologie.yaml"
     good = file.read_text()
-    house = House(Site(site))
+    services = SiteServices(Site(site))
     try:
-        assert PipelineSet(house).resume() == []
+        assert PipelineSet(services).resume() == []
         file.write_text("name: [")
         refused: list[str] = []
-        again = PipelineSet(house, refused=lambda problems: refused.extend(map(str, problems)))
+        again = PipelineSet(services, refused=lambda problems: refused.extend(map(str, problems)))
         assert again.resume() == []
         assert [len(refused), "biologie.yaml:1:" in refused[0]] == [1, True]
         assert _digest(good) in {pipeline.digest for pipeline in again.of("sil")}
         (tmp_path / "stage" / "pipelines" / "neuf.yaml").write_text("name: [")
         assert len(again.resume()) == 1  # it never was right: nothing to go on with
     finally:
-        house.close()
+        services.close()

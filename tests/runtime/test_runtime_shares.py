@@ -13,12 +13,12 @@ from router.bus.settings import KafkaConfig
 from router.config.site import Site
 from router.contracts import SystemClock, Unobserved
 from router.errors import Unavailable
-from router.runtime import upkeep
-from router.runtime.house import House
+from router.runtime import maintenance
+from router.runtime.maintenance import Maintenance
 from router.runtime.process import readers_of
 from router.runtime.roles.sinks import share_of
-from router.runtime.supervise import Running
-from router.runtime.upkeep import Upkeep
+from router.runtime.site_services import SiteServices
+from router.runtime.supervisor.router_process import RouterProcess
 
 MIB = 1 << 20
 
@@ -39,13 +39,13 @@ def test_sinks_share_what_their_process_fetches_at_once(tmp_path: Path, sinks: i
         "sinks:\n" + "".join(f"  hl7.a{n}: {{type: hl7, host: h, port: 1}}\n" for n in range(sinks))
     )
     site = Site(tmp_path / "router.yaml")
-    config = House(site, readers=readers_of(site, "sinks")).bus_config()
+    config = SiteServices(site, readers=readers_of(site, "sinks")).bus_config()
     assert isinstance(config, KafkaConfig)
     assert config.fetch_bytes == int(each * MIB)
     assert readers_of(site, "pipelines") == 1
 
 
-def house(**bus: Any) -> Any:
+def services(**bus: Any) -> Any:
     return SimpleNamespace(
         bus=SimpleNamespace(lag=lambda _: {}, **bus),
         config=SimpleNamespace(sinks={}),
@@ -56,8 +56,8 @@ def house(**bus: Any) -> Any:
 
 def test_the_log_of_the_embedded_bus_is_copied_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Again after a failure, and no more once stopped."""
-    monkeypatch.setattr(upkeep, "CHECKPOINT_SECONDS", 0.01)
-    monkeypatch.setattr(upkeep, "GAUGE_SECONDS", 0.01)
+    monkeypatch.setattr(maintenance, "CHECKPOINT_SECONDS", 0.01)
+    monkeypatch.setattr(maintenance, "GAUGE_SECONDS", 0.01)
     often, count = threading.Event(), 0
 
     def checkpoint() -> None:
@@ -68,7 +68,7 @@ def test_the_log_of_the_embedded_bus_is_copied_all_the_time(monkeypatch: pytest.
         if count == 5:
             often.set()
 
-    running = Upkeep(house(checkpoint=checkpoint))
+    running = Maintenance(services(checkpoint=checkpoint))
     running.start()
     assert often.wait(20)
     running.stop()
@@ -78,7 +78,7 @@ def test_the_log_of_the_embedded_bus_is_copied_all_the_time(monkeypatch: pytest.
 
 
 def test_a_bus_that_copies_nothing_needs_no_thread_for_it() -> None:
-    running = Upkeep(house())
+    running = Maintenance(services())
     running.start()
     assert "checkpoints" not in {thread.name for thread in threading.enumerate()}
     running.stop()
@@ -99,13 +99,13 @@ class Swept:
         self.pruned.append(before)
 
 
-def swept(**limits: Any) -> tuple[Upkeep, Swept, Any]:
+def swept(**limits: Any) -> tuple[Maintenance, Swept, Any]:
     told = Swept()
-    place = house(maintain=lambda: None)
+    place = services(maintain=lambda: None)
     place.clock = SimpleNamespace(now=lambda: 1e9, monotonic=lambda: 50.0)
     place.config.limits = SimpleNamespace(**{"claims_days": 30, "journal_days": None} | limits)
     place.ledger, place.journal = lambda: told, told
-    running = Upkeep(place)
+    running = Maintenance(place)
     running._trimmer = SimpleNamespace(trim=lambda *_: 0)  # type: ignore[assignment]
     return running, told, place
 
@@ -140,5 +140,5 @@ def test_the_threads_of_a_worker_share_few_arenas(
     else:
         monkeypatch.setenv("MALLOC_ARENA_MAX", ours)
     running = SimpleNamespace(site=SimpleNamespace(path=Path("router.yaml")))
-    role = Running._role(running, "sinks", 1)  # type: ignore[arg-type]
+    role = RouterProcess._role(running, "sinks", 1)  # type: ignore[arg-type]
     assert (role.environment or {})["MALLOC_ARENA_MAX"] == theirs

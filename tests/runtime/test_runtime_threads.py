@@ -15,7 +15,7 @@ from router.directory import directory
 from router.directory.settings import DirectoryConfig
 from router.feedback.mailbox import Mailbox
 from router.gateway.writer import BatchWriter, GroupCommit, Item
-from router.runtime import reload, upkeep
+from router.runtime import maintenance, reload
 from router.sinks.mssante.settings import ImapConfig
 
 
@@ -83,10 +83,10 @@ def test_the_pipelines_are_looked_at_again(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_the_log_of_the_bus_is_copied_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upkeep, "CHECKPOINT_SECONDS", 0.01)
-    monkeypatch.setattr(upkeep, "GAUGE_SECONDS", 0.01)
+    monkeypatch.setattr(maintenance, "CHECKPOINT_SECONDS", 0.01)
+    monkeypatch.setattr(maintenance, "GAUGE_SECONDS", 0.01)
     checkpoint, again = surprising(lambda: None)
-    kept = upkeep.Upkeep.__new__(upkeep.Upkeep)
+    kept = maintenance.Maintenance.__new__(maintenance.Maintenance)
     kept._stop = threading.Event()
     thread = threading.Thread(target=kept._checkpoints, args=(checkpoint,))
     thread.start()

@@ -18,7 +18,7 @@ from router.exchange import Delivery, Origin
 from router.hl7.message import Message
 from router.hl7.mllp import Decoder, Frame, frame
 from router.sinks.hl7 import Hl7Config, Hl7Sink
-from tests.sinks.looks import Looks
+from tests.sinks.rechecks import Looks
 
 TRY = Attempt(1, 0.0)
 

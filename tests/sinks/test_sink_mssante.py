@@ -19,7 +19,6 @@ from router.request import Action
 from router.sinks.mssante.sink import MssanteSink
 from router.sinks.mssante.smtp import xtext
 from tests.cda.cda_samples import cda, n1_body
-from tests.sinks.looks import Looks
 from tests.sinks.mssante_samples import (
     DOCTOR,
     PATIENT,
@@ -35,6 +34,7 @@ from tests.sinks.mssante_samples import (
     tools,
 )
 from tests.sinks.mssante_server import CUT, Script, server
+from tests.sinks.rechecks import Looks
 
 FIRST = Attempt(1, 1_795_000_000.0)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from router.errors import OperatorFault
 
 if TYPE_CHECKING:
-    from router.runtime.house import House
+    from router.runtime.site_services import SiteServices
 
 Ready = Callable[[Mapping[str, str]], None]
 """Called once a role works, with the ports it listens on, by name."""
@@ -35,9 +35,9 @@ class Role(Protocol):
         ...
 
 
-def open_role(name: str, house: House, slot: int) -> Role:
+def open_role(name: str, services: SiteServices, slot: int) -> Role:
     """Raises `OperatorFault` in one sentence for what a person must mend."""
     if name not in _KINDS:
         raise OperatorFault("ROLE", name, f"no such role: one of {', '.join(ROLES)}")
     module, kind = _KINDS[name]
-    return cast(Role, getattr(import_module(f"{__name__}.{module}"), kind)(house, slot))
+    return cast(Role, getattr(import_module(f"{__name__}.{module}"), kind)(services, slot))

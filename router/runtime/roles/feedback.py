@@ -11,28 +11,28 @@ from router.feedback.correlate import Correlator
 from router.feedback.mailbox import Mailbox
 from router.feedback.reports import Reports
 from router.feedback.worker import FeedbackWorker
-from router.runtime.house import House
 from router.runtime.roles import Ready
-from router.runtime.roles.looping import alert
+from router.runtime.roles.event_loop import alert
+from router.runtime.site_services import SiteServices
 from router.sinks.mssante.settings import FeedbackRules, ImapConfig, MssanteConfig, TlsConfig
 
 
 class FeedbackRole:
     """Receipts to business acknowledgements, and the mailboxes where DSN and MDN arrive."""
 
-    def __init__(self, house: House, slot: int) -> None:
-        self._house = house
-        config = house.config
+    def __init__(self, services: SiteServices, slot: int) -> None:
+        self._services = services
+        config = services.config
         endpoints = {
             name: Endpoint(feed.reply, feed.dmp_error_system) for name, feed in config.feeds.items() if feed.reply
         }
         mssante = {name: sink for name, sink in config.sinks.items() if isinstance(sink, MssanteConfig)}
         self._worker = FeedbackWorker(
-            house.bus,
-            house.ledger(),
+            services.bus,
+            services.ledger(),
             endpoints,
-            clock=house.clock,
-            observer=house.observer,
+            clock=services.clock,
+            observer=services.observer,
             member=f"feedback-{slot}",
             dsn_wait={name: sink.feedback.dsn_wait_days * 86_400 for name, sink in mssante.items() if sink.imap},
             alert=alert,
@@ -40,22 +40,22 @@ class FeedbackRole:
         self._mailboxes = [self._mailbox(rank, inbox) for rank, inbox in enumerate(inboxes(config))]
 
     def _mailbox(self, rank: int, inbox: Inbox) -> Mailbox:
-        house = self._house
-        correlator = Correlator(house.bus, house.ledger(), inbox.rules)
+        services = self._services
+        correlator = Correlator(services.bus, services.ledger(), inbox.rules)
         return Mailbox(
             inbox.sinks[0],
             inbox.imap,
-            Reports(correlator, inbox.rules, admits=house.directory.liste_blanche.admits),
-            house.bus.producer(f"mailbox-{rank}"),
+            Reports(correlator, inbox.rules, admits=services.directory.liste_blanche.admits),
+            services.bus.producer(f"mailbox-{rank}"),
             tls=inbox.tls,
             user=inbox.user,
-            clock=house.clock,
-            observer=house.observer,
+            clock=services.clock,
+            observer=services.observer,
             alert=alert,
         )
 
     def run(self, ready: Ready) -> None:
-        self._house.start_directory()
+        self._services.start_directory()
         threads = [threading.Thread(target=box.run, name="mailbox", daemon=True) for box in self._mailboxes]
         for thread in threads:
             thread.start()

@@ -12,27 +12,27 @@ from router.register.patient import ins_pseudonym
 from router.request import Identifier
 from router.runtime.certificates import Expiries
 from router.runtime.checks import AdtCheck, DocumentsCheck
-from router.runtime.house import House
 from router.runtime.roles import Ready
-from router.runtime.roles.looping import Looping
+from router.runtime.roles.event_loop import EventLoopRole
+from router.runtime.site_services import SiteServices
 
 
-class GatewayRole(Looping):
+class GatewayRole(EventLoopRole):
     """Listeners, HTTP, folders and raw topics around one intake."""
 
-    def __init__(self, house: House, slot: int) -> None:
+    def __init__(self, services: SiteServices, slot: int) -> None:
         super().__init__()
-        self._house = house
+        self._services = services
         self._slot = slot
 
     async def _work(self, stop: asyncio.Event, ready: Ready) -> None:
-        house, config = self._house, self._house.config
+        services, config = self._services, self._services.config
         gateway = Gateway(
-            bus=house.bus,
-            ledger=house.ledger(),
-            clock=house.clock,
-            pseudonyms=house.pseudonyms,
-            observer=house.observer,
+            bus=services.bus,
+            ledger=services.ledger(),
+            clock=services.clock,
+            pseudonyms=services.pseudonyms,
+            observer=services.observer,
             feeds=[self._feed(name) for name in config.feeds],
             mllp={name: feed.mllp for name, feed in config.feeds.items() if feed.mllp},
             folders={name: feed.folder for name, feed in config.feeds.items() if feed.folder},
@@ -44,7 +44,7 @@ class GatewayRole(Looping):
             drain=config.limits.drain_seconds,
         )
         parts = {f"feed {name}": feed for name, feed in config.feeds.items()} | {"http": config.http}
-        expiries = Expiries(parts, house.observer, house.clock)
+        expiries = Expiries(parts, services.observer, services.clock)
         expiries.start()
         try:
             await gateway.run(stop, lambda: ready({name: str(port) for name, port in gateway.ports.items()}))
@@ -53,23 +53,25 @@ class GatewayRole(Looping):
 
     def _qualified(self) -> Callable[[Identifier], bool] | None:
         """Whether the register says VALI of an INS, where ADT feeds one: for a raw CDA that doesn't say it (D2)."""
-        house = self._house
-        if not any(feed.kind == "adt" for feed in house.config.feeds.values()):
+        services = self._services
+        if not any(feed.kind == "adt" for feed in services.config.feeds.values()):
             return None
 
         def qualified(number: Identifier) -> bool:
-            found = house.register.find(ins_pseudonym(house.pseudonyms, number))
+            found = services.register.find(ins_pseudonym(services.pseudonyms, number))
             return found is not None and found.qualified is True
 
         return qualified
 
     def _feed(self, name: str) -> Feed:
-        feed = self._house.config.feeds[name]
-        rules = self._house.rules(name, feed)
-        pseudonyms = self._house.pseudonyms
+        feed = self._services.config.feeds[name]
+        rules = self._services.rules(name, feed)
+        pseudonyms = self._services.pseudonyms
         check: Checker
         if feed.kind == "documents":
-            check = DocumentsCheck(rules, self._house.value_sets, pseudonyms, self._house.schema, self._qualified())
+            check = DocumentsCheck(
+                rules, self._services.value_sets, pseudonyms, self._services.schema, self._qualified()
+            )
         else:
             check = AdtCheck(rules.autorites, pseudonyms) if feed.kind == "adt" else RelayCheck(pseudonyms)
         return Feed(

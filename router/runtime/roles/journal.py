@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from router.journal.worker import JournalWorker
-from router.runtime.house import House
+from router.runtime.maintenance import Maintenance
 from router.runtime.roles import Ready
-from router.runtime.upkeep import Upkeep
+from router.runtime.site_services import SiteServices
 
 
 class JournalRole:
     """The journal and receipts topics into SQL; beside it, the upkeep of bus, ledger and journal."""
 
-    def __init__(self, house: House, slot: int) -> None:
-        self._house = house
+    def __init__(self, services: SiteServices, slot: int) -> None:
+        self._services = services
         self._worker = JournalWorker(
-            house.bus, house.journal, member=f"journal-{slot}", clock=house.clock, observer=house.observer
+            services.bus, services.journal, member=f"journal-{slot}", clock=services.clock, observer=services.observer
         )
-        self._upkeep = Upkeep(house)
+        self._maintenance = Maintenance(services)
 
     def run(self, ready: Ready) -> None:
-        self._upkeep.start()
+        self._maintenance.start()
         ready({})
         try:
             self._worker.run()
         finally:
-            self._upkeep.stop()
+            self._maintenance.stop()
 
     def stop(self) -> None:
         self._worker.stop()

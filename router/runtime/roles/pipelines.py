@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import structlog
 
-from router.engine.pipeline_worker import PipelineWorker
+from router.engine.pipeline.worker import PipelineWorker
 from router.errors import ConfigFault, Problem
 from router.runtime.describe import Describe, Unserved
-from router.runtime.house import House
 from router.runtime.reload import PipelineSet
 from router.runtime.roles import Ready
-from router.runtime.roles.looping import alert
+from router.runtime.roles.event_loop import alert
+from router.runtime.site_services import SiteServices
 
 log = structlog.get_logger()
 
@@ -20,27 +20,27 @@ log = structlog.get_logger()
 class PipelinesRole:
     """Events through the pipelines of the folder, reloaded as they change."""
 
-    def __init__(self, house: House, slot: int) -> None:
-        self._house = house
-        self._pipelines = PipelineSet(house, refused=_refused)
+    def __init__(self, services: SiteServices, slot: int) -> None:
+        self._services = services
+        self._pipelines = PipelineSet(services, refused=_refused)
         problems = self._pipelines.resume()
         if problems:
             raise ConfigFault(problems)
         self._worker = PipelineWorker(
-            house.bus,
-            house.ledger(),
-            list(house.config.feeds),
+            services.bus,
+            services.ledger(),
+            list(services.config.feeds),
             self._pipelines.of,
             member=f"pipelines-{slot}",
-            describe=Describe(house.pseudonyms),
-            unserved=Unserved(house.pseudonyms, house.clock, self._pipelines.parse),
-            clock=house.clock,
-            observer=house.observer,
+            describe=Describe(services.pseudonyms),
+            unserved=Unserved(services.pseudonyms, services.clock, self._pipelines.parse),
+            clock=services.clock,
+            observer=services.observer,
             alert=alert,
         )
 
     def run(self, ready: Ready) -> None:
-        self._house.start_directory()
+        self._services.start_directory()
         self._pipelines.watch()
         ready({})
         try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from router.engine.parts import Limits
-from router.engine.sink_worker import SinkWorker
+from router.engine.delivery.worker import SinkWorker
+from router.engine.delivery.worker_context import Limits
 from router.runtime.certificates import Expiries
-from router.runtime.house import House
 from router.runtime.roles import Ready
-from router.runtime.roles.looping import Looping, alert
+from router.runtime.roles.event_loop import EventLoopRole, alert
+from router.runtime.site_services import SiteServices
 
 SMALLEST: Final = 4 * 2**20
 """Bytes that a sink may hold, however many share the stage's budget."""
@@ -21,31 +21,31 @@ def share_of(stage_bytes: int, sinks: int) -> int:
     return max(SMALLEST, stage_bytes // max(1, sinks))
 
 
-class SinksRole(Looping):
+class SinksRole(EventLoopRole):
     """Every sink instance of the site, each with its worker and its share of the stage's bytes, on one event loop."""
 
-    def __init__(self, house: House, slot: int) -> None:
+    def __init__(self, services: SiteServices, slot: int) -> None:
         super().__init__()
-        self._house = house
+        self._services = services
         self._slot = slot
 
     async def _work(self, stop: asyncio.Event, ready: Ready) -> None:
-        house, config = self._house, self._house.config
-        house.start_directory()
-        expiries = Expiries(config.sinks, house.observer, house.clock)
+        services, config = self._services, self._services.config
+        services.start_directory()
+        expiries = Expiries(config.sinks, services.observer, services.clock)
         expiries.start()
         workers = []
         share = share_of(config.limits.stage_bytes, len(config.sinks))
         for name in config.sinks:
-            policy = house.policy(name)
+            policy = services.policy(name)
             worker = SinkWorker(
-                house.sink(name),
-                house.bus,
-                house.ledger(),
+                services.sink(name),
+                services.bus,
+                services.ledger(),
                 member=f"sinks-{self._slot}",
                 policy=policy,
-                clock=house.clock,
-                observer=house.observer,
+                clock=services.clock,
+                observer=services.observer,
                 limits=Limits(bytes=share, patience=config.limits.drain_seconds),
                 alert=alert,
             )

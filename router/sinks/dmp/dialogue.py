@@ -23,7 +23,7 @@ _FILE: Final = re.compile(r"[^A-Za-z0-9.-]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Tongue:
+class DmpClient:
     """What every conversation of a sink shares."""
 
     config: DmpConfig
@@ -37,7 +37,7 @@ class Tongue:
 class Dialogue:
     """For one delivery: who speaks, for which patient. `attempt` counts from 1."""
 
-    tongue: Tongue
+    client: DmpClient
     delivery_id: str
     request: TransmissionRequest = field(repr=False)
     speaker: vihf.Subject = field(repr=False)
@@ -49,7 +49,7 @@ class Dialogue:
 
     def seal(self) -> Seal:
         """Our signature certificate. Raises `OperatorFault` `DMP-CERT-SIGN` outside its dates."""
-        seal, now = self.tongue.seal(), self.tongue.now()
+        seal, now = self.client.seal(), self.client.now()
         if not seal.begins <= now < seal.expires:
             raise OperatorFault("DMP-CERT-SIGN", "sign", "certificat de signature hors de ses dates de validité")
         return seal
@@ -64,10 +64,10 @@ class Dialogue:
         answer, spoken = await self.send(transaction, body, attachments)
         if spoken.fault is not None:
             code = code_of(spoken.fault)
-            if self.tongue.verdicts.of(code) in ("config", "retry", "limited"):
+            if self.client.verdicts.of(code) in ("config", "retry", "limited"):
                 told = self.unknown and self.attempt >= TRIES
                 unsure = transaction.feeding and not told
-                raise self.tongue.verdicts.fault(code, transaction.name, self.attempt, unsure=unsure)
+                raise self.client.verdicts.fault(code, transaction.name, self.attempt, unsure=unsure)
             return RegistryAnswer(False, (RegistryError(code, warning=False),))
         try:
             return answers.registry(spoken.payload)
@@ -78,7 +78,7 @@ class Dialogue:
         """TD3.1b: the entryUUIDs of a document; () when the DMP doesn't have it."""
         answer = await self.registry(transactions.FIND, transactions.get_documents(unique_id))
         if not answer.ok:
-            raise self.tongue.verdicts.fault(self.worst(answer), transactions.FIND.name, self.attempt)
+            raise self.client.verdicts.fault(self.worst(answer), transactions.FIND.name, self.attempt)
         return answer.references
 
     async def exists(self, sender_oid: str, *, production: bool) -> Existence:
@@ -86,10 +86,10 @@ class Dialogue:
         patient = self.request.patient.ins
         if patient is None:
             return Existence("NF", "")
-        body = transactions.test_existence(patient, sender_oid=sender_oid, now=self.tongue.now(), production=production)
+        body = transactions.test_existence(patient, sender_oid=sender_oid, now=self.client.now(), production=production)
         answer, spoken = await self.send(transactions.EXISTS, body)
         if spoken.fault is not None:
-            raise self.tongue.verdicts.fault(code_of(spoken.fault), transactions.EXISTS.name, self.attempt)
+            raise self.client.verdicts.fault(code_of(spoken.fault), transactions.EXISTS.name, self.attempt)
         try:
             return answers.existence(spoken.payload)
         except Unreadable as error:
@@ -99,7 +99,7 @@ class Dialogue:
         self, transaction: Transaction, body: str, attachments: Sequence[Attachment] = ()
     ) -> tuple[HttpAnswer, answers.Envelope]:
         """Sign, send, read. Raises `Unavailable`, `OutcomeUnknown`, `OperatorFault`, or `Refused` for an HTTP 4xx."""
-        config, name = self.tongue.config, transaction.name
+        config, name = self.client.config, transaction.name
         url = config.url + getattr(config, transaction.service)
         assertion = vihf.assertion(
             self.request,
@@ -109,11 +109,11 @@ class Dialogue:
             vihf=config.vihf,
             lps=config.lps,
             seal=self.seal(),
-            now=self.tongue.now(),
+            now=self.client.now(),
         )
         sent = soap.request(url, transaction.action, assertion, body, attachments, mtom=bool(attachments))
         self._keep(name, "request", sent.content_type, sent.parts)
-        answer = await self.tongue.channel.call(sent, name, feeding=transaction.feeding)
+        answer = await self.client.channel.call(sent, name, feeding=transaction.feeding)
         self._keep(name, "answer", answer.content_type, (answer.body,))
         try:
             if answer.status in (429, 503):
@@ -129,11 +129,11 @@ class Dialogue:
     def worst(self, answer: RegistryAnswer) -> str:
         """The code that decides when an answer has several: the most telling class first."""
         codes = [one.code for one in answer.errors if not one.warning] or [one.code for one in answer.errors]
-        return min(codes, key=lambda code: _TELLING.index(self.tongue.verdicts.of(code)), default="INCONNU")
+        return min(codes, key=lambda code: _TELLING.index(self.client.verdicts.of(code)), default="INCONNU")
 
     def _keep(self, name: str, what: str, content_type: str, parts: Sequence[bytes]) -> None:
         """In qualification, what was said as a file: `<delivery>-<transaction>-request.mime`."""
-        folder: Path | None = self.tongue.config.keep
+        folder: Path | None = self.client.config.keep
         if folder is None:
             return
         folder.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ class Existences:
             return
         answer = await dialogue.exists(sender_oid, production=production)
         if answer.error:
-            raise dialogue.tongue.verdicts.fault(answer.error, "TD0.2", dialogue.attempt)
+            raise dialogue.client.verdicts.fault(answer.error, "TD0.2", dialogue.attempt)
         if answer.found == "NF":
             raise Refused("DMP-NF", "TD0.2", "Le patient n'a pas de DMP")
         if answer.status == "terminated":

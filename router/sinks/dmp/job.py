@@ -13,7 +13,7 @@ from router.errors import Refused, Unavailable
 from router.exchange import Delivery
 from router.payload import reply_context
 from router.request import Action, DocumentHeader
-from router.sinks.dmp import past, transactions
+from router.sinks.dmp import deposit_history, transactions
 from router.sinks.dmp.answers import RegistryAnswer
 from router.sinks.dmp.c14n import document_digest
 from router.sinks.dmp.channel import Pace
@@ -32,7 +32,7 @@ LARGE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class SinkContext:
     """What every job of a sink works with."""
 
     name: str
@@ -48,7 +48,7 @@ class Bench:
 class Job:
     """One attempt at one delivery; `case` has passed the checks that precede any call."""
 
-    bench: Bench
+    context: SinkContext
     delivery: Delivery
     attempt: Attempt
     case: Case = field(repr=False)
@@ -78,13 +78,13 @@ class Job:
         raise self._refusal(answer, transactions.PUBLISH.name)
 
     async def _publish(self, replaced: Mapping[str, str]) -> RegistryAnswer:
-        config, request = self.bench.config, self.case.request
+        config, request = self.context.config, self.case.request
         contents = [await self._content(number) for number in range(len(request.documents))]
-        await self.bench.pace.turn()
-        self.attempt.last_look()
-        now = self.bench.tools.clock.now()
+        await self.context.pace.turn()
+        self.attempt.recheck()
+        now = self.context.tools.clock.now()
         lot = metadata.submission_set(
-            request, self.structure, unique_id=set_id(self.delivery.id), now=now, codes=self.bench.codes
+            request, self.structure, unique_id=set_id(self.delivery.id), now=now, codes=self.context.codes
         )
         made = publication(
             self.delivery.id,
@@ -99,15 +99,15 @@ class Job:
 
     async def _content(self, number: int) -> Content:
         """Entry, bytes and canonical digest of one document."""
-        data, algorithm = self.case.documents[number], self.bench.config.lot_digest
+        data, algorithm = self.case.documents[number], self.context.config.lot_digest
         entry = metadata.document_entry(
             self.case.request.documents[number],
             self.case.request,
             id=_entry_id(number),
             ipp_oid=self.structure.ipp_oid,
-            zone=self.bench.zone,
-            codes=self.bench.codes,
-            default_class=self.bench.config.default_class,
+            zone=self.context.zone,
+            codes=self.context.codes,
+            default_class=self.context.config.default_class,
         )
         if len(data) > LARGE:
             return Content(entry, data, await asyncio.to_thread(document_digest, data, algorithm))
@@ -135,8 +135,8 @@ class Job:
         The DMP doesn't have the predecessor. Raises `Refused` `PFI-REPLACE-ABSENT` when publishing would be unsafe
         (decisions D1), `Unavailable` while the DMP may not yet show what we have just fed.
         """
-        told = past.ancestry(await self._rows(), self.delivery.replaces, self.delivery.id)
-        if told.kind == "absent" and self.bench.config.replace_when_absent == "publish":
+        told = deposit_history.ancestry(await self._rows(), self.delivery.replaces, self.delivery.id)
+        if told.kind == "absent" and self.context.config.replace_when_absent == "publish":
             return ()
         if told.kind == "deposited":
             self._visible(told.at)
@@ -166,21 +166,21 @@ class Job:
         can't name; `Unavailable` while something may not show yet.
         """
         rows = await self._rows() if rows is None else rows
-        last = past.newest_deposit(rows, self.delivery.document)
+        last = deposit_history.newest_deposit(rows, self.delivery.document)
         self._same_identity(last)
         named = [header.uid for header in self.case.request.documents]
         found = await self._shown(named)
-        doubts = past.doubtful(rows, self.delivery.document)
+        doubts = deposit_history.doubtful(rows, self.delivery.document)
         tried = doubts if last is None else [*doubts, last]
         if tried and len(found) < len(named):
             self._visible(max(row.updated for row in tried))
         if found:
             return found
         older = {row.delivery.document for row in doubts} - {self.delivery.document}
-        if older and (found := await self._in_doubt(older, past.predecessor(rows, self.delivery.document))):
+        if older and (found := await self._in_doubt(older, deposit_history.predecessor(rows, self.delivery.document))):
             return found
         if last is not None and last.delivery.document != self.delivery.document:
-            return await self._shown([unique_id for _, unique_id in past.deposited_ids(last)])
+            return await self._shown([unique_id for _, unique_id in deposit_history.deposited_ids(last)])
         return {}
 
     async def _in_doubt(self, older: set[str], predecessor: str) -> dict[str, tuple[str, ...]]:
@@ -201,7 +201,7 @@ class Job:
 
     def _visible(self, deposited: float) -> None:
         """Raises `Unavailable` while the DMP may not yet show what we fed at that time (Unix seconds)."""
-        left = deposited + self.bench.config.visibility_delay - self.bench.tools.clock.now()
+        left = deposited + self.context.config.visibility_delay - self.context.tools.clock.now()
         if left > 0:
             text = "le DMP ne montre pas encore la dernière version déposée"
             raise Unavailable("PFI-NOT-YET", "TD3.1b", text, circuit=False, retry_after=left)
@@ -222,13 +222,13 @@ class Job:
         raise self._refusal(answer, transactions.DELETE.name)
 
     async def _update(self, unique_id: str, entry_uuid: str, status: str) -> RegistryAnswer:
-        await self.bench.pace.turn()
+        await self.context.pace.turn()
         lot = metadata.submission_set(
             self.case.request,
             self.structure,
             unique_id=oid_of(self.delivery.id, f"delete {unique_id} {status} {entry_uuid}"),
-            now=self.bench.tools.clock.now(),
-            codes=self.bench.codes,
+            now=self.context.tools.clock.now(),
+            codes=self.context.codes,
         )
         return await self.dialogue.registry(transactions.DELETE, transactions.delete(lot, entry_uuid, status))
 
@@ -239,13 +239,13 @@ class Job:
         """
         if self.attempt.unknown:
             return self.done("Deleted", "supprimé par une tentative dont la réponse s'était perdue")
-        if past.known_unfed(rows, self.delivery.document):
+        if deposit_history.known_unfed(rows, self.delivery.document):
             return self.done("NeverFed", "le document n'avait jamais atteint le DMP : rien à supprimer")
         raise Refused("PFI-DELETE-ABSENT", "TD3.1b", "le document à supprimer n'est pas dans le DMP")
 
     def _same_identity(self, deposit: Row | None) -> None:
         """Raises `Refused` `PFI-PATIENT`: deposited under another identity, `withdraw` is the way (decisions D1)."""
-        under = deposit.evidence.get(past.PATIENT, "") if deposit else ""
+        under = deposit.evidence.get(deposit_history.PATIENT, "") if deposit else ""
         if under and under != self.patient:
             text = "déposé sous une autre identité : suppression par la commande withdraw"
             raise Refused("PFI-PATIENT", "PID-3", text)
@@ -256,39 +256,39 @@ class Job:
     def patient(self) -> str:
         """Pseudonym of the INS."""
         identity = self.case.request.patient.ins
-        return self.bench.tools.pseudonyms.of("ins", identity.value) if identity else ""
+        return self.context.tools.pseudonyms.of("ins", identity.value) if identity else ""
 
     def done(self, status: str, text: str = "") -> Outcome:
         """The outcome of a delivery that succeeded."""
         request = self.case.request
         evidence = {
             "xds_unique_id": request.principal.uid,
-            past.DOCUMENT: " ".join(f"{one.level}={one.uid}" for one in request.documents),
+            deposit_history.DOCUMENT: " ".join(f"{one.level}={one.uid}" for one in request.documents),
             "submission_set": set_id(self.delivery.id),
             "xds_status": status,
-            past.PATIENT: self.patient,
+            deposit_history.PATIENT: self.patient,
         }
         return Outcome(text=text, evidence=evidence, context=reply_context(self.case.order))
 
     async def _rows(self) -> Sequence[Row]:
         """Our own past deliveries of this document's lineage, and of its predecessor's where it differs."""
-        archive, families = self.bench.tools.archive, (self.delivery.lineage, self.delivery.replaces)
+        archive, families = self.context.tools.archive, (self.delivery.lineage, self.delivery.replaces)
         rows: dict[str, Row] = {}
-        async with self.bench.asking:
+        async with self.context.asking:
             for family in dict.fromkeys(filter(None, families)):
-                for row in await asyncio.to_thread(archive.lineage, self.bench.name, family):
+                for row in await asyncio.to_thread(archive.lineage, self.context.name, family):
                     rows[row.delivery.id] = row
         return list(rows.values())
 
     def _kind(self, answer: RegistryAnswer) -> str:
-        return self.dialogue.tongue.verdicts.of(self.dialogue.worst(answer))
+        return self.dialogue.client.verdicts.of(self.dialogue.worst(answer))
 
     def _refusal(self, answer: RegistryAnswer, place: str) -> Exception:
-        return self.dialogue.tongue.verdicts.fault(self.dialogue.worst(answer), place, self.attempt.number)
+        return self.dialogue.client.verdicts.fault(self.dialogue.worst(answer), place, self.attempt.number)
 
     def _notes(self, answer: RegistryAnswer) -> str:
         """Warnings of a success, as sentences of ours."""
-        sentences = (self.dialogue.tongue.verdicts.sentence(one.code) for one in answer.errors)
+        sentences = (self.dialogue.client.verdicts.sentence(one.code) for one in answer.errors)
         return " ; ".join(dict.fromkeys(sentences))
 
 

@@ -19,9 +19,9 @@ from router.request import Action
 from router.sinks.dmp import vihf
 from router.sinks.dmp.channel import Channel, Pace
 from router.sinks.dmp.credentials import Identity, Seal, Watched, load_identity, load_seal
-from router.sinks.dmp.dialogue import Dialogue, Tongue
+from router.sinks.dmp.dialogue import Dialogue, DmpClient
 from router.sinks.dmp.existence import Existences
-from router.sinks.dmp.job import Bench, Job
+from router.sinks.dmp.job import Job, SinkContext
 from router.sinks.dmp.preflight import Case, Moment, check
 from router.sinks.dmp.settings import DmpConfig
 from router.sinks.dmp.verdicts import Verdicts
@@ -46,10 +46,10 @@ class DmpSink:
         auth = (config.auth.certificate, config.auth.key, config.server_ca, config.crl)
         seal = Watched(sign, self._load_seal, monotonic, f"{name} sign")
         self._channel = Channel(config, Watched(auth, self._load_identity, monotonic, f"{name} auth"), tools.clock.now)
-        self._tongue = Tongue(config, self._channel, Verdicts(config.verdicts), seal.get, tools.clock.now)
+        self._client = DmpClient(config, self._channel, Verdicts(config.verdicts), seal.get, tools.clock.now)
         self._existences = Existences(tools.clock)
         self._slots = asyncio.Semaphore(config.connections)
-        self._bench = Bench(
+        self._context = SinkContext(
             name,
             config,
             tools,
@@ -65,11 +65,11 @@ class DmpSink:
         Only as many at once as there are connections, so that memory is bounded.
         """
         async with self._slots:
-            attempt.last_look()
+            attempt.recheck()
             return await self._deliver(self._job(delivery, attempt))
 
     async def _deliver(self, job: Job) -> Outcome:
-        moment = Moment(self._config, self._bench.codes, self._tools.environment, self._tools.clock.now())
+        moment = Moment(self._config, self._context.codes, self._tools.environment, self._tools.clock.now())
         check(job.case, moment)
         if job.case.request.action is Action.DELETE:
             return await job.delete()
@@ -108,7 +108,7 @@ class DmpSink:
         order, documents = unpack(delivery.payload)
         request, structure = order.request, order.structure
         dialogue = Dialogue(
-            tongue=self._tongue,
+            client=self._client,
             delivery_id=delivery.id,
             request=request,
             speaker=vihf.subject(request.sender, structure, self._config.vihf, self._config.lps),
@@ -117,7 +117,7 @@ class DmpSink:
             attempt=attempt.number,
             unknown=attempt.unknown,
         )
-        return Job(self._bench, delivery, attempt, Case(order, documents), dialogue)
+        return Job(self._context, delivery, attempt, Case(order, documents), dialogue)
 
     def _load_seal(self) -> Seal:
         seal = load_seal(self._config.sign)

@@ -62,7 +62,7 @@ class MssanteSink:
         guards.check(order, recipient, environment=self._tools.environment, patient_domains=domains)
         await self._admitted(recipient)
         async with self._slots:
-            attempt.last_look()
+            attempt.recheck()
             return await self._send(delivery, attempt, order, sender, guards.to_patient(recipient, domains))
 
     async def _send(
@@ -80,7 +80,7 @@ class MssanteSink:
             raise Refused("MSS-523", "MAIL", f"message de plus de {limit // 1_000_000} Mo")
         self._keep(delivery, raw)
         envelope = Envelope(sender, mail.to, delivery.id, order.request.ack_reception)
-        return self._outcome(mail, await self._submission.send(envelope, raw, attempt.last_look), contents)
+        return self._outcome(mail, await self._submission.send(envelope, raw, attempt.recheck), contents)
 
     async def verify(self, delivery: Delivery, attempt: Attempt) -> Outcome | None:  # noqa: ARG002  # the contract's
         """Nothing can be asked of a mail that was cut off: the outcome stays unknown."""

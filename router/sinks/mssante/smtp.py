@@ -57,20 +57,20 @@ class Submission:
         self._idle: list[tuple[aiosmtplib.SMTP, float, str]] = []
         """Those that nobody uses: since when, and who is logged in."""
 
-    async def send(self, envelope: Envelope, mail: bytes, last_look: Callable[[], None]) -> Accepted:
+    async def send(self, envelope: Envelope, mail: bytes, recheck: Callable[[], None]) -> Accepted:
         """Submit one mail. Raises the faults of `verdict`, and `Refused` `MSS-523` for more than the server takes.
 
-        last_look: called before `DATA`; what it raises ends the conversation before anything of the mail is sent.
+        recheck: called before `DATA`; what it raises ends the conversation before anything of the mail is sent.
         """
         async with self._turn():
             client, kept = await self._client(envelope.sender)
             try:
-                return await self._conversation(client, envelope, mail, last_look)
+                return await self._conversation(client, envelope, mail, recheck)
             except Unavailable as fault:
                 if not kept or fault.place != Phase.MAIL:
                     raise
             client = await self._connect(envelope.sender)
-            return await self._conversation(client, envelope, mail, last_look)
+            return await self._conversation(client, envelope, mail, recheck)
 
     async def probe(self, sender: str) -> None:
         """Connect, log in and say NOOP: fails as a submission would while the server is away."""
@@ -88,13 +88,13 @@ class Submission:
     # ------------------------------------------------------------------------------------------ conversation
 
     async def _conversation(
-        self, client: aiosmtplib.SMTP, envelope: Envelope, mail: bytes, last_look: Callable[[], None]
+        self, client: aiosmtplib.SMTP, envelope: Envelope, mail: bytes, recheck: Callable[[], None]
     ) -> Accepted:
         async with self._returned(client, envelope.sender):
             with smtp_phase(Phase.MAIL):
                 await self._mail_from(client, envelope, len(mail))
             await self._rcpt_to(client, envelope)
-            last_look()
+            recheck()
             return await self._data(client, mail)
 
     async def _mail_from(self, client: aiosmtplib.SMTP, envelope: Envelope, size: int) -> None:

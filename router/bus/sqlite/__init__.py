@@ -1,0 +1,1 @@
+"""The embedded bus: SQLite files shared by the processes of one machine."""

@@ -1,0 +1,118 @@
+"""Dead letters for the terminal: which ones an operator means, and how they look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+
+from router.cli.output import console
+from router.cli.site import paste
+from router.cli.times import age, moment
+from router.contracts import Ledger
+from router.engine.dead_letters import listing
+from router.engine.dead_letters.listing import DeadLetter, Filter, Group
+from router.engine.dead_letters.operator_commands import Answer
+from router.errors import Unavailable
+from router.runtime.site_services import SiteServices
+
+
+def chosen(services: SiteServices, ledger: Ledger, which: Filter) -> list[DeadLetter]:
+    """The dead letters that the filter means, oldest first.
+
+    An id may be a cause, a delivery, an event, or whatever `explain` takes. When it names deliveries that are no dead
+    letters, they are returned all the same: the order is then refused, with the proof of what became of them.
+    """
+    found = listing.letters(services.bus, ledger, which, sinks=services.config.sinks)
+    if found or not which.id:
+        return found
+    rows = ledger.get([which.id])  # a delivery's own id means that one, never another of the same message
+    if not rows:
+        rows = ledger.get(_deliveries(services, which.id))
+    letters = [listing.of_row(row) for row in rows.values()]
+    letters = sorted(
+        filter(replace(which, id="").admits, letters), key=lambda dead_letter: (dead_letter.last, dead_letter.at)
+    )
+    dead = {row.delivery.id for row in rows.values() if row.state == "dead"}
+    return [dead_letter for dead_letter in letters if dead_letter.delivery_id in dead] or letters
+
+
+def _deliveries(services: SiteServices, id_: str) -> list[str]:
+    """Deliveries of documents that the journal knows under this identifier; answers to senders are left out."""
+    try:
+        stories = services.journal.story(id_)
+    except Unavailable:  # the ledger's own ids do without it
+        return []
+    answers = {name for name, sink in services.config.sinks.items() if sink.type == "hl7"}
+    documents = [one for story in stories for one in story.deliveries if one.sink not in answers]
+    return [one.delivery_id for one in documents or [one for story in stories for one in story.deliveries]]
+
+
+def show_groups(found: Sequence[Group], now: float, site: Path) -> None:
+    """One paragraph per cause: how many, what, what to do, from whom and since when."""
+    for group in found:
+        code = escape(f"{group.code} {group.place}".strip())
+        console.print(
+            f"[bold]{group.count:>4} ×[/] [red]{code}[/]  {group.where}  [dim]{group.cause}[/]", soft_wrap=True
+        )
+        if group.text:
+            console.print(f"       {group.text}", soft_wrap=True, markup=False)
+        if group.next:
+            console.print(f"       → {group.next}", soft_wrap=True, markup=False, style="yellow")
+        console.print(f"       [dim]{_whence(group, now)}[/]", soft_wrap=True)
+    total = sum(group.count for group in found)
+    console.print(f"\n{total} dead letter{'s' * (total > 1)}, {len(found)} cause{'s' * (len(found) > 1)}. Next:")
+    for words in (("show", found[0].cause), ("replay", found[0].cause, "--dry-run")):
+        console.print(f"  {paste('dlq', *words, site=site)}", style="dim", soft_wrap=True)
+
+
+def _whence(group: Group, now: float) -> str:
+    senders = f"from {', '.join(group.feeds)}; " if group.feeds else ""
+    if group.count == 1:
+        return f"{senders}{age(group.last, now)} ago"
+    return f"{senders}first {age(group.first, now)} ago, last {age(group.last, now)} ago"
+
+
+def show_dead_letter(dead_letter: DeadLetter, now: float) -> None:
+    """Everything about one dead letter but its bytes."""
+    first, last, ago = moment(dead_letter.first), moment(dead_letter.last), age(dead_letter.last, now)
+    times = f"{dead_letter.attempts}, first {first}, last {last} ({ago} ago)"
+    lines = {
+        "what": dead_letter.text,
+        "place": dead_letter.place,
+        "to do": dead_letter.next,
+        "recipient": dead_letter.label,
+        "sender": dead_letter.feed,
+        "pipeline": dead_letter.pipeline if dead_letter.pipeline != dead_letter.where else "",
+        "attempts": times
+        if dead_letter.attempts > 1
+        else f"1, {moment(dead_letter.last)} ({age(dead_letter.last, now)} ago)",
+        "event": dead_letter.event_id,
+        "delivery": dead_letter.delivery_id,
+        "cause": dead_letter.cause,
+        "origin": dead_letter.origin,
+        "stands at": str(dead_letter.at),
+    }
+    console.print(f"[bold red]{escape(dead_letter.code)}[/] [bold]{dead_letter.where}[/]")
+    for name, value in lines.items():
+        if value:
+            console.print(f"  [dim]{name:10}[/] {escape(value)}", soft_wrap=True)
+
+
+def show_answer(answer: Answer) -> None:
+    """A refusal, with what proves it."""
+    dead_letter = answer.dead_letter
+    name = " ".join(
+        part for part in (dead_letter.where, dead_letter.label, dead_letter.delivery_id or dead_letter.event_id) if part
+    )
+    console.print(f"  [yellow]✗[/] {escape(name)}", soft_wrap=True)
+    for line in filter(None, (answer.text, answer.proof)):
+        console.print(f"      {line}", soft_wrap=True, markup=False)
+
+
+def dead_letter_json(dead_letter: DeadLetter) -> dict[str, Any]:
+    """For programs: without the ordering key, which is of no use to them."""
+    return {name: value for name, value in asdict(dead_letter).items() if name != "key"} | {"at": str(dead_letter.at)}

@@ -1,0 +1,255 @@
+"""Replay and discard, obeyed by the owner of the lane: nobody else touches it (DESIGN §2).
+
+A command stands on the sink's own topic with the key of its delivery. Each is journalled with what became of
+it. Reading a command twice, after a crash, does nothing the second time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Final
+
+from router.contracts import Header, Outgoing, Record, Row
+from router.engine.dead_letters.evidence import proof
+from router.engine.delivery import row_transitions
+from router.engine.delivery.pending_delivery import PREDECESSOR, Place
+from router.engine.delivery.supersession_rules import overtaken_by, versions
+from router.engine.delivery.worker_context import WorkerContext
+from router.exchange import JournalEntry, ReceiptKind, State
+from router.wire import journal_record, receipt_record
+
+REPLAY: Final = "replay"
+DISCARD: Final = "discard"
+BY: Final = "by"
+"""Header: who gave the command."""
+
+REFUSALS: Final = {
+    "REPLAY-UNKNOWN": "Aucune livraison de cet identifiant.",
+    "REPLAY-DONE": "Refusé : déjà livré.",
+    "REPLAY-OVERTAKEN": "Refusé : une version ultérieure ou une suppression du même document l'a remplacé.",
+    "REPLAY-PENDING": "Refusé : la livraison est encore en cours.",
+    "DISCARD-DONE": "Refusé : déjà livré.",
+    "DISCARD-SUPERSEDED": "Refusé : déjà remplacé ou abandonné.",
+    "DISCARD-PENDING": "Refusé : une tentative est en cours.",
+}
+"""Why a command was not obeyed; the code stands in the journal, the text is for people."""
+_REMEMBERED: Final = 20
+_KEPT: Final = (row_transitions.UNKNOWN, row_transitions.OUTAGES, row_transitions.ORDERED)
+"""Evidence that a new decision leaves: whether an attempt may have arrived, how to count them, what was obeyed."""
+ACCEPTED: Final = {REPLAY: "Rejeu accepté.", DISCARD: "Abandon accepté."}
+
+
+def replay_refusal(row: Row, versions: list[Row]) -> str:
+    """Code of why this row can't be replayed, or "". `versions`: what the ledger holds of its document."""
+    match row.state:
+        case State.DONE:
+            return "REPLAY-DONE"
+        case State.SUPERSEDED:
+            return "REPLAY-OVERTAKEN"
+        case State.DEAD:
+            return "REPLAY-OVERTAKEN" if overtaken_by(row, versions) else ""
+        case State.PARKED if row.code != PREDECESSOR:
+            made = [one for one in versions if one.state is State.DONE]  # what waits behind it goes after it
+            return "REPLAY-OVERTAKEN" if overtaken_by(row, made) else ""
+    return "REPLAY-PENDING"
+
+
+def discard_refusal(row: Row) -> str:
+    """Code of why this row can't be discarded, or ""."""
+    codes = {State.DONE: "DISCARD-DONE", State.SUPERSEDED: "DISCARD-SUPERSEDED", State.BEGUN: "DISCARD-PENDING"}
+    return codes.get(row.state, "")
+
+
+class CommandHandler:
+    """Obeys the commands of one sink worker; called from its intake, one at a time."""
+
+    def __init__(self, parts: WorkerContext) -> None:
+        self._parts = parts
+
+    async def obey(self, record: Record) -> None:
+        """Carry out one command record, or say why not."""
+        id_, command = record.headers.get(Header.DELIVERY, ""), record.headers[Header.COMMAND]
+        row = await self._row(id_)
+        if row is None:
+            await self._say(record, None, "REPLAY-UNKNOWN")
+        elif _mark(record) not in _obeyed(row):
+            await (self._discard(record, row) if command == DISCARD else self._replay(record, row))
+
+    async def decided_again(self, row: Row, known: Row) -> Row | None:
+        """A delivery that today's pipelines made again on purpose: its row, or None when it is refused."""
+        parts = self._parts
+        refusal = "REPLAY-PENDING" if known.state is not State.DEAD else ""
+        refusal = replay_refusal(known, await self._versions(known)) or refusal
+        if refusal:
+            await self._write(known, refusal, source=row.delivery.pipeline, partition=row.partition)
+            return None
+        again = replace(
+            _here(known, row.partition, row.sequence),  # the same destination of the same event: its lane stays
+            delivery=replace(known.delivery, replay=row.delivery.replay),
+            bytes_at=row.bytes_at,
+            state=State.READY,
+            evidence={name: value for name, value in known.evidence.items() if name in _KEPT},
+            next_try=0.0,
+            updated=parts.clock.now(),
+        )
+        await parts.writer.write([again.partition], rows=[again])
+        return again
+
+    # --------------------------------------------------------------------------------------- internals
+
+    async def _row(self, id_: str) -> Row | None:
+        """The present row: what memory knows is newer than what the ledger says."""
+        lanes = self._parts.lanes
+        while True:
+            found: Row | None = (await self._parts.writer.ask(lambda ledger: ledger.get([id_]))).get(id_)
+            if found is None or lanes.find(id_) is not None or not lanes.loading(found):
+                break
+            await asyncio.sleep(0.01)  # on its way from the ledger; it may have ended when we look again
+        if (slot := lanes.find(id_)) is None or found is None:
+            return found
+        return replace(slot.row, state=State.BEGUN) if slot.place is Place.WIRE else slot.row
+
+    async def _versions(self, row: Row) -> list[Row]:
+        return await self._parts.writer.ask(lambda ledger: versions(ledger, row.delivery))
+
+    async def _replay(self, record: Record, row: Row) -> None:
+        parts, now = self._parts, self._parts.clock.now()
+        known = await self._versions(row)
+        if refusal := replay_refusal(row, known):
+            await self._say(record, row, refusal, shown=proof(row, known))
+            return
+        evidence = {
+            name: value
+            for name, value in row.evidence.items()
+            if name not in (row_transitions.WAITED, "place", "cause")
+        }
+        again = replace(
+            _here(row, record.partition, record.offset),
+            delivery=replace(row.delivery, replay=row.delivery.replay + 1),
+            state=State.READY,
+            evidence={**evidence, row_transitions.ORDERED: _ordered(row, record)},
+            next_try=0.0,
+            updated=now,
+        )
+        await self._say(record, again, REPLAY)
+        slot = parts.lanes.find(row.delivery.id)
+        if slot is not None:
+            slot.row, slot.due = again, 0.0
+        elif row.state is State.DEAD:
+            parts.lanes.add(again)
+        parts.lanes.revive(row.delivery.lane)
+
+    async def _discard(self, record: Record, row: Row) -> None:
+        parts, now = self._parts, self._parts.clock.now()
+        if refusal := discard_refusal(row):
+            await self._say(record, row, refusal)
+            return
+        gone = replace(
+            _here(row_transitions.superseded(row, row.delivery.event_id, now), record.partition, record.offset),
+            code="DISCARDED",
+            text=record.headers.get(Header.TEXT, ""),
+        )
+        evidence = {k: v for k, v in gone.evidence.items() if k != "superseded_by"}
+        gone = replace(gone, evidence={**evidence, row_transitions.ORDERED: _ordered(row, record)})
+        records = []
+        if row.state is not State.DEAD:  # its sender has not been told yet
+            parts.lanes.hold(row)  # nothing passes it before that is durable: a crash would bring it back, too late
+            records = [receipt_record(row_transitions.receipt(gone, await parts.context_of(gone), now))]
+        await self._say(record, gone, DISCARD, records)
+        slot = parts.lanes.supersede(row, row.delivery.event_id)
+        if slot is not None:
+            parts.release(slot)
+        if row.delivery.strict:
+            parts.lanes.unblock(row)
+        parts.lanes.revive(row.delivery.lane)
+
+    async def _say(
+        self,
+        record: Record,
+        row: Row | None,
+        code: str,
+        records: list[Outgoing] | None = None,
+        *,
+        shown: str = "",
+    ) -> None:
+        """Journal a command and what became of it; a refused replay is told by a receipt too. `shown`: the proof."""
+        by, reason = record.headers.get(BY, ""), shown or record.headers.get(Header.TEXT, "")
+        if row is None:
+            entry = JournalEntry(
+                event_id=record.headers.get(Header.ID, ""),
+                kind="command",
+                at=self._parts.clock.now(),
+                code=code,
+                text=REFUSALS[code],
+                source=by,
+            )
+            await self._parts.writer.write([record.partition], records=[journal_record(entry)])
+            return
+        await self._write(
+            row,
+            code,
+            source=by,
+            partition=record.partition,
+            reason=reason,
+            records=records or [],
+            save=code in ACCEPTED,
+        )
+
+    async def _write(
+        self,
+        row: Row,
+        code: str,
+        *,
+        source: str,
+        partition: int,
+        reason: str = "",
+        records: list[Outgoing] | None = None,
+        save: bool = False,
+    ) -> None:
+        parts, now, delivery = self._parts, self._parts.clock.now(), row.delivery
+        text = ACCEPTED.get(code) or REFUSALS[code]
+        entry = JournalEntry(
+            event_id=delivery.event_id,
+            kind="command",
+            at=now,
+            feed=delivery.feed,
+            pipeline=delivery.pipeline,
+            origin=str(delivery.origin),
+            source=source,
+            code=code.upper(),
+            text=f"{text} {reason}".strip(),
+            deliveries=((delivery.id, delivery.sink, delivery.label),),
+        )
+        out = [*(records or []), journal_record(entry)]
+        if code in REFUSALS:
+            proof = replace(
+                row_transitions.receipt(row, {}, now),
+                kind=ReceiptKind.ATTEMPT,
+                ok=False,
+                disposition=None,
+                code=code,
+                text=text,
+            )
+            out.append(receipt_record(proof))
+        await parts.writer.write([partition], records=out, rows=[row] if save else [])
+
+
+def _obeyed(row: Row) -> list[str]:
+    """Marks of the last commands that this row obeyed."""
+    return row.evidence.get(row_transitions.ORDERED, "").split()
+
+
+def _ordered(row: Row, record: Record) -> str:
+    """The same with one more; several may stand between two commits of the group's offset."""
+    return " ".join([*_obeyed(row), _mark(record)][-_REMEMBERED:])
+
+
+def _mark(record: Record) -> str:
+    """Which command: its place, and its time, for places come again when a topic is made anew."""
+    return f"{record.origin}@{record.timestamp:.3f}"
+
+
+def _here(row: Row, partition: int, sequence: int) -> Row:
+    """The row in the partition where its key stands now: its topic may have been made anew with more of them."""
+    return row if row.partition == partition else replace(row, partition=partition, sequence=sequence)

@@ -1,0 +1,196 @@
+"""What the end of an attempt writes: the row's next state, the receipt, the dead letter. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from router.contracts import Header, Outcome, Outgoing, Record, Row, dlq_topic, out_topic
+from router.engine.dead_letters.remediation import Advice, cause
+from router.engine.delivery.row_copy import copy_row
+from router.errors import RouterError
+from router.exchange import Delivery, Disposition, Receipt, ReceiptKind, State
+from router.wire import delivery_headers
+
+WAITED: Final = "engine.waited"
+"""Evidence of a row: seconds spent waiting for its lane's own trouble, counted against the budget."""
+UNKNOWN: Final = "engine.unknown"
+"""Evidence of a row: an earlier attempt has an unknown outcome."""
+OUTAGES: Final = "engine.outages"
+"""Evidence of a row: how many attempts only found the whole destination away, or us at fault."""
+ORDERED: Final = "engine.command"
+"""Evidence of a row: which commands were obeyed last, so that reading one twice does nothing."""
+LAST: Final = "engine.last"
+"""Evidence of a row: Unix time of the last attempt."""
+OUTCOME: Final = "outcome"
+"""Evidence of a superseded row: `unknown` when an attempt may have reached the destination after all."""
+BEFORE: Final = "before"
+"""Evidence of a receipt: state that the row left, when its sender had already been told of that one."""
+
+
+def public(evidence: Mapping[str, str]) -> dict[str, str]:
+    """Evidence without the engine's own notes."""
+    return {name: value for name, value in evidence.items() if not name.startswith("engine.")} if evidence else {}
+
+
+def begun(row: Row, now: float) -> Row:
+    """The row right before its effect."""
+    return copy_row(
+        row, state=State.BEGUN, attempts=row.attempts + 1, first_try=row.first_try or now, next_try=0.0, updated=now
+    )
+
+
+def not_begun(row: Row) -> Row:
+    """The row as it was before `begun`, for an effect that was not made after all."""
+    return copy_row(row, state=State.READY, attempts=row.attempts - 1)
+
+
+def restarted(row: Row) -> Row:
+    """A row as its next owner takes it over: what was begun has an unknown outcome."""
+    if row.state is not State.BEGUN:
+        return row
+    return copy_row(row, state=State.UNKNOWN, evidence={**row.evidence, UNKNOWN: "1"})
+
+
+def done(row: Row, outcome: Outcome, now: float) -> Row:
+    return copy_row(
+        row,
+        state=State.DONE,
+        code=outcome.code,
+        text=outcome.text,
+        evidence=outcome.evidence,
+        next_try=0.0,
+        updated=now,
+    )
+
+
+def waiting(row: Row, state: State, fault: RouterError, now: float, delay: float, *, counted: bool) -> Row:
+    """The row that will be tried again in `delay` seconds; `counted`: the attempt and the wait spend the budgets."""
+    evidence = {**row.evidence, LAST: f"{now:.3f}"}
+    if counted:
+        evidence[WAITED] = f"{waited(row) + delay:.3f}"
+    elif row.state is State.BEGUN:  # a verification that found nobody was no attempt
+        evidence[OUTAGES] = str(_outages(row) + 1)
+    if state is State.UNKNOWN:
+        evidence[UNKNOWN] = "1"
+    return copy_row(
+        row, state=state, code=fault.code, text=fault.text, evidence=evidence, next_try=now + delay, updated=now
+    )
+
+
+def parked(row: Row, code: str, text: str, now: float) -> Row:
+    return copy_row(row, state=State.PARKED, code=code, text=text, next_try=0.0, updated=now)
+
+
+def dead(row: Row, fault: RouterError, now: float) -> Row:
+    """The row of a dead letter keeps what `dlq ls` groups by, so that no payload is read for it."""
+    sink = row.delivery.sink
+    evidence = {**row.evidence, "place": fault.place, "cause": cause("sink", sink, fault.code, fault.place)}
+    return copy_row(
+        row, state=State.DEAD, code=fault.code, text=fault.text, evidence=evidence, next_try=0.0, updated=now
+    )
+
+
+def superseded(row: Row, by: str, now: float) -> Row:
+    """`by`: id of the event that overtook it."""
+    evidence = public(row.evidence) | {"superseded_by": by}
+    if row.state in (State.UNKNOWN, State.BEGUN) or UNKNOWN in row.evidence:
+        evidence[OUTCOME] = "unknown"
+    if row.state is State.DEAD:
+        evidence[BEFORE] = State.DEAD.value
+    code = row.code or "SUPERSEDED"
+    return copy_row(row, state=State.SUPERSEDED, code=code, evidence=evidence, next_try=0.0, updated=now)
+
+
+def waited(row: Row) -> float:
+    return float(row.evidence.get(WAITED, "0"))
+
+
+def tries(row: Row) -> int:
+    """Attempts that said something of this delivery: the circuit's trials during an outage are none. From 1."""
+    return max(1, row.attempts - _outages(row))
+
+
+def _outages(row: Row) -> int:
+    return int(row.evidence.get(OUTAGES, "0"))
+
+
+def maybe_made(row: Row) -> bool:
+    """Whether an earlier attempt has an unknown outcome."""
+    return row.state is State.UNKNOWN or UNKNOWN in row.evidence
+
+
+DISPOSITIONS: Final = {
+    State.DONE: Disposition.DELIVERED,
+    State.SUPERSEDED: Disposition.SUPERSEDED,
+    State.DEAD: Disposition.DEAD_LETTERED,
+}
+
+
+def receipt(row: Row, context: Mapping[str, str], now: float, place: str = "") -> Receipt:
+    """Proof of the state this row has reached: final, or one more attempt that did not end it."""
+    delivery = row.delivery
+    disposition = DISPOSITIONS.get(row.state)
+    return Receipt(
+        delivery_id=delivery.id,
+        event_id=delivery.event_id,
+        sink=delivery.sink,
+        kind=ReceiptKind.DELIVERY if disposition else ReceiptKind.ATTEMPT,
+        ok=row.state is State.DONE,
+        at=now,
+        disposition=disposition,
+        state=row.state,
+        attempt=row.attempts,
+        code=row.code,
+        place=place or row.evidence.get("place", ""),
+        text=row.text,
+        feed=delivery.feed,
+        key=delivery.key,
+        destination=delivery.destination,
+        label=delivery.label,
+        pipeline=delivery.pipeline,
+        evidence=public(row.evidence),
+        context=context,
+    )
+
+
+def dead_letter(row: Row, delivery: Delivery, place: str, advice: Advice, now: float) -> Outgoing:
+    """The dead letter of a delivery, for `dlq.<sink>`: its payload untouched, its story in the headers."""
+    headers = delivery_headers(delivery)
+    headers |= {
+        Header.STAGE: "sink",
+        Header.CODE: row.code,
+        Header.PLACE: place,
+        Header.TEXT: row.text,
+        Header.ATTEMPTS: str(row.attempts),
+        Header.FIRST: f"{row.first_try:.3f}",
+        Header.LAST: f"{now:.3f}",
+        Header.CAUSE: row.evidence.get("cause", ""),
+        Header.NEXT: advice(row.code),
+    }
+    return Outgoing(dlq_topic(delivery.sink), delivery.key, delivery.payload, headers)
+
+
+def unreadable(record: Record, fault: RouterError, sink: str, advice: Advice, now: float) -> Outgoing:
+    """The dead letter of a record that is no delivery, for `dlq.<sink>`: its bytes untouched."""
+    headers = {
+        **record.headers,
+        Header.ORIGIN: str(record.origin),
+        Header.STAGE: "sink",
+        Header.SINK: sink,
+        Header.CODE: fault.code,
+        Header.PLACE: fault.place,
+        Header.TEXT: fault.text,
+        Header.FIRST: f"{now:.3f}",
+        Header.LAST: f"{now:.3f}",
+        Header.CAUSE: cause("sink", sink, fault.code, fault.place),
+        Header.NEXT: advice(fault.code),
+    }
+    headers.pop(Header.ATTEMPTS, None)  # whatever its writer meant by it
+    headers.pop(Header.DELIVERY, None)  # it names no row: the letter stands for itself
+    return Outgoing(dlq_topic(sink), record.key, record.value, headers)
+
+
+def out_of(row: Row) -> str:
+    """The topic on which the row's delivery came."""
+    return out_topic(row.delivery.sink)

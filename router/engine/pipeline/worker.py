@@ -1,0 +1,327 @@
+"""The pipeline stage: claims events in batches, decides, writes all they became in one transaction with their offsets.
+
+Synchronous, on one thread: its work is CPU. While a feed must wait (a directory is away, a pipeline stopped) its
+partitions are paused and polling goes on, so that other feeds do and the group keeps this member.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+import pybase64
+
+from router.contracts import (
+    Alert,
+    Bus,
+    Claim,
+    Clock,
+    Consumer,
+    Header,
+    Ledger,
+    Observer,
+    Partition,
+    Record,
+    Settle,
+    SystemClock,
+    Unobserved,
+    in_topic,
+    no_alert,
+)
+from router.engine.dead_letters.remediation import Advice, next_step
+from router.engine.pipeline.compiled import (
+    BugLimit,
+    CompiledPipeline,
+    Describe,
+    Pipelines,
+    Unserved,
+    all_served,
+    no_description,
+)
+from router.engine.pipeline.decider import Decider, Stopped, Work
+from router.engine.retry_policy import backoff
+from router.errors import Fenced, Malformed, MessageFault, OperatorFault, Unavailable
+from router.exchange import Event, Origin
+from router.wire import read_event
+
+T = TypeVar("T")
+
+GROUP: Final = "pipelines"
+MAX_RECORDS: Final = 200
+MAX_BYTES: Final = 8 * 1024 * 1024
+"""Of one batch read, and of one transaction written (DESIGN §2); one oversize event goes alone."""
+POLL: Final = 0.2
+
+
+@dataclass(slots=True)
+class _Pause:
+    """Why a feed waits: until a time, and while a stopped pipeline keeps its digest."""
+
+    until: float
+    attempts: int
+    stopped: tuple[str, str] | None = None
+
+
+class _Halt(Exception):
+    """`stop` was called in the middle of a wait: leave without committing."""
+
+
+class PipelineWorker:
+    """Runs the events of `feeds` through their pipelines until `stop`.
+
+    `member` is stable over restarts (`pipelines-0`). `run` raises `Fenced` when another process took our name.
+    The ledger is used from the thread of `run` alone.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        ledger: Ledger,
+        feeds: Sequence[str],
+        pipelines: Pipelines,
+        *,
+        member: str,
+        describe: Describe = no_description,
+        unserved: Unserved = all_served,
+        clock: Clock | None = None,
+        observer: Observer | None = None,
+        alert: Alert = no_alert,
+        advice: Advice = next_step,
+        bugs: BugLimit | None = None,
+    ) -> None:
+        self._bus = bus
+        self._ledger = ledger
+        self._feeds = {in_topic(feed): feed for feed in feeds}
+        self._pipelines = pipelines
+        self._member = member
+        self._clock = clock or SystemClock()
+        self._observer = observer or Unobserved()
+        self._alert = alert
+        self._decider = Decider(
+            describe=describe,
+            unserved=unserved,
+            limit=bugs or BugLimit(),
+            clock=self._clock,
+            observer=self._observer,
+            alert=alert,
+            advice=advice,
+        )
+        self._producer = bus.producer(member)
+        self._stop = threading.Event()
+        self._pauses: dict[str, _Pause] = {}
+        self._attempts: dict[str, int] = {}
+        self._stash: list[Record] = []
+        self._gone: set[Partition] = set()
+        """Partitions that left since the batch in hand was read. Back again or not, somebody else had them."""
+
+    def stop(self) -> None:
+        """Finish the transaction under way and return from `run`. Any thread, or a signal handler."""
+        self._stop.set()
+
+    @property
+    def waiting(self) -> dict[str, float]:
+        """Feeds that wait, and the monotonic time of their next try."""
+        return {feed: pause.until for feed, pause in self._pauses.items()}
+
+    def run(self) -> None:
+        """Work until `stop`."""
+        try:
+            consumer = self._insist(
+                None, lambda: self._bus.consumer(GROUP, list(self._feeds), member=self._member, revoked=self._revoked)
+            )
+            with closing(consumer):
+                while not self._stop.is_set():
+                    self._turn(consumer)
+        except _Halt:
+            return
+        finally:
+            self._producer.close()
+
+    # --------------------------------------------------------------------------------------- one batch
+
+    def _turn(self, consumer: Consumer) -> None:
+        self._gate(consumer)
+        records, self._stash = self._stash, []
+        if not records:
+            try:
+                records = list(consumer.poll(max_records=MAX_RECORDS, max_bytes=MAX_BYTES, timeout=POLL))
+            except Unavailable:
+                self._stop.wait(0.5)
+                return
+        if records:
+            self._observer.set("bytes_held", sum(len(r.value) for r in records), stage="pipeline")
+            self._batch(consumer, records)
+            self._observer.set("bytes_held", 0, stage="pipeline")
+
+    def _batch(self, consumer: Consumer, records: Sequence[Record]) -> None:
+        self._gone = set()
+        events = [_read(record, self._feeds[record.topic]) for record in records]
+        claims = [_claim(event, self._clock.now()) for event in events if event.id]
+        owners = iter(self._insist(consumer, lambda: self._ledger.claim(claims)))
+        works: list[tuple[Record, Work]] = []
+        rewind: dict[Partition, int] = {}
+        weight = 0
+        pipelines = {feed: self._pipelines(feed) for feed in {event.feed for event in events}}
+        for record, event in zip(records, events, strict=True):
+            feed, owner = event.feed, next(owners) if event.id else None
+            if feed in self._pauses:
+                rewind.setdefault(Partition(record.topic, record.partition), record.offset)
+                continue
+            try:
+                work = self._decide(event, owner, pipelines[feed])
+            except (Unavailable, OperatorFault) as fault:
+                self._pause(consumer, feed, fault)
+                rewind.setdefault(Partition(record.topic, record.partition), record.offset)
+                continue
+            self._attempts.pop(feed, None)
+            if works and weight + work.weight > MAX_BYTES:
+                if not self._write(consumer, works):
+                    break
+                works, weight = [], 0
+            works.append((record, work))
+            weight += work.weight
+        else:
+            if self._write(consumer, works):
+                works = []
+        if works:  # refused: nothing of it was written, and nothing that came after it may be written before it
+            refused = records.index(works[0][0])
+            for record in records[refused:]:
+                place = Partition(record.topic, record.partition)
+                rewind[place] = min(record.offset, rewind.get(place, record.offset))
+        self._rewind(consumer, rewind)
+
+    def _decide(self, event: Event, owner: Origin | None, pipelines: Sequence[CompiledPipeline]) -> Work:
+        if owner is None:
+            return self._decider.refuse(event, Malformed("EVENT", in_topic(event.feed), "a header is missing"))
+        if owner != event.origin:
+            return self._decider.duplicate(event)
+        return self._decider.decide(event, pipelines)
+
+    def _rewind(self, consumer: Consumer, offsets: dict[Partition, int]) -> None:
+        """Read again from these offsets what could not be decided."""
+        offsets = {partition: offset for partition, offset in offsets.items() if partition not in self._gone}
+        self._stash = [r for r in self._stash if Partition(r.topic, r.partition) not in offsets]
+        for partition, offset in offsets.items():
+            if consumer.owns(partition):
+                consumer.seek(partition, offset)
+
+    def _write(self, consumer: Consumer, works: Sequence[tuple[Record, Work]]) -> bool:
+        """One transaction: what the events became, and their offsets. False: some partitions left meanwhile."""
+        if not works:
+            return True
+        offsets = {Partition(record.topic, record.partition): record.offset + 1 for record, _ in works}
+        records = [record for _, work in works for record in work.records]
+
+        def publish() -> None:
+            if not self._gone.isdisjoint(offsets):
+                raise Fenced("PIPELINE-PARTITION", "", "a partition left while its events were in our hands")
+            self._producer.publish(records, settle=Settle(consumer, offsets))
+
+        try:
+            self._insist(consumer, publish)
+        except Fenced:
+            if self._gone.isdisjoint(offsets) and all(consumer.owns(partition) for partition in offsets):
+                raise  # another process took our name
+            return False
+        except MessageFault as fault:
+            if len(works) > 1:
+                return all(self._write(consumer, [one]) for one in works)
+            record, work = works[0]
+            return self._refuse(consumer, record, work, fault)
+        return True
+
+    def _refuse(self, consumer: Consumer, record: Record, work: Work, fault: MessageFault) -> bool:
+        """The bus takes no part of what this event became: the event itself is a dead letter."""
+        if work.records and work.records[0].headers.get(Header.STAGE) == "pipeline":
+            raise OperatorFault(fault.code, work.records[0].topic, "the topic of dead letters takes no dead letter")
+        return self._write(consumer, [(record, self._decider.refuse(work.event, fault))])
+
+    # ------------------------------------------------------------------------------------------ waiting
+
+    def _pause(self, consumer: Consumer, feed: str, fault: Unavailable | OperatorFault) -> None:
+        """Nothing of this feed is decided before a while: nothing is lost, other feeds go on."""
+        attempts = self._attempts[feed] = self._attempts.get(feed, 0) + 1
+        retry_after = fault.retry_after if isinstance(fault, Unavailable) else None
+        delay = max(backoff(attempts, 0.2, 2.0, 30.0, 0.2), retry_after or 0.0)
+        stopped = (fault.pipeline, fault.digest) if isinstance(fault, Stopped) else None
+        self._pauses[feed] = _Pause(self._clock.monotonic() + delay, attempts, stopped)
+        consumer.pause(self._partitions(consumer, feed))
+        if stopped or isinstance(fault, OperatorFault) or attempts == 1:
+            what = "pipeline-stopped" if stopped else "feed-waits"
+            self._alert(what, {"feed": feed, "code": fault.code, "place": fault.place, "text": fault.text})
+
+    def _gate(self, consumer: Consumer) -> None:
+        """Resume the feeds whose time has come; keep the others paused, new partitions included."""
+        now = self._clock.monotonic()
+        for feed, pause in list(self._pauses.items()):
+            if now >= pause.until and not self._still_stopped(feed, pause):
+                del self._pauses[feed]
+                consumer.resume(self._partitions(consumer, feed))
+            else:
+                consumer.pause(self._partitions(consumer, feed))
+
+    def _still_stopped(self, feed: str, pause: _Pause) -> bool:
+        return pause.stopped is not None and pause.stopped in {(p.name, p.digest) for p in self._pipelines(feed)}
+
+    def _partitions(self, consumer: Consumer, feed: str) -> list[Partition]:
+        return [partition for partition in consumer.assignment() if partition.topic == in_topic(feed)]
+
+    def _insist(self, consumer: Consumer | None, work: Callable[[], T]) -> T:
+        """Until it succeeds: the database or the bus is away, the batch waits, polling goes on."""
+        attempts = 0
+        while True:
+            try:
+                return work()
+            except Unavailable as fault:
+                attempts += 1
+                if attempts == 1:
+                    self._alert("stage-waits", {"stage": "pipeline", "code": fault.code})
+                self._idle(consumer, backoff(attempts, 0.05, 2.0, 5.0, 0.05))
+
+    def _idle(self, consumer: Consumer | None, seconds: float) -> None:
+        """Wait while polling with everything paused. Raises `_Halt` when `stop` was called."""
+        if self._stop.wait(min(seconds, 0.05)):
+            raise _Halt
+        if consumer is None:
+            return
+        consumer.pause(consumer.assignment())
+        try:
+            self._stash += consumer.poll(max_records=MAX_RECORDS, max_bytes=MAX_BYTES, timeout=seconds)
+        except Unavailable:
+            if self._stop.wait(seconds):
+                raise _Halt from None
+        free = [p for p in consumer.assignment() if self._feeds[p.topic] not in self._pauses]
+        consumer.resume(free)
+
+    def _revoked(self, partitions: frozenset[Partition]) -> None:
+        """What was read of them and not yet written belongs to the next owner."""
+        self._gone |= partitions
+        self._stash = [r for r in self._stash if Partition(r.topic, r.partition) not in partitions]
+
+
+def _read(record: Record, feed: str) -> Event:
+    """The event, under the feed of its topic. One without the headers we write has no id: it is refused."""
+    try:
+        event = read_event(record)
+        _sensible(event)
+    except (KeyError, ValueError):
+        return Event("", feed, record.key, record.value, record.headers, record.origin)
+    return event if event.feed == feed else replace(event, feed=feed)
+
+
+def _sensible(event: Event) -> None:
+    """Raise `ValueError` when a header that will be read as a number or as bytes can't be."""
+    headers = event.headers
+    pybase64.b64decode(headers.get(Header.ACK_BYTES, ""), validate=True)
+    float(headers.get(Header.RECEIVED) or 0)
+    int(headers.get("replay", "1"))
+
+
+def _claim(event: Event, now: float) -> Claim:
+    if event.origin is None:
+        raise LookupError("an event that was read has an origin")
+    ack = pybase64.b64decode(event.headers.get(Header.ACK_BYTES, ""))
+    return Claim(event.id, event.origin, ack, now)

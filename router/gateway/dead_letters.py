@@ -1,0 +1,90 @@
+"""What the gateway writes of a message it does not accept: the dead letter, and its line in the journal."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from router.contracts import Header, Outgoing, dlq_topic
+from router.exchange import JournalEntry, Pseudonyms
+from router.gateway import identity
+from router.gateway.received import Fault, Received, ValidatedMessage
+from router.payload import pack_request
+from router.wire import journal_record
+
+STAGE: Final = "intake"
+
+#: Beginning of the code -> what a person should do (header `next`).
+_NEXT: Final = {
+    "BUG": "Signaler l'erreur ; une fois le routeur corrigé, rejouer : segur-router dlq replay.",
+    "": "Faire corriger l'émetteur : il renverra le message. Rien n'est parti.",
+}
+
+
+def body(received: Received) -> bytes:
+    """What stands on the bus: the bytes as received; a raw CDA with its request's headers before it."""
+    return pack_request(received.headers, received.data) if received.kind == "cda" else received.data
+
+
+def refusal(validated: ValidatedMessage, pseudonyms: Pseudonyms) -> list[Outgoing]:
+    """The records of a refused message: its bytes untouched in `dlq.intake`, and `refused` in the journal."""
+    received, first = validated.received, validated.checked.faults[0]
+    moment = f"{received.at:.3f}"
+    headers = {
+        Header.ID: validated.event_id,
+        Header.FEED: validated.feed,
+        Header.KIND: received.kind,
+        Header.RECEIVED: moment,
+        Header.SOURCE: received.source,
+        Header.ACK: validated.code,
+        Header.STAGE: STAGE,
+        Header.CODE: first.rule,
+        Header.PLACE: first.err.location,
+        Header.TEXT: first.err.text,
+        Header.ATTEMPTS: "1",
+        Header.FIRST: moment,
+        Header.LAST: moment,
+        Header.CAUSE: identity.cause(STAGE, first.rule, first.err.location, validated.feed),
+        Header.NEXT: next(text for start, text in _NEXT.items() if first.rule.startswith(start)),
+    }
+    if number := control(validated):
+        headers[Header.CONTROL] = number
+    dead_letter = Outgoing(dlq_topic(STAGE), validated.event_id, body(received), headers)
+    return [dead_letter, journal_record(entry("refused", validated, pseudonyms))]
+
+
+def entry(kind: str, validated: ValidatedMessage, pseudonyms: Pseudonyms) -> JournalEntry:
+    """A line of the story. It names no patient: identities are pseudonyms."""
+    checked, message, received = validated.checked, validated.message, validated.received
+    fault: Fault | None = checked.faults[0] if checked.faults else None
+    facts = dict(checked.facts)
+    if message is not None and "patients" not in facts:
+        facts["patients"] = identity.patients(message, pseudonyms)
+    return JournalEntry(
+        event_id=validated.event_id,
+        kind=kind,
+        at=received.at,
+        feed=validated.feed,
+        control_id=control(validated),
+        sender=_sender(validated),
+        source=received.source,
+        ack=validated.code,
+        code=fault.rule if fault else "",
+        place=fault.err.location if fault else "",
+        text=fault.err.text if fault else "",
+        size=len(received.data),
+        warnings=checked.warnings,
+        **facts,  # type: ignore[arg-type]  # the check fills fields of the entry by their names
+    )
+
+
+def control(validated: ValidatedMessage) -> str:
+    """MSH-10, or the request id of a raw CDA."""
+    if validated.message is not None:
+        return validated.message.control_id
+    return validated.received.headers.get("request-id", "")
+
+
+def _sender(validated: ValidatedMessage) -> str:
+    if validated.message is None:
+        return validated.received.headers.get("sending-application", "")
+    return f"{validated.message.text('MSH-3')}|{validated.message.text('MSH-4')}".strip("|")

@@ -1,0 +1,185 @@
+"""Reading, recognising and checking one message: all that needs no I/O, so any thread may do it."""
+
+from __future__ import annotations
+
+import binascii
+import itertools
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import lru_cache
+from typing import Final
+
+from router.cisis.findings import answer, outage
+from router.contracts import Clock, Header, Outgoing
+from router.errors import Bug, MessageFault
+from router.exchange import Event, Pseudonyms
+from router.gateway import dead_letters, identity
+from router.gateway.received import Checked, Fault, Feed, Received, ValidatedMessage
+from router.hl7 import ack, write
+from router.hl7.ack import Code, Err
+from router.hl7.header import Unreadable
+from router.hl7.message import Message
+from router.wire import event_record, journal_record
+
+_OUTAGE: Final = outage().err
+_REUSED: Final = answer("R13")
+
+
+class MessageValidator:
+    """Turns what was received into a verdict with its answer and its records. Holds no state, writes nothing.
+
+    `recent(event id)`: the ACK given to this very message a short while ago, or None.
+    `last(control id)`: the event id that lately came under this MSH-10, or None.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        pseudonyms: Pseudonyms,
+        recent: Callable[[str], bytes | None],
+        last: Callable[[str], bytes | None],
+    ) -> None:
+        self._clock, self._pseudonyms, self._recent, self._last = clock, pseudonyms, recent, last
+        # MSH-10 of our answers, 20 characters at most: a new random start for each process, then a count.
+        self._start, self._count = secrets.token_hex(6).upper(), itertools.count()
+
+    def validate(self, feed: Feed, received: Received) -> ValidatedMessage:
+        """Never raises: what can't be read or checked is refused, with its reason."""
+        if received.kind == "cda":
+            event_id = identity.request_id(feed.name, received.headers, received.data)
+            return self._known(feed, received, event_id, None) or self._check(feed, received, event_id, None)
+        try:
+            message = Message.parse(received.data, charset_fallback=feed.charset_fallback or None, rejoin=feed.rejoin)
+        except Unreadable as fault:
+            event_id = identity.unreadable_id(feed.name, received.data)
+            seen = Message.glimpse(received.data) if fault.condition != "200" else None
+            return self._refused(feed, received, event_id, seen, _fault(fault))
+        event_id = identity.message_id(feed.name, message)
+        return self._known(feed, received, event_id, message) or self._check(feed, received, event_id, message)
+
+    def oversize(self, feed: Feed, received: Received, limit: int) -> ValidatedMessage:
+        """The refusal of a frame of which `received` holds the beginning only (E15)."""
+        found = answer("R35", "message", limit=limit)
+        fault = Fault(found.rule, found.err)
+        event_id = identity.unreadable_id(feed.name, received.data)
+        return self._refused(feed, received, event_id, Message.glimpse(received.data), fault)
+
+    def outage(self, validated: ValidatedMessage, err: Err = _OUTAGE) -> bytes:
+        """The AR of a message that can't be kept now (R99)."""
+        return self._ack("AR", validated.received, validated.message, [err])
+
+    def records(self, validated: ValidatedMessage) -> Sequence[Outgoing]:
+        """What must be durable before this verdict may be told."""
+        if validated.code != "AA":
+            return dead_letters.refusal(validated, self._pseudonyms)
+        received, checked = validated.received, validated.checked
+        headers = {
+            **checked.headers,
+            Header.KIND: received.kind,
+            Header.RECEIVED: f"{received.at:.3f}",
+            Header.CHECKED: checked.checked,
+            Header.ACK: validated.code,
+            Header.ACK_BYTES: binascii.b2a_base64(validated.ack, newline=False).decode(),
+            Header.SOURCE: received.source,
+        }
+        if number := dead_letters.control(validated):
+            headers[Header.CONTROL] = number
+        if checked.warnings:
+            headers[Header.WARNINGS] = "; ".join(checked.warnings)
+        body = dead_letters.body(received)
+        event = Event(validated.event_id, validated.feed, checked.key, body, headers, verdict=checked.verdict)
+        return [event_record(event)]
+
+    def note(self, validated: ValidatedMessage) -> Outgoing:
+        """The journal's line of a repeat."""
+        return journal_record(dead_letters.entry("duplicate", validated, self._pseudonyms))
+
+    def refuse(self, validated: ValidatedMessage, fault: MessageFault) -> ValidatedMessage:
+        """The same message, refused after all (the bus can't carry it)."""
+        feed = Feed(name=validated.feed, check=lambda *_: Checked())
+        return self._refused(feed, validated.received, validated.event_id, validated.message, _fault(fault))
+
+    # -------------------------------------------------------------------------------------------- inside
+
+    def _known(self, feed: Feed, received: Received, event_id: str, message: Message | None) -> ValidatedMessage | None:
+        stored = self._recent(event_id)
+        if stored is None:
+            return None
+        return ValidatedMessage(
+            feed=feed.name,
+            event_id=event_id,
+            received=received,
+            message=message,
+            checked=Checked(),
+            code="AA",
+            ack=stored,
+            repeat=True,
+        )
+
+    def _check(self, feed: Feed, received: Received, event_id: str, message: Message | None) -> ValidatedMessage:
+        try:
+            checked = feed.check(received, message)
+        except MessageFault as fault:
+            return self._refused(feed, received, event_id, message, _fault(fault))
+        except Exception as error:
+            # The reason is kept, its text (which may quote a value) is not; the bytes are in the dead letter.
+            return self._refused(feed, received, event_id, message, _fault(Bug.of(error, "intake")))
+        if message is not None and self._last(identity.control_id(feed.name, message)) not in (None, event_id.encode()):
+            if feed.refuse_reused:
+                faults = (*checked.faults, Fault(_REUSED.rule, _REUSED.err))
+                checked = replace(checked, faults=tuple(sorted(faults, key=lambda fault: fault.rule)))
+            else:
+                checked = replace(checked, warnings=(*checked.warnings, f"{_REUSED.rule}: {_REUSED.text}"))
+        code: Code = "AE" if checked.faults else "AA"
+        answer = self._ack(code, received, message, [fault.err for fault in checked.faults])
+        return ValidatedMessage(
+            feed=feed.name,
+            event_id=event_id,
+            received=received,
+            message=message,
+            checked=checked,
+            code=code,
+            ack=answer,
+        )
+
+    def _refused(
+        self, feed: Feed, received: Received, event_id: str, message: Message | None, fault: Fault
+    ) -> ValidatedMessage:
+        answer = self._ack("AE", received, message, [fault.err])
+        return ValidatedMessage(
+            feed=feed.name,
+            event_id=event_id,
+            received=received,
+            message=message,
+            checked=Checked(faults=(fault,)),
+            code="AE",
+            ack=answer,
+        )
+
+    def _ack(self, code: Code, received: Received, message: Message | None, errors: Sequence[Err]) -> bytes:
+        if message is None and received.kind == "cda":
+            message = _as_message(received)
+        now = _local(int(self._clock.now()))
+        return ack.build(code, message, errors, now=now, control_id=f"{self._start}{next(self._count):08X}")
+
+
+@lru_cache(maxsize=4)
+def _local(second: int) -> datetime:
+    """Local time, made once a second."""
+    return datetime.fromtimestamp(second).astimezone()
+
+
+def _fault(fault: MessageFault) -> Fault:
+    if isinstance(fault, Unreadable):
+        return Fault(fault.code, Err(fault.condition, fault.place, text=fault.text))
+    return Fault(fault.code, Err("207", fault.place, application=ack.application("906"), text=fault.text))
+
+
+def _as_message(received: Received) -> Message | None:
+    """A header to answer a raw CDA with: its request id is what MSA-2 acknowledges."""
+    head = received.headers
+    parties = (head.get("sending-application", ""), head.get("sending-facility", ""))
+    line = write.segment("MSH", *parties, "", "", "", "", "", head.get("request-id", ""), "P", "2.5")
+    return Message.glimpse(write.message([line]))

@@ -1,0 +1,111 @@
+"""From the lines of the journal to one event's story."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from router.exchange import JournalEntry, Receipt, ReceiptKind
+from router.journal.views import DeliveryState, EventStory, EventSummary, Moment, MomentKind
+
+_ENTRY_KINDS: Final[dict[str, MomentKind]] = {
+    "received": "received",
+    "duplicate": "duplicate",
+    "refused": "refused",
+    "decided": "decided",
+    "filtered": "filtered",
+    "dead": "dead",
+    "command": "command",
+}
+_RECEIPT_KINDS: Final[dict[ReceiptKind, MomentKind]] = {
+    ReceiptKind.DELIVERY: "delivery",
+    ReceiptKind.ATTEMPT: "attempt",
+    ReceiptKind.DSN: "dsn",
+    ReceiptKind.MDN: "mdn",
+}
+#: Lines of the same instant stand in the order in which things happen.
+_ORDER: Final = ("received", "refused", "duplicate", "warning", "decision", "decided", "filtered", "dead", "command")
+
+
+def tell(
+    event: EventSummary,
+    entries: Sequence[JournalEntry],
+    receipts: Sequence[Receipt],
+    deliveries: Sequence[DeliveryState],
+) -> EventStory:
+    """Join what is known of one event, in order of time."""
+    moments = [moment for entry in entries for moment in _of_entry(entry)]
+    moments += [_of_receipt(receipt) for receipt in receipts]
+    documents = dict.fromkeys(document for entry in entries for document in entry.documents)
+    return EventStory(
+        event=event,
+        documents=tuple(documents),
+        deliveries=tuple(sorted(deliveries, key=lambda delivery: (delivery.sink, delivery.label))),
+        timeline=tuple(sorted(moments, key=_when)),
+    )
+
+
+def outline(event_id: str, entries: Sequence[JournalEntry], receipts: Sequence[Receipt]) -> EventSummary:
+    """The summary of an event of which the journal has lines but not (or no longer) its reception."""
+    times = [entry.at for entry in entries] + [receipt.at for receipt in receipts]
+    first = entries[0] if entries else JournalEntry(event_id=event_id, kind="received", at=0.0)
+    feed = first.feed or next((receipt.feed for receipt in receipts), "")
+    return EventSummary(
+        event_id=event_id,
+        received=min(times, default=0.0),
+        touched=max(times, default=0.0),
+        feed=feed,
+        control_id=first.control_id,
+    )
+
+
+def _of_entry(entry: JournalEntry) -> Iterator[Moment]:
+    kind = _ENTRY_KINDS.get(entry.kind, "command")
+    for warning in entry.warnings:
+        yield Moment(at=entry.at, kind="warning", text=warning)
+    for decision in entry.decisions:
+        yield Moment(at=entry.at, kind="decision", where=decision.step, code=decision.code, text=decision.text)
+    yield Moment(
+        at=entry.at,
+        kind=kind,
+        where=_source(entry) if kind != "decided" else f"{entry.pipeline} {entry.digest}".strip(),
+        code=entry.code or entry.ack,
+        place=entry.place,
+        text=entry.text or _count(entry),
+        ok={"refused": False, "dead": False}.get(kind),
+    )
+
+
+def _source(entry: JournalEntry) -> str:
+    return entry.pipeline if entry.kind in ("filtered", "dead") else entry.source or entry.pipeline
+
+
+def _count(entry: JournalEntry) -> str:
+    """The destinations themselves are told by the decisions of `route` and by their receipts."""
+    count = len(entry.deliveries)
+    if entry.kind != "decided":
+        return ""
+    return f"{count} envoi{'s' if count > 1 else ''}" if count else "aucun envoi"
+
+
+def _of_receipt(receipt: Receipt) -> Moment:
+    return Moment(
+        at=receipt.at,
+        kind=_RECEIPT_KINDS[receipt.kind],
+        where=f"{receipt.sink} ({receipt.label})" if receipt.label else receipt.sink,
+        code=receipt.code,
+        place=receipt.place,
+        text=receipt.text,
+        ok=receipt.ok,
+        attempt=receipt.attempt,
+        delivery_id=receipt.delivery_id,
+        disposition=str(receipt.disposition or ""),
+        evidence=dict(receipt.evidence),
+    )
+
+
+def _when(moment: Moment) -> tuple[float, int]:
+    rank = _ORDER.index(moment.kind) if moment.kind in _ORDER else len(_ORDER)
+    whole = moment.kind in ("dsn", "mdn") and moment.at == int(moment.at)
+    # A mail's Date has no fraction: a report of this second comes after what was done within it.
+    return moment.at + 0.999 if whole else moment.at, rank

@@ -1,0 +1,111 @@
+"""What must be swept now and then: expired records, old claims, old stories; and the gauges nobody else sets."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from router.contracts import Ledger
+from router.engine.delivery.trimming import Trimmer
+from router.errors import RouterError
+from router.runtime.site_services import SiteServices
+
+log = structlog.get_logger()
+
+SWEEP_SECONDS: Final = 600.0
+GAUGE_SECONDS: Final = 5.0
+DAY: Final = 86_400.0
+SEGMENT_DAYS: Final = 8
+"""Claims outlive the retention of `in.*` by so much: Kafka removes whole segments, so a record stands for up to a week
+longer, and one that is read again after its claim is gone would be delivered again."""
+JUMP_SECONDS: Final = DAY / 2
+"""Of a wall clock before the monotonic one since we began: nothing is held for expired then."""
+CHECKPOINT_SECONDS: Final = 0.25
+"""Between two copies of the embedded bus's log into its file: at 100 MB/s it holds 25 MB then, of 32 at most."""
+
+
+class Maintenance:
+    """Two threads of the journal's process; the second only where the bus is embedded."""
+
+    def __init__(self, services: SiteServices) -> None:
+        self._services = services
+        self._began = services.clock.now() - services.clock.monotonic()
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, name="upkeep", daemon=True)]
+        checkpoint = getattr(services.bus, "checkpoint", None)
+        if checkpoint is not None:
+            self._threads.append(
+                threading.Thread(target=self._checkpoints, args=(checkpoint,), name="checkpoints", daemon=True)
+            )
+        self._ledger: Ledger | None = None
+        self._trimmer = Trimmer(services.bus, services.config.sinks)
+        self._groups = ["pipelines", "feedback", "journal", *(f"out.{name}" for name in services.config.sinks)]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=5)
+
+    def _run(self) -> None:
+        swept = 0.0
+        while not self._stop.wait(GAUGE_SECONDS):
+            now = self._services.clock.monotonic()
+            self._guarded(self._gauges)
+            if now - swept > SWEEP_SECONDS:
+                swept = now
+                self._guarded(self._sweep)
+
+    @staticmethod
+    def _guarded(work: Callable[[], None]) -> None:
+        """A gauge that can't be read must not end the sweeping, nor one sweep the next."""
+        try:
+            work()
+        except RouterError as error:
+            log.warning("upkeep waits", code=error.code, place=error.place)
+        except Exception:
+            log.error("upkeep failed", exc_info=True, alert="upkeep")
+
+    def _checkpoints(self, checkpoint: Callable[[], None]) -> None:
+        while not self._stop.wait(CHECKPOINT_SECONDS):
+            try:
+                checkpoint()
+            except RouterError as error:
+                log.warning("checkpoint waits", code=error.code)
+                self._stop.wait(GAUGE_SECONDS)
+            except Exception:  # without it the log of the bus would grow until the disk is full
+                log.error("checkpoint failed", exc_info=True, alert="upkeep")
+                self._stop.wait(GAUGE_SECONDS)
+
+    def _gauges(self) -> None:
+        for group in self._groups:
+            by_topic: dict[str, int] = {}
+            for partition, behind in self._services.bus.lag(group).items():
+                by_topic[partition.topic] = by_topic.get(partition.topic, 0) + behind
+            for topic, behind in by_topic.items():
+                self._services.observer.set("lag", behind, group=group, topic=topic)
+
+    def _sweep(self) -> None:
+        services = self._services
+        if services.clock.now() - services.clock.monotonic() > self._began + JUMP_SECONDS:
+            text = "the clock has jumped ahead: nothing is removed; if it is right now, restart the router"
+            log.error(text, alert="clock")
+            return
+        maintain = getattr(services.bus, "maintain", None)
+        if maintain is not None:  # Kafka sweeps by itself
+            maintain()
+        ledger = self._ledger = self._ledger or services.ledger()
+        forgotten = ledger.forget(services.clock.now() - (services.config.limits.claims_days + SEGMENT_DAYS) * DAY)
+        shortened = self._trimmer.trim(ledger, services.clock.monotonic())
+        if (days := services.config.limits.journal_days) is not None:
+            services.journal.prune(services.clock.now() - days * DAY)
+        if shortened:
+            log.info("held bytes and resolved dead letters trimmed", count=shortened)
+        if forgotten:
+            log.info("claims and finished deliveries forgotten", count=forgotten)

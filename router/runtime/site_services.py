@@ -1,0 +1,172 @@
+"""What the workers of one process share, opened once and on first use from the site file."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from router.bus.plans import site_plans
+from router.bus.settings import KafkaConfig, SqliteBusConfig
+from router.cda.schema import SchemaGate
+from router.cisis.settings import ProfileRules
+from router.cisis.valuesets import ValueSets
+from router.config.site import FeedConfig, Site
+from router.contracts import Alert, Bus, Clock, Ledger, Observer, Sink, SystemClock, TopicPlan, Unobserved, no_alert
+from router.directory.directory import Directory
+from router.engine.retry_policy import RetryPolicy
+from router.errors import RouterError
+from router.exchange import Pseudonyms
+from router.journal.store import Journal
+from router.ledger.store import SqlLedger
+from router.register.store import Register
+from router.runtime.register_checked_sink import RegisterCheckedSink
+from router.sinks.tools import Tools
+
+_AWAY: Final = "the database can't be used: is it up, and does `database.url` name it? What needs it waits"
+
+_AHEAD: Final = 2
+"""Documents checked against the register for each connection of a sink: the next one is ready when one is free."""
+
+
+class SiteServices:
+    """One process's share of a site. Everything opened is closed by `close`."""
+
+    def __init__(
+        self,
+        site: Site,
+        *,
+        observer: Observer | None = None,
+        clock: Clock | None = None,
+        alert: Alert = no_alert,
+        readers: int = 1,
+    ) -> None:
+        """readers: consumers that this process opens; they share the bytes that are fetched at once."""
+        self.site = site
+        self._readers = readers
+        self.config = site.config
+        self.observer: Observer = observer or Unobserved()
+        self.clock: Clock = clock or SystemClock()
+        self.alert = alert
+        self._closing = ExitStack()
+
+    def close(self) -> None:
+        self._closing.close()
+
+    @cached_property
+    def pseudonyms(self) -> Pseudonyms:
+        return Pseudonyms(self.site.secret())
+
+    @cached_property
+    def bus(self) -> Bus:
+        """Every topic of the site exists once this returns. Raises `Unavailable`, `OperatorFault`."""
+        bus = self.bus_config().open()
+        try:
+            bus.create(self.plans())
+        except RouterError:
+            bus.close()
+            raise
+        self._closing.callback(bus.close)
+        return bus
+
+    def bus_config(self) -> SqliteBusConfig | KafkaConfig:
+        """The bus of the site file; the embedded one lives in the data folder unless it says otherwise."""
+        config = self.config.bus
+        update: dict[str, object] = {"partitions": self.config.limits.partitions}
+        if isinstance(config, SqliteBusConfig):
+            named = "path" in config.model_fields_set
+            update["path"] = config.path if named else self.data("bus.db")
+        else:
+            update["fetch_bytes"] = config.shared_fetch(self._readers)
+        return config.model_copy(update=update)
+
+    def plans(self) -> list[TopicPlan]:
+        """Every topic of the site."""
+        config = self.config
+        return site_plans(
+            config.feeds,
+            config.sinks,
+            raw_feeds=[name for name, feed in config.feeds.items() if feed.raw_topic],
+            ack_topics=[feed.ack_topic for feed in config.feeds.values() if feed.raw_topic and feed.ack_topic],
+            environment=config.environment,
+            partitions=config.limits.partitions,
+        )
+
+    def data(self, name: str) -> Path:
+        """A file of the data folder, which is made if need be."""
+        self.site.data.mkdir(parents=True, exist_ok=True)
+        return self.site.data / name
+
+    def url(self, name: str) -> str:
+        """The database of the ledger, the register or the journal: PostgreSQL for all, or a file each."""
+        return self.config.database.resolve(self.data(f"{name}.db"))
+
+    def ledger(self) -> Ledger:
+        """A connection of its own for each caller: a ledger serves one thread. Its database may be away: an alert."""
+        ledger = SqlLedger(self.url("ledger"))
+        if ledger.away is not None:
+            self.alert("database-away", {"code": ledger.away.code, "place": "database", "text": _AWAY})
+        self._closing.callback(ledger.close)
+        return ledger
+
+    @cached_property
+    def journal(self) -> Journal:
+        journal = Journal(self.url("journal"), self.clock)
+        self._closing.callback(journal.close)
+        return journal
+
+    @cached_property
+    def register(self) -> Register:
+        register = Register(self.url("register"), self.pseudonyms, self.clock)
+        self._closing.callback(register.close)
+        return register
+
+    @cached_property
+    def directory(self) -> Directory:
+        directory = Directory(self.config.directory, self.data("directory"), clock=self.clock, observer=self.observer)
+        self._closing.callback(directory.close)
+        return directory
+
+    def start_directory(self) -> None:
+        """Keep the directory fresh; a site that sends no mail asks nothing of the espace de confiance."""
+        if "mssante" in self.config.sink_types.values():
+            self.directory.start()
+
+    @cached_property
+    def schema(self) -> SchemaGate | None:
+        """The CDA schema of the site, when it has one (R36)."""
+        return SchemaGate(self.config.cda_schema, "error") if self.config.cda_schema else None
+
+    @cached_property
+    def value_sets(self) -> ValueSets:
+        folder = self.config.value_sets
+        return ValueSets.load(folder)
+
+    def rules(self, name: str, feed: FeedConfig) -> ProfileRules:
+        """The profile's options of a feed, with what the site already says."""
+        return feed.rules.model_copy(update={"feed": name, "environment": self.config.environment})
+
+    def tools(self) -> Tools:
+        """What a sink is opened with."""
+        return Tools(
+            clock=self.clock,
+            observer=self.observer,
+            archive=self.ledger(),
+            environment=self.config.environment,
+            pseudonyms=self.pseudonyms,
+            directory=self.directory,
+        )
+
+    def sink(self, name: str) -> Sink:
+        """An instance, ready to deliver; where ADT feeds a register, it is asked again at the moment of sending."""
+        config = self.config.sinks[name]
+        sink = config.open(name, self.tools())
+        if config.type == "hl7" or not any(feed.kind == "adt" for feed in self.config.feeds.values()):
+            return sink
+        return RegisterCheckedSink(sink, self.register, self.clock, at_once=_AHEAD * config.connections)
+
+    def policy(self, name: str) -> RetryPolicy:
+        """How an instance waits: its own, else its type's, else the default."""
+        retry = self.config.retry
+        return retry.get(name) or retry.get(self.config.sinks[name].type) or RetryPolicy()

@@ -1,0 +1,154 @@
+"""`run`: the supervisor's process. It starts the workers, answers for all of them, and stops them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
+from typing import Final
+
+from router.config.site import Site
+from router.errors import ConfigFault, OperatorFault, Unavailable
+from router.observe.health import AdminServer
+from router.observe.metrics import Metrics, forget_runs, process_died, share_between_processes
+from router.runtime.process import metrics_folder, ready_file
+from router.runtime.reload import PipelineSet
+from router.runtime.roles import ROLES
+from router.runtime.roles.event_loop import alert
+from router.runtime.site_services import SiteServices
+from router.runtime.supervisor.workers import Role, Supervisor
+
+LOOK_SECONDS = 0.1
+CLOSING_SECONDS = 3.0
+"""After the drain: what a worker needs to close its connections before it is killed."""
+ARENAS: Final = "MALLOC_ARENA_MAX"
+"""Of glibc: with one for each of its thirty threads, a worker on Kafka holds a tenth more memory that nobody uses."""
+_AWAY: Final = "the bus can't be used: is the cluster up, are `bus.servers` right? Nothing is acknowledged meanwhile"
+
+
+class RouterProcess:
+    """One machine's share of a site, from `run` to the end."""
+
+    def __init__(self, site: Site, only: Sequence[str] = ()) -> None:
+        """Checks all that can be checked first: site, pipelines, data folder, bus. Raises in one sentence."""
+        self.site = site
+        counts = {name: getattr(site.config.roles, name) for name in ROLES}
+        self.counts = {name: count for name, count in counts.items() if count and (not only or name in only)}
+        self._writable()
+        if "gateway" in self.counts:
+            _free_ports(site)
+        share_between_processes(metrics_folder(site))
+        forget_runs(metrics_folder(site))
+        self._prepare()
+        for name, count in self.counts.items():
+            for slot in range(count):
+                ready_file(site, name, slot).unlink(missing_ok=True)
+        self.supervisor = Supervisor(
+            [self._role(name, count) for name, count in self.counts.items()],
+            state=site.data / "run" / "state.json",
+            observer=Metrics(),
+            alert=alert,
+            ended=process_died,
+            drain=site.config.limits.drain_seconds + CLOSING_SECONDS,
+            longest_wait=site.config.limits.restart_ceiling,
+        )
+
+    def _writable(self) -> None:
+        folder = self.site.data / "run"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / f"probe.{os.getpid()}"
+            probe.write_text("")
+            probe.unlink()
+        except OSError as error:
+            raise OperatorFault("SITE-DATA", str(folder), f"can't be written: {error.strerror}") from error
+
+    def _prepare(self) -> None:
+        """Open once what every worker opens, so that a mistake is told here, in one sentence, and schemas exist."""
+        services = SiteServices(self.site)
+        try:
+            try:
+                _ = services.bus
+            except Unavailable as fault:  # the workers wait for it
+                alert("bus-away", {"code": fault.code, "place": "bus", "text": _AWAY})
+            services.ledger()
+            _ = services.journal
+            _ = services.register
+            problems = PipelineSet(services).load() if "pipelines" in self.counts else []
+        finally:
+            services.close()
+        if problems:
+            raise ConfigFault(problems)
+
+    def _role(self, name: str, count: int) -> Role:
+        def argv(slot: int) -> list[str]:
+            return [sys.executable, "-m", "router.runtime.process", str(self.site.path), name, str(slot)]
+
+        return Role(name, argv, count, environment={ARENAS: os.environ.get(ARENAS, "2")})
+
+    # ----------------------------------------------------------------------------------------------- running
+
+    def waiting(self) -> Mapping[str, str]:
+        """What is not ready, by worker, and why."""
+        waiting = {}
+        for worker in self.supervisor.workers:
+            if worker.status != "running":
+                waiting[worker.name] = worker.status
+            elif not _says_ready(self.site, worker.role, worker.slot, worker.pid):
+                waiting[worker.name] = "starting"
+        return waiting
+
+    def ports(self) -> dict[str, int]:
+        """The ports the gateway listens on, by feed (and `http`), once it is ready."""
+        with suppress(OSError, ValueError):
+            said = json.loads(ready_file(self.site, "gateway", 0).read_text())
+            return {name: int(port) for name, port in said["ports"].items()}
+        return {}
+
+    async def run(self, ready: Callable[[], None] = lambda: None) -> int:
+        """Until SIGTERM or SIGINT; `ready` is called once, when every worker works."""
+        admin = self.site.config.admin
+        server = AdminServer(self.waiting, admin.host, admin.port) if admin.port else None
+        tasks = [asyncio.create_task(self._announce(ready))]
+        if server is not None:
+            tasks.append(asyncio.create_task(server.serve()))
+        try:
+            return await self.supervisor.run()
+        finally:
+            if server is not None:
+                server.stop()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _announce(self, ready: Callable[[], None]) -> None:
+        while self.waiting():  # noqa: ASYNC110  # other processes say it in files
+            await asyncio.sleep(LOOK_SECONDS)
+        ready()
+
+
+def _free_ports(site: Site) -> None:
+    """Raises `OperatorFault` for a listener's port that something else has: told now, not by a worker that falls."""
+    listeners = {f"feed {name}": feed.mllp for name, feed in site.config.feeds.items() if feed.mllp is not None}
+    places = {what: (one.host, one.port) for what, one in listeners.items()}
+    if site.config.http is not None:
+        places["http"] = (site.config.http.host, site.config.http.port)
+    for what, (host, port) in places.items():
+        with closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                place = f"{host}:{port}"
+                raise OperatorFault("LISTEN", place, f"{what} can't listen there: {error.strerror}") from error
+
+
+def _says_ready(site: Site, role: str, slot: int, pid: int) -> bool:
+    try:
+        return bool(json.loads(ready_file(site, role, slot).read_text())["pid"] == pid)
+    except (OSError, ValueError, KeyError):
+        return False
