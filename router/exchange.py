@@ -34,7 +34,7 @@ class Origin:
 
 
 class Pseudonyms:
-    """Keyed digests: what stands in keys, headers, ids and lanes in the place of an identity (DESIGN §2).
+    """Keyed digests that replace an identity in keys, headers, ids and lanes (architecture §ordering-key).
 
     One secret per site; changing it breaks the order between the messages before and after, so it is part
     of the site's backup.
@@ -114,7 +114,7 @@ class Filtered:
 
 
 class State(StrEnum):
-    """Where a delivery stands in the ledger (DESIGN §2). The last three are final."""
+    """Where a delivery stands in the ledger (architecture §delivery-state). The last three are final."""
 
     READY = "ready"
     BEGUN = "begun"

@@ -16,7 +16,7 @@ from router.strict import Silent
 
 
 class Action(StrEnum):
-    """ORC-1 / OBX-11 / MSH-9.2, reconciled (volet § ORC; hl7-input §2.3)."""
+    """ORC-1 / OBX-11 / MSH-9.2, reconciled (hl7-input §2.3)."""
 
     INITIAL = "initial"
     REPLACE = "replace"

@@ -127,5 +127,5 @@ def read_journal(record: Record) -> JournalEntry:
 
 
 def weight(records: Sequence[Outgoing | Record]) -> int:
-    """Bytes of a batch: a transaction carries at most 8 MB of them (DESIGN §2)."""
+    """Bytes of a batch: a transaction carries at most 8 MB of them (architecture §budgets)."""
     return sum(len(record.value) for record in records)

@@ -15,7 +15,7 @@ from router.hl7.base64 import decode_obx
 from router.hl7.segment import Segment
 from router.request import Action
 
-#: OBX-3.3 and the code system it stands for (volet § OBX).
+#: OBX-3.3 and the code system it stands for (hl7-input §1.4).
 CODING_SYSTEMS: Final = {"LN": "2.16.840.1.113883.6.1", "TRE_A05": "1.2.250.1.213.1.1.4.12"}
 
 

@@ -1,4 +1,4 @@
-"""The edge and bad inputs E01–E50 of the intake's sheet (hl7-input §10), in one line each.
+"""The edge and bad inputs E01–E50 of the intake (hl7-input §10), in one line each.
 
 They are promises: each has a test named by its number, listed in `docs/conformance.md`.
 """

@@ -225,7 +225,7 @@ def _pair(identifier: Identifier) -> tuple[str, str]:
 
 
 def normal(text: str) -> str:
-    """A name as §5.3 compares it: upper case, no accents, ligatures opened, `-` and `'` as blanks, collapsed."""
+    """A name as it is compared (hl7-input §5.3): upper case, no accents, no ligatures, `-` and `'` as blanks."""
     if text.isascii():
         return " ".join(text.upper().replace("-", " ").replace("'", " ").split())
     opened = text.upper().replace("Œ", "OE").replace("Æ", "AE")

@@ -1,6 +1,6 @@
 """PRT segments: who sends (SB), to whom (RCT), where to answer (REPLY), in the identifiers that XDS and MSSanté use.
 
-Sources: volet § PRT (hl7-input §1.4), identifiers of professionals and structures (hl7-input §5.5, dmp §2.1),
+Sources: PRT (hl7-input §1.4), identifiers of professionals and structures (hl7-input §5.5, dmp §2.1),
 classification of recipients (mssante §4.1).
 """
 

@@ -11,7 +11,7 @@ from router.hl7.message import Message
 from router.hl7.segment import Segment
 from router.request import Action, Dialect
 
-#: OBX-11 of a document (volet § OBX).
+#: OBX-11 of a document (hl7-input §1.4).
 ACTIONS: Final = {"F": Action.INITIAL, "C": Action.REPLACE, "D": Action.DELETE}
 #: MSH-9.2 of an MDM.
 EVENTS: Final = {"T02": Action.INITIAL, "T10": Action.REPLACE, "T04": Action.DELETE}

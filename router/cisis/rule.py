@@ -1,6 +1,6 @@
 """The form of the rule table: what is checked, for whom, how gravely, and what the sender is told.
 
-One `Rule` per number of the volet's sheet (hl7-input §2.2, R01…R99) and per number of ours, which fill
+One `Rule` per number of hl7-input §2.2 (R01…R99) and per number of ours, which fill
 its gaps and say so in `source`. A rule holds one or more `Case`s: the ways to break it, each with its ERR-3,
 ERR-2, ERR-5 and the French sentence of ERR-8. The checks (`check_*.py`) find, the table answers: to verify what a
 sender is told, only the two `table_*.py` files have to be read.
@@ -34,7 +34,7 @@ LETTERS: Final[Mapping[str, Severity]] = {"E": Severity.ERROR, "W": Severity.WAR
 COLUMNS: Final = (Dialect.V1_2, Dialect.V2_0, Dialect.V2_1, Dialect.CDA)
 
 Source = Literal["S", "S/P", "P", "site"]
-"""S: stated by the volet or another national text. P: proposed by the sheet. site: a number of ours."""
+"""S: stated by the volet or another national text. P: proposed by this project. site: a number of ours."""
 Stage = Literal["intake", "sink", "dmp", "gateway"]
 """Who applies the rule; a sink's or the DMP's finding never changes the ACK, it comes back in a ZAM."""
 

@@ -1,4 +1,4 @@
-"""What the check of one feed needs to know: the options that the sheet leaves to the site, with its own names.
+"""What the check of one feed needs to know: the options that hl7-input §2.2 leaves to the site, with its own names.
 
 French option names are those of the rule table (hl7-input §2.2) and of the decisions (D2–D4, D9).
 """

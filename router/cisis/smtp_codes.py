@@ -1,4 +1,4 @@
-"""SMTPERRORCODE: what a Z02 may say of a mail that did not arrive (volet § codes d'erreur; hl7-input appendix A).
+"""SMTPERRORCODE: what a Z02 may say of a mail that did not arrive (hl7-input appendix A).
 
 The labels are those of the volet, word for word: senders show them to their users.
 """

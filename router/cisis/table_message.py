@@ -1,6 +1,6 @@
 """Rules R01–R39: the frame, the header, the structure, the action and the document (columns: see `rule.py`).
 
-Numbers the volet's sheet doesn't have (R13) are ours; their `source` is `site`.
+Numbers that hl7-input §2.2 doesn't have (R13) are ours; their `source` is `site`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Rules R40–R99: patient, type, version, metadata, recipients, destinations (columns: see `rule.py`).
 
-Numbers the volet's sheet doesn't have (R47–R49, R65, R74, R75, R94–R97) are ours; their `source` is `site`.
+Numbers that hl7-input §2.2 doesn't have (R47–R49, R65, R74, R75, R94–R97) are ours; their `source` is `site`.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     Z02   a recipient's MSSanté mailbox took the mail, or refused it
     Z03   the recipient's software read the mail, or failed on it
 
-Source: volet § accusés métier (hl7-input §4.2). Always 2.6, in the sender's character set and in
+Source: hl7-input §4.2. Always 2.6, in the sender's character set and in
 the coding systems of his generation.
 """
 

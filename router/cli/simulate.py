@@ -30,7 +30,7 @@ def _told(ports: dict[str, str | int]) -> None:
 def dmp(
     port: Annotated[int, typer.Option(help="HTTPS port; 0 takes a free one.")] = 9443, folder: FolderOption = _FOLDER
 ) -> None:
-    """A DMP: TD2.1, TD3.1b, TD3.3c, TD0.2; checks what the sheet says the DMP checks. A control port takes JSON."""
+    """A DMP: TD2.1, TD3.1b, TD3.3c, TD0.2; checks what the DMP checks (dmp §5, §6). A control port takes JSON."""
     from router.simulators.dmp import DmpConfig
     from router.simulators.serve import ensure_certificates, serve_dmp
 

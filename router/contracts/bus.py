@@ -121,7 +121,7 @@ class Settle:
 
 @runtime_checkable
 class Bus(Protocol):
-    """The log between stages (DESIGN §2). Nothing above knows which one it is."""
+    """The log between stages (architecture §bus). Nothing above knows which one it is."""
 
     def producer(self, name: str) -> Producer: ...
 

@@ -1,4 +1,4 @@
-"""The one path of everything received: judge, write, and only then answer (DESIGN §3, promise 1).
+"""The one path of everything received: judge, write, and only then answer (promise 1).
 
 Two halves, so that a connection may have several messages in work and still be answered in order:
 `validate` (CPU; in another thread when it is long), then `store`, whose future holds the answer.

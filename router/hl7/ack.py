@@ -1,6 +1,6 @@
 """The synchronous acknowledgement ACK^xxx^ACK: building ours, reading a partner's (hl7-input §4.1, §2.1).
 
-Sources: volet CI-SIS "Transmission d'un document CDA-R2 en HL7v2" § acquittement; HL7 v2.5 §2.14 and tables
+Sources: hl7-input §4.1 (volet "Transmission d'un document CDA-R2 en HL7v2"); HL7 v2.5 §2.14 and tables
 0357 (message error condition), 0516 (severity).
 """
 
@@ -105,7 +105,7 @@ def build(
     """The whole ACK, in the sender's character set, without MLLP framing.
 
     received: what is answered, or None when no MSH could be read (MSA-2 is then empty).
-    now: local time of the answer (MSH-7);  control_id: our MSH-10;  version: MSH-12, default by §4.1.
+    now: local time of the answer (MSH-7);  control_id: our MSH-10;  version: MSH-12, default by hl7-input §4.1.
     """
     codec = received.codec if received is not None else "utf-8"
     lines = [_header(received, now, control_id, version), _acknowledgement(code, received)]

@@ -181,7 +181,7 @@ class Hl7Peer:
 
 
 def acknowledge(message: bytes, code: str) -> bytes:
-    """The ACK of a message: same charset, version and processing id, sender and receiver exchanged (§4.1)."""
+    """The ACK of a message: same charset, version and processing id, sender and receiver exchanged (hl7-input §4.1)."""
     sent = {number: hl7_field(message, b"MSH", number) for number in (3, 4, 5, 6, 9, 10, 11, 12, 18)}
     trigger = sent[9].split("^")[1] if "^" in sent[9] else ""
     stamp = time.strftime("%Y%m%d%H%M%S")

@@ -34,7 +34,7 @@ def refusal(data: bytes, **options: int) -> Malformed:
 
 
 def test_every_field_of_the_header_is_read() -> None:
-    """The paths of the sheet give every field of the header."""
+    """The paths of hl7-input §6.2 give every field of the header."""
     header = read(cda()).header
     assert (header.uid, header.extension, header.set_id, header.version) == (
         "1.2.250.1.999.1.7",

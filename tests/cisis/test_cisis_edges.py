@@ -1,4 +1,4 @@
-"""The edge inputs E01–E49 of the sheet, with the answers it expects. E12, E14, E50 need the gateway's memory."""
+"""The edge inputs E01–E49 of hl7-input §10, with the answers expected. E12, E14, E50 need the gateway's memory."""
 
 from __future__ import annotations
 
@@ -255,7 +255,7 @@ def test_E27_the_cda_has_one_local_number_more() -> None:
 
 
 def test_E28_an_identity_that_is_not_qualified() -> None:
-    """E28: the four cases of the sheet."""
+    """E28: its four cases (hl7-input §10)."""
     no_ins = ((IPP_OID, "IPP1"),)
     prov = {"PID-32": "PROV"}
     assert ("R46", "207", "OBX^1^5^1^5", "906") in told(check(edit(mdm(), prov)))

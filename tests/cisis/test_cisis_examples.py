@@ -1,4 +1,4 @@
-"""The national example messages behave as the sheet says (hl7-input §9)."""
+"""The national example messages behave as hl7-input §9 says."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from router.cisis.settings import ProfileRules
 from router.hl7.ack import APPLICATION_CONDITIONS, MESSAGE_CONDITIONS
 from router.request import Dialect
 
-#: The numbers of the sheet's rule table (hl7-input §2.2).
+#: The numbers of the rules that hl7-input §2.2 names.
 SHEET = [
     *range(1, 13), *range(20, 25), *range(30, 38), *range(40, 47), *range(50, 54), *range(60, 65), *range(70, 74),
     *range(80, 94), 99,
@@ -27,7 +27,7 @@ SOFT = {"R36", "R50", "R51", "R52", "R53", "R64", "R87", "R88", "R89", "R90"}
 
 
 def test_every_rule_of_the_sheet_is_in_the_table() -> None:
-    """Numbers of ours are marked `site`, those of the sheet are not."""
+    """Numbers of ours are marked `site`, those of hl7-input §2.2 are not."""
     sheet = {f"R{number:02d}" for number in SHEET}
     assert sheet <= set(TABLE)
     assert {number for number, rule in TABLE.items() if rule.source == "site"} == set(TABLE) - sheet
@@ -55,7 +55,7 @@ def test_a_fault_always_has_an_err_3() -> None:
 
 
 def test_a_deletion_is_softened_where_d1_says_so() -> None:
-    """And nowhere else among the sheet's rules."""
+    """And nowhere else among the rules of hl7-input §2.2."""
     soft = {number for number, rule in TABLE.items() if rule.deletion is Severity.WARN and rule.source != "site"}
     assert soft == SOFT
 

@@ -22,7 +22,7 @@ def shipped() -> ValueSets:
 
 @pytest.mark.parametrize("code", ["11502-2", "18748-4", "11490-0", "34112-3", "57833-6", "60591-5", "87273-9"])
 def test_r51_j07_holds_the_usual_types(shipped: ValueSets, code: str) -> None:
-    """R51: the types that the sheet names are in JDV_J07."""
+    """R51: the types of national examples are in JDV_J07."""
     assert shipped.contains("JDV_J07", code) is True
     assert shipped.contains("JDV_J07", code, LOINC) is True
     assert shipped.contains("JDV_J07", code, "1.2.250.1.213.1.1.4.12") is False

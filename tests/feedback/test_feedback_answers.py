@@ -38,7 +38,7 @@ def from_dmp(**changes: Any) -> Receipt:
 
 
 def test_a_submission_alone_says_nothing() -> None:
-    """A 250 is our operator's acceptance, not reception: the DSN will tell (mssante §0.8)."""
+    """A 250 is our operator's acceptance, not reception: the DSN will tell (mssante §8.2)."""
     assert told(receipt(delivery())) == []
 
 

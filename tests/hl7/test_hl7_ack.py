@@ -25,7 +25,7 @@ def answer(msh: str, code: ack.Code = "AA", *errors: Err, codec: str = "utf-8") 
 
 
 def test_the_layout_of_the_volet() -> None:
-    """The third example of the sheet, byte for byte but for its wording."""
+    """The segments and fields of hl7-input §4.1, byte for byte."""
     error = Err("207", "PID^1^3", application=ack.application("904"), text="INS du PID-3 différent de celui du CDA")
     assert answer(MSH, "AE", error) == [
         "MSH|^~\\&|PFI-Y|Organisation-Y|RIS-Y|Organisation-Y|20261123053000||ACK^T04^ACK|8f3c2a10|P|2.6|||||"

@@ -1,4 +1,4 @@
-"""What may go of the topics that never expire: what lies below the oldest record somebody still needs (DESIGN §2).
+"""Removes, from topics that never expire, what lies below the oldest record still needed (architecture §trimming).
 
 Of `held.<sink>` and `dlq.<sink>` the ledger says what is needed: the bytes of unfinished and of dead rows. Of dead
 letters without a row (intake, pipelines, records that were no deliveries) the topic itself does: those that no

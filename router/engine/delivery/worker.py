@@ -1,4 +1,4 @@
-"""A sink's worker: in order within a lane, in parallel across lanes, one circuit (DESIGN §2).
+"""A sink's worker: in order within a lane, in parallel across lanes, one circuit (architecture §lanes).
 
 One event loop for the sink, one thread that polls (`reader`), one that writes (`writer`). The flow of a delivery:
 

@@ -26,7 +26,7 @@ BUGS_IN_A_ROW: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of a sink worker; the defaults are the design's."""
+    """Bounds of a sink worker; the defaults are those of architecture §budgets."""
 
     window: int = 10_000
     """Rows in memory."""

@@ -52,7 +52,7 @@ T = TypeVar("T")
 GROUP: Final = "pipelines"
 MAX_RECORDS: Final = 200
 MAX_BYTES: Final = 8 * 1024 * 1024
-"""Of one batch read, and of one transaction written (DESIGN §2); one oversize event goes alone."""
+"""Of one batch read, and of one transaction written (architecture §budgets); one oversize event goes alone."""
 POLL: Final = 0.2
 
 

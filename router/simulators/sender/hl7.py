@@ -196,7 +196,7 @@ def metadata(
     bodies: Mapping[str, str],
     fin: bool,
 ) -> list[str]:
-    """The metadata OBX in the dialect's order, numbered from `rank`; `values` in the order of the volet (§1.6)."""
+    """The metadata OBX in the dialect's order, numbered from `rank`; `values` in the order of hl7-input §1.6."""
     acks = [flag for flag in values.items() if flag[0].startswith("ACK_")]
     lines: list[tuple[str, bool | str]] = [flag for flag in values.items() if flag not in acks]
     lines += [*bodies.items(), *acks] if d.mails_first else [*acks, *bodies.items()]

@@ -58,7 +58,7 @@ def check(case: Case, moment: Moment) -> None:
 
 
 def _asked(case: Case, _: Moment) -> None:
-    """§6.1: DESTDMP = Y. A pipeline never widens a request (D5)."""
+    """dmp §6.1: DESTDMP = Y. A pipeline never widens a request (D5)."""
     if not case.request.dmp:
         raise Refused("PFI-DESTDMP", "OBX", "l'émetteur n'a pas demandé l'envoi au DMP")
     if case.request.dmp_inadmissible is not None:
@@ -69,7 +69,7 @@ def _asked(case: Case, _: Moment) -> None:
 
 
 def _qualified(case: Case, moment: Moment) -> None:
-    """§6.2–6.4: a qualified INS, well formed, whose OID belongs to this environment, both ways (D9)."""
+    """dmp §6.2–6.4: a qualified INS, well formed, whose OID belongs to this environment, both ways (D9)."""
     identity = case.request.patient.ins
     if identity is None:
         raise Refused("PFI-INS", "PID-3", "identité du patient non qualifiée")
@@ -83,7 +83,7 @@ def _qualified(case: Case, moment: Moment) -> None:
 
 
 def _same_patient(case: Case, _: Moment) -> None:
-    """§6.5: the INS of the request is that of each document, OID and matricule."""
+    """dmp §6.5: the INS of the request is that of each document, OID and matricule."""
     identity = case.request.patient.ins
     for header in case.request.documents:
         named = header.patient.ins
@@ -94,7 +94,7 @@ def _same_patient(case: Case, _: Moment) -> None:
 
 
 def _identifiers(case: Case, _: Moment) -> None:
-    """§6.8: the DMP knows documents by an OID alone."""
+    """dmp §6.8: the DMP knows documents by an OID alone."""
     for header in case.request.documents:
         if header.extension:
             raise Refused("PFI-EXTENSION", "id", "le DMP n'accepte pas d'identifiant de document avec extension")
@@ -109,7 +109,7 @@ def _identifiers(case: Case, _: Moment) -> None:
 
 
 def _action(case: Case, _: Moment) -> None:
-    """§6.9: a predecessor if and only if the action is a replacement; a new version has a new id (§10.15)."""
+    """dmp §6.9: a predecessor if and only if the action is a replacement; a new version has a new id (dmp §10.15)."""
     replacing = case.request.action is Action.REPLACE
     principal = case.request.principal
     if replacing and not (principal.replaces or case.request.replaces):
@@ -133,7 +133,7 @@ def _intact(case: Case, moment: Moment) -> None:
 
 
 def _dated(case: Case, moment: Moment) -> None:
-    """§6.10: document ≤ submission ≤ VIHF. A clock a little ahead of ours: we wait as long."""
+    """dmp §6.10: document ≤ submission ≤ VIHF. A clock a little ahead of ours: we wait as long."""
     zone = ZoneInfo(moment.config.naive_time) if moment.config.naive_time else None
     for header in case.request.documents:
         ahead = _begin(datatypes.dtm(header.effective_time, zone, place="effectiveTime")) - moment.now
@@ -145,7 +145,7 @@ def _dated(case: Case, moment: Moment) -> None:
 
 
 def _coded(case: Case, moment: Moment) -> None:
-    """§6.7 and §6.11: formatCode taken by the DMP, class known, body of one of the five media types."""
+    """dmp §6.7 and §6.11: formatCode taken by the DMP, class known, body of one of the five media types."""
     for header in case.request.documents:
         found = moment.codes.format_of(header)
         if found is None:
@@ -157,7 +157,7 @@ def _coded(case: Case, moment: Moment) -> None:
 
 
 def _complete(case: Case, _: Moment) -> None:
-    """§6.10 and PDT-INF-617: a legal authenticator; authors with name and given name."""
+    """dmp §6.10 and PDT-INF-617: a legal authenticator; authors with name and given name."""
     for header in case.request.documents:
         if header.legal_authenticator is None:
             raise Refused("PFI-LEGAL", "legalAuthenticator", "le document n'est pas validé par un responsable légal")
@@ -173,7 +173,7 @@ def _named(header: DocumentHeader) -> None:
 
 
 def _confidential(case: Case, moment: Moment) -> None:
-    """§2.7 and §6.13 (EX_2.1-1050): combinations that the DMP refuses; R and V shouldn't be shared."""
+    """dmp §2.7 and §6.13 (EX_2.1-1050): combinations that the DMP refuses; R and V shouldn't be shared."""
     masks = case.request.masks
     if masks.masque_ps and masks.invisible_patient:
         raise Refused("PFI-MASKS", "OBX", "MASQUE_PS et INVISIBLE_PATIENT ne peuvent pas aller ensemble")

@@ -29,7 +29,7 @@ DSN, SIZE = "dsn", "size"
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Who, to whom, and which reports. `notify_success`: the sender asked for the proof of reception (§8.1)."""
+    """Who, to whom, and which reports. `notify_success`: the sender asked for the proof of reception (mssante §8.1)."""
 
     sender: str
     recipient: str = field(repr=False)
