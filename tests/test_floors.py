@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,50 @@ def imported(path: Path) -> set[str]:
 
 def room(path: Path) -> str:
     return path.relative_to(ROUTER).parts[0]
+
+
+def imports_between_files() -> dict[str, set[str]]:
+    """Module -> the modules of ours that it imports, also inside functions and for type checkers only."""
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in SOURCES
+    }
+    found: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        mine = found[module] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                mine |= {alias.name for alias in node.names} & modules.keys()
+            elif isinstance(node, ast.ImportFrom) and node.module in modules:
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                mine |= inner & modules.keys() or {node.module}
+        mine.discard(module)
+    return found
+
+
+def floors(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Modules by height: the first floor imports nothing of ours, each other only what lies below it."""
+    sorter = TopologicalSorter(graph)
+    sorter.prepare()
+    found = []
+    while sorter.is_active():
+        found.append(sorted(sorter.get_ready()))
+        sorter.done(*found[-1])
+    return found
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """The files stand on floors: whoever reads one needs only those below it. `pytest -rP` prints them."""
+    graph = imports_between_files()
+    graph = {  # the sinks' settings open their sinks
+        name: {other for other in others if not other.startswith("router.sinks.")} for name, others in graph.items()
+    }
+    try:
+        stand = floors(graph)
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {' -> '.join(error.args[1])}")
+    for number, names in enumerate(stand):
+        print(number, *(name.removeprefix("router.") for name in names))
+    assert len(stand) > 10
 
 
 def test_imports_go_down_the_floors_only() -> None:

@@ -1,4 +1,4 @@
 """The log between stages: two implementations of `contracts.Bus`, held to one contract suite.
 
-`sqlite.SqliteBus` for one machine, `kafka.KafkaBus` for production; `settings.BusConfig` chooses by its `type`.
+`sqlite` for one machine, `kafka` for several. `settings.BusConfig` chooses by its `type`, `opening.open_bus` opens it.
 """

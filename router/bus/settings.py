@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from router.bus.plans import MAX_BYTES, MIB
 from router.errors import OperatorFault
 from router.strict import Strict
-
-if TYPE_CHECKING:
-    from router.contracts import Bus
 
 
 class SqliteBusConfig(Strict):
@@ -22,12 +19,6 @@ class SqliteBusConfig(Strict):
     type: Literal["sqlite"] = "sqlite"
     path: Path = Field(Path("var/bus.db"), description="The file; its locks stand in a folder beside it.")
     partitions: int = Field(8, ge=1, le=1024, description="Partitions of a topic that was not planned.")
-
-    def open(self) -> Bus:
-        """Raises `OperatorFault` when the file can't be used, `Unavailable` when it can't be used now."""
-        from router.bus.sqlite.sqlite_bus import SqliteBus
-
-        return SqliteBus(self.path, partitions=self.partitions)
 
 
 class KafkaTls(Strict):
@@ -97,11 +88,6 @@ class KafkaConfig(Strict):
             )
         return self
 
-    def open(self) -> Bus:
-        """Connects when first used. Raises `OperatorFault` for a password or certificate that is missing."""
-        from router.bus.kafka.kafka_bus import KafkaBus
-
-        return KafkaBus(self)
-
 
 BusConfig = Annotated[SqliteBusConfig | KafkaConfig, Field(discriminator="type")]
+"""`type` chooses the bus."""

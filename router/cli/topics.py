@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 from rich.table import Table
 
+from router.bus.opening import open_bus
 from router.cli.output import Exit, console, fail, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.config.site import Site
@@ -35,7 +36,7 @@ def plan(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
     services = SiteServices(Site(site))
     try:
         plans = services.plans()
-        bus = services.bus_config().open()
+        bus = open_bus(services.bus_config())
         differences = list(bus.check(plans))
         bus.close()
     finally:
@@ -97,7 +98,7 @@ def migrate(
         for sink in services.config.sinks:
             if out_topic(sink) in topics:  # places begin at 0 again: a deletion must still come after what it deletes
                 services.ledger().outdate(sink)
-        bus = services.bus_config().open()
+        bus = open_bus(services.bus_config())
         try:
             changed = bus.migrate([plans[name] for name in topics])
         finally:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeVar, cast
 
 from pydantic import BaseModel, Field
 
-from router.bus.settings import KafkaConfig, SqliteBusConfig
+from router.bus.settings import BusConfig, KafkaConfig, SqliteBusConfig
 from router.cisis.settings import ProfileRules
 from router.config.load import Source
 from router.directory.settings import DirectoryConfig
@@ -118,9 +118,7 @@ class SiteConfig(Strict):
     secret: Secret | None = Field(
         None, description="Key of the pseudonyms; default: a file made at the first start in `data`."
     )
-    bus: Annotated[SqliteBusConfig | KafkaConfig, Field(discriminator="type")] = Field(
-        default_factory=SqliteBusConfig, description="The log between stages."
-    )
+    bus: BusConfig = Field(default_factory=SqliteBusConfig, description="The log between stages.")
     database: DatabaseConfig = Field(default_factory=DatabaseConfig)
     pipelines: Path = Field(Path("pipelines"), description="Folder of the pipeline files.")
     structures: dict[str, StructureConfig] = Field(default_factory=dict, description="FINESS -> structure.")

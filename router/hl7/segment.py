@@ -7,14 +7,11 @@ long one (it carries a document, or somebody's millions of separators) is search
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from router.hl7 import path as paths
-from router.hl7.header import Unreadable
+from router.hl7.header import Separators, Unreadable
 from router.hl7.text import BLANKS, unescape
-
-if TYPE_CHECKING:
-    from router.hl7.message import Message
 
 Span = tuple[int, int]
 
@@ -26,6 +23,19 @@ _SHORT: Final = 2048
 _MOST_FIELDS: Final = 256
 """Fields that are cut; those behind are searched."""
 _NULL: Final = '""'
+
+
+class Encoded(Protocol):
+    """What a segment asks of the message in which it stands: the bytes, and how they are to be read."""
+
+    separators: Separators
+    codec: str
+    marks: tuple[str, str, str, str, str, str]
+    _data: bytes
+
+    def _text(self, span: Span | None) -> str: ...
+
+    def _raw(self, span: Span | None) -> memoryview: ...
 
 
 def cut(data: bytes, start: int, end: int, separator: bytes) -> list[Span]:
@@ -67,7 +77,7 @@ def written(components: list[str], component: int, subcomponent: int, mark: str)
     return value if subcomponent == 1 else ""
 
 
-def plain(value: str, message: Message) -> str:
+def plain(value: str, message: Encoded) -> str:
     """The text that is meant: unescaped once, trimmed; "" for the HL7 null."""
     escape = message.marks[3]
     if escape and escape in value:
@@ -81,7 +91,7 @@ class Repetition:
 
     __slots__ = ("_components", "_end", "_message", "_start", "number")
 
-    def __init__(self, message: Message, number: int, start: int, end: int) -> None:
+    def __init__(self, message: Encoded, number: int, start: int, end: int) -> None:
         self._message, self.number, self._start, self._end = message, number, start, end
         self._components: list[str] | None = None
 
@@ -128,7 +138,7 @@ class Segment:
 
     __slots__ = ("_components", "_end", "_fields", "_message", "_repetitions", "_start", "index", "name", "position")
 
-    def __init__(self, message: Message, name: str, *, index: int, position: int, span: Span) -> None:
+    def __init__(self, message: Encoded, name: str, *, index: int, position: int, span: Span) -> None:
         self._message, self.name, self.index, self.position = message, name, index, position
         self._start, self._end = span
         self._fields: list[str] | None = None
@@ -293,7 +303,7 @@ class Segment:
         return span
 
 
-def decode(data: bytes, span: Span | None, message: Message) -> str:
+def decode(data: bytes, span: Span | None, message: Encoded) -> str:
     """The text at a span: decoded, unescaped once, trimmed; "" for the HL7 null."""
     if span is None or span[0] == span[1]:
         return ""

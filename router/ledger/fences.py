@@ -1,7 +1,7 @@
 """Who may write a partition's rows: epochs in the ledger itself, so that who lost a partition writes nothing there.
 
-They are read in the transaction that writes (`fast_path_sqlite`, `fast_path_postgresql`). On SQLite its write lock keeps them
-still until the commit; on PostgreSQL a share lock on their rows does, for which `take` waits.
+They are read in the transaction that writes (`fast_path_sqlite`, `fast_path_postgresql`). On SQLite its write lock
+keeps them still until the commit; on PostgreSQL a share lock on their rows does, for which `take` waits.
 """
 
 from __future__ import annotations

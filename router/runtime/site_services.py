@@ -7,8 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from router.bus.opening import open_bus
 from router.bus.plans import site_plans
-from router.bus.settings import KafkaConfig, SqliteBusConfig
+from router.bus.settings import BusConfig, SqliteBusConfig
 from router.cda.schema import SchemaGate
 from router.cisis.settings import ProfileRules
 from router.cisis.valuesets import ValueSets
@@ -61,7 +62,7 @@ class SiteServices:
     @cached_property
     def bus(self) -> Bus:
         """Every topic of the site exists once this returns. Raises `Unavailable`, `OperatorFault`."""
-        bus = self.bus_config().open()
+        bus = open_bus(self.bus_config())
         try:
             bus.create(self.plans())
         except RouterError:
@@ -70,7 +71,7 @@ class SiteServices:
         self._closing.callback(bus.close)
         return bus
 
-    def bus_config(self) -> SqliteBusConfig | KafkaConfig:
+    def bus_config(self) -> BusConfig:
         """The bus of the site file; the embedded one lives in the data folder unless it says otherwise."""
         config = self.config.bus
         update: dict[str, object] = {"partitions": self.config.limits.partitions}

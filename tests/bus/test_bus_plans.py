@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from router.bus.opening import open_bus
 from router.bus.plans import DAY, default_plan, partition_of, site_plans
 from router.bus.settings import BusConfig, KafkaConfig, KafkaSasl, SqliteBusConfig
 from router.errors import OperatorFault
@@ -63,7 +64,7 @@ def test_the_type_chooses_the_bus(tmp_path: Path) -> None:
     assert isinstance(CONFIG.validate_python({"type": "kafka", "servers": "k1:9092"}), KafkaConfig)
     with pytest.raises(ValidationError):
         CONFIG.validate_python({"type": "sqlite", "servers": "k1:9092"})
-    bus = SqliteBusConfig(path=tmp_path / "b.db").open()
+    bus = open_bus(SqliteBusConfig(path=tmp_path / "b.db"))
     assert list(bus.scan("in.a")) == []
     bus.close()
 

@@ -15,6 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from router.bus.opening import open_bus
 from router.bus.settings import KafkaConfig
 from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import Attempt, Header, Outcome, SystemClock, Unobserved, out_topic
@@ -137,7 +138,7 @@ def deliver(
 
     `kafka` and `url`: with a broker and a database instead of the files of the folder.
     """
-    bus = kafka.open() if kafka is not None else SqliteBus(Path(folder) / "bus.db", partitions=2)
+    bus = open_bus(kafka) if kafka is not None else SqliteBus(Path(folder) / "bus.db", partitions=2)
     url = url or f"sqlite:///{folder}/ledger.db"
     policy = RetryPolicy(first=0.01, factor=1, ceiling=0.01, jitter=0)
     worker = SinkWorker(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from router.bus.opening import open_bus
 from router.bus.settings import KafkaConfig
 from router.ledger.store import SqlLedger
 from router.wire import delivery_record
@@ -48,7 +49,7 @@ def test_a_worker_that_slept_through_its_loss_writes_nothing_of_it(
         partitions=8,  # as every site of the suite has it: on one broker they share `receipts`
     )
     deliveries = [delivery(n, f"lane-{n % LANES}", sink=sink, event_id=f"{sink}-{n}") for n in range(60)]
-    bus = kafka.open()
+    bus = open_bus(kafka)
     bus.producer("test").publish([delivery_record(d) for d in deliveries])
     bus.close()
     common = (sink, kafka, postgresql_url)
