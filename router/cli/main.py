@@ -33,6 +33,7 @@ app = typer.Typer(
     " · 4 a bug of ours.",
 )
 
+version.add_option_to(app)
 run.add_to(app)
 send.add_to(app)
 demo.add_to(app)
