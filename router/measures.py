@@ -38,6 +38,7 @@ Measure = Literal[
     "untold_failures_total",
     "dsn_overdue",
     "mail_read_total",
+    "oldest_unread_mail_timestamp",
 ]
 
 Kind = Literal["counter", "gauge", "histogram"]
@@ -73,5 +74,10 @@ MEASURES: Final[dict[Measure, tuple[Kind, tuple[str, ...], str]]] = {
     "untold_failures_total": ("counter", ("sink",), "Failures whose sender asked for no acknowledgement"),
     "dsn_overdue": ("gauge", ("sink",), "Mails submitted of which no DSN came in time"),
     "mail_read_total": ("counter", ("sink", "kind"), "Mails read in the mailbox: dsn, mdn, human, quarantine"),
+    "oldest_unread_mail_timestamp": (
+        "gauge",
+        ("sink",),
+        "Unix time of arrival of the oldest mail not handled; 0: none",
+    ),
 }
 """Every measure carries the prefix `segur_` in Prometheus."""

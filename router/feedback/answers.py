@@ -33,9 +33,9 @@ APPLICATION_LABELS: Final[Mapping[str, str]] = {
 }
 OTHER: Final = "906"
 
-DELAYED, OVERDUE, SILENT = "MSS-DELAYED", "MSS-SANS-NOUVELLES", "MSS-SILENCE"
+DELAYED, OVERDUE, SILENT, CONTRADICTED = "MSS-DELAYED", "MSS-SANS-NOUVELLES", "MSS-SILENCE", "MSS-CONTREDIT"
 """Codes of receipts from the mailbox that tell operators something and the sender nothing."""
-UNTOLD: Final = frozenset({DELAYED, OVERDUE, SILENT})
+UNTOLD: Final = frozenset({DELAYED, OVERDUE, SILENT, CONTRADICTED})
 
 ENDED_BADLY: Final = frozenset({Disposition.FILTERED, Disposition.SUPERSEDED, Disposition.DEAD_LETTERED})
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from router.contracts import RECEIPTS, Bus
 from router.exchange import Disposition, Receipt, ReceiptKind
-from router.feedback.answers import DELAYED, OVERDUE
+from router.feedback.answers import CONTRADICTED, DELAYED, OVERDUE
 from router.wire import read_receipt
 
 
@@ -92,7 +92,7 @@ class Awaited:
         )
 
     def _answers(self, receipt: Receipt) -> bool:
-        return receipt.kind is ReceiptKind.DSN and receipt.code != DELAYED
+        return receipt.kind is ReceiptKind.DSN and receipt.code not in (DELAYED, CONTRADICTED)
 
 
 def _rank(receipt: Receipt) -> tuple[float, bool]:

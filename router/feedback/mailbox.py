@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Final
 
 from imapclient import IMAPClient
@@ -18,6 +19,8 @@ from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, LoginEr
 
 from router.contracts import Alert, Clock, Observer, Producer
 from router.errors import OperatorFault, RouterError, Unavailable
+from router.feedback.attempts import Attempts
+from router.feedback.reading import digest
 from router.feedback.reports import Handled, Kind, Place, Reports
 from router.sinks.mssante.settings import ImapConfig, TlsConfig
 from router.sinks.mssante.tls import client_context
@@ -33,6 +36,7 @@ class Mailbox:
 
     sink: the one whose configuration it is, for logs and metrics
     user: whose mailbox it is when the configuration names none
+    attempts: remembers over a restart which mail was being read; default: nothing is remembered
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class Mailbox:
         clock: Clock,
         observer: Observer,
         alert: Alert,
+        attempts: Attempts | None = None,
     ) -> None:
         self._sink = sink
         self._config = config
@@ -57,6 +62,7 @@ class Mailbox:
         self._clock = clock
         self._observer = observer
         self._alert = alert
+        self._attempts = attempts or Attempts(None)
         self._stop = threading.Event()
         self._failed: Counter[int] = Counter()
         """Mails that the server could not give or move, by number: they come last, and hold up no other."""
@@ -101,6 +107,7 @@ class Mailbox:
                 self._told.clear()
             self._validity = validity
             found = client.search("ALL")
+            self._age(client, found)
             self._failed = Counter({number: self._failed[number] for number in found if number in self._failed})
             self._told = {number: self._told[number] for number in found if number in self._told}
             numbers = sorted(found, key=lambda number: number in self._failed)[: self._config.max_each_poll]
@@ -108,7 +115,18 @@ class Mailbox:
                 if self._stop.is_set():
                     break
                 self._tried(client, number)
+            if numbers:
+                self._age(client, client.search("ALL"))
             return sum(number not in self._failed for number in numbers)
+
+    def _age(self, client: IMAPClient, found: Sequence[int]) -> None:
+        """Measure when the oldest mail of the inbox arrived: it is there until its report is told, or a person's."""
+        arrived = 0.0
+        if found:
+            first = min(found)
+            moment = client.fetch([first], ["INTERNALDATE"]).get(first, {}).get(b"INTERNALDATE")
+            arrived = moment.timestamp() if isinstance(moment, datetime) else self._clock.now()
+        self._observer.set("oldest_unread_mail_timestamp", arrived, sink=self._sink)
 
     def _tried(self, client: IMAPClient, number: int) -> None:
         """Handle one mail. One at which the server fails again stays where it is: the next ones have their turn."""
@@ -117,17 +135,33 @@ class Mailbox:
         except (IMAPClientError, OSError) as error:
             self._failed[number] += 1
             times = self._failed[number]
-            if times == 2:
-                facts = {
-                    "sink": self._sink,
-                    "kind": str(Kind.UNKNOWN),
-                    "why": f"can't be read ({type(error).__name__})",
-                }
-                self._alert("mail stays in the inbox", facts)
             if times < 2 or isinstance(error, IMAPClientAbortError | OSError):
+                if times == 2:
+                    self._stays(error)
                 raise
+            self._set_aside(client, number, error)
         else:
             self._failed.pop(number, None)
+
+    def _set_aside(self, client: IMAPClient, number: int, error: Exception) -> None:
+        """A mail that the server could not give twice goes to quarantine unread; else it stays where it is."""
+        if number not in self._told:
+            try:
+                _move(client, number, self._folder(Place.QUARANTINE))
+            except IMAPClientAbortError:
+                raise
+            except IMAPClientError:
+                pass
+            else:
+                self._failed.pop(number, None)
+                self._counted(Handled(Kind.UNKNOWN, Place.QUARANTINE, why=f"can't be read ({type(error).__name__})"))
+                return
+        if self._failed[number] == 2:
+            self._stays(error)
+
+    def _stays(self, error: Exception) -> None:
+        why = f"can't be read ({type(error).__name__})"
+        self._alert("mail stays in the inbox", {"sink": self._sink, "kind": str(Kind.UNKNOWN), "why": why})
 
     def _one(self, client: IMAPClient, number: int) -> None:
         handled = self._told.get(number) or self._handled(client, number)
@@ -136,9 +170,13 @@ class Mailbox:
         self._told[number] = handled
         _move(client, number, self._folder(handled.place))
         del self._told[number]
+        self._counted(handled)
+
+    def _counted(self, handled: Handled) -> None:
+        """Measure a mail that has left the inbox, and tell people of what is theirs to look at."""
         self._observer.count("mail_read_total", sink=self._sink, kind=str(handled.kind))
         if handled.place is not Place.DONE:
-            facts = {"sink": self._sink, "kind": str(handled.kind), "why": handled.why}
+            facts = {"sink": self._sink, "kind": str(handled.kind), "why": handled.why, **handled.facts}
             what = "mail for a person" if handled.place is Place.HUMAN else "report in quarantine"
             self._alert(what, facts)
 
@@ -154,11 +192,19 @@ class Mailbox:
             handled = self._read(raw)
         if handled.receipts:
             self._producer.publish([receipt_record(receipt) for receipt in handled.receipts])
+            self._reports.remember(handled, self._clock.now())
         return handled
 
     def _read(self, raw: bytes) -> Handled:
+        """A mail whose reading was begun and never ended, by this process or one before it, is not read again."""
+        mark = digest(raw)
+        if self._attempts.unfinished(mark):
+            self._attempts.forget(mark)
+            return Handled(Kind.UNKNOWN, Place.QUARANTINE, why="its reading was begun before and never ended")
         try:
-            return self._reports.handle(raw, self._clock.now())
+            with self._attempts.reading(mark):
+                found = self._reports.read(raw)
+            return self._reports.judge(found, self._clock.now())
         except RouterError:
             raise
         except Exception as error:  # a stranger's mail must never stop the mailbox

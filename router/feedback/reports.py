@@ -1,51 +1,49 @@
-"""One mail of the mailbox: what it is, where it goes, and the receipts it gives. No I/O but the correlator's."""
+"""One mail of the mailbox: what it is, where it goes, and the receipts it gives. No I/O but correlator's and proofs'.
+
+A report counts when it names our delivery and its recipient, comes from a mail server (DSN) or from the recipient
+(MDN), and does not contradict a stronger proof (decisions D15). Anything else is for a person.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from email.message import Message
-from enum import StrEnum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from router.exchange import PATIENT, Receipt, ReceiptKind
 from router.feedback import mime
-from router.feedback.answers import DELAYED, SILENT
+from router.feedback.addresses import author
+from router.feedback.answers import CONTRADICTED, DELAYED, SILENT
+from router.feedback.authentication import authenticated
 from router.feedback.correlate import Correlator, Known
-from router.feedback.dsn import Action, DeliveryStatus, from_system, read_bounce, read_dsn
-from router.feedback.mdn import Disposition, read_mdn, read_standard_mail
+from router.feedback.dsn import Action, DeliveryStatus, null_return_path
+from router.feedback.limits import LIMITS, Limits, TooMuch
+from router.feedback.mdn import Disposition
+from router.feedback.proofs import Proof, Proofs, Strength
+from router.feedback.reading import Kind, Place, Read, read
 from router.sinks.mssante.settings import FeedbackRules
 
-
-class Kind(StrEnum):
-    """What a mail is; also the label of `mail_read_total`."""
-
-    DSN = "dsn"
-    BOUNCE = "bounce"
-    MDN = "mdn"
-    STANDARD = "courriel-standard"
-    DOCUMENT = "document"
-    HUMAN = "human"
-    UNKNOWN = "quarantine"
-
-
-class Place(StrEnum):
-    """Where the mail is moved."""
-
-    DONE = "done"
-    QUARANTINE = "quarantine"
-    HUMAN = "human"
+__all__ = ["Handled", "Kind", "Place", "Read", "Reports"]
 
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """The verdict on one mail. `why`: for the log, without any value."""
+    """The verdict on one mail.
+
+    proved: what its receipts prove, to be remembered once they are durable
+    why:    for the log, without any value;  facts: for the alert, ids and digests only
+    """
 
     kind: Kind
     place: Place
     receipts: tuple[Receipt, ...] = ()
     why: str = ""
+    proved: tuple[tuple[Strength, Receipt], ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+class _Untrusted(Exception):
+    """The report does not count. Its text says why, without any value."""
 
 
 #: Action of a DSN -> text of its receipt.
@@ -56,6 +54,13 @@ _TEXTS: Final = {
     Action.DELAYED: "remise retardée, le serveur essaie encore",
     Action.FAILED: "non remis",
 }
+_PROVES: Final = {
+    Action.DELIVERED: Strength.DELIVERED,
+    Action.RELAYED: Strength.RELAYED,
+    Action.EXPANDED: Strength.RELAYED,
+}
+_STRONGER_THAN_FAILURE: Final = frozenset({Strength.DELIVERED, Strength.READ})
+_PROOFS: Final = {Strength.RELAYED: "relais", Strength.DELIVERED: "remise", Strength.READ: "lecture"}
 
 
 class Reports:
@@ -66,49 +71,111 @@ class Reports:
     """
 
     def __init__(
-        self, correlator: Correlator, rules: Mapping[str, FeedbackRules], *, admits: Callable[[str], bool]
+        self,
+        correlator: Correlator,
+        proofs: Proofs,
+        rules: Mapping[str, FeedbackRules],
+        *,
+        admits: Callable[[str], bool],
+        limits: Limits = LIMITS,
     ) -> None:
         self._correlator = correlator
+        self._proofs = proofs
         self._rules = rules
         self._admits = admits
+        self._limits = limits
 
     def handle(self, raw: bytes, now: float) -> Handled:
-        """Classify: DSN, MDN, courriel standard, bounce, incoming document, person. Raises `Unavailable`."""
-        mail = mime.parse(raw)
-        mark = hashlib.sha256(raw).hexdigest()[:32]
-        told = self._told(mail, mark, now)
-        if told is not None:
-            return told
-        if mime.report_type(mail):
-            return Handled(Kind.UNKNOWN, Place.QUARANTINE, why="unreadable report")
-        if from_system(mail):
-            return Handled(Kind.UNKNOWN, Place.QUARANTINE, why="a server's mail of no known form")
-        if _holds_archive(mail):
-            return Handled(Kind.DOCUMENT, Place.HUMAN, why="a document was sent to this mailbox")
-        return Handled(Kind.HUMAN, Place.HUMAN, why="written by a person")
+        """Read and judge a mail. Raises `Unavailable`."""
+        return self.judge(self.read(raw), now)
 
-    def _told(self, mail: Message, mark: str, now: float) -> Handled | None:
-        """What a report says, in the first form that reads it; None when the mail is no report."""
-        if statuses := read_dsn(mail):
-            return self._statuses(statuses, Kind.DSN, mark, now)
-        if disposition := read_mdn(mail):
-            return self._disposition(disposition, Kind.MDN, mark, now)
-        if disposition := read_standard_mail(mail):
-            return self._disposition(disposition, Kind.STANDARD, mark, now)
-        if bounce := read_bounce(mail):
-            return self._statuses([bounce], Kind.BOUNCE, mark, now)
-        return None
+    def read(self, raw: bytes) -> Read:
+        """What a mail says. No I/O, and no time but what its limits allow."""
+        return read(raw, self._limits)
+
+    def judge(self, found: Read, now: float) -> Handled:
+        """Whether what it says counts, and the receipts it is worth. Raises `Unavailable`."""
+        try:
+            if found.statuses:
+                return self._statuses(found, now)
+            if found.disposition is not None:
+                return self._disposition(found, found.disposition, now)
+        except _Untrusted as reason:
+            return Handled(found.kind, Place.QUARANTINE, why=str(reason))
+        except TooMuch as limit:
+            return Handled(Kind.UNKNOWN, Place.QUARANTINE, why=str(limit))
+        return Handled(found.kind, found.place, why=found.why)
+
+    def remember(self, handled: Handled, now: float) -> None:
+        """Keep what was proved; call it once the receipts are durable. Raises `Unavailable`."""
+        self._proofs.keep(handled.proved, now)
 
     # --------------------------------------------------------------------------------------------------- DSN
 
-    def _statuses(self, statuses: Sequence[DeliveryStatus], kind: Kind, mark: str, now: float) -> Handled:
-        receipts: list[Receipt] = []
-        for status in statuses:
-            known = self._correlator.find(envid=status.envid, message_ids=status.message_ids)
-            if known is None:
-                return Handled(kind, Place.QUARANTINE, why="about no delivery of ours")
-            receipts.append(self._delivery_receipt(known, status, mark, now))
-        return Handled(kind, Place.DONE, tuple(receipts))
+    def _statuses(self, found: Read, now: float) -> Handled:
+        """A report may speak of many recipients, when a list was expanded: those of our deliveries count."""
+        spoken = [(self._named(status), status) for status in found.statuses]
+        ours = [(known, status) for known, status in spoken if self._correlator.speaks_of(known, status.recipients)]
+        if not ours:
+            raise _Untrusted("it names another recipient than the delivery's")
+        for known, _ in ours:
+            self._from_a_server(found, known)
+        if len({(known.row.delivery.id, status.action) for known, status in ours}) > len(
+            {known.row.delivery.id for known, _ in ours}
+        ):
+            raise _Untrusted("it says two things of one recipient")
+        receipts, proved, facts = [], [], {}
+        for known, status in ours:
+            earlier = self._contradicted(known, status)
+            if earlier is not None:
+                receipts.append(self._contradiction(known, status, earlier, found.mark, now))
+                facts = {"delivery": known.row.delivery.id, "digest": found.mark, "reason": f"contre {earlier.report}"}
+                continue
+            receipt = self._delivery_receipt(known, status, found.mark, now)
+            receipts.append(receipt)
+            if status.action in _PROVES:
+                proved.append((_PROVES[status.action], receipt))
+        if facts:
+            why = "it contradicts a stronger proof"
+            return Handled(found.kind, Place.HUMAN, tuple(receipts), why, tuple(proved), facts)
+        return Handled(found.kind, Place.DONE, tuple(receipts), proved=tuple(proved))
+
+    def _named(self, status: DeliveryStatus) -> Known:
+        known = self._correlator.find(envid=status.envid, message_ids=status.message_ids)
+        if known is None:
+            raise _Untrusted("about no delivery of ours")
+        return known
+
+    def _from_a_server(self, found: Read, known: Known) -> None:
+        """A null return path. An operator that writes none at all is believed for reports that give our ENVID."""
+        header = found.header
+        silent = not header.get("return-path") and known.secret
+        if not (null_return_path(header) or silent):
+            raise _Untrusted("a delivery report that does not come from the null return path")
+        operator = self._rules[known.row.delivery.sink].authserv_id
+        domain = _domain(author(header.get("from")))
+        if operator and authenticated(header, operator, domain) == "fail":
+            raise _Untrusted("our operator could not authenticate its author")
+
+    def _contradicted(self, known: Known, status: DeliveryStatus) -> Proof | None:
+        """The stronger proof against which this speaks."""
+        if status.action is not Action.FAILED:
+            return None
+        earlier = self._proofs.strongest(known.row.delivery.id)
+        return earlier if earlier is not None and earlier.strength in _STRONGER_THAN_FAILURE else None
+
+    def _contradiction(self, known: Known, status: DeliveryStatus, earlier: Proof, mark: str, now: float) -> Receipt:
+        what = _PROOFS[earlier.strength]
+        evidence = {"report": mark, "action": str(status.action), "status": status.status, "against": earlier.report}
+        return self._receipt(
+            known,
+            ReceiptKind.DSN,
+            ok=False,
+            at=mime.now_or(status.at, now),
+            code=CONTRADICTED,
+            text=f"« non remis » contredit une preuve plus forte ({what}) : à vérifier par une personne",
+            evidence=evidence,
+        )
 
     def _delivery_receipt(self, known: Known, status: DeliveryStatus, mark: str, now: float) -> Receipt:
         failed = status.action is Action.FAILED
@@ -135,34 +202,68 @@ class Reports:
 
     # --------------------------------------------------------------------------------------------------- MDN
 
-    def _disposition(self, said: Disposition, kind: Kind, mark: str, now: float) -> Handled:
+    def _disposition(self, found: Read, said: Disposition, now: float) -> Handled:
         known = self._correlator.find(message_ids=said.message_ids)
         if known is None:
-            return Handled(kind, Place.QUARANTINE, why="about no delivery of ours")
-        if not self._trusted(said):
-            return Handled(kind, Place.QUARANTINE, why="from outside the espace de confiance")
+            raise _Untrusted("about no delivery of ours")
+        forwarded = self._forwarded(known, said)
+        self._from_its_reader(found, known, said)
+        if said.doubtful:
+            raise _Untrusted("its subject says the contrary of its report")
         ok = said.positive is not False
         code = "MSS-READ" if ok else f"MSS-{said.code}"
-        rules = self._rules[known.row.delivery.sink]
-        if said.positive is None or (said.type == "deleted" and rules.deleted == "silence"):
-            code, ok = SILENT, True
         text = f"accusé de lecture : {said.type}"
-        if said.type == "deleted":
+        if said.type == "deleted" and not ok:
             text = "supprimé sans lecture certaine"
         elif not ok:
             text = f"refusé par le logiciel du destinataire ({said.code})"
-        evidence = {"report": mark, "disposition": said.type}
-        if known.context.get("kind") != "patient" and known.row.delivery.label != PATIENT:  # the bytes may be gone
+        if self._silent(known, said):
+            code, ok = SILENT, True
+        if forwarded:
+            text = f"{text}, par une boîte à laquelle le destinataire l'a transféré"
+        evidence = {"report": found.mark, "disposition": said.type}
+        if not _patients(known):
             evidence["reader"] = said.reader
+        if forwarded:
+            evidence["forwarded"] = "1"
         receipt = self._receipt(
             known, ReceiptKind.MDN, ok=ok, at=mime.now_or(said.at, now), code=code, text=text, evidence=evidence
         )
-        return Handled(kind, Place.DONE, (receipt,))
+        proved = ((Strength.READ, receipt),) if said.positive else ()
+        return Handled(found.kind, Place.DONE, (receipt,), proved=proved)
 
-    def _trusted(self, said: Disposition) -> bool:
-        """Reader and author are of the espace de confiance: anybody may write that a document was not integrated."""
-        domains = [address.rpartition("@")[2] for address in (said.reader, said.sender) if "@" in address]
-        return bool(domains) and all(map(self._admits, domains))
+    def _silent(self, known: Known, said: Disposition) -> bool:
+        """Whether the sender is told nothing: it says nothing, or that a mail was deleted which is known as read."""
+        if said.positive is None:
+            return True
+        if said.type != "deleted" or said.code != "906":
+            return False
+        earlier = self._proofs.strongest(known.row.delivery.id)
+        read_before = earlier is not None and earlier.strength is Strength.READ
+        return read_before or self._rules[known.row.delivery.sink].deleted == "silence"
+
+    def _forwarded(self, known: Known, said: Disposition) -> bool:
+        """Whether another mailbox than the recipient's read it, and says whom it had the mail from.
+
+        Raises `_Untrusted` for a reader that is neither; nobody but the patient reads a patient's mail.
+        """
+        if self._correlator.speaks_of(known, [said.reader]):
+            return False
+        if self._correlator.speaks_of(known, said.named) and not _patients(known):
+            return True
+        raise _Untrusted("its reader is not the delivery's recipient")
+
+    def _from_its_reader(self, found: Read, known: Known, said: Disposition) -> None:
+        """Its author is the recipient or the reader, of the espace de confiance, authenticated where we can tell."""
+        domain = _domain(said.author)
+        same = said.author.lower() == said.reader.lower()
+        if not domain or not (same or self._correlator.speaks_of(known, [said.author])):
+            raise _Untrusted("its author is not its reader")
+        if not all(self._admits(one) for one in {domain, _domain(said.reader)}):
+            raise _Untrusted("from outside the espace de confiance")
+        operator = self._rules[known.row.delivery.sink].authserv_id
+        if operator and authenticated(found.header, operator, domain) != "pass":
+            raise _Untrusted("our operator did not authenticate its author")
 
     # ----------------------------------------------------------------------------------------------- receipt
 
@@ -198,9 +299,12 @@ class Reports:
         )
 
 
-def _holds_archive(mail: Message) -> bool:
-    for part in mail.walk():
-        name = (part.get_filename() or "").lower()
-        if name == "ihe_xdm.zip" or (name.endswith(".zip") and "zip" in mime.content_type(part)):
-            return True
-    return False
+def _patients(known: Known) -> bool:
+    """Whether it was a mail to a patient; the bytes may be gone, then the row's label says it."""
+    return known.context.get("kind") == "patient" or known.row.delivery.label == PATIENT
+
+
+def _domain(address: str) -> str:
+    """The domain of an address; '' when it is none."""
+    local, at, domain = address.rpartition("@")
+    return domain.lower() if local and at else ""

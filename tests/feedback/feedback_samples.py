@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import Row, TopicPlan, out_topic
-from router.exchange import Delivery, Disposition, Origin, Receipt, ReceiptKind, State
+from router.exchange import Delivery, Disposition, Origin, Pseudonyms, Receipt, ReceiptKind, State
+from router.feedback.correlate import Correlator
 from router.ledger.store import SqlLedger
 from router.payload import DocumentOrder, reply_context, unpack_order
 from router.request import Recipient
@@ -19,6 +20,7 @@ from tests.sinks.mssante_samples import DOCTOR, MAILBOX, delivery, order
 NOW = 1_795_600_000.0
 SINK = "mssante.chu"
 HL7 = "hl7.sil"
+PSEUDONYMS = Pseudonyms(b"test")
 
 
 class Station:
@@ -34,7 +36,8 @@ class Station:
 
     def sent(self, given: DocumentOrder | None = None, **changes: Any) -> Delivery:
         """A mail that was submitted: its record on the bus, its row done."""
-        made = delivery(given or order(), feed="sil", label="adam.hoda@…", **changes)
+        evidence = changes.pop("evidence", {})
+        made = delivery(given or order(), **({"feed": "sil", "label": "adam.hoda@…"} | changes))
         (origin,) = self.bus.producer("test").publish([delivery_record(made)])
         row = Row(
             delivery=made,
@@ -42,11 +45,14 @@ class Station:
             sequence=origin.offset,
             bytes_at=origin,
             state=State.DONE,
-            evidence={"message_id": message_id(made.id, MAILBOX)},
+            evidence={"message_id": message_id(made.id, MAILBOX)} | evidence,
         )
         self.ledger.open([row])
         self.ledger.save([row])
         return made
+
+    def correlator(self, sinks: Collection[str] = (SINK,)) -> Correlator:
+        return Correlator(self.bus, self.ledger, sinks, PSEUDONYMS)
 
     def close(self) -> None:
         self.ledger.close()
@@ -87,10 +93,14 @@ def dsn(
     envid: bool = True,
     original: bool = True,
     extra: Sequence[str] = (),
+    recipient: str = DOCTOR,
+    return_path: str | None = "<>",
+    top: Sequence[str] = (),
 ) -> bytes:
-    """A DSN in the form of RFC 3464."""
+    """A DSN in the form of RFC 3464. `identity`: the delivery's id, or an ENVID that begins with it."""
     lines = [
-        "Return-Path: <>",
+        *([] if return_path is None else [f"Return-Path: {return_path}"]),
+        *top,
         "From: MAILER-DAEMON@relais.mssante.fr (Mail Delivery System)",
         f"To: {MAILBOX}",
         "Subject: Successful Mail Delivery Report",
@@ -112,8 +122,8 @@ def dsn(
         *([f"Original-Envelope-Id: {identity}"] if envid else []),
         "Arrival-Date: Mon, 25 Nov 2024 05:59:58 +0100",
         "",
-        f"Original-Recipient: rfc822;{DOCTOR.replace('-', '+2D')}",
-        f"Final-Recipient: rfc822; {DOCTOR}",
+        f"Original-Recipient: rfc822;{recipient.replace('-', '+2D')}",
+        f"Final-Recipient: rfc822; {recipient}",
         f"Action: {action}",
         f"Status: {status}",
         f"Diagnostic-Code: {diagnostic}",
@@ -123,8 +133,8 @@ def dsn(
         "--B",
         "Content-Type: text/rfc822-headers",
         "",
-        *([f"Message-ID: {message_id(identity, MAILBOX)}"] if original else []),
-        f"To: {DOCTOR}",
+        *([f"Message-ID: {message_id(identity[:32], MAILBOX)}"] if original else []),
+        f"To: {recipient}",
         "",
         "--B--",
         "",
@@ -142,9 +152,12 @@ def mdn(
     sender: str = DOCTOR,
     about: str | None = None,
     blank: bool = True,
+    original: str | None = None,
+    top: Sequence[str] = (),
 ) -> bytes:
     """An MDN; `blank=False` gives the shape of the national example, whose report part has no blank line."""
     lines = [
+        *top,
         f"From: {sender}",
         f"To: {MAILBOX}",
         f"Subject: {subject}",
@@ -162,7 +175,7 @@ def mdn(
         "Content-Type: message/disposition-notification",
         *([""] if blank else []),
         "Reporting-UA: lps; exemple",
-        f"Original-Recipient: rfc822;{reader} ",
+        f"Original-Recipient: rfc822;{reader if original is None else original} ",
         f"Final-Recipient: rfc822;{reader} ",
         *([f"Original-Message-ID: {message_id(identity, MAILBOX).replace('>', ' >')}"] if about is None else []),
         *([f"Original-Message-ID: {about}"] if about else []),

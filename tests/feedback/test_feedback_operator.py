@@ -16,8 +16,8 @@ from router.contracts import Attempt, SystemClock, Unobserved, out_topic
 from router.errors import OperatorFault, OutcomeUnknown, Refused, Unavailable
 from router.exchange import Delivery
 from router.feedback.answers import Endpoint
-from router.feedback.correlate import Correlator
 from router.feedback.mailbox import Mailbox
+from router.feedback.proofs import Proofs
 from router.feedback.reports import Reports
 from router.feedback.worker import FeedbackWorker, log_alert
 from router.hl7.message import Message
@@ -63,7 +63,7 @@ class Ward:
         self.mailbox = Mailbox(
             SINK,
             config.imap,
-            Reports(Correlator(station.bus, station.ledger, {SINK}), {SINK: FeedbackRules()}, admits=lambda _: True),
+            Reports(station.correlator({SINK}), Proofs(station.ledger), {SINK: FeedbackRules()}, admits=lambda _: True),
             station.bus.producer("mailbox"),
             tls=config.tls,
             user=MAILBOX,

@@ -14,8 +14,8 @@ from imapclient import IMAPClient
 from router.contracts import Attempt, Outcome, SystemClock, Unobserved
 from router.errors import OperatorFault, Refused, Unavailable
 from router.exchange import Delivery, Receipt, ReceiptKind
-from router.feedback.correlate import Correlator
 from router.feedback.mailbox import Mailbox
+from router.feedback.proofs import Proofs
 from router.feedback.reports import Reports
 from router.sinks.mssante.settings import FeedbackRules, MssanteConfig, TlsConfig
 from router.sinks.mssante.tls import client_context
@@ -76,7 +76,8 @@ class Reader:
         made = config(mss, **changes)
         assert made.imap is not None
         reports = Reports(
-            Correlator(station.bus, station.ledger, {SINK}),
+            station.correlator({SINK}),
+            Proofs(station.ledger),
             {SINK: FeedbackRules()},
             admits=lambda domain: domain.endswith(".mssante.fr"),
         )

@@ -12,10 +12,11 @@ from hypothesis import strategies
 
 from router.exchange import Delivery, Receipt, ReceiptKind
 from router.feedback.answers import DELAYED, SILENT
-from router.feedback.correlate import Correlator, delivery_of
+from router.feedback.correlate import delivery_of
 from router.feedback.dsn import read_bounce, read_dsn
 from router.feedback.mdn import read_mdn, read_standard_mail
 from router.feedback.mime import parse
+from router.feedback.proofs import Proofs
 from router.feedback.reports import Handled, Kind, Place, Reports
 from router.sinks.mssante.mail import message_id
 from router.sinks.mssante.settings import FeedbackRules
@@ -39,11 +40,14 @@ def sent(station: Station) -> Delivery:
 
 def handled(station: Station, raw: bytes, sinks: Collection[str] = (SINK,), **rules: str) -> Handled:
     reports = Reports(
-        Correlator(station.bus, station.ledger, sinks),
+        station.correlator(sinks),
+        Proofs(station.ledger),
         dict.fromkeys(sinks, FeedbackRules()) | {SINK: FeedbackRules.model_validate(rules)},
         admits=lambda domain: domain.endswith(".mssante.fr"),
     )
-    return reports.handle(raw, NOW)
+    found = reports.handle(raw, NOW)
+    reports.remember(found, NOW)
+    return found
 
 
 def receipt(station: Station, raw: bytes, **rules: str) -> Receipt:
@@ -121,7 +125,7 @@ def test_a_receipt_names_no_patient(station: Station) -> None:
     sent = station.sent(an_order(patient_recipient()))
     address = patient_recipient().address
     for raw in (
-        dsn(sent.id, "failed", status="5.1.1", diagnostic=f"smtp; 550 5.1.1 <{address}> unknown"),
+        dsn(sent.id, "failed", status="5.1.1", diagnostic=f"smtp; 550 5.1.1 <{address}> unknown", recipient=address),
         mdn(sent.id, f"{KO}", reader=address, sender=address),
     ):
         assert "279035121518989" not in str(receipt(station, raw))
@@ -201,7 +205,7 @@ def test_the_courriel_standard_is_an_integration_error(station: Station, sent: D
 
 def test_a_bounce_of_no_standard_is_a_failure(station: Station, sent: Delivery) -> None:
     """Mon espace santé's own words; 523 when it speaks of size."""
-    quoted = f"Message non distribué.\r\n\r\nMessage-ID: {message_id(sent.id, MAILBOX)}"
+    quoted = f"Message non distribué à {DOCTOR}.\r\n\r\nMessage-ID: {message_id(sent.id, MAILBOX)}"
     raw = letter(Return_Path="<>", From="MAILER-DAEMON@mes.fr", Subject="Message non distribué", body=quoted)
     found = receipt(station, raw)
     assert (found.kind, found.ok, found.code) == (ReceiptKind.DSN, False, "MSS-554")

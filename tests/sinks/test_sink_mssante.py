@@ -74,11 +74,11 @@ def test_a_mail_is_submitted_with_its_dsn_and_its_proof_kept(tmp_path: Path) -> 
     """Envelope as the volet wants it; the outcome holds Message-ID, ENVID and queue id."""
     script, given = Script(), delivery()
     (outcome,) = send(script, tmp_path, given)
-    assert commands(script, "MAIL")[0].endswith(f"RET=HDRS ENVID={given.id}")
+    assert commands(script, "MAIL")[0].endswith(f"RET=HDRS ENVID={outcome.evidence['envid']}")
     assert commands(script, "RCPT") == [f"RCPT TO:<{DOCTOR}> NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;{DOCTOR}"]
     read = email.message_from_bytes(script.mails[0], policy=email.policy.default)
     assert outcome.evidence["message_id"] == read["Message-ID"]
-    assert (outcome.evidence["envid"], outcome.evidence["queue_id"]) == (given.id, "4XyZ1234")
+    assert (outcome.evidence["envid"][:32], outcome.evidence["queue_id"]) == (given.id, "4XyZ1234")
     assert (read["To"], read["Date"].datetime.timestamp()) == (DOCTOR, FIRST.first)
     assert f"SIZE={len(script.mails[0])}" in commands(script, "MAIL")[0]
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from dataclasses import dataclass
 
 from router.config.site import SiteConfig
 from router.feedback.answers import Endpoint
+from router.feedback.attempts import Attempts
 from router.feedback.correlate import Correlator
 from router.feedback.mailbox import Mailbox
+from router.feedback.proofs import Proofs
 from router.feedback.reports import Reports
 from router.feedback.worker import FeedbackWorker
 from router.runtime.roles import Ready
@@ -41,17 +44,19 @@ class FeedbackRole:
 
     def _mailbox(self, rank: int, inbox: Inbox) -> Mailbox:
         services = self._services
-        correlator = Correlator(services.bus, services.ledger(), inbox.rules)
+        ledger = services.ledger()
+        correlator = Correlator(services.bus, ledger, inbox.rules, services.pseudonyms)
         return Mailbox(
             inbox.sinks[0],
             inbox.imap,
-            Reports(correlator, inbox.rules, admits=services.directory.liste_blanche.admits),
+            Reports(correlator, Proofs(ledger), inbox.rules, admits=services.directory.liste_blanche.admits),
             services.bus.producer(f"mailbox-{rank}"),
             tls=inbox.tls,
             user=inbox.user,
             clock=services.clock,
             observer=services.observer,
             alert=alert,
+            attempts=Attempts(services.data("mailbox") / f"{_name(inbox)}.reading"),
         )
 
     def run(self, ready: Ready) -> None:
@@ -70,6 +75,11 @@ class FeedbackRole:
 
     def stop(self) -> None:
         self._worker.stop()
+
+
+def _name(inbox: Inbox) -> str:
+    """A file name that stays this inbox's own, whatever is added to the site."""
+    return hashlib.sha256("|".join(inbox.imap.account(inbox.user, inbox.tls)).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typing import Final
 import pybase64
 
 from router.errors import Refused
+from router.exchange import Pseudonyms
 
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
 _LINE: Final = 78
@@ -39,7 +40,7 @@ class Mail:
     """One mail to one recipient, every value resolved. Addresses are clean addr-specs."""
 
     id: str
-    """The delivery's id: Message-ID, ENVID and boundary derive from it."""
+    """The delivery's id: Message-ID and boundary derive from it."""
     sender: str
     label: str = ""
     to: str = field(repr=False)
@@ -67,6 +68,14 @@ def message_id(delivery_id: str, sender: str) -> str:
     """`<uuid form of the delivery's id@domain of the mailbox>`, the same at every attempt."""
     dashed = "-".join((delivery_id[:8], delivery_id[8:12], delivery_id[12:16], delivery_id[16:20], delivery_id[20:]))
     return f"<{dashed}@{sender.rpartition('@')[2]}>"
+
+
+def envid(delivery_id: str, pseudonyms: Pseudonyms) -> str:
+    """The ENVID of a delivery: its id and a keyed digest of it, 64 hex digits (RFC 3461 §4.4: 100 characters at most).
+
+    Only servers that the mail passed through have seen it: whoever knows the Message-ID can't make it (decisions D15).
+    """
+    return delivery_id + pseudonyms.of("envid", delivery_id)
 
 
 def header(name: str, value: str) -> str:

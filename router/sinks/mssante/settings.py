@@ -84,6 +84,11 @@ class FeedbackRules(Strict):
 
     relayed: Literal["oui", "silence"] = Field("oui", description="DSN `relayed`: Z02 Y, or nothing.")
     deleted: Literal["non", "silence"] = Field("non", description="MDN `deleted`: Z03 N 906, or nothing.")
+    authserv_id: str = Field(
+        "",
+        description="Name of the operator in the Authentication-Results that it writes (RFC 8601); then a read receipt "
+        "needs a pass for its author's domain, and no report may have failed. '': the operator writes none.",
+    )
     dsn_wait_days: float = Field(5, gt=0, description="After that a mail without any DSN is flagged sans nouvelles.")
 
 

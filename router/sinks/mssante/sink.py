@@ -1,7 +1,7 @@
 """The sink: one delivery, one mail, one recipient. What it promises is in `router.contracts.Sink`.
 
-Message-ID and ENVID derive from the delivery's id and the Date from its first attempt, so a repeat after an unknown
-outcome is the same mail again, and a report that comes back names its delivery.
+Message-ID and ENVID derive from the delivery's id, ENVID with the site's secret, and the Date from its first attempt:
+a repeat after an unknown outcome is the same mail again, and a report that comes back names its delivery.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from router.request import Action, Recipient
 from router.sinks.mssante import guards
 from router.sinks.mssante.bodies import body
 from router.sinks.mssante.contents import Contents, Packer
-from router.sinks.mssante.mail import Mail, build, message_id
+from router.sinks.mssante.mail import Mail, build, envid, message_id
 from router.sinks.mssante.settings import MssanteConfig
 from router.sinks.mssante.smtp import Accepted, Envelope, Submission
 from router.sinks.mssante.subject import notice_subject, subject
@@ -79,8 +79,10 @@ class MssanteSink:
         if len(raw) > limit:
             raise Refused("MSS-523", "MAIL", f"message de plus de {limit // 1_000_000} Mo")
         self._keep(delivery, raw)
-        envelope = Envelope(sender, mail.to, delivery.id, order.request.ack_reception)
-        return self._outcome(mail, await self._submission.send(envelope, raw, attempt.recheck), contents)
+        named = envid(delivery.id, self._tools.pseudonyms)
+        envelope = Envelope(sender, mail.to, named, order.request.ack_reception)
+        accepted = await self._submission.send(envelope, raw, attempt.recheck)
+        return self._outcome(mail, envelope, accepted, contents)
 
     async def verify(self, delivery: Delivery, attempt: Attempt) -> Outcome | None:  # noqa: ARG002  # the contract's
         """Nothing can be asked of a mail that was cut off: the outcome stays unknown."""
@@ -219,10 +221,11 @@ class MssanteSink:
             self._config.keep.mkdir(parents=True, exist_ok=True)
             (self._config.keep / f"{delivery.id}.eml").write_bytes(raw)
 
-    def _outcome(self, mail: Mail, accepted: Accepted, contents: Contents) -> Outcome:
+    def _outcome(self, mail: Mail, envelope: Envelope, accepted: Accepted, contents: Contents) -> Outcome:
         evidence = {
             "message_id": mail.message_id,
-            "envid": mail.id,
+            "envid": envelope.envid,
+            "to": self._tools.pseudonyms.of("address", mail.to.lower()),
             "queue_id": accepted.queue_id,
             "smtp": accepted.reply,
             "mail_from": mail.sender,
