@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import typer
 
-from router.cli.output import Exit, console, show_json
+from router.cli.output import Exit, console, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 
 
@@ -30,9 +30,9 @@ def check(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
         show_json([asdict(problem) for problem in problems])
     else:
         for problem in problems:
-            console.print(f"[red]✗[/] {problem}", soft_wrap=True)
+            console.print(f"[red]✗[/] {said(problem)}", soft_wrap=True)
         if not problems:
-            console.print(f"[green]✓[/] {site} and {len(files)} pipelines: {', '.join(files)}")
+            console.print(f"[green]✓[/] {said(site)} and {len(files)} pipelines: {said(', '.join(files))}")
     raise typer.Exit(Exit.USAGE if problems else Exit.GOOD)
 
 
@@ -47,9 +47,9 @@ def test(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
     else:
         for result in results:
             mark = "[red]✗[/]" if result.problems else "[green]✓[/]"
-            console.print(f"{mark} {result.pipeline}: {result.example}")
+            console.print(f"{mark} {said(result.pipeline)}: {said(result.example)}")
             for problem in result.problems:
-                console.print(f"    {problem}", soft_wrap=True)
+                console.print(f"    {said(problem)}", soft_wrap=True)
         failed = sum(bool(result.problems) for result in results)
         console.print(f"{len(results) - failed} passed, {failed} failed")
     raise typer.Exit(Exit.BAD if any(result.problems for result in results) else Exit.GOOD)

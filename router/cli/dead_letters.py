@@ -7,9 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-
-from router.cli.output import console
+from router.cli.output import console, said
 from router.cli.site import paste
 from router.cli.times import age, moment
 from router.contracts import Ledger
@@ -54,15 +52,16 @@ def _deliveries(services: SiteServices, id_: str) -> list[str]:
 def show_groups(found: Sequence[Group], now: float, site: Path) -> None:
     """One paragraph per cause: how many, what, what to do, from whom and since when."""
     for group in found:
-        code = escape(f"{group.code} {group.place}".strip())
+        code = said(f"{group.code} {group.place}".strip())
         console.print(
-            f"[bold]{group.count:>4} ×[/] [red]{code}[/]  {group.where}  [dim]{group.cause}[/]", soft_wrap=True
+            f"[bold]{group.count:>4} ×[/] [red]{code}[/]  {said(group.where)}  [dim]{said(group.cause)}[/]",
+            soft_wrap=True,
         )
         if group.text:
-            console.print(f"       {group.text}", soft_wrap=True, markup=False)
+            console.print(f"       {said(group.text)}", soft_wrap=True)
         if group.next:
-            console.print(f"       → {group.next}", soft_wrap=True, markup=False, style="yellow")
-        console.print(f"       [dim]{_whence(group, now)}[/]", soft_wrap=True)
+            console.print(f"       → {said(group.next)}", soft_wrap=True, style="yellow")
+        console.print(f"       [dim]{said(_whence(group, now))}[/]", soft_wrap=True)
     total = sum(group.count for group in found)
     console.print(f"\n{total} dead letter{'s' * (total > 1)}, {len(found)} cause{'s' * (len(found) > 1)}. Next:")
     for words in (("show", found[0].cause), ("replay", found[0].cause, "--dry-run")):
@@ -96,10 +95,10 @@ def show_dead_letter(dead_letter: DeadLetter, now: float) -> None:
         "origin": dead_letter.origin,
         "stands at": str(dead_letter.at),
     }
-    console.print(f"[bold red]{escape(dead_letter.code)}[/] [bold]{dead_letter.where}[/]")
+    console.print(f"[bold red]{said(dead_letter.code)}[/] [bold]{said(dead_letter.where)}[/]")
     for name, value in lines.items():
         if value:
-            console.print(f"  [dim]{name:10}[/] {escape(value)}", soft_wrap=True)
+            console.print(f"  [dim]{name:10}[/] {said(value)}", soft_wrap=True)
 
 
 def show_answer(answer: Answer) -> None:
@@ -108,9 +107,9 @@ def show_answer(answer: Answer) -> None:
     name = " ".join(
         part for part in (dead_letter.where, dead_letter.label, dead_letter.delivery_id or dead_letter.event_id) if part
     )
-    console.print(f"  [yellow]✗[/] {escape(name)}", soft_wrap=True)
+    console.print(f"  [yellow]✗[/] {said(name)}", soft_wrap=True)
     for line in filter(None, (answer.text, answer.proof)):
-        console.print(f"      {line}", soft_wrap=True, markup=False)
+        console.print(f"      {said(line)}", soft_wrap=True)
 
 
 def dead_letter_json(dead_letter: DeadLetter) -> dict[str, Any]:

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
-from router.cli.output import Exit, console, show_json
+from router.cli.output import Exit, console, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.cli.times import moment
 
@@ -57,7 +56,9 @@ def diff(
         show_json({"pipeline": candidate.config.name, "events": seen, "differences": [asdict(one) for one in found]})
     else:
         beside = "" if present else ", which is new here"
-        console.print(f"[bold]{candidate.config.name}[/]{beside}: {len(found)} of {seen} events would end otherwise")
+        console.print(
+            f"[bold]{said(candidate.config.name)}[/]{beside}: {len(found)} of {seen} events would end otherwise"
+        )
         for one in found:
             _print(one)
     raise typer.Exit(Exit.BAD if found else Exit.GOOD)
@@ -76,7 +77,7 @@ def _present(site: Site, name: str) -> PipelineFile | None:
 
 
 def _print(one: Difference) -> None:
-    console.print(f"  [bold]{one.control_id or one.event_id}[/]  [dim]{moment(one.at)}[/]")
+    console.print(f"  [bold]{said(one.control_id or one.event_id)}[/]  [dim]{moment(one.at)}[/]")
     for mark, colour, lines in (("-", "red", one.gone), ("+", "green", one.new), ("~", "yellow", one.changed)):
         for line in lines:
-            console.print(f"    [{colour}]{mark} {escape(line)}[/]", soft_wrap=True)
+            console.print(f"    [{colour}]{mark} {said(line)}[/]", soft_wrap=True)

@@ -128,7 +128,8 @@ def show(
         for dead_letter in found[:limit]:
             show_dead_letter(dead_letter, services.clock.now())
             if content and (record := listing.body(services.bus, dead_letter)) is not None:
-                console.print(record.value.decode("utf-8", "replace").replace("\r", "\n"), markup=False, soft_wrap=True)
+                shown = record.value.decode("utf-8", "replace").replace("\r", "\n")
+                console.print(shown, markup=False, soft_wrap=True)
         if len(found) > limit:
             console.print(f"[dim]… and {len(found) - limit} more (--limit)[/]")
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from router.cli.output import Exit, console, fail, show_json
+from router.cli.output import Exit, console, fail, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 
 cisis = typer.Typer(no_args_is_help=True, help="The national profile (CI-SIS).")
@@ -65,7 +65,7 @@ def audit(
         show_json(asdict(report))
     else:
         for failure in report.failures:
-            console.print(f"[red]✗[/] {failure.place}: {failure.text}", soft_wrap=True)
+            console.print(f"[red]✗[/] {said(failure.place)}: {said(failure.text)}", soft_wrap=True)
         console.print(f"{report.rules} rules fired, {len(report.failures)} failures")
     raise typer.Exit(Exit.BAD if report.failures else Exit.GOOD)
 
@@ -84,16 +84,16 @@ def import_(
     report = import_official(files, to, dry_run=dry_run)
     for change in report.changes:
         if not change.changed:
-            console.print(f"[dim]{change.key}: unchanged ({change.after})[/]")
+            console.print(f"[dim]{said(change.key)}: unchanged ({change.after})[/]")
             continue
-        console.print(f"[bold]{change.key}[/]: {change.before or 'absent'} → {change.after}")
+        console.print(f"[bold]{said(change.key)}[/]: {said(change.before or 'absent')} → {said(change.after)}")
         for sign, codes in (("+", change.added), ("-", change.removed)):
             if codes:
-                console.print(f"  {sign} {', '.join(codes)}", soft_wrap=True)
+                console.print(f"  {sign} {said(', '.join(codes))}", soft_wrap=True)
         for code, before, after in change.relabelled:
-            console.print(f"  {code}: {before} → {after}", soft_wrap=True)
+            console.print(f"  {said(code)}: {said(before)} → {said(after)}", soft_wrap=True)
     for problem in report.problems:
-        console.print(f"[red]✗[/] {problem}", soft_wrap=True)
+        console.print(f"[red]✗[/] {said(problem)}", soft_wrap=True)
     raise typer.Exit(Exit.USAGE if report.problems else Exit.GOOD)
 
 
@@ -153,5 +153,5 @@ def impact(
         for entry in entries:
             left = datetime.fromtimestamp(entry.left).strftime("%d/%m/%Y %H:%M")
             console.print(
-                f"{entry.kind}: {entry.document} left on {left} by {entry.sink}, delivery {entry.delivery_id}"
+                said(f"{entry.kind}: {entry.document} left on {left} by {entry.sink}, delivery {entry.delivery_id}")
             )

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import json
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,11 +18,22 @@ from enum import IntEnum
 from typing import Any, NoReturn
 
 from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
 
 from router.errors import ConfigFault, RouterError, Unavailable
+from router.printable import printable, printable_json, printable_lines
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+
+class _Console(Console):
+    """The terminal: no text that is printed holds a control character but line feed and tab, whoever wrote it."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable_lines(text), **options)
+
+
+console: Console = _Console(highlight=False)
+errors: Console = _Console(stderr=True, highlight=False)
 
 
 class Exit(IntEnum):
@@ -34,15 +44,20 @@ class Exit(IntEnum):
     BUG = 4
 
 
+def said(value: object) -> str:
+    """A value that we did not write, on one line, inside our markup: neither the terminal nor the markup obeys it."""
+    return escape(printable(str(value)))
+
+
 def fail(sentence: str, code: Exit = Exit.USAGE) -> NoReturn:
     """End with one sentence on the standard error."""
-    errors.print(f"[bold red]segur-router:[/] {sentence}", soft_wrap=True)
+    errors.print(f"[bold red]segur-router:[/] {said(sentence)}", soft_wrap=True)
     raise SystemExit(int(code))
 
 
 def show_json(value: Any) -> None:
     """Print a value as JSON on the standard output, readable by `jq`."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    print(printable_json(value, indent=2))
 
 
 @contextmanager
@@ -52,7 +67,7 @@ def one_sentence() -> Iterator[None]:
         yield
     except ConfigFault as fault:
         for problem in fault.problems:
-            errors.print(f"[red]✗[/] {problem}", soft_wrap=True, markup=True)
+            errors.print(f"[red]✗[/] {said(problem)}", soft_wrap=True)
         count = len(fault.problems)
         fail(f"{count} problem{'s' if count > 1 else ''} to correct")
     except Unavailable as fault:

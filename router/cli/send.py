@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from router.cli.address import host_and_port
-from router.cli.output import Exit, console, fail, show_json
+from router.cli.output import Exit, console, fail, said, show_json
 from router.hl7.ack import parse_ack
 from router.hl7.message import Message
 from router.hl7.mllp import Decoder, Frame, frame
@@ -123,5 +123,6 @@ def _table(answers: list[Answer]) -> Table:
         table.add_column(name)
     for answer in answers:
         colour = "green" if answer.ack == "AA" else "red" if answer.ack == "AE" else "yellow"
-        table.add_row(answer.file, answer.control_id, f"[{colour}]{answer.ack}[/]", "\n".join(answer.errors))
+        why = "\n".join(map(said, answer.errors))
+        table.add_row(said(answer.file), said(answer.control_id), f"[{colour}]{said(answer.ack)}[/]", why)
     return table

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from router.bus.opening import open_bus
-from router.cli.output import Exit, console, fail, show_json
+from router.cli.output import Exit, console, fail, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.config.site import Site
 from router.contracts import TopicPlan, out_topic
@@ -61,7 +61,7 @@ def plan(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
 
 def _show(differences: list[str]) -> None:
     for difference in differences:
-        console.print(f"[yellow]≠[/] {difference}", soft_wrap=True)
+        console.print(f"[yellow]≠[/] {said(difference)}", soft_wrap=True)
 
 
 @commands.command()

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
-from router.cli.output import Exit, console, fail, show_json
+from router.cli.output import Exit, console, fail, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def try_(
     if as_json:
         show_json({"pipeline": pipeline.config.name, "feed": chosen, "effects": [asdict(one) for one in told.effects]})
     else:
-        console.print(f"[bold]{pipeline.config.name}[/] on feed {chosen}, {message.name}")
+        console.print(f"[bold]{said(pipeline.config.name)}[/] on feed {said(chosen)}, {said(message.name)}")
         for effect in told.effects:
             _print(effect)
         console.print("[dim]nothing was stored or sent[/]")
@@ -69,4 +68,4 @@ def _print(effect: Effect) -> None:
     for rank, line in enumerate(effect.lines):
         stage = effect.stage if rank == 0 else ""
         colour = _COLOURS[effect.style] if rank == 0 or effect.style != "good" else "default"
-        console.print(f"  [bold]{stage:<10}[/][{colour}]{escape(line)}[/]", soft_wrap=True)
+        console.print(f"  [bold]{stage:<10}[/][{colour}]{said(line)}[/]", soft_wrap=True)

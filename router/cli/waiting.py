@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from rich.progress import Progress
 
-from router.cli.output import console, errors
+from router.cli.output import console, errors, said
 from router.contracts import Ledger, Row
 from router.engine.dead_letters.evidence import proof
 from router.exchange import Disposition, State
@@ -142,7 +142,7 @@ def show_became(found: Sequence[Became]) -> None:
     """One line each: a tick or what is wrong."""
     for one in found:
         mark = "[green]✓[/]" if one.good else "[red]✗[/]" if one.state in ("", State.DEAD) else "[yellow]…[/]"
-        console.print(f"{mark} {one.sink} {one.label}: {_WORDS[one.state]}".replace("  ", " "), soft_wrap=True)
+        console.print(f"{mark} {said(f'{one.sink} {one.label}'.strip())}: {_WORDS[one.state]}", soft_wrap=True)
         if one.text:
             code = f"{one.code} " if one.state == State.DEAD else ""
-            console.print(f"    {code}{one.text}", soft_wrap=True, markup=False, style="dim")
+            console.print(f"    {said(code + one.text)}", soft_wrap=True, style="dim")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from router.cli.output import Exit, console, fail, show_json
+from router.cli.output import Exit, console, fail, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.cli.times import moment
 from router.config.account import account
@@ -89,21 +89,23 @@ def _allowed(config: SiteConfig) -> None:
 
 def _show(planned: Withdrawal, document: str) -> None:
     deposit, request = planned.deposit, planned.order.request
-    console.print(f"[bold]Document[/] {document}, message {request.control_id}")
+    console.print(f"[bold]Document[/] {said(document)}, message {said(request.control_id)}")
     if deposit is None:
         console.print("  [yellow]no deposit in the ledger: the INS is that of the file[/]")
     else:
         lot = deposit.evidence.get("submission_set", "")
-        state = f"deposited {moment(deposit.updated)}, lot {lot}" if lot else f"not deposited yet ({deposit.state})"
+        state = (
+            f"deposited {moment(deposit.updated)}, lot {said(lot)}" if lot else f"not deposited yet ({deposit.state})"
+        )
         console.print(f"  {state}", soft_wrap=True)
-    console.print(f"  TD3.3c goes to {planned.delivery.sink}, under the INS of the deposit")
+    console.print(f"  TD3.3c goes to {said(planned.delivery.sink)}, under the INS of the deposit")
     if not planned.received:
         console.print("  nobody had it by mail")
         return
     console.print("[bold]Had it by mail[/] (these can't be taken back: tell them)")
     for one in planned.received:
         doubt = "" if one.certain else "  [yellow]perhaps[/]"
-        console.print(f"  {one.label}  [dim]{moment(one.at)}  {one.message_id}[/]{doubt}", soft_wrap=True)
+        console.print(f"  {said(one.label)}  [dim]{moment(one.at)}  {said(one.message_id)}[/]{doubt}", soft_wrap=True)
 
 
 def _tell(planned: Withdrawal, became: list[Became], *, as_json: bool) -> None:

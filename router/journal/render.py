@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from router.engine.dead_letters import evidence
 from router.journal.views import DeliveryState, EventStory, Moment, MomentKind
+from router.printable import printable
 
 Style = Literal["title", "plain", "good", "warning", "bad", "dim"]
 
@@ -76,7 +77,7 @@ def render(
     behind: float | None = None,
     names: Mapping[str, str] | None = None,
 ) -> list[Line]:
-    """The whole story, on one screen unless it is a very long one.
+    """The whole story, on one screen unless it is a very long one; whatever a sender wrote, each line is one line.
 
     behind: seconds by which the journal is late on the bus; None when nobody knows
     names:  MSH-10 of other events that this story mentions, by event id
@@ -84,7 +85,7 @@ def render(
     lines = [*_heading(story), Line(""), *_destinations(story.deliveries), Line("Déroulé", "title")]
     day, names = _day(story.event.received), names or {}
     lines += [line for moment in _collapsed(_told_once(story.timeline)) for line in _lines(moment, day, names)]
-    return [*lines, _lateness(behind)]
+    return [replace(line, text=printable(line.text)) for line in (*lines, _lateness(behind))]
 
 
 def mentioned(story: EventStory) -> set[str]:

@@ -16,6 +16,7 @@ from typing import Any, Final, TextIO, cast
 import structlog
 
 from router.errors import RouterError
+from router.printable import printable
 
 #: Keys that may stand in a log line. Their values come from bounded sets, counts, times and opaque ids.
 KEYS: Final = frozenset(
@@ -82,6 +83,17 @@ def _only_known_keys(_: object, __: str, line: MutableMapping[str, Any]) -> Muta
     return {key: value for key, value in line.items() if key in KEYS}
 
 
+def _printable(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A line of the log is one line, and a terminal that shows it obeys none of its values."""
+    return {key: _shown(value) for key, value in line.items()}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    return [_shown(one) for one in value] if isinstance(value, list | tuple) else value
+
+
 def _safe_exception(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     info = line.pop("exc_info", None)
     error = sys.exc_info()[1] if info is True else info if isinstance(info, BaseException) else None
@@ -121,6 +133,7 @@ def configure(*, role: str = "", slot: int = 0, level: str = "INFO", pretty: boo
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _safe_exception,
             _only_known_keys,
+            _printable,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),

@@ -80,3 +80,13 @@ def test_what_is_missing_on_the_machine_is_named(capsys: pytest.CaptureFixture[s
     assert missing["name"] == "no_such_module_of_ours"
     assert full["reason"] == "No space left on device"
     assert "DUPONT" not in str(full)
+
+
+@pytest.mark.parametrize("pretty", [True, False])
+def test_a_line_of_the_log_obeys_nobody(capsys: pytest.CaptureFixture[str], *, pretty: bool) -> None:
+    """C1 and bidirectional controls of a value are shown as their codes, also in lists."""
+    logs.configure(pretty=pretty)
+    structlog.get_logger().warning("x", place="\x9b2J\u202ea", why=["\x1b]0;b\x07"])
+    text = capsys.readouterr().err
+    assert not {"\x9b", "\u202e", "\x07"} & set(text)
+    assert r"u202ea" in text

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from typing import Final
 
+from router.printable import CONTROLS
 from router.request import DocumentHeader, TransmissionRequest
 
 #: Characters that NFKD leaves whole.
@@ -16,7 +17,6 @@ _TYPOGRAPHY: Final = str.maketrans(
         "ł": "l", "Ł": "L", "€": "EUR", "…": "...",
     }
 )  # fmt: skip
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028\u2029\ufeff]")
 LABEL_LENGTH: Final = 40
 """Characters of a document's label (ECO.2.1.3), counted before transliteration."""
 
@@ -25,7 +25,12 @@ def plain(text: str) -> str:
     """One line without control characters, blanks collapsed."""
     if text.isascii() and text.isprintable() and "  " not in text:
         return text.strip()
-    return " ".join(_CONTROLS.sub(" ", text).split())
+    return " ".join(CONTROLS.sub(_blank, text).split())
+
+
+def _blank(control: re.Match[str]) -> str:
+    """Nothing for what nobody sees within a word (zero width, soft hyphen); a blank for what ends one."""
+    return "" if unicodedata.category(control[0]) in ("Cf", "Mn") else " "
 
 
 def ascii_text(text: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from typing import Final
 
+from router.printable import printable_name
 from router.request import DocumentHeader, TransmissionRequest
 from router.sinks.mssante.naming import act_time, ascii_text, birth_name, first_name, label
 
-_UNSAFE: Final = re.compile(r'[/\\:*?"<>|]')
 _MAX: Final = 150
 
 
@@ -27,4 +26,4 @@ def pdf_name(request: TransmissionRequest, document: DocumentHeader, taken: Coll
 
 
 def _safe(text: str) -> str:
-    return _UNSAFE.sub("_", ascii_text(text)).strip(" .")
+    return printable_name(ascii_text(text))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from html import escape
 from typing import Final
 
+from router.printable import printable_html
 from router.request import TransmissionRequest
 from router.sinks.mssante.naming import ascii_text, birth_name, day, first_name
 from router.sinks.mssante.zip_file import zip_file
@@ -43,14 +43,14 @@ def index(request: TransmissionRequest, structure: StructureConfig, names: Seque
     born = day(request.principal.patient.birth_date or request.patient.birth_date)
     patient = " ".join(part for part in (birth_name(request), first_name(request), born) if part)
     items = "\n".join(f'<li><a href="{FOLDER}/{name}">{name}</a></li>' for name in names)
-    institution = escape(structure.name)
+    institution = printable_html(structure.name)
     text = f"""<?xml version="1.0" encoding="us-ascii"?>
 <!DOCTYPE html PUBLIC "-//W3C//DTD XHTML Basic 1.1//EN" "http://www.w3.org/TR/xhtml-basic/xhtml-basic11.dtd">
 <html xmlns="http://www.w3.org/1999/xhtml" xml:lang="fr">
 <head><title>{institution}</title></head>
 <body>
 <h1>{institution}</h1>
-<p>Patient : {escape(patient)}</p>
+<p>Patient : {printable_html(patient)}</p>
 <ul>
 {items}
 </ul>
