@@ -97,7 +97,8 @@ def _part(raw: bytes, start: int, end: int, budget: Budget, depth: int) -> Part:
 def _header(raw: bytes, start: int, end: int, budget: Budget, *, lenient: bool = False) -> tuple[Fields, int]:
     """The fields from `start` on, and where the body begins: behind an empty line, else at the first line that is none.
 
-    lenient: a line that is no field is passed over; in a report part only an empty line ends a block
+    lenient: only an empty line ends it; a line that is no field goes on the one before, whose fold was lost: cut off,
+    the rest of a `Disposition` could turn a refusal into a reading
     """
     found: list[tuple[str, bytes]] = []
     at, size = start, 0
@@ -122,7 +123,9 @@ def _header(raw: bytes, start: int, end: int, budget: Budget, *, lenient: bool =
         elif matched is not None:
             close()
             name, value = matched[1].decode("ascii").lower(), [line[matched.end() :].strip()]
-        elif not lenient and not (at == start and line.startswith(b"From ")):
+        elif lenient:
+            value.append(line.strip())
+        elif not (at == start and line.startswith(b"From ")):
             break
         at = following
     close()
