@@ -113,18 +113,23 @@ def body(reading: Reading, name: str, findings: Findings) -> str | None:
         return None
     if truncated:
         findings.add("R75", n=found.n, what=name)
+    if not is_utf8(raw):
+        findings.add("R75", "charset", n=found.n, what=name)
     return plain(text_of(raw)) or None
 
 
 def text_of(raw: bytes) -> str:
-    """A mail body's text: UTF-8, else Latin-9; an incomplete last character is dropped."""
-    for missing in range(4):
-        try:
-            return raw[: len(raw) - missing].decode()
-        except UnicodeDecodeError as error:
-            if error.reason != "unexpected end of data":
-                break
-    return raw.decode("iso8859-15")
+    """A mail body's text: UTF-8, an incomplete last character dropped; else windows-1252, which most software means."""
+    return raw.decode("utf-8", "ignore") if is_utf8(raw) else raw.decode("cp1252", "replace")
+
+
+def is_utf8(raw: bytes) -> bool:
+    """Whether it is UTF-8, whole or cut within its last character."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        return error.reason == "unexpected end of data"
+    return True
 
 
 def plain(text: str) -> str:

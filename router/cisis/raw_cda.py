@@ -141,6 +141,8 @@ class _Asked:
         except (binascii.Error, ValueError):
             findings.add("R75", "unreadable", what=name)
             return None
+        if not check_metadata.is_utf8(raw):
+            findings.add("R75", "charset", what=name)
         return check_metadata.plain(check_metadata.text_of(raw)) or None
 
 

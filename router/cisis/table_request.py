@@ -128,6 +128,8 @@ RULES: Final = (
     Rule("R75", "A mail body (CORPSMAIL) decodes.", "WWWW", "site", "hl7-input §7.5, E45", (
         Case("", "", "OBX^{n}^5^1^5", "", "Corps de courriel tronqué : fin incomplète retirée ({what})."),
         Case("unreadable", "", "OBX^{n}^5^1^5", "", "Corps de courriel illisible, ignoré ({what}).", header="{what}"),
+        Case("charset", "", "OBX^{n}^5^1^5", "",
+             "Corps de courriel qui n'est pas en UTF-8 : lu en windows-1252 ({what}).", header="{what}"),
     )),
     # --------------------------------------------------------------------------------- recipients, destinations
     Rule("R80", "DESTDMP=Y: one PRT SB with a person or a device (PRT-5, PRT-10) and a structure (PRT-8.10).", "WEEE",

@@ -99,6 +99,15 @@ def test_R75_a_truncated_body_loses_its_incomplete_bytes_only() -> None:
     assert "R75" in warned(verdict)
 
 
+def test_R75_a_body_in_windows_1252_is_read_as_such_and_warned() -> None:
+    """R75: what is no UTF-8 is what most software means by Latin: apostrophe and euro sign are kept."""
+    text = "Cher confrère, l’examen coûte 3 €."
+    verdict = check(body(base64.b64encode(text.encode("cp1252")).decode()))
+    assert verdict.request is not None and verdict.request.body_professionals == text
+    assert "R75" in warned(verdict)
+    assert "R75" not in warned(check(body(base64.b64encode(text.encode()).decode())))
+
+
 def test_R87_a_document_hidden_from_the_patient_is_not_mailed_to_him() -> None:
     """R87: AE 207/906 at DESTMSSANTEPAT; a deletion is only warned (D1)."""
     n = occurrence("DESTMSSANTEPAT")

@@ -8,7 +8,7 @@ import pytest
 
 from router.errors import Refused
 from router.payload import DocumentOrder
-from router.request import Identifier, Masks, Recipient
+from router.request import Action, Identifier, Masks, Recipient
 from router.sinks.mssante.guards import check
 from tests.cda.cda_samples import cda
 from tests.sinks.mssante_samples import INS, doctor, order, patient, patient_recipient
@@ -104,3 +104,10 @@ def test_a_minors_hidden_document_is_not_sent_to_the_mailbox_his_parents_read(
 def test_an_address_that_is_not_one_plain_address_is_refused(address: str) -> None:
     """Case 25: never a second recipient, whatever got through before."""
     assert refused(order(), doctor(address)) == ("MSS-510", "RCT")
+
+
+@pytest.mark.parametrize("masks", [Masks(invisible_patient=True), Masks(invisible_rep_legaux=True)])
+def test_no_mask_holds_back_a_deletion(masks: Masks) -> None:
+    """D1: who was sent a document must learn that it was a mistake."""
+    given = order((cda(),), masks=masks, patient=patient(birth_date="20200101"), action=Action.DELETE)
+    assert refused(given, patient_recipient()) is None

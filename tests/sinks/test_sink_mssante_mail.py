@@ -14,6 +14,7 @@ from lxml import etree
 from router.errors import Refused
 from router.request import Action
 from router.sinks.mssante.contents import Packer
+from router.sinks.mssante.identity import says_ins
 from router.sinks.mssante.mail import Attachment, Mail, build, header
 from tests.cda.cda_samples import PDF, cda, n3_body, section
 from tests.sinks.mssante_samples import STRUCTURE, config, order, patient
@@ -203,7 +204,7 @@ def test_a_document_without_a_copy_goes_alone_or_is_refused() -> None:
     """Case 14: `n3_sans_pdf` decides."""
     document = cda(n3_body())
     alone = Packer(config()).pack(order((document,)), (document,), STRUCTURE, "e")
-    assert (len(alone.attachments), alone.without_pdf) == (1, 1)
+    assert (len(alone.attachments), alone.copy) == (1, False)
     with pytest.raises(Refused) as refused:
         Packer(config(n3_sans_pdf="refuser")).pack(order((document,)), (document,), STRUCTURE, "e")
     assert refused.value.code == "MSS-554"
@@ -215,3 +216,41 @@ def test_an_identity_that_is_not_qualified_leaves_no_ins_in_the_archive() -> Non
     made = Packer(config()).pack(order((document,), patient=patient(qualified=False)), (document,), STRUCTURE, "e")
     for content in members(made.attachments[0].content).values():
         assert b"279035121518989" not in content and b"1.2.250.1.213.1.4.10" not in content
+
+
+def test_a_pair_with_two_copies_sends_that_of_the_n1() -> None:
+    """Case 3: one report, one PDF, whatever the order of the two documents."""
+    other = b"%PDF-1.4\n%other\n"
+    n1 = cda()
+    n3 = cda(
+        n3_body(section("55108-5", "1.2.250.1.213.1.1.2.243", other)),
+        change=(('root="1.2.250.1.999.1.7"', 'root="1.2.250.1.999.1.8"'),),
+    )
+    for pair in ((n1, n3), (n3, n1)):
+        made = Packer(config()).pack(order(pair), pair, STRUCTURE, "e")
+        assert [one.content for one in made.attachments[1:]] == [PDF]
+
+
+@pytest.mark.parametrize("with_copy", [True, False])
+def test_the_readme_promises_only_what_the_mail_carries(*, with_copy: bool) -> None:
+    document = cda() if with_copy else cda(n3_body())
+    made = Packer(config()).pack(order((document,)), (document,), STRUCTURE, "e")
+    assert (b"copie PDF" in members(made.attachments[0].content)["README.TXT"]) is with_copy is made.copy
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ('<family qualifier="BR">PAT-TROIS</family>', ""),
+        ('<birthTime value="19790328"/>', ""),
+        ('<administrativeGenderCode code="F"/>', ""),
+        ('<id root="1.2.250.1.213.1.4.10" extension="279035121518989"/>', ""),
+        ('extension="279035121518989"', 'extension="177022A03220829"'),
+    ],
+    ids=["birth name", "date of birth", "sex", "ins", "another ins"],
+)
+def test_x_mss_ins_says_what_stands_in_the_document(change: tuple[str, str]) -> None:
+    """D13: O when the document holds the qualified INS and every trait; one that lacks makes it N."""
+    assert says_ins(order((cda(),)).request)
+    assert not says_ins(order((cda(change=(change,)),)).request)
+    assert not says_ins(order((cda(),), patient=patient(qualified=False)).request)

@@ -6,7 +6,7 @@ import pytest
 
 from router.request import Action, Code
 from router.sinks.mssante.bodies import body
-from router.sinks.mssante.naming import ascii_text
+from router.sinks.mssante.naming import ascii_text, name_text
 from router.sinks.mssante.pdf_name import pdf_name
 from router.sinks.mssante.settings import TextsConfig
 from router.sinks.mssante.subject import PREFIX, subject
@@ -108,3 +108,27 @@ def test_a_site_may_write_its_own_texts() -> None:
     texts = TextsConfig(delete_ps="Supprimer {id} {autre}")
     made = request((cda(),), action=Action.DELETE)
     assert body(made, patient=False, structure="A", texts=texts) == "Supprimer 1.2.250.1.999.1.7 {autre}"
+
+
+@pytest.mark.parametrize("copy", [True, False])
+def test_the_body_promises_only_what_is_attached(*, copy: bool) -> None:
+    """No PDF copy, no word of one; the site's own texts may ask for the same words."""
+    for texts in (TextsConfig(), TextsConfig(initial_ps="Voir : {formes}")):
+        text = body(request((cda(),)), patient=False, structure="A", texts=texts, copy=copy)
+        assert ("copie PDF" in text) is copy and "archive IHE XDM" in text
+
+
+def test_a_notice_without_its_document_holds_nothing_of_the_senders() -> None:
+    """D1: "ci-joint" above no attachment; it may also tell the wrong patient something."""
+    made = request((cda(),), action=Action.DELETE, body_patient="Vous trouverez ci-joint votre compte rendu.")
+    text = body(made, patient=True, structure="A", texts=TextsConfig(), carries=False, notice_first=False)
+    assert "ci-joint" not in text and "Merci de le supprimer" in text
+
+
+def test_a_name_of_another_script_stands_in_the_subject() -> None:
+    """Latin letters lose their accents; a name without any Latin letter is not left out, and spares the prefix."""
+    change = (("PAT-TROIS", "Иванов"), ('"BR">DOMINIQUE', '"BR">Éloïse'))
+    made = request((cda(change=change),))
+    assert subject(made) == "XDM/1.0/DDM+CR d'examens biologiques ИВАНОВ Eloise 28/03/1979"
+    assert pdf_name(made, made.documents[0]) == "20260104_CR d'examens biologiques_ИВАНОВ_Eloise_P-44.pdf"
+    assert (name_text("Ñuñez d’Œ\u0301"), name_text("Ґалаган й")) == ("Nunez d'OE", "Ґалаган й")

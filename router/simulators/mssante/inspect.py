@@ -7,6 +7,7 @@ import email.policy
 import hashlib
 import io
 import re
+import unicodedata
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,7 +26,12 @@ _SET_PATIENT: Final = "urn:uuid:6b5aea1a-874d-4603-a4bc-96a0a7b38446"
 _SET_UNIQUE: Final = "urn:uuid:96fdda7c-d067-4183-912e-bf5ee74998a8"
 _DOC_PATIENT: Final = "urn:uuid:58a6f841-87b3-4a3e-92fd-a8ffeff98427"
 _DOC_UNIQUE: Final = "urn:uuid:2e82c1f6-a085-4c72-9da3-8640a32e42ab"
-_SUBJECT: Final = re.compile(r"XDM/1\.0/DDM\+(?P<label>.{1,40}?) (?P<name>[A-Z][A-Z' -]*) .+?( \d\d/\d\d/\d{4})?")
+_SUBJECT: Final = re.compile(r"XDM/1\.0/DDM\+(?P<label>.{1,40}?) (?P<name>[^\W\d_][^\d_a-z]*) \S.*?( \d\d/\d\d/\d{4})?")
+_ACCENT: Final = re.compile(r"[A-Za-z][\u0300-\u036f]")
+_ATEXT_WORD: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_PHRASE: Final = rf'(?:"(?:[^"\\\r\n]|\\[ -~])*"|{_ATEXT_WORD}(?:\s+{_ATEXT_WORD})*)'
+_FROM: Final = re.compile(rf"(?:{_PHRASE}\s*<(?P<in>[^<>@\s,;]+@[^<>@\s,;]+)>|(?P<bare>[^<>@\s,;\"]+@[^<>@\s,;\"]+))")
+"""RFC 5322 §3.4: one mailbox, its phrase one quoted string or words of atext; no comma, no second address."""
 _INS_ROOTS: Final = frozenset(f"1.2.250.1.213.1.4.{last}" for last in (8, 9, 10, 11))
 _SLOTS: Final = ("creationTime", "hash", "languageCode", "legalAuthenticator", "size", "sourcePatientId", "URI")
 _METADATA: Final = re.compile(r"IHE_XDM/[A-Z0-9_]{1,8}/METADATA\.XML")
@@ -52,6 +58,8 @@ class Inspection:
     patient: str = field(default="", repr=False)
     cda_ins: bool = False
     """A document holds an INS."""
+    traits: bool = True
+    """Every document holds the INS and the traits that go with it (decisions D13)."""
 
     def add(self, place: str, text: str) -> None:
         self.findings.append(Finding(place, text))
@@ -77,6 +85,19 @@ def inspect(raw: bytes, sender: str, recipient: str) -> Inspection:
         if domain == _PATIENTS and local != out.patient[:15].lower():
             out.add("To", "messagerie d'un autre patient que celui du document")
     return out
+
+
+def broken_sender(raw: bytes, sender: str) -> str:
+    """Why an operator refuses a mail at its final dot: its `From` is no single mailbox, or not the envelope's."""
+    message = email.message_from_bytes(header_block(raw) + b"\r\n", policy=email.policy.compat32)
+    found = message.get_all("From") or [""]
+    if not any("@" in str(one) for one in found):
+        return ""  # absent or without an address: told by `inspect` alone
+    matched = _FROM.fullmatch(re.sub(r"\r?\n(?=[ \t])", "", str(found[0])).strip()) if len(found) == 1 else None
+    if matched is None:
+        return "From is not exactly one mailbox"
+    address = matched["in"] or matched["bare"]
+    return "" if not sender or address.lower() == sender.lower() else "From is not the envelope sender"
 
 
 def _is_archive(part: EmailMessage) -> bool:
@@ -131,7 +152,8 @@ def _document_headers(out: Inspection, message: EmailMessage, raw: bytes) -> Non
     head = header_block(raw)
     if not re.search(rb"(?mi)^Subject: XDM/1\.0/DDM\+", head):
         out.add("Subject", "doit commencer littéralement par XDM/1.0/DDM+")
-    if not _SUBJECT.fullmatch(str(message.get("Subject", ""))):
+    subject = str(message.get("Subject", ""))
+    if not _SUBJECT.fullmatch(subject) or _ACCENT.search(unicodedata.normalize("NFD", subject.split(" ", 1)[0])):
         out.add("Subject", "libellé, NOM, prénom attendus, sans accent")
 
 
@@ -219,7 +241,9 @@ def _document(out: Inspection, archive: zipfile.ZipFile, name: str, slots: dict[
         out.add("CDA", "document illisible")
         return ""
     own = root.findall(f"{_V3}recordTarget/{_V3}patientRole/{_V3}id")
-    out.cda_ins = out.cda_ins or any(one.get("root") in _INS_ROOTS for one in own)
+    holds = any(one.get("root") in _INS_ROOTS for one in own)
+    out.cda_ins = out.cda_ins or holds
+    out.traits = out.traits and holds and _traits(root)
     identifier, code = root.find(f"{_V3}id"), root.find(f"{_V3}code")
     parts = (identifier.get("root", ""), identifier.get("extension", "")) if identifier is not None else ("", "")
     if "^".join(filter(None, parts)) != out.documents[-1]:
@@ -231,17 +255,30 @@ def _identity(out: Inspection, message: EmailMessage, root: Any) -> None:
     """An INS travels only with X-MSS-INS: O (decisions D2)."""
     text = etree.tostring(root, encoding="unicode")
     holds = any(f"&amp;{oid}&amp;" in text for oid in _INS_ROOTS)
-    if holds != (message.get("X-MSS-INS") == "O"):
-        out.add("X-MSS-INS", "ne dit pas ce que disent les métadonnées")
+    if (holds and out.traits) != (message.get("X-MSS-INS") == "O"):
+        out.add("X-MSS-INS", "ne dit pas ce que disent les métadonnées et les documents")
     if out.cda_ins and not holds:
         out.add("CDA", "INS dans le document alors que l'identité n'est pas qualifiée")
+
+
+def _traits(root: Any) -> bool:
+    """Birth name, first given name, sex and date of birth, which the INS needs (decisions D13)."""
+    patient = root.find(f"{_V3}recordTarget/{_V3}patientRole/{_V3}patient")
+    if patient is None:
+        return False
+    families = [one for one in patient.iterfind(f"{_V3}name/{_V3}family") if one.get("qualifier") == "BR"]
+    given = patient.find(f"{_V3}name/{_V3}given")
+    sex, born = (patient.find(f"{_V3}{name}") for name in ("administrativeGenderCode", "birthTime"))
+    texts = [*(one.text for one in families[:1]), given.text if given is not None else ""]
+    values = [sex.get("code") if sex is not None else "", born.get("value") if born is not None else ""]
+    return bool(families) and all((one or "").strip() for one in (*texts, *values))
 
 
 def _pdfs(out: Inspection, parts: list[EmailMessage], codes: list[str]) -> None:
     if not parts and codes:
         out.add("parties", "copie PDF absente")
-    if len(parts) > max(1, len(codes)):
-        out.add("parties", "plus de PDF que de documents")
+    if len(parts) > 1:
+        out.add("parties", "plus d'une copie PDF : un N1 et un N3 sont un seul compte rendu")
     for part in parts:
         payload = part.get_payload(decode=True)
         if not isinstance(payload, bytes) or b"%PDF-" not in payload[:1024]:

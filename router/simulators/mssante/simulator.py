@@ -16,7 +16,7 @@ from router.simulators.listener import Listener
 from router.simulators.mssante import reports
 from router.simulators.mssante.config import Envelope, Mail, MssanteConfig, Reading
 from router.simulators.mssante.imap import serve_imap
-from router.simulators.mssante.inspect import inspect
+from router.simulators.mssante.inspect import broken_sender, inspect
 from router.simulators.mssante.mailboxes import Post
 from router.simulators.mssante.reports import Dsn
 from router.simulators.mssante.smtp import OK, Reply, serve_smtp
@@ -224,6 +224,8 @@ class MssanteSimulator:
         refused = _planned(self._script, first, "dot")
         if refused is not None:
             return refused
+        if self.config.keep != "envelope" and (broken := broken_sender(raw, envelopes[0].sender)):
+            return Reply(550, "5.7.1", broken)
         if self._script.take(first, "cut-before") is not None:
             return None
         cut = self._script.take(first, "cut-after") is not None

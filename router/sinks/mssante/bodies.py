@@ -18,7 +18,7 @@ TEXTS: Final[dict[tuple[Action, bool], tuple[str, str]]] = {
     (Action.INITIAL, False): (
         "initial_ps",
         "Bonjour,\n\nCe message contient un document de santé : « {titre} » du {date}, transmis par {structure}.\n"
-        "Il est joint sous deux formes : une archive IHE XDM pour votre logiciel et une copie PDF.",
+        "{formes}",
     ),
     (Action.INITIAL, True): (
         "initial_patient",
@@ -45,26 +45,45 @@ TEXTS: Final[dict[tuple[Action, bool], tuple[str, str]]] = {
     ),
 }
 
-_FIELD: Final = re.compile(r"\{(titre|date|id|ancien|structure)\}")
+#: Whether a PDF copy is attached -> what {formes} says: nothing is promised that the mail does not carry.
+FORMS: Final = {
+    True: "Il est joint sous deux formes : une archive IHE XDM pour votre logiciel et une copie PDF.",
+    False: "Il est joint sous la forme d'une archive IHE XDM, à ouvrir par votre logiciel.",
+}
+
+_FIELD: Final = re.compile(r"\{(titre|date|id|ancien|structure|formes)\}")
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def body(
-    request: TransmissionRequest, *, patient: bool, structure: str, texts: TextsConfig, notice_first: bool = True
+    request: TransmissionRequest,
+    *,
+    patient: bool,
+    structure: str,
+    texts: TextsConfig,
+    notice_first: bool = True,
+    carries: bool = True,
+    copy: bool = True,
 ) -> str:
-    """The whole body, lines ended by LF. `patient`: whose text and which notice."""
+    """The whole body, lines ended by LF.
+
+    patient: whose text and which notice;  copy: a PDF copy is attached
+    carries: the document is attached; without it the notice is ours alone, for the sender's text speaks of it (D1)
+    """
     given = request.body_patient if patient else request.body_professionals
-    text = _clean(given or "")
+    text = _clean(given or "") if carries else ""
     if text and (request.action is Action.INITIAL or not notice_first):
         return text
-    ours = notice(request, patient=patient, structure=structure, texts=texts)
+    ours = notice(request, patient=patient, structure=structure, texts=texts, copy=copy)
     return f"{ours}\n\n{text}" if text else ours
 
 
-def notice(request: TransmissionRequest, *, patient: bool, structure: str, texts: TextsConfig) -> str:
+def notice(
+    request: TransmissionRequest, *, patient: bool, structure: str, texts: TextsConfig, copy: bool = True
+) -> str:
     """Our text for this action and reader."""
     field, shipped = TEXTS[request.action, patient]
-    values = _values(request, request.principal, structure)
+    values = _values(request, request.principal, structure) | {"formes": FORMS[copy]}
     return _FIELD.sub(lambda found: values[found[1]], getattr(texts, field) or shipped)
 
 

@@ -25,10 +25,10 @@ CACHE_BYTES = 8 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The attachments of a mail; `without_pdf` counts documents that hold no copy."""
+    """The attachments of a mail; `copy`: a PDF copy is among them."""
 
     attachments: tuple[Attachment, ...] = field(repr=False)
-    without_pdf: int = 0
+    copy: bool = False
 
     @property
     def size(self) -> int:
@@ -67,26 +67,25 @@ class Packer:
         request = order.request
         metadata = metadata_xml(order, documents, structure, event_id, self._config)
         software = (self._config.software, our_version())
-        packed = Attachment(ARCHIVE, "application/zip", archive(metadata, documents, request, structure, software))
-        copies: list[Attachment] = []
+        copy: list[Attachment] = []
         if order.options.get("pdf_copy", True):
-            copies = _copies(request, documents, self._config.n3_sans_pdf)
-        return Contents((packed, *copies), len(documents) - len(copies))
+            copy = _copy(request, documents, self._config.n3_sans_pdf)
+        packed = archive(metadata, documents, request, structure, software, copy=bool(copy))
+        return Contents((Attachment(ARCHIVE, "application/zip", packed), *copy), bool(copy))
 
 
-def _copies(
+def _copy(
     request: TransmissionRequest, documents: Sequence[bytes], missing: Literal["zip-seul", "refuser"]
 ) -> list[Attachment]:
-    """The PDF that shows each document. Of an N1 + N3 pair one copy is enough: they are the same report."""
-    copies: list[Attachment] = []
-    for header, raw in zip(request.documents, documents, strict=True):
+    """The PDF that shows the document: of an N1 + N3 pair one, for they are one report, and that of the N1 (case 3)."""
+    pairs = sorted(zip(request.documents, documents, strict=True), key=lambda pair: pair[0].level)
+    for header, raw in pairs:
         pdf = Document(header, raw).pdf()
         if pdf is not None:
-            name = pdf_name(request, header, {copy.name for copy in copies})
-            copies.append(Attachment(name, "application/pdf", pdf))
-    if not copies and missing == "refuser":
+            return [Attachment(pdf_name(request, header), "application/pdf", pdf)]
+    if missing == "refuser":
         raise Refused("MSS-554", "OBX-5", "document sans copie PDF")
-    return copies
+    return []
 
 
 def _key(order: DocumentOrder, documents: Sequence[bytes], structure: StructureConfig, event_id: str) -> str:

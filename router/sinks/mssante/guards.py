@@ -12,7 +12,7 @@ from router.cisis.addresses import clean, parts
 from router.cisis.ins import age_at, environment_fault
 from router.errors import Refused
 from router.payload import DocumentOrder
-from router.request import Recipient, RecipientKind, TransmissionRequest
+from router.request import Action, Recipient, RecipientKind, TransmissionRequest
 from router.sinks.mssante.naming import act_time
 
 ADULT = 18
@@ -62,6 +62,8 @@ def _patient(request: TransmissionRequest, recipient: Recipient, patient_domains
         raise Refused("MSS-510", "PID-32", "INS non qualifiée : pas d'envoi au patient")
     if domain not in patient_domains or local.upper() != request.patient.ins.value.upper():
         raise Refused("MSS-510", "R86", "l'adresse patient n'est pas construite sur l'INS du patient")
+    if request.action is Action.DELETE:  # masks hold back no deletion (D1)
+        return
     if request.masks.invisible_patient:
         raise Refused("MSS-550", "R87", "document invisible au patient")
     if (request.masks.invisible_rep_legaux or request.masks.connexion_secrete) and not _adult(request):

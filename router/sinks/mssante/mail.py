@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from email.header import Header
 from email.utils import format_datetime
 from typing import Final
+from urllib.parse import quote
 
 import pybase64
 
@@ -22,13 +23,21 @@ from router.exchange import Pseudonyms
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
 _LINE: Final = 78
 _HARD_LINE: Final = 998
+_QUOTED: Final = 200
+"""Characters of a quoted text, which is never folded."""
+_ENCODED: Final = 44
+"""Bytes that one encoded word holds, in base64, with the blank behind them."""
+_LONGEST_NAME: Final = 200
+_PIECE: Final = re.compile(r"(?:%[0-9A-F]{2}|[^%]){1,16}")
+"""Of a value in percent signs: three characters of each at most, so that a line has 78."""
+_CHARSET: Final = "utf-8''"
 CRLF: Final = "\r\n"
 ARCHIVE: Final = "IHE_XDM.ZIP"
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A part beside the text. `name` is ASCII."""
+    """A part beside the text."""
 
     name: str
     media_type: str
@@ -86,9 +95,13 @@ def header(name: str, value: str) -> str:
     """
     if _CONTROLS.search(value):
         raise Refused("MSS-501", name, "caractère de contrôle dans un en-tête")
-    text = value if value.isascii() else _encoded(value)
+    return folded(name, _encoded(value).split(" "))
+
+
+def folded(name: str, words: Sequence[str]) -> str:
+    """One header line with its CRLF, folded between these words and never within one. Raises `Refused` `MSS-501`."""
     lines, line = [], f"{name}:"
-    for word in text.split(" "):
+    for word in words:
         if len(line) + 1 + len(word) > _LINE and line.strip() and line != f"{name}:":
             lines.append(line)
             line = ""
@@ -101,26 +114,50 @@ def header(name: str, value: str) -> str:
 def _encoded(value: str) -> str:
     """Only from the first word that needs it on: a prefix that receivers filter on stays readable."""
     words = value.split(" ")
-    first = next(rank for rank, word in enumerate(words) if not word.isascii())
-    encoded = Header(" ".join(words[first:]), "utf-8", maxlinelen=72).encode(linesep="\n")
-    return " ".join([*words[:first], *encoded.replace("\n", "").split()])
+    first = next((rank for rank, word in enumerate(words) if not _plain(word)), len(words))
+    return " ".join([*words[:first], *_words(" ".join(words[first:]))])
 
 
-def _mailbox(label: str, address: str) -> str:
-    """`"Label" <address>`; the label quoted, or encoded when it is not ASCII."""
+def _plain(text: str) -> bool:
+    """Whether it may stand as it is: `=?` would begin an encoded word."""
+    return text.isascii() and "=?" not in text
+
+
+def _words(text: str) -> list[str]:
+    """The whole text as encoded words of RFC 2047, 75 characters at most each; a reader joins them again.
+
+    They end at blanks where they can: some readers put one of their own between two of them.
+    """
+    groups: list[str] = []
+    for word in text.split(" ") if text else []:
+        longer = f"{groups[-1]} {word}" if groups else word
+        if groups and len(longer.encode("utf-8", "replace")) <= _ENCODED:
+            groups[-1] = longer
+        else:
+            groups.append(word)
+    ended = [f"{group} " for group in groups[:-1]] + groups[-1:]
+    return [word for group in ended for word in _coded(group)]
+
+
+def _coded(text: str) -> list[str]:
+    """As few encoded words as its length allows."""
+    return Header(text, "utf-8", maxlinelen=75).encode(linesep="\n").replace("\n", "").split()
+
+
+def _phrase(label: str, address: str) -> list[str]:
+    """`"Label" <address>` as words: one phrase, quoted on one line, else encoded whole (RFC 5322 §3.2.5, RFC 2047)."""
     text = " ".join(_CONTROLS.sub(" ", label).split())
     if not text:
-        return address
-    if not text.isascii():
-        return f"{_encoded('x ' + text)[2:]} <{address}>" if text[0].isascii() else f"{_encoded(text)} <{address}>"
+        return [address]
+    if not _plain(text) or len(text) > _QUOTED:
+        return [*_words(text), f"<{address}>"]
     quoted = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{quoted}" <{address}>'
+    return [f'"{quoted}"', f"<{address}>"]
 
 
 def _headers(mail: Mail, boundary: str) -> str:
     rows: list[tuple[str, str]] = [
         ("Date", format_datetime(datetime.fromtimestamp(int(mail.date), UTC))),
-        ("From", _mailbox(mail.label, mail.sender)),
         ("To", mail.to),
         ("Reply-To", mail.reply_to),
         ("Message-ID", mail.message_id),
@@ -136,7 +173,8 @@ def _headers(mail: Mail, boundary: str) -> str:
         ("MIME-Version", "1.0"),
         ("Content-Type", f'multipart/mixed; boundary="{boundary}"'),
     ]
-    return "".join(header(name, value) for name, value in rows if value)
+    sender = folded("From", _phrase(mail.label, mail.sender))
+    return sender + "".join(header(name, value) for name, value in rows if value)
 
 
 def build(mail: Mail) -> bytes:
@@ -156,13 +194,33 @@ def build(mail: Mail) -> bytes:
 
 
 def _part_headers(attachment: Attachment) -> bytes:
-    name = attachment.name.replace("\\", "_").replace('"', "_")
+    disposition = ["attachment;", *parameter("filename", attachment.name)]
     return (
         header("Content-Type", attachment.media_type)
         + header("Content-Transfer-Encoding", "base64")
-        + header("Content-Disposition", f'attachment; filename="{name}"')
+        + folded("Content-Disposition", disposition)
         + CRLF
     ).encode("ascii")
+
+
+def parameter(name: str, value: str) -> list[str]:
+    """A parameter of a MIME header, as the words between which it may be folded.
+
+    Quoted, unfolded, when every reader takes it so; else in the pieces of RFC 2231. Raises `Refused` `MSS-501`.
+    """
+    if _CONTROLS.search(value):
+        raise Refused("MSS-501", name, "caractère de contrôle dans un en-tête")
+    if _plain(value) and not set('"\\') & set(value) and len(value) <= _LONGEST_NAME:
+        return [f'{name}="{value}"']
+    coded = quote(value, safe="!#$&+-.^_`{}~", encoding="utf-8", errors="replace")
+    pieces = _PIECE.findall(coded)
+    if len(pieces) == 1:
+        return [f"{name}*=utf-8''{coded}"]
+    last = len(pieces) - 1
+    return [
+        f"{name}*{rank}*={'' if rank else _CHARSET}{piece}{';' if rank < last else ''}"
+        for rank, piece in enumerate(pieces)
+    ]
 
 
 def base64_lines(content: bytes) -> bytes:

@@ -41,6 +41,19 @@ def ascii_text(text: str) -> str:
     return plain(decomposed.encode("ascii", "ignore").decode("ascii"))
 
 
+def name_text(text: str) -> str:
+    """A name on one line: Latin letters without their accents (ECO.2.1.3), letters of other scripts as they are."""
+    if text.isascii():
+        return plain(text)
+    written = unicodedata.normalize("NFC", plain(text))
+    return plain("".join(map(_letter, written.translate(_TYPOGRAPHY))))
+
+
+def _letter(one: str) -> str:
+    latin = unicodedata.normalize("NFKD", one).encode("ascii", "ignore").decode("ascii")
+    return latin or (one if unicodedata.category(one)[0] in "LMN" and not unicodedata.combining(one) else "")
+
+
 def label(document: DocumentHeader) -> str:
     """The label of a document: its code's, else its title, cut to 40 characters."""
     text = plain(document.code.label) or plain(document.title) or "Document de sante"
@@ -48,15 +61,15 @@ def label(document: DocumentHeader) -> str:
 
 
 def birth_name(request: TransmissionRequest) -> str:
-    """The patient's birth name in upper case ASCII: the CDA's, else the message's, else the used name."""
+    """The patient's birth name in upper case, without accents: the CDA's, else the message's, else the used name."""
     document = request.principal.patient
     family = document.birth_family or request.patient.birth_family
-    return ascii_text(family or document.used_family or request.patient.used_family).upper()
+    return name_text(family or document.used_family or request.patient.used_family).upper()
 
 
 def first_name(request: TransmissionRequest) -> str:
-    """The patient's first given name in ASCII."""
-    return ascii_text(request.principal.patient.given or request.patient.given)
+    """The patient's first given name, without accents."""
+    return name_text(request.principal.patient.given or request.patient.given)
 
 
 def day(timestamp: str) -> str:

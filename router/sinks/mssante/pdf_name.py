@@ -7,13 +7,13 @@ from typing import Final
 
 from router.printable import printable_name
 from router.request import DocumentHeader, TransmissionRequest
-from router.sinks.mssante.naming import act_time, ascii_text, birth_name, first_name, label
+from router.sinks.mssante.naming import act_time, birth_name, first_name, label, name_text
 
 _MAX: Final = 150
 
 
 def pdf_name(request: TransmissionRequest, document: DocumentHeader, taken: Collection[str] = ()) -> str:
-    """An ASCII file name, safe on every system; `_2`, `_3`… on a clash with `taken`."""
+    """A file name, safe on every system; `_2`, `_3`… on a clash with `taken`. ASCII but for names of another script."""
     order = document.orders[0].value if document.orders else ""
     date = act_time(document)[:8]
     parts = [date if date.isdigit() else "", label(document), birth_name(request), first_name(request), order]
@@ -26,4 +26,4 @@ def pdf_name(request: TransmissionRequest, document: DocumentHeader, taken: Coll
 
 
 def _safe(text: str) -> str:
-    return printable_name(ascii_text(text))
+    return printable_name(name_text(text))

@@ -93,7 +93,7 @@ class FeedbackRules(Strict):
 
 
 class TextsConfig(Strict):
-    """Our own texts; {titre} {date} {id} {ancien} {structure} are replaced. '' keeps the shipped one (mssante §1.2)."""
+    """Our own texts. {titre} {date} {id} {ancien} {structure} {formes} are replaced; '' keeps the shipped one."""
 
     initial_ps: str = ""
     initial_patient: str = ""

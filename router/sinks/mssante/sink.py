@@ -21,6 +21,7 @@ from router.request import Action, Recipient
 from router.sinks.mssante import guards
 from router.sinks.mssante.bodies import body
 from router.sinks.mssante.contents import Contents, Packer
+from router.sinks.mssante.identity import says_ins
 from router.sinks.mssante.mail import Mail, build, envid, message_id
 from router.sinks.mssante.settings import MssanteConfig
 from router.sinks.mssante.smtp import Accepted, Envelope, Submission
@@ -167,7 +168,7 @@ class MssanteSink:
             date=attempt.first or self._tools.clock.now(),
             read_receipt=request.ack_lecture,
             return_receipt=config.return_receipt_to,
-            qualified=request.patient.qualified if carries else None,
+            qualified=says_ins(request) if carries else None,
             codes=tuple(document.code.code for document in request.documents) if carries else (),
             nil=config.nil,
             final=final,
@@ -177,6 +178,8 @@ class MssanteSink:
                 structure=structure.name,
                 texts=config.texts,
                 notice_first=config.avis_devant_corps,
+                carries=carries,
+                copy=contents.copy,
             ),
             attachments=contents.attachments,
         )
@@ -233,11 +236,10 @@ class MssanteSink:
         }
         if not accepted.dsn and self._config.z02_sans_dsn == "soumission":
             evidence["proof"] = "soumission"
-        if contents.without_pdf and contents.attachments:
-            evidence["sans_pdf"] = str(contents.without_pdf)
+        alone = contents.attachments and not contents.copy
         return Outcome(
             code="MSS-250",
-            text="pris en charge par l'opérateur MSSanté",
+            text="pris en charge par l'opérateur MSSanté" + (", sans copie PDF" if alone else ""),
             evidence={key: value for key, value in evidence.items() if value},
         )
 

@@ -26,12 +26,17 @@ def archive(
     request: TransmissionRequest,
     structure: StructureConfig,
     software: tuple[str, str],
+    *,
+    copy: bool = False,
 ) -> bytes:
-    """The whole archive, the same bytes for the same content. `software`: name and version."""
+    """The whole archive, the same bytes for the same content.
+
+    software: name and version;  copy: the mail carries a PDF copy beside the archive
+    """
     names = [document_name(rank) for rank in range(1, len(documents) + 1)]
     members = [
         ("INDEX.HTM", index(request, structure, names)),
-        ("README.TXT", readme(structure, software, tuple(names))),
+        ("README.TXT", readme(structure, software, tuple(names), copy=copy)),
         (f"{FOLDER}/METADATA.XML", metadata),
         *((f"{FOLDER}/{name}", document) for name, document in zip(names, documents, strict=True)),
     ]
@@ -62,11 +67,12 @@ def index(request: TransmissionRequest, structure: StructureConfig, names: Seque
 
 
 @lru_cache(maxsize=64)
-def readme(structure: StructureConfig, software: tuple[str, str], names: tuple[str, ...]) -> bytes:
+def readme(structure: StructureConfig, software: tuple[str, str], names: tuple[str, ...], *, copy: bool) -> bytes:
     """Who made it, with which software, how to open it, what it holds. ASCII, CRLF."""
     issuer = [structure.name, f"FINESS {structure.finess}" if structure.finess else "", structure.address]
     phone = f"Telephone : {structure.phone}" if structure.phone else ""
     tree = [f"  {FOLDER}/METADATA.XML   metadonnees XDS", *(f"  {FOLDER}/{name}   document CDA R2" for name in names)]
+    beside = " ; le courriel porte aussi une copie PDF" if copy else ""
     lines = [
         "EMETTEUR",
         *(f"  {line}" for line in [*issuer, phone] if line),
@@ -76,7 +82,7 @@ def readme(structure: StructureConfig, software: tuple[str, str], names: tuple[s
         "",
         "LECTURE",
         "  Archive IHE XDM : a integrer par un logiciel qui lit les documents CDA R2.",
-        "  A la main : ouvrir INDEX.HTM dans un navigateur ; le courriel porte aussi une copie PDF.",
+        f"  A la main : ouvrir INDEX.HTM dans un navigateur{beside}.",
         "",
         "CONTENU",
         "  INDEX.HTM",
