@@ -29,7 +29,11 @@ class ProfileRules(Strict):
         (), description="Senders that this feed accepts, as MSH-3 or `MSH-3|MSH-4`; empty = any (R08)."
     )
     structures: tuple[str, ...] = Field(
-        (), description="FINESS numbers the feed may speak for in PRT-8 of the SB (R65, D9); empty = any."
+        (),
+        description="FINESS numbers the feed may speak for in PRT-8 of the SB (R65, D11); empty: the site's only one.",
+    )
+    facilities: dict[str, str] = Field(
+        default_factory=dict, description="MSH-4 -> FINESS, for a message without PRT-8; filled by the loader (D11)."
     )
     autorites: dict[str, str] = Field(
         default_factory=dict,
