@@ -39,6 +39,14 @@ class FeedConfig(Strict):
     folder: FolderConfig | None = Field(None, description="A watched folder.")
     http: bool = Field(False, description="Accept `POST /feeds/<name>` on the HTTP port.")
     raw_topic: bool = Field(False, description="Consume `raw.<name>`, written by other systems.")
+    clients: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Name (CN or DNS) of a client certificate -> FINESS numbers it may speak for on this feed; an empty "
+        "list: all those of the feed. Without entries any client of the listener may send (D11).",
+    )
+    token: Secret | None = Field(
+        None, description="Where the bearer token of this feed on the HTTP port is; default: that of the port."
+    )
     ack_topic: str | None = Field(None, description="Topic for the answers to `raw.<name>`.")
     reply: str | None = Field(None, description="The hl7 sink that takes ZAM^Z01/Z02/Z03 back to this sender.")
     dmp_error_system: str = Field("DMP_ERROR_CODE", description="ERR-5.3 of a Z01; some senders want DMPERRORCODE.")

@@ -70,6 +70,16 @@ def test_a_structure_that_is_nowhere_is_told_at_its_place(tmp_path: Path) -> Non
     ]
 
 
+def test_clients_need_certificates_and_the_feeds_own_structures(tmp_path: Path) -> None:
+    """A list of certificate names that no listener asks for would admit nobody, or everybody."""
+    feed = {"mllp": {"port": 0}, "rules": {"structures": [A]}, "clients": {"sil": [A, B]}, "token": {"env": "T"}}
+    assert problems(site(tmp_path, feeds={"sil": feed})) == [
+        "feeds.sil.clients: needs client certificates on mllp",
+        f"feeds.sil.clients.sil[1]: {B} is not one that this feed may speak for",
+        "feeds.sil.token: is for HTTP, which this feed does not take",
+    ]
+
+
 def test_two_structures_never_share_a_dmp_sink(tmp_path: Path) -> None:
     """Its certificates are one structure's: the other's documents would be signed in a foreign name."""
     structures = {

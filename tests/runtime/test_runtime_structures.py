@@ -68,9 +68,10 @@ class World:
         self.player = Player(self.services)
         self.pipeline = self.player.compiled(files["tout"], "sil")
 
-    def answer(self, data: bytes) -> tuple[str, ...]:
-        """(`AA`) or (`AE`, rule, place) of the first fault."""
-        checked = self.player.check("sil", Received(data=data, source="mllp", at=0.0), Message.parse(data))
+    def answer(self, data: bytes, *structures: str) -> tuple[str, ...]:
+        """(`AA`) or (`AE`, rule, place) of the first fault. `structures`: all that the client may speak for."""
+        received = Received(data=data, source="mllp", at=0.0, structures=frozenset(structures))
+        checked = self.player.check("sil", received, Message.parse(data))
         return ("AE", checked.faults[0].rule, checked.faults[0].err.location) if checked.faults else ("AA",)
 
     def route(self, data: bytes) -> list[tuple[str, str]]:
@@ -120,6 +121,15 @@ def test_a_letter_without_a_sender_is_that_of_its_facility(world: World) -> None
     assert world.answer(letter) == ("AA",)
     assert world.route(letter) == [("mssante.commun", "pfi@b.mssante.fr")]
     assert world.answer(biology(Maker(3), dmp=False, drop=["PRT"])) == AE
+
+
+def test_a_client_speaks_for_its_own_structures_only(world: World) -> None:
+    """Two hospitals on one feed: the certificate of one does not sign as the other (D11)."""
+    of_a, of_b = biology(Maker(7)), biology(Maker(7, structure=HOPITAL_B))
+    assert [world.answer(of_a, A), world.answer(of_b, B), world.answer(of_b, A, B)] == [("AA",)] * 3
+    assert world.answer(of_b, A) == AE
+    letter = biology(Maker(8), dmp=False, drop=["PRT"])
+    assert world.answer(letter, A) == ("AA",)  # the client's only structure, where the feed has several
 
 
 def test_one_hospital_refuses_another_number_too(tmp_path: Path) -> None:
