@@ -38,7 +38,7 @@ class ProfileRules(Strict):
     )
     trust_ins_status: bool = Field(
         False,
-        description="Believe `ins-status` of a raw CDA: the sender qualifies identities itself (D2); else the register.",
+        description="Believe `ins-status: VALI` of a raw CDA: the sender qualifies identities (D2); else ask the register.",
     )
     autorites: dict[str, str] = Field(
         default_factory=dict,

@@ -41,8 +41,8 @@ class FeedConfig(Strict):
     raw_topic: bool = Field(False, description="Consume `raw.<name>`, written by other systems.")
     clients: dict[str, tuple[str, ...]] = Field(
         default_factory=dict,
-        description="Name (CN or DNS) of a client certificate -> FINESS numbers it may speak for on this feed; an empty "
-        "list: all those of the feed. Without entries any client of the listener may send (D11).",
+        description="Name (CN or DNS) of a client certificate -> FINESS numbers it may speak for on this feed; an "
+        "empty list: all those of the feed. Without entries any client of the listener may send (D11).",
     )
     token: Secret | None = Field(
         None, description="Where the bearer token of this feed on the HTTP port is; default: that of the port."
@@ -174,6 +174,7 @@ class Site:
             if isinstance(structure, dict):
                 structure.setdefault("finess", finess)
         self.config = _absolute(source.read_as(SiteConfig, data), self.folder)
+        self.source = source
         problems = [
             *_names(source, self.config),
             *speaking(source, self.config),

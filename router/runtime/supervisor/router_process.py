@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from typing import Final
 
+from router.config.safety import refusals
 from router.config.site import Site
 from router.errors import ConfigFault, OperatorFault, Unavailable
 from router.observe.health import AdminServer
@@ -39,6 +40,8 @@ class RouterProcess:
         self.site = site
         counts = {name: getattr(site.config.roles, name) for name in ROLES}
         self.counts = {name: count for name, count in counts.items() if count and (not only or name in only)}
+        if found := refusals(site):
+            raise ConfigFault(found)
         self._writable()
         self._tenure = Tenure(site.data)
         try:
