@@ -1,8 +1,8 @@
 """Safe by default, and said so (decisions D12): what a site file may not run with. `check` and `run` call `refusals`.
 
-One function, so that both say the same sentences. It is apart from the reading of the file, so that commands that only
-look go on working on a site that has to be mended. The administration port is no listener: it takes nothing in, and what
-it shows names nobody.
+One function, so that both say the same sentences. It is apart from the reading of the file, so that commands that
+only look go on working on a site that has to be mended. The administration port is no listener: it takes nothing in,
+and what it shows names nobody.
 """
 
 from __future__ import annotations

@@ -29,5 +29,10 @@ def structure_of(path: Path) -> str:
         certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]
     except (OSError, ValueError):
         return ""
+    return structure_in(certificate)
+
+
+def structure_in(certificate: x509.Certificate) -> str:
+    """The same of a certificate that was read."""
     units = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
     return next((str(one.value) for one in units if _STRUCT_ID_NAT.fullmatch(str(one.value))), "")

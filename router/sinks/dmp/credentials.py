@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from router.errors import OperatorFault
+from router.sinks.certificates import structure_in
 from router.sinks.dmp.canonical import HASHES, digest
 from router.sinks.dmp.settings import CertificateConfig, DmpConfig
 
@@ -76,6 +77,7 @@ class Seal:
         self.chain = tuple(chain)
         leaf = self.chain[0]
         self.subject = leaf.subject.rfc4514_string()
+        self.structure = structure_in(leaf)
         self.expires = leaf.not_valid_after_utc.timestamp()
         self.begins = leaf.not_valid_before_utc.timestamp()
         self.certificate = base64.b64encode(leaf.public_bytes(Encoding.DER)).decode()
@@ -116,6 +118,8 @@ class Identity:
 
     context: ssl.SSLContext
     expires: float
+    structure: str = ""
+    """Struct_IdNat that the certificate names, "" when it names none."""
 
 
 def load_identity(config: DmpConfig) -> Identity:
@@ -137,7 +141,7 @@ def load_identity(config: DmpConfig) -> Identity:
     except (OSError, ValueError) as error:
         reason = f"fichier de certificat inutilisable ({type(error).__name__})"
         raise OperatorFault("DMP-CERT-AUTH", "auth", reason) from error
-    return Identity(context, leaf.not_valid_after_utc.timestamp())
+    return Identity(context, leaf.not_valid_after_utc.timestamp(), structure_in(leaf))
 
 
 def _may_sign(certificate: x509.Certificate) -> bool:
