@@ -38,7 +38,7 @@ class ProfileRules(Strict):
     )
     trust_ins_status: bool = Field(
         False,
-        description="Believe `ins-status: VALI` of a raw CDA: the sender qualifies identities (D2); else ask the register.",
+        description="Believe `ins-status: VALI` of a raw CDA (D2); else the register alone is asked.",
     )
     autorites: dict[str, str] = Field(
         default_factory=dict,
