@@ -198,6 +198,7 @@ class TransmissionRequest(Silent):
     patient: Patient
     encounter_class: str = Field("", description="PV1-2")
     sender: Author | None = Field(None, description="PRT SB: feeds the VIHF and the author of the submission set.")
+    speaks_for: str = Field("", description="FINESS of the site's structure that sends (decisions D11).")
     reply_to: str = Field("", description="PRT REPLY, PRT-15.4")
     recipients: tuple[Recipient, ...] = ()
     dmp: bool = False

@@ -221,15 +221,18 @@ def _once(named: Iterable[Recipient], findings: Findings) -> list[Recipient]:
 
 def sender_of(
     reading: Reading, documents: Sequence[Document], rules: ProfileRules, findings: Findings, *, dmp: bool
-) -> Author | None:
-    """R80 and R65: the PRT SB; for a sender of 1.2 who has none, whoever signed the CDA."""
+) -> tuple[Author | None, str]:
+    """R80 and R65: the PRT SB (for a sender of 1.2 who has none, whoever signed the CDA), and for whom he speaks.
+
+    The second is the FINESS of one of the site's structures, "" when there is none.
+    """
+    facility = reading.head.text("4")
     named = reading.parts(SENDER)
     if not named:
         if dmp:
             findings.add("R80")
         found = None if reading.table.sender_in_prt else signer_of(documents)
-        check_structure(found, rules, findings)
-        return found
+        return found, participants.speaks_for(found, rules, findings, facility=facility, said=False, dmp=dmp)
     part = named[0]
     author = participants.author(part)
     if dmp:
@@ -239,15 +242,8 @@ def sender_of(
             findings.add("R80", "who", n=part.index)
         if author.structure is None or not author.structure.id:
             findings.add("R80", "structure", n=part.index)
-    check_structure(author, rules, findings, n=part.index)
-    return author
-
-
-def check_structure(author: Author | None, rules: ProfileRules, findings: Findings, *, n: int = 1) -> None:
-    """R65: a feed can't sign as another hospital."""
-    structure = author.structure if author else None
-    if rules.structures and structure is not None and structure.finess not in rules.structures:
-        findings.add("R65", n=n)
+    own = participants.speaks_for(author, rules, findings, facility=facility, said=True, dmp=dmp, n=part.index)
+    return author, own
 
 
 def signer_of(documents: Sequence[Document]) -> Author | None:

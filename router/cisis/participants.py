@@ -12,6 +12,8 @@ from typing import Final
 
 from router.cda.oids import INS_OIDS
 from router.cisis.addresses import clean, parts
+from router.cisis.findings import Findings
+from router.cisis.settings import ProfileRules
 from router.hl7.segment import Segment
 from router.request import Author, Device, Professional, Recipient, RecipientKind, Structure
 
@@ -137,6 +139,37 @@ def contradictory(part: Segment, address: str, patient_domains: Collection[str])
     if not address or not (part.text("5.1") or part.text("5.13")):
         return False
     return names_patient(part) != in_domains(address, patient_domains)
+
+
+def speaks_for(
+    author: Author | None,
+    rules: ProfileRules,
+    findings: Findings,
+    *,
+    facility: str,
+    said: bool,
+    dmp: bool,
+    n: int = 1,
+) -> str:
+    """R65: FINESS of the site's structure that sends, "" when the feed may not speak for it (decisions D11).
+
+    facility: MSH-4, which names the structure of a message without PRT-8 where a feed speaks for several
+    said:     the sender named the structure himself; else it was read in the CDA, and counts only if it is ours
+    n:        the occurrence of the PRT
+    """
+    structure = author.structure if author else None
+    number = structure.finess if structure else ""
+    allowed = rules.structures
+    if not allowed or number in allowed:
+        return number
+    if structure is not None and structure.id and (said or dmp):
+        findings.add("R65", n=n)
+        return ""
+    own = allowed[0] if len(allowed) == 1 else rules.facilities.get(facility, "")
+    if own not in allowed:
+        findings.add("R65", "absent", n=n)
+        return ""
+    return own
 
 
 def shifted(part: Segment) -> bool:

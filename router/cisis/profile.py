@@ -168,7 +168,7 @@ def _request(
         rules=rules,
         findings=findings,
     )
-    sender = check_recipients.sender_of(reading, documents, rules, findings, dmp=values["DESTDMP"])
+    sender, own = check_recipients.sender_of(reading, documents, rules, findings, dmp=values["DESTDMP"])
     if values["DESTDMP"]:
         for document, segment in found:
             check_document.check_confidentiality(document, rules, findings, n=segment.index)
@@ -190,6 +190,7 @@ def _request(
         patient=who.effective,
         encounter_class=message.text("PV1-2").upper(),
         sender=sender,
+        speaks_for=own,
         reply_to=check_recipients.reply_to(replies[0], findings) if replies else "",
         recipients=recipients,
         dmp=values["DESTDMP"],

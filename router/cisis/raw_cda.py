@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import pybase64
 
 from router.cda.document import Document
-from router.cisis import check_document, check_metadata, check_patient, check_recipients, identity
+from router.cisis import check_document, check_metadata, check_patient, check_recipients, identity, participants
 from router.cisis.check_document import SchemaCheck, TypeCodes
 from router.cisis.check_recipients import Candidate, Wanted, of_address
 from router.cisis.dialects import MASKS
@@ -182,7 +182,8 @@ def _request(
     check_metadata.check_combination(values, {}, rules, findings)
     recipients = check_recipients.admit(candidates, wanted, who, [header], rules=rules, findings=findings)
     sender = _sender(asked, document, findings, dmp=dmp)
-    check_recipients.check_structure(sender, rules, findings)
+    facility, said = asked.text("sending-facility"), bool(asked.text("structure-finess"))
+    own = participants.speaks_for(sender, rules, findings, facility=facility, said=said, dmp=dmp)
     stopped = findings.settle(other_leg=any(one.refusal is None for one in recipients))
     bodies = {name: asked.body(name, findings) for name in ("body-ps", "body-patient")}
     reply = asked.addresses("reply-to")
@@ -198,6 +199,7 @@ def _request(
         patient=who.effective,
         encounter_class=asked.text("encounter-class").upper(),
         sender=sender,
+        speaks_for=own,
         reply_to=check_recipients.clean_reply(reply[0] if len(reply) == 1 else "", bool(reply), findings),
         recipients=recipients,
         dmp=dmp,

@@ -5,6 +5,7 @@ French option names are those of the rule table (hl7-input §2.2) and of the dec
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 from pydantic import ConfigDict, Field, field_validator
@@ -29,7 +30,15 @@ class ProfileRules(Strict):
         (), description="Senders that this feed accepts, as MSH-3 or `MSH-3|MSH-4`; empty = any (R08)."
     )
     structures: tuple[str, ...] = Field(
-        (), description="FINESS numbers the feed may speak for in PRT-8 of the SB (R65, D9); empty = any."
+        (),
+        description="FINESS numbers the feed may speak for in PRT-8 of the SB (R65, D11); empty: the site's only one.",
+    )
+    facilities: dict[str, str] = Field(
+        default_factory=dict, description="MSH-4 -> FINESS, for a message without PRT-8; filled by the loader (D11)."
+    )
+    trust_ins_status: bool = Field(
+        False,
+        description="Believe `ins-status: VALI` of a raw CDA (D2); else the register alone is asked.",
     )
     autorites: dict[str, str] = Field(
         default_factory=dict,
@@ -89,6 +98,13 @@ class ProfileRules(Strict):
         if wrong:
             raise ValueError(f"not configurable: {', '.join(wrong)}; these are: {', '.join(sorted(CONFIGURABLE))}")
         return value
+
+    def speaking_for(self, structures: Collection[str]) -> ProfileRules:
+        """The same options for a sender who may speak for these structures only; none given: for all of the feed."""
+        if not structures:
+            return self
+        own = tuple(one for one in self.structures if one in structures) or tuple(sorted(structures))
+        return self.model_copy(update={"structures": own})
 
     @property
     def accepted_processing_ids(self) -> tuple[str, ...]:

@@ -101,8 +101,12 @@ RULES: Final = (
         Case("", "207", "TXA^1^12", "906", "Identifiant de document avec extension : le DMP ne l'accepte pas."),
         Case("ORU", "207", "OBX^{n}^5^1^5", "906", "Identifiant de document avec extension : le DMP ne l'accepte pas."),
     ), deletion=_WARN, option="dmp_id_extension"),
-    Rule("R65", "The structure of the SB is one the feed may speak for.", "EEEE", "site", "decisions D9", (
+    Rule("R65", "The structure of the SB is one the feed may speak for; without it the feed or MSH-4 names one.",
+         "EEEE", "site", "decisions D11", (
         Case("", "207", "PRT^{n}^8^1^10", "906", "Structure pour laquelle ce flux n'est pas habilité (PRT-8).",
+             header="structure-finess"),
+        Case("absent", "207", "PRT^{n}^8^1^10", "906",
+             "Structure émettrice absente (PRT-8), alors que ce flux parle pour plusieurs structures.",
              header="structure-finess"),
     ), option="structures"),
     # ------------------------------------------------------------------------------------------------- metadata

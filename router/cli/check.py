@@ -18,12 +18,14 @@ def add_to(app: typer.Typer) -> None:
 def check(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
     """Check the site file and every pipeline: all problems at once, with file, line, column and what to write."""
     from router.config.pipeline import read_folder
+    from router.config.safety import refusals
     from router.config.site import Site
     from router.errors import ConfigFault
 
     try:
         read = Site(site)
         files, problems = read_folder(read.pipelines, sinks=read.config.sink_types, feeds=set(read.config.feeds))
+        problems = [*refusals(read), *problems]
     except ConfigFault as fault:
         files, problems = {}, list(fault.problems)
     if as_json:

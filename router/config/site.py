@@ -11,8 +11,10 @@ from typing import Annotated, Literal, TypeVar, cast
 from pydantic import BaseModel, Field
 
 from router.bus.settings import BusConfig, KafkaConfig, SqliteBusConfig
+from router.cisis.addresses import clean
 from router.cisis.settings import ProfileRules
 from router.config.load import Source
+from router.config.speaking import speaking
 from router.directory.settings import DirectoryConfig
 from router.engine.retry_policy import RetryPolicy
 from router.errors import ConfigFault, Problem
@@ -37,6 +39,14 @@ class FeedConfig(Strict):
     folder: FolderConfig | None = Field(None, description="A watched folder.")
     http: bool = Field(False, description="Accept `POST /feeds/<name>` on the HTTP port.")
     raw_topic: bool = Field(False, description="Consume `raw.<name>`, written by other systems.")
+    clients: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Name (CN or DNS) of a client certificate -> FINESS numbers it may speak for on this feed; an "
+        "empty list: all those of the feed. Without entries any client of the listener may send (D11).",
+    )
+    token: Secret | None = Field(
+        None, description="Where the bearer token of this feed on the HTTP port is; default: that of the port."
+    )
     ack_topic: str | None = Field(None, description="Topic for the answers to `raw.<name>`.")
     reply: str | None = Field(None, description="The hl7 sink that takes ZAM^Z01/Z02/Z03 back to this sender.")
     dmp_error_system: str = Field("DMP_ERROR_CODE", description="ERR-5.3 of a Z01; some senders want DMPERRORCODE.")
@@ -122,6 +132,10 @@ class SiteConfig(Strict):
     database: DatabaseConfig = Field(default_factory=DatabaseConfig)
     pipelines: Path = Field(Path("pipelines"), description="Folder of the pipeline files.")
     structures: dict[str, StructureConfig] = Field(default_factory=dict, description="FINESS -> structure.")
+    facilities: dict[str, str] = Field(
+        default_factory=dict,
+        description="MSH-4 -> FINESS of a structure, for messages without PRT-8 on feeds that speak for several (D11).",
+    )
     feeds: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")], FeedConfig] = Field(min_length=1)
     sinks: dict[Annotated[str, Field(pattern=r"^(dmp|mssante|hl7)\.[a-z0-9][a-z0-9-]{0,40}$")], SinkConfig] = Field(
         min_length=1
@@ -158,7 +172,13 @@ class Site:
             if isinstance(structure, dict):
                 structure.setdefault("finess", finess)
         self.config = _absolute(source.read_as(SiteConfig, data), self.folder)
-        problems = [*_names(source, self.config), *_ports(source, self.config), *_environment(source, self.config)]
+        self.source = source
+        problems = [
+            *_names(source, self.config),
+            *speaking(source, self.config),
+            *_ports(source, self.config),
+            *_environment(source, self.config),
+        ]
         if problems:
             raise ConfigFault(sorted(problems, key=lambda found: (found.line, found.column)))
 
@@ -232,6 +252,8 @@ def _structure(source: Source, site: SiteConfig, finess: str, structure: Structu
             yield source.problem(["structures", finess, kind], f"no {kind} sink is named {instance!r}")
     if structure.mssante and not structure.mailbox:
         yield source.problem(["structures", finess], "sends mail but has no mailbox", "add `mailbox`")
+    elif structure.mailbox and clean(structure.mailbox) is None:
+        yield source.problem(["structures", finess, "mailbox"], "must be one plain mail address")
 
 
 def _feed(source: Source, site: SiteConfig, name: str, feed: FeedConfig) -> Iterator[Problem]:
@@ -241,9 +263,6 @@ def _feed(source: Source, site: SiteConfig, name: str, feed: FeedConfig) -> Iter
         yield source.problem(["feeds", name], "has no way in", "add mllp, http, folder or raw_topic")
     if feed.http and site.http is None:
         yield source.problem(["feeds", name, "http"], "the site has no `http` port")
-    for rank, finess in enumerate(feed.rules.structures):
-        if finess not in site.structures:
-            yield source.problem(["feeds", name, "rules", "structures", rank], f"{finess} is not in `structures`")
 
 
 def _ports(source: Source, site: SiteConfig) -> list[Problem]:

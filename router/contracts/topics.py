@@ -49,7 +49,8 @@ class Header:
     WARNINGS = "warnings"
     CONTROL = "control"  # MSH-10
     SOURCE = "source"  # mllp | http | folder | raw
-    INS_STATUS = "ins-status"  # raw CDA intake
+    INS_STATUS = "ins-status"  # raw CDA intake: what the gateway believed
+    STRUCTURES = "structures"  # FINESS numbers the sender may speak for, commas; absent: all those of the feed
     CODE = "code"
     PLACE = "place"
     TEXT = "text"

@@ -11,9 +11,10 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from ruamel.yaml import YAML
@@ -26,7 +27,14 @@ from router.simulators.mssante import MssanteConfig
 from router.simulators.sender.hl7 import Recipient
 from router.simulators.sender.maker import Maker
 from router.simulators.sender.mllp import MllpSender, Sent
-from router.simulators.sender.people import DOCTOR_DOMAIN, HOPITAL_A, HOSPITAL_DOMAIN, PATIENT_DOMAIN, Patient
+from router.simulators.sender.people import (
+    DOCTOR_DOMAIN,
+    HOPITAL_A,
+    HOSPITAL_DOMAIN,
+    PATIENT_DOMAIN,
+    Patient,
+    Structure,
+)
 from router.simulators.serve import World, ensure_certificates, world
 
 START_SECONDS: Final = 90.0
@@ -154,18 +162,28 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def stage(folder: Path, *, seed: int, bus: dict[str, Any] | None = None) -> AsyncIterator[Stage]:
-    """A clean stage in `folder`, everything outside the router running; the router is not started yet."""
+async def stage(
+    folder: Path,
+    *,
+    seed: int,
+    bus: dict[str, Any] | None = None,
+    others: Mapping[str, Structure] = MappingProxyType({}),
+) -> AsyncIterator[Stage]:
+    """A clean stage in `folder`, everything outside the router running; the router is not started yet.
+
+    others: mailbox -> a hospital more that has certificates and this account; the site file doesn't know it
+    """
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-    certificates = ensure_certificates(folder / "certificates", {HOPITAL_A.finess: HOPITAL_A.name})
+    hospitals = {one.finess: one.name for one in (HOPITAL_A, *others.values())}
+    certificates = ensure_certificates(folder / "certificates", hospitals)
     mailbox = f"pfi@{MAIL_DOMAIN}"
     dmp = DmpConfig(certificates=certificates)
     mssante = MssanteConfig(
         certificates=certificates,
         client_certificate=True,
-        accounts={mailbox: "demo"},
+        accounts=dict.fromkeys((mailbox, *others), "demo"),
         auth="external",
         folder=folder / "mailboxes",
     )

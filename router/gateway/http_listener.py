@@ -24,11 +24,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from router.errors import Bug
 from router.gateway.budget import Share
+from router.gateway.clients import structures_of
 from router.gateway.intake import Intake
 from router.gateway.mllp_listener import bound
 from router.gateway.received import Answer, Feed, Kind, Received
 from router.gateway.settings import HttpConfig
-from router.gateway.tls import Certificates
+from router.gateway.tls import Certificates, names_of
 from router.hl7.mllp import HEAD
 
 PREFIX: Final = "x-segur-"
@@ -36,6 +37,8 @@ RETRY_AFTER: Final = 10
 """Seconds a sender is asked to wait after AR."""
 
 _PATIENCE: Final = 4
+_SHOWN: Final = "certificate-names"
+"""Where a connection keeps the names of its client's certificate for its requests."""
 
 _KINDS: Final[dict[str, Kind]] = {
     "application/hl7-v2": "hl7",
@@ -116,8 +119,10 @@ class HttpListener:
 
     def _objection(self, request: Request, feed: Feed | None, kind: Kind | None) -> Response | None:
         """Why this request isn't even read."""
-        if not self._admitted(request):
+        if not self._admitted(request, feed):
             return PlainTextResponse("jeton absent ou faux\n", HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"})
+        if feed is not None and structures_of(feed, _names(request)) is None:
+            return PlainTextResponse("certificat non habilité pour ce flux\n", HTTPStatus.FORBIDDEN)
         if feed is None:
             return PlainTextResponse("flux inconnu\n", HTTPStatus.NOT_FOUND)
         if kind is None:
@@ -135,7 +140,14 @@ class HttpListener:
             share.work(len(body))
             share.hold(0)
             now = self._intake.clock.now()
-            received = Received(data=body, source="http", at=now, kind=kind, headers=_asked(request))
+            received = Received(
+                data=body,
+                source="http",
+                at=now,
+                kind=kind,
+                headers=_asked(request),
+                structures=structures_of(feed, _names(request)) or frozenset(),
+            )
             if whole:
                 return _response(await self._intake.submit(feed, received))
             refused = self._intake.validator.oversize(feed, received, self._config.max_body)
@@ -169,11 +181,15 @@ class HttpListener:
             await ready.wait()
         return bytes(body), size <= limit
 
-    def _admitted(self, request: Request) -> bool:
-        if self._config.token is None:
+    def _admitted(self, request: Request, feed: Feed | None) -> bool:
+        """Whether the request carries the token of its feed, or of the port when the feed has none of its own."""
+        read = self._config.token.read if self._config.token is not None else None
+        if feed is not None and feed.token is not None:
+            read = feed.token
+        if read is None:
             return True
         given = request.headers.get("authorization", "")
-        return hmac.compare_digest(given.encode(), f"Bearer {self._config.token.read()}".encode())
+        return hmac.compare_digest(given.encode(), f"Bearer {read()}".encode())
 
 
 class _Server(uvicorn.Server):
@@ -195,9 +211,11 @@ def _protocol(certificates: Certificates | None, patience: float) -> type[asynci
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            if certificates is not None and not certificates.admits(transport.get_extra_info("peercert")):
+            shown = transport.get_extra_info("peercert")
+            if certificates is not None and not certificates.admits(shown):
                 transport.abort()
                 return
+            self.app_state = {**self.app_state, _SHOWN: names_of(shown)}
             self.waiting = self.loop.call_later(patience, transport.abort)
 
         def data_received(self, data: bytes) -> None:
@@ -217,6 +235,11 @@ def _protocol(certificates: Certificates | None, patience: float) -> type[asynci
                 self.waiting = None
 
     return RegisterCheckedSink
+
+
+def _names(request: Request) -> frozenset[str]:
+    """Names of the certificate that the client of this connection showed."""
+    return cast("frozenset[str]", request.scope.get("state", {}).get(_SHOWN, frozenset()))
 
 
 def _asked(request: Request) -> dict[str, str]:

@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from typing import Final, cast
 
 from router.errors import OperatorFault
+from router.gateway.clients import structures_of
 from router.gateway.intake import Intake
 from router.gateway.received import Answer, Feed, Received, ValidatedMessage
 from router.gateway.settings import MllpConfig
-from router.gateway.tls import Certificates
+from router.gateway.tls import Certificates, names_of
 from router.hl7.mllp import Decoder, Event, Frame, Oversize, frame
 
 _SILENCE: Final = 0.2
@@ -92,6 +93,7 @@ class Connection(asyncio.Protocol):
         self._pump: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._structures: frozenset[str] = frozenset()
         self._reading = True
         self._congested = False
         self._last = self._begun = self._loop.time()
@@ -106,7 +108,10 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         listener = self._listener
         certificates = listener.certificates
-        refused = certificates is not None and not certificates.admits(transport.get_extra_info("peercert"))
+        shown = transport.get_extra_info("peercert")
+        structures = structures_of(self._feed, names_of(shown))
+        refused = structures is None or (certificates is not None and not certificates.admits(shown))
+        self._structures = structures or frozenset()
         if refused or listener.closing or len(listener.connections) >= listener.config.max_connections:
             self._transport.abort()
             return
@@ -208,7 +213,8 @@ class Connection(asyncio.Protocol):
     async def _validated(self, event: Event) -> ValidatedMessage:
         now = self._intake.clock.now()
         if isinstance(event, Frame):
-            return await self._intake.validate(self._feed, Received(data=event.data, source="mllp", at=now))
+            received = Received(data=event.data, source="mllp", at=now, structures=self._structures)
+            return await self._intake.validate(self._feed, received)
         head = Received(data=event.head, source="mllp", at=now)
         limit = self._listener.config.max_frame
         return self._intake.validator.oversize(self._feed, head, limit)

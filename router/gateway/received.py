@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -22,6 +22,8 @@ class Received:
     at: float
     kind: Kind = "hl7"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    structures: frozenset[str] = frozenset()
+    """FINESS numbers that the client who sent it may speak for; empty: all those of the feed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,10 @@ class Feed:
     rejoin: bool = False
     refuse_reused: bool = False
     """Refuse a MSH-10 that came lately with another content (E13), instead of warning."""
+    clients: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Name of a client certificate -> FINESS numbers it may speak for (none: all); no entry at all: anybody."""
+    token: Callable[[], str] | None = None
+    """Reads the bearer token of this feed on the HTTP port; None: that of the port."""
 
     @property
     def heavy(self) -> bool:

@@ -71,6 +71,11 @@ def _stamp(path: Path | None) -> tuple[int, int, int] | None:
     return (found.st_mtime_ns, found.st_size, found.st_ino) if found is not None else None
 
 
+def names_of(certificate: dict[str, object] | None) -> frozenset[str]:
+    """The names (CN, DNS) of a client's certificate as `getpeercert` gives it; none without a certificate."""
+    return frozenset(_names(certificate or {}))
+
+
 def _names(certificate: dict[str, object]) -> set[str]:
     subject = certificate.get("subject", ())
     names = {value for rdn in _pairs(subject) for key, value in rdn if key == "commonName"}

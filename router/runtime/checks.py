@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Final
 
 from router.cda.document import read
 from router.cda.schema import SchemaGate
@@ -22,6 +23,9 @@ from router.hl7.ack import Err
 from router.hl7.message import Message
 from router.register import adt
 from router.request import Identifier
+
+_STATUS: Final = "ins-status"
+_IGNORED: Final = "R45: ins-status ignoré : ce flux n'est pas habilité à qualifier les identités"
 
 
 class DocumentsCheck:
@@ -45,25 +49,35 @@ class DocumentsCheck:
 
     def __call__(self, received: Received, message: Message | None, /) -> Checked:
         """See `router.gateway.received.Checker`."""
+        rules = self._rules.speaking_for(received.structures)
         if message is None:
+            said = received.headers.get(_STATUS)
             received = self._with_status(received)
-            verdict = profile.check_cda(
-                received.data, received.headers, self._rules, self._value_sets, schema=self._schema
-            )
+            verdict = profile.check_cda(received.data, received.headers, rules, self._value_sets, schema=self._schema)
+            ignored = (_IGNORED,) if said and received.headers.get(_STATUS) != said else ()
         else:
-            verdict = profile.check(message, self._rules, self._value_sets, schema=self._schema)
-        return self._checked(received, verdict)
+            verdict, ignored = profile.check(message, rules, self._value_sets, schema=self._schema), ()
+        checked = self._checked(received, verdict)
+        return replace(checked, warnings=(*ignored, *checked.warnings)) if ignored else checked
 
     def _with_status(self, received: Received) -> Received:
-        """A raw CDA has no PID-32: without the header, the register's word counts."""
-        if self._qualified is None or received.headers.get("ins-status"):
+        """A raw CDA has no PID-32: the header of a sender that we trust for it counts, else the register's word (D2).
+
+        Anybody is believed who says that an identity is not qualified.
+        """
+        if said := received.headers.get(_STATUS):
+            if self._rules.trust_ins_status or said.strip().upper() != "VALI":
+                return received
+            others = {name: value for name, value in received.headers.items() if name != _STATUS}
+            received = replace(received, headers=others)
+        if self._qualified is None:
             return received
         try:
             number = read(received.data, limit=self._rules.max_cda).header.patient.ins
             known = number is not None and self._qualified(number)
         except (MessageFault, Unavailable):  # the profile says what is wrong; a register that is away says nothing
             return received
-        return replace(received, headers={**received.headers, "ins-status": "VALI"}) if known else received
+        return replace(received, headers={**received.headers, _STATUS: "VALI"}) if known else received
 
     def _checked(self, received: Received, verdict: Verdict) -> Checked:
         faults = tuple(Fault(finding.rule, finding.err) for finding in verdict.faults)
@@ -72,8 +86,10 @@ class DocumentsCheck:
         if faults or request is None:
             return Checked(faults=faults, warnings=warnings)
         headers = {}
-        if received.kind == "cda" and (status := received.headers.get("ins-status")):
+        if received.kind == "cda" and (status := received.headers.get(_STATUS)):
             headers[Header.INS_STATUS] = status
+        if received.structures:
+            headers[Header.STRUCTURES] = ",".join(sorted(received.structures))
         return Checked(
             warnings=warnings,
             key=ordering_key(request, self._pseudonyms),

@@ -8,7 +8,9 @@ from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
+from router.cisis.participants import SENDER, UNITS, kind_of, structure
 from router.config.pipeline import Example, PipelineFile, read_folder
 from router.config.site import Site
 from router.contracts import Header
@@ -21,6 +23,9 @@ from router.hl7.message import Message
 from router.runtime.checks import AdtCheck, DocumentsCheck
 from router.runtime.pipelines import Compiled, Compiler
 from router.runtime.site_services import SiteServices
+
+FOREIGN: Final = "R65"
+"""The fault of a message that speaks for a structure which is not its feed's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +108,10 @@ class Player:
         self._compiler = Compiler(services)
 
     def play(self, file: PipelineFile, example: Example) -> Result:
-        reached = self.reach(file, file.sample(example))
+        data = file.sample(example)
+        if example.expect.fault != FOREIGN:
+            data = self._in_our_name(file.config.feeds[0], data)
+        reached = self.reach(file, data)
         return Result(file.config.name, example.name, list(_differences(example, reached)))
 
     def reach(self, file: PipelineFile, data: bytes) -> Reached:
@@ -120,6 +128,21 @@ class Player:
         headers = {Header.CHECKED: checked.checked, Header.RECEIVED: f"{self._services.clock.now():.3f}"}
         event = Event("0" * 32, feed, checked.key, data, headers, Origin(f"in.{feed}", 0, 0))
         return self._run(pipeline, Exchange(event))
+
+    def _in_our_name(self, feed: str, data: bytes) -> bytes:
+        """Examples name a fictitious hospital: on a site that doesn't know it they speak for the feed's first one."""
+        config = self._services.config
+        own = self._services.rules(feed, config.feeds[feed]).structures
+        try:
+            message = Message.parse(data)
+            for part in message.segments("PRT"):
+                named = structure(part) if kind_of(part) == SENDER else None
+                if own and named is not None and named.finess and named.finess not in config.structures:
+                    field = "8.6.1" if named.kind in UNITS else "8.10"
+                    return message.with_text(f"PRT[{part.index}]-{field}", own[0]).to_bytes()
+        except MessageFault:
+            return data  # the check says what is wrong with it
+        return data
 
     def compiled(self, file: PipelineFile, feed: str) -> Compiled:
         """The file, ready to run on one of its feeds."""

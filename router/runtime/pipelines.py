@@ -50,6 +50,7 @@ class Compiled:
     when: Expression | None
     steps: tuple[Step, ...]
     route: Route
+    reads_only: bool = True
 
     def process(self, exchange: Exchange) -> Routed | Filtered:
         exchange = self.parse(exchange)
@@ -76,6 +77,7 @@ class RegisterPipeline:
     feed: str
     name: str = "registre"
     digest: str = "builtin"
+    reads_only: bool = False
     parse: Callable[[Exchange], Exchange] = field(default=lambda exchange: exchange)
 
     def process(self, exchange: Exchange) -> Routed:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from router.config.safety import refusals
 from router.config.site import Site
 from router.engine.retry_policy import backoff
 from router.errors import ConfigFault, Fenced, RouterError, Unavailable
@@ -51,6 +52,8 @@ def main(argv: list[str]) -> int:
     try:
         site = Site(site_path)
         logs.configure(role=role, slot=slot, level=site.config.log_level)
+        if found := refusals(site):
+            raise ConfigFault(found)
         return _work(site, role, slot)
     except ConfigFault as fault:
         for problem in fault.problems:

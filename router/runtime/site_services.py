@@ -146,7 +146,16 @@ class SiteServices:
 
     def rules(self, name: str, feed: FeedConfig) -> ProfileRules:
         """The profile's options of a feed, with what the site already says."""
-        return feed.rules.model_copy(update={"feed": name, "environment": self.config.environment})
+        config = self.config
+        own = feed.rules.structures or (tuple(config.structures) if len(config.structures) == 1 else ())
+        return feed.rules.model_copy(
+            update={
+                "feed": name,
+                "environment": config.environment,
+                "structures": own,
+                "facilities": config.facilities,
+            }
+        )
 
     def tools(self) -> Tools:
         """What a sink is opened with."""

@@ -142,8 +142,8 @@ class Withdrawals:
         except MessageFault as fault:
             raise Refused("WITHDRAW-COPY", fault.place, f"ce message ne peut pas être relu : {fault.text}") from fault
         request, structures = exchange.asked(), self._services.config.structures
-        finess = request.sender.structure.finess if request.sender and request.sender.structure else ""
-        structure = structures.get(finess) or (next(iter(structures.values())) if len(structures) == 1 else None)
+        named = request.sender.structure.finess if request.sender and request.sender.structure else ""
+        structure = structures.get(request.speaks_for or named)
         return DocumentOrder(request=request, structure=structure), [bytes(one.raw) for one in exchange.documents]
 
     def _same_patient(self, deposit: Row | None, order: DocumentOrder) -> None:

@@ -1,10 +1,15 @@
-"""When certificates end: all that operators must know of one weeks before."""
+"""When certificates end, and whose they are: all that must be known of one before it is used."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Final
 
 from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+_STRUCT_ID_NAT: Final = re.compile(r"[0-5][0-9AB]{8,}")
 
 
 def expires(path: Path) -> float | None:
@@ -13,3 +18,21 @@ def expires(path: Path) -> float | None:
         return x509.load_pem_x509_certificates(path.read_bytes())[0].not_valid_after_utc.timestamp()
     except (OSError, ValueError):
         return None
+
+
+def structure_of(path: Path) -> str:
+    """Struct_IdNat of the organisation that a PEM file's first certificate belongs to (OU of its subject, dmp §7).
+
+    "" when it names none, or can't be read: whoever uses the file says so.
+    """
+    try:
+        certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]
+    except (OSError, ValueError):
+        return ""
+    return structure_in(certificate)
+
+
+def structure_in(certificate: x509.Certificate) -> str:
+    """The same of a certificate that was read."""
+    units = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
+    return next((str(one.value) for one in units if _STRUCT_ID_NAT.fullmatch(str(one.value))), "")

@@ -22,6 +22,7 @@ from router.hl7.ack import MESSAGE_CONDITIONS, Ack, parse_ack
 from router.hl7.message import Message
 from router.hl7.mllp import Decoder, Event, Frame, frame
 from router.secret import Secret
+from router.sinks import revocation
 from router.strict import Strict
 
 MAX_ANSWER: Final = 2**20
@@ -47,6 +48,10 @@ class Hl7TlsConfig(Strict):
     certificate: Path | None = Field(None, description="PEM file of our client certificate and its chain.")
     key: Path | None = Field(None, description="PEM file of its private key; default: in `certificate`.")
     key_password: Secret | None = Field(None, description="Where the key's password is, when it has one.")
+    crl: Path | None = Field(None, description="PEM of the revocation lists; none: revocation is not checked.")
+    crl_expired: Literal["accepter", "refuser"] = Field(
+        "accepter", description="What an expired list does: accepter still refuses what it names, and says so."
+    )
     server_name: str = Field("", description="Name the partner's certificate must bear; default: `host`.")
 
 
@@ -306,8 +311,11 @@ def _context(config: Hl7TlsConfig) -> ssl.SSLContext:
         if config.certificate is not None:
             password = config.key_password.read() if config.key_password else None
             context.load_cert_chain(config.certificate, config.key, password)
-    except (OSError, ssl.SSLError) as error:
-        raise OperatorFault("HL7-TLS", "", "certificate, key or authorities can't be read") from error
+        current = config.crl is None or revocation.check(context, config.crl, config.crl_expired)
+    except (OSError, ssl.SSLError, ValueError) as error:
+        raise OperatorFault("HL7-TLS", "", "certificate, key, authorities or lists can't be read") from error
+    if not current:
+        raise OperatorFault("HL7-CRL", str(config.crl), "revocation list expired")
     return context
 
 

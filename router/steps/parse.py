@@ -66,12 +66,14 @@ class Parse:
         """Raises `Malformed` when the bytes can't be read, `Invalid` when no request can be made of them."""
         event = exchange.event
         rules = self._rules.get(event.feed, ProfileRules(feed=event.feed))
+        rules = rules.speaking_for(list(filter(None, event.headers.get(Header.STRUCTURES, "").split(","))))
         if event.headers.get(Header.KIND) == RAW_CDA:
             headers, document = unpack_request(event.body)
             if (codec := self._codec(event)) and (reached := codec.of_document(event.verdict, document)):
                 return _reached(exchange, None, reached)
-            status = event.headers.get(Header.INS_STATUS)  # the register's word at intake, when the request had none
-            headers = {"ins-status": status, **headers} if status else headers
+            headers = {name: value for name, value in headers.items() if name.lower() != "ins-status"}
+            if status := event.headers.get(Header.INS_STATUS):  # what the gateway believed: the register, or the sender
+                headers["ins-status"] = status
             return self._concluded(
                 exchange, None, profile.check_cda(document, headers, rules, self._valuesets, keep=True)
             )

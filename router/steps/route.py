@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from router.cisis.lineage import document_pseudonym, lineage, replaces_pseudonym
 from router.contracts import Clock, Header
-from router.errors import OperatorFault
+from router.errors import Refused
 from router.exchange import (
     Delivery,
     Disposition,
@@ -30,6 +30,8 @@ from router.structures import StructureConfig
 
 DMP, MSSANTE, HL7 = "dmp", "mssante", "hl7"
 TYPES = (DMP, MSSANTE, HL7)
+NO_SINK = "SITE-SINK"
+_NO_SINK = "aucun connecteur du routeur ne sert cette destination pour cette structure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Route:
         self._clock = clock
 
     def __call__(self, exchange: Exchange) -> Plan:
-        """Raises `OperatorFault` when the site file names no sink for the sender's structure."""
+        """Raises `Refused` `SITE-STRUCTURE` when the message speaks for no structure of the site (decisions D11)."""
         deliveries: dict[str, Delivery] = {}
         receipts: list[Receipt] = []
         for destination in self._destinations:
@@ -86,10 +88,11 @@ class Route:
         if request is None:
             return
         if destination.type == DMP and request.dmp:
-            yield self._to_dmp(destination, exchange, request)
-        elif destination.type == MSSANTE:
-            for recipient in served_recipients(request):
-                yield self._to_mailbox(destination, exchange, request, recipient)
+            yield self._to_dmp(destination, exchange, request, self._structure(request))
+        elif destination.type == MSSANTE and (recipients := list(served_recipients(request))):
+            structure = self._structure(request)
+            for recipient in recipients:
+                yield self._to_mailbox(destination, exchange, request, recipient, structure)
 
     def _relay(self, destination: Destination, exchange: Exchange) -> Delivery:
         event = exchange.event
@@ -103,21 +106,29 @@ class Route:
             strict=destination.strict,
         )
 
-    def _to_dmp(self, destination: Destination, exchange: Exchange, request: TransmissionRequest) -> Delivery | Receipt:
-        sink, structure = self._instance(destination, request)
+    def _to_dmp(
+        self, destination: Destination, exchange: Exchange, request: TransmissionRequest, structure: StructureConfig
+    ) -> Delivery | Receipt:
         order = DocumentOrder(
             request=request, structure=structure, options=dict(destination.options), accepted=_accepted(exchange)
         )
+        sink = self._instance(destination, structure)
+        if not sink:
+            return self._refusal(exchange, order, sink=DMP, destination=DMP, label="DMP", code=NO_SINK, text=_NO_SINK)
         if request.dmp_inadmissible is not None:
             rule, reason = request.dmp_inadmissible
             return self._refusal(exchange, order, sink=sink, destination=DMP, label="DMP", code=rule, text=reason)
-        lane = structure.finess if structure else ""
-        return self._document(exchange, order, sink=sink, destination=DMP, lane=lane, label="DMP")
+        return self._document(exchange, order, sink=sink, destination=DMP, lane=structure.finess, label="DMP")
 
     def _to_mailbox(
-        self, destination: Destination, exchange: Exchange, request: TransmissionRequest, recipient: Recipient
+        self,
+        destination: Destination,
+        exchange: Exchange,
+        request: TransmissionRequest,
+        recipient: Recipient,
+        structure: StructureConfig,
     ) -> Delivery | Receipt:
-        sink, structure = self._instance(destination, request)
+        sink = self._instance(destination, structure)
         order = DocumentOrder(
             request=request,
             recipient=recipient,
@@ -127,28 +138,33 @@ class Route:
         )
         who = self._pseudonyms.of("address", recipient.address.lower() or f"rank {recipient.rank}")
         label = recipient_label(recipient)
+        refusal = (NO_SINK, _NO_SINK) if not sink else None
         if recipient.refusal is not None:
             code, reason = recipient.refusal
+            refusal = f"MSS-{code}", reason
+        if refusal is not None:
+            code, text = refusal
             return self._refusal(
-                exchange, order, sink=sink, destination=f"mss:{who}", label=label, code=f"MSS-{code}", text=reason
+                exchange, order, sink=sink or MSSANTE, destination=f"mss:{who}", label=label, code=code, text=text
             )
         return self._document(exchange, order, sink=sink, destination=f"mss:{who}", lane=who, label=label)
 
-    def _instance(self, destination: Destination, request: TransmissionRequest) -> tuple[str, StructureConfig | None]:
-        """The sink instance and the structure the sender speaks for."""
+    def _structure(self, request: TransmissionRequest) -> StructureConfig:
+        """Whom the message speaks for: what the check at intake found, else what an older router's request names."""
         sender = request.sender
-        finess = sender.structure.finess if sender and sender.structure else ""
-        structure = self._structures.get(finess)
-        if structure is None and len(self._structures) == 1:
-            structure = next(iter(self._structures.values()))
-        if destination.instance:
-            return destination.instance, structure
-        name = getattr(structure, destination.type) if structure else ""
+        named = sender.structure.finess if sender and sender.structure else ""
+        structure = self._structures.get(request.speaks_for or named)
+        if structure is None:
+            raise Refused("SITE-STRUCTURE", "PRT-8", "the message speaks for no structure of the site")
+        return structure
+
+    def _instance(self, destination: Destination, structure: StructureConfig) -> str:
+        """The sink that serves this structure, "" when the site names none. A DMP sink is that of one structure."""
+        name = destination.instance
         if not name:
-            raise OperatorFault(
-                "SITE-STRUCTURE", "PRT-8", f"the site file names no {destination.type} sink for the sender's structure"
-            )
-        return name, structure
+            return str(getattr(structure, destination.type))
+        theirs = destination.type == DMP and any(one.dmp == name for one in self._structures.values())
+        return "" if theirs and structure.dmp != name else name
 
     def _document(
         self, exchange: Exchange, order: DocumentOrder, *, sink: str, destination: str, lane: str, label: str

@@ -8,6 +8,7 @@ from tests.cisis.messages import (
     DOCUMENT,
     FINESS,
     PARENT,
+    RCT,
     SB,
     Codes,
     asked,
@@ -137,6 +138,45 @@ def test_R65_a_feed_speaks_for_its_own_structures() -> None:
     assert verdict.request is not None and verdict.request.sender is not None
     assert verdict.request.sender.structure is not None
     assert (verdict.request.sender.structure.id, verdict.request.sender.structure.finess) == (f"1{FINESS}", FINESS)
+
+
+LETTER = {"DESTDMP": "N", "DESTMSSANTEPAT": "N"}
+"""A message that asks for mails to professionals only."""
+OTHER = "750100125"
+ABSENT = [("R65", "207", "PRT^1^8^1^10", "906")]
+NAMELESS = "|".join([*SB.split("|")[:8], "", *SB.split("|")[9:]])
+"""A PRT SB without PRT-8."""
+
+
+@pytest.mark.parametrize(
+    ("structures", "facilities", "answer", "speaks_for"),
+    [
+        ([FINESS], {}, [], FINESS),
+        ([OTHER, FINESS], {"Organisation-Y": FINESS}, [], FINESS),
+        ([OTHER, FINESS], {}, ABSENT, None),
+        ([OTHER, "750100133"], {"Organisation-Y": FINESS}, ABSENT, None),
+        ([], {}, [], ""),
+    ],
+    ids=["the only one", "by MSH-4", "several", "MSH-4 of another feed", "no site"],
+)
+def test_R65_a_letter_without_PRT_8_speaks_for_the_structure_the_site_names(
+    structures: list[str], facilities: dict[str, str], answer: object, speaks_for: str | None
+) -> None:
+    """R65: the feed's only structure, else that of MSH-4, else AE (decisions D11)."""
+    for parts in ((RCT,), (NAMELESS, RCT)):
+        message = edit(oru(parts=parts, metadata=LETTER), {"MSH-4": "Organisation-Y"})
+        verdict = check(message, structures=structures, facilities=facilities)
+        assert told(verdict) == answer
+        assert (verdict.request.speaks_for if verdict.request else None) == speaks_for
+
+
+def test_R65_a_structure_that_only_the_CDA_names_must_be_ours_for_the_DMP_alone() -> None:
+    """R65: what another hospital signed may be mailed in our name; the DMP would take it for the other's (D11)."""
+    found = check(oru(version=OLDEST, parts=(RCT,), metadata=LETTER), structures=[OTHER])
+    assert told(found) == [] and found.request is not None and found.request.speaks_for == OTHER
+    assert ("R65", "207", "PRT^1^8^1^10", "906") in told(
+        check(oru(version=OLDEST, parts=(RCT,), metadata=LETTER | {"DESTDMP": "Y"}), structures=[OTHER])
+    )
 
 
 def test_the_principal_document_of_a_pair_is_the_n3() -> None:

@@ -39,7 +39,7 @@ def message(number: int, patient: int = 0, *, sent: str = "20260101", note: int 
 class Relay:
     """One delivery per event, in the lane of its key."""
 
-    name, digest, feed = "p", "d", "f"
+    name, digest, feed, reads_only = "p", "d", "f", True
 
     def process(self, exchange: Exchange) -> Routed:
         event = exchange.event

@@ -178,7 +178,7 @@ def run_kafka_member(folder: str, member: str, sink: str, kafka: KafkaConfig, ur
 class Relay:
     """One delivery per event."""
 
-    name, digest, feed = "p", "d", "f"
+    name, digest, feed, reads_only = "p", "d", "f", True
 
     def process(self, exchange: Exchange) -> Routed:
         event = exchange.event

@@ -32,6 +32,7 @@ class Pipe:
     name: str = "biologie"
     digest: str = "d1"
     feed: str = "sil"
+    reads_only: bool = True
     seen: list[str] = field(default_factory=list)
 
     def process(self, exchange: Exchange) -> Sequence[Delivery] | Routed | Filtered:
@@ -269,7 +270,8 @@ def test_a_feed_waits_while_something_is_away(fault: Exception) -> None:
     """Nothing is lost or dead-lettered, order is kept, other feeds are served meanwhile."""
     away = threading.Event()
     away.set()
-    waiting = Pipe(lambda x: fault if away.is_set() and x.event.id == "id-2" else routed(x))
+    ours = isinstance(fault, OperatorFault)  # a fault of ours is every event's
+    waiting = Pipe(lambda x: fault if away.is_set() and (ours or x.event.id == "id-2") else routed(x))
     rig = Rig(waiting, Pipe(routed, name="autre", feed="ris"), feeds=("sil", "ris"))
     events = [rig.event(n) for n in range(12)]
     with rig.running():
@@ -284,6 +286,49 @@ def test_a_feed_waits_while_something_is_away(fault: Exception) -> None:
         assert [d.event_id for d in rig.deliveries() if d.lane == key and d.event_id != "id-100"] == [
             e.id for e in events if e.key == key
         ]
+    assert not list(rig.bus.scan("dlq.pipeline"))
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["at the start", "later"])
+def test_an_event_that_fails_alone_is_its_own_dead_letter(first: bool) -> None:
+    """An `OperatorFault` that one content raises stops nobody: others pass, in order, without a wait (promise 11)."""
+    poison = "id-0" if first else "id-7"
+    pipe = Pipe(lambda x: OperatorFault("SITE-ODD", "PRT-8") if x.event.id == poison else routed(x))
+    rig = Rig(pipe, Pipe(routed, name="autre"))
+    events = [rig.event(n) for n in range(20)]
+    begun = time.monotonic()
+    with rig.running():
+        rig.until(lambda: rig.committed() == 20)
+    assert time.monotonic() - begun < 2.0
+    assert [d.event_id for d in rig.deliveries() if d.lane == "key-0"] == [e.id for e in events if e.key == "key-0"]
+    (dead_letter,) = rig.bus.scan("dlq.pipeline")
+    assert (dead_letter.headers[Header.ID], dead_letter.headers[Header.CODE]) == (poison, "SITE-ODD")
+    assert dead_letter.headers[Header.PIPELINE] == "biologie" and "feed-waits" not in rig.alerts
+
+
+def test_a_lone_event_waits_until_another_tells() -> None:
+    """Right after a start, with nothing to compare it with, it is not blamed; the next event passes it by."""
+    rig = Rig(Pipe(lambda x: OperatorFault("SITE-ODD") if x.event.id == "id-0" else routed(x)))
+    rig.event(0)
+    with rig.running():
+        rig.until(lambda: "feed-waits" in rig.alerts)
+        assert not list(rig.bus.scan("dlq.pipeline"))
+        rig.event(1)
+        rig.until(lambda: rig.committed() == 2)
+    assert [dead_letter.headers[Header.ID] for dead_letter in rig.bus.scan("dlq.pipeline")] == ["id-0"]
+
+
+def test_a_pipeline_that_changes_something_tries_nobody_before_his_turn() -> None:
+    """The register applies ADT in order: no later event is tried to find out whose fault it is."""
+    pipe = Pipe(lambda x: OperatorFault("REGISTER") if x.event.id == "id-0" else routed(x), reads_only=False)
+    rig = Rig(pipe)
+    for number in range(5):
+        rig.event(number)
+    with rig.running():
+        rig.until(lambda: pipe.seen.count("id-0") >= 2)
+        assert not {"id-1", "id-2", "id-3", "id-4"} & set(pipe.seen)
+        pipe.work = routed
+        rig.until(lambda: rig.committed() == 5)
     assert not list(rig.bus.scan("dlq.pipeline"))
 
 

@@ -10,7 +10,7 @@ from router.contracts import Attempt, Header, Outcome
 from router.engine.delivery.circuit import Circuit
 from router.engine.delivery.worker_context import Limits
 from router.engine.retry_policy import CodePolicy
-from router.errors import OperatorFault, OutcomeUnknown, Refused, Unavailable
+from router.errors import OperatorFault, OutcomeUnknown, Refused, RouterError, Unavailable
 from router.exchange import Delivery, Disposition, ReceiptKind, State
 from tests.engine.rig import FAST, Rig, play
 from tests.engine.sinks import ScriptedSink, check, delivery
@@ -165,16 +165,56 @@ def test_outage_dead_letters_nothing() -> None:
     assert rig.alerts == ["circuit-open", "circuit-closed"]
 
 
-def test_our_own_fault_opens_the_circuit() -> None:
-    """A certificate problem is nobody's message: nothing is dead-lettered."""
+@pytest.mark.parametrize("seen", [True, False], ids=["by the probe", "by deliveries alone"])
+def test_our_own_fault_opens_the_circuit(seen: bool) -> None:
+    """A certificate problem is nobody's message: nothing is dead-lettered, whatever the budget."""
 
     async def story(rig: Rig) -> None:
-        rig.sink.behaviour = lambda _d, _a: OperatorFault("TLS-EXPIRED") if len(rig.sink.calls) < 3 else None
-        rig.publish(delivery(1))
-        async with rig.running():
+        rig.sink.down = seen
+        rig.sink.behaviour = lambda _d, _a: OperatorFault("TLS-EXPIRED") if len(rig.sink.calls) < 30 else None
+        rig.publish(*(delivery(n, f"lane-{n}") for n in range(5)))
+        async with rig.running(policy=FAST.model_copy(update={"budget_hours": 0.001 / 3600})):
+            await rig.until(lambda: "circuit-open" in rig.alerts)
+            rig.sink.down, rig.sink.behaviour = False, lambda _d, _a: None
             await rig.settled()
 
-    assert "circuit-open" in play(story).alerts
+    rig = play(story)
+    check(rig.sink.calls, rig.published)
+    assert not list(rig.bus.scan("dlq.s"))
+
+
+POISON = [OperatorFault("DMP-AUTHENTIFICATION"), OperatorFault("DMP-HTTP-403"), Unavailable("DMP-HTTP-503")]
+
+
+@pytest.mark.parametrize("fault", POISON, ids=lambda fault: fault.code)
+def test_a_delivery_that_fails_alone_is_its_own_trouble(fault: RouterError) -> None:
+    """One content that the destination can't bear: others pass, its lane waits, its wait has an end (promise 11)."""
+
+    async def story(rig: Rig) -> None:
+        rig.sink.behaviour = lambda d, _a: fault if d.lane == "poison" else 0.002
+        rig.publish(delivery(0, "poison"), *(delivery(n, f"lane-{n % 20}") for n in range(1, 200)))
+        async with rig.running(policy=FAST.model_copy(update={"budget_hours": 0.05 / 3600, "max_in_flight": 2})):
+            await rig.settled(State.DEAD, State.DONE)
+
+    rig = play(story)
+    assert len(rig.sink.delivered) == 199
+    assert [dead_letter.headers[Header.CODE] for dead_letter in rig.bus.scan("dlq.s")] == [fault.code]
+    opened = rig.alerts.count("circuit-open")
+    assert opened == 0 if isinstance(fault, OperatorFault) else opened <= 1
+    assert sum(call.delivery.lane == "poison" for call in rig.sink.calls) < 15
+
+
+def test_a_delivery_that_fails_alone_at_night_loses_nothing() -> None:
+    """Nobody else shows that the destination is well: its lane waits, uncounted, until it is mended."""
+
+    async def story(rig: Rig) -> None:
+        rig.sink.behaviour = lambda _d, _a: OperatorFault("CONFIG") if len(rig.sink.calls) < 6 else None
+        rig.publish(delivery(1))
+        async with rig.running(policy=FAST.model_copy(update={"budget_hours": 0.001 / 3600})):
+            await rig.settled()
+
+    rig = play(story)
+    assert "circuit-open" not in rig.alerts and not list(rig.bus.scan("dlq.s"))
 
 
 def test_bugs_of_a_sink_have_a_budget() -> None:

@@ -43,7 +43,7 @@ feeds:
     kind: documents
     raw_topic: true
     ack_topic: answers.{documents}
-    rules: {{structures: ["{finess}"], autorites: {{"{namespace}&{ipp}&ISO": {ipp}}}}}
+    rules: {{trust-ins-status: true, structures: ["{finess}"], autorites: {{"{namespace}&{ipp}&ISO": {ipp}}}}}
 sinks: {{hl7.dpi: {{type: hl7, host: 127.0.0.1, port: 2675}}}}
 bus: {{type: kafka, servers: "{servers}", replication_factor: 1, min_insync_replicas: 1, session_timeout: 6}}
 """

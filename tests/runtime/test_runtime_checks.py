@@ -14,7 +14,7 @@ from router.simulators.sender.maker import Maker
 HEADERS = {"request-id": "R1", "action": "initial", "dmp": "Y"}
 
 
-def _check(says: bool, **headers: str) -> Checked:
+def _check(says: bool, *, trusted: bool = False, **headers: str) -> Checked:
     maker = Maker(5)
     document = maker.document("biology", maker.patient())
     asked: list[Identifier] = []
@@ -23,11 +23,12 @@ def _check(says: bool, **headers: str) -> Checked:
         asked.append(number)
         return says
 
-    rules = ProfileRules(feed="sil", environment="qualification")
+    rules = ProfileRules(feed="sil", environment="qualification", trust_ins_status=trusted)
     check = DocumentsCheck(rules, ValueSets.load(), Pseudonyms(b"k"), None, qualified)
     received = Received(data=document.content, source="http", at=1.0, kind="cda", headers={**HEADERS, **headers})
     checked = check(received, None)
-    assert len(asked) == (0 if "ins-status" in headers else 1)
+    believed = headers.get("ins-status", "VALI") != "VALI" or (trusted and "ins-status" in headers)
+    assert len(asked) == (0 if believed else 1)
     return checked
 
 
@@ -43,6 +44,20 @@ def test_R46_without_the_register_a_raw_cda_is_not_qualified() -> None:
     assert "R46" in [fault.rule for fault in _check(False).faults]
 
 
-def test_the_request_own_word_is_enough() -> None:
-    """With `ins-status: VALI` nobody is asked."""
-    assert _check(False, **{"ins-status": "VALI"}).faults == ()
+def test_a_trusted_senders_own_word_is_enough() -> None:
+    """With `ins-status: VALI` nobody is asked, where the site says `trust-ins-status` of the feed."""
+    checked = _check(False, trusted=True, **{"ins-status": "VALI"})
+    assert checked.faults == () and checked.headers[Header.INS_STATUS] == "VALI"
+
+
+def test_R46_nobody_else_qualifies_an_identity() -> None:
+    """`ins-status: VALI` of any sender is ignored: the register alone can say it, and the operator is warned (D2)."""
+    checked = _check(False, **{"ins-status": "VALI"})
+    assert "R46" in [fault.rule for fault in checked.faults]
+    assert any("ins-status" in warning for warning in checked.warnings)
+    assert _check(True, **{"ins-status": "VALI"}).headers[Header.INS_STATUS] == "VALI"
+
+
+def test_R46_a_sender_who_doubts_is_believed() -> None:
+    """The register's older VALI does not overrule a request that says the identity is provisional."""
+    assert "R46" in [fault.rule for fault in _check(True, **{"ins-status": "PROV"}).faults]

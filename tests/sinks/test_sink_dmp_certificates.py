@@ -71,7 +71,7 @@ def test_an_expired_certificate_is_our_fault(
 
 
 def test_the_certificates_of_another_structure(certificates: Certificates, maker: Maker) -> None:
-    """The DMP refuses a VIHF whose structure isn't its certificate's: OperatorFault."""
+    """A certificate that was changed for another structure's signs nothing: OperatorFault, and no call (D11)."""
     sample = maker.document("biology", maker.patient(age=50))
     other = _as(certificates, "sign", f"{HOPITAL_B.finess}-sign") | _as(
         certificates, "auth", f"{HOPITAL_B.finess}-auth"
@@ -80,7 +80,8 @@ def test_the_certificates_of_another_structure(certificates: Certificates, maker
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
         with pytest.raises(OperatorFault) as caught:
             await sink.deliver(made(sample), FIRST)
-        assert caught.value.code == "DMP-AUTHENTIFICATION"
+        assert caught.value.code == "DMP-CERT-STRUCTURE"
+        assert dmp.received == []
 
     play(certificates, story, **other)
 

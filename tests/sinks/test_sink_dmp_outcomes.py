@@ -190,7 +190,7 @@ def test_codes_of_the_dmp(certificates: Certificates, maker: Maker, code: str, a
     sample = maker.document("biology", maker.patient(age=50))
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
-        dmp.refuse(code, context="texte libre avec le nom du patient")
+        dmp.refuse(code, count=None, context="texte libre avec le nom du patient")
         with pytest.raises(kind) as caught:
             await sink.deliver(made(sample), dataclasses.replace(FIRST, number=attempt))
         assert caught.value.code == f"DMP-{code}"
@@ -226,7 +226,7 @@ def test_soap_faults(
     sample = maker.document("biology", maker.patient(age=50))
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
-        dmp.fault(text, subcode, role)
+        dmp.fault(text, subcode, role, count=None)
         with pytest.raises(kind) as caught:
             await sink.deliver(made(sample), FIRST)
         assert caught.value.code == code

@@ -12,10 +12,11 @@ import pytest
 from router.errors import Refused, RouterError, Unavailable
 from router.payload import DocumentOrder
 from router.request import Action, Author, Code, DocumentHeader, Identifier, Masks, TransmissionRequest
-from router.simulators.sender import Maker
+from router.simulators.sender import HOPITAL_A, Maker
 from router.sinks.dmp import vihf
 from router.sinks.dmp.preflight import Case, Moment, check
 from router.sinks.dmp.settings import DmpConfig, LpsConfig, VihfConfig
+from router.structures import StructureConfig
 from router.xds.tables import tables
 from tests.sinks.dmp_world import request
 
@@ -24,6 +25,7 @@ LPS = LpsConfig(homologation="TEST-0001")
 MAKER = Maker(31)
 SAMPLE = MAKER.document("biology", MAKER.patient(age=50))
 ASKED = request(SAMPLE)
+OURS = StructureConfig(finess=HOPITAL_A.finess, name=HOPITAL_A.name, source_oid="1.2.250.1.213.1.4.99.7")
 
 
 def config(**changes: Any) -> DmpConfig:
@@ -226,14 +228,24 @@ def test_site_options() -> None:
 def test_an_incomplete_sender(sender: Author | None, code: str) -> None:
     """No VIHF without a structure and somebody who answers for it."""
     with pytest.raises(Refused) as caught:
-        vihf.subject(sender, None, VihfConfig(), LPS)
+        vihf.subject(sender, OURS, VihfConfig(), LPS)
     assert caught.value.code == code
+
+
+def test_nobody_signs_as_another_structure() -> None:
+    """The number of the VIHF is the site's own; a message of another structure is refused, not signed (D11)."""
+    assert vihf.subject(ASKED.sender, OURS, VihfConfig(), LPS).structure == OURS.id_nat
+    others = OURS.model_copy(update={"finess": "690123456"})
+    for structure in (None, others, StructureConfig(name="", source_oid="1.2.3")):
+        with pytest.raises(Refused) as caught:
+            vihf.subject(ASKED.sender, structure, VihfConfig(), LPS)
+        assert (caught.value.code, caught.value.place) == ("PFI-SENDER", "PRT-8")
 
 
 def test_who_answers_for_an_automaton() -> None:
     """`vihf.responsible` when PRT SB names a structure alone."""
     sender = Author(structure=ASKED.sender.structure if ASKED.sender else None)
-    found = vihf.subject(sender, None, VihfConfig(responsible="3750100125/DSI"), LPS)
+    found = vihf.subject(sender, OURS, VihfConfig(responsible="3750100125/DSI"), LPS)
     assert found.id == "3750100125/DSI"
     assert found.roles == (vihf.AUTOMATE,)
 

@@ -46,10 +46,10 @@ class Settlement:
             case OutcomeUnknown() as fault:
                 return await self._unknown(slot, delivery, fault)
             case MessageFault() as fault:
-                self._answered()
+                self._answered(delivery.id)
                 return await self._refused(slot, delivery, fault)
             case Unavailable(circuit=False) as fault:
-                self._answered()
+                self._answered(delivery.id)
                 return await self._trouble(slot, delivery, fault)
             case Unavailable() | OperatorFault() as fault:
                 return await self._outage(slot, delivery, fault)
@@ -59,7 +59,7 @@ class Settlement:
 
     async def _done(self, slot: PendingDelivery, delivery: Delivery, outcome: Outcome) -> None:
         parts, now = self._parts, self._parts.clock.now()
-        self._answered()
+        self._answered(delivery.id)
         row = row_transitions.done(slot.row, outcome, now)
         context = {**parts.context(delivery), **outcome.context}
         await self._finish(slot, row, context)
@@ -96,13 +96,24 @@ class Settlement:
         return await self._wait(slot, delivery, _still_unknown(slot.row), fault, delay, counted=True)
 
     async def _outage(self, slot: PendingDelivery, delivery: Delivery, fault: Unavailable | OperatorFault) -> bool:
-        """The whole destination is away, or we are at fault: the circuit opens, the delivery keeps its place."""
+        """The whole destination is away, or we are at fault: the circuit opens, the delivery keeps its place.
+
+        Unless this delivery is alone to fail: then its lane waits by itself.
+        """
         parts = self._parts
         rule = parts.policy.rule(fault.code)
         if rule is not None and rule.then == "refuse":
             await self.give_up(slot, delivery, fault)
             return False
         retry_after = fault.retry_after if isinstance(fault, Unavailable) else None
+        blame = await parts.doubts.whose(delivery.id, fault)
+        if blame != "destination":
+            parts.alert("delivery-alone", {"sink": parts.sink.name, "delivery": delivery.id, "code": fault.code})
+        if blame == "delivery":
+            return await self._wait_or_give_up(slot, delivery, fault, retry_after)
+        if blame == "unsure":
+            delay = parts.policy.delay(slot.row.attempts, retry_after)
+            return await self._wait(slot, delivery, _still_unknown(slot.row), fault, delay, counted=False)
         if parts.breaker.failed(fault.code, parts.clock.monotonic(), retry_after):
             parts.observer.set("circuit_open", 1, sink=parts.sink.name)
             parts.alert("circuit-open", {"sink": parts.sink.name, "code": fault.code, "text": fault.text})
@@ -226,8 +237,9 @@ class Settlement:
         parts.observer.count("deliveries_total", sink=parts.sink.name, disposition=disposition)
         parts.observer.count("receipts_total", sink=parts.sink.name, kind="delivery", ok=str(ok).lower())
 
-    def _answered(self) -> None:
+    def _answered(self, delivery_id: str) -> None:
         parts = self._parts
+        parts.doubts.answered(delivery_id)
         if parts.breaker.answered():
             parts.observer.set("circuit_open", 0, sink=parts.sink.name)
             parts.alert("circuit-closed", {"sink": parts.sink.name})

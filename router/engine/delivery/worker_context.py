@@ -15,6 +15,7 @@ from router.engine.delivery.durable_writer import DurableWriter
 from router.engine.delivery.lanes import Lanes
 from router.engine.delivery.partition_reader import PartitionReader
 from router.engine.delivery.pending_delivery import PendingDelivery
+from router.engine.doubts import Doubts
 from router.engine.retry_policy import RetryPolicy, TokenBucket, backoff
 from router.errors import Unavailable
 from router.exchange import Delivery, Origin
@@ -67,11 +68,15 @@ class WorkerContext:
     mine: set[int] = field(default_factory=set)
     """Partitions whose lanes are here."""
     bugs: int = 0
+    doubts: Doubts = field(init=False)
     carrying: int = 0
     """Attempts under way that hold their payload."""
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     freed: asyncio.Event = field(default_factory=asyncio.Event)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "payloads"))
+
+    def __post_init__(self) -> None:
+        self.doubts = Doubts(self.sink)
 
     def keep(self, slot: PendingDelivery | None, payload: bytes) -> None:
         """Leave the payload with its slot if the budget allows."""

@@ -36,6 +36,11 @@ class CompiledPipeline(Protocol):
     @property
     def feed(self) -> str: ...
 
+    @property
+    def reads_only(self) -> bool:
+        """Whether `process` changes nothing, so that it may be tried on any event at any time."""
+        ...
+
     def process(self, exchange: Exchange) -> Sequence[Delivery] | Routed | Filtered:
         """All steps. Raises `MessageFault` (dead letter), `Unavailable` or `OperatorFault` (the feed waits)."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +19,8 @@ from router.engine.pipeline.compiled import (
     Routed,
     Unserved,
 )
-from router.errors import Bug, Fenced, MessageFault, OperatorFault, Unavailable
+from router.engine.witnesses import Blocked, Witnesses
+from router.errors import Bug, Fenced, MessageFault, OperatorFault, Refused, Unavailable
 from router.exchange import Delivery, Event, Exchange, Filtered, JournalEntry, Receipt
 from router.wire import delivery_record, journal_record, receipt_record, weight
 
@@ -81,15 +82,31 @@ class Decider:
         self._observer = observer
         self._alert = alert
         self._advice = advice
+        self._witnesses = Witnesses()
         self._budgets: dict[str, tuple[str, BugBudget]] = {}
         """By the pipeline's name: the digest of its present version, and that version's budget."""
 
-    def decide(self, event: Event, pipelines: Sequence[CompiledPipeline]) -> Work:
-        """All pipelines of one event. Raises `Unavailable`, `OperatorFault` (`Stopped` among them): it must wait."""
+    def decide(self, event: Event, pipelines: Sequence[CompiledPipeline], later: Iterable[Event] = ()) -> Work:
+        """All pipelines of one event. Raises `Unavailable`, `OperatorFault` (`Stopped` among them): it must wait.
+
+        later: events of the same feed that stand behind it
+        """
+        blamed: dict[str, OperatorFault] = {}
+        while True:
+            try:
+                return self._decided_by(event, pipelines, blamed)
+            except Blocked as blocked:
+                if not self._witnesses.acquit(blocked.pipeline, later):
+                    raise
+                blamed[blocked.pipeline.name] = blocked
+
+    def _decided_by(
+        self, event: Event, pipelines: Sequence[CompiledPipeline], blamed: Mapping[str, OperatorFault]
+    ) -> Work:
         story = _Story(Exchange(event))
         wanted = False
         for pipeline in pipelines:
-            wanted |= self._through(pipeline, event, story)
+            wanted |= self._through(pipeline, event, story, blamed)
         if not wanted:
             nobody = Filtered("no pipeline", "NO-PIPELINE")
             story.ends.append(nobody)
@@ -110,15 +127,22 @@ class Decider:
 
     # ------------------------------------------------------------------------------------- one pipeline
 
-    def _through(self, pipeline: CompiledPipeline, event: Event, story: _Story) -> bool:
-        """One pipeline; whether it wanted the event."""
+    def _through(
+        self, pipeline: CompiledPipeline, event: Event, story: _Story, blamed: Mapping[str, OperatorFault]
+    ) -> bool:
+        """One pipeline; whether it wanted the event. `blamed`: pipelines whose fault would be this event's own."""
         start = time.perf_counter()
         result: Sequence[Delivery] | Routed | Filtered | MessageFault
         try:
             result = pipeline.process(Exchange(event))
         except MessageFault as fault:
             result = fault
-        except (Unavailable, OperatorFault, Fenced):
+        except OperatorFault as fault:
+            if pipeline.name not in blamed:
+                raise Blocked(pipeline, fault) from fault
+            result = Refused(fault.code, fault.place, fault.text)
+            self._alert("event-alone", {"pipeline": pipeline.name, "event_id": event.id, "code": fault.code})
+        except (Unavailable, Fenced):
             raise
         except Exception as error:
             result = Bug.of(error, pipeline.name)
@@ -134,6 +158,7 @@ class Decider:
         else:
             routed = result if isinstance(result, Routed) else Routed(result, story.exchange)
             story.exchange = routed.exchange
+            self._witnesses.decided(pipeline, event)
             self._decided(pipeline, event, story, routed)
         return True
 

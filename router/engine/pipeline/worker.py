@@ -7,9 +7,10 @@ partitions are paused and polling goes on, so that other feeds do and the group 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final, TypeVar
 
 import pybase64
@@ -43,6 +44,7 @@ from router.engine.pipeline.compiled import (
 )
 from router.engine.pipeline.decider import Decider, Stopped, Work
 from router.engine.retry_policy import backoff
+from router.engine.witnesses import Blocked
 from router.errors import Fenced, Malformed, MessageFault, OperatorFault, Unavailable
 from router.exchange import Event, Origin
 from router.wire import read_event
@@ -54,6 +56,10 @@ MAX_RECORDS: Final = 200
 MAX_BYTES: Final = 8 * 1024 * 1024
 """Of one batch read, and of one transaction written (architecture §budgets); one oversize event goes alone."""
 POLL: Final = 0.2
+PATIENCE: Final = 1.0
+"""Seconds between two tries at most while an `OperatorFault` may be one event's: what comes behind it may tell."""
+TELL_AGAIN: Final = 60
+"""Tries between two alerts that a feed still waits for a person."""
 
 
 @dataclass(slots=True)
@@ -165,13 +171,14 @@ class PipelineWorker:
         rewind: dict[Partition, int] = {}
         weight = 0
         pipelines = {feed: self._pipelines(feed) for feed in {event.feed for event in events}}
-        for record, event in zip(records, events, strict=True):
+        for number, (record, event) in enumerate(zip(records, events, strict=True)):
             feed, owner = event.feed, next(owners) if event.id else None
             if feed in self._pauses:
                 rewind.setdefault(Partition(record.topic, record.partition), record.offset)
                 continue
             try:
-                work = self._decide(event, owner, pipelines[feed])
+                later = (one for one in islice(events, number + 1, None) if one.id and one.feed == feed)
+                work = self._decide(event, owner, pipelines[feed], later)
             except (Unavailable, OperatorFault) as fault:
                 self._pause(consumer, feed, fault)
                 rewind.setdefault(Partition(record.topic, record.partition), record.offset)
@@ -193,12 +200,14 @@ class PipelineWorker:
                 rewind[place] = min(record.offset, rewind.get(place, record.offset))
         self._rewind(consumer, rewind)
 
-    def _decide(self, event: Event, owner: Origin | None, pipelines: Sequence[CompiledPipeline]) -> Work:
+    def _decide(
+        self, event: Event, owner: Origin | None, pipelines: Sequence[CompiledPipeline], later: Iterable[Event]
+    ) -> Work:
         if owner is None:
             return self._decider.refuse(event, Malformed("EVENT", in_topic(event.feed), "a header is missing"))
         if owner != event.origin:
             return self._decider.duplicate(event)
-        return self._decider.decide(event, pipelines)
+        return self._decider.decide(event, pipelines, later)
 
     def _rewind(self, consumer: Consumer, offsets: dict[Partition, int]) -> None:
         """Read again from these offsets what could not be decided."""
@@ -245,11 +254,12 @@ class PipelineWorker:
         """Nothing of this feed is decided before a while: nothing is lost, other feeds go on."""
         attempts = self._attempts[feed] = self._attempts.get(feed, 0) + 1
         retry_after = fault.retry_after if isinstance(fault, Unavailable) else None
-        delay = max(backoff(attempts, 0.2, 2.0, 30.0, 0.2), retry_after or 0.0)
+        ceiling = PATIENCE if isinstance(fault, Blocked) else 30.0
+        delay = max(backoff(attempts, 0.2, 2.0, ceiling, 0.2), retry_after or 0.0)
         stopped = (fault.pipeline, fault.digest) if isinstance(fault, Stopped) else None
         self._pauses[feed] = _Pause(self._clock.monotonic() + delay, attempts, stopped)
         consumer.pause(self._partitions(consumer, feed))
-        if stopped or isinstance(fault, OperatorFault) or attempts == 1:
+        if stopped or attempts == 1 or (isinstance(fault, OperatorFault) and attempts % TELL_AGAIN == 0):
             what = "pipeline-stopped" if stopped else "feed-waits"
             self._alert(what, {"feed": feed, "code": fault.code, "place": fault.place, "text": fault.text})
 

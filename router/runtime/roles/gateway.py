@@ -81,4 +81,6 @@ class GatewayRole(EventLoopRole):
             charset_fallback=rules.charset_fallback or None,
             rejoin=rules.rejoin_base64,
             refuse_reused=rules.same_control_id_other_content == "refuse",
+            clients={client: frozenset(structures) for client, structures in feed.clients.items()},
+            token=feed.token.read if feed.token is not None else None,
         )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from typing import Final
 
+from router.config.safety import refusals
 from router.config.site import Site
 from router.errors import ConfigFault, OperatorFault, Unavailable
 from router.observe.health import AdminServer
@@ -21,6 +22,7 @@ from router.runtime.roles import ROLES
 from router.runtime.roles.event_loop import alert
 from router.runtime.site_services import SiteServices
 from router.runtime.supervisor.workers import Role, Supervisor
+from router.runtime.tenure import Tenure
 
 LOOK_SECONDS = 0.1
 CLOSING_SECONDS = 3.0
@@ -38,7 +40,18 @@ class RouterProcess:
         self.site = site
         counts = {name: getattr(site.config.roles, name) for name in ROLES}
         self.counts = {name: count for name, count in counts.items() if count and (not only or name in only)}
+        if found := refusals(site):
+            raise ConfigFault(found)
         self._writable()
+        self._tenure = Tenure(site.data)
+        try:
+            self.supervisor = self._supervisor()
+        except BaseException:
+            self._tenure.end()
+            raise
+
+    def _supervisor(self) -> Supervisor:
+        site = self.site
         if "gateway" in self.counts:
             _free_ports(site)
         share_between_processes(metrics_folder(site))
@@ -47,7 +60,7 @@ class RouterProcess:
         for name, count in self.counts.items():
             for slot in range(count):
                 ready_file(site, name, slot).unlink(missing_ok=True)
-        self.supervisor = Supervisor(
+        return Supervisor(
             [self._role(name, count) for name, count in self.counts.items()],
             state=site.data / "run" / "state.json",
             observer=Metrics(),
@@ -124,6 +137,7 @@ class RouterProcess:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._tenure.end()
 
     async def _announce(self, ready: Callable[[], None]) -> None:
         while self.waiting():  # noqa: ASYNC110  # other processes say it in files

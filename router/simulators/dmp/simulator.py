@@ -33,7 +33,7 @@ class DmpSimulator:
     """`async with DmpSimulator(config) as dmp:` listens on `dmp.port` until the block ends.
 
     `documents` and `received` tell what arrived; `outage`, `delay`, `refuse`, `fault`, `http_status`, `cut`,
-    `patient` and `touch` make trouble. The control port offers the same as JSON commands.
+    `patient`, `touch` and `disown` make trouble. The control port offers the same as JSON commands.
     """
 
     def __init__(self, config: DmpConfig | None = None) -> None:
@@ -42,6 +42,7 @@ class DmpSimulator:
         self.received: list[Received] = []
         self._script: Script[Transaction | None] = Script()
         self._faults = 0
+        self._disowned: set[str] = set()
         self._restore: asyncio.Task[None] | None = None
         authority = self._authority()
         trust = vihf.Trust(authority, self.config.structures, self.config.vihf_max_age, self.config.clock_skew)
@@ -159,9 +160,18 @@ class DmpSimulator:
         """What a doctor may do in the DMP meanwhile: the document gets a new entryUUID, and perhaps a status."""
         self.registry.touch(unique_id, status)
 
+    def disown(self, identity: str) -> None:
+        """Reject the VIHF of a structure (Struct_IdNat) or of one sender (NameID), until `own`."""
+        self._disowned.add(identity)
+
+    def own(self, identity: str) -> None:
+        """Know it again."""
+        self._disowned.discard(identity)
+
     async def reset(self, *, everything: bool = False) -> None:
         """End all trouble; with `everything` also forget what was received."""
         self._script.reset()
+        self._disowned.clear()
         await self.restore()
         if everything:
             self.received.clear()
@@ -224,6 +234,8 @@ class DmpSimulator:
         shown = certificate.load(request.certificate) if request.certificate else None
         look = vihf.peek if self.config.checks == "none" else vihf.check
         said = look(call.assertion, self._trust, now, shown)
+        if not self._disowned.isdisjoint({said.structure, said.name_id}):
+            raise Fault("Erreur d'authentification de la personne morale")
         if (planned := self._script.take(known, "refuse")) is not None:
             errors = (RegistryError(str(planned.arguments["code"]), str(planned.arguments["context"])),)
             body = failure(errors, query=known.name == "TD3.1b")
@@ -287,6 +299,8 @@ class DmpSimulator:
             "cut": self.cut,
             "patient": self.patient,
             "touch": self.touch,
+            "disown": self.disown,
+            "own": self.own,
             "reset": self.reset,
         }
 

@@ -48,6 +48,8 @@ class Vihf:
     issued: dt.datetime
     secret: bool
     subject: str = field(repr=False)
+    name_id: str = field(default="", repr=False)
+    """Who speaks, by number (PS_IdNat or an automaton's)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def check(assertion: Any, trust: Trust, now: dt.datetime, tls: x509.Certificate 
     for shown in (signer, tls):
         if shown is not None and certificates.structure(shown) not in {"", structure}:
             raise Fault("Erreur d'authentification de la personne morale")
-    return Vihf(structure, values[_RESOURCE], issued, _HIDDEN in values, values[_SUBJECT])
+    return Vihf(structure, values[_RESOURCE], issued, _HIDDEN in values, values[_SUBJECT], _name_id(assertion))
 
 
 def peek(assertion: Any, _trust: Trust, now: dt.datetime, _tls: x509.Certificate | None) -> Vihf:
@@ -95,6 +97,7 @@ def peek(assertion: Any, _trust: Trust, now: dt.datetime, _tls: x509.Certificate
         now,
         _HIDDEN in values,
         values.get(_SUBJECT, ""),
+        _name_id(assertion),
     )
 
 
@@ -133,7 +136,7 @@ def _issuer(assertion: Any, signer: x509.Certificate) -> None:
 
 
 def _statement(assertion: Any) -> None:
-    if not (assertion.findtext(f"{{{SAML}}}Subject/{{{SAML}}}NameID") or "").strip():
+    if not _name_id(assertion):
         raise Fault("NameID absent")
     statement = assertion.find(f"{{{SAML}}}AuthnStatement")
     if statement is None:
@@ -142,6 +145,10 @@ def _statement(assertion: Any) -> None:
     context = statement.findtext(f"{{{SAML}}}AuthnContext/{{{SAML}}}AuthnContextClassRef") or ""
     if not context.strip().startswith("urn:oasis:names:tc:SAML:2.0:ac:classes:"):
         raise Fault("AuthnContextClassRef absent")
+
+
+def _name_id(assertion: Any) -> str:
+    return (assertion.findtext(f"{{{SAML}}}Subject/{{{SAML}}}NameID") or "").strip()
 
 
 def _attributes(assertion: Any) -> dict[str, str]:

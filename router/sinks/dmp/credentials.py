@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from router.errors import OperatorFault
+from router.sinks import revocation
+from router.sinks.certificates import structure_in
 from router.sinks.dmp.canonical import HASHES, digest
 from router.sinks.dmp.settings import CertificateConfig, DmpConfig
 
@@ -76,6 +78,7 @@ class Seal:
         self.chain = tuple(chain)
         leaf = self.chain[0]
         self.subject = leaf.subject.rfc4514_string()
+        self.structure = structure_in(leaf)
         self.expires = leaf.not_valid_after_utc.timestamp()
         self.begins = leaf.not_valid_before_utc.timestamp()
         self.certificate = base64.b64encode(leaf.public_bytes(Encoding.DER)).decode()
@@ -116,6 +119,8 @@ class Identity:
 
     context: ssl.SSLContext
     expires: float
+    structure: str = ""
+    """Struct_IdNat that the certificate names, "" when it names none."""
 
 
 def load_identity(config: DmpConfig) -> Identity:
@@ -128,16 +133,16 @@ def load_identity(config: DmpConfig) -> Identity:
             context.load_verify_locations(cafile=str(config.server_ca))
         else:
             context.load_default_certs()
-        if config.crl is not None:
-            context.load_verify_locations(cafile=str(config.crl))
-            context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+        current = config.crl is None or revocation.check(context, config.crl, config.crl_expired, lasting=True)
         password = config.auth.key_password.read() if config.auth.key_password else None
         context.load_cert_chain(config.auth.certificate, config.auth.key, password=password)
         leaf = x509.load_pem_x509_certificates(config.auth.certificate.read_bytes())[0]
     except (OSError, ValueError) as error:
         reason = f"fichier de certificat inutilisable ({type(error).__name__})"
         raise OperatorFault("DMP-CERT-AUTH", "auth", reason) from error
-    return Identity(context, leaf.not_valid_after_utc.timestamp())
+    if not current:
+        raise OperatorFault("DMP-CRL", str(config.crl), "liste de révocation expirée")
+    return Identity(context, leaf.not_valid_after_utc.timestamp(), structure_in(leaf))
 
 
 def _may_sign(certificate: x509.Certificate) -> bool:

@@ -68,6 +68,9 @@ class DmpConfig(Strict):
     sign: CertificateConfig = Field(description="ORG SIGN (cachet): signs the VIHF and the lots.")
     server_ca: Path | None = Field(None, description="PEM of the authorities of the server; none: the system's.")
     crl: Path | None = Field(None, description="PEM of the server's revocation lists; none: not checked.")
+    crl_expired: Literal["accepter", "refuser"] = Field(
+        "refuser", description="What an expired list does: accepter still refuses what it names, and says so."
+    )
     ciphers: str = Field(
         "ECDHE-RSA-CHACHA20-POLY1305:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-SHA384:ECDHE-RSA-AES256-GCM-SHA384",
         description="Suites of PDT-INF-579, OpenSSL names.",

@@ -6,8 +6,8 @@ Set and signature identifiers derive from the delivery's id, so a repeat is the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -21,6 +21,7 @@ from router.sinks.dmp.channel import Channel, Pace
 from router.sinks.dmp.credentials import Identity, Seal, Watched, load_identity, load_seal
 from router.sinks.dmp.dialogue import Dialogue, DmpClient
 from router.sinks.dmp.existence import Existences
+from router.sinks.dmp.identities import Identities
 from router.sinks.dmp.job import Job, SinkContext
 from router.sinks.dmp.preflight import Case, Moment, check
 from router.sinks.dmp.settings import DmpConfig
@@ -29,6 +30,8 @@ from router.sinks.tools import Tools
 from router.structures import StructureConfig
 from router.xds import metadata
 from router.xds.tables import tables
+
+T = TypeVar("T")
 
 
 class DmpSink:
@@ -44,9 +47,11 @@ class DmpSink:
         monotonic = tools.clock.monotonic
         sign = (config.sign.certificate, config.sign.key)
         auth = (config.auth.certificate, config.auth.key, config.server_ca, config.crl)
-        seal = Watched(sign, self._load_seal, monotonic, f"{name} sign")
-        self._channel = Channel(config, Watched(auth, self._load_identity, monotonic, f"{name} auth"), tools.clock.now)
-        self._client = DmpClient(config, self._channel, Verdicts(config.verdicts), seal.get, tools.clock.now)
+        self._seal = Watched(sign, self._load_seal, monotonic, f"{name} sign")
+        self._identity = Watched(auth, self._load_identity, monotonic, f"{name} auth")
+        self._channel = Channel(config, self._identity, tools.clock.now)
+        self._client = DmpClient(config, self._channel, Verdicts(config.verdicts), self._seal.get, tools.clock.now)
+        self._identities = Identities(monotonic)
         self._existences = Existences(tools.clock)
         self._slots = asyncio.Semaphore(config.connections)
         self._context = SinkContext(
@@ -66,7 +71,23 @@ class DmpSink:
         """
         async with self._slots:
             attempt.recheck()
-            return await self._deliver(self._job(delivery, attempt))
+            return await self._believed(self._deliver, self._job(delivery, attempt))
+
+    async def _believed(self, work: Callable[[Job], Awaitable[T]], job: Job) -> T:
+        """Do it in the name of the job's structure; a rejected identity is ours only if a good one is rejected too."""
+        self._own(job.structure)
+        try:
+            done = await work(job)
+        except OperatorFault as fault:
+            raise await self._identities.judge(job.dialogue, job.structure, fault) from fault
+        self._identities.accepted(job.dialogue)
+        return done
+
+    def _own(self, structure: StructureConfig) -> None:
+        """Raises `OperatorFault` `DMP-CERT-STRUCTURE`: a certificate in use is another structure's (decisions D11)."""
+        for what, named in (("sign", self._seal.get().structure), ("auth", self._identity.get().structure)):
+            if named and named != structure.id_nat:
+                raise OperatorFault("DMP-CERT-STRUCTURE", what, "ce certificat est celui d'une autre structure")
 
     async def _deliver(self, job: Job) -> Outcome:
         moment = Moment(self._config, self._context.codes, self._tools.environment, self._tools.clock.now())
@@ -85,7 +106,7 @@ class DmpSink:
         """
         await asyncio.sleep(self._config.visibility_delay)
         async with self._slots:
-            return await self._verify(self._job(delivery, attempt))
+            return await self._believed(self._verify, self._job(delivery, attempt))
 
     async def _verify(self, job: Job) -> Outcome | None:
         if job.case.request.action is Action.DELETE:

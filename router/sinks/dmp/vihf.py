@@ -91,12 +91,17 @@ class Subject:
 
 
 def subject(sender: Author | None, structure: StructureConfig | None, vihf: VihfConfig, lps: LpsConfig) -> Subject:
-    """From the PRT SB. Raises `Refused` `PFI-SENDER` or `PFI-ROLE` when the VIHF can't be complete."""
+    """From the PRT SB and the site's structure, whose number alone is ever signed (decisions D11).
+
+    Raises `Refused` `PFI-SENDER` or `PFI-ROLE` when the VIHF can't be complete, or would name another structure.
+    """
     sender = sender or Author()
-    number = datatypes.struct_id_nat(sender.structure) if sender.structure else ""
-    number = number or (structure.id_nat if structure and structure.finess else "")
+    number = structure.id_nat if structure and structure.finess else ""
     if not number:
-        raise Refused("PFI-SENDER", "PRT-8", "l'émetteur ne nomme pas sa structure")
+        raise Refused("PFI-SENDER", "PRT-8", "le site ne connaît pas la structure de l'émetteur")
+    named = sender.structure.finess if sender.structure else ""
+    if structure is not None and named and named != structure.finess:
+        raise Refused("PFI-SENDER", "PRT-8", "la structure du message n'est pas celle au nom de laquelle il partirait")
     person = sender.person
     roles = roles_of(person.specialty) if person else ()
     if person and roles and person.family and person.given:

@@ -30,7 +30,8 @@ class TlsConfig(Strict):
     key_password: Secret | None = Field(None, description="Where the private key's password is.")
     crl: Path | None = Field(None, description="PEM of the revocation lists; none: revocation is not checked.")
     crl_expired: Literal["accepter", "refuser"] = Field(
-        "accepter", description="What an expired list does: accepter goes on without it and says so (ECO.1.1.7)."
+        "accepter",
+        description="What an expired list does: accepter still refuses what it names, and says so (ECO.1.1.7).",
     )
 
 

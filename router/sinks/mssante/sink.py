@@ -103,12 +103,12 @@ class MssanteSink:
     # ------------------------------------------------------------------------------------------------ checks
 
     def _sender(self, structure: StructureConfig | None) -> str:
-        """The sending BAL. Raises `OperatorFault` when neither the structure nor the sink names one."""
+        """The sending BAL. Raises `Refused` when neither the structure nor the sink names one: others have theirs."""
         sender = (structure.mailbox if structure else "") or self._config.mailbox or ""
         try:
             self._sender_seen = addr_spec(sender)
         except ValueError as error:
-            raise OperatorFault("MSS-MAILBOX", "mailbox", "aucune boîte d'envoi pour cette structure") from error
+            raise Refused("MSS-MAILBOX", "mailbox", "aucune boîte d'envoi pour cette structure") from error
         return self._sender_seen
 
     async def _admitted(self, recipient: Recipient) -> None:

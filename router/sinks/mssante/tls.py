@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import ssl
-from datetime import UTC, datetime
-from pathlib import Path
-
-from cryptography import x509
 
 from router.errors import OperatorFault
+from router.sinks import revocation
 from router.sinks.mssante.settings import TlsConfig
-
-log = logging.getLogger(__name__)
 
 
 def client_context(config: TlsConfig) -> ssl.SSLContext:
@@ -25,25 +19,9 @@ def client_context(config: TlsConfig) -> ssl.SSLContext:
         if config.certificate is not None:
             password = config.key_password.read() if config.key_password else None
             context.load_cert_chain(config.certificate, config.key, password=password)
-        if config.crl is not None and _usable(config.crl, config.crl_expired == "accepter"):
-            context.load_verify_locations(cafile=str(config.crl))
-            context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+        current = config.crl is None or revocation.check(context, config.crl, config.crl_expired, chain=True)
     except (OSError, ssl.SSLError, ValueError) as error:
         raise OperatorFault("MSS-TLS", "tls", f"fichier de certificat inutilisable ({type(error).__name__})") from error
+    if not current:
+        raise OperatorFault("MSS-CRL", str(config.crl), "liste de révocation expirée")
     return context
-
-
-def _usable(path: Path, go_on: bool) -> bool:
-    """Whether the lists are to be checked. An expired one would fail every connection (ECO.1.1.7)."""
-    now = datetime.now(UTC)
-    texts = path.read_bytes().split(b"-----END X509 CRL-----")[:-1]
-    lists = [x509.load_pem_x509_crl(text.lstrip() + b"-----END X509 CRL-----\n") for text in texts]
-    if not lists:
-        raise ValueError("no revocation list in the file")
-    expired = [one for one in lists if one.next_update_utc is not None and one.next_update_utc < now]
-    if not expired:
-        return True
-    if not go_on:
-        raise OperatorFault("MSS-CRL", str(path), "liste de révocation expirée")
-    log.error("revocation list expired, revocation is not checked: %s", path)
-    return False

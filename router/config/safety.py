@@ -1,0 +1,128 @@
+"""Safe by default, and said so (decisions D12): what a site file may not run with. `check` and `run` call `refusals`.
+
+One function, so that both say the same sentences. It is apart from the reading of the file, so that commands that
+only look go on working on a site that has to be mended. The administration port is no listener: it takes nothing in,
+and what it shows names nobody.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from router.errors import Problem
+from router.sinks.certificates import structure_of
+from router.sinks.dmp.settings import DmpConfig
+from router.sinks.mssante.settings import MssanteConfig
+
+if TYPE_CHECKING:
+    from router.config.load import Source
+    from router.config.site import FeedConfig, Site, SiteConfig
+    from router.gateway.settings import HttpConfig, MllpConfig
+
+
+def refusals(site: Site) -> list[Problem]:
+    """Every reason for which this site must not run, in the order of the file."""
+    source, config = site.source, site.config
+    found = [*_certificates(source, config)]
+    if config.environment == "production":
+        found += [*_listeners(source, config), *_mail(source, config)]
+    else:
+        found += _named(source, config)
+    return sorted(found, key=lambda problem: (problem.line, problem.column))
+
+
+def loopback(host: str) -> bool:
+    """Whether only this machine can reach an address; a name counts as reachable, but for `localhost`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+# ------------------------------------------------------------------------------------------------ production
+
+
+def _listeners(source: Source, site: SiteConfig) -> Iterator[Problem]:
+    """Every listener that another machine can reach has TLS and knows its clients."""
+    for name, feed in site.feeds.items():
+        if feed.mllp is not None and not loopback(feed.mllp.host):
+            yield from _tls(source, ["feeds", name, "mllp"], feed.mllp)
+            if feed.mllp.tls is not None and not _certified(feed, feed.mllp):
+                text = "knows none of its clients: required in production"
+                hint = "set `tls.client_ca`, and names in `tls.client_names` or the feed's `clients`"
+                yield source.problem(["feeds", name, "mllp", "tls"], text, hint)
+    if site.http is not None and not loopback(site.http.host):
+        yield from _tls(source, ["http"], site.http)
+        shared = sum(feed.http for feed in site.feeds.values()) > 1
+        for name, feed in site.feeds.items():
+            if feed.http and not _known(feed, site.http, shared=shared):
+                text = "knows none of its HTTP clients: required in production"
+                hint = "give the feed a `token` or `clients` of its own"
+                yield source.problem(["feeds", name, "http"], text, hint)
+
+
+def _tls(source: Source, path: list[str | int], listener: MllpConfig | HttpConfig) -> Iterator[Problem]:
+    if listener.tls is None:
+        text = f"listens on {listener.host} without TLS: required in production"
+        yield source.problem(path, text, "add `tls`, or listen on 127.0.0.1")
+
+
+def _certified(feed: FeedConfig, listener: MllpConfig | HttpConfig) -> bool:
+    """Whether a client shows a certificate, of a name that the site file gives."""
+    asked = listener.tls is not None and listener.tls.client_ca is not None
+    return asked and bool(feed.clients or (listener.tls is not None and listener.tls.client_names))
+
+
+def _known(feed: FeedConfig, http: HttpConfig, *, shared: bool) -> bool:
+    """A token or names of its own; those of the port when no other feed is behind it."""
+    if feed.token is not None or feed.clients:
+        return True
+    return not shared and (http.token is not None or _certified(feed, http))
+
+
+def _mail(source: Source, site: SiteConfig) -> Iterator[Problem]:
+    """SMTP and IMAP have TLS, and the product says its number (mssante §1.1, §7)."""
+    for name, sink in site.sinks.items():
+        if not isinstance(sink, MssanteConfig):
+            continue
+        if sink.mode == "plain":
+            yield source.problem(["sinks", name, "mode"], "SMTP without TLS: qualification only", "starttls or tls")
+        if sink.imap is not None and sink.imap.mode == "plain":
+            text = "IMAP without TLS: qualification only"
+            yield source.problem(["sinks", name, "imap", "mode"], text, "starttls or tls")
+        if not sink.nil:
+            text = "is required in production: X-MSS-NIL names the product to the espace de confiance"
+            yield source.problem(["sinks", name, "nil"], text, "its reference on convergence.esante.gouv.fr")
+
+
+# --------------------------------------------------------------------------------------------- qualification
+
+
+def _named(source: Source, site: SiteConfig) -> Iterator[Problem]:
+    """In qualification nothing leaves the machine to an address that the site file does not name."""
+    directory = site.directory
+    mail = any(isinstance(sink, MssanteConfig) for sink in site.sinks.values())
+    if mail and "source" not in directory.liste_blanche.model_fields_set:
+        text = "must be named in qualification: nothing is asked of an address that this file does not name"
+        yield source.problem(["directory", "liste_blanche", "source"], text, "an address, or the path of a file")
+    if directory.fhir is not None and "url" not in directory.fhir.model_fields_set:
+        text = "must be named in qualification: nothing is asked of an address that this file does not name"
+        yield source.problem(["directory", "fhir", "url"], text)
+
+
+# --------------------------------------------------------------------------------------------------- always
+
+
+def _certificates(source: Source, site: SiteConfig) -> Iterator[Problem]:
+    """The certificates of a DMP sink are those of the structure that it speaks for (decisions D11, dmp §7)."""
+    for structure in site.structures.values():
+        sink = site.sinks.get(structure.dmp)
+        if not isinstance(sink, DmpConfig):
+            continue
+        for key in ("auth", "sign"):
+            named = structure_of(getattr(sink, key).certificate)
+            if named and named != structure.id_nat:
+                text = f"is the certificate of structure {named}, not of {structure.id_nat}, which this sink speaks for"
+                yield source.problem(["sinks", structure.dmp, key, "certificate"], text)

@@ -1,0 +1,63 @@
+"""Which structure each feed may speak for, and which sink speaks for each structure (decisions D11)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from router.errors import Problem
+
+if TYPE_CHECKING:
+    from router.config.load import Source
+    from router.config.site import FeedConfig, SiteConfig
+    from router.gateway.settings import HttpConfig, MllpConfig
+
+
+def speaking(source: Source, site: SiteConfig) -> Iterator[Problem]:
+    """What would let a message leave in the name of another structure, or of none."""
+    for name, feed in site.feeds.items():
+        for rank, finess in enumerate(feed.rules.structures):
+            if finess not in site.structures:
+                yield source.problem(["feeds", name, "rules", "structures", rank], f"{finess} is not in `structures`")
+        if feed.kind == "documents" and len(site.structures) > 1 and not feed.rules.structures:
+            text = "speaks for no structure: the site has several"
+            yield source.problem(["feeds", name], text, "name them in `rules.structures`")
+        if feed.rules.facilities:
+            text = "is for the whole site"
+            yield source.problem(["feeds", name, "rules", "facilities"], text, "write `facilities` beside `structures`")
+        yield from _clients(source, site, name, feed)
+    for facility, finess in site.facilities.items():
+        if finess not in site.structures:
+            yield source.problem(["facilities", facility], f"{finess} is not in `structures`")
+    yield from _sinks(source, site)
+
+
+def _clients(source: Source, site: SiteConfig, name: str, feed: FeedConfig) -> Iterator[Problem]:
+    """Names of certificates that nobody asks for, and structures that the feed itself may not speak for."""
+    if feed.token is not None and not feed.http:
+        yield source.problem(["feeds", name, "token"], "is for HTTP, which this feed does not take", "add `http: true`")
+    if not feed.clients:
+        return
+    listeners: list[tuple[str, MllpConfig | HttpConfig]] = [("mllp", feed.mllp)] if feed.mllp is not None else []
+    if feed.http and site.http is not None:
+        listeners.append(("http", site.http))
+    for what, listener in listeners:
+        if listener.tls is None or listener.tls.client_ca is None:
+            text = f"needs client certificates on {what}"
+            yield source.problem(["feeds", name, "clients"], text, "set `tls` with `client_ca` there")
+    own = feed.rules.structures or tuple(site.structures)
+    for client, structures in feed.clients.items():
+        for rank, finess in enumerate(structures):
+            if finess not in own:
+                text = f"{finess} is not one that this feed may speak for"
+                yield source.problem(["feeds", name, "clients", client, rank], text)
+
+
+def _sinks(source: Source, site: SiteConfig) -> Iterator[Problem]:
+    """Two structures that feed the DMP through one sink: its certificates are one structure's."""
+    first: dict[str, str] = {}
+    for finess, structure in site.structures.items():
+        other = first.setdefault(structure.dmp, finess) if structure.dmp else finess
+        if other != finess:
+            text = f"{structure.dmp} is already that of {other}: a DMP sink speaks for one structure"
+            yield source.problem(["structures", finess, "dmp"], text, "give each its own sink and certificates")

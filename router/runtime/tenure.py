@@ -1,0 +1,49 @@
+"""One router a data folder: who runs holds an operating system lock on it (decisions D12).
+
+Two routers on one folder have the same names on the bus and fence each other without end. The lock ends with its
+process, however that dies. Commands that only look take no lock.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Final
+
+from router.errors import OperatorFault
+from router.locks import FileLock
+
+FILE: Final = "router.lock"
+CODE: Final = "SITE-IN-USE"
+
+
+class Tenure:
+    """The right to run on one data folder, from `__init__` to `end`."""
+
+    def __init__(self, data: Path) -> None:
+        """Raises `OperatorFault`: `SITE-IN-USE` names the holder's process, `SITE-DATA` a folder without locks."""
+        data.mkdir(parents=True, exist_ok=True)
+        path = data / FILE
+        self._lock = FileLock(path)
+        try:
+            taken = self._lock.try_take()
+        except OSError as error:
+            raise OperatorFault("SITE-DATA", str(path), f"can't be locked: {error.strerror}") from error
+        if not taken:
+            text = f"a router runs on this data folder already ({_holder(path)}): stop it, or give this one its own"
+            raise OperatorFault(CODE, str(data), text)
+        self._lock.write(f"process {os.getpid()} on {platform.node()}\n".encode())
+
+    def end(self) -> None:
+        """Let another run. Safe to call twice."""
+        self._lock.release()
+
+
+def _holder(path: Path) -> str:
+    """What the holder wrote of itself; it may not have written it yet."""
+    try:
+        said = path.read_text(encoding="utf-8", errors="replace")[:200]
+    except OSError:
+        said = ""
+    return "".join(dead_letter for dead_letter in said if dead_letter.isprintable()) or "process unknown"

@@ -1,0 +1,90 @@
+"""One router a data folder (decisions D12)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from router.demo.stage import stage
+from router.errors import OperatorFault
+from router.runtime.tenure import FILE, Tenure
+from tests.cli.cli import typed
+
+HOLD = """
+import os, sys, time
+from pathlib import Path
+from router.runtime.tenure import Tenure
+held = Tenure(Path(sys.argv[1]))
+child = os.fork()
+if child == 0:
+    time.sleep(60)
+print("held", child, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_folder_in_use_is_refused_with_its_holder(tmp_path: Path) -> None:
+    """The sentence names the process; after kill -9 the next one runs, though a child of the dead one lives on."""
+    other = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    word, child = other.stdout.readline().split()
+    assert word == "held"
+    try:
+        with pytest.raises(OperatorFault, match=f"SITE-IN-USE.*process {other.pid} on "):
+            Tenure(tmp_path)
+        other.kill()
+        other.wait()
+        mine = Tenure(tmp_path)
+        assert f"process {os.getpid()} on " in (tmp_path / FILE).read_text()
+        mine.end()
+    finally:
+        other.kill()
+        os.kill(int(child), signal.SIGKILL)
+        other.stdout.close()
+
+
+def test_two_folders_are_two_routers(tmp_path: Path) -> None:
+    """Roles of one installation on several machines have a folder each."""
+    one, other = Tenure(tmp_path / "a"), Tenure(tmp_path / "b")
+    one.end()
+    other.end()
+    Tenure(tmp_path / "a").end()
+
+
+async def _second(folder: Path) -> None:
+    async with stage(folder, seed=71) as played:
+        await played.start()
+        assert played.router is not None
+        second = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "router.cli.main", "run", "--site", str(played.site), "--only", "sinks",
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        said, _ = await second.communicate()
+        assert second.returncode not in (0, None)
+        assert f"process {played.router.pid} on" in said.decode().replace("\n", " "), said.decode()
+        assert b"Traceback" not in said
+
+        report = played.maker.document("biology", played.patient())
+        (sent,) = await played.send(played.maker.message(report))
+        assert sent.code == "AA"
+        assert await played.until(lambda: played.dmp_status(report.uid) == "Approved")
+        assert "fenced" not in played.log.read_text()
+        assert (await typed(played.site, "check")).code == 0
+        assert (await typed(played.site, "dlq", "ls")).code == 0
+
+        await played.kill()
+        await played.start()  # kill -9 leaves no lock behind
+        assert await played.stop() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_second_router_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+    """It says who runs; reading commands work meanwhile; after kill -9 the router starts again."""
+    asyncio.run(_second(tmp_path / "stage"))
