@@ -1,4 +1,4 @@
-"""Rules R23, R33–R37 (the documents themselves), R50–R53 (their type), R60–R64 (their identity and versions)."""
+"""Rules R23, R33–R38 (the documents themselves), R50–R53 (their type), R60–R64 (their identity and versions)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from router.cda.document import Document, missing_items, read
+from router.cda.times import wrong_times
 from router.cisis.findings import Findings
 from router.cisis.reading import Reading
 from router.cisis.rule import Severity
@@ -34,13 +35,13 @@ class SchemaCheck(Protocol):
     def check(self, document: Document) -> Sequence[str]: ...
 
 
-# --------------------------------------------------------------------------------------- R33–R37: the bytes
+# --------------------------------------------------------------------------------------- R33–R38: the bytes
 
 
 def documents_of(
     reading: Reading, rules: ProfileRules, findings: Findings, schema: SchemaCheck | None
 ) -> list[tuple[Document, Segment]]:
-    """R33 to R37: every document decoded and read, with its OBX; fewer than were sent when one is at fault."""
+    """R33 to R38: every document decoded and read, with its OBX; fewer than were sent when one is at fault."""
     if not reading.documents and reading.message.segments("OBX"):
         findings.add("R33", n=1)
     most = 1 if reading.is_mdm else 2
@@ -70,7 +71,7 @@ def _document(segment: Segment, rules: ProfileRules, findings: Findings, schema:
 def document_of(
     data: bytes, rules: ProfileRules, findings: Findings, schema: SchemaCheck | None, *, n: int = 1, raw: bool = False
 ) -> Document | None:
-    """R35, R36, R37: a CDA read from its bytes; `raw` for one that came without HL7."""
+    """R35 to R38: a CDA read from its bytes; `raw` for one that came without HL7."""
     place = "CDA" if raw else f"OBX^{n}^5^1^5"
     try:
         document = read(data, limit=rules.max_cda)
@@ -82,6 +83,9 @@ def document_of(
     missing = missing_items(document.header)
     if missing:
         findings.add("R37", n=n, what=", ".join(name for name, _ in missing))
+    wrong = wrong_times(document.header)
+    if wrong:
+        findings.add("R38", n=n, what=", ".join(name for name, _ in wrong))
     return document
 
 

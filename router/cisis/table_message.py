@@ -1,6 +1,6 @@
 """Rules R01–R39: the frame, the header, the structure, the action and the document (columns: see `rule.py`).
 
-Numbers the volet's sheet doesn't have (R13) are ours; their `source` is `site`.
+Numbers the volet's sheet doesn't have (R13, R38) are ours; their `source` is `site`.
 """
 
 from __future__ import annotations
@@ -145,4 +145,9 @@ RULES: Final = (
     Rule("R37", "The header items that the XDS metadata need are in the CDA.", "EEEE", "P", f"{_SHEET}, §6.1", (
         Case("", "207", "OBX^{n}^5^1^5", "906", "Élément obligatoire de l'en-tête CDA absent : {what}."),
     )),
+    Rule("R38", "The dates of the header that leave as metadata are HL7 TS and exist.", "EEEE", "site",
+         "hl7-input §6.2, dmp §2.1", (
+        Case("", "207", "OBX^{n}^5^1^5", "906",
+             "Date de l'en-tête CDA illisible (AAAAMMJJhhmmss±ZZzz attendu) ou impossible : {what}."),
+    ), deletion=_WARN),
 )  # fmt: skip

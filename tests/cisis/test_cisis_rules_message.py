@@ -261,6 +261,26 @@ def test_R37_what_the_sinks_need_of_the_header_is_there(item: str) -> None:
     assert verdict.faults[0].text.startswith("Élément obligatoire de l'en-tête CDA absent : ")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ('<effectiveTime value="20260105101530+0100"/>', '<effectiveTime value="2026-01-05T10:15:30Z"/>', "création"),
+        ('<low value="20260105101500+0100"/>', '<low value="20260230"/>', "début de l'acte"),
+        ('<author><time value="20260105101500+0100"/>', '<author><time value="20260105101500+01:00"/>', "auteur"),
+        ('<legalAuthenticator><time value="20260105"/>', '<legalAuthenticator><time value="5/1/2026"/>', "signature"),
+    ],
+    ids=["iso", "february", "colon", "slashes"],
+)
+def test_R38_a_date_that_is_no_ts_is_told_at_intake(old: str, new: str, what: str) -> None:
+    """R38: AE 207/906 that names the date; a deletion passes, with a warning (D1)."""
+    document = cda().replace(old.encode(), new.encode())
+    assert document != cda()
+    verdict = check(oru(document))
+    assert told(verdict) == [("R38", "207", "OBX^1^5^1^5", "906")] and what in verdict.faults[0].text
+    removed = check(oru(document, status="D", order="CA"))
+    assert removed.ack_code == "AA" and "R38" in warned(removed)
+
+
 def test_every_fault_is_told_at_once_in_order_up_to_twenty() -> None:
     """A sender learns all that is wrong with one ACK."""
     wrong = edit(asked(oru(), DESTDMP="X", MASQUE_PS="O"), {"MSH-10": "", "MSH-17": "", "PID-5": "", "PID-3": ""})
