@@ -10,7 +10,7 @@ import csv
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -90,6 +90,12 @@ class ValueSets:
         known = self.sets.get(name)
         concepts = known.by_code.get(code, ()) if known is not None else ()
         return concepts[0].label if concepts else None
+
+
+@lru_cache(maxsize=1)
+def shipped() -> ValueSets:
+    """The sets that come with the router, read once: for labels, where no site's own set is at hand."""
+    return ValueSets.load()
 
 
 def parse(key: str, text: str) -> ValueSet:

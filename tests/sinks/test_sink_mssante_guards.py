@@ -8,7 +8,7 @@ import pytest
 
 from router.errors import Refused
 from router.payload import DocumentOrder
-from router.request import Identifier, Masks, Recipient
+from router.request import Action, Identifier, Masks, Recipient
 from router.sinks.mssante.guards import check
 from tests.cda.cda_samples import cda
 from tests.sinks.mssante_samples import INS, doctor, order, patient, patient_recipient
@@ -96,6 +96,16 @@ def test_a_minors_hidden_document_is_not_sent_to_the_mailbox_his_parents_read(
     given = order((document,), masks=masks, patient=patient(birth_date=born))
     assert refused(given, patient_recipient()) == (None if passes else ("MSS-550", "D6"))
     assert refused(order((document,), patient=patient(birth_date=born)), patient_recipient()) is None
+
+
+@pytest.mark.parametrize(
+    "masks", [Masks(invisible_patient=True), Masks(invisible_rep_legaux=True), Masks(connexion_secrete=True)]
+)
+def test_masks_never_hold_back_a_deletion(masks: Masks) -> None:
+    """D1: from anybody; who the patient is counts all the same."""
+    minor = {"action": Action.DELETE, "masks": masks, "patient": patient(birth_date="20150101")}
+    assert refused(order(**minor), patient_recipient()) is None
+    assert refused(order(**minor), patient_recipient("177022A03220829@patient.mssante.fr")) == ("MSS-510", "R86")
 
 
 @pytest.mark.parametrize(

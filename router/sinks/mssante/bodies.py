@@ -61,10 +61,14 @@ def body(
     return f"{ours}\n\n{text}" if text else ours
 
 
-def notice(request: TransmissionRequest, *, patient: bool, structure: str, texts: TextsConfig) -> str:
-    """Our text for this action and reader."""
+def notice(
+    request: TransmissionRequest, *, patient: bool, structure: str, texts: TextsConfig, title: str | None = None
+) -> str:
+    """Our text for this action and reader. `title` stands for the document's own, which the sender wrote."""
     field, shipped = TEXTS[request.action, patient]
     values = _values(request, request.principal, structure)
+    if title is not None:
+        values["titre"] = title
     return _FIELD.sub(lambda found: values[found[1]], getattr(texts, field) or shipped)
 
 

@@ -17,11 +17,12 @@ from router.directory.addresses import addr_spec, domain_of
 from router.errors import Malformed, OperatorFault, Refused
 from router.exchange import Delivery, State
 from router.payload import DocumentOrder, reply_context, unpack_documents, unpack_order
-from router.request import Action, Recipient
+from router.request import Action, Recipient, TransmissionRequest
 from router.sinks.mssante import guards
-from router.sinks.mssante.bodies import body
+from router.sinks.mssante.bodies import body, notice
 from router.sinks.mssante.contents import Contents, Packer
 from router.sinks.mssante.mail import Mail, build, message_id
+from router.sinks.mssante.naming import official_label
 from router.sinks.mssante.settings import MssanteConfig
 from router.sinks.mssante.smtp import Accepted, Envelope, Submission
 from router.sinks.mssante.subject import notice_subject, subject
@@ -135,7 +136,7 @@ class MssanteSink:
         if patient and order.request.action is Action.DELETE:
             if self._config.suppression_patient == "retenir":
                 raise Refused("MSS-554", "RCT", "avis de suppression au patient retenu par la configuration")
-            if self._config.suppression_patient == "avis-seul":
+            if self._config.suppression_patient == "avis-seul" or guards.hidden(order.request):
                 return Contents(())
         async with self._packing:
             if sum(map(len, documents)) < LARGE:
@@ -161,7 +162,7 @@ class MssanteSink:
             label=structure.label or structure.name,
             to=config.redirect_all_mail or _recipient(order).address,
             reply_to="" if final else self._reply_to(request.reply_to),
-            subject=subject(request, accents=config.accents) if carries else notice_subject(request),
+            subject=subject(request, accents=config.accents) if carries else notice_subject(_title(request)),
             date=attempt.first or self._tools.clock.now(),
             read_receipt=request.ack_lecture,
             return_receipt=config.return_receipt_to,
@@ -169,15 +170,17 @@ class MssanteSink:
             codes=tuple(document.code.code for document in request.documents) if carries else (),
             nil=config.nil,
             final=final,
-            text=body(
-                request,
-                patient=patient,
-                structure=structure.name,
-                texts=config.texts,
-                notice_first=config.avis_devant_corps,
-            ),
+            text=self._text(request, structure, patient=patient, carries=carries),
             attachments=contents.attachments,
         )
+
+    def _text(self, request: TransmissionRequest, structure: StructureConfig, *, patient: bool, carries: bool) -> str:
+        """The body. Without a document it is our notice alone: the sender's text would speak of one (D1)."""
+        texts = self._config.texts
+        if not carries:
+            return notice(request, patient=patient, structure=structure.name, texts=texts, title=_title(request))
+        first = self._config.avis_devant_corps
+        return body(request, patient=patient, structure=structure.name, texts=texts, notice_first=first)
 
     def _reply_to(self, address: str) -> str:
         """Where to answer, if it is an address of the espace de confiance; else none, and the mail goes anyway."""
@@ -243,6 +246,11 @@ def _recipient(order: DocumentOrder) -> Recipient:
     if order.recipient is None:
         raise Malformed("PAYLOAD", "", "a mail without a recipient")
     return order.recipient
+
+
+def _title(request: TransmissionRequest) -> str:
+    """How a notice names the document: by its official type, and not even so when the patient may not see it."""
+    return "document de santé" if guards.hidden(request) else official_label(request.principal)
 
 
 def _for_production(config: MssanteConfig) -> None:
