@@ -176,6 +176,7 @@ class DocumentHeader(Silent):
     facility_type: Code | None = None
     orders: tuple[Identifier, ...] = Field((), description="inFulfillmentOf/order/id")
     stylesheet: bool = Field(False, description="An xml-stylesheet instruction precedes the root.")
+    self_presenting: bool = Field(False, description="The document stands inside a stylesheet (decisions D14).")
     size: int = Field(0, description="Bytes of the document as received.")
     sha1: str = Field("", description="Hex SHA-1 of those bytes.")
 

@@ -84,7 +84,6 @@ def body_kind(element: Any) -> bool:
 
 #: Where reading may stop.
 BODY_TAGS: Final = (NS + "structuredBody", NS + "text")
-ROOT: Final = NS + "ClinicalDocument"
 
 
 def header_of(root: Any, *, size: int, sha1: str) -> DocumentHeader:

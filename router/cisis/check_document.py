@@ -74,7 +74,7 @@ def document_of(
     """R35 to R38: a CDA read from its bytes; `raw` for one that came without HL7."""
     place = "CDA" if raw else f"OBX^{n}^5^1^5"
     try:
-        document = read(data, limit=rules.max_cda)
+        document = read(data, limit=rules.max_cda, self_presenting=rules.auto_presentable == "accept")
     except Malformed as fault:
         findings.add_read(fault, place)
         return None

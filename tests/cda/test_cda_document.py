@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 import time
 
@@ -166,7 +167,12 @@ def test_r35_a_bom_and_instructions_before_the_root_are_harmless() -> None:
         (b"", "XML"),
         (b"Document medical", "XML"),
         (b"%PDF-1.4", "XML"),
-        ("<ClinicalDocument xmlns='urn:hl7-org:v3'/>".encode("utf-16"), "XML"),
+        ("<ClinicalDocument xmlns='urn:hl7-org:v3'/>".encode("utf-16"), "UTF-16"),
+        ("<ClinicalDocument xmlns='urn:hl7-org:v3'/>".encode("utf-16-be"), "UTF-16"),
+        ("<ClinicalDocument xmlns='urn:hl7-org:v3'/>".encode("utf-16-le"), "UTF-16"),
+        ("<ClinicalDocument xmlns='urn:hl7-org:v3'/>".encode("utf-32"), "UTF-32"),
+        (b'<xsl:stylesheet xmlns:xsl="http://www.w3.org/1999/XSL/Transform"/>', "auto-présentable"),
+        (b'<transform xmlns="http://www.w3.org/1999/XSL/Transform"/>', "auto-présentable"),
         (b"<?xml version='1.0' encoding='UTF-7'?><a/>", "Codage"),
         (b"<ClinicalDocument xmlns='urn:hl7-org:v3'>", "mal form"),
         (b"<ClinicalDocument xmlns='urn:hl7-org:v3'><x:y/></ClinicalDocument>", "espace de noms"),
@@ -369,3 +375,36 @@ def test_reading_the_header_of_20_megabytes_is_quick() -> None:
     started = time.perf_counter()
     document.read(data)
     assert time.perf_counter() - started < 0.5
+
+
+def presented(inside: bytes, more: bytes = b"") -> bytes:
+    """A stylesheet that holds a document, as self-presenting CDA do."""
+    inside = inside.partition(b"?>\n")[2]
+    return (
+        b'<?xml version="1.0" encoding="UTF-8"?>\n<?xml-stylesheet type="text/xsl" href="#"?>\n'
+        b'<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">\n<!-- <title>x</title> -->\n'
+        b'<xsl:template match="/"><html/></xsl:template>\n' + inside + more + b"\n</xsl:stylesheet>"
+    )
+
+
+@pytest.mark.parametrize("body", [n1_body(), n3_body(section("55108-5", "1.2.250.1.213.1.1.2.243", PDF))])
+def test_r35_a_document_inside_a_stylesheet_is_read_where_the_feed_takes_it(body: str) -> None:
+    """R35, D14: header and PDF of the document inside, bytes and hash of the whole; refused by default."""
+    whole = presented(cda(body))
+    assert refusal(whole).text.startswith("CDA auto-présentable")
+    found, plain = read(whole, self_presenting=True), read(cda(body))
+    assert found.raw == whole and found.header.sha1 == hashlib.sha1(whole, usedforsecurity=False).hexdigest()
+    assert found.pdf() == plain.pdf() == PDF
+    same = {"size", "sha1", "self_presenting", "stylesheet"}
+    assert found.header.model_dump(exclude=same) == plain.header.model_dump(exclude=same)
+    assert found.header.self_presenting and not plain.header.self_presenting
+    assert found.predecessors == plain.predecessors
+
+
+def test_r35_a_stylesheet_with_two_documents_or_none_is_refused() -> None:
+    """R35: nobody knows which one is meant."""
+    second = cda().partition(b"?>\n")[2]
+    for whole in (presented(cda(), second), presented(b"?>\n")):
+        with pytest.raises(Malformed) as caught:
+            read(whole, self_presenting=True)
+        assert caught.value.code == "R35" and "un seul" in caught.value.text

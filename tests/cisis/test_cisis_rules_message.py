@@ -11,6 +11,7 @@ from router.cisis import profile
 from router.cisis.rules import TABLE
 from router.cisis.settings import ProfileRules
 from router.hl7.message import Message
+from router.xds.metadata import document_entry
 from tests.cisis.messages import (
     CODES,
     PATIENT,
@@ -259,6 +260,24 @@ def test_R37_what_the_sinks_need_of_the_header_is_there(item: str) -> None:
     verdict = check(oru(cda(drop=item)))
     assert told(verdict) == [("R37", "207", "OBX^1^5^1^5", "906")]
     assert verdict.faults[0].text.startswith("Élément obligatoire de l'en-tête CDA absent : ")
+
+
+def test_R35_a_self_presenting_document_is_taken_by_option_only() -> None:
+    """R35: AE 207/906 with its own sentence; taken, the bytes stay and the MIME type says it (D14)."""
+    inside = cda().partition(b"?>")[2]
+    whole = (
+        b'<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">'
+        + inside
+        + b"</xsl:stylesheet>"
+    )
+    refused = check(oru(whole))
+    assert told(refused) == [("R35", "207", "OBX^1^5^1^5", "906")]
+    assert "auto-présentable" in refused.faults[0].text
+    taken = check(oru(whole), auto_presentable="accept")
+    assert taken.request is not None and taken.documents[0].raw == whole
+    assert document_entry(taken.request.principal, taken.request).mime_type == "application/xslt+xml"
+    plain = check(oru(), auto_presentable="accept").request
+    assert plain is not None and document_entry(plain.principal, plain).mime_type == "text/xml"
 
 
 @pytest.mark.parametrize(
