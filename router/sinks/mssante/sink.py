@@ -23,6 +23,7 @@ from router.sinks.mssante.bodies import body, notice
 from router.sinks.mssante.contents import Contents, Packer
 from router.sinks.mssante.mail import Mail, build, message_id
 from router.sinks.mssante.naming import official_label
+from router.sinks.mssante.qualified import documents_hold_ins
 from router.sinks.mssante.settings import MssanteConfig
 from router.sinks.mssante.smtp import Accepted, Envelope, Submission
 from router.sinks.mssante.subject import notice_subject, subject
@@ -166,7 +167,7 @@ class MssanteSink:
             date=attempt.first or self._tools.clock.now(),
             read_receipt=request.ack_lecture,
             return_receipt=config.return_receipt_to,
-            qualified=request.patient.qualified if carries else None,
+            qualified=documents_hold_ins(request) if carries else None,
             codes=tuple(document.code.code for document in request.documents) if carries else (),
             nil=config.nil,
             final=final,
