@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final, Protocol
+from weakref import WeakKeyDictionary
 
 from router.cda.document import Document, missing_items, read
 from router.cda.times import wrong_times
@@ -18,6 +19,10 @@ from router.request import Action
 
 #: OBX-3.3 and the code system it stands for (volet § OBX).
 CODING_SYSTEMS: Final = {"LN": "2.16.840.1.113883.6.1", "TRE_A05": "1.2.250.1.213.1.1.4.12"}
+
+
+#: Value sets -> names of those that were missed, and told.
+_LACKS: Final[WeakKeyDictionary[TypeCodes, set[str]]] = WeakKeyDictionary()
 
 
 class TypeCodes(Protocol):
@@ -137,14 +142,24 @@ def check_type(
 def check_code(code: str, sets: TypeCodes, findings: Findings, *, dmp: bool, n: int = 1) -> None:
     """R51, and R52 when the DMP is asked for."""
     known = sets.contains("JDV_J07", code)
-    if not known:
-        findings.add("R51", "" if known is False else "unknown", n=n)
+    if known is False:
+        findings.add("R51", n=n)
+    elif known is None and _first_lack(sets, "JDV_J07"):
+        findings.add("R51", "unknown", n=n)
     if dmp:
         admitted = sets.contains("JDV_J66", code)
-        if admitted is None:
-            findings.add("R52", "unknown", n=n)
-        elif not admitted:
+        if admitted is False:
             findings.add_dmp("R52", n=n)
+        elif admitted is None and _first_lack(sets, "JDV_J66"):
+            findings.add("R52", "unknown", n=n)
+
+
+def _first_lack(sets: TypeCodes, name: str) -> bool:
+    """Whether this is the first time that this set is missed: a process warns once, not with each document."""
+    told = _LACKS.setdefault(sets, set())
+    first = name not in told
+    told.add(name)
+    return first
 
 
 # ------------------------------------------------------------------------------------ R60–R64: the identity

@@ -1,6 +1,6 @@
 """The form of the rule table: what is checked, for whom, how gravely, and what the sender is told.
 
-One `Rule` per number of the volet's sheet (hl7-input §2.2, R01…R99) and per number of ours, which fill
+One `Rule` per number of the volet's sheet (hl7-input §2.2, R01 to R99) and per number of ours, which fill
 its gaps and say so in `source`. A rule holds one or more `Case`s: the ways to break it, each with its ERR-3,
 ERR-2, ERR-5 and the French sentence of ERR-8. The checks (`check_*.py`) find, the table answers: to verify what a
 sender is told, only the two `table_*.py` files have to be read.
@@ -37,6 +37,12 @@ Source = Literal["S", "S/P", "P", "site"]
 """S: stated by the volet or another national text. P: proposed by the sheet. site: a number of ours."""
 Stage = Literal["intake", "sink", "dmp", "gateway"]
 """Who applies the rule; a sink's or the DMP's finding never changes the ACK, it comes back in a ZAM."""
+
+
+def in_order(number: str) -> tuple[int, str]:
+    """The key that puts rule numbers in their order, whatever their digits: R99 before R100."""
+    digits = number[1:]
+    return (int(digits) if digits.isdecimal() else 0, number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Value sets as data files: who belongs, and under which label (hl7-input §6.5, dmp §2.6).
 
-One CSV per set, with its OID, version and source in the first lines. A set in the site's folder replaces ours, and
-one that we do not ship (JDV_J66: the types the DMP takes) is simply unknown until somebody imports it.
+One CSV per set, with its OID, version and source in the first lines. A set in the site's folder replaces ours; the
+ANS publishes new versions several times a year, `segur-router cisis value-sets update` takes them.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def add_to(app: typer.Typer) -> None:
 
 @cisis.command()
 def rules(as_json: JsonOption = False) -> None:
-    """The table of rules R01…R99: number, dialects, severity, ERR fields, sentence."""
+    """The table of rules, by number: number, dialects, severity, ERR fields, sentence."""
     from router.cisis.rules import TABLE
     from router.cisis.rules import as_json as described
 
