@@ -209,6 +209,13 @@ def test_a_fhir_value_set_is_imported_with_its_oids(tmp_path: Path) -> None:
     assert (found.sets["JDV_J66"].version, found.sets["JDV_J66"].oid) == ("20260401", "1.2.3")
 
 
+def test_a_version_that_is_no_date_gives_way_to_the_date(tmp_path: Path) -> None:
+    """`1.4.0` of 27 September 2024 is 20240927: operators compare dates."""
+    path = put(tmp_path / "v.json", fhir(version="1.4.0", date="2024-09-27T12:00:00+01:00"))
+    [change] = import_official([path], tmp_path / "sets").changes
+    assert change.after == "20240927"
+
+
 def test_a_fhir_expansion_is_preferred(tmp_path: Path) -> None:
     """An expansion holds the codes whatever the definition says."""
     expansion = {"contains": [{"code": "X", "system": "urn:oid:9.9", "display": "ix"}]}
