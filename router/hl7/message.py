@@ -200,11 +200,13 @@ class Message:
     @property
     def holds_nul(self) -> bool:
         """Whether a NUL stands in it, raw or as an escape (`\\X00\\`): no text gives it, which is worth a warning."""
+        if b"\x00" in self._data:
+            return True
         mark = self.separators.escape
-        written = re.escape(mark) + rb"X(?:[0-9A-F]{2})*00(?:[0-9A-F]{2})*" + re.escape(mark)
-        return b"\x00" in self._data or (
-            bool(mark) and mark + b"X" in self._data and re.search(written, self._data, re.IGNORECASE) is not None
-        )
+        if not mark or mark + b"X" not in self._data:
+            return False
+        written = re.finditer(re.escape(mark) + rb"X((?:[0-9A-F]{2})++)" + re.escape(mark), self._data, re.IGNORECASE)
+        return any(0 in bytes.fromhex(found[1].decode()) for found in written)
 
     @property
     def misdeclared(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from router.errors import Invalid
@@ -262,6 +264,14 @@ def test_no_text_holds_a_nul(written: str) -> None:
     assert message.holds_nul and message.to_bytes() == data
     assert not Message.parse(made(PID, "NTE|1||\\X2000AB\\ \\X41\\ X00")).text("NTE-3").count("\x00")
     assert not Message.parse(made(PID, "NTE|1||\\X0A\\ X00")).holds_nul
+
+
+def test_a_nul_is_looked_for_in_no_time() -> None:
+    """A megabyte of zeros behind an escape character costs what its bytes cost."""
+    message = Message.parse(made(PID, "NTE|1||\\X" + "00" * 500_000))
+    begun = time.perf_counter()
+    assert not message.holds_nul
+    assert time.perf_counter() - begun < 1
 
 
 def test_two_messages_in_one_are_refused() -> None:
