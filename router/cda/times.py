@@ -14,6 +14,7 @@ from router.request import DocumentHeader
 
 #: `AAAA[MM[JJ[hh[mm[ss]]]]]` and the offset from UTC; the fraction of a second is gone when the header is read.
 _TS: Final = re.compile(r"(\d{4}(?:\d\d){0,5})([+-]\d{4})?", re.ASCII)
+_OFFSET: Final = re.compile(r"[+-]\d{1,4}\Z", re.ASCII)
 _FIRST_YEAR: Final = 1800
 _LAST_YEAR: Final = 9998
 _MAX_OFFSET: Final = 14 * 60
@@ -24,6 +25,12 @@ def is_time(value: str) -> bool:
     """Whether the text is a TS of HL7 and a date that exists; hour, offset and all after the year may lack."""
     match = _TS.fullmatch(value)
     return match is not None and _exists(match[1]) and _is_offset(match[2] or "+0000")
+
+
+def is_noted_time(value: str) -> bool:
+    """As `is_time`, with an offset of any form that the schema of the CDA takes (`+100`): nobody converts this date."""
+    digits = _OFFSET.sub("", value)
+    return _TS.fullmatch(digits) is not None and _exists(digits)
 
 
 def is_birth_date(value: str) -> bool:
@@ -68,11 +75,12 @@ TIMES: Final[tuple[Time, ...]] = (
         lambda h: (h.patient.birth_date,),
         is_birth_date,
     ),
-    Time("date de l'auteur", "author/time/@value", lambda h: (author.time for author in h.authors)),
+    Time("date de l'auteur", "author/time/@value", lambda h: (one.time for one in h.authors), is_noted_time),
     Time(
         "date de signature",
         "legalAuthenticator[signatureCode/@code='S']/time/@value",
         lambda h: (h.legal_authenticator.time,) if h.legal_authenticator else (),
+        is_noted_time,
     ),
     Time("début de l'acte", "documentationOf/serviceEvent/effectiveTime/low/@value", lambda h: (h.start_time,)),
     Time("fin de l'acte", "documentationOf/serviceEvent/effectiveTime/high/@value", lambda h: (h.stop_time,)),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.cda.document import read
-from router.cda.times import is_birth_date, is_time, wrong_times
+from router.cda.times import is_birth_date, is_noted_time, is_time, wrong_times
 from router.xds.datatypes import dtm
 from router.xds.metadata import PARIS
 from tests.cda.cda_samples import cda
@@ -80,6 +80,25 @@ def test_r38_what_is_taken_can_be_sent(moment: datetime, form: str, offset: str)
     value = moment.strftime(form).zfill(4) + offset
     assert is_time(value)
     assert dtm(value, PARIS).isdecimal()
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [
+        ("20240106113623+100", True),
+        ("20240106+1", True),
+        ("20260105101500+0100", True),
+        ("20240106T113623", False),
+        ("20240230", False),
+        ("20240106113623Z", False),
+        ("20240106113623+01:00", False),
+        ("+0100", False),
+    ],
+)
+def test_r38_dates_that_nobody_converts_may_have_a_short_offset(value: str, fits: bool) -> None:
+    """R38: official examples are signed at `…+100`; the dates of metadata are not so free."""
+    assert is_noted_time(value) is fits
+    assert is_time("20240106113623+100") is False
 
 
 @pytest.mark.parametrize("value", ["19500000", "19500300", "1950"])
