@@ -233,10 +233,13 @@ def _add(parts: _Parts, part: Any) -> None:
 
 
 def _first_given(givens: _Parts) -> tuple[str, str]:
-    """The first given name; and the only unqualified one whole, when none is qualified BR: it may be a list."""
-    if "BR" in givens:
-        return " ".join(givens["BR"]), ""
-    unqualified = givens.get("", [])
+    """The first given name; and the list that it stands at the head of, where nobody can see where it ends.
+
+    That is the only unqualified name when none is qualified BR, or several that are.
+    """
+    birth, unqualified = givens.get("BR", []), givens.get("", [])
+    if birth:
+        return birth[0], " ".join(birth) if len(birth) > 1 else ""
     if len(unqualified) == 1:
         return unqualified[0].partition(" ")[0], unqualified[0]
     return (unqualified[0] if unqualified else ""), ""

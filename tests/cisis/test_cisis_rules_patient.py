@@ -110,6 +110,8 @@ def test_R42_lists_of_given_names_only_warn() -> None:
         ("<given>JEAN PAUL MARIE</given>", "MARIE", "AE"),
         ('<given>PAUL</given><given qualifier="BR">JEAN</given>', "PAUL", "AE"),
         ('<given qualifier="CL">PAUL</given><given>JEAN</given>', "PAUL", "AE"),
+        ('<given qualifier="BR">JEAN</given><given qualifier="BR">PAUL</given>', "JEAN", "AA"),
+        ('<given qualifier="BR">JEAN</given><given qualifier="BR">PAUL</given>', "PAUL", "AE"),
     ],
 )
 def test_R42_the_given_name_of_birth_is_the_one_that_counts(names: str, received: str, ack: str) -> None:
