@@ -23,9 +23,12 @@ _BLANKS: Final = b"\r\n\t \xa0"
 _NBSP: Final = b"\xc2\xa0"
 
 
-#: An escape that stands for a line end or a blank, between its escape characters: `.br`, `.sp`, `.ce`…, or bytes in
-#: hexadecimal in any number of digits (`0D`, `00D`, `000D`, `0D0A`, `20`), as engines write them.
-_BREAK: Final = rb"(?:\.(?:br|ce|fi|nf|(?:sp|sk|in|ti)[+-]?\d*)|X(?=[\dA-F])(?:0*(?:[9AD]|20|C2|85))*0*)"
+#: An escape that stands for a line end or a blank, between its escape characters (`%s`): `.br`, `.sp`, `.ce`…, or
+#: bytes in hexadecimal in any number of digits (`0D`, `00D`, `000D`, `0D0A`, `20`), as engines write them.
+_BREAK: Final = (
+    rb"(?:\.(?:br|ce|fi|nf|(?:sp|sk|in|ti)[+-]?\d{0,4})"
+    rb"|X(?=[\dA-F]{1,64}%s)(?:[9AD]|A0|85|(?:0*20|0*C2A0|0+[9AD])+0*|0+))"
+)
 
 
 @lru_cache(maxsize=64)
@@ -37,9 +40,10 @@ def _line_breaks(mark: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
     """
     once = re.escape(mark)
     twice = rb"(?:%s(?:E%s)?)" % (once, once)
+    inside = _BREAK % once
     return (
-        re.compile(once + _BREAK + once, re.IGNORECASE),
-        re.compile(twice + rb"(?:" + _BREAK + twice + rb")+", re.IGNORECASE),
+        re.compile(once + inside + once, re.IGNORECASE),
+        re.compile(twice + rb"(?:" + inside + twice + rb")+", re.IGNORECASE),
     )
 
 

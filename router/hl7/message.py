@@ -205,8 +205,9 @@ class Message:
         mark = self.separators.escape
         if not mark or mark + b"X" not in self._data:
             return False
-        written = re.finditer(re.escape(mark) + rb"X((?:[0-9A-F]{2})++)" + re.escape(mark), self._data, re.IGNORECASE)
-        return any(0 in bytes.fromhex(found[1].decode()) for found in written)
+        written = re.finditer(re.escape(mark) + rb"X([0-9A-F]+)" + re.escape(mark), self._data, re.IGNORECASE)
+        digits = (found[1].decode() for found in written)
+        return any(0 in bytes.fromhex(run) for run in digits if len(run) % 2 == 0)
 
     @property
     def misdeclared(self) -> bool:
