@@ -270,8 +270,7 @@ def test_a_nul_is_looked_for_in_no_time() -> None:
     """A megabyte of zeros behind an escape character costs what its bytes cost."""
     message = Message.parse(made(PID, "NTE|1||\\X" + "00" * 500_000))
     begun = time.perf_counter()
-    assert not message.holds_nul
-    assert time.perf_counter() - begun < 1
+    assert not message.holds_nul and time.perf_counter() - begun < 1
 
 
 def test_two_messages_in_one_are_refused() -> None:
