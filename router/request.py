@@ -65,6 +65,7 @@ class Patient(Silent):
     birth_family: str = ""
     used_family: str = ""
     given: str = Field("", description="First given name (XPN-2 / given[@qualifier='BR']).")
+    given_list: str = Field("", description="Of a CDA: names of which the first is `given`, and may be compound (R42).")
     given_names: str = Field("", description="Full list of given names, blank-separated.")
     birth_date: str = Field("", description="YYYYMMDD, or less, as received.")
     sex: str = Field("", description="M, F, U…")
@@ -175,6 +176,7 @@ class DocumentHeader(Silent):
     facility_type: Code | None = None
     orders: tuple[Identifier, ...] = Field((), description="inFulfillmentOf/order/id")
     stylesheet: bool = Field(False, description="An xml-stylesheet instruction precedes the root.")
+    self_presenting: bool = Field(False, description="The document stands inside a stylesheet (decisions D14).")
     size: int = Field(0, description="Bytes of the document as received.")
     sha1: str = Field("", description="Hex SHA-1 of those bytes.")
 

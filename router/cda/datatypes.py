@@ -10,7 +10,7 @@ from router.cda import oids
 from router.request import Code, Identifier
 
 NS: Final = "{" + oids.NAMESPACE + "}"
-_FRACTION = re.compile(r"[.,]\d+")
+_FRACTION: Final = re.compile(r"(?<=^\d{14})[.,]\d+", re.ASCII)
 
 
 def child_of(element: Any, name: str) -> Any:

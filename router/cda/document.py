@@ -12,7 +12,6 @@ import pybase64
 from router.cda import oids, xml
 from router.cda.header import (
     BODY_TAGS,
-    ROOT,
     IntendedRecipient,
     body_kind,
     header_of,
@@ -21,6 +20,7 @@ from router.cda.header import (
 )
 from router.cda.light import Light
 from router.cda.minimal import missing_items, require
+from router.cda.presented import ROOT, document_in, is_stylesheet
 from router.errors import Malformed
 from router.request import DocumentHeader
 
@@ -58,7 +58,7 @@ class Document:
         if oids.PDF_COPY_SECTION.encode() not in self.raw:
             return None
         light = Light.of(self.raw)
-        for section in xml.read_whole(light.data).iter(_NS + "section"):
+        for section in document_in(xml.read_whole(light.data)).iter(_NS + "section"):
             if _is_copy(section):
                 return _copy_in(section, light)
         return None
@@ -67,26 +67,34 @@ class Document:
         if self.header.media_type != _PDF:
             return None
         light = Light.of(self.raw)
-        text = xml.read_whole(light.data).find(f"{_NS}component/{_NS}nonXMLBody/{_NS}text")
+        text = document_in(xml.read_whole(light.data)).find(f"{_NS}component/{_NS}nonXMLBody/{_NS}text")
         content = _decoded(text, light)
         if content is None:
             raise Malformed("CDA-PDF", xml.PLACE, "le corps du document n'est pas un PDF lisible")
         return content
 
 
-def read(data: bytes, *, limit: int = LIMIT) -> Document:
+def read(data: bytes, *, limit: int = LIMIT, self_presenting: bool = False) -> Document:
     """Check the bytes and read the header; neither the tree of the body nor a copy of the bytes is made.
 
+    self_presenting: take a document inside a stylesheet (decisions D14); its whole tree is made.
     Raises `Malformed` R35: not XML, a DOCTYPE, too large, too deep, not a ClinicalDocument of HL7 v3. Items
     that are missing don't raise: see `missing_items` (R37).
     """
     xml.check_bytes(data, limit)
     xml.check_syntax(data)
     root = xml.read_until(data, BODY_TAGS, body_kind)
+    inside = is_stylesheet(root)
+    if inside and not self_presenting:
+        raise xml.refused("CDA auto-présentable (racine xsl:stylesheet) refusé : transmettre le ClinicalDocument seul.")
+    if inside:
+        root = document_in(xml.read_whole(data, bare=True))
     if root.tag != ROOT:
         raise xml.refused("Le document n'est pas un CDA : racine ClinicalDocument (urn:hl7-org:v3) attendue.")
     sha1 = hashlib.sha1(data, usedforsecurity=False).hexdigest()
     header = header_of(root, size=len(data), sha1=sha1)
+    if inside:
+        header = header.model_copy(update={"self_presenting": True})
     return Document(header, data, predecessors(root), intended_recipients(root))
 
 

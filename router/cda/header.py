@@ -84,7 +84,6 @@ def body_kind(element: Any) -> bool:
 
 #: Where reading may stop.
 BODY_TAGS: Final = (NS + "structuredBody", NS + "text")
-ROOT: Final = NS + "ClinicalDocument"
 
 
 def header_of(root: Any, *, size: int, sha1: str) -> DocumentHeader:
@@ -190,14 +189,16 @@ def _patient(role: Any) -> Patient:
     identifiers = tuple(identifiers_of(role.iterchildren(NS + "id")))
     person = child_of(role, "patient")
     families, givens = _name_parts(person)
+    given, given_list = _first_given(givens)
     return Patient(
         ins=next((i for oid in oids.INS_OIDS for i in identifiers if i.authority == oid), None),
         ipp=next((i for i in identifiers if _may_be_ipp(i)), None),
         identifiers=identifiers,
-        birth_family=families.get("BR", families.get("", "")),
-        used_family=families.get("CL", families.get("SP", "")),
-        given=givens.get("BR", givens.get("", "").partition(" ")[0]),
-        given_names=givens.get("", ""),
+        birth_family=" ".join(families.get("BR", families.get("", ()))),
+        used_family=" ".join(families.get("CL", families.get("SP", ()))),
+        given=given,
+        given_list=given_list,
+        given_names=" ".join(givens.get("", ())),
         birth_date=time_of(child_of(person, "birthTime")),
         sex=attribute(child_of(person, "administrativeGenderCode"), "code"),
         birthplace=text_of(find_in(person, _Paths.COUNTY)),
@@ -209,9 +210,12 @@ def _may_be_ipp(identifier: Identifier) -> bool:
     return bool(identifier.value) and identifier.authority not in known
 
 
-def _name_parts(person: Any) -> tuple[dict[str, str], dict[str, str]]:
-    """Family names and given names by qualifier, the unqualified under ""; several of one kind are joined."""
-    parts: tuple[dict[str, str], dict[str, str]] = ({}, {})
+_Parts = dict[str, list[str]]
+
+
+def _name_parts(person: Any) -> tuple[_Parts, _Parts]:
+    """Family names and given names by qualifier, the unqualified under ""; each text once, in the document's order."""
+    parts: tuple[_Parts, _Parts] = ({}, {})
     names = person.iterchildren(NS + "name") if person is not None else ()
     for name in names:
         for index, tag in enumerate(("family", "given")):
@@ -220,12 +224,25 @@ def _name_parts(person: Any) -> tuple[dict[str, str], dict[str, str]]:
     return parts
 
 
-def _add(parts: dict[str, str], part: Any) -> None:
+def _add(parts: _Parts, part: Any) -> None:
     text = text_of(part)
     for qualifier in part.get("qualifier", "").split() or [""]:
-        held = parts.get(qualifier, "")
-        if text and text != held:
-            parts[qualifier] = f"{held} {text}" if held else text
+        held = parts.setdefault(qualifier, []) if text else []
+        if text and text not in held:
+            held.append(text)
+
+
+def _first_given(givens: _Parts) -> tuple[str, str]:
+    """The first given name; and the list that it stands at the head of, where nobody can see where it ends.
+
+    That is the only unqualified name when none is qualified BR, or several that are.
+    """
+    birth, unqualified = givens.get("BR", []), givens.get("", [])
+    if birth:
+        return birth[0], " ".join(birth) if len(birth) > 1 else ""
+    if len(unqualified) == 1:
+        return unqualified[0].partition(" ")[0], unqualified[0]
+    return (unqualified[0] if unqualified else ""), ""
 
 
 def _author(author: Any) -> Author:

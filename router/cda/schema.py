@@ -12,6 +12,7 @@ from lxml import etree
 
 from router.cda import xml
 from router.cda.document import Document
+from router.cda.presented import document_in
 from router.errors import Invalid, OperatorFault
 
 Mode = Literal["off", "warn", "error"]
@@ -36,7 +37,7 @@ class SchemaGate:
         """
         if self._schema is None:
             return []
-        tree = xml.read_whole(document if isinstance(document, bytes) else document.raw)
+        tree = document_in(xml.read_whole(document if isinstance(document, bytes) else document.raw))
         if self._schema.validate(tree):
             return []
         log: Any = self._schema.error_log

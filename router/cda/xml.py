@@ -24,6 +24,8 @@ ENCODINGS: Final = frozenset(
 )
 _DECLARED = re.compile(rb"""<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([^"'>]{1,40})["']""")
 _BOM: Final = b"\xef\xbb\xbf"
+#: How a document in UTF-16 or UTF-32 begins: with its byte order mark, or with `<` and the zeros beside it.
+_WIDE: Final = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff", b"<\x00", b"\x00<", b"\x00\x00\x00<")
 _CHUNK: Final = 8192
 
 HEADER_LIMIT: Final = 2**20
@@ -44,10 +46,17 @@ class _NoTree:
         return None
 
 
-def parser(target: Any = None) -> etree.XMLParser:
-    """A parser with our limits: used for every document that we read whole."""
+def parser(target: Any = None, *, bare: bool = False) -> etree.XMLParser:
+    """A parser with our limits: used for every document that we read whole. `bare`: no comments, no blank texts."""
     return etree.XMLParser(
-        target=target, resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, collect_ids=False
+        target=target,
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=True,
+        collect_ids=False,
+        remove_comments=bare,
+        remove_blank_text=bare,
     )
 
 
@@ -60,6 +69,8 @@ def check_bytes(data: bytes, limit: int) -> None:
     """Size, first character and declared encoding. Raises `Malformed` R35."""
     if len(data) > limit:
         raise refused(f"Document plus grand que la limite de la plateforme ({limit} octets).")
+    if data.startswith(_WIDE):
+        raise refused("Document codé en UTF-16 ou UTF-32 : UTF-8 attendu.")
     start = data[3:200] if data.startswith(_BOM) else data[:200]
     if not start.lstrip().startswith(b"<") or b"\x00" in start[:4]:
         raise refused("Le contenu n'est pas un document XML.")
@@ -109,6 +120,6 @@ def read_until(data: bytes, tags: Sequence[str], enough: Any) -> Any:
     return feed.close()
 
 
-def read_whole(data: bytes) -> Any:
-    """The root of the whole tree. `data` has passed `check_syntax`."""
-    return etree.fromstring(data, parser())
+def read_whole(data: bytes, *, bare: bool = False) -> Any:
+    """The root of the whole tree. `data` has passed `check_syntax`; `bare`: as for `parser`."""
+    return etree.fromstring(data, parser(bare=bare))

@@ -1,11 +1,13 @@
-"""Rules R23, R33–R37 (the documents themselves), R50–R53 (their type), R60–R64 (their identity and versions)."""
+"""Rules R23, R33–R38 (the documents themselves), R50–R53 (their type), R60–R64 (their identity and versions)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final, Protocol
+from weakref import WeakKeyDictionary
 
 from router.cda.document import Document, missing_items, read
+from router.cda.times import wrong_times
 from router.cisis.findings import Findings
 from router.cisis.reading import Reading
 from router.cisis.rule import Severity
@@ -17,6 +19,10 @@ from router.request import Action
 
 #: OBX-3.3 and the code system it stands for (hl7-input §1.4).
 CODING_SYSTEMS: Final = {"LN": "2.16.840.1.113883.6.1", "TRE_A05": "1.2.250.1.213.1.1.4.12"}
+
+
+#: Value sets -> names of those that were missed, and told.
+_LACKS: Final[WeakKeyDictionary[TypeCodes, set[str]]] = WeakKeyDictionary()
 
 
 class TypeCodes(Protocol):
@@ -34,13 +40,13 @@ class SchemaCheck(Protocol):
     def check(self, document: Document) -> Sequence[str]: ...
 
 
-# --------------------------------------------------------------------------------------- R33–R37: the bytes
+# --------------------------------------------------------------------------------------- R33–R38: the bytes
 
 
 def documents_of(
     reading: Reading, rules: ProfileRules, findings: Findings, schema: SchemaCheck | None
 ) -> list[tuple[Document, Segment]]:
-    """R33 to R37: every document decoded and read, with its OBX; fewer than were sent when one is at fault."""
+    """R33 to R38: every document decoded and read, with its OBX; fewer than were sent when one is at fault."""
     if not reading.documents and reading.message.segments("OBX"):
         findings.add("R33", n=1)
     most = 1 if reading.is_mdm else 2
@@ -70,10 +76,10 @@ def _document(segment: Segment, rules: ProfileRules, findings: Findings, schema:
 def document_of(
     data: bytes, rules: ProfileRules, findings: Findings, schema: SchemaCheck | None, *, n: int = 1, raw: bool = False
 ) -> Document | None:
-    """R35, R36, R37: a CDA read from its bytes; `raw` for one that came without HL7."""
+    """R35 to R38: a CDA read from its bytes; `raw` for one that came without HL7."""
     place = "CDA" if raw else f"OBX^{n}^5^1^5"
     try:
-        document = read(data, limit=rules.max_cda)
+        document = read(data, limit=rules.max_cda, self_presenting=rules.auto_presentable == "accept")
     except Malformed as fault:
         findings.add_read(fault, place)
         return None
@@ -82,6 +88,9 @@ def document_of(
     missing = missing_items(document.header)
     if missing:
         findings.add("R37", n=n, what=", ".join(name for name, _ in missing))
+    wrong = wrong_times(document.header)
+    if wrong:
+        findings.add("R38", n=n, what=", ".join(name for name, _ in wrong))
     return document
 
 
@@ -133,14 +142,24 @@ def check_type(
 def check_code(code: str, sets: TypeCodes, findings: Findings, *, dmp: bool, n: int = 1) -> None:
     """R51, and R52 when the DMP is asked for."""
     known = sets.contains("JDV_J07", code)
-    if not known:
-        findings.add("R51", "" if known is False else "unknown", n=n)
+    if known is False:
+        findings.add("R51", n=n)
+    elif known is None and _first_lack(sets, "JDV_J07"):
+        findings.add("R51", "unknown", n=n)
     if dmp:
         admitted = sets.contains("JDV_J66", code)
-        if admitted is None:
-            findings.add("R52", "unknown", n=n)
-        elif not admitted:
+        if admitted is False:
             findings.add_dmp("R52", n=n)
+        elif admitted is None and _first_lack(sets, "JDV_J66"):
+            findings.add("R52", "unknown", n=n)
+
+
+def _first_lack(sets: TypeCodes, name: str) -> bool:
+    """Whether this is the first time that this set is missed: a process warns once, not with each document."""
+    told = _LACKS.setdefault(sets, set())
+    first = name not in told
+    told.add(name)
+    return first
 
 
 # ------------------------------------------------------------------------------------ R60–R64: the identity

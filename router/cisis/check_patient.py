@@ -51,7 +51,9 @@ def check_same_patient(
             findings.add("R41", "no-table")
         differing = national.same_traits(identity.received, theirs)
         if differing:
-            findings.add("R42", what=", ".join(TRAITS.get(name, name) for name in differing))
+            findings.add("R42", what=", ".join(TRAITS[name] for name in differing))
+        if not national.same_given_names(identity.received, theirs):
+            findings.add("R42", "lists")
 
 
 def check_ins(

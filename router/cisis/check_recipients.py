@@ -181,7 +181,8 @@ def _patient(
     hidden = wanted.masks.invisible_rep_legaux or wanted.masks.connexion_secrete
     if hidden and not _adult(identity, documents):
         findings.add("R88", n=n)
-        return _refused(recipient, NOT_ALLOWED, "R88")
+        if not findings.deletion:
+            return _refused(recipient, NOT_ALLOWED, "R88")
     return recipient.model_copy(update={"address": f"{identity.ins.value}@{domain}"})
 
 

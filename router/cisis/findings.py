@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from router.cda.document import Document
-from router.cisis.rule import Severity
+from router.cisis.rule import Severity, in_order
 from router.cisis.rules import TABLE
 from router.cisis.settings import ProfileRules
 from router.errors import Malformed
@@ -117,11 +117,11 @@ class Findings:
     @property
     def faults(self) -> tuple[Finding, ...]:
         """By rule number, at most as many as an ACK tells."""
-        return tuple(sorted(self._faults, key=lambda finding: finding.rule))[:MAX_ERRORS]
+        return tuple(sorted(self._faults, key=_order))[:MAX_ERRORS]
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
-        return tuple(sorted(self._warnings, key=lambda finding: finding.rule))
+        return tuple(sorted(self._warnings, key=_order))
 
     def broke(self, *numbers: str) -> bool:
         """Whether one of these rules is already a fault: what depends on it needs no second one."""
@@ -159,6 +159,10 @@ class Findings:
         detail = application(case.detail) if case.error == APPLICATION_ERROR and case.detail else None
         err = Err(case.error or APPLICATION_ERROR, location.format(**names), "E", detail, sentence)
         return Finding(number, err, sentence)
+
+
+def _order(finding: Finding) -> tuple[int, str]:
+    return in_order(finding.rule)
 
 
 def answer(number: str, key: str = "", **place: Any) -> Finding:

@@ -224,19 +224,24 @@ def _pair(identifier: Identifier) -> tuple[str, str]:
 # --------------------------------------------------------------------------------------------------- the traits
 
 
+#: Hyphens and apostrophes in every form that keyboards and word processors give: as blanks, in a name.
+_JOINTS: Final = re.compile("[-'`\u00ad\u00b4\u02b9\u02bc\u2010-\u2015\u2018\u2019\u201b\u2032\u2212\ufe63\uff0d]")
+
+
 def normal(text: str) -> str:
-    """A name as it is compared (hl7-input §5.3): upper case, no accents, no ligatures, `-` and `'` as blanks."""
+    """A name as it is compared (hl7-input §5.3): upper case, no accents, ligatures opened, `-` and `'` as blanks."""
     if text.isascii():
-        return " ".join(text.upper().replace("-", " ").replace("'", " ").split())
+        return " ".join(text.upper().replace("-", " ").replace("'", " ").replace("`", " ").split())
     opened = text.upper().replace("Œ", "OE").replace("Æ", "AE")
     plain = "".join(c for c in unicodedata.normalize("NFD", opened) if not unicodedata.combining(c))
-    return " ".join(re.sub(r"[-‐‑–'’ʼ]", " ", plain).split())
+    return " ".join(_JOINTS.sub(" ", plain).split())
 
 
 def same_traits(pid: Patient, cda: Patient) -> list[str]:
     """The traits that both sides have and that differ, by the name of their field, in a fixed order (R42).
 
-    birth_family, birth_date, sex and, so that twins are told apart, given_names; birthplace when both have one.
+    birth_family, birth_date, sex, given (the first given name: it tells siblings apart, decisions D10), birthplace.
+    The lists of given names are not among them: see `same_given_names`.
     """
     return [name for name, same in _compared(pid, cda) if not same]
 
@@ -244,6 +249,12 @@ def same_traits(pid: Patient, cda: Patient) -> list[str]:
 def comparable_traits(pid: Patient, cda: Patient) -> list[str]:
     """The traits that both sides have: what the verdict of `same_traits` rests on."""
     return [name for name, _ in _compared(pid, cda)]
+
+
+def same_given_names(pid: Patient, cda: Patient) -> bool:
+    """Whether the lists of given names hold the same names, in any order; True unless both are there (D10)."""
+    ours, theirs = _names(pid.given_names), _names(cda.given_names)
+    return not ours or not theirs or set(ours) == set(theirs)
 
 
 def _compared(pid: Patient, cda: Patient) -> list[tuple[str, bool]]:
@@ -257,7 +268,7 @@ def _compared(pid: Patient, cda: Patient) -> list[tuple[str, bool]]:
     if pid.sex in _SEXES and cda.sex in _SEXES:
         found.append(("sex", pid.sex == cda.sex))
     if (pid.given or pid.given_names) and (cda.given or cda.given_names):
-        found.append(("given_names", _same_given(pid, cda)))
+        found.append(("given", _same_given(pid, cda)))
     if pid.birthplace and cda.birthplace:
         found.append(("birthplace", pid.birthplace.upper() == cda.birthplace.upper()))
     return found
@@ -268,16 +279,25 @@ _SEXES: Final = frozenset({"M", "F"})
 
 
 def _same_given(pid: Patient, cda: Patient) -> bool:
-    """Full lists as sets; when one side gives the first name only, it must be among the other's."""
-    ours, theirs = _names(pid.given_names), _names(cda.given_names)
-    if ours and theirs:
-        return ours == theirs
-    ours, theirs = ours or _names(pid.given), theirs or _names(cda.given)
-    return ours <= theirs or theirs <= ours
+    """Whether the first given name is the same (D10).
+
+    Where one side writes a list only, nobody can see where a compound first name ends (`JEAN PAUL MARIE`): then
+    the other side's first name must be how the list begins.
+    """
+    ours, theirs = _names(pid.given), _names(cda.given)
+    if cda.given_list:
+        return _begins(_names(cda.given_list), ours or _names(pid.given_names))
+    if not ours:
+        return _begins(_names(pid.given_names), theirs)
+    return ours == theirs
 
 
-def _names(text: str) -> set[str]:
-    return set(normal(text.replace(",", " ")).split())
+def _begins(names: list[str], first: list[str]) -> bool:
+    return names[: len(first)] == first
+
+
+def _names(text: str) -> list[str]:
+    return normal(text.replace(",", " ")).split()
 
 
 def is_complete(patient: Patient) -> bool:

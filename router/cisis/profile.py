@@ -109,6 +109,8 @@ def _checked(
     findings = Findings(rules, reading.dialect)
     if joined:
         findings.add("R01", "joined")
+    if message.holds_nul:
+        findings.add("R01", "nul")
     if not check_envelope.supported(reading, findings):
         return findings.refusal(message)
     check_envelope.check_header(reading, rules, findings)
@@ -159,9 +161,13 @@ def _request(
     places = {name: reading.at(name) for name in DESTINATIONS}
     check_metadata.check_combination(values, places, rules, findings)
     masks = check_metadata.masks_of(reading)
-    wanted = check_recipients.Wanted(values["DESTMSSANTEPS"], values["DESTMSSANTEPAT"], masks)
+    candidates = check_recipients.of_message(reading, documents, rules)
+    # Whom an old sender names stands in his CDA: when it could not be read, nothing is known of them, and that is told.
+    unknown = reading.table.recipients_in_cda and not candidates and len(documents) < len(reading.documents)
+    professionals, patient = (values[name] and not unknown for name in ("DESTMSSANTEPS", "DESTMSSANTEPAT"))
+    wanted = check_recipients.Wanted(professionals, patient, masks)
     recipients = check_recipients.admit(
-        check_recipients.of_message(reading, documents, rules),
+        candidates,
         wanted,
         who,
         [document.header for document in documents],

@@ -98,7 +98,8 @@ def check_cda(
     `schema` and `keep`: as for a message, see `router.cisis.profile.check`.
     """
     findings = Findings(rules, Dialect.CDA)
-    asked = _Asked({name.lower(): value.strip() for name, value in headers.items()}, findings)
+    # A file of headers or a record may hold a NUL, which no text that leaves may (as `router.hl7.segment.plain`).
+    asked = _Asked({name.lower(): value.replace("\x00", "").strip() for name, value in headers.items()}, findings)
     action = _ACTIONS.get(asked.text("action", "initial").lower())
     findings.deletion = action is Action.DELETE
     if action is None:

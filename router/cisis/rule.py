@@ -39,6 +39,12 @@ Stage = Literal["intake", "sink", "dmp", "gateway"]
 """Who applies the rule; a sink's or the DMP's finding never changes the ACK, it comes back in a ZAM."""
 
 
+def in_order(number: str) -> tuple[int, str]:
+    """The key that puts rule numbers in their order, whatever their digits: R99 before R100."""
+    digits = number[1:]
+    return (int(digits) if digits.isdecimal() else 0, number)
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One way to break a rule, and its answer.

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from router.cisis import table_message, table_request
-from router.cisis.rule import COLUMNS, Case, Rule
+from router.cisis.rule import COLUMNS, Case, Rule, in_order
 from router.hl7.ack import APPLICATION_CONDITIONS, MESSAGE_CONDITIONS
 from router.request import Dialect
 
 TABLE: Final[Mapping[str, Rule]] = {
-    rule.number: rule for rule in sorted((*table_message.RULES, *table_request.RULES), key=lambda rule: rule.number)
+    rule.number: rule
+    for rule in sorted((*table_message.RULES, *table_request.RULES), key=lambda rule: in_order(rule.number))
 }
 CONFIGURABLE: Final = frozenset(number for number, rule in TABLE.items() if rule.configurable)
 

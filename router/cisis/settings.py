@@ -88,6 +88,9 @@ class ProfileRules(Strict):
     local_consumer: bool = Field(
         False, description="A consumer of the site takes documents without any DEST, so R91 doesn't apply."
     )
+    auto_presentable: Literal["refuse", "accept"] = Field(
+        "refuse", description="A CDA inside an XSLT stylesheet: AE, or take the document inside, bytes untouched (R35)."
+    )
     max_message: int = Field(32 * MEBIBYTE, gt=0, description="Bytes of a message at most (R35).")
     max_cda: int = Field(24 * MEBIBYTE, gt=0, description="Bytes of a decoded CDA at most (R35).")
 

@@ -1,6 +1,6 @@
 """Rules R01–R39: the frame, the header, the structure, the action and the document (columns: see `rule.py`).
 
-Numbers that hl7-input §2.2 doesn't have (R13) are ours; their `source` is `site`.
+Numbers that hl7-input §2.2 doesn't have (R13, R38) are ours; their `source` is `site`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ RULES: Final = (
         Case("repetitions", "100", "{segment}^{n}^{field}", "", "Champ de plus de 1 000 répétitions."),
         Case("line", "100", "{segment}^{n}", "",
              "Ligne qui n'est pas un segment : une fin de ligne a sans doute coupé le contenu en base64."),
+        Case("text", "100", "{segment}^{n}", "",
+             "Saut de ligne ({what}) à l'intérieur du segment {segment} : la ligne qui suit n'est pas un segment. "
+             "Dans un champ, un saut de ligne s'écrit par l'échappement .br."),
+        Case("nul", "", "MSH^1", "", "Caractère NUL dans le message : retiré de tous les textes.", _WARN),
         Case("joined", "", "OBX^1", "",
              "Des fins de ligne coupaient le contenu en base64 : lignes réunies, comme prévu pour ce flux.", _WARN),
     ), option="rejoin_base64"),
@@ -129,6 +133,11 @@ RULES: Final = (
         Case("", "207", "OBX^{n}^5^1^5", "906", "XML mal formé (ligne {line}, colonne {column})."),
         Case("prefix", "207", "OBX^{n}^5^1^5", "906", "XML mal formé : préfixe d'espace de noms non déclaré."),
         Case("not-xml", "207", "OBX^{n}^5^1^5", "906", "Le contenu n'est pas un document XML."),
+        Case("utf-16", "207", "OBX^{n}^5^1^5", "906", "Document codé en UTF-16 ou UTF-32 : UTF-8 attendu."),
+        Case("stylesheet", "207", "OBX^{n}^5^1^5", "906",
+             "CDA auto-présentable (racine xsl:stylesheet) refusé : transmettre le ClinicalDocument seul."),
+        Case("stylesheet-content", "207", "OBX^{n}^5^1^5", "906",
+             "CDA auto-présentable : un ClinicalDocument, et un seul, attendu dans la feuille de style."),
         Case("encoding", "207", "OBX^{n}^5^1^5", "906",
              "Codage du document refusé : UTF-8 ou ISO 8859 attendu dans la déclaration XML."),
         Case("doctype", "207", "OBX^{n}^5^1^5", "906", "Document refusé : une déclaration DOCTYPE est interdite."),
@@ -145,4 +154,9 @@ RULES: Final = (
     Rule("R37", "The header items that the XDS metadata need are in the CDA.", "EEEE", "P", f"{_SHEET}, §6.1", (
         Case("", "207", "OBX^{n}^5^1^5", "906", "Élément obligatoire de l'en-tête CDA absent : {what}."),
     )),
+    Rule("R38", "The dates of the header that leave as metadata are HL7 TS and exist.", "EEEE", "site",
+         "hl7-input §6.2, dmp §2.1", (
+        Case("", "207", "OBX^{n}^5^1^5", "906",
+             "Date de l'en-tête CDA illisible (AAAAMMJJhhmmss±ZZzz attendu) ou impossible : {what}."),
+    ), deletion=_WARN),
 )  # fmt: skip

@@ -26,9 +26,10 @@ RULES: Final = (
         Case("no-table", "", "PID^1^3", "",
              "Aucun identifiant comparable entre le PID-3 et le CDA : seuls les traits ont été comparés.", _WARN),
     ), option="autorites"),
-    Rule("R42", "Birth name, date of birth, sex, given names, birthplace: those that PID and CDA both have agree.",
-         "EEE-", "P", f"{_SHEET}, decisions D3", (
+    Rule("R42", "Birth name, date of birth, sex, first given name, birthplace: those that PID and CDA both have agree.",
+         "EEE-", "P", f"{_SHEET}, decisions D3, D10", (
         Case("", "207", "PID^1^5", "904", "Traits du patient différents entre le PID et le CDA ({what})."),
+        Case("lists", "", "PID^1^5", "", "Listes des prénoms différentes entre le PID et le CDA.", _WARN),
     )),
     Rule("R43", "DESTDMP=Y, PID holds the qualified INS: the CDA holds it too.", "EEEE", "P", _D4, (
         Case("", "207", "OBX^{n}^5^1^5", "903", "INS absent du CDA : dépôt au DMP impossible."),

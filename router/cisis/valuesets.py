@@ -1,7 +1,7 @@
 """Value sets as data files: who belongs, and under which label (hl7-input §6.5, dmp §2.6).
 
-One CSV per set, with its OID, version and source in the first lines. A set in the site's folder replaces ours, and
-one that we do not ship (JDV_J66: the types the DMP takes) is simply unknown until somebody imports it.
+One CSV per set, with its OID, version and source in the first lines. A set in the site's folder replaces ours; the
+ANS publishes new versions several times a year, `segur-router cisis value-sets update` takes them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import csv
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -90,6 +90,12 @@ class ValueSets:
         known = self.sets.get(name)
         concepts = known.by_code.get(code, ()) if known is not None else ()
         return concepts[0].label if concepts else None
+
+
+@lru_cache(maxsize=1)
+def shipped() -> ValueSets:
+    """The sets that come with the router, read once: for labels, where no site's own set is at hand."""
+    return ValueSets.load()
 
 
 def parse(key: str, text: str) -> ValueSet:

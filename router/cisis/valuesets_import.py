@@ -30,6 +30,7 @@ SYSTEMS: Final[Mapping[str, str]] = {
     "http://loinc.org": "2.16.840.1.113883.6.1",
     "TRE_A04": "2.16.840.1.113883.6.1",
     "TRE_A05": "1.2.250.1.213.1.1.4.12",
+    "TRE_A10": "URN",
     "TRE_A12": "ASTM",
     "TRE_A00": "1.2.250.1.213.1.1.4.6",
     "TRE_A01": "1.2.250.1.213.1.1.4.9",
@@ -186,8 +187,13 @@ def _fhir(resource: Mapping[str, Any], path: Path) -> ValueSet:
     numbers = (_text_of(one, "value") for one in _objects(resource, "identifier"))
     oid = next((number for number in numbers if "oid" in number), "")
     concepts = tuple(_expanded(resource) or _composed(resource))
-    version = str(resource.get("version") or resource.get("date") or "")
-    return _value_set(named, path, oid.removeprefix("urn:oid:"), version, concepts)
+    return _value_set(named, path, oid.removeprefix("urn:oid:"), _version(resource), concepts)
+
+
+def _version(resource: Mapping[str, Any]) -> str:
+    """The version when it is a date (`20240927120000`), else the date: `1.4.0` says nothing to an operator."""
+    written = [str(resource.get(key) or "") for key in ("version", "date")]
+    return next((text for text in written if re.match(r"\d{8}|\d{4}-\d\d-\d\d", text)), "")
 
 
 def _names(resource: Mapping[str, Any]) -> list[str]:

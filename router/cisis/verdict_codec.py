@@ -24,7 +24,7 @@ from router.request import TransmissionRequest
 from router.software import our_version
 from router.strict import Silent
 
-PROFILE: Final = "cisis-2.1.3/1"
+PROFILE: Final = "cisis-2.1.3/2"
 """What stands in the header `checked` of an event: the volet's edition and our own count of changes to the rules."""
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from router.cli.output import Exit, console, fail, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
+from router.cli.value_sets import tell, value_sets
 
 cisis = typer.Typer(no_args_is_help=True, help="The national profile (CI-SIS).")
 cda = typer.Typer(no_args_is_help=True, help="CDA documents.")
@@ -24,6 +25,7 @@ def _register() -> None:
 
 
 def add_to(app: typer.Typer) -> None:
+    cisis.add_typer(value_sets, name="value-sets")
     app.add_typer(cisis, name="cisis")
     app.add_typer(cda, name="cda")
     app.add_typer(valuesets, name="valuesets")
@@ -33,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
 
 @cisis.command()
 def rules(as_json: JsonOption = False) -> None:
-    """The table of rules R01…R99: number, dialects, severity, ERR fields, sentence."""
+    """The table of rules, by number: number, dialects, severity, ERR fields, sentence."""
     from router.cisis.rules import TABLE
     from router.cisis.rules import as_json as described
 
@@ -82,18 +84,7 @@ def import_(
     from router.cisis.valuesets_import import import_official
 
     report = import_official(files, to, dry_run=dry_run)
-    for change in report.changes:
-        if not change.changed:
-            console.print(f"[dim]{said(change.key)}: unchanged ({change.after})[/]")
-            continue
-        console.print(f"[bold]{said(change.key)}[/]: {said(change.before or 'absent')} → {said(change.after)}")
-        for sign, codes in (("+", change.added), ("-", change.removed)):
-            if codes:
-                console.print(f"  {sign} {said(', '.join(codes))}", soft_wrap=True)
-        for code, before, after in change.relabelled:
-            console.print(f"  {said(code)}: {said(before)} → {said(after)}", soft_wrap=True)
-    for problem in report.problems:
-        console.print(f"[red]✗[/] {said(problem)}", soft_wrap=True)
+    tell(report)
     raise typer.Exit(Exit.USAGE if report.problems else Exit.GOOD)
 
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from router.cisis.findings import answer, outage
+from router.cisis.rule import in_order
 from router.contracts import Clock, Header, Outgoing
 from router.errors import Bug, MessageFault
 from router.exchange import Event, Pseudonyms
@@ -129,7 +130,7 @@ class MessageValidator:
         if message is not None and self._last(identity.control_id(feed.name, message)) not in (None, event_id.encode()):
             if feed.refuse_reused:
                 faults = (*checked.faults, Fault(_REUSED.rule, _REUSED.err))
-                checked = replace(checked, faults=tuple(sorted(faults, key=lambda fault: fault.rule)))
+                checked = replace(checked, faults=tuple(sorted(faults, key=lambda fault: in_order(fault.rule))))
             else:
                 checked = replace(checked, warnings=(*checked.warnings, f"{_REUSED.rule}: {_REUSED.text}"))
         code: Code = "AE" if checked.faults else "AA"

@@ -23,18 +23,38 @@ _BLANKS: Final = b"\r\n\t \xa0"
 _NBSP: Final = b"\xc2\xa0"
 
 
+#: An escape that stands for a line end or a blank, between its escape characters (`%s`): `.br`, `.sp`, `.ce`…, or
+#: bytes in hexadecimal in any number of digits (`0D`, `00D`, `000D`, `0D0A`, `20`), as engines write them.
+_BREAK: Final = (
+    rb"(?:\.(?:br|ce|fi|nf|(?:sp|sk|in|ti)[+-]?\d{0,4})"
+    rb"|X(?=[\dA-F]{1,64}%s)(?:[9AD]|A0|85|(?:0*20|0*C2A0|0+[9AD])+0*|0+))"
+)
+
+
 @lru_cache(maxsize=64)
-def _line_breaks(mark: bytes) -> re.Pattern[bytes]:
-    r"""`\.br\`, `\X0D\`, `\X0A\`, `\X0D0A\`, `\X000d\` and blanks written so, in any case."""
-    e = re.escape(mark)
-    return re.compile(e + rb"(?:\.br|X(?:00|0A|0D|09|20)+)" + e, re.IGNORECASE)
+def _line_breaks(mark: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    r"""`\.br\`, `\X0D\`, `\X0A\`, `\X00D\` in any case; and those that share an escape character or were escaped twice.
+
+    The second pattern (`\X0D\X0A\`, `\E\X0D\E\`) could take a letter of the text for its own: only where the first
+    leaves escape characters.
+    """
+    once = re.escape(mark)
+    twice = rb"(?:%s(?:E%s)?)" % (once, once)
+    inside = _BREAK % once
+    return (
+        re.compile(once + inside + once, re.IGNORECASE),
+        re.compile(twice + rb"(?:" + inside + twice + rb")+", re.IGNORECASE),
+    )
 
 
 def normalise(field: Buffer, separators: Separators = DEFAULT) -> bytes:
     """The bare base64 text, without line breaks in any form, repetition separators and padding."""
-    text = bytes(field)
+    text = received = bytes(field)
     if separators.escape and separators.escape in text:
-        text = _line_breaks(separators.escape).sub(b"", text)
+        plain, odd = _line_breaks(separators.escape)
+        text = plain.sub(b"", text)
+        if separators.escape in text:
+            text = odd.sub(b"", received)
     if separators.repetition:
         text = text.replace(separators.repetition, b"")
     if _NBSP in text:

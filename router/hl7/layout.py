@@ -16,7 +16,9 @@ MAX_SEGMENTS: Final = 100_000
 """More lines than this is no message: it would cost memory, not meaning."""
 
 _NAME: Final = re.compile(rb"[A-Z][A-Z0-9]{2}")
-_MSH_LINE: Final = re.compile(rb"(?:\A|(?<=[\r\n]))(?:MSH|FHS|BHS|BTS|FTS)[^\w\s]")
+_ENVELOPE: Final = (b"FHS", b"BHS", b"BTS", b"FTS")
+#: Where a message or a line of a batch's envelope begins; of the latter nothing but the name may be there.
+_MSH_LINE: Final = re.compile(rb"(?:\A|(?<=[\r\n]))(?:MSH[^\w\s]|(?:FHS|BHS|BTS|FTS)(?:[^\w\s]|[ \t]*(?:[\r\n]|\Z)))")
 _BASE64_LINE: Final = re.compile(rb"[A-Za-z0-9+/=]+")
 _OBX_ED: Final = re.compile(rb"OBX(.)[^\r\n]{0,12}?\1ED\1", re.DOTALL)
 
@@ -67,15 +69,38 @@ def first_line(data: bytes) -> bytes:
 def messages(data: bytes) -> Iterator[bytes]:
     """The messages of a file: each runs from its MSH to the next one; batch envelopes are left out.
 
-    What precedes the first MSH is given as it is when there is any (it can't be read, and must be answered).
+    What else stands before the first MSH, or behind an envelope's line, is given as it is: it can't be read, and must
+    be answered.
     """
     marks = [found.start() for found in _MSH_LINE.finditer(data, start(data))]
     if not marks or data[start(data) : marks[0]].strip():
         marks.insert(0, 0)
     for begin, end in zip(marks, [*marks[1:], len(data)], strict=True):
         piece = data[begin:end]
-        if piece[:3] not in (b"FHS", b"BHS", b"BTS", b"FTS") and piece.strip():
+        if piece[:3] in _ENVELOPE:
+            piece = data[next(iter(lines(data, begin)))[1] : end]
+        if piece.strip():
             yield piece
+
+
+_CUT_BASE64: Final = "Ligne qui n'est pas un segment : une fin de ligne a sans doute coupé le contenu en base64."
+_CUT_FIELD: Final = (
+    "Saut de ligne ({end}) à l'intérieur du segment {name} : la ligne qui suit n'est pas un segment. "
+    "Dans un champ, un saut de ligne s'écrit par l'échappement .br."
+)
+
+
+def cut(data: bytes, before: tuple[int, int], line: tuple[int, int], name: str) -> str:
+    """Why a line is no segment: base64 that goes on, or a text that was cut, whose segment and line end are named.
+
+    before: where the segment `name` lies, which precedes that line.
+    """
+    bare = data[line[0] : line[1]].partition(_separator(data))[0]
+    if _OBX_ED.match(data[before[0] : before[0] + 32]) and _BASE64_LINE.fullmatch(bare):
+        return _CUT_BASE64
+    ends = {b"\r": "CR", b"\n": "LF"}
+    written = [ends[byte] for at in range(before[1], line[0]) if (byte := data[at : at + 1]) in ends]
+    return _CUT_FIELD.format(name=name, end=" ".join(written[:2]))
 
 
 def rejoin(data: bytes) -> bytes:

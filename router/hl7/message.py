@@ -7,6 +7,7 @@ line ends cost. Addresses are those of `router.hl7.path`.
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
 from functools import partial
 from typing import Final
@@ -27,7 +28,6 @@ _REMEMBERED: Final = 256
 _FRAMING: Final = (b"\x0b", b"\x1c")
 #: What UTF-8 read as 8859/15 looks like: `é` gives `Ã©`, `’` gives `â\x80\x99`.
 _MOJIBAKE: Final = ("Ã", "Â", "â\x80")
-_NO_SEGMENT: Final = "Ligne qui n'est pas un segment : une fin de ligne a sans doute coupé le contenu en base64."
 
 
 class Message:
@@ -198,6 +198,18 @@ class Message:
         return self.text("MSH-12.1")
 
     @property
+    def holds_nul(self) -> bool:
+        """Whether a NUL stands in it, raw or as an escape (`\\X00\\`): no text gives it, which is worth a warning."""
+        if b"\x00" in self._data:
+            return True
+        mark = self.separators.escape
+        if not mark or mark + b"X" not in self._data:
+            return False
+        written = re.finditer(re.escape(mark) + rb"X([0-9A-F]+)" + re.escape(mark), self._data, re.IGNORECASE)
+        digits = (found[1].decode() for found in written)
+        return any(0 in bytes.fromhex(run) for run in digits if len(run) % 2 == 0)
+
+    @property
     def misdeclared(self) -> bool:
         """Whether names read as 8859 look like UTF-8 that nobody declared (hl7-input §7.3, E08): worth a warning."""
         if self.codec == "utf-8":
@@ -292,7 +304,7 @@ def _segments(data: bytes, field: bytes) -> tuple[list[str], list[Span]]:
         after = span[0] + 3
         if not name or not (after == span[1] or data.startswith(field, after)):
             place = f"{names[-1]}^{names.count(names[-1])}"
-            raise Unreadable("R01", "100", place, _NO_SEGMENT)
+            raise Unreadable("R01", "100", place, layout.cut(data, spans[-1], span, names[-1]))
         names.append(name)
         spans.append(span)
     if names.count("MSH") > 1:

@@ -23,6 +23,7 @@ _SHORT: Final = 2048
 _MOST_FIELDS: Final = 256
 """Fields that are cut; those behind are searched."""
 _NULL: Final = '""'
+NUL: Final = "\x00"
 
 
 class Encoded(Protocol):
@@ -78,10 +79,15 @@ def written(components: list[str], component: int, subcomponent: int, mark: str)
 
 
 def plain(value: str, message: Encoded) -> str:
-    """The text that is meant: unescaped once, trimmed; "" for the HL7 null."""
+    """The text that is meant: unescaped once, without NUL, trimmed; "" for the HL7 null.
+
+    NUL is no character of a name: neither XML, nor a mail, nor PostgreSQL can hold one.
+    """
     escape = message.marks[3]
     if escape and escape in value:
         value = unescape(value, message.separators, message.codec)
+    if NUL in value:
+        value = value.replace(NUL, "")
     value = value.strip(BLANKS)
     return "" if value == _NULL else value
 

@@ -73,7 +73,8 @@ class DocumentsCheck:
         if self._qualified is None:
             return received
         try:
-            number = read(received.data, limit=self._rules.max_cda).header.patient.ins
+            inside = self._rules.auto_presentable == "accept"
+            number = read(received.data, limit=self._rules.max_cda, self_presenting=inside).header.patient.ins
             known = number is not None and self._qualified(number)
         except (MessageFault, Unavailable):  # the profile says what is wrong; a register that is away says nothing
             return received

@@ -36,7 +36,7 @@ _BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
 
 @lru_cache(maxsize=512)
 def dtm(value: str, zone: tzinfo | None = None, *, place: str = "") -> str:
-    """An HL7 TS as a DTM: UTC, digits only. A date without time stays that date.
+    """An HL7 TS as a DTM: UTC, digits only, as precise as it was. A date without time stays that date.
 
     `zone` is assumed for a time that carries no offset; None refuses it. Raises `Invalid` `XDS-DTM`.
     """
@@ -48,8 +48,6 @@ def dtm(value: str, zone: tzinfo | None = None, *, place: str = "") -> str:
         return digits
     if offset is None and zone is None:
         raise Invalid("XDS-DTM", place, "heure sans décalage par rapport à UTC")
-    if len(digits) == 10:
-        digits += "00"  # an offset may hold minutes
     try:
         fields = [int(digits[:4]), *(int(digits[at : at + 2]) for at in range(4, len(digits), 2))]
         local = datetime(*fields)  # type: ignore[arg-type]  # at most six
@@ -60,7 +58,8 @@ def dtm(value: str, zone: tzinfo | None = None, *, place: str = "") -> str:
             moment = local - timedelta(minutes=minutes if offset[0] == "+" else -minutes)
     except (ValueError, OverflowError):
         raise Invalid("XDS-DTM", place, "date ou heure impossible") from None
-    return moment.strftime(_DTM_FORMATS[len(digits)])
+    precision = 12 if len(digits) == 10 and moment.minute else len(digits)  # an offset may hold minutes
+    return moment.strftime(_DTM_FORMATS[precision])
 
 
 def dtm_of(seconds: float) -> str:

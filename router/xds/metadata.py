@@ -113,7 +113,7 @@ def document_entry(
     return DocumentEntry(
         id=id,
         unique_id=header.id,
-        mime_type="text/xml",
+        mime_type="application/xslt+xml" if header.self_presenting else "text/xml",
         title=datatypes.title(header.title or header.code.label),
         authors=tuple(author_value(author) for author in header.authors),
         class_code=_class(header.code.code, codes, default_class),

@@ -99,3 +99,11 @@ def test_metadata_of_every_generation_hold_the_first_eight() -> None:
     """Masks and destinations exist everywhere, in the same order."""
     for table in DIALECTS.values():
         assert table.metadata[:8] == tuple(METADATA)[:8]
+
+
+def test_recipients_of_an_unreadable_document_are_not_called_absent() -> None:
+    """1.2: whom the message names stands in the CDA; when that can't be read, this alone is told."""
+    message = oru(b"<a>", parts=(SB,), version=OLDEST)
+    assert [one[0] for one in told(check(message))] == ["R35"]
+    named_nobody = told(check(oru(parts=(SB,), version=OLDEST)))
+    assert {"R81", "R82"} <= {one[0] for one in named_nobody}

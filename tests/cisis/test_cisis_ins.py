@@ -191,9 +191,14 @@ def patient(**traits: str) -> Patient:
         ({"sex": "M"}, ["sex"]),
         ({"sex": "UN"}, []),
         ({"given_names": "ANNE,DOMINIQUE"}, []),
-        ({"given_names": "DOMINIQUE CLAIRE"}, ["given_names"]),
+        ({"given_names": "DOMINIQUE CLAIRE"}, []),
         ({"given_names": "", "given": "Dominique"}, []),
-        ({"given_names": "", "given": "RUTH"}, ["given_names"]),
+        ({"given_names": "", "given": "RUTH"}, ["given"]),
+        ({"given": "RUTH"}, ["given"]),
+        ({"given": "ANNE"}, ["given"]),
+        ({"given": ""}, []),
+        ({"given": "", "given_names": "ANNE DOMINIQUE"}, ["given"]),
+        ({"given": "", "given_names": ""}, []),
         ({"birthplace": ""}, []),
         ({"birthplace": "75056"}, ["birthplace"]),
         ({"birth_family": "", "birth_date": "", "sex": ""}, []),
@@ -202,12 +207,46 @@ def patient(**traits: str) -> Patient:
             ["birth_family", "birth_date", "sex"],
         ),
     ],
-    ids=range(17),  # ids of the form `change10` would be found by `-k E10`
+    ids=range(22),  # ids of the form `change10` would be found by `-k E10`
 )
 def test_r42_traits_are_compared_without_accents_and_dashes(change: dict[str, str], differing: list[str]) -> None:
-    """R42: names without accents and dashes, dates on 8 digits, given names as sets, COG when both have one."""
-    assert ins.same_traits(patient(), patient(**change)) == differing
+    """R42: names without accents and dashes, dates on 8 digits, the first given name, COG when both have one."""
     assert ins.same_traits(patient(**change), patient()) == differing
+
+
+@pytest.mark.parametrize(
+    ("received", "cda", "same"),
+    [
+        ("Jean-Paul", {"given": "JEAN PAUL"}, True),
+        ("JEAN", {"given": "JEAN-PAUL"}, False),
+        ("JEAN-PAUL", {"given": "JEAN"}, False),
+        ("N’GUESSAN", {"given": "n'guessan"}, True),
+        ("ÉLODIE  ANNE", {"given": "Elodie Anne"}, True),
+        ("JEAN-PAUL", {"given": "JEAN", "given_list": "JEAN PAUL MARIE"}, True),
+        ("JEAN", {"given": "JEAN", "given_list": "JEAN PAUL MARIE"}, True),
+        ("PAUL", {"given": "JEAN", "given_list": "JEAN PAUL MARIE"}, False),
+        ("JEAN PAUL MARIE ANNE", {"given": "JEAN", "given_list": "JEAN PAUL MARIE"}, False),
+    ],
+    ids=range(9),
+)
+def test_r42_the_first_given_name_is_compared_whole(received: str, cda: dict[str, str], same: bool) -> None:
+    """R42: siblings born on one day differ by it; a CDA's unqualified list must begin with it (D10)."""
+    pid = patient(given=received, given_names="")
+    assert ins.same_traits(pid, patient(given_names="", **cda)) == ([] if same else ["given"])
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "same"),
+    [
+        ("DOMINIQUE ANNE", "Anne,Dominique", True),
+        ("DOMINIQUE ANNE", "DOMINIQUE", False),
+        ("DOMINIQUE ANNE", "", True),
+        ("", "DOMINIQUE", True),
+    ],
+)
+def test_r42_the_lists_are_compared_when_both_are_there(ours: str, theirs: str, same: bool) -> None:
+    """R42: in any order; a list that one side lacks differs from nothing (D10)."""
+    assert ins.same_given_names(patient(given_names=ours), patient(given_names=theirs)) is same
 
 
 def test_r42_apostrophes_and_ligatures_are_folded() -> None:

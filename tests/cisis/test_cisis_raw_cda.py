@@ -136,3 +136,18 @@ def test_every_header_is_described_and_read() -> None:
     for name, value in changed.items():
         found = check(cda(), {**sender, name: value}).request
         assert found is not None and found != base, name
+
+
+def test_no_header_brings_a_nul() -> None:
+    """A file of headers may hold one; the request doesn't."""
+    named = {**ASKED, "sender-id": "10101010101", "sender-family": "DU\x00RAND", "structure-finess": "750100125"}
+    request = check(cda(), named).request
+    assert request is not None and request.sender is not None and request.sender.person is not None
+    assert request.sender.person.family == "DURAND"
+
+
+def test_R38_a_raw_document_with_a_wrong_date_is_refused() -> None:
+    """R38: AE 207/906 at the document."""
+    wrong = cda(act="2026-01-05")
+    verdict = check(wrong, ASKED)
+    assert [(one.rule, one.err.code, one.err.location) for one in verdict.faults] == [("R38", "207", "CDA")]

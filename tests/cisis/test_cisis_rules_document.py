@@ -64,6 +64,15 @@ def test_R52_the_type_is_in_j66_when_the_dmp_is_asked_for() -> None:
     assert verdict.ack_code == "AA" and "R52" in warned(verdict)
 
 
+def test_R52_a_set_that_is_not_loaded_is_told_once() -> None:
+    """R52: and R51: one warning for a process, not one for each document; another process tells it again."""
+    lacking = Codes()
+    assert {"R51", "R52"} <= warned(check(oru(), codes=lacking))
+    for _ in range(3):
+        assert not {"R51", "R52"} & warned(check(oru(), codes=lacking))
+    assert {"R51", "R52"} <= warned(check(oru(), codes=Codes()))
+
+
 def test_R53_a_strange_coding_system_is_only_noted() -> None:
     """R53: absent, unknown or different from the CDA's."""
     for system in ("", "LOINC", "TRE_A05"):

@@ -11,6 +11,7 @@ from router.cisis import profile
 from router.cisis.rules import TABLE
 from router.cisis.settings import ProfileRules
 from router.hl7.message import Message
+from router.xds.metadata import document_entry
 from tests.cisis.messages import (
     CODES,
     PATIENT,
@@ -259,6 +260,44 @@ def test_R37_what_the_sinks_need_of_the_header_is_there(item: str) -> None:
     verdict = check(oru(cda(drop=item)))
     assert told(verdict) == [("R37", "207", "OBX^1^5^1^5", "906")]
     assert verdict.faults[0].text.startswith("Élément obligatoire de l'en-tête CDA absent : ")
+
+
+def test_R35_a_self_presenting_document_is_taken_by_option_only() -> None:
+    """R35: AE 207/906 with its own sentence; taken, the bytes stay and the MIME type says it (D14)."""
+    inside = cda().partition(b"?>")[2]
+    whole = (
+        b'<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">'
+        + inside
+        + b"</xsl:stylesheet>"
+    )
+    refused = check(oru(whole))
+    assert told(refused) == [("R35", "207", "OBX^1^5^1^5", "906")]
+    assert "auto-présentable" in refused.faults[0].text
+    taken = check(oru(whole), auto_presentable="accept")
+    assert taken.request is not None and taken.documents[0].raw == whole
+    assert document_entry(taken.request.principal, taken.request).mime_type == "application/xslt+xml"
+    plain = check(oru(), auto_presentable="accept").request
+    assert plain is not None and document_entry(plain.principal, plain).mime_type == "text/xml"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ('<effectiveTime value="20260105101530+0100"/>', '<effectiveTime value="2026-01-05T10:15:30Z"/>', "création"),
+        ('<low value="20260105101500+0100"/>', '<low value="20260230"/>', "début de l'acte"),
+        ('<author><time value="20260105101500+0100"/>', '<author><time value="20260105101500+01:00"/>', "auteur"),
+        ('<legalAuthenticator><time value="20260105"/>', '<legalAuthenticator><time value="5/1/2026"/>', "signature"),
+    ],
+    ids=["iso", "february", "colon", "slashes"],
+)
+def test_R38_a_date_that_is_no_ts_is_told_at_intake(old: str, new: str, what: str) -> None:
+    """R38: AE 207/906 that names the date; a deletion passes, with a warning (D1)."""
+    document = cda().replace(old.encode(), new.encode())
+    assert document != cda()
+    verdict = check(oru(document))
+    assert told(verdict) == [("R38", "207", "OBX^1^5^1^5", "906")] and what in verdict.faults[0].text
+    removed = check(oru(document, status="D", order="CA"))
+    assert removed.ack_code == "AA" and "R38" in warned(removed)
 
 
 def test_every_fault_is_told_at_once_in_order_up_to_twenty() -> None:

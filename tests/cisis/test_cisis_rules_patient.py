@@ -66,6 +66,7 @@ def test_R41_without_two_ins_a_local_identifier_is_common_through_the_table() ->
         ({"PID-5.1": "DURAND"}, "nom de naissance"),
         ({"PID-7": "19790329"}, "date de naissance"),
         ({"PID-8": "M"}, "sexe"),
+        ({"PID-5.2": "MARINE"}, "premier prénom"),
     ],
 )
 def test_R42_traits_are_always_compared(changes: dict[str, str], trait: str) -> None:
@@ -82,6 +83,45 @@ def test_R42_traits_are_always_compared(changes: dict[str, str], trait: str) -> 
 def test_R42_accents_hyphens_and_case_are_no_difference() -> None:
     """R42: traits are normalised first (hl7-input §5.3)."""
     assert told(check(edit(oru(cda(family="Pât Trois")), {"PID-5.1": "pat-trois"}))) == []
+
+
+def test_R42_a_sister_of_the_same_list_is_refused() -> None:
+    """R42: the first given name differs though the lists are the same: AE, whatever else agrees (D10)."""
+    document = cda(given="ÉLODIE").replace(b"<given>\xc3\x89LODIE</given>", "<given>ÉLODIE GAËLLE</given>".encode())
+    sister = edit(oru(document), {"PID-5.2": "GAELLE", "PID-5.3": "ELODIE GAELLE"})
+    assert told(check(sister)) == [("R42", "207", "PID^1^5", "904")]
+    assert check(edit(sister, {"PID-5.2": "Elodie"})).ack_code == "AA"
+
+
+def test_R42_lists_of_given_names_only_warn() -> None:
+    """R42: another list is told, and refuses nothing; a list that one side lacks is not even told (D10)."""
+    other = check(edit(oru(), {"PID-5.3": "DOMINIQUE ANNE"}))
+    assert other.ack_code == "AA" and "R42" in warned(other)
+    absent = check(edit(oru(), {"PID-5.3": ""}))
+    assert absent.ack_code == "AA" and "R42" not in warned(absent)
+
+
+@pytest.mark.parametrize(
+    ("names", "received", "ack"),
+    [
+        ("<given>JEAN</given><given>PAUL</given>", "JEAN", "AA"),
+        ("<given>JEAN</given><given>PAUL</given>", "PAUL", "AE"),
+        ("<given>JEAN PAUL MARIE</given>", "JEAN-PAUL", "AA"),
+        ("<given>JEAN PAUL MARIE</given>", "MARIE", "AE"),
+        ('<given>PAUL</given><given qualifier="BR">JEAN</given>', "PAUL", "AE"),
+        ('<given qualifier="CL">PAUL</given><given>JEAN</given>', "PAUL", "AE"),
+        ('<given qualifier="BR">JEAN</given><given qualifier="BR">PAUL</given>', "JEAN", "AA"),
+        ('<given qualifier="BR">JEAN</given><given qualifier="BR">PAUL</given>', "PAUL", "AE"),
+    ],
+)
+def test_R42_the_given_name_of_birth_is_the_one_that_counts(names: str, received: str, ack: str) -> None:
+    """R42: BR where it is there, else the first of the unqualified ones; a used name never counts (D10)."""
+    head = b'<given qualifier="BR">DOMINIQUE</given>\n<given>DOMINIQUE</given>'
+    document = cda(ids=NO_INS)
+    assert head in document
+    message = oru(document.replace(head, names.encode()), metadata=MAIL_ALONE)
+    verdict = check(edit(message, {"PID-5.2": received, "PID-5.3": ""}))
+    assert verdict.ack_code == ack
 
 
 def test_R43_the_dmp_wants_the_ins_in_the_cda() -> None:

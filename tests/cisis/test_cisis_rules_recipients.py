@@ -136,6 +136,16 @@ def test_R88_a_minor_s_hidden_document_is_not_mailed_to_him(mask: str) -> None:
     assert addresses(check(asked(oru(), **{mask: "Y"})))[1] == (PATIENT, "")
 
 
+@pytest.mark.parametrize("mask", ["INVISIBLE_REP_LEGAUX", "CONNEXION_SECRETE", "INVISIBLE_PATIENT"])
+def test_R88_a_mask_never_holds_back_a_deletion(mask: str) -> None:
+    """R88: a deletion reaches the mailbox of a minor, or of one the document is hidden from, with a warning (D1)."""
+    removed = edit(oru(cda(birth="20150101"), status="D", order="CA"), {"PID-7": "20150101", f"OBX[{mask}]-5.1": "Y"})
+    verdict = check(removed)
+    assert told(verdict) == [] and verdict.request is not None
+    assert [one.refusal for one in verdict.request.recipients] == [None, None]
+    assert ("R87" if mask == "INVISIBLE_PATIENT" else "R88") in warned(verdict)
+
+
 def test_R88_the_age_is_that_of_the_day_of_the_act() -> None:
     """R88: eighteen on the day itself."""
     for birth, refusal in (("20080105", ""), ("20080106", "550")):

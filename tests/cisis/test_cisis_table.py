@@ -11,10 +11,11 @@ from pydantic import ValidationError
 
 from router.cisis import conformance
 from router.cisis.edges import EDGES
-from router.cisis.rule import Severity
+from router.cisis.findings import Finding, Findings
+from router.cisis.rule import Severity, in_order
 from router.cisis.rules import CONFIGURABLE, TABLE, to_json
 from router.cisis.settings import ProfileRules
-from router.hl7.ack import APPLICATION_CONDITIONS, MESSAGE_CONDITIONS
+from router.hl7.ack import APPLICATION_CONDITIONS, MESSAGE_CONDITIONS, Err
 from router.request import Dialect
 
 #: The numbers of the rules that hl7-input §2.2 names.
@@ -74,28 +75,48 @@ def test_options_exist_and_only_configurable_rules_are_configured() -> None:
 def test_the_table_prints_as_json_one_object_per_rule() -> None:
     """What `segur-router cisis rules --json` shows."""
     rows = json.loads(to_json())
-    assert [row["rule"] for row in rows] == sorted(TABLE)
+    assert [row["rule"] for row in rows] == sorted(TABLE, key=lambda number: int(number[1:]))
     r45 = next(row for row in rows if row["rule"] == "R45")
     assert (r45["severity"], r45["err3"], r45["err2"], r45["err5"]) == ("error", "207", "PID^1^32", "903")
     assert r45["dialects"] == {str(dialect): "error" for dialect in Dialect}
     assert r45["sentence"] and r45["configurable"]
 
 
+def test_numbers_of_three_digits_come_behind_those_of_two(tmp_path: Path) -> None:
+    """R99 before R100: in the table, among the faults of an answer, and in what a test's name proves."""
+    assert sorted(["R100", "R99", "R10", "R101", "R09"], key=in_order) == ["R09", "R10", "R99", "R100", "R101"]
+    assert list(TABLE) == sorted(TABLE, key=in_order)
+    findings = Findings(ProfileRules(), Dialect.V2_1)
+    for number in ("R100", "R99", "R42"):
+        findings._keep(Finding(number, Err("207", ""), number), Severity.ERROR)
+        findings._keep(Finding(number, Err("207", ""), number), Severity.WARN)
+    assert [one.rule for one in findings.faults] == [one.rule for one in findings.warnings] == ["R42", "R99", "R100"]
+    folder = tmp_path / "tests"
+    folder.mkdir()
+    (folder / "test_x.py").write_text("def test_R10_a():\n    pass\n\n\ndef test_R100_E101_b():\n    pass\n")
+    found = conformance.tests_by_number(tmp_path)
+    assert {number: [one.name for one in tests] for number, tests in found.items()} == {
+        "R10": ["test_R10_a"],
+        "R100": ["test_R100_E101_b"],
+        "E101": ["test_R100_E101_b"],
+    }
+
+
 def test_every_number_has_a_test() -> None:
-    """Rules and edge inputs alike, so that `pytest -k R45` finds something."""
+    """Rules and edge inputs alike, so that `pytest -k R45_` finds something."""
     tests = conformance.tests_by_number(conformance.ROOT)
     untested = [number for number in (*TABLE, *EDGES) if not tests.get(number)]
     assert untested == []
 
 
 def test_a_number_selects_its_own_tests_only(request: pytest.FixtureRequest) -> None:
-    """`pytest -k R45` finds whatever holds these letters: among the tests collected now, nothing but R45's."""
+    """`pytest -k R45_` finds whatever holds these letters: among the tests collected now, nothing but R45's."""
     names = [item.nodeid.rpartition("/")[2] for item in request.session.items]
     strangers = [
         (number, name)
         for number in (*TABLE, *EDGES)
         for name in names
-        if number.lower() in name.lower()
+        if f"{number}_".lower() in name.lower()
         and not re.search(rf"(?<![a-z0-9]){number}(?![0-9])", name.replace("_", " "), re.IGNORECASE)
     ]
     assert strangers == []

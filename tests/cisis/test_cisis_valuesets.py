@@ -34,10 +34,24 @@ def test_e32_j07_does_not_hold_others(shipped: ValueSets, code: str) -> None:
     assert shipped.contains("JDV_J07", code) is False
 
 
-def test_r52_j66_is_unknown_until_imported(shipped: ValueSets) -> None:
-    """R52: without the DMP's own list the answer is neither yes nor no."""
-    assert shipped.contains("JDV_J66", "11502-2") is None
-    assert shipped.label("JDV_J66", "11502-2") is None
+@pytest.mark.parametrize("code", ["11502-2", "18748-4", "34112-3", "11490-0", "60591-5", "PRESC-BIO", "SYNTH"])
+def test_r52_j66_holds_the_types_that_the_dmp_takes(shipped: ValueSets, code: str) -> None:
+    """R52: the usual types of a hospital, in the system of J07."""
+    assert shipped.contains("JDV_J66", code) is True
+
+
+@pytest.mark.parametrize("code", ["EXPORT_DUI", "FEUILLE-DE-STYLE", "PIECE-IDENTITE", "51851-4", "56446-8"])
+def test_r52_j66_leaves_out_what_the_dmp_refuses(shipped: ValueSets, code: str) -> None:
+    """R52: types of J07 that are not in J66."""
+    assert shipped.contains("JDV_J07", code) is True
+    assert shipped.contains("JDV_J66", code) is False
+
+
+def test_r52_j66_is_a_part_of_j07(shipped: ValueSets) -> None:
+    """R52: same systems and labels, the official count, OID and date."""
+    j07, j66 = shipped.sets["JDV_J07"], shipped.sets["JDV_J66"]
+    assert set(j66.concepts) <= set(j07.concepts) and len(j66.concepts) == 108
+    assert (j66.oid, j66.version) == ("1.2.250.1.213.1.1.5.7", "20240927")
 
 
 def test_the_shipped_sets_are_whole(shipped: ValueSets) -> None:
@@ -164,7 +178,8 @@ def test_r52_an_svs_file_is_imported_and_used(tmp_path: Path) -> None:
     report = import_official([path], folder)
     [change] = report.changes
     assert report.problems == ()
-    assert (change.key, change.before, change.after, change.added) == ("JDV_J66", "", "20260301", ("11502-2",))
+    assert (change.key, change.before, change.after, change.added) == ("JDV_J66", "20240927", "20260301", ())
+    assert "18748-4" in change.removed and change.relabelled[0][0] == "11502-2"
     found = ValueSets.load(folder)
     assert found.contains("JDV_J66", "11502-2", LOINC) is True
     assert found.contains("JDV_J66", "18748-4") is False
@@ -192,6 +207,13 @@ def test_a_fhir_value_set_is_imported_with_its_oids(tmp_path: Path) -> None:
     assert found.contains("JDV_J66", "11502-2", LOINC) is True
     assert found.contains("JDV_J66", "CERT_DECL", "1.2.250.1.213.1.1.4.12") is True
     assert (found.sets["JDV_J66"].version, found.sets["JDV_J66"].oid) == ("20260401", "1.2.3")
+
+
+def test_a_version_that_is_no_date_gives_way_to_the_date(tmp_path: Path) -> None:
+    """`1.4.0` of 27 September 2024 is 20240927: operators compare dates."""
+    path = put(tmp_path / "v.json", fhir(version="1.4.0", date="2024-09-27T12:00:00+01:00"))
+    [change] = import_official([path], tmp_path / "sets").changes
+    assert change.after == "20240927"
 
 
 def test_a_fhir_expansion_is_preferred(tmp_path: Path) -> None:

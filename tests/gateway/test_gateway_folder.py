@@ -67,6 +67,26 @@ def test_a_file_may_hold_several_messages(tmp_path: Path) -> None:
     assert len(bus.of("in.sil")) == 4
 
 
+@pytest.mark.parametrize("end", ["BTS\rFTS\r", "BTS\r\nFTS", "BTS \nFTS\n", "BTS|2\rFTS|1", "FTS"])
+def test_a_bare_end_of_a_batch_is_no_part_of_its_last_message(tmp_path: Path, end: str) -> None:
+    """Envelope lines need no field; what is stored is the message and nothing else."""
+    (tmp_path / "a.hl7").write_bytes(b"FHS\rBHS\r" + hl7("1") + hl7("2") + end.encode())
+    bus = MemoryBus()
+    play(tmp_path, bus)
+    stored = [record.value for record in bus.of("in.sil")]
+    assert len(stored) == 2
+    assert not [value for value in stored if b"TS" in value.rpartition(b"\r")[2] or b"FTS" in value or b"BTS" in value]
+
+
+def test_what_stands_behind_an_envelope_line_is_answered(tmp_path: Path) -> None:
+    """Lines that belong to no message are refused with the file, not dropped in silence."""
+    (tmp_path / "a.hl7").write_bytes(b"BHS|^~\\&|A\rPID|1||x\r" + hl7("1") + b"BTS|1\r")
+    bus = MemoryBus()
+    play(tmp_path, bus)
+    assert names(tmp_path / "refused") == ["a.hl7", "a.hl7.ack"]
+    assert [record.value for record in bus.of("dlq.intake")] == [b"\rPID|1||x\r"]
+
+
 def test_a_file_that_still_grows_is_left(tmp_path: Path) -> None:
     """A file is taken once it has stayed unchanged for the settling time."""
     (tmp_path / "a.hl7").write_bytes(hl7("1"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64 as standard
+import time
 
 import pytest
 
@@ -32,6 +33,36 @@ def test_what_is_not_base64_is_refused(field: bytes) -> None:
     """Url-safe letters, structure, padding in the middle and nothing at all are R34."""
     with pytest.raises(Malformed):
         base64.decode(field)
+
+
+ODD = "/X0D/X0A/ /E/X0D/E/ /E/.br/E/ /x00d/x00a/ /XA0/ /XC2A0/ /X20/ /X000D000A/"
+
+
+@pytest.mark.parametrize("glue", ODD.replace("/", "\\").split())
+def test_E04_line_ends_in_odd_spellings_are_blanks(glue: str) -> None:
+    """Escape characters that two escapes share, or that an engine escaped itself."""
+    clean = standard.b64encode(bytes(range(200))).decode()
+    dressed = glue.join(clean[at : at + 76] for at in range(0, len(clean), 76)).encode()
+    assert base64.decode(dressed) == bytes(range(200))
+
+
+@pytest.mark.parametrize("escape", "/X41/ /X0D41/ /F/ /Z/ /X/ /X0DE/ /XAD/ /XDA9/ /XC2/".replace("/", "\\").split())
+def test_escapes_of_anything_else_are_no_base64(escape: str) -> None:
+    """A letter written as an escape may be part of the document, or of nothing: nobody guesses."""
+    with pytest.raises(Malformed):
+        base64.decode(b"QUJD" + escape.encode() + b"QUJD")
+
+
+def test_E04_an_endless_escape_costs_no_time() -> None:
+    """A million zeros behind `\\\\X` are refused at once."""
+    begun = time.perf_counter()
+    with pytest.raises(Malformed):
+        base64.decode(b"QUJD" + b"\\X" + b"0A00" * 250_000 + b"QUJD")
+    with pytest.raises(Malformed):
+        base64.decode(b"QUJD" + b"\\X0" * 250_000 + b"-")
+    with pytest.raises(Malformed):
+        base64.decode(b"QUJD" + b"\\X" + b"0" * 500_000 + b"-")
+    assert time.perf_counter() - begun < 2
 
 
 def test_two_documents_in_one_field_are_refused() -> None:

@@ -18,7 +18,20 @@ from tests.examples import example
 
 HEAD = "MSH|^~\\&|A|B|C|D|20260101||ORU^R01^ORU_R01|1|P|2.5|||||FRA|UNICODE UTF-8\r"
 any_text = st.text(st.characters(exclude_categories=["Cs"]))
-values = any_text.filter(lambda value: value == value.strip(BLANKS) and value != '""')
+values = any_text.filter(lambda value: value == value.strip(BLANKS) and value != '""' and "\x00" not in value)
+GLUES = [
+    "\\.br\\",
+    "\\X0D0A\\",
+    "\\X000d\\",
+    "\\X00D\\",
+    "\\x0a\\",
+    "\\XD\\",
+    "\\X0D\\\\X0A\\",
+    "\\.sp1\\",
+    "\\X00\\",
+    "~",
+    " ",
+]
 separator_sets = st.permutations("|^~\\&#$%*@˜¦").map(lambda order: Separators(*(c.encode() for c in order[:5])))
 
 
@@ -65,7 +78,7 @@ def test_the_writer_is_read_back(fields: list[list[tuple[str, str]]]) -> None:
             assert message.text(f"ZZZ-{number}[{rank}].2") == two
 
 
-@given(st.binary(min_size=1), st.integers(1, 76), st.sampled_from(["\\.br\\", "\\X0D0A\\", "\\X000d\\", "~", " "]))
+@given(st.binary(min_size=1), st.integers(1, 76), st.sampled_from(GLUES))
 def test_E04_base64_in_any_dress(document: bytes, width: int, glue: str) -> None:
     """Line breaks, escapes, repetitions and missing padding change nothing of the bytes."""
     clean = standard.b64encode(document).decode().rstrip("=")

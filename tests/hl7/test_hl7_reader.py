@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from router.errors import Invalid
@@ -232,6 +234,43 @@ def test_E47_batches_are_refused() -> None:
         with pytest.raises(Unreadable) as caught:
             Message.parse(head + made(PID))
         assert caught.value.condition == "200"
+
+
+@pytest.mark.parametrize(
+    ("line", "place", "words"),
+    [
+        ("NTE|1||ligne un\nligne deux", "NTE^1", ("LF", "NTE")),
+        ("NTE|1||ligne un\r\nligne deux", "NTE^1", ("CR LF", "NTE")),
+        ("OBX|1|TX|||un\rdeux", "OBX^1", ("CR", "OBX")),
+        ("OBX|1|ED|||^TEXT^XML^Base64^QUJD\nQUJD||||||F", "OBX^1", ("base64",)),
+        ("OBX|1|ED|||^TEXT^XML^Base64^QUJD||||||F\nsigné : Dr X", "OBX^1", ("LF", "OBX")),
+    ],
+)
+def test_E03_a_cut_line_is_explained_by_what_was_cut(line: str, place: str, words: tuple[str, ...]) -> None:
+    """AE 100 names the segment and the line end; base64 is blamed where base64 goes on, and nowhere else."""
+    with pytest.raises(Unreadable) as caught:
+        Message.parse(made(PID, line))
+    assert (caught.value.condition, caught.value.place) == ("100", place)
+    assert all(word in caught.value.text for word in words)
+    assert ("base64" in caught.value.text) is ("base64" in words)
+
+
+@pytest.mark.parametrize("written", ["DU\\X00\\RAND", "DU\\X0000\\RAND", "DU\x00RAND", "\x00DURAND", "DURAND\\X00\\ "])
+def test_no_text_holds_a_nul(written: str) -> None:
+    """Raw or escaped, NUL is left out of every text and noted; the bytes stay."""
+    data = made(f"PID|||1||{written}^ZOE")
+    message = Message.parse(data)
+    assert message.text("PID-5.1") == "DURAND" == message.segments("PID")[0].repetitions(5)[0].text(1)
+    assert message.holds_nul and message.to_bytes() == data
+    assert not Message.parse(made(PID, "NTE|1||\\X2000AB\\ \\X41\\ X00")).text("NTE-3").count("\x00")
+    assert not Message.parse(made(PID, "NTE|1||\\X0A\\ X00")).holds_nul
+
+
+def test_a_nul_is_looked_for_in_no_time() -> None:
+    """A megabyte of zeros behind an escape character costs what its bytes cost."""
+    message = Message.parse(made(PID, "NTE|1||\\X" + "00" * 500_000))
+    begun = time.perf_counter()
+    assert not message.holds_nul and time.perf_counter() - begun < 1
 
 
 def test_two_messages_in_one_are_refused() -> None:

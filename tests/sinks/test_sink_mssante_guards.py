@@ -99,6 +99,16 @@ def test_a_minors_hidden_document_is_not_sent_to_the_mailbox_his_parents_read(
 
 
 @pytest.mark.parametrize(
+    "masks", [Masks(invisible_patient=True), Masks(invisible_rep_legaux=True), Masks(connexion_secrete=True)]
+)
+def test_masks_never_hold_back_a_deletion(masks: Masks) -> None:
+    """D1: from anybody; who the patient is counts all the same."""
+    minor = {"action": Action.DELETE, "masks": masks, "patient": patient(birth_date="20150101")}
+    assert refused(order(**minor), patient_recipient()) is None
+    assert refused(order(**minor), patient_recipient("177022A03220829@patient.mssante.fr")) == ("MSS-510", "R86")
+
+
+@pytest.mark.parametrize(
     "address", ["a@x.fr, b@y.fr", "<a@x.fr>", "a@x.fr\r\nBcc: b@y.fr", "mailto:a@x.fr", "a@@x.fr", ""]
 )
 def test_an_address_that_is_not_one_plain_address_is_refused(address: str) -> None:

@@ -14,8 +14,8 @@ from lxml import etree
 from router.errors import Refused
 from router.request import Action
 from router.sinks.mssante.contents import Packer
-from router.sinks.mssante.identity import says_ins
 from router.sinks.mssante.mail import Attachment, Mail, build, header
+from router.sinks.mssante.qualified import documents_hold_ins
 from tests.cda.cda_samples import PDF, cda, n3_body, section
 from tests.sinks.mssante_samples import STRUCTURE, config, order, patient
 
@@ -251,6 +251,6 @@ def test_the_readme_promises_only_what_the_mail_carries(*, with_copy: bool) -> N
 )
 def test_x_mss_ins_says_what_stands_in_the_document(change: tuple[str, str]) -> None:
     """D13: O when the document holds the qualified INS and every trait; one that lacks makes it N."""
-    assert says_ins(order((cda(),)).request)
-    assert not says_ins(order((cda(change=(change,)),)).request)
-    assert not says_ins(order((cda(),), patient=patient(qualified=False)).request)
+    assert documents_hold_ins(order((cda(),)).request)
+    assert not documents_hold_ins(order((cda(change=(change,)),)).request)
+    assert not documents_hold_ins(order((cda(),), patient=patient(qualified=False)).request)

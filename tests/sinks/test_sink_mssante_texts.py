@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from router.request import Action, Code
-from router.sinks.mssante.bodies import body
+from router.sinks.mssante.bodies import body, notice
 from router.sinks.mssante.naming import ascii_text, name_text
 from router.sinks.mssante.pdf_name import pdf_name
 from router.sinks.mssante.settings import TextsConfig
@@ -121,7 +121,7 @@ def test_the_body_promises_only_what_is_attached(*, copy: bool) -> None:
 def test_a_notice_without_its_document_holds_nothing_of_the_senders() -> None:
     """D1: "ci-joint" above no attachment; it may also tell the wrong patient something."""
     made = request((cda(),), action=Action.DELETE, body_patient="Vous trouverez ci-joint votre compte rendu.")
-    text = body(made, patient=True, structure="A", texts=TextsConfig(), carries=False, notice_first=False)
+    text = notice(made, patient=True, structure="A", texts=TextsConfig())
     assert "ci-joint" not in text and "Merci de le supprimer" in text
 
 

@@ -43,13 +43,24 @@ def check(entry: RegistryObject, root: Any) -> list[RegistryError]:
     if first is None or _cx(first.get("extension"), first.get("root")) != entry.identifiers.get(DOC_PATIENT):
         out.append(RegistryError("XDSPatientIdDoesNotMatch", "patientId différent du premier id du recordTarget"))
     effective = root.find(f"{_V3}effectiveTime")
-    if effective is None or utc(effective.get("value", "")) != entry.slot("creationTime"):
+    if effective is None or not _same_time(effective.get("value", ""), entry.slot("creationTime")):
         out.append(RegistryError(_BAD, "creationTime différent d'effectiveTime en UTC"))
     return out
 
 
 def _cx(extension: str | None, root: str | None) -> str:
     return f"{extension}^^^&{root}&ISO^NH"
+
+
+def _same_time(ts: str, dtm: str) -> bool:
+    """A time without offset is that of an unknown zone: its DTM lies at most 14 hours away."""
+    match = _TS.fullmatch(ts)
+    if match is None or match[2] is not None or len(match[1]) <= 8:
+        return utc(ts) == dtm
+    if len(dtm) != len(match[1]):
+        return False
+    local, sent = (dt.datetime.strptime(one.ljust(14, "0"), "%Y%m%d%H%M%S") for one in (match[1], dtm))
+    return abs(local - sent) <= dt.timedelta(hours=14)
 
 
 def utc(ts: str) -> str:
@@ -63,5 +74,5 @@ def utc(ts: str) -> str:
     form = {10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}.get(len(digits))
     if form is None:
         return ""
-    moment = dt.datetime.strptime(digits + offset, form + "%z")
-    return moment.astimezone(dt.UTC).strftime(form)
+    moment = dt.datetime.strptime(digits + offset, form + "%z").astimezone(dt.UTC)
+    return moment.strftime("%Y%m%d%H%M" if len(digits) == 10 and moment.minute else form)

@@ -58,8 +58,8 @@ class Inspection:
     patient: str = field(default="", repr=False)
     cda_ins: bool = False
     """A document holds an INS."""
-    traits: bool = True
-    """Every document holds the INS and the traits that go with it (decisions D13)."""
+    cda_complete: bool = True
+    """Every document holds an INS with all that goes with it."""
 
     def add(self, place: str, text: str) -> None:
         self.findings.append(Finding(place, text))
@@ -82,6 +82,8 @@ def inspect(raw: bytes, sender: str, recipient: str) -> Inspection:
         codes = _archive(out, payload if isinstance(payload, bytes) else b"", message)
         _pdfs(out, pdfs, codes)
         local, _, domain = recipient.lower().partition("@")
+        if domain == _PATIENTS and not any(f"&{oid}&" in out.patient for oid in _INS_ROOTS):
+            out.add("X-MSS-INS", "INS non qualifiée vers une messagerie de patient")
         if domain == _PATIENTS and local != out.patient[:15].lower():
             out.add("To", "messagerie d'un autre patient que celui du document")
     return out
@@ -122,8 +124,6 @@ def _headers(out: Inspection, message: EmailMessage, raw: bytes, sender: str, re
     final = message.get("X-MSS-MES")
     if final is not None and (final != "FIN" or not patient or message.get("Reply-To")):
         out.add("X-MSS-MES", "FIN, aux patients seuls et sans Reply-To")
-    if patient and message.get("X-MSS-INS") == "N":
-        out.add("X-MSS-INS", "INS non qualifiée vers une messagerie de patient")
     if documents:
         _document_headers(out, message, raw)
     body = message.get_body(preferencelist=("plain",))
@@ -241,9 +241,8 @@ def _document(out: Inspection, archive: zipfile.ZipFile, name: str, slots: dict[
         out.add("CDA", "document illisible")
         return ""
     own = root.findall(f"{_V3}recordTarget/{_V3}patientRole/{_V3}id")
-    holds = any(one.get("root") in _INS_ROOTS for one in own)
-    out.cda_ins = out.cda_ins or holds
-    out.traits = out.traits and holds and _traits(root)
+    out.cda_ins = out.cda_ins or any(one.get("root") in _INS_ROOTS for one in own)
+    out.cda_complete = out.cda_complete and _complete(root, out.patient)
     identifier, code = root.find(f"{_V3}id"), root.find(f"{_V3}code")
     parts = (identifier.get("root", ""), identifier.get("extension", "")) if identifier is not None else ("", "")
     if "^".join(filter(None, parts)) != out.documents[-1]:
@@ -252,26 +251,38 @@ def _document(out: Inspection, archive: zipfile.ZipFile, name: str, slots: dict[
 
 
 def _identity(out: Inspection, message: EmailMessage, root: Any) -> None:
-    """An INS travels only with X-MSS-INS: O (decisions D2)."""
+    """X-MSS-INS says what the documents hold; an INS that is not qualified is nowhere (decisions D2, D13)."""
     text = etree.tostring(root, encoding="unicode")
     holds = any(f"&amp;{oid}&amp;" in text for oid in _INS_ROOTS)
-    if (holds and out.traits) != (message.get("X-MSS-INS") == "O"):
-        out.add("X-MSS-INS", "ne dit pas ce que disent les métadonnées et les documents")
+    if (message.get("X-MSS-INS") == "O") != (holds and out.cda_complete):
+        out.add("X-MSS-INS", "ne dit pas ce que contiennent les documents")
     if out.cda_ins and not holds:
         out.add("CDA", "INS dans le document alors que l'identité n'est pas qualifiée")
 
 
-def _traits(root: Any) -> bool:
-    """Birth name, first given name, sex and date of birth, which the INS needs (decisions D13)."""
-    patient = root.find(f"{_V3}recordTarget/{_V3}patientRole/{_V3}patient")
-    if patient is None:
+def _complete(root: Any, patient: str) -> bool:
+    """Whether a CDA holds the INS of the set (a CX) with its OID and the six traits that go with it (annexe INS)."""
+    role = root.find(f"{_V3}recordTarget/{_V3}patientRole")
+    person = role.find(f"{_V3}patient") if role is not None else None
+    written = (
+        [f"{one.get('extension')}^^^&{one.get('root')}&" for one in role.findall(f"{_V3}id")]
+        if role is not None
+        else []
+    )
+    if person is None or not any(patient.startswith(one) for one in written):
         return False
-    families = [one for one in patient.iterfind(f"{_V3}name/{_V3}family") if one.get("qualifier") == "BR"]
-    given = patient.find(f"{_V3}name/{_V3}given")
-    sex, born = (patient.find(f"{_V3}{name}") for name in ("administrativeGenderCode", "birthTime"))
-    texts = [*(one.text for one in families[:1]), given.text if given is not None else ""]
-    values = [sex.get("code") if sex is not None else "", born.get("value") if born is not None else ""]
-    return bool(families) and all((one or "").strip() for one in (*texts, *values))
+    families = person.findall(f"{_V3}name/{_V3}family")
+    givens = person.findall(f"{_V3}name/{_V3}given")
+    born, sex = person.find(f"{_V3}birthTime"), person.find(f"{_V3}administrativeGenderCode")
+    return all(
+        (
+            any(one.get("qualifier") in ("BR", None) and one.text for one in families),
+            any(one.get("qualifier") is None and one.text for one in givens),
+            born is not None and len(born.get("value", "")) >= 8,
+            sex is not None and sex.get("code"),
+            (person.findtext(f"{_V3}birthplace/{_V3}place/{_V3}addr/{_V3}county") or "").strip(),
+        )
+    )
 
 
 def _pdfs(out: Inspection, parts: list[EmailMessage], codes: list[str]) -> None:

@@ -62,16 +62,13 @@ def body(
     structure: str,
     texts: TextsConfig,
     notice_first: bool = True,
-    carries: bool = True,
     copy: bool = True,
 ) -> str:
-    """The whole body, lines ended by LF.
+    """The whole body of a mail that carries the document, lines ended by LF.
 
     patient: whose text and which notice;  copy: a PDF copy is attached
-    carries: the document is attached; without it the notice is ours alone, for the sender's text speaks of it (D1)
     """
-    given = request.body_patient if patient else request.body_professionals
-    text = _clean(given or "") if carries else ""
+    text = _clean((request.body_patient if patient else request.body_professionals) or "")
     if text and (request.action is Action.INITIAL or not notice_first):
         return text
     ours = notice(request, patient=patient, structure=structure, texts=texts, copy=copy)
@@ -79,11 +76,19 @@ def body(
 
 
 def notice(
-    request: TransmissionRequest, *, patient: bool, structure: str, texts: TextsConfig, copy: bool = True
+    request: TransmissionRequest,
+    *,
+    patient: bool,
+    structure: str,
+    texts: TextsConfig,
+    copy: bool = True,
+    title: str | None = None,
 ) -> str:
-    """Our text for this action and reader."""
+    """Our text for this action and reader. `title` stands for the document's own, which the sender wrote."""
     field, shipped = TEXTS[request.action, patient]
     values = _values(request, request.principal, structure) | {"formes": FORMS[copy]}
+    if title is not None:
+        values["titre"] = title
     return _FIELD.sub(lambda found: values[found[1]], getattr(texts, field) or shipped)
 
 

@@ -62,12 +62,18 @@ def _patient(request: TransmissionRequest, recipient: Recipient, patient_domains
         raise Refused("MSS-510", "PID-32", "INS non qualifiée : pas d'envoi au patient")
     if domain not in patient_domains or local.upper() != request.patient.ins.value.upper():
         raise Refused("MSS-510", "R86", "l'adresse patient n'est pas construite sur l'INS du patient")
-    if request.action is Action.DELETE:  # masks hold back no deletion (D1)
-        return
+    if request.action is Action.DELETE:
+        return  # masks never hold back a deletion (D1): its notice says nothing of the document
     if request.masks.invisible_patient:
         raise Refused("MSS-550", "R87", "document invisible au patient")
-    if (request.masks.invisible_rep_legaux or request.masks.connexion_secrete) and not _adult(request):
+    if hidden(request):
         raise Refused("MSS-550", "D6", "patient mineur ou d'âge inconnu : ses représentants lisent cette boîte")
+
+
+def hidden(request: TransmissionRequest) -> bool:
+    """Whether the document may not be shown in the patient's mailbox: masked to him, or to those who read it (D6)."""
+    to_representatives = request.masks.invisible_rep_legaux or request.masks.connexion_secrete
+    return request.masks.invisible_patient or (to_representatives and not _adult(request))
 
 
 def _adult(request: TransmissionRequest) -> bool:

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from typing import Final
 
+from router.cisis.valuesets import shipped
 from router.printable import CONTROLS
 from router.request import DocumentHeader, TransmissionRequest
 
@@ -58,6 +59,11 @@ def label(document: DocumentHeader) -> str:
     """The label of a document: its code's, else its title, cut to 40 characters."""
     text = plain(document.code.label) or plain(document.title) or "Document de sante"
     return text[:LABEL_LENGTH].rstrip()
+
+
+def official_label(document: DocumentHeader) -> str:
+    """The label of the document's type in the national value set: no word of it is the sender's."""
+    return shipped().label("JDV_J07", document.code.code) or "document de santé"
 
 
 def birth_name(request: TransmissionRequest) -> str:

@@ -17,12 +17,13 @@ from router.directory.addresses import addr_spec, domain_of
 from router.errors import Malformed, OperatorFault, Refused
 from router.exchange import Delivery, State
 from router.payload import DocumentOrder, reply_context, unpack_documents, unpack_order
-from router.request import Action, Recipient
+from router.request import Action, Recipient, TransmissionRequest
 from router.sinks.mssante import guards
-from router.sinks.mssante.bodies import body
+from router.sinks.mssante.bodies import body, notice
 from router.sinks.mssante.contents import Contents, Packer
-from router.sinks.mssante.identity import says_ins
 from router.sinks.mssante.mail import Mail, build, envid, message_id
+from router.sinks.mssante.naming import official_label
+from router.sinks.mssante.qualified import documents_hold_ins
 from router.sinks.mssante.settings import MssanteConfig
 from router.sinks.mssante.smtp import Accepted, Envelope, Submission
 from router.sinks.mssante.subject import notice_subject, subject
@@ -138,7 +139,7 @@ class MssanteSink:
         if patient and order.request.action is Action.DELETE:
             if self._config.suppression_patient == "retenir":
                 raise Refused("MSS-554", "RCT", "avis de suppression au patient retenu par la configuration")
-            if self._config.suppression_patient == "avis-seul":
+            if self._config.suppression_patient == "avis-seul" or guards.hidden(order.request):
                 return Contents(())
         async with self._packing:
             if sum(map(len, documents)) < LARGE:
@@ -164,24 +165,32 @@ class MssanteSink:
             label=structure.label or structure.name,
             to=config.redirect_all_mail or _recipient(order).address,
             reply_to="" if final else self._reply_to(request.reply_to),
-            subject=subject(request, accents=config.accents) if carries else notice_subject(request),
+            subject=subject(request, accents=config.accents) if carries else notice_subject(_title(request)),
             date=attempt.first or self._tools.clock.now(),
             read_receipt=request.ack_lecture,
             return_receipt=config.return_receipt_to,
-            qualified=says_ins(request) if carries else None,
+            qualified=documents_hold_ins(request) if carries else None,
             codes=tuple(document.code.code for document in request.documents) if carries else (),
             nil=config.nil,
             final=final,
-            text=body(
-                request,
-                patient=patient,
-                structure=structure.name,
-                texts=config.texts,
-                notice_first=config.avis_devant_corps,
-                carries=carries,
-                copy=contents.copy,
-            ),
+            text=self._text(request, structure, contents, patient=patient),
             attachments=contents.attachments,
+        )
+
+    def _text(
+        self, request: TransmissionRequest, structure: StructureConfig, contents: Contents, *, patient: bool
+    ) -> str:
+        """The body. Without a document it is our notice alone: the sender's text would speak of one (D1)."""
+        texts = self._config.texts
+        if not contents.attachments:
+            return notice(request, patient=patient, structure=structure.name, texts=texts, title=_title(request))
+        return body(
+            request,
+            patient=patient,
+            structure=structure.name,
+            texts=texts,
+            notice_first=self._config.avis_devant_corps,
+            copy=contents.copy,
         )
 
     def _reply_to(self, address: str) -> str:
@@ -248,6 +257,11 @@ def _recipient(order: DocumentOrder) -> Recipient:
     if order.recipient is None:
         raise Malformed("PAYLOAD", "", "a mail without a recipient")
     return order.recipient
+
+
+def _title(request: TransmissionRequest) -> str:
+    """How a notice names the document: by its official type, and not even so when the patient may not see it."""
+    return "document de santé" if guards.hidden(request) else official_label(request.principal)
 
 
 def _for_production(config: MssanteConfig) -> None:

@@ -23,9 +23,9 @@ def subject(request: TransmissionRequest, *, accents: bool = False) -> str:
     return PREFIX + " ".join(word for word in words if word)
 
 
-def notice_subject(request: TransmissionRequest) -> str:
+def notice_subject(title: str) -> str:
     """The subject of a mail without an archive (the deletion told to a patient): no prefix, no name."""
-    return f"Suppression d'un document : {ascii_text(label(request.principal)) or 'document de sante'}"
+    return f"Suppression d'un document : {ascii_text(title)}"
 
 
 def _label(text: str, accents: bool) -> str:

@@ -1,0 +1,69 @@
+"""A deletion told to a patient: it leaves whatever the masks, and holds nothing of the sender's (decisions D1)."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from router.request import Action, Masks
+from tests.cda.cda_samples import cda
+from tests.sinks.mssante_samples import delivery, order, patient, patient_recipient
+from tests.sinks.mssante_server import Script
+from tests.sinks.test_sink_mssante import send
+
+FREE = "Compte rendu ci-joint, Mme X a une maladie rare"
+
+
+def told_to_the_patient(folder: Path, born: str = "19790328", **changes: Any) -> email.message.EmailMessage:
+    """The mail by which a deletion is told to the patient; the sender has written words of his own everywhere."""
+    birth = ('<birthTime value="19790328"/>', f'<birthTime value="{born}"/>')
+    document = cda(change=(("Compte rendu  de\n biologie", FREE), ("CR d'examens biologiques", FREE), birth))
+    settings = {name: changes.pop(name) for name in ("suppression_patient",) if name in changes}
+    given = order(
+        (document,),
+        recipient=patient_recipient(),
+        action=Action.DELETE,
+        patient=patient(birth_date=born),
+        **{"body_patient": FREE, **changes},
+    )
+    script = Script()
+    send(script, folder, delivery(given, (document,)), **settings)
+    return email.message_from_bytes(script.mails[0], policy=email.policy.default)
+
+
+def test_the_notice_of_a_deletion_holds_no_word_of_the_sender(tmp_path: Path) -> None:
+    """D1: neither CORPSMAIL (`ci-joint`, and nothing is attached), nor the title, nor the type's label he wrote."""
+    mail = told_to_the_patient(tmp_path)
+    text = mail.get_body().get_content()
+    assert not list(mail.iter_attachments())
+    assert FREE not in text and "joint" not in text and "maladie" not in str(mail["Subject"])
+    assert "CR d'examens biologiques" in text and "CR d'examens biologiques" in mail["Subject"]
+    assert "04/01/2026" in text and "supprimer" in text
+
+
+def test_with_the_document_goes_the_senders_text(tmp_path: Path) -> None:
+    """`suppression_patient: envoyer`: the mail carries what it speaks of."""
+    mail = told_to_the_patient(tmp_path, suppression_patient="envoyer")
+    assert FREE in mail.get_body().get_content() and list(mail.iter_attachments())
+
+
+@pytest.mark.parametrize("choice", ["avis-seul", "envoyer"])
+@pytest.mark.parametrize(
+    ("masks", "born"),
+    [
+        (Masks(invisible_patient=True), "19790328"),
+        (Masks(invisible_rep_legaux=True), "20150101"),
+        (Masks(connexion_secrete=True), ""),
+    ],
+    ids=["patient", "minor", "unknown age"],
+)
+def test_a_mask_holds_back_no_deletion_and_shows_nothing(tmp_path: Path, choice: str, masks: Masks, born: str) -> None:
+    """D1: the notice leaves, and says neither what the document was nor of what kind; the document never does."""
+    mail = told_to_the_patient(tmp_path, born, suppression_patient=choice, masks=masks)
+    assert not list(mail.iter_attachments())
+    assert "biologiques" not in mail.get_body().get_content() + mail["Subject"]
+    assert "document de santé" in mail.get_body().get_content()
