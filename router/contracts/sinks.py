@@ -25,6 +25,9 @@ class Attempt:
 
     The trials of an open circuit are not counted.
 
+    progress: what earlier attempts had settled when they failed (`RouterError.progress`), for an effect of several
+    parts: those are not made again.
+
     recheck: for a sink that had to wait for its turn, right before what changes the outside leaves. Raises what the
     sink lets pass: `Overtaken` once a deletion has come, `Fenced` once the lane is another's.
     """
@@ -33,6 +36,7 @@ class Attempt:
     first: float
     unknown: bool = False
     recheck: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+    progress: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

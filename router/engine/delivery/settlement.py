@@ -35,6 +35,8 @@ class Settlement:
 
     async def settle(self, slot: PendingDelivery, delivery: Delivery, end: End) -> bool:
         """Write what became of it. True when it will be tried again soon, with the same bytes."""
+        if end.fault is not None and end.fault.progress:
+            slot.row = row_transitions.progressed(slot.row, end.fault.progress)
         match end.fault:
             case None:
                 await self._done(slot, delivery, end.outcome or Outcome())
