@@ -19,6 +19,7 @@ from router.request import Action
 from router.sinks.dmp import vihf
 from router.sinks.dmp.channel import Channel, Pace
 from router.sinks.dmp.credentials import Identity, Seal, Watched, load_identity, load_seal
+from router.sinks.dmp.deleting import Deletion
 from router.sinks.dmp.dialogue import Dialogue, DmpClient
 from router.sinks.dmp.existence import Existences
 from router.sinks.dmp.job import Job, SinkContext
@@ -72,7 +73,7 @@ class DmpSink:
         moment = Moment(self._config, self._context.codes, self._tools.environment, self._tools.clock.now())
         check(job.case, moment)
         if job.case.request.action is Action.DELETE:
-            return await job.delete()
+            return await Deletion(job).delete()
         if self._config.preflight == "cached":
             production = self._tools.environment == "production"
             await self._existences.check(job.dialogue, job.patient, job.structure.source_oid, production=production)
@@ -89,7 +90,7 @@ class DmpSink:
 
     async def _verify(self, job: Job) -> Outcome | None:
         if job.case.request.action is Action.DELETE:
-            return None if await job.still_shown() else job.done("Deleted", "suppression vérifiée par TD3.1b")
+            return None if await Deletion(job).still_shown() else job.done("Deleted", "suppression vérifiée par TD3.1b")
         found = [await job.dialogue.find(header.uid) for header in job.case.request.documents]
         return job.done("Success", "dépôt vérifié par TD3.1b") if all(found) else None
 
