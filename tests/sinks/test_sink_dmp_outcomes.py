@@ -236,7 +236,14 @@ def test_soap_faults(
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(403, OperatorFault), (404, OperatorFault), (503, Unavailable), (502, OutcomeUnknown), (413, Refused)],
+    [
+        (403, OperatorFault),
+        (404, OperatorFault),
+        (503, OutcomeUnknown),
+        (502, OutcomeUnknown),
+        (200, OutcomeUnknown),
+        (413, Refused),
+    ],
 )
 def test_http_errors(certificates: Certificates, maker: Maker, status: int, kind: type) -> None:
     """An HTML page or a bare status instead of SOAP."""

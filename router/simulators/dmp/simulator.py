@@ -19,7 +19,7 @@ from router.simulators.dmp.config import DmpConfig, Received
 from router.simulators.dmp.refusals import Fault, RegistryError
 from router.simulators.dmp.registry import Document, PatientState, Registry
 from router.simulators.dmp.table import TRANSACTIONS, Transaction
-from router.simulators.dmp.transactions import Desk, Result, failure
+from router.simulators.dmp.transactions import SUCCESS, Desk, Result, failure
 from router.simulators.http import HttpServer, Request, Response
 from router.simulators.script import Planned, Script, pseudonym
 
@@ -145,12 +145,7 @@ class DmpSimulator:
         self._script.plan("refuse", count=count, matches=meant, code=code, context=context)
 
     def fault(
-        self,
-        text: str,
-        subcode: str = "",
-        role: str = "Sender",
-        count: int | None = 1,
-        transaction: str = "",
+        self, text: str, subcode: str = "", role: str = "Sender", count: int | None = 1, transaction: str = ""
     ) -> None:
         """Answer the next calls with a SOAP fault, without any effect."""
         self._script.plan("fault", count=count, matches=Meant(transaction), text=text, subcode=subcode, role=role)
@@ -171,6 +166,10 @@ class DmpSimulator:
     ) -> None:
         """Cut the connection before the work is done, or after it and before the answer (then of one document too)."""
         self._script.plan(f"cut-{when}", count=count, matches=Meant(transaction, document))
+
+    def status(self, status: str, count: int | None = 1, transaction: str = "TD2.1") -> None:
+        """Do the work and answer with this ebXML status, e.g. PartialSuccess."""
+        self._script.plan("status", count=count, matches=Meant(transaction), status=status)
 
     def patient(self, matricule: str, state: PatientState) -> None:
         """Open, close or remove somebody's DMP."""
@@ -228,6 +227,8 @@ class DmpSimulator:
             return None
         if page is not None:
             return _page(page)
+        if (status := self._script.take(asked, "status")) is not None:
+            result.body = result.body.replace(SUCCESS, str(status.arguments["status"]))
         action = transaction.response if transaction else ""
         body = soap.envelope(action, relates, result.body)
         if self.config.multipart == "always":
@@ -310,6 +311,7 @@ class DmpSimulator:
             "refuse": self.refuse,
             "fault": self.fault,
             "http_status": self.http_status,
+            "status": self.status,
             "cut": self.cut,
             "patient": self.patient,
             "touch": self.touch,

@@ -32,6 +32,7 @@ LCM: Final = "{urn:oasis:names:tc:ebxml-regrep:xsd:lcm:3.0}"
 QUERY: Final = "{urn:oasis:names:tc:ebxml-regrep:xsd:query:3.0}"
 _GET_DOCUMENTS: Final = "urn:uuid:5c4f972b-d56b-40ac-a5fc-c8ca9b40b9d4"
 _STATUS: Final = "urn:oasis:names:tc:ebxml-regrep:ResponseStatusType"
+SUCCESS: Final = f"{_STATUS}:Success"
 _SEVERITY: Final = "urn:oasis:names:tc:ebxml-regrep:ErrorSeverityType:Error"
 _RS: Final = "urn:oasis:names:tc:ebxml-regrep:xsd:rs:3.0"
 
