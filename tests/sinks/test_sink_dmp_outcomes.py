@@ -226,7 +226,7 @@ def test_soap_faults(
     sample = maker.document("biology", maker.patient(age=50))
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
-        dmp.fault(text, subcode, role)
+        dmp.fault(text, subcode, role, count=None)
         with pytest.raises(kind) as caught:
             await sink.deliver(made(sample), FIRST)
         assert caught.value.code == code

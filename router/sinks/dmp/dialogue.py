@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from router.errors import OperatorFault, OutcomeUnknown, Unavailable
-from router.request import TransmissionRequest
+from router.errors import MessageFault, OperatorFault, OutcomeUnknown, Refused, RouterError, Unavailable
+from router.request import Masks, TransmissionRequest
 from router.sinks.dmp import answers, soap, transactions, vihf
 from router.sinks.dmp.answers import Existence, HttpAnswer, RegistryAnswer, RegistryError, Unreadable
 from router.sinks.dmp.channel import Channel
@@ -19,7 +19,10 @@ from router.sinks.dmp.settings import DmpConfig
 from router.sinks.dmp.soap import Attachment
 from router.sinks.dmp.transactions import Transaction
 from router.sinks.dmp.verdicts import TRIES, UNKNOWN_TEXT, Verdicts, code_of, http_fault
+from router.xds.datatypes import oid_of
 
+OF_CERTIFICATES: Final = frozenset({"DMPInvalidCertificate"})
+"""Codes that blame a certificate: every identity of ours is signed with it, there is nothing to compare."""
 _FILE: Final = re.compile(r"[^A-Za-z0-9.-]+")
 
 
@@ -47,6 +50,8 @@ class Dialogue:
     attempt: int
     unknown: bool = False
     """Whether an earlier attempt has an unknown outcome: the row says so already."""
+    own: vihf.Subject | None = field(default=None, repr=False)
+    """The site's own identity, with which one that the DMP rejects is compared; None: there is nothing to compare."""
 
     def seal(self) -> Seal:
         """Our signature certificate. Raises `OperatorFault` `DMP-CERT-SIGN` outside its dates."""
@@ -65,7 +70,9 @@ class Dialogue:
         answer, spoken = await self.send(transaction, body, attachments)
         if spoken.fault is not None:
             code = code_of(spoken.fault)
-            if self.client.verdicts.of(code) in ("config", "retry", "limited"):
+            if self.client.verdicts.of(code) == "config":
+                raise await self._rejection(code, transaction)
+            if self.client.verdicts.of(code) in ("retry", "limited"):
                 told = self.unknown and self.attempt >= TRIES
                 unsure = transaction.feeding and not told
                 raise self.client.verdicts.fault(code, transaction.name, self.attempt, unsure=unsure)
@@ -76,7 +83,37 @@ class Dialogue:
             raise http_fault(answer, transaction.name, feeding=transaction.feeding, html=error.html) from error
         if transaction.feeding and read.unclear:
             raise OutcomeUnknown("DMP-PARTIAL", transaction.name, UNKNOWN_TEXT)
+        if not read.ok and self.client.verdicts.of(self.worst(read)) == "config":
+            raise await self._rejection(self.worst(read), transaction)
         return read
+
+    async def _rejection(self, code: str, transaction: Transaction) -> RouterError:
+        """The fault for a code that blames our configuration: `OperatorFault` only when the site's own identity fails.
+
+        One message's content never opens a circuit (decisions D11): when the same question passes in the name of the
+        site's structure, with the same certificates, the identity of this message is at fault alone. Raises
+        `Unavailable` when the comparison has no answer.
+        """
+        fault = self.client.verdicts.fault(code, transaction.name, self.attempt)
+        if self.own is None or code in OF_CERTIFICATES:
+            return fault
+        without_masks = self.request.model_copy(update={"masks": Masks()})
+        own = replace(
+            self,
+            delivery_id=f"{self.delivery_id}-identity",
+            request=without_masks,
+            speaker=self.own,
+            own=None,
+            attempt=1,
+            unknown=False,
+        )
+        try:
+            await own.registry(transactions.FIND, transactions.get_documents(oid_of(self.delivery_id, "identity")))
+        except OperatorFault:
+            return fault
+        except MessageFault:
+            pass  # refused for what was asked, not for who asked
+        return Refused(fault.code, fault.place, f"{fault.text} : l'identité de ce message, celle du site est acceptée")
 
     async def find(self, unique_id: str) -> tuple[str, ...]:
         """TD3.1b: the entryUUIDs of a document; () when the DMP doesn't have it."""
@@ -93,7 +130,10 @@ class Dialogue:
         body = transactions.test_existence(patient, sender_oid=sender_oid, now=self.client.now(), production=production)
         answer, spoken = await self.send(transactions.EXISTS, body)
         if spoken.fault is not None:
-            raise self.client.verdicts.fault(code_of(spoken.fault), transactions.EXISTS.name, self.attempt)
+            code = code_of(spoken.fault)
+            if self.client.verdicts.of(code) == "config":
+                raise await self._rejection(code, transactions.EXISTS)
+            raise self.client.verdicts.fault(code, transactions.EXISTS.name, self.attempt)
         try:
             return answers.existence(spoken.payload)
         except Unreadable as error:

@@ -117,6 +117,7 @@ class DmpSink:
             patient_cx=metadata.patient_id(request) if request.patient.ins else "",
             attempt=attempt.number,
             unknown=attempt.unknown,
+            own=vihf.own_subject(structure, self._config.vihf, self._config.lps) if structure else None,
         )
         return Job(self._context, delivery, attempt, Case(order, documents), dialogue)
 

@@ -113,6 +113,12 @@ def subject(sender: Author | None, structure: StructureConfig | None, vihf: Vihf
     return Subject(identity, name, (AUTOMATE,), number)
 
 
+def own_subject(structure: StructureConfig, vihf: VihfConfig, lps: LpsConfig) -> Subject:
+    """The site's own identity: its structure's number and an AUTOMATE, nothing of any message."""
+    identity = vihf.responsible or f"3{structure.finess}/{lps.name}"
+    return Subject(identity, f"{lps.name}, {lps.name}", (AUTOMATE,), structure.id_nat)
+
+
 def roles_of(specialty: tuple[str, str, str] | None) -> tuple[Role, ...]:
     """Profession, then savoir-faire; () when the profession is unknown or its mandatory second role is missing."""
     match = _SPECIALTY.fullmatch(specialty[0]) if specialty else None
