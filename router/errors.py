@@ -55,7 +55,14 @@ class Invalid(MessageFault):
 
 
 class Refused(MessageFault):
-    """The destination said no, for good."""
+    """The destination said no, for good.
+
+    `business`: an outcome for the sender (the patient has no DMP); no operator can or need do anything.
+    """
+
+    def __init__(self, code: str, place: str = "", text: str = "", *, business: bool = False) -> None:
+        super().__init__(code, place, text)
+        self.business = business
 
 
 class Bug(MessageFault):

@@ -225,9 +225,9 @@ def sender_of(
     """R80 and R65: the PRT SB; for a sender of 1.2 who has none, whoever signed the CDA."""
     named = reading.parts(SENDER)
     if not named:
-        if dmp:
-            findings.add("R80")
         found = None if reading.table.sender_in_prt else signer_of(documents)
+        if dmp and found is None:
+            findings.add("R80")
         check_structure(found, rules, findings)
         return found
     part = named[0]

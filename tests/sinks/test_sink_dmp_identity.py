@@ -95,19 +95,18 @@ def test_an_answer_that_refuses_the_question_has_let_the_identity_in(certificate
     play(certificates, story)
 
 
-@pytest.mark.parametrize("call", ["delete", "verify", "exists"])
+@pytest.mark.parametrize("call", ["delete", "verify"])
 def test_whatever_the_transaction(certificates: Certificates, one: Any, call: str) -> None:
-    """The same for a deletion, for the verification of an unknown outcome, and for TD0.2."""
+    """The same for a deletion, and for the verification of an unknown outcome."""
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
-        if call != "exists":
-            await sink.deliver(made(one), FIRST)
+        await sink.deliver(made(one), FIRST)
         dmp.fault(REJECTIONS[0][0])
         with pytest.raises(Refused) as caught:
             if call == "verify":
                 await sink.verify(made(one), AFTER_UNKNOWN)
             else:
-                await sink.deliver(made(one, Action.DELETE if call == "delete" else Action.INITIAL), FIRST)
+                await sink.deliver(made(one, Action.DELETE), FIRST)
         assert caught.value.code == "DMP-AUTHENTIFICATION"
 
-    play(certificates, story, preflight="cached" if call == "exists" else "off")
+    play(certificates, story)

@@ -45,6 +45,8 @@ class Registry:
     sets: set[str] = field(default_factory=set)
     patients: dict[str, PatientState] = field(default_factory=dict)
     """By matricule; who isn't there has an open DMP."""
+    told: dict[str, PatientState] = field(default_factory=dict)
+    """What TD0.2 says instead, by matricule."""
 
     def patient_open(self, matricule: str) -> None:
         state = self.patients.get(matricule, "open")

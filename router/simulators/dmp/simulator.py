@@ -28,6 +28,11 @@ _SUITES: Final = (
     "ECDHE-RSA-CHACHA20-POLY1305:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-SHA384:ECDHE-RSA-AES256-GCM-SHA384"
 )
 
+_TROUBLE: Final = (
+    *("outage", "restore", "reset", "delay", "refuse", "fault", "http_status", "status", "cut"),
+    *("patient", "existence", "touch"),
+)
+
 
 class DmpSimulator:
     """`async with DmpSimulator(config) as dmp:` listens on `dmp.port` until the block ends.
@@ -175,6 +180,10 @@ class DmpSimulator:
         """Open, close or remove somebody's DMP."""
         self.registry.patients[matricule] = state
 
+    def existence(self, matricule: str, state: PatientState) -> None:
+        """What TD0.2 says of somebody's DMP, whatever TD2.1 does."""
+        self.registry.told[matricule] = state
+
     def touch(self, unique_id: str, status: str = "") -> None:
         """What a doctor may do in the DMP meanwhile: the document gets a new entryUUID, and perhaps a status."""
         self.registry.touch(unique_id, status)
@@ -305,17 +314,7 @@ class DmpSimulator:
             "documents": lambda: [_listed(one) for one in self.documents.values()],
             "received": lambda since=0: [asdict(one) for one in self.received[since:]],
             "url": lambda: self.url,
-            "outage": self.outage,
-            "restore": self.restore,
-            "delay": self.delay,
-            "refuse": self.refuse,
-            "fault": self.fault,
-            "http_status": self.http_status,
-            "status": self.status,
-            "cut": self.cut,
-            "patient": self.patient,
-            "touch": self.touch,
-            "reset": self.reset,
+            **{name: getattr(self, name) for name in _TROUBLE},
         }
 
 

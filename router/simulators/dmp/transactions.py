@@ -218,7 +218,8 @@ class Desk:
         matricule, oid = existence.patient_of(call.payload)
         if f"{matricule}^^^&{oid}&ISO^NH" != vihf.patient:
             raise Fault("resource-id du VIHF différent du patient demandé")
-        result.body = existence.answer(self.registry.patients.get(matricule, "open"), matricule, oid)
+        state = self.registry.told.get(matricule) or self.registry.patients.get(matricule, "open")
+        result.body = existence.answer(state, matricule, oid)
 
 
 def success() -> str:

@@ -130,10 +130,7 @@ class Dialogue:
         body = transactions.test_existence(patient, sender_oid=sender_oid, now=self.client.now(), production=production)
         answer, spoken = await self.send(transactions.EXISTS, body)
         if spoken.fault is not None:
-            code = code_of(spoken.fault)
-            if self.client.verdicts.of(code) == "config":
-                raise await self._rejection(code, transactions.EXISTS)
-            raise self.client.verdicts.fault(code, transactions.EXISTS.name, self.attempt)
+            raise self.client.verdicts.fault(code_of(spoken.fault), transactions.EXISTS.name, self.attempt)
         try:
             return answers.existence(spoken.payload)
         except Unreadable as error:

@@ -79,7 +79,9 @@ class DmpConfig(Strict):
     on_unknown: Literal["verify", "hold"] = Field(
         "verify", description="An attempt of unknown outcome: ask the DMP (TD3.1b), or wait for a person."
     )
-    preflight: Literal["off", "cached"] = Field("off", description="TD0.2 before feeding, once a day and patient.")
+    preflight: Literal["off", "cached"] = Field(
+        "off", description="TD0.2 before feeding, once a day and patient: it may explain a refusal, TD2.1 decides."
+    )
     replace_when_absent: Literal["publish", "fail"] = Field(
         "fail", description="A replacement whose predecessor our ledger proves never fed: publish it, or refuse (D1)."
     )

@@ -94,7 +94,8 @@ def summed_up(faults: Faults, made: Sequence[Part], memory: Memory, done: str) -
     if isinstance(worst, MessageFault) and (everything or len(faults) > 1):
         said = [f"N{part.level} {done}" for part in everything]
         said += [f"N{part.level} non ({fault.code})" for part, fault in faults.items()]
-        worst = Refused(worst.code, worst.place, f"{worst.text} : {', '.join(said)}")
+        business = all(isinstance(fault, Refused) and fault.business for fault in faults.values())
+        worst = Refused(worst.code, worst.place, f"{worst.text} : {', '.join(said)}", business=business)
     waiting = [part for part, fault in faults.items() if not isinstance(fault, MessageFault)]
     worst.progress = _progress(memory, made, faults, waiting)
     return worst

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from router.contracts import Attempt, Outcome
-from router.errors import OperatorFault
+from router.errors import OperatorFault, Refused
 from router.exchange import Delivery
 from router.payload import reply_context, unpack, unpack_order
 from router.request import Action
@@ -21,7 +21,7 @@ from router.sinks.dmp.channel import Channel, Pace
 from router.sinks.dmp.credentials import Identity, Seal, Watched, load_identity, load_seal
 from router.sinks.dmp.deleting import Deletion
 from router.sinks.dmp.dialogue import Dialogue, DmpClient
-from router.sinks.dmp.existence import Existences
+from router.sinks.dmp.existence import UNEXPLAINED, Existences
 from router.sinks.dmp.job import Job, SinkContext
 from router.sinks.dmp.preflight import Case, Moment, check
 from router.sinks.dmp.settings import DmpConfig
@@ -74,10 +74,14 @@ class DmpSink:
         check(job.case, moment)
         if job.case.request.action is Action.DELETE:
             return await Deletion(job).delete()
-        if self._config.preflight == "cached":
-            production = self._tools.environment == "production"
-            await self._existences.check(job.dialogue, job.patient, job.structure.source_oid, production=production)
-        return await job.feed()
+        if self._config.preflight == "off":
+            return await job.feed()
+        production = self._tools.environment == "production"
+        why = await self._existences.ask(job.dialogue, job.patient, job.structure.source_oid, production=production)
+        try:
+            return await job.feed()
+        except Refused as refusal:
+            raise (why if why is not None and refusal.code in UNEXPLAINED else refusal) from None
 
     async def verify(self, delivery: Delivery, attempt: Attempt) -> Outcome | None:
         """TD3.1b, after the delay that the DMP needs to show what it took (dmp §5.5).

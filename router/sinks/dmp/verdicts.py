@@ -75,7 +75,7 @@ class Verdicts:
             return OutcomeUnknown(name, place, f"{text} : le document est peut-être enregistré")
         if kind == "limited" and attempt < TRIES:
             return Unavailable(name, place, text, circuit=False)
-        return Refused(name, place, text)
+        return Refused(name, place, text, business=kind == "business")
 
 
 def safe(code: str) -> str:
