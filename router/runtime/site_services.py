@@ -156,6 +156,7 @@ class SiteServices:
             environment=self.config.environment,
             pseudonyms=self.pseudonyms,
             directory=self.directory,
+            value_sets=self.value_sets,
         )
 
     def sink(self, name: str) -> Sink:

@@ -70,8 +70,11 @@ class DmpSink:
             return await self._deliver(self._job(delivery, attempt))
 
     async def _deliver(self, job: Job) -> Outcome:
-        moment = Moment(self._config, self._context.codes, self._tools.environment, self._tools.clock.now())
+        moment = Moment(
+            self._config, self._context.codes, self._tools.environment, self._tools.clock.now(), self._tools.value_sets
+        )
         check(job.case, moment)
+        _ = job.structure  # nothing is signed in the name of a structure that the site does not know (D11)
         if job.case.request.action is Action.DELETE:
             return await Deletion(job).delete()
         if self._config.preflight == "off":
@@ -93,6 +96,7 @@ class DmpSink:
             return await self._verify(self._job(delivery, attempt))
 
     async def _verify(self, job: Job) -> Outcome | None:
+        _ = job.structure
         if job.case.request.action is Action.DELETE:
             return None if await Deletion(job).still_shown() else job.done("Deleted", "suppression vérifiée par TD3.1b")
         found = [await job.dialogue.find(header.uid) for header in job.case.request.documents]
