@@ -244,6 +244,26 @@ def test_who_answers_for_an_automaton() -> None:
     assert found.roles == (vihf.AUTOMATE,)
 
 
+@pytest.mark.parametrize(
+    ("code", "roles"),
+    [
+        ("G15_21/H", [("21", "1.2.250.1.71.1.2.7"), ("H", "1.2.250.1.71.4.2.6")]),
+        ("G15_21/DM", [("21", "1.2.250.1.71.1.2.7"), ("DM", "1.2.250.1.71.4.2.6")]),
+        ("G15_21/SM54", []),
+        ("G15_21/Z", []),
+        ("G15_21", []),
+        ("G15_10/H", []),
+        ("G15_10/SM26", [("10", "1.2.250.1.71.1.2.7"), ("SM26", "1.2.250.1.71.4.2.5")]),
+        ("G15_60", [("60", "1.2.250.1.71.1.2.7")]),
+    ],
+)
+def test_a_pharmacist_says_his_section_a_doctor_his_specialty(code: str, roles: list[tuple[str, str]]) -> None:
+    """Second role of the VIHF: section of the register (G05) for 21, savoir-faire (R01) for 10; no mixture."""
+    found = vihf.roles_of((code, "Profession - Libellé", "1.2.250.1.213.1.1.4.5"))
+    assert [(one.code, one.system) for one in found] == roles
+    assert all(one.label for one in found)
+
+
 def test_faults_hold_no_value() -> None:
     """None of the refusals quotes the patient or the document."""
     secrets = [SAMPLE.uid, str(ASKED.patient.ins.value if ASKED.patient.ins else ""), ASKED.patient.birth_family]

@@ -120,7 +120,7 @@ class DmpSink:
             client=self._client,
             delivery_id=delivery.id,
             request=request,
-            speaker=vihf.subject(request.sender, structure, self._config.vihf, self._config.lps),
+            speaker=vihf.subject(request.sender, structure, self._config.vihf, self._config.lps, request.documents),
             sector=structure.sector if structure else StructureConfig.model_fields["sector"].default,
             patient_cx=metadata.patient_id(request) if request.patient.ins else "",
             attempt=attempt.number,
