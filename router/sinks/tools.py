@@ -7,7 +7,7 @@ from functools import cache
 from typing import Literal
 
 from router.cisis.valuesets import ValueSets
-from router.contracts import Archive, Clock, Observer
+from router.contracts import Archive, Clock, Observer, OwnTurns, Turns
 from router.directory.directory import Directory
 from router.exchange import Pseudonyms
 
@@ -29,3 +29,4 @@ class Tools:
     pseudonyms: Pseudonyms
     directory: Directory
     value_sets: ValueSets = field(default_factory=shipped)
+    turns: Turns = field(default_factory=OwnTurns)

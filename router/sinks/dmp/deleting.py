@@ -141,7 +141,7 @@ class Deletion:
         raise self.job.refusal(answer, transactions.DELETE.name)
 
     async def _update(self, unique_id: str, entry_uuid: str, status: str) -> RegistryAnswer:
-        await self.job.context.pace.turn()
+        await self.job.context.pace.turn(self.job.structure.id_nat)
         lot = metadata.submission_set(
             self.job.case.request,
             self.job.structure,

@@ -138,7 +138,7 @@ class Job:
     async def _publish(self, numbers: Sequence[int], replaced: Mapping[str, str], set_unique_id: str) -> RegistryAnswer:
         config, request = self.context.config, self.case.request
         contents = [await self._content(number) for number in numbers]
-        await self.context.pace.turn()
+        await self.context.pace.turn(self.structure.id_nat)
         self.attempt.recheck()
         now = self.context.tools.clock.now()
         lot = metadata.submission_set(

@@ -95,7 +95,11 @@ class DmpConfig(Strict):
     max_future: float = Field(300, ge=0, description="Seconds a document may be dated ahead: we wait as long.")
     max_document_bytes: int = Field(50_000_000, gt=0, description="Larger documents are refused before sending.")
     max_answer_bytes: int = Field(20_000_000, gt=0, description="Larger answers are not read.")
-    max_per_second: float = Field(5, gt=0, description="Feeding transactions per second of this sink and process.")
+    max_per_second: float = Field(
+        4,
+        gt=0,
+        description="Feeding transactions per second of a structure, over all processes; under 5 in production.",
+    )
     connections: int = Field(8, ge=1, le=100, description="Connections at once.")
     keep_alive: float = Field(20, ge=0, description="Seconds after which an idle connection is not used again.")
     connect_timeout: float = Field(10, gt=0, description="Seconds to connect.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -30,6 +30,9 @@ from router.sinks.tools import Tools
 from router.structures import StructureConfig
 from router.xds import metadata
 from router.xds.tables import tables
+
+LIMIT: Final = 5.0
+"""Feeding transactions per second of a structure and its software: the DMP wants fewer (dmp §7)."""
 
 
 class DmpSink:
@@ -56,7 +59,9 @@ class DmpSink:
             tools,
             tables(config.tables),
             ZoneInfo(config.naive_time) if config.naive_time else None,
-            Pace(config.max_per_second, monotonic),
+            Pace(
+                config.max_per_second, monotonic, turns=tools.turns, software=f"{config.url}|{config.lps.homologation}"
+            ),
             asyncio.Lock(),
         )
 
@@ -151,5 +156,8 @@ def _agree(config: DmpConfig, environment: str) -> None:
         raise OperatorFault(
             "DMP-ENVIRONMENT", "url", f"l'adresse du DMP n'est pas celle de l'environnement {environment}"
         )
+    if environment == "production" and config.max_per_second >= LIMIT:
+        text = f"le DMP admet moins de {LIMIT:.0f} dépôts par seconde et par structure"
+        raise OperatorFault("DMP-RATE", "max_per_second", text)
     if environment == "production" and config.keep is not None:
         raise OperatorFault("DMP-KEEP", "keep", "garde des documents en clair sur disque : qualification seulement")
