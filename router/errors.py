@@ -19,18 +19,23 @@ A fault carries a stable `code` (`R45`, `MSS-550`, `DMP-DMPClosed`), a `place` (
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
 class RouterError(Exception):
-    """Base class; see the module's drawing."""
+    """Base class; see the module's drawing.
+
+    progress: what the attempt has settled all the same, for an effect of several parts: names and identifiers only.
+    The row remembers it, the next attempt gets it back (`contracts.Attempt`).
+    """
 
     def __init__(self, code: str, place: str = "", text: str = "") -> None:
         super().__init__(code, place, text)
         self.code = code
         self.place = place
         self.text = text
+        self.progress: Mapping[str, str] = {}
 
     def __str__(self) -> str:
         where = f" at {self.place}" if self.place else ""
@@ -50,7 +55,14 @@ class Invalid(MessageFault):
 
 
 class Refused(MessageFault):
-    """The destination said no, for good."""
+    """The destination said no, for good.
+
+    `business`: an outcome for the sender (the patient has no DMP); no operator can or need do anything.
+    """
+
+    def __init__(self, code: str, place: str = "", text: str = "", *, business: bool = False) -> None:
+        super().__init__(code, place, text)
+        self.business = business
 
 
 class Bug(MessageFault):

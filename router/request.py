@@ -93,6 +93,7 @@ class Device(Silent):
     id: str = ""
     name: str = ""
     model: str = ""
+    specialty: tuple[str, str, str] | None = Field(None, description="(code, label, code system OID)")
 
 
 class Structure(Silent):

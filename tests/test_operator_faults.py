@@ -27,12 +27,12 @@ KNOWN = {
     ("sinks/dmp/sink.py", "DMP-CERT-STRUCTURE"): "a certificate that is another structure's",
     ("sinks/dmp/sink.py", "DMP-ENVIRONMENT"): "the site file, at the start",
     ("sinks/dmp/sink.py", "DMP-KEEP"): "the site file, at the start",
+    ("sinks/dmp/sink.py", "DMP-RATE"): "the site file, at the start",
     (
         "sinks/dmp/verdicts.py",
         "?",
     ): "the DMP's word: `dmp.identities` and `engine.doubts` ask whether it is one message's",
     ("sinks/dmp/verdicts.py", "DMP-ADDRESS"): "the site file",
-    ("sinks/dmp/verdicts.py", "DMP-HTML"): "the server's word: `engine.doubts` asks whether it is one message's",
     ("sinks/dmp/verdicts.py", "DMP-TABLE"): "a table of ours",
     ("sinks/dmp/verdicts.py", "DMP-TLS"): "the handshake, before any content",
     ("sinks/dmp/verdicts.py", "DMP-TLS-SERVER"): "the handshake, before any content",

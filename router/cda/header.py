@@ -302,10 +302,12 @@ def _national_id(entity: Any) -> str:
 
 def _device(assigned: Any, machine: Any) -> Device:
     number = next(iter(identifiers_of(assigned.iterchildren(NS + "id"))), None)
+    specialty = code_of(child_of(assigned, "code"))
     return Device(
         id=(number.value or number.authority) if number else "",
         name=text_of(child_of(machine, "softwareName")),
         model=text_of(child_of(machine, "manufacturerModelName")),
+        specialty=(specialty.code, specialty.label, specialty.system) if specialty else None,
     )
 
 

@@ -230,9 +230,9 @@ def sender_of(
     facility = reading.head.text("4")
     named = reading.parts(SENDER)
     if not named:
-        if dmp:
-            findings.add("R80")
         found = None if reading.table.sender_in_prt else signer_of(documents)
+        if dmp and found is None:
+            findings.add("R80")
         return found, participants.speaks_for(found, rules, findings, facility=facility, said=False, dmp=dmp)
     part = named[0]
     author = participants.author(part)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from router.contracts.bus import Bus, Consumer, Offsets, Outgoing, Partition, Producer, Record, Settle, TopicPlan
 from router.contracts.ledger import Claim, Fence, Ledger, Row
-from router.contracts.sinks import Archive, Attempt, Outcome, Sink, Step
+from router.contracts.sinks import Archive, Attempt, Outcome, OwnTurns, Sink, Step, Turns
 from router.contracts.topics import JOURNAL, RECEIPTS, Header, dlq_topic, held_topic, in_topic, out_topic, raw_topic
 from router.contracts.watch import Alert, Clock, Observer, SystemClock, Unobserved, no_alert
 
@@ -29,6 +29,7 @@ __all__ = [
     "Offsets",
     "Outcome",
     "Outgoing",
+    "OwnTurns",
     "Partition",
     "Producer",
     "Record",
@@ -38,6 +39,7 @@ __all__ = [
     "Step",
     "SystemClock",
     "TopicPlan",
+    "Turns",
     "Unobserved",
     "dlq_topic",
     "held_topic",

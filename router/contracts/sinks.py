@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -25,6 +27,9 @@ class Attempt:
 
     The trials of an open circuit are not counted.
 
+    progress: what earlier attempts had settled when they failed (`RouterError.progress`), for an effect of several
+    parts: those are not made again.
+
     recheck: for a sink that had to wait for its turn, right before what changes the outside leaves. Raises what the
     sink lets pass: `Overtaken` once a deletion has come, `Fenced` once the lane is another's.
     """
@@ -33,6 +38,7 @@ class Attempt:
     first: float
     unknown: bool = False
     recheck: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+    progress: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +83,31 @@ class Archive(Protocol):
     """What a sink may ask of the past, read-only: earlier deliveries of the same document."""
 
     def lineage(self, sink: str, lineage: str) -> Sequence[Row]: ...
+
+
+class Turns(Protocol):
+    """Turns that are evenly spaced over all processes of a site (dmp §7: a limit of the DMP)."""
+
+    def take(self, name: str, interval: float) -> float:
+        """Reserve the next turn of `name`, `interval` seconds after the one before it; seconds until then. Any thread.
+
+        Raises `Unavailable` when the database is away: no turn was taken.
+        """
+        ...
+
+
+class OwnTurns:
+    """Turns of this process alone: for tools and tests."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._next: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def take(self, name: str, interval: float) -> float:
+        """See `Turns`."""
+        with self._lock:
+            now = self._monotonic()
+            mine = max(now, self._next.get(name, now))
+            self._next[name] = mine + interval
+            return mine - now

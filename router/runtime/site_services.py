@@ -14,13 +14,26 @@ from router.cda.schema import SchemaGate
 from router.cisis.settings import ProfileRules
 from router.cisis.valuesets import ValueSets
 from router.config.site import FeedConfig, Site
-from router.contracts import Alert, Bus, Clock, Ledger, Observer, Sink, SystemClock, TopicPlan, Unobserved, no_alert
+from router.contracts import (
+    Alert,
+    Bus,
+    Clock,
+    Ledger,
+    Observer,
+    Sink,
+    SystemClock,
+    TopicPlan,
+    Turns,
+    Unobserved,
+    no_alert,
+)
 from router.directory.directory import Directory
 from router.engine.retry_policy import RetryPolicy
 from router.errors import RouterError
 from router.exchange import Pseudonyms
 from router.journal.store import Journal
 from router.ledger.store import SqlLedger
+from router.ledger.turns import SqlTurns
 from router.register.store import Register
 from router.runtime.register_checked_sink import RegisterCheckedSink
 from router.sinks.tools import Tools
@@ -157,6 +170,13 @@ class SiteServices:
             }
         )
 
+    @cached_property
+    def turns(self) -> Turns:
+        """Turns shared by every process of the site, in the ledger's database."""
+        turns = SqlTurns(self.url("pace"))
+        self._closing.callback(turns.close)
+        return turns
+
     def tools(self) -> Tools:
         """What a sink is opened with."""
         return Tools(
@@ -166,6 +186,8 @@ class SiteServices:
             environment=self.config.environment,
             pseudonyms=self.pseudonyms,
             directory=self.directory,
+            value_sets=self.value_sets,
+            turns=self.turns,
         )
 
     def sink(self, name: str) -> Sink:

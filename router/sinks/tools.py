@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 
-from router.contracts import Archive, Clock, Observer
+from router.cisis.valuesets import ValueSets
+from router.contracts import Archive, Clock, Observer, OwnTurns, Turns
 from router.directory.directory import Directory
 from router.exchange import Pseudonyms
+
+
+@cache
+def shipped() -> ValueSets:
+    """The value sets of the package."""
+    return ValueSets.load()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,3 +28,5 @@ class Tools:
     environment: Literal["production", "qualification"]
     pseudonyms: Pseudonyms
     directory: Directory
+    value_sets: ValueSets = field(default_factory=shipped)
+    turns: Turns = field(default_factory=OwnTurns)

@@ -5,6 +5,7 @@ What leaves names the patient by the *request's* identity: the header's may be a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Final
@@ -14,6 +15,7 @@ from router.errors import Invalid
 from router.request import Author, Code, DocumentHeader, Identifier, Masks, Structure, TransmissionRequest
 from router.structures import StructureConfig
 from router.xds import datatypes
+from router.xds.specialties import specialty_of
 from router.xds.tables import CLASS_SYSTEM, Tables, tables
 
 PARIS: Final = ZoneInfo("Europe/Paris")
@@ -156,7 +158,7 @@ def submission_set(
     Raises `Invalid` `XDS-PATIENT`.
     """
     sender = request.sender or Author()
-    author = author_value(sender)
+    author = author_value(sender, request.documents)
     if not author.institution:
         author = AuthorValue(
             person=author.person,
@@ -186,9 +188,9 @@ def patient_id(request: TransmissionRequest, ipp_oid: str = "") -> str:
     return local
 
 
-def author_value(author: Author) -> AuthorValue:
-    """The four slots of an author."""
-    known = author.person.specialty if author.person else None
+def author_value(author: Author, documents: Sequence[DocumentHeader] = ()) -> AuthorValue:
+    """The four slots of an author; `documents` may know his specialty."""
+    known = specialty_of(author, documents)
     return AuthorValue(
         person=datatypes.author_person(author),
         institution=datatypes.xon(author.structure) if author.structure else "",

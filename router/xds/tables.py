@@ -33,6 +33,7 @@ class Tables:
     template_format: dict[str, tuple[str, bool]]
     media_format: dict[str, tuple[str, str]]
     content_type: dict[str, Code]
+    format_label: dict[str, str]
 
     def class_of(self, type_code: str) -> Code | None:
         """classCode of a typeCode (ASS_X04), None when the table does not know the type."""
@@ -46,7 +47,7 @@ class Tables:
             return Code(code=found[0], system=IHE_FORMATS, label=found[1]) if found else None
         name = next((self.template_format[one][0] for one in self._by_rank(header)), NO_MODEL)
         system = IHE_FORMATS if name.startswith("urn:ihe:") else FRENCH_FORMATS
-        return Code(code=name, system=system, label=name)
+        return Code(code=name, system=system, label=self.format_label.get(name, name))
 
     def in_dmp(self, format_code: str) -> bool:
         """Whether the DMP takes this format (JDV_J60)."""
@@ -80,6 +81,7 @@ def tables(folder: Path | None = None) -> Tables:
         content_type={
             row[0]: Code(code=row[1], system=row[2], label=row[3]) for row in _rows(folder, "content_type", 4)
         },
+        format_label={row[0]: row[1] for row in _rows(folder, "format_label", 2)},
     )
 
 

@@ -104,6 +104,7 @@ def request(
     """What the profile makes of a message that carries these documents, sent by the samples' own author."""
     held = [samples] if isinstance(samples, CdaSample) else list(samples)
     headers = tuple(read(one.content).header for one in held)
+    principal = next((one for one in headers if one.level == 3), headers[0])
     first = held[0]
     assert first.patient is not None
     assert first.author is not None
@@ -137,7 +138,7 @@ def request(
         "ack_reception": True,
         "masks": masks or Masks(),
         "documents": headers,
-        "replaces": headers[0].replaces if action is Action.REPLACE else "",
+        "replaces": principal.replaces if action is Action.REPLACE else "",
     }
     return TransmissionRequest(**given | changes)
 

@@ -11,7 +11,7 @@ import pytest
 
 from router.errors import Overtaken, Refused
 from router.exchange import State
-from router.request import Action, Masks
+from router.request import Action, Masks, Professional
 from router.simulators.authority import Certificates
 from router.simulators.dmp import DmpSimulator
 from router.simulators.sender import Maker
@@ -19,11 +19,13 @@ from router.sinks.dmp.sink import DmpSink
 from tests.sinks.dmp_world import (
     FIRST,
     DepositHistory,
+    delivery,
     hospitals,
     kept,
     made,
     names,
     play,
+    request,
     tools,
 )
 from tests.sinks.rechecks import Looks
@@ -139,12 +141,20 @@ def test_software_may_send(certificates: Certificates, maker: Maker) -> None:
 def test_a_doctor_without_specialty_is_presented_as_automate_or_refused(
     certificates: Certificates, maker: Maker
 ) -> None:
-    """The VIHF of a doctor needs two roles: by default an AUTOMATE speaks; `unknown_role: refuse` sends nothing."""
+    """A VIHF without any specialty of its doctor: an AUTOMATE speaks; `unknown_role: refuse` sends nothing."""
     sample = maker.document("biology", maker.patient(age=50))
-    one = made(sample, specialty=False)
+    asked = request(sample, specialty=False)
+    header = asked.documents[0]
+    bare = [author.model_copy(update={"person": without(author.person)}) for author in header.authors]
+    signer = header.legal_authenticator
+    assert signer is not None
+    signer = signer.model_copy(update={"person": without(signer.person)})
+    header = header.model_copy(update={"authors": tuple(bare), "legal_authenticator": signer})
+    one = delivery(asked.model_copy(update={"documents": (header,)}), sample)
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
         await sink.deliver(one, FIRST)
+        assert dmp.received[-1].author
 
     async def strict(dmp: DmpSimulator, sink: DmpSink) -> None:
         with pytest.raises(Refused) as caught:
@@ -154,6 +164,39 @@ def test_a_doctor_without_specialty_is_presented_as_automate_or_refused(
 
     play(certificates, story)
     play(certificates, strict, vihf={"unknown_role": "refuse"})
+
+
+def without(person: Professional | None) -> Professional | None:
+    return person.model_copy(update={"specialty": None}) if person else None
+
+
+def test_the_document_says_the_senders_specialty(certificates: Certificates, maker: Maker, tmp_path: Path) -> None:
+    """A PRT names no specialty: the CDA gives that of the same person, to the VIHF and to the set; no AUTOMATE."""
+    sample = maker.document("biology", maker.patient(age=50))
+    assert sample.author is not None
+    one = made(sample, specialty=False)
+
+    async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
+        await sink.deliver(one, FIRST)
+
+    play(certificates, story, vihf={"unknown_role": "refuse"}, keep=tmp_path)
+    said = kept(tmp_path, one, "td2.1-request").decode("latin-1")
+    assert 'codeSystemName="G15"' in said and 'codeSystemName="R01"' in said
+    assert "AUTOMATE" not in said
+    assert said.count(f"{sample.author.specialty[0]}^") >= 3  # the set, the document, the signature's entry
+
+
+def test_a_device_that_says_nothing_of_itself_is_an_automate(
+    certificates: Certificates, maker: Maker, tmp_path: Path
+) -> None:
+    """authorSpecialty of software: what the CDA says of it, else AUTOMATE."""
+    one = made(maker.document("biology", maker.patient(age=50)), device=True)
+
+    async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
+        await sink.deliver(one, FIRST)
+
+    play(certificates, story, keep=tmp_path)
+    assert b"<Value>AUTOMATE^Automate^1.2.250.1.213.1.1.4.6</Value>" in kept(tmp_path, one, "td2.1-request")
 
 
 def test_secret_connection_is_said_in_the_vihf(certificates: Certificates, maker: Maker) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from router.errors import OperatorFault
 from router.simulators.authority import Certificates, make_certificates
@@ -139,4 +145,44 @@ def test_production_and_qualification_never_mix(certificates: Certificates) -> N
         with pytest.raises(OperatorFault) as caught:
             opened(certificates, HOPITAL_A.finess, url, given=tools(environment=environment))
         assert caught.value.code == "DMP-ENVIRONMENT"
-    opened(certificates, HOPITAL_A.finess, production, given=tools(environment="production"))
+    opened(certificates, HOPITAL_A.finess, production, given=tools(environment="production"), max_per_second=4)
+
+
+def test_a_name_with_types_of_its_own_is_written_by_rfc_4514(
+    certificates: Certificates, maker: Maker, tmp_path: Path
+) -> None:
+    """A certificate with an organisation identifier: the VIHF's Issuer has its encoding, which the DMP can read."""
+    sealed = sealed_with(certificates, tmp_path, f"1{HOPITAL_A.finess}")
+    sample = maker.document("biology", maker.patient(age=50))
+
+    async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
+        dmp._trust = dataclasses.replace(dmp._trust, authority=None)
+        dmp._desk = dataclasses.replace(dmp._desk, trust=dmp._trust)
+        await sink.deliver(made(sample), FIRST)
+
+    play(certificates, story, sign={"certificate": sealed}, keep=tmp_path / "kept")
+    said = next((tmp_path / "kept").glob("*td2.1-request*")).read_bytes()
+    assert b"2.5.4.97=#0c" in said
+
+
+def sealed_with(certificates: Certificates, folder: Path, unit: str) -> Path:
+    """A self-signed seal whose subject has an organizationIdentifier; certificate and key in one file."""
+    key = rsa.generate_private_key(65537, 2048)
+    kinds = {
+        NameOID.COUNTRY_NAME: "FR",
+        NameOID.ORGANIZATION_IDENTIFIER: "NTRFR-1",
+        NameOID.ORGANIZATIONAL_UNIT_NAME: unit,
+    }
+    subject = x509.Name([x509.NameAttribute(kind, value) for kind, value in kinds.items()])
+    model = x509.load_pem_x509_certificate(certificates.pair(f"{HOPITAL_A.finess}-sign")[0].read_bytes())
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    builder = (
+        builder.serial_number(7).not_valid_before(model.not_valid_before_utc).not_valid_after(model.not_valid_after_utc)
+    )
+    for one in model.extensions:
+        if one.oid in (ExtensionOID.KEY_USAGE, ExtensionOID.EXTENDED_KEY_USAGE):
+            builder = builder.add_extension(one.value, one.critical)
+    path = folder / "seal.pem"
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(builder.sign(key, SHA256()).public_bytes(Encoding.PEM) + secret)
+    return path

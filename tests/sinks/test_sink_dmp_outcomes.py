@@ -153,11 +153,46 @@ def test_no_dmp_or_closed(
         dmp.patient(str(patient.ins), state)
         with pytest.raises(Refused) as caught:
             await sink.deliver(made(sample), FIRST)
-        assert caught.value.code in codes | {"DMP-NF"}
+        assert caught.value.code in codes
+        assert caught.value.business
         assert dmp.documents == {}
-        assert names(dmp) == (["TD0.2"] if preflight == "cached" else ["TD2.1"])
+        assert names(dmp) == (["TD0.2"] if preflight == "cached" else []) + ["TD2.1"]
 
     play(certificates, story, preflight=preflight)
+
+
+@pytest.mark.parametrize("trouble", ["none", "closed", "fault", "error"])
+def test_existence_never_decides_against_the_feed(certificates: Certificates, maker: Maker, trouble: str) -> None:
+    """TD0.2 says that there is no DMP, or fails: TD2.1 is tried all the same, and its success counts."""
+    patient = maker.patient(age=50)
+    sample = maker.document("biology", patient)
+
+    async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
+        if trouble == "fault":
+            dmp.fault("Erreur d'authentification de la personne morale", transaction="TD0.2")
+        elif trouble == "error":
+            dmp.http_status(403, transaction="TD0.2")
+        else:
+            dmp.existence(str(patient.ins), trouble)
+        await sink.deliver(made(sample), FIRST)
+        assert names(dmp)[-1] == "TD2.1"
+        assert sample.uid in dmp.documents
+
+    play(certificates, story, preflight="cached")
+
+
+def test_existence_explains_a_refusal_that_says_nothing(certificates: Certificates, maker: Maker) -> None:
+    """TD2.1 fails without a word, TD0.2 knew that the DMP is closed: that is what the sender is told."""
+    patient = maker.patient(age=50)
+
+    async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
+        dmp.existence(str(patient.ins), "closed")
+        dmp.fault("incompris", transaction="TD2.1")
+        with pytest.raises(Refused) as caught:
+            await sink.deliver(made(maker.document("biology", patient)), FIRST)
+        assert caught.value.code == "DMP-DMPClosed"
+
+    play(certificates, story, preflight="cached")
 
 
 def test_existence_is_asked_once_a_day(certificates: Certificates, maker: Maker) -> None:
@@ -236,7 +271,14 @@ def test_soap_faults(
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(403, OperatorFault), (404, OperatorFault), (503, Unavailable), (502, OutcomeUnknown), (413, Refused)],
+    [
+        (403, OperatorFault),
+        (404, OperatorFault),
+        (503, OutcomeUnknown),
+        (502, OutcomeUnknown),
+        (200, OutcomeUnknown),
+        (413, Refused),
+    ],
 )
 def test_http_errors(certificates: Certificates, maker: Maker, status: int, kind: type) -> None:
     """An HTML page or a bare status instead of SOAP."""

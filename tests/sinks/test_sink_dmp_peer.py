@@ -109,15 +109,15 @@ def sample() -> Any:
     ("answer", "kind", "code"),
     [
         (http(response(relates="urn:uuid:somebody-else")), OutcomeUnknown, "DMP-RELATES-TO"),
-        (http(b"<html><body>Portail</body></html>", "text/html"), OperatorFault, "DMP-HTML"),
+        (http(b"<html><body>Portail</body></html>", "text/html"), OutcomeUnknown, "DMP-HTML"),
         (http(response()[:100]), OutcomeUnknown, "DMP-HTTP-200"),
         (http(response(), length=5000), OutcomeUnknown, "DMP-CUT"),
         (http(b""), OutcomeUnknown, "DMP-HTTP-200"),
         (b"garbage\r\n\r\n", OutcomeUnknown, "DMP-CUT"),
         (http(b"x" * 200_000, "text/plain"), OutcomeUnknown, "DMP-ANSWER-SIZE"),
-        (http(b"", status=302), OperatorFault, "DMP-HTTP-302"),
+        (http(b"", status=302), OutcomeUnknown, "DMP-HTTP-302"),
         (http(response("Failure")), Refused, "DMP-INCONNU"),
-        (http(response(), status=503), Unavailable, "DMP-HTTP-503"),
+        (http(response(), status=503), OutcomeUnknown, "DMP-HTTP-503"),
     ],
 )
 def test_answers_that_no_sane_server_gives(certificates: Certificates, answer: bytes, kind: type, code: str) -> None:

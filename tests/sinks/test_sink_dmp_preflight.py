@@ -11,7 +11,7 @@ import pytest
 
 from router.errors import Refused, RouterError, Unavailable
 from router.payload import DocumentOrder
-from router.request import Action, Author, Code, DocumentHeader, Identifier, Masks, TransmissionRequest
+from router.request import Action, Author, Code, DocumentHeader, Identifier, Masks, Structure, TransmissionRequest
 from router.simulators.sender import HOPITAL_A, Maker
 from router.sinks.dmp import vihf
 from router.sinks.dmp.preflight import Case, Moment, check
@@ -39,10 +39,15 @@ def config(**changes: Any) -> DmpConfig:
 
 
 def judge(
-    asked: TransmissionRequest, *, data: bytes = SAMPLE.content, environment: Any = "qualification", **changes: Any
+    asked: TransmissionRequest,
+    *,
+    data: bytes = SAMPLE.content,
+    environment: Any = "qualification",
+    structure: StructureConfig | None = None,
+    **changes: Any,
 ) -> None:
     moment = Moment(config(**changes), tables(), environment, time.time())
-    check(Case(DocumentOrder(request=asked), [data]), moment)
+    check(Case(DocumentOrder(request=asked, structure=structure), [data]), moment)
 
 
 def code_of(asked: TransmissionRequest, **options: Any) -> str:
@@ -250,6 +255,26 @@ def test_who_answers_for_an_automaton() -> None:
     assert found.roles == (vihf.AUTOMATE,)
 
 
+@pytest.mark.parametrize(
+    ("code", "roles"),
+    [
+        ("G15_21/H", [("21", "1.2.250.1.71.1.2.7"), ("H", "1.2.250.1.71.4.2.6")]),
+        ("G15_21/DM", [("21", "1.2.250.1.71.1.2.7"), ("DM", "1.2.250.1.71.4.2.6")]),
+        ("G15_21/SM54", []),
+        ("G15_21/Z", []),
+        ("G15_21", []),
+        ("G15_10/H", []),
+        ("G15_10/SM26", [("10", "1.2.250.1.71.1.2.7"), ("SM26", "1.2.250.1.71.4.2.5")]),
+        ("G15_60", [("60", "1.2.250.1.71.1.2.7")]),
+    ],
+)
+def test_a_pharmacist_says_his_section_a_doctor_his_specialty(code: str, roles: list[tuple[str, str]]) -> None:
+    """Second role of the VIHF: section of the register (G05) for 21, savoir-faire (R01) for 10; no mixture."""
+    found = vihf.roles_of((code, "Profession - Libellé", "1.2.250.1.213.1.1.4.5"))
+    assert [(one.code, one.system) for one in found] == roles
+    assert all(one.label for one in found)
+
+
 def test_faults_hold_no_value() -> None:
     """None of the refusals quotes the patient or the document."""
     secrets = [SAMPLE.uid, str(ASKED.patient.ins.value if ASKED.patient.ins else ""), ASKED.patient.birth_family]
@@ -265,3 +290,47 @@ def test_cases_print_nothing() -> None:
     shown = repr(dataclasses.replace(Case(DocumentOrder(request=ASKED), [SAMPLE.content])))
     assert header.title not in shown
     assert str(SAMPLE.content[:20]) not in shown
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"facility_type": Code(code="SA01", system="1.2.250.1.71.4.2.4")}, ""),
+        ({"facility_type": Code(code="SA99", system="1.2.250.1.71.4.2.4")}, "PFI-VALUE-SET"),
+        ({"facility_type": Code(code="SA01", system="1.2.250.1.213.1.1.4.9")}, "PFI-VALUE-SET"),
+        ({"facility_type": None}, "PFI-METADATA"),
+        ({"practice_setting": Code(code="HAD", system="1.2.250.1.213.1.1.4.9")}, ""),
+        ({"practice_setting": Code(code="HOPITAL", system="1.2.250.1.213.1.1.4.9")}, "PFI-VALUE-SET"),
+        ({"practice_setting": None}, "PFI-METADATA"),
+    ],
+)
+def test_facility_and_practice_are_in_their_value_sets(change: dict[str, Any], code: str) -> None:
+    """JDV_J61 and JDV_J62, code and system; a deletion is not held up by them (decisions D1)."""
+    assert code_of(document(**change)(ASKED)) == code
+    assert code_of(document(**change)(ASKED.model_copy(update={"action": Action.DELETE}))) == ""
+
+
+def own(finess: str) -> StructureConfig:
+    return StructureConfig(finess=finess, name="CHU", source_oid="1.2.250.1.999")
+
+
+def test_the_vihf_never_names_another_structure_than_the_sites() -> None:
+    """The message's number is not the site's structure: refused before anything is signed, a deletion too (D11)."""
+    named = ASKED.sender.structure if ASKED.sender else None
+    assert named is not None
+    assert code_of(ASKED, structure=own(named.finess)) == ""
+    assert code_of(ASKED, structure=own("690781810")) == "PFI-STRUCTURE"
+    gone = ASKED.model_copy(update={"action": Action.DELETE})
+    assert code_of(gone, structure=own("690781810")) == "PFI-STRUCTURE"
+
+
+def test_one_author_at_least_is_of_the_structure_of_the_vihf() -> None:
+    """The DMP refuses a document of which no author is of the structure: we say so before the call."""
+    named = ASKED.sender.structure if ASKED.sender else None
+    assert named is not None
+    author = ASKED.documents[0].authors[0]
+    other = author.model_copy(update={"structure": Structure(id="1690781810", finess="690781810", kind="IDNST")})
+    for authors, code in (((other,), "PFI-AUTHOR-STRUCTURE"), ((other, author), "")):
+        assert code_of(document(authors=authors)(ASKED), structure=own(named.finess)) == code
+    gone = ASKED.model_copy(update={"action": Action.DELETE})
+    assert code_of(document(authors=(other,))(gone), structure=own(named.finess)) == ""

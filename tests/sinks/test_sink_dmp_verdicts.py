@@ -83,6 +83,26 @@ def test_after_the_whole_lot_was_sent(error: Exception, kind: type) -> None:
     assert type(transport_fault(error, "TD2.1", sent=True, feeding=True)) is kind
 
 
+def test_an_alert_after_the_whole_lot_was_sent_proves_nothing() -> None:
+    """The handshake was done and the lot handed over: what ended the connection then says nothing of the lot."""
+    error = aiohttp.ClientOSError(1, "x")
+    error.__cause__ = ssl.SSLError(1, "[SSL: SSLV3_ALERT_BAD_RECORD_MAC]")
+    error.__cause__.reason = "SSLV3_ALERT_BAD_RECORD_MAC"
+    assert type(transport_fault(error, "TD2.1", sent=True, feeding=True)) is OutcomeUnknown
+    assert type(transport_fault(error, "TD3.1b", sent=True, feeding=False)) is OperatorFault
+
+
+REFUSED = {400, 401, 403, 404, 405, 413, 415, 429}
+
+
+@pytest.mark.parametrize("status", [200, 202, 204, 302, 303, 307, 408, 409, 418, 500, 502, 503, 504, 520, *REFUSED])
+@pytest.mark.parametrize("html", [True, False])
+def test_only_a_refusal_proves_that_nothing_was_fed(status: int, html: bool) -> None:
+    """Whatever answers a lot without SOAP and without saying "refused" leaves its outcome unknown."""
+    fault = http_fault(HttpAnswer(status, "text/html", b""), "TD2.1", feeding=True, html=html)
+    assert isinstance(fault, OutcomeUnknown) is (status not in REFUSED)
+
+
 def test_a_question_is_never_of_unknown_outcome() -> None:
     """TD3.1b and a lot that was not sent whole may simply be tried again."""
     assert type(transport_fault(aiohttp.SocketTimeoutError("x"), "TD3.1b", sent=True, feeding=False)) is Unavailable
@@ -149,7 +169,7 @@ def test_every_http_status_has_a_verdict(status: int, feeding: bool) -> None:
 )
 def test_a_server_that_says_when_to_come_back_is_listened_to(asked: str, waited: float | None) -> None:
     """For an hour at most: it does not decide that nobody looks any more."""
-    fault = http_fault(HttpAnswer(503, "", b"", asked), "TD2.1", feeding=True, html=False)
+    fault = http_fault(HttpAnswer(503, "", b"", asked), "TD3.1b", feeding=False, html=False)
     assert isinstance(fault, Unavailable)
     assert fault.retry_after == waited
 

@@ -10,11 +10,12 @@ from lxml import etree
 
 from router.cda.document import read
 from router.errors import Invalid, OperatorFault
-from router.request import Code, Device, DocumentHeader, Identifier, Masks, TransmissionRequest
+from router.request import Author, Code, Device, DocumentHeader, Identifier, Masks, Professional, TransmissionRequest
 from router.simulators.sender import HOPITAL_A, Maker
 from router.structures import StructureConfig
 from router.xds import ebxml, metadata
-from router.xds.tables import tables
+from router.xds.specialties import AUTOMATE, specialty_of
+from router.xds.tables import NO_MODEL, tables
 from tests.xds.xds_oracle import RIM, codes, faults, identifier, slots
 
 STRUCTURE = StructureConfig(finess=HOPITAL_A.finess, name="Hôpital A", source_oid="1.2.250.1.213.1.4.99.7")
@@ -273,3 +274,27 @@ def test_a_site_replaces_a_table(tmp_path: Path) -> None:
     with pytest.raises(OperatorFault) as caught:
         tables(broken)
     assert caught.value.place == "media_format.csv"
+
+
+def test_every_format_has_a_label_of_its_own() -> None:
+    """A format's label is what JDV_J60 calls it, not its URN again; every model that the DMP takes has one."""
+    ours = tables()
+    models = {name for name, taken in ours.template_format.values() if taken} | {NO_MODEL}
+    labels = [ours.format_label[name] for name in models] + [label for _, label in ours.media_format.values()]
+    assert all(label and "urn:" not in label for label in labels)
+    found = ours.format_of(header_of("biology"))
+    assert found is not None and found.label == "Compte rendu structuré d'examens de biologie médicale"
+    pdf = ours.format_of(header_of("biology-n1"))
+    assert pdf is not None and pdf.label == "Document à corps non structuré en Pdf/A-1"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_devices_specialty_is_what_the_document_says(known: bool) -> None:
+    """Of a device too, under its own identifier; AUTOMATE comes last."""
+    header = header_of()
+    said = ("G15_10/SM03", "Médecin - Biologie médicale (SM)", "1.2.250.1.213.1.1.4.5")
+    author = Author(device=Device(id="1.2.3", name="SIL", specialty=said if known else None))
+    sender = Author(device=Device(id="1.2.3", name="Automate"))
+    found = specialty_of(sender, [header.model_copy(update={"authors": (author,)})])
+    assert found == (said if known else AUTOMATE)
+    assert specialty_of(Author(person=Professional(id="899700000000")), [header]) is None

@@ -24,6 +24,19 @@ NEXT: Final = (
         "DMP-XDSUnknownPatientId",
         "Le patient n'a pas de DMP : rien à corriger ; abandonner, ou rejouer s'il en ouvre un.",
     ),
+    (
+        "DMP-AUTHENTIFICATION",
+        "Le DMP accepte la structure du site et refuse l'identité de ce message : corriger l'expéditeur (PRT SB).",
+    ),
+    (
+        "DMP-STRUCTURE",
+        "Le DMP accepte la structure du site et refuse l'identité de ce message : corriger l'expéditeur (PRT SB).",
+    ),
+    ("PFI-STRUCTURE", "PRT-8 n'est pas la structure du site : corriger l'expéditeur, ou les structures du flux."),
+    (
+        "PFI-REPLACE-UNNAMED",
+        "Le N1 ne dit pas ce qu'il remplace : faire remplir relatedDocument, ou retirer l'ancien N1 par `withdraw`.",
+    ),
     ("PFI-PATIENT", "Déposé sous une autre identité : le retirer avec `segur-router withdraw DOCUMENT`."),
     ("PFI-*", "Contrôle fait avant l'envoi : corriger le message chez l'émetteur, qui renverra."),
     ("DMP-*", "Lire le motif du DMP ; corriger le document à la source, puis renvoyer ou rejouer."),

@@ -138,7 +138,13 @@ class Attempts:
         if not durable:
             row = slot.row = row_transitions.begun(row, parts.clock.now())
             passed(slot, await parts.writer.begin(row))
-        attempt = Attempt(row_transitions.tries(row), row.first_try, unknown, partial(self._recheck, slot))
+        attempt = Attempt(
+            row_transitions.tries(row),
+            row.first_try,
+            unknown,
+            partial(self._recheck, slot),
+            row_transitions.progress(row),
+        )
         before = parts.clock.monotonic()
         end = await self._guarded(self._deliver(delivery, attempt))
         outcome = "ok" if end.fault is None else type(end.fault).__name__
@@ -168,7 +174,7 @@ class Attempts:
                 return End(fault=OutcomeUnknown(HELD, "", "the outcome of an attempt is unknown: a person decides"))
         if not parts.reader.owns(row.partition):
             raise Fenced("NOT-OWNED", "", "another process owns the partition")
-        attempt = Attempt(row_transitions.tries(row), row.first_try, True)
+        attempt = Attempt(row_transitions.tries(row), row.first_try, True, progress=row_transitions.progress(row))
         end = await self._guarded(parts.sink.verify(delivery, attempt))
         if isinstance(end.fault, MessageFault):
             self._count_unknown("held")

@@ -89,7 +89,7 @@ class CommandHandler:
             delivery=replace(known.delivery, replay=row.delivery.replay),
             bytes_at=row.bytes_at,
             state=State.READY,
-            evidence={name: value for name, value in known.evidence.items() if name in _KEPT},
+            evidence={name: value for name, value in known.evidence.items() if _kept(name)},
             next_try=0.0,
             updated=parts.clock.now(),
         )
@@ -253,3 +253,8 @@ def _mark(record: Record) -> str:
 def _here(row: Row, partition: int, sequence: int) -> Row:
     """The row in the partition where its key stands now: its topic may have been made anew with more of them."""
     return row if row.partition == partition else replace(row, partition=partition, sequence=sequence)
+
+
+def _kept(name: str) -> bool:
+    """Whether this evidence outlives a new decision: `_KEPT`, and the parts of the effect that are made already."""
+    return name in _KEPT or name.startswith(row_transitions.PROGRESS)

@@ -22,6 +22,8 @@ ORDERED: Final = "engine.command"
 """Evidence of a row: which commands were obeyed last, so that reading one twice does nothing."""
 LAST: Final = "engine.last"
 """Evidence of a row: Unix time of the last attempt."""
+PROGRESS: Final = "progress."
+"""Evidence of a row, beginning of its name: what a sink's attempts have settled so far (`RouterError.progress`)."""
 OUTCOME: Final = "outcome"
 """Evidence of a superseded row: `unknown` when an attempt may have reached the destination after all."""
 BEFORE: Final = "before"
@@ -31,6 +33,18 @@ BEFORE: Final = "before"
 def public(evidence: Mapping[str, str]) -> dict[str, str]:
     """Evidence without the engine's own notes."""
     return {name: value for name, value in evidence.items() if not name.startswith("engine.")} if evidence else {}
+
+
+def progressed(row: Row, progress: Mapping[str, str]) -> Row:
+    """The row that remembers what an attempt settled before it failed."""
+    noted = {f"{PROGRESS}{name}": value for name, value in progress.items()}
+    return copy_row(row, evidence={**row.evidence, **noted})
+
+
+def progress(row: Row) -> dict[str, str]:
+    """What earlier attempts settled: see `progressed`."""
+    found = ((name.removeprefix(PROGRESS), value) for name, value in row.evidence.items() if name.startswith(PROGRESS))
+    return dict(found) if row.evidence else {}
 
 
 def begun(row: Row, now: float) -> Row:

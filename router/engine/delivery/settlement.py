@@ -14,7 +14,17 @@ from router.engine.delivery import row_transitions
 from router.engine.delivery.pending_delivery import PREDECESSOR, PendingDelivery
 from router.engine.delivery.supersession_rules import HELD, overtaken_by, versions
 from router.engine.delivery.worker_context import WorkerContext
-from router.errors import Bug, Fenced, MessageFault, OperatorFault, OutcomeUnknown, Overtaken, RouterError, Unavailable
+from router.errors import (
+    Bug,
+    Fenced,
+    MessageFault,
+    OperatorFault,
+    OutcomeUnknown,
+    Overtaken,
+    Refused,
+    RouterError,
+    Unavailable,
+)
 from router.exchange import Delivery, State
 from router.wire import receipt_record
 
@@ -35,6 +45,8 @@ class Settlement:
 
     async def settle(self, slot: PendingDelivery, delivery: Delivery, end: End) -> bool:
         """Write what became of it. True when it will be tried again soon, with the same bytes."""
+        if end.fault is not None and end.fault.progress:
+            slot.row = row_transitions.progressed(slot.row, end.fault.progress)
         match end.fault:
             case None:
                 await self._done(slot, delivery, end.outcome or Outcome())
@@ -190,7 +202,10 @@ class Settlement:
             records=[dead_letter, receipt_record(proof)],
             rows=lambda origins: [row if lost else replace(row, bytes_at=origins[0])],
         )
-        parts.observer.count("dead_letters_total", stage="sink", code=fault.code)
+        if isinstance(fault, Refused) and fault.business:
+            parts.observer.count("not_applicable_total", sink=parts.sink.name, code=fault.code)
+        else:
+            parts.observer.count("dead_letters_total", stage="sink", code=fault.code)
         self._count(row, proof.ok)
         slot.row = row
         if slot.doomed:  # a deletion came while this was being written

@@ -59,19 +59,34 @@ def structure(certificate: x509.Certificate) -> str:
 
 @lru_cache(maxsize=256)
 def distinguished_name(certificate: x509.Certificate) -> str:
-    """Its subject after RFC 2253 (most specific first), as the Issuer of a VIHF shows it."""
+    """Its subject after RFC 4514 (most specific first), as the Issuer of a VIHF shows it; dotted types by text."""
     return certificate.subject.rfc4514_string()
 
 
 def same_name(one: str, other: str) -> bool:
-    """Whether two DN texts name the same subject, whatever the blanks and the spelling `S` of ST."""
-    return _parts(one) == _parts(other)
+    """Whether two DN texts name the same subject, whatever the blanks and the spelling `S` of ST.
+
+    In `one` a type that is written in dotted form must have the encoding of its value (`2.5.4.97=#0c…`).
+    """
+    return _parts(one, encoded=True) == _parts(other, encoded=False)
 
 
-def _parts(name: str) -> list[str]:
+def _parts(name: str, *, encoded: bool) -> list[str]:
     out = []
     for part in name.replace("\\,", "\0").split(","):
         kind, _, value = part.partition("=")
         kind = {"S": "ST"}.get(kind.strip().upper(), kind.strip().upper())
+        if encoded and kind[:1].isdigit():
+            value = _decoded(value.strip())
         out.append(f"{kind}={value.strip()}")
     return out
+
+
+def _decoded(value: str) -> str:
+    """The text of `#` and the hex of a short string's DER (tag, one byte of length, content); "" otherwise."""
+    try:
+        der = bytes.fromhex(value.removeprefix("#"))
+    except ValueError:
+        return ""
+    fits = value.startswith("#") and len(der) >= 2 and der[1] == len(der) - 2
+    return der[2:].decode("utf-8", "replace") if fits else ""

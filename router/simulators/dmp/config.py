@@ -54,4 +54,4 @@ class Received:
     structure: str
     author: str
     answered: bool
-    """False when the connection was cut after the work was done: the caller can't know."""
+    """False when the connection was cut after the work was done, or a page answered: the caller can't know."""

@@ -45,6 +45,8 @@ class Registry:
     sets: set[str] = field(default_factory=set)
     patients: dict[str, PatientState] = field(default_factory=dict)
     """By matricule; who isn't there has an open DMP."""
+    told: dict[str, PatientState] = field(default_factory=dict)
+    """What TD0.2 says instead, by matricule."""
 
     def patient_open(self, matricule: str) -> None:
         state = self.patients.get(matricule, "open")
@@ -55,7 +57,7 @@ class Registry:
 
     def new_set(self, set_id: str) -> None:
         if set_id in self.sets:
-            raise refuse("XDSDuplicateUniqueIdInRegistry", "lot de soumission déjà enregistré")
+            raise refuse("XDSDuplicateUniqueIdInRegistry", f"XDSSubmissionSet.uniqueId déjà enregistré : {set_id}")
 
     def publish(self, set_id: str, documents: Sequence[Document], replaced: dict[str, str]) -> None:
         """Store documents as Approved; `replaced`: unique id of the new one -> entryUUID of the old one."""
@@ -65,7 +67,8 @@ class Registry:
             if known is not None and known.hash != one.hash:
                 raise refuse("XDSNonIdenticalHash", "uniqueId connu avec une autre empreinte")
             if known is not None:
-                raise refuse("XDSDuplicateUniqueIdInRegistry", "document déjà enregistré")
+                text = f"XDSDocumentEntry.uniqueId déjà enregistré : {one.unique_id}"
+                raise refuse("XDSDuplicateUniqueIdInRegistry", text)
         olds = {new: self._replaceable(target, documents[0]) for new, target in replaced.items()}
         for old in olds.values():
             self.documents[old.unique_id] = replace(old, status=DEPRECATED, entry_uuid=new_uuid())

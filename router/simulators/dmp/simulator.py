@@ -6,7 +6,6 @@ import asyncio
 import datetime as dt
 import ssl
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -15,17 +14,23 @@ from cryptography import x509
 
 from router.simulators.control import control_server
 from router.simulators.dmp import certificate, counting, soap, vihf
+from router.simulators.dmp.asked import Asked, Meant, documents_of
 from router.simulators.dmp.config import DmpConfig, Received
 from router.simulators.dmp.refusals import Fault, RegistryError
 from router.simulators.dmp.registry import Document, PatientState, Registry
 from router.simulators.dmp.table import TRANSACTIONS, Transaction
-from router.simulators.dmp.transactions import Desk, Result, failure
+from router.simulators.dmp.transactions import SUCCESS, Desk, Result, failure
 from router.simulators.http import HttpServer, Request, Response
-from router.simulators.script import Script, pseudonym
+from router.simulators.script import Planned, Script, pseudonym
 
 BASE_PATH: Final = "/si-dmp-server/v2/services"
 _SUITES: Final = (
     "ECDHE-RSA-CHACHA20-POLY1305:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-SHA384:ECDHE-RSA-AES256-GCM-SHA384"
+)
+
+_TROUBLE: Final = (
+    *("outage", "restore", "reset", "delay", "refuse", "fault", "http_status", "status", "cut"),
+    *("patient", "existence", "touch", "disown", "own"),
 )
 
 
@@ -40,7 +45,7 @@ class DmpSimulator:
         self.config = config or DmpConfig()
         self.registry = Registry(patients=dict(self.config.patients))
         self.received: list[Received] = []
-        self._script: Script[Transaction | None] = Script()
+        self._script: Script[Asked] = Script()
         self._faults = 0
         self._disowned: set[str] = set()
         self._restore: asyncio.Task[None] | None = None
@@ -127,34 +132,58 @@ class DmpSimulator:
 
     def delay(self, seconds: float, count: int | None = None, transaction: str = "") -> None:
         """Answer that much later, the next `count` calls (None: until reset) of a transaction ("": all)."""
-        self._script.plan("delay", count=count, matches=_only(transaction), seconds=seconds)
+        self._script.plan("delay", count=count, matches=Meant(transaction), seconds=seconds)
 
-    def refuse(self, code: str, count: int | None = 1, transaction: str = "", context: str = "") -> None:
-        """Refuse the next calls with an XDS or DMP error code, without any effect."""
-        self._script.plan("refuse", count=count, matches=_only(transaction), code=code, context=context)
-
-    def fault(
+    def refuse(
         self,
-        text: str,
-        subcode: str = "",
-        role: str = "Sender",
+        code: str,
         count: int | None = 1,
         transaction: str = "",
+        context: str = "",
+        document: str = "",
+        skip: int = 0,
+    ) -> None:
+        """Refuse the next calls with an XDS or DMP error code, without any effect.
+
+        document: only calls about this uniqueId. skip: so many such calls go by first.
+        """
+        meant = Meant(transaction, document, skip)
+        self._script.plan("refuse", count=count, matches=meant, code=code, context=context)
+
+    def fault(
+        self, text: str, subcode: str = "", role: str = "Sender", count: int | None = 1, transaction: str = ""
     ) -> None:
         """Answer the next calls with a SOAP fault, without any effect."""
-        self._script.plan("fault", count=count, matches=_only(transaction), text=text, subcode=subcode, role=role)
+        self._script.plan("fault", count=count, matches=Meant(transaction), text=text, subcode=subcode, role=role)
 
-    def http_status(self, status: int, count: int | None = 1, transaction: str = "") -> None:
-        """Answer the next calls with a bare HTTP error and an HTML page."""
-        self._script.plan("http", count=count, matches=_only(transaction), status=status)
+    def http_status(
+        self,
+        status: int,
+        count: int | None = 1,
+        transaction: str = "",
+        when: Literal["before", "after"] = "before",
+        body: str = "<html><body>Service indisponible</body></html>",
+    ) -> None:
+        """Answer the next calls with a bare HTTP status and an HTML page, before the work is done or after it."""
+        self._script.plan(f"http-{when}", count=count, matches=Meant(transaction), status=status, body=body)
 
-    def cut(self, when: Literal["before", "after"], count: int | None = 1, transaction: str = "") -> None:
-        """Cut the connection before the work is done, or after it and before the answer."""
-        self._script.plan(f"cut-{when}", count=count, matches=_only(transaction))
+    def cut(
+        self, when: Literal["before", "after"], count: int | None = 1, transaction: str = "", document: str = ""
+    ) -> None:
+        """Cut the connection before the work is done, or after it and before the answer (then of one document too)."""
+        self._script.plan(f"cut-{when}", count=count, matches=Meant(transaction, document))
+
+    def status(self, status: str, count: int | None = 1, transaction: str = "TD2.1") -> None:
+        """Do the work and answer with this ebXML status, e.g. PartialSuccess."""
+        self._script.plan("status", count=count, matches=Meant(transaction), status=status)
 
     def patient(self, matricule: str, state: PatientState) -> None:
         """Open, close or remove somebody's DMP."""
         self.registry.patients[matricule] = state
+
+    def existence(self, matricule: str, state: PatientState) -> None:
+        """What TD0.2 says of somebody's DMP, whatever TD2.1 does."""
+        self.registry.told[matricule] = state
 
     def touch(self, unique_id: str, status: str = "") -> None:
         """What a doctor may do in the DMP meanwhile: the document gets a new entryUUID, and perhaps a status."""
@@ -187,13 +216,13 @@ class DmpSimulator:
             name = f"{len(self.received) + 1:06d}.request"
             (self.config.dump / name).write_bytes(request.body)
         transaction = _transaction(request)
-        if (delay := self._script.take(transaction, "delay")) is not None:
+        asked = Asked(transaction)
+        if (delay := self._script.take(asked, "delay")) is not None:
             await asyncio.sleep(float(delay.arguments["seconds"]))
-        if self._script.take(transaction, "cut-before") is not None:
+        if self._script.take(asked, "cut-before") is not None:
             return None
-        if (status := self._script.take(transaction, "http")) is not None:
-            page = b"<html><body>Service indisponible</body></html>"
-            return Response(int(status.arguments["status"]), page, "text/html")
+        if (status := self._script.take(asked, "http-before")) is not None:
+            return _page(status)
         return await self._answer(request, transaction, at)
 
     async def _answer(self, request: Request, transaction: Transaction | None, at: float) -> Response | None:
@@ -209,10 +238,16 @@ class DmpSimulator:
         except Fault as fault:
             self._note(at, transaction, Result("", ok=False), "", answered=True, fault=fault)
             return self._fault(fault, transaction, relates)
-        cut = self._script.take(transaction, "cut-after") is not None
-        self._note(at, transaction, result, structure, answered=not cut)
+        asked = Asked(transaction, frozenset(result.documents))
+        cut = self._script.take(asked, "cut-after") is not None
+        page = self._script.take(asked, "http-after")
+        self._note(at, transaction, result, structure, answered=not cut and page is None)
         if cut:
             return None
+        if page is not None:
+            return _page(page)
+        if (status := self._script.take(asked, "status")) is not None:
+            result.body = result.body.replace(SUCCESS, str(status.arguments["status"]))
         action = transaction.response if transaction else ""
         body = soap.envelope(action, relates, result.body)
         if self.config.multipart == "always":
@@ -227,7 +262,8 @@ class DmpSimulator:
             raise Fault("action inconnue de ce service")
         if known.mtom != call.mtom:
             raise Fault("MTOM attendu" if known.mtom else "MTOM inattendu")
-        if (planned := self._script.take(known, "fault")) is not None:
+        asked = Asked(known, documents_of(call, self.registry))
+        if (planned := self._script.take(asked, "fault")) is not None:
             told = planned.arguments
             raise Fault(str(told["text"]), str(told["subcode"]), str(told["role"]))
         now = dt.datetime.now(dt.UTC)
@@ -236,7 +272,7 @@ class DmpSimulator:
         said = look(call.assertion, self._trust, now, shown)
         if not self._disowned.isdisjoint({said.structure, said.name_id}):
             raise Fault("Erreur d'authentification de la personne morale")
-        if (planned := self._script.take(known, "refuse")) is not None:
+        if (planned := self._script.take(asked, "refuse")) is not None:
             errors = (RegistryError(str(planned.arguments["code"]), str(planned.arguments["context"])),)
             body = failure(errors, query=known.name == "TD3.1b")
             return Result(body, ok=False, patient=said.patient, errors=errors), said.structure
@@ -290,23 +326,13 @@ class DmpSimulator:
             "documents": lambda: [_listed(one) for one in self.documents.values()],
             "received": lambda since=0: [asdict(one) for one in self.received[since:]],
             "url": lambda: self.url,
-            "outage": self.outage,
-            "restore": self.restore,
-            "delay": self.delay,
-            "refuse": self.refuse,
-            "fault": self.fault,
-            "http_status": self.http_status,
-            "cut": self.cut,
-            "patient": self.patient,
-            "touch": self.touch,
-            "disown": self.disown,
-            "own": self.own,
-            "reset": self.reset,
+            **{name: getattr(self, name) for name in _TROUBLE},
         }
 
 
-def _only(transaction: str) -> Callable[[Transaction | None], bool]:
-    return lambda asked: not transaction or (asked is not None and asked.name == transaction)
+def _page(planned: Planned[Asked]) -> Response:
+    """The HTTP answer that was planned, without SOAP."""
+    return Response(int(planned.arguments["status"]), str(planned.arguments["body"]).encode(), "text/html")
 
 
 def _transaction(request: Request) -> Transaction | None:

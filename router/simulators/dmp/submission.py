@@ -40,6 +40,7 @@ _OID: Final = re.compile(r"[1-2](\.(0|[1-9]\d*))+")
 _INS_CX: Final = re.compile(r"([0-9AB]{15})\^\^\^&1\.2\.250\.1\.213\.1\.4\.(8|9|10|11)&ISO\^NH")
 _LOCAL_CX: Final = re.compile(r"[^^]+\^\^\^&[0-9.]+&ISO\^(PI|NH)")
 _XCN: Final = re.compile(r"[^^]+\^[^^]+\^[^^]+\^\^\^\^\^\^&[0-9.]+&ISO\^(D|U|L)\^\^\^(IDNPS|EI|RI|NH)")
+_SPECIALTY: Final = re.compile(r"[^^]+\^[^^]+\^[0-9.]+")
 _XON: Final = re.compile(r"[^^]*\^\^\^\^\^&1\.2\.250\.1\.71\.4\.2\.2&ISO\^IDNST\^\^\^([0-5]\S+)")
 
 #: Code systems that each required code may come from; None where the value set isn't public (dmp §2.6).
@@ -171,6 +172,8 @@ def _authors(authors: Sequence[Coded], add: _Add, structure: str) -> None:
         persons = author.slots.get("authorPerson", ())
         if len(persons) != 1 or not _XCN.fullmatch(persons[0]):
             add(METADATA, "authorPerson absent ou mal formé")
+        if any(not _SPECIALTY.fullmatch(one) for one in author.slots.get("authorSpecialty", ())):
+            add(METADATA, "authorSpecialty mal formé : code^libellé^codeSystem")
         for institution in author.slots.get("authorInstitution", ()):
             match = _XON.fullmatch(institution)
             if match is None:
@@ -222,6 +225,8 @@ def _times(entry: RegistryObject, add: _Add) -> None:
 def _single_code(found: Sequence[Coded], systems: frozenset[str] | None, add: _Add) -> None:
     if len(found) != 1 or not found[0].code or not found[0].system or not found[0].label:
         add(METADATA, "code obligatoire absent, multiple ou incomplet (code, codingScheme, libellé)")
+    elif systems is not None and found[0].label == found[0].code:
+        add(METADATA, "libellé d'un code : le code répété")
     elif systems is not None and found[0].system not in systems:
         add(METADATA, "codingScheme inattendu")
 

@@ -32,6 +32,7 @@ LCM: Final = "{urn:oasis:names:tc:ebxml-regrep:xsd:lcm:3.0}"
 QUERY: Final = "{urn:oasis:names:tc:ebxml-regrep:xsd:query:3.0}"
 _GET_DOCUMENTS: Final = "urn:uuid:5c4f972b-d56b-40ac-a5fc-c8ca9b40b9d4"
 _STATUS: Final = "urn:oasis:names:tc:ebxml-regrep:ResponseStatusType"
+SUCCESS: Final = f"{_STATUS}:Success"
 _SEVERITY: Final = "urn:oasis:names:tc:ebxml-regrep:ErrorSeverityType:Error"
 _RS: Final = "urn:oasis:names:tc:ebxml-regrep:xsd:rs:3.0"
 
@@ -217,7 +218,8 @@ class Desk:
         matricule, oid = existence.patient_of(call.payload)
         if f"{matricule}^^^&{oid}&ISO^NH" != vihf.patient:
             raise Fault("resource-id du VIHF différent du patient demandé")
-        result.body = existence.answer(self.registry.patients.get(matricule, "open"), matricule, oid)
+        state = self.registry.told.get(matricule) or self.registry.patients.get(matricule, "open")
+        result.body = existence.answer(state, matricule, oid)
 
 
 def success() -> str:

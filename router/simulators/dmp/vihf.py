@@ -35,8 +35,11 @@ _FORMS: Final = {
     _SUBJECT: r".+",
     _RESOURCE: r"[0-9AB]{15}\^\^\^&1\.2\.250\.1\.213\.1\.4\.(8|9|10|11)&ISO\^NH",
 }
-#: Professions that must say a second role, their specialty (G15).
-_WITH_SPECIALTY: Final = {"10": "Médecins", "21": "Pharmaciens"}
+#: Professions (G15) that must say a second role: their specialty (R01), the section of their register (G05).
+_WITH_SPECIALTY: Final = {
+    "10": ("Médecins", "1.2.250.1.71.4.2.5"),
+    "21": ("Pharmaciens", "1.2.250.1.71.4.2.6"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +194,10 @@ def _roles(attribute: Any) -> None:
     if roles[0].get("codeSystem") == "1.2.250.1.71.1.2.7":
         if roles[0].get("codeSystemName") != "G15":
             raise Fault("codeSystemName G15 attendu")
-        if profession in _WITH_SPECIALTY and len(roles) < 2:
-            raise Fault(
-                f"Aucune spécialité dans le vihf. Spécialité obligatoire pour les {_WITH_SPECIALTY[profession]}"
-            )
+        if profession in _WITH_SPECIALTY:
+            people, system = _WITH_SPECIALTY[profession]
+            if len(roles) < 2 or roles[1].get("codeSystem") != system:
+                raise Fault(f"Aucune spécialité dans le vihf. Spécialité obligatoire pour les {people}")
 
 
 def _purpose(attribute: Any) -> None:

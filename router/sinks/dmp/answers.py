@@ -19,6 +19,7 @@ _RS: Final = "{urn:oasis:names:tc:ebxml-regrep:xsd:rs:3.0}"
 _RIM: Final = "{urn:oasis:names:tc:ebxml-regrep:xsd:rim:3.0}"
 _V3: Final = "{urn:hl7-org:v3}"
 _SUCCESS: Final = "urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Success"
+_FAILURE: Final = "urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Failure"
 _WARNING: Final = "Warning"
 
 
@@ -69,11 +70,15 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class RegistryAnswer:
-    """RegistryResponse or AdhocQueryResponse: `references` are entryUUIDs, in the order of the answer."""
+    """RegistryResponse or AdhocQueryResponse: `references` are entryUUIDs, in the order of the answer.
+
+    unclear: neither Success nor Failure (PartialSuccess, Unavailable…): something may have been done
+    """
 
     ok: bool
     errors: tuple[RegistryError, ...]
     references: tuple[str, ...] = ()
+    unclear: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +142,8 @@ def registry(payload: Any) -> RegistryAnswer:
         for one in payload.iter(_RS + "RegistryError")
     )
     references = tuple(one.get("id", "") for one in payload.iter(_RIM + "ObjectRef"))
-    return RegistryAnswer(status == _SUCCESS, errors, tuple(filter(None, references)))
+    unclear = status not in (_SUCCESS, _FAILURE)
+    return RegistryAnswer(status == _SUCCESS, errors, tuple(filter(None, references)), unclear)
 
 
 def existence(payload: Any) -> Existence:

@@ -11,6 +11,7 @@ from typing import Final
 
 import aiohttp
 
+from router.contracts import OwnTurns, Turns
 from router.errors import OperatorFault, OutcomeUnknown, RouterError, Unavailable
 from router.sinks.dmp.answers import HttpAnswer
 from router.sinks.dmp.credentials import Identity, Watched
@@ -23,23 +24,35 @@ _PIECE: Final = 1 << 20
 
 
 class Pace:
-    """At most `rate` beginnings per second, evenly spaced."""
+    """At most `rate` beginnings per second of one structure and one software, evenly spaced (dmp §7).
+
+    turns: shared by all processes of the site; without, this process counts alone. `software`: the DMP's address and
+    the software's homologation.
+    """
 
     def __init__(
-        self, rate: float, monotonic: Callable[[], float], sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self,
+        rate: float,
+        monotonic: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        *,
+        turns: Turns | None = None,
+        software: str = "",
     ) -> None:
         self._interval = 1 / rate
-        self._monotonic = monotonic
+        self._turns = turns or OwnTurns(monotonic)
+        self._software = software
         self._sleep = sleep
-        self._next = 0.0
 
-    async def turn(self) -> None:
-        """Wait for our turn; turns are given in the order of the calls."""
-        now = self._monotonic()
-        mine = max(now, self._next)
-        self._next = mine + self._interval
-        if mine > now:
-            await self._sleep(mine - now)
+    async def turn(self, structure: str = "") -> None:
+        """Wait for the next turn of this structure. Raises `Unavailable` while the turns can't be asked for."""
+        name = f"{self._software}|{structure}"
+        try:
+            wait = await asyncio.to_thread(self._turns.take, name, self._interval)
+        except Unavailable as fault:
+            raise Unavailable(fault.code, "pace", fault.text, circuit=False) from fault
+        if wait > 0:
+            await self._sleep(wait)
 
 
 class Channel:

@@ -22,6 +22,7 @@ from router.errors import OperatorFault
 from router.sinks import revocation
 from router.sinks.certificates import structure_in
 from router.sinks.dmp.canonical import HASHES, digest
+from router.sinks.dmp.dn import rfc4514
 from router.sinks.dmp.settings import CertificateConfig, DmpConfig
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class Seal:
         self._digests: dict[str, list[tuple[str, str, int]]] = {}
         self.chain = tuple(chain)
         leaf = self.chain[0]
-        self.subject = leaf.subject.rfc4514_string()
+        self.subject = rfc4514(leaf.subject)
         self.structure = structure_in(leaf)
         self.expires = leaf.not_valid_after_utc.timestamp()
         self.begins = leaf.not_valid_before_utc.timestamp()
@@ -88,10 +89,10 @@ class Seal:
         return base64.b64encode(self._key.sign(data, padding.PKCS1v15(), HASHES[algorithm])).decode()
 
     def digests(self, algorithm: str) -> list[tuple[str, str, int]]:
-        """Per certificate of the chain: base64 of its digest, its issuer (RFC 2253), its serial number."""
+        """Per certificate of the chain: base64 of its digest, its issuer (RFC 4514), its serial number."""
         if algorithm not in self._digests:
             self._digests[algorithm] = [
-                (digest(one.public_bytes(Encoding.DER), algorithm), one.issuer.rfc4514_string(), one.serial_number)
+                (digest(one.public_bytes(Encoding.DER), algorithm), rfc4514(one.issuer), one.serial_number)
                 for one in self.chain
             ]
         return self._digests[algorithm]

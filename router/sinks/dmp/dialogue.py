@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -70,9 +71,14 @@ class Dialogue:
                 raise self.client.verdicts.fault(code, transaction.name, self.attempt, unsure=unsure)
             return RegistryAnswer(False, (RegistryError(code, warning=False),))
         try:
-            return answers.registry(spoken.payload)
+            read = answers.registry(spoken.payload)
         except Unreadable as error:
             raise http_fault(answer, transaction.name, feeding=transaction.feeding, html=error.html) from error
+        if transaction.feeding and read.unclear:
+            raise OutcomeUnknown("DMP-PARTIAL", transaction.name, UNKNOWN_TEXT)
+        if not read.ok and self.client.verdicts.of(self.worst(read)) == "config":
+            raise self.client.verdicts.fault(self.worst(read), transaction.name, self.attempt)
+        return read
 
     async def find(self, unique_id: str) -> tuple[str, ...]:
         """TD3.1b: the entryUUIDs of a document; () when the DMP doesn't have it."""
@@ -114,7 +120,8 @@ class Dialogue:
         sent = soap.request(url, transaction.action, assertion, body, attachments, mtom=bool(attachments))
         self._keep(name, "request", sent.content_type, sent.parts)
         answer = await self.client.channel.call(sent, name, feeding=transaction.feeding)
-        self._keep(name, "answer", answer.content_type, (answer.body,))
+        with suppress(OSError):  # the copy is for tests; the answer counts
+            self._keep(name, "answer", answer.content_type, (answer.body,))
         try:
             if answer.status in (429, 503):
                 raise Unreadable

@@ -78,7 +78,5 @@ class Identities:
 def _own(dialogue: Dialogue, structure: StructureConfig) -> _Known:
     """The structure's own software, as the site file names it: for a sink that has not been accepted yet."""
     config = dialogue.client.config
-    identity = config.vihf.responsible or f"3{structure.finess}/{config.lps.name}"
-    name = f"{config.lps.name}, {config.lps.name}"
-    speaker = vihf.Subject(identity, name, (vihf.AUTOMATE,), structure.id_nat)
+    speaker = vihf.own_subject(structure, config.vihf, config.lps)
     return _Known(replace(dialogue, speaker=speaker), dialogue.request.principal.uid)

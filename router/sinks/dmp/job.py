@@ -1,4 +1,4 @@
-"""One delivery's transactions: publish, replace, delete (dmp §1.1, §1.7, §1.8, §5.5; decisions D1)."""
+"""One delivery's transactions to publish and to replace (dmp §1.1, §1.8, §5.5; decisions D1); see also `deleting`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from functools import partial
 from typing import Final
 
 from router.contracts import Attempt, Outcome, Row
@@ -21,10 +22,10 @@ from router.sinks.dmp.dialogue import Dialogue
 from router.sinks.dmp.lot import Content, publication, set_id
 from router.sinks.dmp.preflight import Case
 from router.sinks.dmp.settings import DmpConfig
+from router.sinks.dmp.singly import Memory, Part, each, summed_up
 from router.sinks.tools import Tools
 from router.structures import StructureConfig
 from router.xds import metadata
-from router.xds.datatypes import oid_of
 from router.xds.tables import Tables
 
 LARGE: Final = 1 << 20
@@ -55,6 +56,11 @@ class Job:
     dialogue: Dialogue = field(repr=False)
 
     @property
+    def parts(self) -> tuple[Part, ...]:
+        """The documents of the request, in its order."""
+        return tuple(Part(header.level, header.uid) for header in self.case.request.documents)
+
+    @property
     def structure(self) -> StructureConfig:
         """The structure the sender speaks for. Raises `Refused` `PFI-SENDER` when the site knows none."""
         if self.case.order.structure is None:
@@ -64,27 +70,79 @@ class Job:
     # --------------------------------------------------------------------------------------- initial and replace
 
     async def feed(self) -> Outcome:
-        """TD2.1, after TD3.1b of the predecessor when it replaces one; once more when that reference was stale."""
-        replaced = await self._replaced()
-        answer = await self._publish(replaced)
-        if not answer.ok and replaced and self._kind(answer) == "requery":
-            again = await self._replaced(tried=replaced)
-            if again != replaced:
-                answer = await self._publish(again)
-        if answer.ok:
-            return self.done("Success", self._notes(answer))
-        if self._kind(answer) == "duplicate" and self.attempt.unknown:
-            return self.done("Duplicate", "déjà enregistré par une tentative dont la réponse s'était perdue")
-        raise self._refusal(answer, transactions.PUBLISH.name)
+        """TD2.1, after TD3.1b of the predecessor when it replaces one.
 
-    async def _publish(self, replaced: Mapping[str, str]) -> RegistryAnswer:
+        A pair of first versions is one lot; the documents of a replacement leave one by one (decisions D1).
+        """
+        request = self.case.request
+        if request.action is not Action.REPLACE:
+            return self.done(*await self._feed(range(len(request.documents)), {}, self._sets()[0]))
+        memory, rows = Memory.of(self.attempt), await self.rows()
+        left = [part for part in self.parts if not memory.has_made(part.unique_id)]
+        results, faults = await each(left, partial(self._replace_one, rows, memory), memory, making=True)
+        if faults:
+            raise summed_up(faults, tuple(results), memory, "remplacé")
+        statuses = [status for status, _ in results.values()]
+        notes = " ; ".join(dict.fromkeys(note for _, note in results.values() if note))
+        return self.done("Duplicate" if "Duplicate" in statuses else "Success", notes)
+
+    async def _replace_one(self, rows: Sequence[Row], memory: Memory, part: Part) -> tuple[str, str]:
+        """TD3.1b, TD2.1 of one document; once more when the reference of its predecessor was stale."""
+        number = self.parts.index(part)
+        replaced = await self._replaced(rows, number)
+        unsure = memory.is_unsure(part.unique_id)
+        set_unique_id = self._sets()[number]
+        try:
+            return await self._feed([number], replaced, set_unique_id, unsure=unsure)
+        except _Stale as stale:
+            again = await self._replaced(rows, number, tried=replaced)
+            if again == replaced:
+                raise self.refusal(stale.answer, transactions.PUBLISH.name) from None
+        try:
+            return await self._feed([number], again, set_unique_id, unsure=unsure)
+        except _Stale as stale:
+            raise self.refusal(stale.answer, transactions.PUBLISH.name) from None
+
+    async def _feed(
+        self, numbers: Sequence[int], replaced: Mapping[str, str], set_unique_id: str, *, unsure: bool | None = None
+    ) -> tuple[str, str]:
+        """TD2.1 of these documents as one lot: (status, text). Raises `_Stale` when what it replaces was not found."""
+        answer = await self._publish(numbers, replaced, set_unique_id)
+        if answer.ok:
+            return "Success", self._notes(answer)
+        kind = self.kind(answer)
+        if kind == "duplicate" and await self._is_ours(answer, set_unique_id, numbers, unsure):
+            return "Duplicate", "déjà enregistré par une tentative dont la réponse s'était perdue"
+        if kind == "requery" and replaced:
+            raise _Stale(answer)
+        raise self.refusal(answer, transactions.PUBLISH.name)
+
+    async def _is_ours(
+        self, answer: RegistryAnswer, set_unique_id: str, numbers: Sequence[int], unsure: bool | None
+    ) -> bool:
+        """Whether the identifier that exists already is there by an earlier attempt of ours, with the same bytes.
+
+        The set's identifier derives from the delivery's, which derives from the bytes: where the DMP names it, it is
+        this lot (IHE TF-3 §4.2.4.1: codeContext gives the identifier). Otherwise an attempt of unknown outcome must
+        have been made, and no other delivery of ours may have fed the document with other bytes.
+        """
+        mine = {self.case.request.documents[number].uid: self.case.request.documents[number] for number in numbers}
+        if any(set_unique_id in one.context for one in answer.errors):
+            return len(mine) == 1 or all([await self.dialogue.find(uid) for uid in mine])  # it may be there by half
+        if not (self.attempt.unknown if unsure is None else unsure):
+            return False
+        rows = await self.rows()
+        other = [deposit_history.hashes(row) for row in rows if row.delivery.id != self.delivery.id]
+        return all(fed.get(uid, header.sha1) == header.sha1 for fed in other for uid, header in mine.items())
+
+    async def _publish(self, numbers: Sequence[int], replaced: Mapping[str, str], set_unique_id: str) -> RegistryAnswer:
         config, request = self.context.config, self.case.request
-        contents = [await self._content(number) for number in range(len(request.documents))]
-        await self.context.pace.turn()
+        contents = [await self._content(number) for number in numbers]
+        await self.context.pace.turn(self.structure.id_nat)
         self.attempt.recheck()
         now = self.context.tools.clock.now()
         lot = metadata.submission_set(
-            request, self.structure, unique_id=set_id(self.delivery.id), now=now, codes=self.context.codes
+            request, self.structure, unique_id=set_unique_id, now=now, codes=self.context.codes
         )
         made = publication(
             self.delivery.id,
@@ -113,142 +171,58 @@ class Job:
             return Content(entry, data, await asyncio.to_thread(document_digest, data, algorithm))
         return Content(entry, data, document_digest(data, algorithm))
 
-    async def _replaced(self, tried: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Entry id -> entryUUID of what each document replaces; `tried`: references that turned out to be stale."""
-        request = self.case.request
-        if request.action is not Action.REPLACE:
+    async def _replaced(
+        self, rows: Sequence[Row], number: int, tried: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
+        """Entry id -> entryUUID of what this document replaces; `tried`: a reference that turned out to be stale."""
+        header = self.case.request.documents[number]
+        former = self.former(header)
+        references = await self.dialogue.find(former) if former else ()
+        references = references or await self._instead(rows, header, former)
+        stale = (tried or {}).get(_entry_id(number), "")
+        if not references:
             return {}
-        found = {}
-        for number, header in enumerate(request.documents):
-            former = self._former(header)
-            if not former:
-                continue
-            references = await self.dialogue.find(former) or await self._instead(header)
-            stale = (tried or {}).get(_entry_id(number), "")
-            if references:
-                found[_entry_id(number)] = next((one for one in reversed(references) if one != stale), stale)
-        return found
+        return {_entry_id(number): next((one for one in reversed(references) if one != stale), stale)}
 
-    async def _instead(self, header: DocumentHeader) -> tuple[str, ...]:
-        """The references of an earlier ancestor that did reach the DMP, or () to publish as a first version.
+    async def _instead(self, rows: Sequence[Row], header: DocumentHeader, former: str) -> tuple[str, ...]:
+        """The references of what our ledger knows this document replaces, or () to publish as a first version.
 
-        The DMP doesn't have the predecessor. Raises `Refused` `PFI-REPLACE-ABSENT` when publishing would be unsafe
-        (decisions D1), `Unavailable` while the DMP may not yet show what we have just fed.
+        `former`: the predecessor that is named and that the DMP doesn't have; "" for a document of a pair that names
+        none. Raises `Refused` `PFI-REPLACE-…` when publishing would be unsafe (decisions D1), `Unavailable` while the
+        DMP may not yet show what we have just fed.
         """
-        told = deposit_history.ancestry(await self._rows(), self.delivery.replaces, self.delivery.id)
+        told = deposit_history.ancestry(rows, self.delivery.replaces, self.delivery.id, header.level)
         if told.kind == "absent" and self.context.config.replace_when_absent == "publish":
             return ()
+        if told.kind == "none" and not former:
+            return ()
         if told.kind == "deposited":
-            self._visible(told.at)
             ancestor = dict(told.ids).get(header.level, "")
-            if not told.direct and ancestor and (references := await self.dialogue.find(ancestor)):
+            if ancestor and ancestor != former and (references := await self.dialogue.find(ancestor)):
                 return references
+            self.visible(told.at)
+        if not former:
+            text = "le document ne nomme pas celui qu'il remplace et aucun dépôt connu ne le dit"
+            raise Refused("PFI-REPLACE-UNNAMED", "relatedDocument", text)
         raise Refused("PFI-REPLACE-ABSENT", "TD3.1b", "le document à remplacer n'est pas dans le DMP")
 
-    # ----------------------------------------------------------------------------------------------------- delete
+    def former(self, header: DocumentHeader) -> str:
+        """The id of what this document replaces; "" when neither it nor, for the principal one, the request says it.
 
-    async def delete(self) -> Outcome:
-        """TD3.1b, then TD3.3c for each document that the DMP has: the pair goes together (dmp §1.7)."""
-        rows = await self._rows()
-        found = await self.still_shown(rows)
-        if not found:
-            return self._nothing_to_delete(rows)
-        for unique_id, references in found.items():
-            await self._delete_one(unique_id, references)
-        return self.done("Deleted")
-
-    async def still_shown(self, rows: Sequence[Row] | None = None) -> dict[str, tuple[str, ...]]:
-        """What this deletion has to take down: uniqueId -> references of what the DMP still shows.
-
-        When the version to delete is not there, the one that it was to replace may still be shown: that one goes.
-        Of a pair just fed of which only one is shown, none is taken down yet: both must go.
-        Raises `Refused` when it was deposited under another identity, or when an older version may be there that we
-        can't name; `Unavailable` while something may not show yet.
+        Some senders name the predecessor of the principal document in both: that is none for the other one.
         """
-        rows = await self._rows() if rows is None else rows
-        last = deposit_history.newest_deposit(rows, self.delivery.document)
-        self._same_identity(last)
-        named = [header.uid for header in self.case.request.documents]
-        found = await self._shown(named)
-        doubts = deposit_history.doubtful(rows, self.delivery.document)
-        tried = doubts if last is None else [*doubts, last]
-        if tried and len(found) < len(named):
-            self._visible(max(row.updated for row in tried))
-        if found:
-            return found
-        older = {row.delivery.document for row in doubts} - {self.delivery.document}
-        if older and (found := await self._in_doubt(older, deposit_history.predecessor(rows, self.delivery.document))):
-            return found
-        if last is not None and last.delivery.document != self.delivery.document:
-            return await self._shown([unique_id for _, unique_id in deposit_history.deposited_ids(last)])
-        return {}
-
-    async def _in_doubt(self, older: set[str], predecessor: str) -> dict[str, tuple[str, ...]]:
-        """What the DMP shows of older versions of unknown outcome: the document names its predecessor, nobody more."""
-        if older != {predecessor}:
-            text = "une version antérieure a peut-être atteint le DMP : vérifier et supprimer par withdraw"
-            raise Refused("PFI-DELETE-DOUBT", "TD3.1b", text)
-        return await self._shown(list(filter(None, map(self._former, self.case.request.documents))))
-
-    def _former(self, header: DocumentHeader) -> str:
-        """The id of what this document replaces; "" when neither it nor, for the principal one, the request says it."""
         request = self.case.request
-        return header.replaces or (request.replaces if header is request.principal else "")
+        principal = request.principal.replaces or request.replaces
+        if header is request.principal:
+            return principal
+        return header.replaces if header.replaces != principal else ""
 
-    async def _shown(self, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """uniqueId -> references, of those that the DMP finds."""
-        return {unique_id: references for unique_id in ids if (references := await self.dialogue.find(unique_id))}
-
-    def _visible(self, deposited: float) -> None:
+    def visible(self, deposited: float) -> None:
         """Raises `Unavailable` while the DMP may not yet show what we fed at that time (Unix seconds)."""
         left = deposited + self.context.config.visibility_delay - self.context.tools.clock.now()
         if left > 0:
             text = "le DMP ne montre pas encore la dernière version déposée"
             raise Unavailable("PFI-NOT-YET", "TD3.1b", text, circuit=False, retry_after=left)
-
-    async def _delete_one(self, unique_id: str, references: Sequence[str]) -> None:
-        """As Approved; when the state is another, ask again once and try Archived as well."""
-        answer = await self._update(unique_id, references[-1], transactions.APPROVED)
-        if not answer.ok and self._kind(answer) == "requery":
-            again = await self.dialogue.find(unique_id)
-            if not again:
-                return
-            if again[-1] != references[-1]:
-                answer = await self._update(unique_id, again[-1], transactions.APPROVED)
-            if not answer.ok and self._kind(answer) == "requery":
-                answer = await self._update(unique_id, again[-1], transactions.ARCHIVED)
-        if answer.ok or (self.attempt.unknown and self._kind(answer) in ("requery", "duplicate")):
-            return
-        raise self._refusal(answer, transactions.DELETE.name)
-
-    async def _update(self, unique_id: str, entry_uuid: str, status: str) -> RegistryAnswer:
-        await self.context.pace.turn()
-        lot = metadata.submission_set(
-            self.case.request,
-            self.structure,
-            unique_id=oid_of(self.delivery.id, f"delete {unique_id} {status} {entry_uuid}"),
-            now=self.context.tools.clock.now(),
-            codes=self.context.codes,
-        )
-        return await self.dialogue.registry(transactions.DELETE, transactions.delete(lot, entry_uuid, status))
-
-    def _nothing_to_delete(self, rows: Sequence[Row]) -> Outcome:
-        """The DMP has none of the documents, and would show them by now.
-
-        Raises `Refused` `PFI-DELETE-ABSENT` when we can't say why.
-        """
-        if self.attempt.unknown:
-            return self.done("Deleted", "supprimé par une tentative dont la réponse s'était perdue")
-        if deposit_history.known_unfed(rows, self.delivery.document):
-            return self.done("NeverFed", "le document n'avait jamais atteint le DMP : rien à supprimer")
-        raise Refused("PFI-DELETE-ABSENT", "TD3.1b", "le document à supprimer n'est pas dans le DMP")
-
-    def _same_identity(self, deposit: Row | None) -> None:
-        """Raises `Refused` `PFI-PATIENT`: deposited under another identity, `withdraw` is the way (decisions D1)."""
-        under = deposit.evidence.get(deposit_history.PATIENT, "") if deposit else ""
-        if under and under != self.patient:
-            text = "déposé sous une autre identité : suppression par la commande withdraw"
-            raise Refused("PFI-PATIENT", "PID-3", text)
 
     # ---------------------------------------------------------------------------------------------------- results
 
@@ -264,13 +238,21 @@ class Job:
         evidence = {
             "xds_unique_id": request.principal.uid,
             deposit_history.DOCUMENT: " ".join(f"{one.level}={one.uid}" for one in request.documents),
-            "submission_set": set_id(self.delivery.id),
+            "submission_set": " ".join(self._sets()),
+            deposit_history.HASHES: " ".join(f"{one.uid}={one.sha1}" for one in request.documents),
             "xds_status": status,
             deposit_history.PATIENT: self.patient,
         }
         return Outcome(text=text, evidence=evidence, context=reply_context(self.case.order))
 
-    async def _rows(self) -> Sequence[Row]:
+    def _sets(self) -> list[str]:
+        """Identifiers of the lots of this delivery."""
+        singly = self.case.request.action is Action.REPLACE and len(self.parts) > 1
+        return (
+            [set_id(self.delivery.id, part.unique_id) for part in self.parts] if singly else [set_id(self.delivery.id)]
+        )
+
+    async def rows(self) -> Sequence[Row]:
         """Our own past deliveries of this document's lineage, and of its predecessor's where it differs."""
         archive, families = self.context.tools.archive, (self.delivery.lineage, self.delivery.replaces)
         rows: dict[str, Row] = {}
@@ -280,16 +262,24 @@ class Job:
                     rows[row.delivery.id] = row
         return list(rows.values())
 
-    def _kind(self, answer: RegistryAnswer) -> str:
+    def kind(self, answer: RegistryAnswer) -> str:
         return self.dialogue.client.verdicts.of(self.dialogue.worst(answer))
 
-    def _refusal(self, answer: RegistryAnswer, place: str) -> Exception:
+    def refusal(self, answer: RegistryAnswer, place: str) -> Exception:
         return self.dialogue.client.verdicts.fault(self.dialogue.worst(answer), place, self.attempt.number)
 
     def _notes(self, answer: RegistryAnswer) -> str:
         """Warnings of a success, as sentences of ours."""
         sentences = (self.dialogue.client.verdicts.sentence(one.code) for one in answer.errors)
         return " ; ".join(dict.fromkeys(sentences))
+
+
+class _Stale(Exception):
+    """What a lot was to replace is not the document's present reference; `answer` says so."""
+
+    def __init__(self, answer: RegistryAnswer) -> None:
+        super().__init__()
+        self.answer = answer
 
 
 def _entry_id(number: int) -> str:

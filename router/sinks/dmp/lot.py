@@ -46,9 +46,12 @@ class Publication:
     attachments: tuple[Attachment, ...]
 
 
-def set_id(delivery_id: str) -> str:
-    """SubmissionSet.uniqueId of a delivery: the same at each attempt (dmp §5.5)."""
-    return oid_of(delivery_id, "submission-set")
+def set_id(delivery_id: str, document: str = "") -> str:
+    """SubmissionSet.uniqueId of a delivery: the same at each attempt (dmp §5.5).
+
+    document: uniqueId of the one document of the lot, when the documents of a delivery leave one by one.
+    """
+    return oid_of(delivery_id, f"submission-set {document}" if document else "submission-set")
 
 
 def publication(
@@ -62,7 +65,7 @@ def publication(
     now: float,
 ) -> Publication:
     """Sign the lot and write TD2.1. `replaced`: entry id -> entryUUID of its predecessor; `now` in Unix seconds."""
-    signature_id = oid_of(delivery_id, "signature")
+    signature_id = oid_of(lot.unique_id, "signature")
     signature = sign_lot(
         identifier=f"_{uuid.UUID(int=int(signature_id.removeprefix('2.25.')))}",
         set_id=lot.unique_id,

@@ -14,10 +14,12 @@ from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from router.cisis import ins
+from router.cisis.valuesets import ValueSets
 from router.errors import Refused, Unavailable
 from router.payload import DocumentOrder
 from router.request import Action, DocumentHeader, TransmissionRequest
 from router.sinks.dmp.settings import DmpConfig
+from router.sinks.tools import shipped
 from router.xds import datatypes
 from router.xds.tables import Tables
 
@@ -30,6 +32,7 @@ class Moment:
     codes: Tables
     environment: Literal["production", "qualification"]
     now: float
+    value_sets: ValueSets = field(default_factory=shipped, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,14 @@ def _asked(case: Case, _: Moment) -> None:
         raise Refused(f"PFI-{rule}", "OBX", reason)
     if not case.request.documents or len(case.documents) != len(case.request.documents):
         raise Refused("PFI-DOCUMENT", "OBX", "la demande ne porte aucun document")
+
+
+def _own_structure(case: Case, _: Moment) -> None:
+    """D11: the VIHF is signed with the number of the site's own structure, whatever the message says."""
+    own, sender = case.order.structure, case.request.sender
+    named = datatypes.struct_id_nat(sender.structure) if sender and sender.structure else ""
+    if own is not None and own.finess and named and named != own.id_nat:
+        raise Refused("PFI-STRUCTURE", "PRT-8", "la structure émettrice n'est pas celle du site")
 
 
 def _qualified(case: Case, moment: Moment) -> None:
@@ -156,6 +167,28 @@ def _coded(case: Case, moment: Moment) -> None:
             raise Refused("PFI-CLASS", "code", "type de document sans classe connue")
 
 
+def _in_value_sets(case: Case, moment: Moment) -> None:
+    """§6.7: healthcareFacilityTypeCode in JDV_J61, practiceSettingCode in JDV_J62, with their code systems."""
+    for header in case.request.documents:
+        for place, name, code in (
+            ("healthCareFacility", "JDV_J61", header.facility_type),
+            ("standardIndustryClassCode", "JDV_J62", header.practice_setting),
+        ):
+            if code is None:
+                raise Refused("PFI-METADATA", place, "le document ne donne pas cette métadonnée requise par le DMP")
+            if moment.value_sets.contains(name, code.code, code.system) is False:
+                raise Refused("PFI-VALUE-SET", place, f"code hors du jeu de valeurs {name} du DMP")
+
+
+def _ours(case: Case, _: Moment) -> None:
+    """§2.3 and §5.1: one author at least is of the structure that the VIHF names; the DMP refuses the others."""
+    own = case.order.structure
+    for header in case.request.documents:
+        named = {datatypes.struct_id_nat(one.structure) for one in header.authors if one.structure}
+        if own is not None and own.finess and own.id_nat not in named:
+            raise Refused("PFI-AUTHOR-STRUCTURE", "author", "aucun auteur n'est de la structure émettrice")
+
+
 def _complete(case: Case, _: Moment) -> None:
     """dmp §6.10 and PDT-INF-617: a legal authenticator; authors with name and given name."""
     for header in case.request.documents:
@@ -185,8 +218,10 @@ def _confidential(case: Case, moment: Moment) -> None:
                 raise Refused("PFI-RESTRICTED", "confidentialityCode", "document restreint : ne pas le partager")
 
 
-ALWAYS: Final[tuple[Check, ...]] = (_asked, _qualified, _same_patient, _identifiers)
-FEEDING: Final[tuple[Check, ...]] = (_action, _intact, _dated, _coded, _complete, _confidential)
+ALWAYS: Final[tuple[Check, ...]] = (_asked, _own_structure, _qualified, _same_patient, _identifiers)
+FEEDING: Final[tuple[Check, ...]] = (
+    *(_action, _intact, _dated, _coded, _in_value_sets, _complete, _ours, _confidential),
+)
 
 
 def _begin(dtm: str) -> float:

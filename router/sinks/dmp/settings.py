@@ -82,7 +82,9 @@ class DmpConfig(Strict):
     on_unknown: Literal["verify", "hold"] = Field(
         "verify", description="An attempt of unknown outcome: ask the DMP (TD3.1b), or wait for a person."
     )
-    preflight: Literal["off", "cached"] = Field("off", description="TD0.2 before feeding, once a day and patient.")
+    preflight: Literal["off", "cached"] = Field(
+        "off", description="TD0.2 before feeding, once a day and patient: it may explain a refusal, TD2.1 decides."
+    )
     replace_when_absent: Literal["publish", "fail"] = Field(
         "fail", description="A replacement whose predecessor our ledger proves never fed: publish it, or refuse (D1)."
     )
@@ -96,7 +98,11 @@ class DmpConfig(Strict):
     max_future: float = Field(300, ge=0, description="Seconds a document may be dated ahead: we wait as long.")
     max_document_bytes: int = Field(50_000_000, gt=0, description="Larger documents are refused before sending.")
     max_answer_bytes: int = Field(20_000_000, gt=0, description="Larger answers are not read.")
-    max_per_second: float = Field(5, gt=0, description="Feeding transactions per second of this sink and process.")
+    max_per_second: float = Field(
+        4,
+        gt=0,
+        description="Feeding transactions per second of a structure, over all processes; under 5 in production.",
+    )
     connections: int = Field(8, ge=1, le=100, description="Connections at once.")
     keep_alive: float = Field(20, ge=0, description="Seconds after which an idle connection is not used again.")
     connect_timeout: float = Field(10, gt=0, description="Seconds to connect.")

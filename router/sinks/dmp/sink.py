@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from router.contracts import Attempt, Outcome
-from router.errors import OperatorFault
+from router.errors import OperatorFault, Refused
 from router.exchange import Delivery
 from router.payload import reply_context, unpack, unpack_order
 from router.request import Action
 from router.sinks.dmp import vihf
 from router.sinks.dmp.channel import Channel, Pace
 from router.sinks.dmp.credentials import Identity, Seal, Watched, load_identity, load_seal
+from router.sinks.dmp.deleting import Deletion
 from router.sinks.dmp.dialogue import Dialogue, DmpClient
-from router.sinks.dmp.existence import Existences
+from router.sinks.dmp.existence import UNEXPLAINED, Existences
 from router.sinks.dmp.identities import Identities
 from router.sinks.dmp.job import Job, SinkContext
 from router.sinks.dmp.preflight import Case, Moment, check
@@ -32,6 +33,8 @@ from router.xds import metadata
 from router.xds.tables import tables
 
 T = TypeVar("T")
+LIMIT: Final = 5.0
+"""Feeding transactions per second of a structure and its software: the DMP wants fewer (dmp §7)."""
 
 
 class DmpSink:
@@ -60,7 +63,9 @@ class DmpSink:
             tools,
             tables(config.tables),
             ZoneInfo(config.naive_time) if config.naive_time else None,
-            Pace(config.max_per_second, monotonic),
+            Pace(
+                config.max_per_second, monotonic, turns=tools.turns, software=f"{config.url}|{config.lps.homologation}"
+            ),
             asyncio.Lock(),
         )
 
@@ -90,14 +95,21 @@ class DmpSink:
                 raise OperatorFault("DMP-CERT-STRUCTURE", what, "ce certificat est celui d'une autre structure")
 
     async def _deliver(self, job: Job) -> Outcome:
-        moment = Moment(self._config, self._context.codes, self._tools.environment, self._tools.clock.now())
+        moment = Moment(
+            self._config, self._context.codes, self._tools.environment, self._tools.clock.now(), self._tools.value_sets
+        )
         check(job.case, moment)
+        _ = job.structure  # nothing is signed in the name of a structure that the site does not know (D11)
         if job.case.request.action is Action.DELETE:
-            return await job.delete()
-        if self._config.preflight == "cached":
-            production = self._tools.environment == "production"
-            await self._existences.check(job.dialogue, job.patient, job.structure.source_oid, production=production)
-        return await job.feed()
+            return await Deletion(job).delete()
+        if self._config.preflight == "off":
+            return await job.feed()
+        production = self._tools.environment == "production"
+        why = await self._existences.ask(job.dialogue, job.patient, job.structure.source_oid, production=production)
+        try:
+            return await job.feed()
+        except Refused as refusal:
+            raise (why if why is not None and refusal.code in UNEXPLAINED else refusal) from None
 
     async def verify(self, delivery: Delivery, attempt: Attempt) -> Outcome | None:
         """TD3.1b, after the delay that the DMP needs to show what it took (dmp §5.5).
@@ -109,8 +121,9 @@ class DmpSink:
             return await self._believed(self._verify, self._job(delivery, attempt))
 
     async def _verify(self, job: Job) -> Outcome | None:
+        _ = job.structure
         if job.case.request.action is Action.DELETE:
-            return None if await job.still_shown() else job.done("Deleted", "suppression vérifiée par TD3.1b")
+            return None if await Deletion(job).still_shown() else job.done("Deleted", "suppression vérifiée par TD3.1b")
         found = [await job.dialogue.find(header.uid) for header in job.case.request.documents]
         return job.done("Success", "dépôt vérifié par TD3.1b") if all(found) else None
 
@@ -132,7 +145,7 @@ class DmpSink:
             client=self._client,
             delivery_id=delivery.id,
             request=request,
-            speaker=vihf.subject(request.sender, structure, self._config.vihf, self._config.lps),
+            speaker=vihf.subject(request.sender, structure, self._config.vihf, self._config.lps, request.documents),
             sector=structure.sector if structure else StructureConfig.model_fields["sector"].default,
             patient_cx=metadata.patient_id(request) if request.patient.ins else "",
             attempt=attempt.number,
@@ -162,5 +175,8 @@ def _agree(config: DmpConfig, environment: str) -> None:
         raise OperatorFault(
             "DMP-ENVIRONMENT", "url", f"l'adresse du DMP n'est pas celle de l'environnement {environment}"
         )
+    if environment == "production" and config.max_per_second >= LIMIT:
+        text = f"le DMP admet moins de {LIMIT:.0f} dépôts par seconde et par structure"
+        raise OperatorFault("DMP-RATE", "max_per_second", text)
     if environment == "production" and config.keep is not None:
         raise OperatorFault("DMP-KEEP", "keep", "garde des documents en clair sur disque : qualification seulement")

@@ -28,6 +28,8 @@ LONGEST_ASKED: Final = 3600.0
 _CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,59}")
 
 #: HTTP statuses without a SOAP answer: (class when the request changes something, class when it only asks, sentence).
+#: What changes something has arrived whole by then: only a status that says "refused" proves that nothing was done.
+#: A 503 doesn't: a gateway says it too when the server behind it was too slow to answer.
 HTTP_VERDICTS: Final[Mapping[int, tuple[str, str, str]]] = {
     400: ("permanent", "permanent", "requête refusée par le serveur"),
     401: ("config", "config", "le serveur ne nous reconnaît pas"),
@@ -40,7 +42,7 @@ HTTP_VERDICTS: Final[Mapping[int, tuple[str, str, str]]] = {
     429: ("retry", "retry", "le serveur demande de ralentir"),
     500: ("unknown", "retry", "erreur du serveur sans explication"),
     502: ("unknown", "retry", "serveur injoignable derrière sa passerelle"),
-    503: ("retry", "retry", "serveur indisponible"),
+    503: ("unknown", "retry", "serveur indisponible"),
     504: ("unknown", "retry", "serveur muet derrière sa passerelle"),
 }
 
@@ -73,7 +75,7 @@ class Verdicts:
             return OutcomeUnknown(name, place, f"{text} : le document est peut-être enregistré")
         if kind == "limited" and attempt < TRIES:
             return Unavailable(name, place, text, circuit=False)
-        return Refused(name, place, text)
+        return Refused(name, place, text, business=kind == "business")
 
 
 def safe(code: str) -> str:
@@ -93,14 +95,19 @@ def code_of(fault: Fault) -> str:
 
 
 def http_fault(answer: HttpAnswer, place: str, *, feeding: bool, html: bool) -> RouterError:
-    """The fault for an answer that holds no SOAP message."""
+    """The fault for an answer that holds no SOAP message.
+
+    A page or a redirection shows a wrong address or certificate to who asks; to who has just fed a document it proves
+    nothing: the verification that follows asks.
+    """
+    code, text = f"DMP-HTTP-{answer.status}", "le serveur renvoie vers une autre adresse"
     if html and answer.status < 300:
-        return OperatorFault("DMP-HTML", place, "le serveur répond par une page : adresse ou certificat à vérifier")
-    if 300 <= answer.status < 400:
-        return OperatorFault(f"DMP-HTTP-{answer.status}", place, "le serveur renvoie vers une autre adresse")
+        code, text = "DMP-HTML", "le serveur répond par une page : adresse ou certificat à vérifier"
+    if code == "DMP-HTML" or 300 <= answer.status < 400:
+        return OutcomeUnknown(code, place, UNKNOWN_TEXT) if feeding else OperatorFault(code, place, text)
     default = ("unknown", "retry", "réponse du serveur illisible")
     kinds = HTTP_VERDICTS.get(answer.status, default)
-    code, text = f"DMP-HTTP-{answer.status}", kinds[2]
+    text = kinds[2]
     match kinds[0] if feeding else kinds[1]:
         case "config":
             return OperatorFault(code, place, text)
@@ -118,7 +125,7 @@ def transport_fault(error: Exception, place: str, *, sent: bool, feeding: bool) 
     `sent`: the whole request had been handed over.
     """
     tls = _tls_fault(error, place)
-    if tls is not None:
+    if tls is not None and not (feeding and sent and not isinstance(error, NOT_SENT)):
         return tls
     if isinstance(error, NOT_SENT):
         return Unavailable("DMP-CONNECT", place, "serveur du DMP injoignable")

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from router.errors import Refused
-from router.request import Author, TransmissionRequest
+from router.request import Author, DocumentHeader, TransmissionRequest
 from router.sinks.dmp.canonical import DIGEST_URI, DS, SIGNATURE_URI, attribute, digest, text
 from router.sinks.dmp.credentials import Seal
 from router.sinks.dmp.settings import LpsConfig, VihfConfig
 from router.structures import StructureConfig
 from router.xds import datatypes
+from router.xds.specialties import completed
 
 ALGORITHM: Final = "sha256"
 EXC_C14N: Final = "http://www.w3.org/2001/10/xml-exc-c14n#"
@@ -77,7 +79,27 @@ PROFESSIONS: Final = {
 }
 #: Professions whose second role is mandatory.
 TWO_ROLES: Final = frozenset({"10", "21"})
-_SPECIALTY: Final = re.compile(r"G15_(\d+)(?:/(SM\d+|C\d+|CEX\d+|PAC\d+))?")
+_SPECIALTY: Final = re.compile(r"G15_(\d+)(?:/(SM\d+|C\d+|CEX\d+|PAC\d+|[A-Z]{1,2}))?")
+#: Sections of the pharmacists' register (TRE_G05-SousSectionTableauCNOP, 20231215), in force: `G15_21/<section>`.
+SECTIONS: Final = {
+    "A": "Pharmacien titulaire d'officine",
+    "B": "Pharmacien d'entreprise - industrie",
+    "C": "Pharmacien d'entreprise - distribution",
+    "D": "Pharmacien adjoint, remplaçant ou gérant",
+    "DA": "Pharmacien adjoint",
+    "DM": "Pharmacien mutualiste ou minier",
+    "E": "Pharmacien d'Outre-Mer",
+    "EA": "Pharmacien titulaire d'officine - OM",
+    "EB": "Pharmacien d'entreprise - industrie - OM",
+    "EC": "Pharmacien d'entreprise - distribution - OM",
+    "ED": "Pharmacien adjoint - OM",
+    "EG": "Pharmacien biologiste - OM",
+    "EH": "Pharmacien d'établissement de santé - OM",
+    "G": "Pharmacien biologiste",
+    "H": "Pharmacien d'établissement de santé",
+    "M": "Pharmacien militaire",
+}
+PHARMACIST: Final = "21"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -90,9 +112,16 @@ class Subject:
     structure: str
 
 
-def subject(sender: Author | None, structure: StructureConfig | None, vihf: VihfConfig, lps: LpsConfig) -> Subject:
+def subject(
+    sender: Author | None,
+    structure: StructureConfig | None,
+    vihf: VihfConfig,
+    lps: LpsConfig,
+    documents: Sequence[DocumentHeader] = (),
+) -> Subject:
     """From the PRT SB and the site's structure, whose number alone is ever signed (decisions D11).
 
+    `documents` may know the sender's specialty; an AUTOMATE only when nobody does.
     Raises `Refused` `PFI-SENDER` or `PFI-ROLE` when the VIHF can't be complete, or would name another structure.
     """
     sender = sender or Author()
@@ -102,7 +131,7 @@ def subject(sender: Author | None, structure: StructureConfig | None, vihf: Vihf
     named = sender.structure.finess if sender.structure else ""
     if structure is not None and named and named != structure.finess:
         raise Refused("PFI-SENDER", "PRT-8", "la structure du message n'est pas celle au nom de laquelle il partirait")
-    person = sender.person
+    person = completed(sender.person, documents) if sender.person else None
     roles = roles_of(person.specialty) if person else ()
     if person and roles and person.family and person.given:
         identity = datatypes.ps_id_nat(person.id, person.kind)[0]
@@ -118,6 +147,12 @@ def subject(sender: Author | None, structure: StructureConfig | None, vihf: Vihf
     return Subject(identity, name, (AUTOMATE,), number)
 
 
+def own_subject(structure: StructureConfig, vihf: VihfConfig, lps: LpsConfig) -> Subject:
+    """The site's own identity: its structure's number and an AUTOMATE, nothing of any message."""
+    identity = vihf.responsible or f"3{structure.finess}/{lps.name}"
+    return Subject(identity, f"{lps.name}, {lps.name}", (AUTOMATE,), structure.id_nat)
+
+
 def roles_of(specialty: tuple[str, str, str] | None) -> tuple[Role, ...]:
     """Profession, then savoir-faire; () when the profession is unknown or its mandatory second role is missing."""
     match = _SPECIALTY.fullmatch(specialty[0]) if specialty else None
@@ -126,6 +161,10 @@ def roles_of(specialty: tuple[str, str, str] | None) -> tuple[Role, ...]:
     profession = Role(match[1], "1.2.250.1.71.1.2.7", "G15", PROFESSIONS[match[1]])
     if match[2] is None:
         return () if match[1] in TWO_ROLES else (profession,)
+    if match[1] == PHARMACIST and match[2] in SECTIONS:
+        return profession, Role(match[2], "1.2.250.1.71.4.2.6", "G05", SECTIONS[match[2]])
+    if match[1] == PHARMACIST or match[2].isalpha():
+        return ()
     label = specialty[1].partition(" - ")[2] or specialty[1]
     return profession, Role(match[2], "1.2.250.1.71.4.2.5", "R01", label)
 
