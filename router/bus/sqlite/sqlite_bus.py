@@ -40,6 +40,8 @@ class SqliteBus:
             self._notifier = Notifier(self._locks / "bell")
             self._writer = SqliteWriter(self._store, self._locks, self._notifier, partitions)
         self._writer.prepare()
+        with mapped():
+            self._store.anchor(self._locks / "write.lock")
 
     def producer(self, name: str) -> Producer:
         """A producer under a stable name: from now on its predecessor of that name is `Fenced`."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from router.errors import OperatorFault, RouterError, Unavailable
+from router.files import KeptFiles
 
 #: A record's rowid is its partition's number in this file and its offset: a partition is one range of the B-tree.
 SHIFT: Final = 40
@@ -94,9 +95,25 @@ class Store:
         self._topics: dict[str, Topic] = {}
         self._free: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
+        self._files = KeptFiles("BUS")
+        self._anchor: sqlite3.Connection | None = None
+
+    def anchor(self, *others: Path) -> None:
+        """From now on the files must stay these very ones, and `others` too.
+
+        One connection stays open for as long: the last one that is closed would take the log away.
+        """
+        self._anchor = self.connect()
+        self._anchor.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        self._files.note(self.path, *others)
+
+    def verify(self) -> None:
+        """Raises `OperatorFault` (`BUS-REPLACED`) when what is written would be found by nobody."""
+        self._files.verify()
 
     def connect(self) -> sqlite3.Connection:
         """A connection that any one thread at a time may use; autocommit, transactions are explicit."""
+        self.verify()
         connection = sqlite3.connect(
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
         )
@@ -156,3 +173,6 @@ class Store:
         with self._lock:
             while self._free:
                 self._free.pop().close()
+            anchor, self._anchor = self._anchor, None
+        if anchor is not None:
+            anchor.close()
