@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from router.contracts import Claim, Fence, Row
+from router.contracts import Claim, Fence, Offsets, Row
 from router.database import Database
-from router.ledger import fences
+from router.ledger import fences, marks
 from router.ledger.tables import CLAIM_NAMES, NAMES, STATE_COLUMNS, claim_columns, columns, rows_of, saved_columns
 
 _THESE: Final = "WHERE id IN (SELECT value FROM json_each(?))"
@@ -32,6 +32,10 @@ _OVERTAKERS: Final = " UNION ALL ".join(
 )
 _OPEN: Final = f"INSERT INTO ledger_deliveries({', '.join(NAMES)}) VALUES ({', '.join(f':{name}' for name in NAMES)})"
 _SAVE: Final = f"UPDATE ledger_deliveries SET {', '.join(f'{name} = :{name}' for name in STATE_COLUMNS)} WHERE id = :id"
+_SAW: Final = (
+    "INSERT INTO ledger_marks(topic, partition, next) VALUES (:topic, :partition, :next) "
+    "ON CONFLICT(topic, partition) DO UPDATE SET next = max(next, excluded.next)"
+)
 
 
 class SqliteFastPath:
@@ -40,9 +44,10 @@ class SqliteFastPath:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def claim(self, claims: Sequence[Claim]) -> dict[str, str]:
+    def claim(self, claims: Sequence[Claim], seen: Offsets) -> dict[str, str]:
         """Id -> origin of its owner."""
         with self._transaction() as connection:
+            connection.executemany(_SAW, marks.columns(seen))
             connection.executemany(_CLAIM, map(claim_columns, claims))
             return dict(connection.execute(_OWNERS, _ids(claim.id for claim in claims)).fetchall())
 
@@ -57,6 +62,7 @@ class SqliteFastPath:
             known = self._known(connection, opens)
             connection.executemany(_OPEN, [columns(row) for row in opens if row.delivery.id not in known])
             connection.executemany(_SAVE, map(saved_columns, saves))
+            connection.executemany(_SAW, marks.columns(marks.of_rows(opens)))
             return rows_of(connection.execute(_ROWS, _ids(known))) if known else {}
 
     def get(self, ids: Sequence[str]) -> dict[str, Row]:

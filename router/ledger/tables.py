@@ -10,7 +10,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Connection,
     Float,
     Index,
     Integer,
@@ -19,12 +18,13 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
 from router.contracts import Claim, Row
 from router.exchange import Delivery, Origin, State
 
-VERSION: Final = 3
+VERSION: Final = 4
 METADATA: Final = MetaData()
 
 CLAIMS: Final = Table(
@@ -73,6 +73,11 @@ DELIVERIES: Final = Table(
     Column("text", Text, nullable=False),
     Column("evidence", Text, nullable=False),
     Column("updated", Float, nullable=False),
+    Column("waited", Float, nullable=False, server_default="0"),
+    Column("outages", Integer, nullable=False, server_default="0"),
+    Column("outcome_unknown", Boolean, nullable=False, server_default=false()),
+    Column("last_try", Float, nullable=False, server_default="0"),
+    Column("commands", Text, nullable=False, server_default=""),
     Index("ledger_deliveries_lineage", "sink", "lineage"),
     Index("ledger_deliveries_event", "event_id"),
 )
@@ -115,17 +120,22 @@ FENCES: Final = Table(
 )
 
 
-def _add_fences(connection: Connection) -> None:
-    """Version 1 had none: every partition is taken anew by its next owner."""
-    FENCES.create(connection, checkfirst=True)
+#: How far each partition of the bus was seen: nothing below `next` is missing in the ledger.
+MARKS: Final = Table(
+    "ledger_marks",
+    METADATA,
+    Column("topic", String, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("next", BigInteger, nullable=False),
+)
 
-
-def _add_replaces(connection: Connection) -> None:
-    REPLACES.create(connection, checkfirst=True)
-
-
-#: Version -> what makes a database of that version one of the next.
-MIGRATIONS: Final = {1: _add_fences, 2: _add_replaces}
+#: Which topic that was: of the same name on another bus, or made anew, it has another identity.
+TOPICS: Final = Table(
+    "ledger_topics",
+    METADATA,
+    Column("topic", String, primary_key=True),
+    Column("identity", String, nullable=False),
+)
 
 #: What `save` writes: everything that changes in a row's life.
 STATE_COLUMNS: Final = (
@@ -141,6 +151,11 @@ STATE_COLUMNS: Final = (
     "text",
     "evidence",
     "updated",
+    "waited",
+    "outages",
+    "outcome_unknown",
+    "last_try",
+    "commands",
 )
 
 
@@ -163,6 +178,11 @@ def state_columns(row: Row) -> dict[str, Any]:
         "text": row.text,
         "evidence": json.dumps(dict(row.evidence), ensure_ascii=False) if row.evidence else "",
         "updated": row.updated,
+        "waited": row.waited,
+        "outages": row.outages,
+        "outcome_unknown": row.outcome_unknown,
+        "last_try": row.last_try,
+        "commands": " ".join(row.commands),
     }
 
 
@@ -217,4 +237,9 @@ def row_of(found: Mapping[Any, Any]) -> Row:
         text=found["text"],
         evidence=json.loads(found["evidence"]) if found["evidence"] else {},
         updated=found["updated"],
+        waited=found["waited"],
+        outages=found["outages"],
+        outcome_unknown=bool(found["outcome_unknown"]),
+        last_try=found["last_try"],
+        commands=tuple(found["commands"].split()),
     )

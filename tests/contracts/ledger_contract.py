@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from router.contracts import Claim, Fence, Ledger, Row
+from router.contracts import Claim, Fence, Ledger, Partition, Row
 from router.errors import Fenced
 from router.exchange import Delivery, Origin, State
 
@@ -63,6 +63,26 @@ class LedgerContract:
         assert ledger.claim([Claim("e", AT, b"1"), Claim("e", later, b"2")]) == [AT, AT]
         assert ledger.acks(["e"]) == {"e": b"1"}
 
+    def test_how_far_the_bus_was_seen_stands_beside_what_was_seen(self, ledger: Ledger) -> None:
+        """Rows that are opened, claims and notes raise a mark; nothing lowers it, and a known row counts too."""
+        ledger.open([row("d1", 4), row("d2", 9), row("d3", 2, partition=1)])
+        ledger.open([row("d1", 11)])
+        ledger.claim([Claim("e1", AT, b"")], {Partition("in.sil", 3): 18})
+        ledger.claim([], {Partition("in.sil", 3): 15, Partition("in.sil", 4): 1})
+        ledger.saw({Partition(f"out.{SINK}", 1): 7, Partition(f"out.{SINK}", 0): 3})
+        assert ledger.seen(f"out.{SINK}") == {0: 12, 1: 7}
+        assert ledger.seen("in.sil") == {3: 18, 4: 1}
+        assert ledger.seen("in.ris") == {}
+        ledger.outdate(SINK)
+        assert ledger.seen(f"out.{SINK}") == {}
+
+    def test_a_write_that_is_refused_has_seen_nothing(self, ledger: Ledger) -> None:
+        """Who lost a partition does not say how far it was seen."""
+        ledger.take(SINK, [0])
+        with pytest.raises(Fenced):
+            ledger.open([row("d1", 4)], {(SINK, 0): 7})
+        assert ledger.seen(f"out.{SINK}") == {}
+
     def test_empty_batches_do_nothing(self, ledger: Ledger) -> None:
         """Every call takes an empty list."""
         assert list(ledger.claim([])) == []
@@ -86,6 +106,11 @@ class LedgerContract:
             text="boîte pleine",
             evidence={"message_id": "<é@x>", "smtp": "452 4.2.2"},
             updated=9.25,
+            waited=12.5,
+            outages=2,
+            outcome_unknown=True,
+            last_try=8.125,
+            commands=("out.x/0/1@1.000", "out.x/0/2@2.000"),
         )
         assert ledger.open([full]) == {}
         assert ledger.get(["d1"]) == {"d1": full}

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from router.contracts import Claim, Fence, Outgoing, Partition, Record, Row, Settle, TopicPlan
+from router.contracts import Claim, Fence, Offsets, Outgoing, Partition, Record, Row, Settle, TopicPlan, out_topic
 from router.errors import Fenced, Unavailable
 from router.exchange import Origin, State
 
@@ -35,6 +35,12 @@ class MemoryBus:
         """Partitions that others took without anybody having heard of it."""
         self.seats: dict[tuple[str, str], set[int]] = {}
         """(group, member) -> the partitions it may have, where a test says so."""
+
+    def positions(self, group: str) -> Mapping[Partition, int]:
+        if self.away:
+            raise Unavailable("BUS")
+        with self.changed:
+            return {place: at for (of, place), at in self.committed.items() if of == group}
 
     def parts(self, topic: str) -> list[list[Record]]:
         with self.changed:
@@ -231,6 +237,7 @@ class MemoryLedger:
         self.claims: dict[str, Claim] = store.claims if store else {}
         self.epochs: dict[tuple[str, int], int] = store.epochs if store else {}
         self.history: list[Row] = store.history if store else []
+        self.marks: dict[Partition, int] = store.marks if store else {}
         self.turn: threading.RLock = store.turn if store else threading.RLock()
         self.away = False
 
@@ -238,9 +245,20 @@ class MemoryLedger:
         if self.away:
             raise Unavailable("LEDGER")
 
-    def claim(self, claims: Sequence[Claim]) -> Sequence[Origin]:
+    def saw(self, offsets: Offsets) -> None:
         self._check()
         with self.turn:
+            for place, at in offsets.items():
+                self.marks[place] = max(at, self.marks.get(place, 0))
+
+    def seen(self, topic: str) -> Mapping[int, int]:
+        self._check()
+        return {place.number: at for place, at in self.marks.items() if place.topic == topic}
+
+    def claim(self, claims: Sequence[Claim], seen: Offsets | None = None) -> Sequence[Origin]:
+        self._check()
+        with self.turn:
+            self.saw(seen or {})
             return [self.claims.setdefault(claim.id, claim).origin for claim in claims]
 
     def acks(self, ids: Sequence[str]) -> Mapping[str, bytes]:
@@ -266,6 +284,7 @@ class MemoryLedger:
             found = {row.delivery.id: self.rows[row.delivery.id] for row in rows if row.delivery.id in self.rows}
             for row in rows:
                 assert not row.delivery.payload, "a row carries no payload"
+                self.saw({Partition(out_topic(row.delivery.sink), row.partition): row.sequence + 1})
                 if self.rows.setdefault(row.delivery.id, row) is row:
                     self.history.append(row)
             return found
@@ -324,6 +343,8 @@ class MemoryLedger:
 
     def outdate(self, sink: str) -> None:
         with self.turn:
+            for place in [place for place in self.marks if place.topic == out_topic(sink)]:
+                del self.marks[place]
             for id_, row in self.rows.items():
                 if row.delivery.sink == sink:
                     self.rows[id_] = replace(row, sequence=row.sequence - 2**40)

@@ -160,7 +160,8 @@ class PipelineWorker:
         self._gone = set()
         events = [_read(record, self._feeds[record.topic]) for record in records]
         claims = [_claim(event, self._clock.now()) for event in events if event.id]
-        owners = iter(self._insist(consumer, lambda: self._ledger.claim(claims)))
+        seen = {Partition(record.topic, record.partition): record.offset + 1 for record in records}
+        owners = iter(self._insist(consumer, lambda: self._ledger.claim(claims, seen)))
         works: list[tuple[Record, Work]] = []
         rewind: dict[Partition, int] = {}
         weight = 0

@@ -17,9 +17,6 @@ DOCUMENT: Final = "xds_unique_ids"
 """Evidence of a deposit: `level=uniqueId` of each document, blank-separated."""
 PATIENT: Final = "patient"
 """Evidence of a deposit: pseudonym of the INS it was made under."""
-OUTCOME: Final = "outcome"
-"""Evidence of a row that was overtaken: `unknown` when an attempt at it may have arrived."""
-_UNKNOWN: Final = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +106,7 @@ def newest_deposit(rows: Sequence[Row], document: str) -> Row | None:
 
 def never_arrived(row: Row) -> bool:
     """Ended without success, and no attempt of unknown outcome on the way."""
-    if row.evidence.get(OUTCOME) == _UNKNOWN or any(_UNKNOWN in name for name in row.evidence):
-        return False
-    return row.state is State.DEAD or row.state is State.SUPERSEDED
+    return row.state in (State.DEAD, State.SUPERSEDED) and not row.outcome_unknown
 
 
 def deposited_ids(row: Row) -> tuple[tuple[int, str], ...]:
