@@ -122,6 +122,10 @@ class Ledger(Protocol):
         """From now on these are the topics we know."""
         ...
 
+    def remade(self, topics: Collection[str]) -> None:
+        """These topics were made anew on purpose, once drained: how far they were seen is forgotten."""
+        ...
+
     def regress(self, ends: Offsets) -> Sequence[tuple[str, Origin]]:
         """The bus holds nothing at or beyond these offsets, although that was seen: it was restored, or made anew.
 
@@ -145,10 +149,7 @@ class Ledger(Protocol):
         ...
 
     def outdate(self, sink: str) -> None:
-        """The sink's topic is about to be made anew: every row there is comes before whatever will stand on it.
-
-        How far the topic was seen is forgotten.
-        """
+        """The sink's topic is about to be made anew: every row there is comes before whatever will stand on it."""
         ...
 
     def forget(self, before: float) -> int:

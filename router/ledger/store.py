@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Table, and_, delete, or_, select, update
 
-from router.contracts import Claim, Fence, Offsets, Row, out_topic
+from router.contracts import Claim, Fence, Offsets, Row
 from router.database import Database
 from router.exchange import Origin
 from router.ledger import fences, marks, reconciling
@@ -109,6 +109,11 @@ class SqlLedger:
         with self._database.write() as connection:
             marks.remember(connection, identities, marks.identities(connection).keys())
 
+    def remade(self, topics: Collection[str]) -> None:
+        with self._database.write() as connection:
+            for topic in topics:
+                marks.forget(connection, topic)
+
     def regress(self, ends: Offsets) -> Sequence[tuple[str, Origin]]:
         with self._database.write() as connection:
             self._database.unhurried(connection)
@@ -154,7 +159,6 @@ class SqlLedger:
             self._database.unhurried(connection)
             earlier = update(DELIVERIES).where(of.sink == sink).values(sequence=of.sequence - reconciling.AN_AGE)
             connection.execute(earlier)
-            marks.forget(connection, out_topic(sink))
 
     def forget(self, before: float) -> int:
         """See the contract. A dead-lettered row stays until a person has resolved it, however old it is; deletions and

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from router.bus.sqlite.sqlite_bus import SqliteBus
-from router.contracts import Outgoing
+from router.contracts import Outgoing, TopicPlan
 from router.errors import OperatorFault
 
 
@@ -135,16 +136,40 @@ def test_a_disk_that_can_no_longer_be_written_refuses_and_works_again(bus: Sqlit
 
 
 def test_to_verify_costs_microseconds(bus: SqliteBus) -> None:
-    """Looking at the files before each commit is reported takes microseconds."""
-    producer = bus.producer("p")
-    producer.publish([record(b"x")])
-    begun = time.perf_counter()
-    for _ in range(200):
-        producer.publish([record(b"x")])
-    commit = (time.perf_counter() - begun) / 200
-    begun = time.perf_counter()
+    """Looking at the files before each commit is reported takes no time that a commit would notice."""
+    begun = time.thread_time()
     for _ in range(2000):
         bus._store.verify()
-    verify = (time.perf_counter() - begun) / 2000
-    print(f"commit {commit * 1e6:.0f} us, verify {verify * 1e6:.1f} us")
-    assert verify < 50e-6
+    assert (time.thread_time() - begun) / 2000 < 100e-6
+
+
+def test_a_copy_is_the_same_bus_and_a_new_file_another(bus: SqliteBus, path: Path, tmp_path: Path) -> None:
+    """What the ledger keeps tells a backup that was put back from a bus that was made anew."""
+    bus.create([TopicPlan("in.a", 1, None, 1 << 20)])
+    mine = bus.identities(["in.a", "in.b"])
+    assert set(mine) == {"in.a"}
+    bus.checkpoint()
+    shutil.copy(path, tmp_path / "copy.db")
+    copy, new = SqliteBus(tmp_path / "copy.db"), SqliteBus(tmp_path / "new.db")
+    new.create([TopicPlan("in.a", 1, None, 1 << 20)])
+    assert copy.identities(["in.a"]) == mine
+    assert new.identities(["in.a"]) != mine
+    copy.close()
+    new.close()
+
+
+def test_a_bus_of_the_version_before_gets_an_identity(tmp_path: Path) -> None:
+    """Its records stay, and the identity stays from then on."""
+    first = SqliteBus(tmp_path / "old.db")
+    first.producer("p").publish([record(b"x")])
+    first.close()
+    with sqlite3.connect(tmp_path / "old.db") as connection:
+        connection.execute("DROP TABLE identity")
+    connection.close()
+    found = []
+    for _ in range(2):
+        bus = SqliteBus(tmp_path / "old.db")
+        found.append(bus.identities(["in.a"])["in.a"])
+        assert [one.value for one in bus.scan("in.a")] == [b"x"]
+        bus.close()
+    assert found[0] == found[1]

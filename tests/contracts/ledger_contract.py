@@ -73,8 +73,8 @@ class LedgerContract:
         assert ledger.seen(f"out.{SINK}") == {0: 12, 1: 7}
         assert ledger.seen("in.sil") == {3: 18, 4: 1}
         assert ledger.seen("in.ris") == {}
-        ledger.outdate(SINK)
-        assert ledger.seen(f"out.{SINK}") == {}
+        ledger.remade([f"out.{SINK}"])
+        assert ledger.seen(f"out.{SINK}") == {} and ledger.seen("in.sil") == {3: 18, 4: 1}
 
     def test_a_write_that_is_refused_has_seen_nothing(self, ledger: Ledger) -> None:
         """Who lost a partition does not say how far it was seen."""

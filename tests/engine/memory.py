@@ -251,6 +251,11 @@ class MemoryLedger:
             for place, at in offsets.items():
                 self.marks[place] = max(at, self.marks.get(place, 0))
 
+    def remade(self, topics: Collection[str]) -> None:
+        with self.turn:
+            for place in [place for place in self.marks if place.topic in topics]:
+                del self.marks[place]
+
     def seen(self, topic: str) -> Mapping[int, int]:
         self._check()
         return {place.number: at for place, at in self.marks.items() if place.topic == topic}
@@ -343,8 +348,6 @@ class MemoryLedger:
 
     def outdate(self, sink: str) -> None:
         with self.turn:
-            for place in [place for place in self.marks if place.topic == out_topic(sink)]:
-                del self.marks[place]
             for id_, row in self.rows.items():
                 if row.delivery.sink == sink:
                     self.rows[id_] = replace(row, sequence=row.sequence - 2**40)
