@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
+import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pybase64
 import pytest
+from kafka.admin import KafkaAdminClient
 
 from router.config.site import Site
 from router.contracts import Claim, Header, Outgoing, Partition, in_topic, out_topic
 from router.engine.delivery.worker import SinkWorker
 from router.engine.delivery.worker_context import Limits
-from router.errors import OperatorFault, Refused
+from router.errors import OperatorFault, Refused, Unavailable
 from router.exchange import Delivery, Event, Origin, State
 from router.runtime.reconcile import reconcile
 from router.runtime.site_services import SiteServices
 from router.wire import delivery_record, event_record, read_journal
 from tests.engine.rig import FAST
 from tests.engine.sinks import ScriptedSink, delivery
+from tests.services import kafka_servers  # noqa: F401
 
 SINK = "hl7.dpi"
 SITE = f"""\
@@ -42,9 +47,9 @@ ENDED = (State.DONE, State.DEAD, State.SUPERSEDED)
 class Stage:
     """A site whose processes are played one after the other; `files` are copied and put back between them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, site: str = SITE) -> None:
         folder.mkdir(exist_ok=True)
-        (folder / "router.yaml").write_text(SITE)
+        (folder / "router.yaml").write_text(site)
         self.folder = folder
         self.sink = ScriptedSink(name=SINK)
         self.alerts: list[tuple[str, dict[str, str]]] = []
@@ -299,3 +304,63 @@ def test_a_worker_does_not_take_another_bus_by_itself(stage: Stage) -> None:
     with pytest.raises(OperatorFault, match="BUS-OTHER"):
         stage.start(adopt=False)
     assert stage.told() == []
+
+
+@pytest.fixture
+def on_kafka(tmp_path: Path, kafka_servers: str) -> Iterator[Stage]:  # noqa: F811
+    bus = f"bus: {{type: kafka, servers: '{kafka_servers}', prefix: 'r{uuid.uuid4().hex[:8]}-', replication_factor: 1"
+    stage = Stage(tmp_path / "site", f"{SITE}{bus}, min_insync_replicas: 1, session_timeout: 6}}\n")
+    with contextlib.suppress(Unavailable):  # of a broker that has never seen a group
+        stage.start()
+    yield stage
+    stage.close()
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(300)
+def test_a_ledger_from_a_backup_learns_from_kafka(on_kafka: Stage) -> None:
+    """The same on a cluster: the group's offsets, the topic and the receipts tell what the ledger lacks."""
+    stage, early, late = on_kafka, some(0, 3), some(3, 8)
+    stage.publish(*early)
+    stage.deliver(*early, seconds=60)
+    stage.start()
+    assert stage.told() == []
+    stage.backup("ledger.db")
+    stage.publish(*late)
+    stage.deliver(*late, seconds=60)
+    stage.restore("ledger.db")
+    stage.start()
+    assert stage.told() == ["ledger-behind"]
+    assert {stage.state(one) for one in late} == {State.DONE}
+    stage.start()
+    assert stage.told() == ["ledger-behind"]
+    assert stage.delivered() == sorted(one.id for one in [*early, *late])
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(300)
+def test_a_topic_of_kafka_that_was_made_anew_is_not_the_one_of_before(on_kafka: Stage, kafka_servers: str) -> None:  # noqa: F811
+    """Deleted by hand and created again: its name is the same, its id is not, and what is lost is told."""
+    stage, done = on_kafka, some(0, 3)
+    stage.publish(*done)
+    stage.deliver(*done, seconds=60)
+    stage.start()
+    topic, known = out_topic(SINK), stage.bus.identities([out_topic(SINK)])
+    stage.close()
+    admin = KafkaAdminClient(bootstrap_servers=kafka_servers)
+    admin.delete_topics([topic])
+    admin.close()
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with contextlib.suppress(Unavailable, OperatorFault):
+            stage.open()
+            if stage.bus.identities([topic]).get(topic, "") not in ("", known[topic]):
+                break
+        stage.close()
+        time.sleep(0.5)
+    with pytest.raises(OperatorFault, match="BUS-OTHER"):
+        stage.start(adopt=False)
+    stage.start()
+    assert stage.told() == ["bus-behind"]
+    assert stage.ledger.seen(topic) and set(stage.ledger.seen(topic).values()) == {0}
+    assert {stage.state(one) for one in done} == {State.DONE}
