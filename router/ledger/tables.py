@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -163,32 +164,53 @@ NAMES: Final = tuple(DELIVERIES.c.keys())
 CLAIM_NAMES: Final = tuple(CLAIMS.c.keys())
 
 
-def state_columns(row: Row) -> dict[str, Any]:
-    """The columns of `STATE_COLUMNS`."""
-    return {
-        "replay": row.delivery.replay,
-        "partition": row.partition,
-        "sequence": row.sequence,
-        "bytes_at": str(row.bytes_at),
-        "state": row.state.value,
-        "attempts": row.attempts,
-        "first_try": row.first_try,
-        "next_try": row.next_try,
-        "code": row.code,
-        "text": row.text,
-        "evidence": json.dumps(dict(row.evidence), ensure_ascii=False) if row.evidence else "",
-        "updated": row.updated,
-        "waited": row.waited,
-        "outages": row.outages,
-        "outcome_unknown": row.outcome_unknown,
-        "last_try": row.last_try,
-        "commands": " ".join(row.commands),
-    }
+_texts: Final = attrgetter(*_DELIVERY_TEXTS)
+
+
+def state_values(row: Row) -> tuple[Any, ...]:
+    """The values of `STATE_COLUMNS`, in their order."""
+    return (
+        row.delivery.replay,
+        row.partition,
+        row.sequence,
+        str(row.bytes_at),
+        row.state.value,
+        row.attempts,
+        row.first_try,
+        row.next_try,
+        row.code,
+        row.text,
+        json.dumps(dict(row.evidence), ensure_ascii=False) if row.evidence else "",
+        row.updated,
+        row.waited,
+        row.outages,
+        row.outcome_unknown,
+        row.last_try,
+        " ".join(row.commands),
+    )
+
+
+def values(row: Row) -> tuple[Any, ...]:
+    """The values of `NAMES`, in their order."""
+    delivery = row.delivery
+    replay, *state = state_values(row)
+    origin = str(delivery.origin)
+    return (delivery.id, *_texts(delivery), origin, delivery.strict, replay, delivery.created, *state)
+
+
+def saved_values(row: Row) -> tuple[Any, ...]:
+    """`state_values`, and which row it is."""
+    return (*state_values(row), row.delivery.id)
 
 
 def saved_columns(row: Row) -> dict[str, Any]:
-    """`state_columns`, and which row it is."""
-    return state_columns(row) | {"id": row.delivery.id}
+    """The columns of `STATE_COLUMNS`, and which row it is."""
+    return dict(zip((*STATE_COLUMNS, "id"), saved_values(row), strict=True))
+
+
+def columns(row: Row) -> dict[str, Any]:
+    """Every column of a row."""
+    return dict(zip(NAMES, values(row), strict=True))
 
 
 def claim_columns(claim: Claim) -> dict[str, Any]:
@@ -196,20 +218,9 @@ def claim_columns(claim: Claim) -> dict[str, Any]:
     return {"id": claim.id, "origin": str(claim.origin), "ack": claim.ack, "at": claim.at}
 
 
-def columns(row: Row) -> dict[str, Any]:
-    """Every column of a row."""
-    delivery = row.delivery
-    values: dict[str, Any] = {name: getattr(delivery, name) for name in _DELIVERY_TEXTS}
-    values["id"] = delivery.id
-    values["origin"] = str(delivery.origin)
-    values["strict"] = delivery.strict
-    values["created"] = delivery.created
-    return values | state_columns(row)
-
-
 def rows_of(found: Iterable[Sequence[Any]]) -> dict[str, Row]:
     """Id -> row, of what a driver gives for the columns `NAMES`."""
-    rows = (row_of(dict(zip(NAMES, values, strict=True))) for values in found)
+    rows = (row_of(dict(zip(NAMES, one, strict=True))) for one in found)
     return {row.delivery.id: row for row in rows}
 
 
