@@ -96,7 +96,7 @@ class Maintenance:
     def _compare(self) -> None:
         """A database may have been restored under a router that runs."""
         ledger = self._ledger = self._ledger or self._services.ledger()
-        reconcile(self._services, self._services.alert, adopt=False, ledger=ledger)
+        reconcile(self._services, self._services.alert, ledger, adopt=False)
 
     def _sweep(self) -> None:
         services = self._services

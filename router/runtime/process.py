@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -125,7 +126,8 @@ def _compare(services: SiteServices) -> None:
     from router.runtime.reconcile import reconcile
 
     try:
-        reconcile(services, services.alert, adopt=False)
+        with closing(services.ledger()) as ledger:
+            reconcile(services, services.alert, ledger, adopt=False)
     except Unavailable as fault:  # what needs the ledger waits for it; the journal's process compares again
         structlog.get_logger().warning("ledger and bus not compared", code=fault.code, place=fault.place)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from router.contracts import Alert, Bus, Ledger, Partition, Row, in_topic, out_topic
+from router.engine.pipeline.worker import GROUP as PIPELINES
 from router.errors import Fenced, OperatorFault, Unavailable
 from router.exchange import JournalEntry, Origin, State
 from router.locks import TurnLock
@@ -56,7 +57,7 @@ class Reconciled:
     regressed: dict[Partition, int] = field(default_factory=dict)
 
 
-def reconcile(services: SiteServices, alert: Alert, *, adopt: bool, ledger: Ledger | None = None) -> Reconciled:
+def reconcile(services: SiteServices, alert: Alert, ledger: Ledger, *, adopt: bool) -> Reconciled:
     """Compare, mend what can be mended, tell the rest. One process of a machine at a time; to do it twice is harmless.
 
     adopt: whether another bus than the one we know may be taken; else `OperatorFault` (`BUS-OTHER`).
@@ -65,7 +66,6 @@ def reconcile(services: SiteServices, alert: Alert, *, adopt: bool, ledger: Ledg
     with closing(TurnLock(services.data("reconcile.lock"))) as turn:
         if not turn.take(_PATIENCE):
             raise Unavailable("RECONCILE", "", "another process compares ledger and bus for too long")
-        ledger = ledger or services.ledger()
         found = Reconciled()
         _regress(services, ledger, found, alert, adopt=adopt)
         for feed in services.config.feeds:
@@ -163,7 +163,7 @@ def _gaps(bus: Bus, ledger: Ledger, topic: str, group: str) -> dict[int, tuple[i
 
 def _recover_claims(bus: Bus, ledger: Ledger, topic: str, found: Reconciled, now: float) -> None:
     """Claims are enough: what was decided stands on the bus since the transaction that moved the offsets."""
-    gaps = _gaps(bus, ledger, topic, "pipelines")
+    gaps = _gaps(bus, ledger, topic, PIPELINES)
     if not gaps:
         return
     claims = claims_of(bus, topic, gaps, now)

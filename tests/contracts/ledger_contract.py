@@ -76,6 +76,32 @@ class LedgerContract:
         ledger.remade([f"out.{SINK}"])
         assert ledger.seen(f"out.{SINK}") == {} and ledger.seen("in.sil") == {3: 18, 4: 1}
 
+    def test_topics_are_remembered_by_their_identity(self, ledger: Ledger) -> None:
+        """The last identity that was told; none for a topic that was made anew on purpose."""
+        assert ledger.topics() == {}
+        ledger.remember({"in.sil": "one", "out.x": "two"})
+        ledger.remember({"in.sil": "three"})
+        assert ledger.topics() == {"in.sil": "three", "out.x": "two"}
+        ledger.remade(["out.x", "in.nowhere"])
+        assert ledger.topics() == {"in.sil": "three"}
+
+    def test_a_bus_that_holds_less_takes_events_anew_and_keeps_the_order(self, ledger: Ledger) -> None:
+        """Claims beyond its ends go, rows stay and come before what follows, and the marks go back."""
+        kept, lost = Origin("in.sil", 3, 4), Origin("in.sil", 3, 5)
+        ledger.claim([Claim("e1", kept, b"1"), Claim("e2", lost, b"2")], {Partition("in.sil", 3): 9})
+        ledger.claim([Claim("e3", Origin("in.sil", 4, 7), b"3")], {Partition("in.sil", 4): 8})
+        ledger.open([row("d1", 6), row("d2", 8), row("d3", 3, partition=1)])
+        gone = ledger.regress({Partition("in.sil", 3): 5, Partition(f"out.{SINK}", 0): 2})
+        assert list(gone) == [("e2", lost)]
+        assert set(ledger.acks(["e1", "e2", "e3"])) == {"e1", "e3"}
+        assert ledger.seen("in.sil") == {3: 5, 4: 8}
+        assert ledger.seen(f"out.{SINK}") == {0: 2, 1: 4}
+        ledger.open([row("d4", 2)])
+        assert [one.delivery.id for one in ledger.unfinished(SINK, [0, 1])] == ["d1", "d2", "d4", "d3"]
+        assert ledger.get(["d3"]) == {"d3": row("d3", 3, partition=1)}
+        later = Origin("in.sil", 3, 6)
+        assert ledger.claim([Claim("e2", later, b"again")]) == [later]
+
     def test_a_write_that_is_refused_has_seen_nothing(self, ledger: Ledger) -> None:
         """Who lost a partition does not say how far it was seen."""
         ledger.take(SINK, [0])

@@ -65,7 +65,8 @@ class Stage:
 
     def start(self, *, adopt: bool = True) -> None:
         """What every start does first."""
-        reconcile(self.services, lambda what, facts: self.alerts.append((what, dict(facts))), adopt=adopt)
+        told = lambda what, facts: self.alerts.append((what, dict(facts)))  # noqa: E731
+        reconcile(self.services, told, self.ledger, adopt=adopt)
 
     def backup(self, name: str) -> None:
         self.close()

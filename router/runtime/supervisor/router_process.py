@@ -78,7 +78,7 @@ class RouterProcess:
                 alert("bus-away", {"code": fault.code, "place": "bus", "text": _AWAY})
             ledger = services.ledger()
             with suppress(Unavailable):  # the workers compare once both are there
-                reconcile(services, alert, adopt=True, ledger=ledger)
+                reconcile(services, alert, ledger, adopt=True)
             _ = services.journal
             _ = services.register
             problems = PipelineSet(services).load() if "pipelines" in self.counts else []
