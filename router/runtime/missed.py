@@ -6,14 +6,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-import pybase64
-
 from router.contracts import RECEIPTS, Bus, Claim, Header, Record, Row, dlq_topic
 from router.engine.delivery.row_copy import copy_row
 from router.engine.delivery.row_transitions import DISPOSITIONS, OUTCOME
+from router.engine.pipeline.worker import claim_of
 from router.errors import Malformed
 from router.exchange import Receipt, ReceiptKind, State
-from router.wire import read_delivery, read_event, read_receipt
+from router.wire import read_delivery, read_receipt
 
 Gaps = Mapping[int, tuple[int, int]]
 """Partition -> the offsets from which and up to which something is missing."""
@@ -24,23 +23,13 @@ _CLOCKS: Final = 3600.0
 
 def claims_of(bus: Bus, topic: str, gaps: Gaps, now: float) -> list[Claim]:
     """The claims of the events in these gaps, the first one of an id first."""
-    return list(reversed([claim for record in _within(bus, topic, gaps) if (claim := _claim(record, now))]))
-
-
-def _claim(record: Record, now: float) -> Claim | None:
-    """None for what is no event of ours: the pipelines have refused it."""
-    try:
-        event = read_event(record)
-        ack = pybase64.b64decode(event.headers.get(Header.ACK_BYTES, ""), validate=True)
-    except (KeyError, ValueError):
-        return None
-    return Claim(event.id, event.origin or record.origin, ack, now)
+    return list(reversed([claim for record in _within(bus, topic, gaps) if (claim := claim_of(record, now))]))
 
 
 def rows_of(bus: Bus, topic: str, gaps: Gaps) -> list[Row]:
     """The rows of the deliveries in these gaps, as they are when they come; of one id the first."""
     rows: dict[str, Row] = {}
-    for record in _within(bus, topic, gaps):  # the newest first: the first one stays
+    for record in _within(bus, topic, gaps):  # the newest first: of one id the oldest stays
         if (row := _row(record)) is not None:
             rows[row.delivery.id] = row
     return sorted(rows.values(), key=lambda row: (row.partition, row.sequence))

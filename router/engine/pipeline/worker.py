@@ -326,3 +326,9 @@ def _claim(event: Event, now: float) -> Claim:
         raise LookupError("an event that was read has an origin")
     ack = pybase64.b64decode(event.headers.get(Header.ACK_BYTES, ""))
     return Claim(event.id, event.origin, ack, now)
+
+
+def claim_of(record: Record, now: float) -> Claim | None:
+    """The claim of a record of `in.<feed>`, as the worker makes it; None for what it refuses as no event of ours."""
+    event = _read(record, "")
+    return _claim(event, now) if event.id else None
