@@ -103,6 +103,7 @@ def migrate(
             changed = bus.migrate([plans[name] for name in topics])
         finally:
             bus.close()
+        services.ledger().remade(changed)
     finally:
         services.close()
     for name in changed:

@@ -165,6 +165,15 @@ class Bus(Protocol):
         """Records not yet consumed, per partition of the group."""
         ...
 
+    def positions(self, group: str) -> Offsets:
+        """The committed offsets of a group, wherever it committed one. Any thread."""
+        ...
+
+    def identities(self, topics: Collection[str]) -> Mapping[str, str]:
+        """For each topic that exists, which one it is: of the same name on another bus, or made anew behind our
+        back, it has another identity."""
+        ...
+
     def ends(self, topic: str) -> Offsets:
         """Per partition, the offset behind the last record; empty for a topic that does not exist."""
         ...

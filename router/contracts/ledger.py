@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from router.contracts.bus import Offsets
 from router.exchange import Delivery, Origin, State
 
 
@@ -36,7 +37,18 @@ class Row:
     code: str = ""
     text: str = ""
     evidence: Mapping[str, str] = field(default_factory=dict)
+    """What the sink says of its outcome, for people and for what comes later."""
     updated: float = 0.0
+    waited: float = 0.0
+    """Seconds spent waiting for the lane's own trouble; they are counted against the budget."""
+    outages: int = 0
+    """How many attempts only found the whole destination away, or us at fault."""
+    outcome_unknown: bool = False
+    """Whether an attempt may have reached the destination without our knowing."""
+    last_try: float = 0.0
+    """Unix time at which the last attempt that did not end it failed."""
+    commands: tuple[str, ...] = ()
+    """Which operators' commands were obeyed last, so that reading one twice does nothing."""
 
 
 Fence = Mapping[tuple[str, int], int]
@@ -55,8 +67,11 @@ class Ledger(Protocol):
     `Fenced`, which names those partitions. Without a fence nothing is asked (tools and tests).
     """
 
-    def claim(self, claims: Sequence[Claim]) -> Sequence[Origin]:
-        """For each claim the origin that owns the id: its own, or that of the first one."""
+    def claim(self, claims: Sequence[Claim], seen: Offsets | None = None) -> Sequence[Origin]:
+        """For each claim the origin that owns the id: its own, or that of the first one.
+
+        seen: below these offsets there is nothing in the partitions that was not claimed; noted with them
+        """
         ...
 
     def acks(self, ids: Sequence[str]) -> Mapping[str, bytes]:
@@ -76,7 +91,21 @@ class Ledger(Protocol):
         ...
 
     def write(self, opens: Sequence[Row], saves: Sequence[Row], fence: Fence | None = None) -> Mapping[str, Row]:
-        """`open` some rows and `save` others in one transaction; returns what `open` does. Raises `Fenced`."""
+        """`open` some rows and `save` others in one transaction; returns what `open` does. Raises `Fenced`.
+
+        What is opened notes how far its partition of `out.<sink>` has been seen.
+        """
+        ...
+
+    def saw(self, offsets: Offsets) -> None:
+        """Note that nothing below these offsets is missing here. A mark never goes back by this."""
+        ...
+
+    def seen(self, topic: str) -> Mapping[int, int]:
+        """Per partition number, the offset up to which the topic was seen; nothing for one that never was.
+
+        A group's committed offset beyond it says that this ledger is older than the bus: it was restored.
+        """
         ...
 
     def unfinished(self, sink: str, partitions: Collection[int]) -> Sequence[Row]:
@@ -84,6 +113,26 @@ class Ledger(Protocol):
         ...
 
     def get(self, ids: Sequence[str]) -> Mapping[str, Row]: ...
+
+    def topics(self) -> Mapping[str, str]:
+        """Topic -> the identity (`Bus.identities`) under which it was last seen."""
+        ...
+
+    def remember(self, identities: Mapping[str, str]) -> None:
+        """From now on these are the topics we know."""
+        ...
+
+    def remade(self, topics: Collection[str]) -> None:
+        """These topics were made anew on purpose, once drained: how far they were seen is forgotten."""
+        ...
+
+    def regress(self, ends: Offsets) -> Sequence[tuple[str, Origin]]:
+        """The bus holds nothing at or beyond these offsets, although that was seen: it was restored, or made anew.
+
+        Events that stood there are taken anew when they are sent again; returns their ids and where they stood. Rows
+        of the sinks stay, and come before whatever will stand on these partitions. The marks go back.
+        """
+        ...
 
     def lineage(self, sink: str, lineage: str) -> Sequence[Row]:
         """Every row of a document's versions in this sink, in order, and what replaces it: for replay and supersede."""

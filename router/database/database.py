@@ -33,6 +33,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from router.database.raw_driver import RawDriver
 from router.errors import Bug, OperatorFault, RouterError, Unavailable
+from router.files import KeptFiles
 from router.locks import TurnLock
 
 Migrations = Mapping[int, Callable[[Connection], None]]
@@ -103,6 +104,9 @@ class Database:
         self.dialect = self.engine.dialect.name
         self._straight = RawDriver(self.engine)
         self._turn = self._turn_of_file()
+        self._files = KeptFiles(self._code)
+        self._anchor: Any = None
+        event.listen(self.engine, "do_connect", self._before_connect)
         self._threads = threading.Lock()
         self._prepare: Callable[[], None] | None = partial(self._tables, room, tables, version, migrations)
         self._preparing = threading.Lock()
@@ -115,10 +119,14 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction, durable when the block ends; rolled back when it raises."""
+        """One transaction, durable when the block ends; rolled back when it raises.
+
+        Raises `OperatorFault` (`<ROOM>-REPLACED`) when the file it stands in was removed or replaced meanwhile.
+        """
         self._prepared()
         with self._transaction() as connection:
             yield connection
+        self._files.verify()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -142,6 +150,7 @@ class Database:
         self._prepared()
         with self.mapped(), self._my_turn(), self._straight.connection() as connection:
             yield connection
+            self._files.verify()
 
     @contextmanager
     def mapped(self) -> Iterator[None]:
@@ -157,6 +166,8 @@ class Database:
 
     def close(self) -> None:
         self._straight.close()
+        if self._anchor is not None:
+            self._anchor.close()
         self.engine.dispose()
         if self._turn is not None:
             self._turn.close()
@@ -198,7 +209,27 @@ class Database:
         with self._preparing:
             if self._prepare is not None:
                 self._prepare()
+                self._keep_files()
                 self._prepare = None
+
+    def _keep_files(self) -> None:
+        """From now on an SQLite file must stay this very one; a connection stays open, which keeps its log in place."""
+        path = self.engine.url.database
+        if self._turn is None or path is None or self._anchor is not None:
+            return
+        with self.mapped():
+            pooled = self.engine.raw_connection()
+            self._anchor = pooled.dbapi_connection
+            pooled.detach()
+            self._anchor.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        try:
+            self._files.note(Path(path), Path(f"{path}.lock"))
+        except OSError as error:
+            raise OperatorFault(f"{self._code}-REPLACED", "", f"a file of the database: {error.strerror}") from error
+
+    def _before_connect(self, *_: Any) -> None:
+        """A connection is never opened on another file than the one the others have open."""
+        self._files.verify()
 
     def unhurried(self, connection: Connection) -> None:
         """Let this transaction take its time: it is about every row there is, and comes once in a long while."""

@@ -10,14 +10,19 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from router.contracts import Claim, Fence, Row
+from router.contracts import Claim, Fence, Offsets, Row
 from router.database import Database
-from router.ledger import fences
+from router.ledger import fences, marks
 from router.ledger.tables import NAMES, STATE_COLUMNS, claim_columns, columns, rows_of, saved_columns
 
+_SAW: Final = """
+  INSERT INTO ledger_marks AS old(topic, partition, next)
+  SELECT topic, partition, next FROM json_populate_recordset(NULL::ledger_marks, %s::json) {only}
+  ON CONFLICT (topic, partition) DO UPDATE SET next = greatest(old.next, excluded.next)"""
 # A claim that another transaction commits meanwhile is in neither part of the answer: it is asked for again.
-_CLAIM: Final = """
-WITH claimed AS (
+_CLAIM: Final = f"""
+WITH saw AS ({_SAW.format(only="")}
+), claimed AS (
   INSERT INTO ledger_claims SELECT * FROM json_populate_recordset(NULL::ledger_claims, %s::json)
   ON CONFLICT (id) DO NOTHING RETURNING id, origin)
 SELECT id, origin FROM claimed UNION ALL SELECT id, origin FROM ledger_claims WHERE id = ANY(%s)
@@ -53,6 +58,7 @@ WITH asked AS (
   UPDATE ledger_deliveries old SET {", ".join(f"{name} = new.{name}" for name in STATE_COLUMNS)}
   FROM json_populate_recordset(NULL::ledger_deliveries, %s::json) new
   WHERE old.id = ANY(%s) AND old.id = new.id AND NOT EXISTS (SELECT FROM lost)
+), saw AS ({_SAW.format(only="WHERE NOT EXISTS (SELECT FROM lost)")}
 )
 SELECT id, NULL::int FROM opened UNION ALL SELECT NULL, partition FROM lost
 """
@@ -64,11 +70,12 @@ class PostgresqlFastPath:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def claim(self, claims: Sequence[Claim]) -> dict[str, str]:
+    def claim(self, claims: Sequence[Claim], seen: Offsets) -> dict[str, str]:
         """Id -> origin of its owner."""
         ids = [claim.id for claim in claims]
+        values = (_json(marks.columns(seen)), _json(map(_claimed, claims)), ids)
         with self._database.raw_driver() as connection:
-            owners = dict(connection.execute(_CLAIM, (_json(map(_claimed, claims)), ids)).fetchall())
+            owners = dict(connection.execute(_CLAIM, values).fetchall())
             if missing := [id_ for id_ in ids if id_ not in owners]:
                 owners.update(connection.execute(_OWNERS, (missing,)).fetchall())
             return owners
@@ -80,7 +87,8 @@ class PostgresqlFastPath:
     def write(self, opens: Sequence[Row], saves: Sequence[Row], fence: Fence | None) -> Mapping[str, Row]:
         asked = [] if fence is None else _asked((*opens, *saves), fence)
         saved = [row.delivery.id for row in saves]
-        values = (_json(asked), _json(map(columns, opens)), _json(map(saved_columns, saves)), saved)
+        saw = _json(marks.columns(marks.of_rows(opens)))
+        values = (_json(asked), _json(map(columns, opens)), _json(map(saved_columns, saves)), saved, saw)
         with self._database.raw_driver() as connection:
             found = connection.execute(_WRITE, values).fetchall()
         fences.refuse([number for id_, number in found if id_ is None])

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from router.contracts import Claim, Fence, Row
+from router.contracts import Claim, Fence, Offsets, Row
 from router.database import Database
-from router.ledger import fences
-from router.ledger.tables import CLAIM_NAMES, NAMES, STATE_COLUMNS, claim_columns, columns, rows_of, saved_columns
+from router.ledger import fences, marks
+from router.ledger.tables import CLAIM_NAMES, NAMES, STATE_COLUMNS, claim_columns, rows_of, saved_values, values
 
 _THESE: Final = "WHERE id IN (SELECT value FROM json_each(?))"
 _CLAIM: Final = (
@@ -30,8 +30,12 @@ _OVERTAKERS: Final = " UNION ALL ".join(
     "AND action IN ('delete', 'replace')"
     for linked in ("lineage", "replaces != '' AND replaces")
 )
-_OPEN: Final = f"INSERT INTO ledger_deliveries({', '.join(NAMES)}) VALUES ({', '.join(f':{name}' for name in NAMES)})"
-_SAVE: Final = f"UPDATE ledger_deliveries SET {', '.join(f'{name} = :{name}' for name in STATE_COLUMNS)} WHERE id = :id"
+_OPEN: Final = f"INSERT INTO ledger_deliveries({', '.join(NAMES)}) VALUES ({', '.join('?' * len(NAMES))})"
+_SAVE: Final = f"UPDATE ledger_deliveries SET {', '.join(f'{name} = ?' for name in STATE_COLUMNS)} WHERE id = ?"
+_SAW: Final = (
+    "INSERT INTO ledger_marks(topic, partition, next) VALUES (:topic, :partition, :next) "
+    "ON CONFLICT(topic, partition) DO UPDATE SET next = max(next, excluded.next)"
+)
 
 
 class SqliteFastPath:
@@ -40,9 +44,10 @@ class SqliteFastPath:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def claim(self, claims: Sequence[Claim]) -> dict[str, str]:
+    def claim(self, claims: Sequence[Claim], seen: Offsets) -> dict[str, str]:
         """Id -> origin of its owner."""
         with self._transaction() as connection:
+            connection.executemany(_SAW, marks.columns(seen))
             connection.executemany(_CLAIM, map(claim_columns, claims))
             return dict(connection.execute(_OWNERS, _ids(claim.id for claim in claims)).fetchall())
 
@@ -55,8 +60,9 @@ class SqliteFastPath:
             if fence is not None:
                 _check(connection, (*opens, *saves), fence)
             known = self._known(connection, opens)
-            connection.executemany(_OPEN, [columns(row) for row in opens if row.delivery.id not in known])
-            connection.executemany(_SAVE, map(saved_columns, saves))
+            connection.executemany(_OPEN, [values(row) for row in opens if row.delivery.id not in known])
+            connection.executemany(_SAVE, map(saved_values, saves))
+            connection.executemany(_SAW, marks.columns(marks.of_rows(opens)))
             return rows_of(connection.execute(_ROWS, _ids(known))) if known else {}
 
     def get(self, ids: Sequence[str]) -> dict[str, Row]:

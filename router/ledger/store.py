@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from sqlalchemy import Table, and_, delete, or_, select, update
 
-from router.contracts import Claim, Fence, Row
+from router.contracts import Claim, Fence, Offsets, Row
 from router.database import Database
 from router.exchange import Origin
-from router.ledger import fences
+from router.ledger import fences, marks, reconciling
 from router.ledger.fast_path_postgresql import PostgresqlFastPath
 from router.ledger.fast_path_sqlite import SqliteFastPath
+from router.ledger.migrations import MIGRATIONS
 from router.ledger.tables import (
     CLAIMS,
     DELIVERIES,
@@ -21,7 +22,6 @@ from router.ledger.tables import (
     IS_DEAD,
     IS_REPLACEMENT,
     METADATA,
-    MIGRATIONS,
     UNFINISHED,
     VERSION,
     row_of,
@@ -31,8 +31,6 @@ from router.locks import make_way
 _FORGET_ROWS: Final = 1000
 _OVERTAKING: Final = ("delete", "replace")
 _YEAR: Final = 365 * 86_400.0
-_AN_AGE: Final = 2**40
-"""More than any offset of a topic."""
 
 
 class SqlLedger:
@@ -48,15 +46,15 @@ class SqlLedger:
         hot = PostgresqlFastPath if self._database.dialect == "postgresql" else SqliteFastPath
         self._hot = hot(self._database)
 
-    def claim(self, claims: Sequence[Claim]) -> Sequence[Origin]:
+    def claim(self, claims: Sequence[Claim], seen: Offsets | None = None) -> Sequence[Origin]:
         """See the contract. In one batch the first of two equal ids wins."""
-        if not claims:
+        if not claims and not seen:
             return []
         first: dict[str, Claim] = {}
         for claim in claims:
             first.setdefault(claim.id, claim)
         # Sorted: two processes that claim the same ids take their locks in the same order.
-        owners = self._hot.claim([claim for _, claim in sorted(first.items())])
+        owners = self._hot.claim([claim for _, claim in sorted(first.items())], seen or {})
         return [Origin.parse(owners[claim.id]) for claim in claims]
 
     def acks(self, ids: Sequence[str]) -> Mapping[str, bytes]:
@@ -93,6 +91,34 @@ class SqlLedger:
 
     def get(self, ids: Sequence[str]) -> Mapping[str, Row]:
         return self._hot.get(ids)
+
+    def saw(self, offsets: Offsets) -> None:
+        if offsets:
+            with self._database.write() as connection:
+                marks.note(connection, offsets)
+
+    def seen(self, topic: str) -> Mapping[int, int]:
+        with self._database.read() as connection:
+            return marks.seen(connection, topic)
+
+    def topics(self) -> Mapping[str, str]:
+        with self._database.read() as connection:
+            return marks.identities(connection)
+
+    def remember(self, identities: Mapping[str, str]) -> None:
+        with self._database.write() as connection:
+            marks.remember(connection, identities, marks.identities(connection).keys())
+
+    def remade(self, topics: Collection[str]) -> None:
+        with self._database.write() as connection:
+            for topic in topics:
+                marks.forget(connection, topic)
+
+    def regress(self, ends: Offsets) -> Sequence[tuple[str, Origin]]:
+        with self._database.write() as connection:
+            self._database.unhurried(connection)
+            reconciling.lower(connection, ends)
+            return reconciling.release(connection, ends)
 
     def lineage(self, sink: str, lineage: str) -> Sequence[Row]:
         """Rows of one document in a sink and of what replaces it, by partition and sequence."""
@@ -131,7 +157,7 @@ class SqlLedger:
         of = DELIVERIES.c
         with self._database.write() as connection:
             self._database.unhurried(connection)
-            earlier = update(DELIVERIES).where(of.sink == sink).values(sequence=of.sequence - _AN_AGE)
+            earlier = update(DELIVERIES).where(of.sink == sink).values(sequence=of.sequence - reconciling.AN_AGE)
             connection.execute(earlier)
 
     def forget(self, before: float) -> int:

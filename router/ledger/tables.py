@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Connection,
     Float,
     Index,
     Integer,
@@ -19,12 +19,13 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
 from router.contracts import Claim, Row
 from router.exchange import Delivery, Origin, State
 
-VERSION: Final = 3
+VERSION: Final = 4
 METADATA: Final = MetaData()
 
 CLAIMS: Final = Table(
@@ -73,6 +74,11 @@ DELIVERIES: Final = Table(
     Column("text", Text, nullable=False),
     Column("evidence", Text, nullable=False),
     Column("updated", Float, nullable=False),
+    Column("waited", Float, nullable=False, server_default="0"),
+    Column("outages", Integer, nullable=False, server_default="0"),
+    Column("outcome_unknown", Boolean, nullable=False, server_default=false()),
+    Column("last_try", Float, nullable=False, server_default="0"),
+    Column("commands", Text, nullable=False, server_default=""),
     Index("ledger_deliveries_lineage", "sink", "lineage"),
     Index("ledger_deliveries_event", "event_id"),
 )
@@ -115,17 +121,22 @@ FENCES: Final = Table(
 )
 
 
-def _add_fences(connection: Connection) -> None:
-    """Version 1 had none: every partition is taken anew by its next owner."""
-    FENCES.create(connection, checkfirst=True)
+#: How far each partition of the bus was seen: nothing below `next` is missing in the ledger.
+MARKS: Final = Table(
+    "ledger_marks",
+    METADATA,
+    Column("topic", String, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("next", BigInteger, nullable=False),
+)
 
-
-def _add_replaces(connection: Connection) -> None:
-    REPLACES.create(connection, checkfirst=True)
-
-
-#: Version -> what makes a database of that version one of the next.
-MIGRATIONS: Final = {1: _add_fences, 2: _add_replaces}
+#: Which topic that was: of the same name on another bus, or made anew, it has another identity.
+TOPICS: Final = Table(
+    "ledger_topics",
+    METADATA,
+    Column("topic", String, primary_key=True),
+    Column("identity", String, nullable=False),
+)
 
 #: What `save` writes: everything that changes in a row's life.
 STATE_COLUMNS: Final = (
@@ -141,6 +152,11 @@ STATE_COLUMNS: Final = (
     "text",
     "evidence",
     "updated",
+    "waited",
+    "outages",
+    "outcome_unknown",
+    "last_try",
+    "commands",
 )
 
 
@@ -148,27 +164,53 @@ NAMES: Final = tuple(DELIVERIES.c.keys())
 CLAIM_NAMES: Final = tuple(CLAIMS.c.keys())
 
 
-def state_columns(row: Row) -> dict[str, Any]:
-    """The columns of `STATE_COLUMNS`."""
-    return {
-        "replay": row.delivery.replay,
-        "partition": row.partition,
-        "sequence": row.sequence,
-        "bytes_at": str(row.bytes_at),
-        "state": row.state.value,
-        "attempts": row.attempts,
-        "first_try": row.first_try,
-        "next_try": row.next_try,
-        "code": row.code,
-        "text": row.text,
-        "evidence": json.dumps(dict(row.evidence), ensure_ascii=False) if row.evidence else "",
-        "updated": row.updated,
-    }
+_texts: Final = attrgetter(*_DELIVERY_TEXTS)
+
+
+def state_values(row: Row) -> tuple[Any, ...]:
+    """The values of `STATE_COLUMNS`, in their order."""
+    return (
+        row.delivery.replay,
+        row.partition,
+        row.sequence,
+        str(row.bytes_at),
+        row.state.value,
+        row.attempts,
+        row.first_try,
+        row.next_try,
+        row.code,
+        row.text,
+        json.dumps(dict(row.evidence), ensure_ascii=False) if row.evidence else "",
+        row.updated,
+        row.waited,
+        row.outages,
+        row.outcome_unknown,
+        row.last_try,
+        " ".join(row.commands),
+    )
+
+
+def values(row: Row) -> tuple[Any, ...]:
+    """The values of `NAMES`, in their order."""
+    delivery = row.delivery
+    replay, *state = state_values(row)
+    origin = str(delivery.origin)
+    return (delivery.id, *_texts(delivery), origin, delivery.strict, replay, delivery.created, *state)
+
+
+def saved_values(row: Row) -> tuple[Any, ...]:
+    """`state_values`, and which row it is."""
+    return (*state_values(row), row.delivery.id)
 
 
 def saved_columns(row: Row) -> dict[str, Any]:
-    """`state_columns`, and which row it is."""
-    return state_columns(row) | {"id": row.delivery.id}
+    """The columns of `STATE_COLUMNS`, and which row it is."""
+    return dict(zip((*STATE_COLUMNS, "id"), saved_values(row), strict=True))
+
+
+def columns(row: Row) -> dict[str, Any]:
+    """Every column of a row."""
+    return dict(zip(NAMES, values(row), strict=True))
 
 
 def claim_columns(claim: Claim) -> dict[str, Any]:
@@ -176,20 +218,9 @@ def claim_columns(claim: Claim) -> dict[str, Any]:
     return {"id": claim.id, "origin": str(claim.origin), "ack": claim.ack, "at": claim.at}
 
 
-def columns(row: Row) -> dict[str, Any]:
-    """Every column of a row."""
-    delivery = row.delivery
-    values: dict[str, Any] = {name: getattr(delivery, name) for name in _DELIVERY_TEXTS}
-    values["id"] = delivery.id
-    values["origin"] = str(delivery.origin)
-    values["strict"] = delivery.strict
-    values["created"] = delivery.created
-    return values | state_columns(row)
-
-
 def rows_of(found: Iterable[Sequence[Any]]) -> dict[str, Row]:
     """Id -> row, of what a driver gives for the columns `NAMES`."""
-    rows = (row_of(dict(zip(NAMES, values, strict=True))) for values in found)
+    rows = (row_of(dict(zip(NAMES, one, strict=True))) for one in found)
     return {row.delivery.id: row for row in rows}
 
 
@@ -217,4 +248,9 @@ def row_of(found: Mapping[Any, Any]) -> Row:
         text=found["text"],
         evidence=json.loads(found["evidence"]) if found["evidence"] else {},
         updated=found["updated"],
+        waited=found["waited"],
+        outages=found["outages"],
+        outcome_unknown=bool(found["outcome_unknown"]),
+        last_try=found["last_try"],
+        commands=tuple(found["commands"].split()),
     )

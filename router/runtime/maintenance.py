@@ -11,6 +11,7 @@ import structlog
 from router.contracts import Ledger
 from router.engine.delivery.trimming import Trimmer
 from router.errors import RouterError
+from router.runtime.reconcile import reconcile
 from router.runtime.site_services import SiteServices
 
 log = structlog.get_logger()
@@ -60,6 +61,7 @@ class Maintenance:
             self._guarded(self._gauges)
             if now - swept > SWEEP_SECONDS:
                 swept = now
+                self._guarded(self._compare)
                 self._guarded(self._sweep)
 
     @staticmethod
@@ -90,6 +92,11 @@ class Maintenance:
                 by_topic[partition.topic] = by_topic.get(partition.topic, 0) + behind
             for topic, behind in by_topic.items():
                 self._services.observer.set("lag", behind, group=group, topic=topic)
+
+    def _compare(self) -> None:
+        """A database may have been restored under a router that runs."""
+        ledger = self._ledger = self._ledger or self._services.ledger()
+        reconcile(self._services, self._services.alert, ledger, adopt=False)
 
     def _sweep(self) -> None:
         services = self._services

@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -87,6 +88,7 @@ def _work(site: Site, role: str, slot: int) -> int:
     said.parent.mkdir(parents=True, exist_ok=True)
     try:
         _reach(services)
+        _compare(services)
         work = open_role(role, services, slot)
         signal.signal(signal.SIGTERM, lambda *_: work.stop())
 
@@ -120,6 +122,17 @@ def _reach(services: SiteServices) -> None:
             if attempts == 1:
                 structlog.get_logger().warning("waits for the bus", code=fault.code, place=fault.place, text=fault.text)
             time.sleep(backoff(attempts, 0.5, 2.0, 10.0, 0.2))
+
+
+def _compare(services: SiteServices) -> None:
+    """Ledger and bus may have changed places with older ones, or others, since the router was started."""
+    from router.runtime.reconcile import reconcile
+
+    try:
+        with closing(services.ledger()) as ledger:
+            reconcile(services, services.alert, ledger, adopt=False)
+    except Unavailable as fault:  # what needs the ledger waits for it; the journal's process compares again
+        structlog.get_logger().warning("ledger and bus not compared", code=fault.code, place=fault.place)
 
 
 def _collect_less() -> None:

@@ -428,6 +428,25 @@ class BusContract:
         assert after.offset >= ends[Partition(topic, after.partition)]
         assert bus.ends("no." + topic) == {}
 
+    def test_positions_are_what_a_group_has_committed(self, bus: Bus, topic: str) -> None:
+        """By any thread, without joining: for each partition in which it committed something."""
+        bus.producer("p").publish([Outgoing(topic, f"k{n}", b"x") for n in range(20)])
+        consumer = bus.consumer("g-positions", [topic], member="m-0")
+        self.drain(consumer, 20)
+        assert bus.positions("g-positions") == {}
+        some = {Partition(topic, 0): 1, Partition(topic, 2): 2}
+        consumer.commit(some)
+        assert bus.positions("g-positions") == some
+        consumer.commit({Partition(topic, 2): 1})
+        assert bus.positions("g-positions") == {**some, Partition(topic, 2): 1}
+        consumer.close()
+
+    def test_a_topic_has_an_identity(self, bus: Bus, again: Callable[[], Bus], topic: str) -> None:
+        """The same for whoever opens the bus; none for a topic that does not exist."""
+        found = bus.identities([topic, "in.nowhere"])
+        assert set(found) == {topic} and len(found[topic]) >= 32
+        assert bus.identities([]) == {}
+
     def test_lag_counts_what_is_not_consumed(self, bus: Bus, topic: str) -> None:
         """Lag is the number of records beyond the committed offset, per partition."""
         origins = bus.producer("p-1").publish(outgoing(topic, "k", map(str, range(5))))

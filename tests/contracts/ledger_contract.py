@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from router.contracts import Claim, Fence, Ledger, Row
+from router.contracts import Claim, Fence, Ledger, Partition, Row
 from router.errors import Fenced
 from router.exchange import Delivery, Origin, State
 
@@ -63,6 +63,52 @@ class LedgerContract:
         assert ledger.claim([Claim("e", AT, b"1"), Claim("e", later, b"2")]) == [AT, AT]
         assert ledger.acks(["e"]) == {"e": b"1"}
 
+    def test_how_far_the_bus_was_seen_stands_beside_what_was_seen(self, ledger: Ledger) -> None:
+        """Rows that are opened, claims and notes raise a mark; nothing lowers it, and a known row counts too."""
+        ledger.open([row("d1", 4), row("d2", 9), row("d3", 2, partition=1)])
+        ledger.open([row("d1", 11)])
+        ledger.claim([Claim("e1", AT, b"")], {Partition("in.sil", 3): 18})
+        ledger.claim([], {Partition("in.sil", 3): 15, Partition("in.sil", 4): 1})
+        ledger.saw({Partition(f"out.{SINK}", 1): 7, Partition(f"out.{SINK}", 0): 3})
+        assert ledger.seen(f"out.{SINK}") == {0: 12, 1: 7}
+        assert ledger.seen("in.sil") == {3: 18, 4: 1}
+        assert ledger.seen("in.ris") == {}
+        ledger.remade([f"out.{SINK}"])
+        assert ledger.seen(f"out.{SINK}") == {} and ledger.seen("in.sil") == {3: 18, 4: 1}
+
+    def test_topics_are_remembered_by_their_identity(self, ledger: Ledger) -> None:
+        """The last identity that was told; none for a topic that was made anew on purpose."""
+        assert ledger.topics() == {}
+        ledger.remember({"in.sil": "one", "out.x": "two"})
+        ledger.remember({"in.sil": "three"})
+        assert ledger.topics() == {"in.sil": "three", "out.x": "two"}
+        ledger.remade(["out.x", "in.nowhere"])
+        assert ledger.topics() == {"in.sil": "three"}
+
+    def test_a_bus_that_holds_less_takes_events_anew_and_keeps_the_order(self, ledger: Ledger) -> None:
+        """Claims beyond its ends go, rows stay and come before what follows, and the marks go back."""
+        kept, lost = Origin("in.sil", 3, 4), Origin("in.sil", 3, 5)
+        ledger.claim([Claim("e1", kept, b"1"), Claim("e2", lost, b"2")], {Partition("in.sil", 3): 9})
+        ledger.claim([Claim("e3", Origin("in.sil", 4, 7), b"3")], {Partition("in.sil", 4): 8})
+        ledger.open([row("d1", 6), row("d2", 8), row("d3", 3, partition=1)])
+        gone = ledger.regress({Partition("in.sil", 3): 5, Partition(f"out.{SINK}", 0): 2})
+        assert list(gone) == [("e2", lost)]
+        assert set(ledger.acks(["e1", "e2", "e3"])) == {"e1", "e3"}
+        assert ledger.seen("in.sil") == {3: 5, 4: 8}
+        assert ledger.seen(f"out.{SINK}") == {0: 2, 1: 4}
+        ledger.open([row("d4", 2)])
+        assert [one.delivery.id for one in ledger.unfinished(SINK, [0, 1])] == ["d1", "d2", "d4", "d3"]
+        assert ledger.get(["d3"]) == {"d3": row("d3", 3, partition=1)}
+        later = Origin("in.sil", 3, 6)
+        assert ledger.claim([Claim("e2", later, b"again")]) == [later]
+
+    def test_a_write_that_is_refused_has_seen_nothing(self, ledger: Ledger) -> None:
+        """Who lost a partition does not say how far it was seen."""
+        ledger.take(SINK, [0])
+        with pytest.raises(Fenced):
+            ledger.open([row("d1", 4)], {(SINK, 0): 7})
+        assert ledger.seen(f"out.{SINK}") == {}
+
     def test_empty_batches_do_nothing(self, ledger: Ledger) -> None:
         """Every call takes an empty list."""
         assert list(ledger.claim([])) == []
@@ -86,6 +132,11 @@ class LedgerContract:
             text="boîte pleine",
             evidence={"message_id": "<é@x>", "smtp": "452 4.2.2"},
             updated=9.25,
+            waited=12.5,
+            outages=2,
+            outcome_unknown=True,
+            last_try=8.125,
+            commands=("out.x/0/1@1.000", "out.x/0/2@2.000"),
         )
         assert ledger.open([full]) == {}
         assert ledger.get(["d1"]) == {"d1": full}

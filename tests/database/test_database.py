@@ -45,3 +45,21 @@ def test_a_database_of_a_newer_version_is_refused(database: Database, tmp_path: 
     with pytest.raises(OperatorFault) as caught:
         Database("room", f"sqlite:///{tmp_path / 'room.db'}", METADATA, 1)
     assert caught.value.code == "ROOM-VERSION"
+
+
+@pytest.mark.parametrize("end", ["", "-wal", "-shm", ".lock"])
+def test_a_file_that_was_removed_takes_no_more_writes(tmp_path: Path, end: str) -> None:
+    """Ledger, journal and register say so after the commit, by either way of writing, and make no new file."""
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    database = Database("ledger", url, METADATA, 1)
+    with database.write() as connection:
+        connection.execute(ONE.insert(), {"id": 1, "text": "a"})
+    (tmp_path / f"x.db{end}").unlink()
+    for _ in range(2):
+        with pytest.raises(OperatorFault, match="LEDGER-REPLACED"), database.write() as connection:
+            connection.execute(ONE.delete())
+        with pytest.raises(OperatorFault, match="LEDGER-REPLACED"), database.write_straight() as raw:
+            raw.execute("BEGIN IMMEDIATE")
+            raw.execute("COMMIT")
+    assert not (tmp_path / f"x.db{end}").exists()
+    database.close()

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from router.contracts import Claim, Fence, Outgoing, Partition, Record, Row, Settle, TopicPlan
+from router.contracts import Claim, Fence, Offsets, Outgoing, Partition, Record, Row, Settle, TopicPlan, out_topic
 from router.errors import Fenced, Unavailable
 from router.exchange import Origin, State
 
@@ -35,6 +35,12 @@ class MemoryBus:
         """Partitions that others took without anybody having heard of it."""
         self.seats: dict[tuple[str, str], set[int]] = {}
         """(group, member) -> the partitions it may have, where a test says so."""
+
+    def positions(self, group: str) -> Mapping[Partition, int]:
+        if self.away:
+            raise Unavailable("BUS")
+        with self.changed:
+            return {place: at for (of, place), at in self.committed.items() if of == group}
 
     def parts(self, topic: str) -> list[list[Record]]:
         with self.changed:
@@ -231,6 +237,8 @@ class MemoryLedger:
         self.claims: dict[str, Claim] = store.claims if store else {}
         self.epochs: dict[tuple[str, int], int] = store.epochs if store else {}
         self.history: list[Row] = store.history if store else []
+        self.marks: dict[Partition, int] = store.marks if store else {}
+        self.identities: dict[str, str] = store.identities if store else {}
         self.turn: threading.RLock = store.turn if store else threading.RLock()
         self.away = False
 
@@ -238,9 +246,48 @@ class MemoryLedger:
         if self.away:
             raise Unavailable("LEDGER")
 
-    def claim(self, claims: Sequence[Claim]) -> Sequence[Origin]:
+    def saw(self, offsets: Offsets) -> None:
         self._check()
         with self.turn:
+            for place, at in offsets.items():
+                self.marks[place] = max(at, self.marks.get(place, 0))
+
+    def topics(self) -> Mapping[str, str]:
+        return dict(self.identities)
+
+    def remember(self, identities: Mapping[str, str]) -> None:
+        self.identities.update(identities)
+
+    def remade(self, topics: Collection[str]) -> None:
+        with self.turn:
+            for place in [place for place in self.marks if place.topic in topics]:
+                del self.marks[place]
+            for topic in topics:
+                self.identities.pop(topic, None)
+
+    def regress(self, ends: Offsets) -> Sequence[tuple[str, Origin]]:
+        with self.turn:
+            self.marks.update({place: end for place, end in ends.items() if place in self.marks})
+            for id_, row in self.rows.items():
+                if Partition(out_topic(row.delivery.sink), row.partition) in ends:
+                    self.rows[id_] = replace(row, sequence=row.sequence - 2**40)
+            lost = [
+                (id_, claim.origin)
+                for id_, claim in self.claims.items()
+                if claim.origin.offset >= ends.get(Partition(claim.origin.topic, claim.origin.partition), 2**62)
+            ]
+            for id_, _ in lost:
+                del self.claims[id_]
+            return lost
+
+    def seen(self, topic: str) -> Mapping[int, int]:
+        self._check()
+        return {place.number: at for place, at in self.marks.items() if place.topic == topic}
+
+    def claim(self, claims: Sequence[Claim], seen: Offsets | None = None) -> Sequence[Origin]:
+        self._check()
+        with self.turn:
+            self.saw(seen or {})
             return [self.claims.setdefault(claim.id, claim).origin for claim in claims]
 
     def acks(self, ids: Sequence[str]) -> Mapping[str, bytes]:
@@ -266,6 +313,7 @@ class MemoryLedger:
             found = {row.delivery.id: self.rows[row.delivery.id] for row in rows if row.delivery.id in self.rows}
             for row in rows:
                 assert not row.delivery.payload, "a row carries no payload"
+                self.saw({Partition(out_topic(row.delivery.sink), row.partition): row.sequence + 1})
                 if self.rows.setdefault(row.delivery.id, row) is row:
                     self.history.append(row)
             return found

@@ -80,7 +80,7 @@ def test_a_replay_remembers_an_unknown_outcome(how: str) -> None:
         rig.publish(delivery(1, "a"))
         async with rig.running():
             await rig.settled(State.DEAD)
-            assert rig.ledger.rows[rig.published[0].id].evidence["engine.unknown"] == "1"
+            assert rig.ledger.rows[rig.published[0].id].outcome_unknown
             if how == "command":
                 rig.command(rig.published[0], "replay")
             else:

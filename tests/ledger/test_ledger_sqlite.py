@@ -16,6 +16,7 @@ from router.errors import OperatorFault, Unavailable
 from router.exchange import Origin, State
 from router.ledger import store
 from router.ledger.store import SqlLedger
+from router.ledger.tables import VERSION
 from tests.contracts.ledger_contract import LedgerContract, row
 
 
@@ -122,7 +123,7 @@ def test_a_ledger_of_version_1_is_migrated_and_keeps_what_it_holds(
         assert after.take("mssante.chu", [0]) == {0: turn}
         after.close()
     with sqlite3.connect(tmp_path / "ledger.db") as connection:
-        assert connection.execute("SELECT room, version FROM schema_versions").fetchall() == [("ledger", 3)]
+        assert connection.execute("SELECT room, version FROM schema_versions").fetchall() == [("ledger", VERSION)]
 
 
 def test_who_claims_gets_its_turn_between_two_steps_of_the_forgetting(

@@ -64,26 +64,26 @@ def test_replacing_what_never_arrived_fails_by_default(certificates: Certificate
 
 
 @pytest.mark.parametrize(
-    ("state", "evidence", "published"),
+    ("state", "unknown", "published"),
     [
-        (State.DEAD, {}, True),
-        (State.SUPERSEDED, {}, True),
-        (State.DEAD, {"engine.unknown": "1"}, False),
-        (State.SUPERSEDED, {"outcome": "unknown"}, False),
-        (State.UNKNOWN, {}, False),
-        (State.DONE, {}, False),
-        (None, {}, False),
+        (State.DEAD, False, True),
+        (State.SUPERSEDED, False, True),
+        (State.DEAD, True, False),
+        (State.SUPERSEDED, True, False),
+        (State.UNKNOWN, False, False),
+        (State.DONE, False, False),
+        (None, False, False),
     ],
 )
 def test_publish_needs_proof(
-    certificates: Certificates, maker: Maker, state: State | None, evidence: dict[str, str], published: bool
+    certificates: Certificates, maker: Maker, state: State | None, unknown: bool, published: bool
 ) -> None:
     """`replace_when_absent: publish` applies only when the ledger proves the predecessor never arrived."""
     first = maker.document("biology", maker.patient(age=50))
     second = maker.replacement(first)
     past = DepositHistory()
     if state is not None:
-        past.add(made(first), state, evidence=evidence)
+        past.add(made(first), state, outcome_unknown=unknown)
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
         one = made(second, Action.REPLACE)
@@ -226,7 +226,7 @@ def test_deleting_a_version_takes_an_older_one_of_unknown_outcome_along(
     a = maker.document("biology", maker.patient(age=50))
     b = maker.replacement(a)
     past = DepositHistory()
-    past.add(made(a), State.SUPERSEDED, evidence={"outcome": "unknown"}, updated=1.0)
+    past.add(made(a), State.SUPERSEDED, outcome_unknown=True, updated=1.0)
     past.add(made(b, Action.REPLACE), State.SUPERSEDED)
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
@@ -240,7 +240,7 @@ def test_an_unknown_outcome_that_never_shows_is_nothing_to_delete(certificates: 
     """The deposit may have arrived: the deletion waits until it would show, and only then says there is nothing."""
     first = maker.document("biology", maker.patient(age=50))
     past, clock = DepositHistory(), Shifted()
-    deposit = {"evidence": {"outcome": "unknown"}}
+    deposit = {"outcome_unknown": True}
     past.add(made(first), State.SUPERSEDED, **deposit, updated=clock.now() - 5)
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
@@ -261,7 +261,7 @@ def test_an_older_version_that_nobody_can_name_needs_a_person(certificates: Cert
     b = maker.replacement(a)
     c = maker.replacement(b)
     past = DepositHistory()
-    past.add(made(a), State.SUPERSEDED, evidence={"outcome": "unknown"}, updated=1.0)
+    past.add(made(a), State.SUPERSEDED, outcome_unknown=True, updated=1.0)
     past.add(made(b, Action.REPLACE), State.SUPERSEDED)
     past.add(made(c, Action.REPLACE), State.SUPERSEDED)
 

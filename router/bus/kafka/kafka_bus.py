@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
@@ -144,6 +144,15 @@ class KafkaBus:
             known = {place: max(0, found.offset) for place, found in committed.items()}
         ends = self._topics.ends(list(known))
         return {Partition(place.topic, place.partition): max(0, end - known[place]) for place, end in ends.items()}
+
+    def positions(self, group: str) -> Mapping[Partition, int]:
+        name = f"{self._config.prefix}{group}"
+        with mapped():
+            committed = self._admin().list_group_offsets(name).get(name, {})
+        return {Partition(at.topic, at.partition): found.offset for at, found in committed.items() if found.offset >= 0}
+
+    def identities(self, topics: Collection[str]) -> Mapping[str, str]:
+        return self._topics.identities(topics)
 
     def ends(self, topic: str) -> Mapping[Partition, int]:
         """The end markers of transactions count."""

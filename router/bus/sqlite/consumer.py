@@ -53,9 +53,11 @@ class SqliteConsumer:
     # ------------------------------------------------------------------------------------------ reading
 
     def poll(self, *, max_records: int, max_bytes: int, timeout: float) -> Sequence[Record]:
+        """See the contract. Nothing new comes by a file that was replaced: `OperatorFault` (`BUS-REPLACED`)."""
         end = time.monotonic() + timeout
         while True:
             heard = self._listener.listen()
+            self._store.verify()
             self._rebalance()
             with mapped():
                 records = self._fetch(max_records, max_bytes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +40,8 @@ class SqliteBus:
             self._notifier = Notifier(self._locks / "bell")
             self._writer = SqliteWriter(self._store, self._locks, self._notifier, partitions)
         self._writer.prepare()
+        with mapped():
+            self._store.anchor(self._locks / "write.lock")
 
     def producer(self, name: str) -> Producer:
         """A producer under a stable name: from now on its predecessor of that name is `Fenced`."""
@@ -151,6 +153,22 @@ class SqliteBus:
                 (group,),
             )
             return {Partition(name, number): max(0, behind) for name, number, behind in rows}
+
+    def positions(self, group: str) -> Mapping[Partition, int]:
+        with mapped(), self._store.reader() as connection:
+            rows = connection.execute(
+                "SELECT t.name, p.number, o.next FROM offsets o JOIN partitions p ON p.id=o.partition "
+                "JOIN topics t ON t.id=p.topic WHERE o.groupname=? AND o.next IS NOT NULL",
+                (group,),
+            )
+            return {Partition(name, number): at for name, number, at in rows}
+
+    def identities(self, topics: Collection[str]) -> Mapping[str, str]:
+        """That of the file; it has kept one since its first opening by this version."""
+        identity = self._store.identity
+        with mapped(), self._store.reader() as connection:
+            known = self._store.reload(connection)
+        return {topic: identity for topic in topics if topic in known}
 
     def ends(self, topic: str) -> Mapping[Partition, int]:
         with mapped(), self._store.reader() as connection:

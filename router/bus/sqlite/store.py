@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from router.errors import OperatorFault, RouterError, Unavailable
+from router.files import KeptFiles
 
 #: A record's rowid is its partition's number in this file and its offset: a partition is one range of the B-tree.
 SHIFT: Final = 40
@@ -33,6 +35,8 @@ CREATE TABLE IF NOT EXISTS offsets(
     PRIMARY KEY(groupname, partition)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS producers(name TEXT PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID;
 """
+_IDENTITY: Final = "CREATE TABLE IF NOT EXISTS identity(name TEXT NOT NULL)"
+"""One row. A file of before gets it when it is opened; a router of before does not miss it."""
 _VERSION: Final = 1
 
 #: SQLite's result code -> (our code, is it the operator's to mend?, a sentence). Anything else is BUS-SQLITE.
@@ -94,9 +98,27 @@ class Store:
         self._topics: dict[str, Topic] = {}
         self._free: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
+        self._files = KeptFiles("BUS")
+        self._anchor: sqlite3.Connection | None = None
+        self.identity = ""
+        """Of the file, once `prepare` has returned: a copy of it has the same, a new file another."""
+
+    def anchor(self, *others: Path) -> None:
+        """From now on the files must stay these very ones, and `others` too.
+
+        One connection stays open for as long: the last one that is closed would take the log away.
+        """
+        self._anchor = self.connect()
+        self._anchor.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        self._files.note(self.path, *others)
+
+    def verify(self) -> None:
+        """Raises `OperatorFault` (`BUS-REPLACED`) when what is written would be found by nobody."""
+        self._files.verify()
 
     def connect(self) -> sqlite3.Connection:
         """A connection that any one thread at a time may use; autocommit, transactions are explicit."""
+        self.verify()
         connection = sqlite3.connect(
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
         )
@@ -113,11 +135,11 @@ class Store:
     def prepare(self, connection: sqlite3.Connection) -> None:
         """Make the tables where they are missing; the caller has the turn to write."""
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version == _VERSION:
-            return
         if version > _VERSION:
             raise OperatorFault("BUS-VERSION", "", "the file of the bus was written by a newer segur-router")
-        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT")
+        if version < _VERSION:
+            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT")
+        self.identity = self.identity or _identity(connection)
 
     @contextmanager
     def reader(self) -> Iterator[sqlite3.Connection]:
@@ -156,3 +178,18 @@ class Store:
         with self._lock:
             while self._free:
                 self._free.pop().close()
+            anchor, self._anchor = self._anchor, None
+        if anchor is not None:
+            anchor.close()
+
+
+def _identity(connection: sqlite3.Connection) -> str:
+    """The name this file was given by whoever opened it first; the caller has the turn to write."""
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(_IDENTITY)
+    found = connection.execute("SELECT name FROM identity").fetchone()
+    if found is None:
+        found = (uuid.uuid4().hex,)
+        connection.execute("INSERT INTO identity VALUES (?)", found)
+    connection.execute("COMMIT")
+    return str(found[0])

@@ -182,12 +182,14 @@ class SqliteWriter:
         """All or nothing: whatever goes wrong, the connection is dropped and its transaction with it.
 
         topics: those that records are written to; who waits for them hears of it
+        A commit into a file that is no longer there is none: `OperatorFault` (`BUS-REPLACED`).
         """
         with self._turn():
             connection = self._open()
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
+            self._store.verify()
             self._notifier.ring(topics)
             self._mind_the_log(connection)
 

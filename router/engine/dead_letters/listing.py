@@ -12,7 +12,6 @@ from typing import Final
 
 from router.contracts import Bus, Header, Ledger, Record, Row, dlq_topic
 from router.engine.dead_letters.remediation import Advice, cause, next_step
-from router.engine.delivery.row_transitions import LAST
 from router.exchange import Origin
 from router.wire import record_at
 
@@ -160,7 +159,7 @@ def of_row(row: Row, advice: Advice = next_step) -> DeadLetter:
         key=delivery.key,
         attempts=row.attempts,
         first=row.first_try,
-        last=float(row.evidence.get(LAST, "0")) or row.updated,
+        last=row.last_try or row.updated,
         origin=str(delivery.origin),
     )
 

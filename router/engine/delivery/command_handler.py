@@ -24,6 +24,9 @@ DISCARD: Final = "discard"
 BY: Final = "by"
 """Header: who gave the command."""
 
+BYTES_AGAIN: Final = "nouvel envoi (octets perdus)"
+"""Who gave the command, when it was a sender that repeated what the bus had lost."""
+
 REFUSALS: Final = {
     "REPLAY-UNKNOWN": "Aucune livraison de cet identifiant.",
     "REPLAY-DONE": "Refusé : déjà livré.",
@@ -35,8 +38,6 @@ REFUSALS: Final = {
 }
 """Why a command was not obeyed; the code stands in the journal, the text is for people."""
 _REMEMBERED: Final = 20
-_KEPT: Final = (row_transitions.UNKNOWN, row_transitions.OUTAGES, row_transitions.ORDERED)
-"""Evidence that a new decision leaves: whether an attempt may have arrived, how to count them, what was obeyed."""
 ACCEPTED: Final = {REPLAY: "Rejeu accepté.", DISCARD: "Abandon accepté."}
 
 
@@ -73,7 +74,7 @@ class CommandHandler:
         row = await self._row(id_)
         if row is None:
             await self._say(record, None, "REPLAY-UNKNOWN")
-        elif _mark(record) not in _obeyed(row):
+        elif _mark(record) not in row.commands:
             await (self._discard(record, row) if command == DISCARD else self._replay(record, row))
 
     async def decided_again(self, row: Row, known: Row) -> Row | None:
@@ -89,11 +90,36 @@ class CommandHandler:
             delivery=replace(known.delivery, replay=row.delivery.replay),
             bytes_at=row.bytes_at,
             state=State.READY,
-            evidence={name: value for name, value in known.evidence.items() if _kept(name)},
+            evidence=row_transitions.made_so_far(known.evidence),
+            waited=0.0,
+            last_try=0.0,
             next_try=0.0,
             updated=parts.clock.now(),
         )
         await parts.writer.write([again.partition], rows=[again])
+        return again
+
+    async def bytes_again(self, row: Row, known: Row) -> Row | None:
+        """A repeat brings the bytes of a delivery of which the bus has lost them: it is tried with those.
+
+        Returns the row of a dead letter that begins again; None when it is under way, or refused.
+        """
+        parts, present = self._parts, await self._row(known.delivery.id)
+        if present is None or present.state is State.BEGUN:
+            return None
+        again = replace(_here(present, row.partition, row.sequence), bytes_at=row.bytes_at, updated=parts.clock.now())
+        if present.state is not State.DEAD:
+            slot = parts.lanes.find(known.delivery.id)
+            if slot is not None:
+                slot.row = again = replace(slot.row, bytes_at=row.bytes_at)
+            await self._write(again, REPLAY, source=BYTES_AGAIN, partition=row.partition, save=True)
+            return None
+        if refusal := replay_refusal(present, await self._versions(present)):
+            await self._write(present, refusal, source=BYTES_AGAIN, partition=row.partition)
+            return None
+        evidence = row_transitions.made_so_far(present.evidence)
+        again = replace(again, state=State.READY, evidence=evidence, waited=0.0, next_try=0.0)
+        await self._write(again, REPLAY, source=BYTES_AGAIN, partition=row.partition, save=True)
         return again
 
     # --------------------------------------------------------------------------------------- internals
@@ -119,16 +145,14 @@ class CommandHandler:
         if refusal := replay_refusal(row, known):
             await self._say(record, row, refusal, shown=proof(row, known))
             return
-        evidence = {
-            name: value
-            for name, value in row.evidence.items()
-            if name not in (row_transitions.WAITED, "place", "cause")
-        }
+        evidence = {name: value for name, value in row.evidence.items() if name not in ("place", "cause")}
         again = replace(
             _here(row, record.partition, record.offset),
             delivery=replace(row.delivery, replay=row.delivery.replay + 1),
             state=State.READY,
-            evidence={**evidence, row_transitions.ORDERED: _ordered(row, record)},
+            evidence=evidence,
+            commands=_ordered(row, record),
+            waited=0.0,
             next_try=0.0,
             updated=now,
         )
@@ -151,7 +175,7 @@ class CommandHandler:
             text=record.headers.get(Header.TEXT, ""),
         )
         evidence = {k: v for k, v in gone.evidence.items() if k != "superseded_by"}
-        gone = replace(gone, evidence={**evidence, row_transitions.ORDERED: _ordered(row, record)})
+        gone = replace(gone, evidence=evidence, commands=_ordered(row, record))
         records = []
         if row.state is not State.DEAD:  # its sender has not been told yet
             parts.lanes.hold(row)  # nothing passes it before that is durable: a crash would bring it back, too late
@@ -235,14 +259,9 @@ class CommandHandler:
         await parts.writer.write([partition], records=out, rows=[row] if save else [])
 
 
-def _obeyed(row: Row) -> list[str]:
-    """Marks of the last commands that this row obeyed."""
-    return row.evidence.get(row_transitions.ORDERED, "").split()
-
-
-def _ordered(row: Row, record: Record) -> str:
-    """The same with one more; several may stand between two commits of the group's offset."""
-    return " ".join([*_obeyed(row), _mark(record)][-_REMEMBERED:])
+def _ordered(row: Row, record: Record) -> tuple[str, ...]:
+    """The row's last commands with one more; several may stand between two commits of the group's offset."""
+    return (*row.commands, _mark(record))[-_REMEMBERED:]
 
 
 def _mark(record: Record) -> str:
@@ -253,8 +272,3 @@ def _mark(record: Record) -> str:
 def _here(row: Row, partition: int, sequence: int) -> Row:
     """The row in the partition where its key stands now: its topic may have been made anew with more of them."""
     return row if row.partition == partition else replace(row, partition=partition, sequence=sequence)
-
-
-def _kept(name: str) -> bool:
-    """Whether this evidence outlives a new decision: `_KEPT`, and the parts of the effect that are made already."""
-    return name in _KEPT or name.startswith(row_transitions.PROGRESS)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeVar
 
-from router.contracts import Ledger, Outgoing, Producer, Row
+from router.contracts import Ledger, Outgoing, Partition, Producer, Row, out_topic
 from router.engine.delivery.supersession_rules import passable
 from router.engine.retry_policy import backoff
 from router.errors import Fenced, Unavailable
@@ -115,6 +115,11 @@ class DurableWriter:
         names = [name for row in rows if row.state is State.BEGUN for name in passable(row.delivery)]
         opened: Opened = await self._put(epochs=epochs, opens=rows, names=names)
         return opened
+
+    async def saw(self, offsets: Mapping[int, int]) -> None:
+        """Note how far these partitions of the sink's topic were seen, where rows that were opened do not say it."""
+        topic = out_topic(self._sink)
+        await self.ask(lambda ledger: ledger.saw({Partition(topic, number): at for number, at in offsets.items()}))
 
     async def ask(self, question: Callable[[Ledger], T]) -> T:
         """Run a query on the ledger's thread, after every write that was queued before it."""

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 from router.contracts import Header, Record, Row
+from router.engine.dead_letters.remediation import BYTES_LOST
 from router.engine.delivery import row_transitions
 from router.engine.delivery.admission import Admission
 from router.engine.delivery.attempt import Attempts
@@ -46,6 +47,8 @@ class RecordDispatcher:
         self._heard = asyncio.Event()
         self._skipped: dict[int, int] = {}
         """The first offset that was passed over in a partition that is not ours, or no longer."""
+        self._noted: dict[int, int] = {}
+        """The offset behind the last row that was opened, in each partition."""
         self._ending = False
         self._strays: dict[int, float] = {}
         """Partitions that the group gives us and we do not work on, since when (monotonic)."""
@@ -194,6 +197,9 @@ class RecordDispatcher:
                 done[record.partition] = record.offset + 1
             else:
                 self._skipped.setdefault(record.partition, record.offset)
+        # Rows that are opened note their offsets. A group's offset beyond what is noted is a ledger from a backup.
+        if unnoted := {number: at for number, at in done.items() if self._noted.get(number, 0) < at}:
+            await self._parts.writer.saw(unnoted)
         self._parts.reader.settle(done)  # now the rows say what is left to do
 
     async def _ours(self, records: Sequence[Record], work: Callable[[Sequence[Record]], Awaitable[None]]) -> None:
@@ -238,6 +244,8 @@ class RecordDispatcher:
     async def _open_rows(self, rows: dict[str, Row], payloads: dict[str, bytes]) -> None:
         parts = self._parts
         known, passing = await parts.writer.open(list(rows.values()))
+        for row in rows.values():
+            self._noted[row.partition] = max(row.sequence + 1, self._noted.get(row.partition, 0))
         # First those that ask nobody: what the ledger said of a row that is on the wire holds for this moment only.
         again = {id_: self._again(row, known[id_]) for id_, row in rows.items() if id_ in known}
         fresh: list[tuple[Row, bytes | None]] = []
@@ -248,9 +256,21 @@ class RecordDispatcher:
             old = again[id_]
             if row.delivery.replay > known[id_].delivery.replay:
                 old = await self._commands.decided_again(row, known[id_])
+            elif old is None and await self._bytes_gone(row, known[id_]):
+                old = await self._commands.bytes_again(row, known[id_])
             if old is not None:
                 fresh.append((old, payloads[id_] if old.bytes_at == row.bytes_at else None))
         await self._admission.enter(fresh, passing=passing)
+
+    async def _bytes_gone(self, row: Row, known: Row) -> bool:
+        """Whether this repeat brings back what the bus has lost of a delivery that is not done."""
+        if (row.partition, row.sequence) == (known.partition, known.sequence):
+            return False  # read again after a restart
+        if known.state in (State.DONE, State.SUPERSEDED):
+            return False
+        if known.state is State.DEAD:
+            return known.code == BYTES_LOST
+        return await self._parts.payload(known) is None
 
     async def _read(self, record: Record) -> Row | None:
         """The ledger row of a delivery record; one that can't be read is a dead letter, its bytes untouched."""

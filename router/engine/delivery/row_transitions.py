@@ -12,27 +12,12 @@ from router.errors import RouterError
 from router.exchange import Delivery, Disposition, Receipt, ReceiptKind, State
 from router.wire import delivery_headers
 
-WAITED: Final = "engine.waited"
-"""Evidence of a row: seconds spent waiting for its lane's own trouble, counted against the budget."""
-UNKNOWN: Final = "engine.unknown"
-"""Evidence of a row: an earlier attempt has an unknown outcome."""
-OUTAGES: Final = "engine.outages"
-"""Evidence of a row: how many attempts only found the whole destination away, or us at fault."""
-ORDERED: Final = "engine.command"
-"""Evidence of a row: which commands were obeyed last, so that reading one twice does nothing."""
-LAST: Final = "engine.last"
-"""Evidence of a row: Unix time of the last attempt."""
 PROGRESS: Final = "progress."
 """Evidence of a row, beginning of its name: what a sink's attempts have settled so far (`RouterError.progress`)."""
 OUTCOME: Final = "outcome"
-"""Evidence of a superseded row: `unknown` when an attempt may have reached the destination after all."""
+"""Evidence of a superseded row, for people: `unknown` when an attempt may have reached the destination after all."""
 BEFORE: Final = "before"
 """Evidence of a receipt: state that the row left, when its sender had already been told of that one."""
-
-
-def public(evidence: Mapping[str, str]) -> dict[str, str]:
-    """Evidence without the engine's own notes."""
-    return {name: value for name, value in evidence.items() if not name.startswith("engine.")} if evidence else {}
 
 
 def progressed(row: Row, progress: Mapping[str, str]) -> Row:
@@ -43,8 +28,12 @@ def progressed(row: Row, progress: Mapping[str, str]) -> Row:
 
 def progress(row: Row) -> dict[str, str]:
     """What earlier attempts settled: see `progressed`."""
-    found = ((name.removeprefix(PROGRESS), value) for name, value in row.evidence.items() if name.startswith(PROGRESS))
-    return dict(found) if row.evidence else {}
+    return {name.removeprefix(PROGRESS): value for name, value in made_so_far(row.evidence).items()}
+
+
+def made_so_far(evidence: Mapping[str, str]) -> dict[str, str]:
+    """The evidence that outlives a new decision: the parts of the effect that are made already."""
+    return {name: value for name, value in evidence.items() if name.startswith(PROGRESS)} if evidence else {}
 
 
 def begun(row: Row, now: float) -> Row:
@@ -63,7 +52,7 @@ def restarted(row: Row) -> Row:
     """A row as its next owner takes it over: what was begun has an unknown outcome."""
     if row.state is not State.BEGUN:
         return row
-    return copy_row(row, state=State.UNKNOWN, evidence={**row.evidence, UNKNOWN: "1"})
+    return copy_row(row, state=State.UNKNOWN, outcome_unknown=True)
 
 
 def done(row: Row, outcome: Outcome, now: float) -> Row:
@@ -73,6 +62,7 @@ def done(row: Row, outcome: Outcome, now: float) -> Row:
         code=outcome.code,
         text=outcome.text,
         evidence=outcome.evidence,
+        outcome_unknown=False,
         next_try=0.0,
         updated=now,
     )
@@ -80,15 +70,18 @@ def done(row: Row, outcome: Outcome, now: float) -> Row:
 
 def waiting(row: Row, state: State, fault: RouterError, now: float, delay: float, *, counted: bool) -> Row:
     """The row that will be tried again in `delay` seconds; `counted`: the attempt and the wait spend the budgets."""
-    evidence = {**row.evidence, LAST: f"{now:.3f}"}
-    if counted:
-        evidence[WAITED] = f"{waited(row) + delay:.3f}"
-    elif row.state is State.BEGUN:  # a verification that found nobody was no attempt
-        evidence[OUTAGES] = str(_outages(row) + 1)
-    if state is State.UNKNOWN:
-        evidence[UNKNOWN] = "1"
+    found_away = not counted and row.state is State.BEGUN  # a verification that found nobody was no attempt
     return copy_row(
-        row, state=state, code=fault.code, text=fault.text, evidence=evidence, next_try=now + delay, updated=now
+        row,
+        state=state,
+        code=fault.code,
+        text=fault.text,
+        waited=row.waited + delay if counted else row.waited,
+        outages=row.outages + found_away,
+        outcome_unknown=row.outcome_unknown or state is State.UNKNOWN,
+        last_try=now,
+        next_try=now + delay,
+        updated=now,
     )
 
 
@@ -107,31 +100,36 @@ def dead(row: Row, fault: RouterError, now: float) -> Row:
 
 def superseded(row: Row, by: str, now: float) -> Row:
     """`by`: id of the event that overtook it."""
-    evidence = public(row.evidence) | {"superseded_by": by}
-    if row.state in (State.UNKNOWN, State.BEGUN) or UNKNOWN in row.evidence:
+    evidence = {**row.evidence, "superseded_by": by}
+    unknown = row.state is State.BEGUN or maybe_made(row)
+    if unknown:
         evidence[OUTCOME] = "unknown"
     if row.state is State.DEAD:
         evidence[BEFORE] = State.DEAD.value
     code = row.code or "SUPERSEDED"
-    return copy_row(row, state=State.SUPERSEDED, code=code, evidence=evidence, next_try=0.0, updated=now)
+    return copy_row(
+        row,
+        state=State.SUPERSEDED,
+        code=code,
+        evidence=evidence,
+        outcome_unknown=unknown,
+        next_try=0.0,
+        updated=now,
+    )
 
 
 def waited(row: Row) -> float:
-    return float(row.evidence.get(WAITED, "0"))
+    return row.waited
 
 
 def tries(row: Row) -> int:
     """Attempts that said something of this delivery: the circuit's trials during an outage are none. From 1."""
-    return max(1, row.attempts - _outages(row))
-
-
-def _outages(row: Row) -> int:
-    return int(row.evidence.get(OUTAGES, "0"))
+    return max(1, row.attempts - row.outages)
 
 
 def maybe_made(row: Row) -> bool:
     """Whether an earlier attempt has an unknown outcome."""
-    return row.state is State.UNKNOWN or UNKNOWN in row.evidence
+    return row.state is State.UNKNOWN or row.outcome_unknown
 
 
 DISPOSITIONS: Final = {
@@ -163,7 +161,7 @@ def receipt(row: Row, context: Mapping[str, str], now: float, place: str = "") -
         destination=delivery.destination,
         label=delivery.label,
         pipeline=delivery.pipeline,
-        evidence=public(row.evidence),
+        evidence=row.evidence,
         context=context,
     )
 

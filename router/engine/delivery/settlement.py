@@ -134,8 +134,7 @@ class Settlement:
     async def _unknown(self, slot: PendingDelivery, delivery: Delivery, fault: OutcomeUnknown) -> bool:
         parts = self._parts
         if fault.code == HELD or parts.sink.on_unknown == "hold":
-            noted = replace(slot.row, evidence={**slot.row.evidence, row_transitions.UNKNOWN: "1"})
-            slot.row = noted
+            slot.row = replace(slot.row, outcome_unknown=True)
             return await self._park(slot, delivery, HELD, fault)
         if row_transitions.waited(slot.row) >= parts.policy.budget_hours * 3600:
             await self.give_up(slot, delivery, fault)

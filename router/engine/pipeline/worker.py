@@ -166,7 +166,8 @@ class PipelineWorker:
         self._gone = set()
         events = [_read(record, self._feeds[record.topic]) for record in records]
         claims = [_claim(event, self._clock.now()) for event in events if event.id]
-        owners = iter(self._insist(consumer, lambda: self._ledger.claim(claims)))
+        seen = {Partition(record.topic, record.partition): record.offset + 1 for record in records}
+        owners = iter(self._insist(consumer, lambda: self._ledger.claim(claims, seen)))
         works: list[tuple[Record, Work]] = []
         rewind: dict[Partition, int] = {}
         weight = 0
@@ -335,3 +336,9 @@ def _claim(event: Event, now: float) -> Claim:
         raise LookupError("an event that was read has an origin")
     ack = pybase64.b64decode(event.headers.get(Header.ACK_BYTES, ""))
     return Claim(event.id, event.origin, ack, now)
+
+
+def claim_of(record: Record, now: float) -> Claim | None:
+    """The claim of a record of `in.<feed>`, as the worker makes it; None for what it refuses as no event of ours."""
+    event = _read(record, "")
+    return _claim(event, now) if event.id else None

@@ -17,6 +17,7 @@ from router.errors import ConfigFault, OperatorFault, Unavailable
 from router.observe.health import AdminServer
 from router.observe.metrics import Metrics, forget_runs, process_died, share_between_processes
 from router.runtime.process import metrics_folder, ready_file
+from router.runtime.reconcile import reconcile
 from router.runtime.reload import PipelineSet
 from router.runtime.roles import ROLES
 from router.runtime.roles.event_loop import alert
@@ -88,7 +89,9 @@ class RouterProcess:
                 _ = services.bus
             except Unavailable as fault:  # the workers wait for it
                 alert("bus-away", {"code": fault.code, "place": "bus", "text": _AWAY})
-            services.ledger()
+            ledger = services.ledger()
+            with suppress(Unavailable):  # the workers compare once both are there
+                reconcile(services, alert, ledger, adopt=True)
             _ = services.journal
             _ = services.register
             problems = PipelineSet(services).load() if "pipelines" in self.counts else []

@@ -19,9 +19,6 @@ HASHES: Final = "xds_hashes"
 """Evidence of a deposit: `uniqueId=SHA-1` of each document, blank-separated."""
 PATIENT: Final = "patient"
 """Evidence of a deposit: pseudonym of the INS it was made under."""
-OUTCOME: Final = "outcome"
-"""Evidence of a row that was overtaken: `unknown` when an attempt at it may have arrived."""
-_UNKNOWN: Final = "unknown"
 MADE: Final = "made"
 """Progress of a deposit or a deletion: `level=uniqueId` of each document that is done, blank-separated."""
 _MADE: Final = f"progress.{MADE}"
@@ -85,8 +82,7 @@ def _unsure(row: Row) -> bool:
     """Whether it is not known what of this deposit arrived: it has not ended, or an attempt has an unknown outcome."""
     if row.state is State.DONE:
         return False
-    unknown = row.evidence.get(OUTCOME) == _UNKNOWN or any(_UNKNOWN in name for name in row.evidence)
-    return unknown or row.state not in (State.DEAD, State.SUPERSEDED)
+    return row.outcome_unknown or row.state not in (State.DEAD, State.SUPERSEDED)
 
 
 def known_unfed(rows: Sequence[Row], document: str) -> bool:

@@ -1,0 +1,79 @@
+"""What makes a ledger of one version one of the next."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from sqlalchemy import Column, Connection, func, inspect, or_, select, update
+from sqlalchemy.schema import CreateColumn
+
+from router.contracts import Partition, out_topic
+from router.exchange import Origin
+from router.ledger import marks
+from router.ledger.tables import CLAIMS, DELIVERIES, FENCES, MARKS, REPLACES, TOPICS
+
+_ROWS: Final = 1000
+#: Name in the evidence of version 3 -> column of version 4, and what reads the text.
+_FACTS: Final[dict[str, tuple[str, Any]]] = {
+    "engine.waited": ("waited", float),
+    "engine.outages": ("outages", int),
+    "engine.unknown": ("outcome_unknown", bool),
+    "engine.last": ("last_try", float),
+    "engine.command": ("commands", str),
+}
+
+
+def _add_fences(connection: Connection) -> None:
+    """Version 1 had none: every partition is taken anew by its next owner."""
+    FENCES.create(connection, checkfirst=True)
+
+
+def _add_replaces(connection: Connection) -> None:
+    REPLACES.create(connection, checkfirst=True)
+
+
+def _facts_and_marks(connection: Connection) -> None:
+    """The engine's notes leave the evidence for columns; how far the bus was seen is told by what is there."""
+    present = {column["name"] for column in inspect(connection).get_columns(DELIVERIES.name)}
+    for name, _ in _FACTS.values():
+        if name not in present:
+            _add_column(connection, DELIVERIES.c[name])
+    MARKS.create(connection, checkfirst=True)
+    TOPICS.create(connection, checkfirst=True)
+    _move_facts(connection)
+    marks.note(connection, _seen(connection))
+
+
+def _add_column(connection: Connection, column: Column[Any]) -> None:
+    text = CreateColumn(column).compile(dialect=connection.dialect)
+    connection.exec_driver_sql(f"ALTER TABLE {DELIVERIES.name} ADD COLUMN {text}")
+
+
+def _move_facts(connection: Connection) -> None:
+    of = DELIVERIES.c
+    noted = or_(of.evidence.like('%"engine.%'), of.evidence.like('%"outcome": "unknown"%'))
+    found = connection.execute(select(of.id, of.evidence).where(noted)).all()
+    for id_, text in found:
+        evidence = json.loads(text)
+        values: dict[str, Any] = {"outcome_unknown": evidence.get("outcome") == "unknown"}
+        for name, (column, read) in _FACTS.items():
+            if name in evidence:
+                values[column] = read(evidence.pop(name))
+        left = json.dumps(evidence, ensure_ascii=False) if evidence else ""
+        connection.execute(update(DELIVERIES).where(of.id == id_).values(evidence=left, **values))
+
+
+def _seen(connection: Connection) -> dict[Partition, int]:
+    """How far the ledger has seen the bus, from its rows and claims: perhaps a few records less than it did."""
+    of = DELIVERIES.c
+    last = select(of.sink, of.partition, func.max(of.sequence)).group_by(of.sink, of.partition)
+    seen = {Partition(out_topic(sink), n): at + 1 for sink, n, at in connection.execute(last) if at >= 0}
+    claims = select(CLAIMS.c.origin).execution_options(yield_per=_ROWS)
+    for origin in map(Origin.parse, connection.execute(claims).scalars()):
+        place = Partition(origin.topic, origin.partition)
+        seen[place] = max(seen.get(place, 0), origin.offset + 1)
+    return seen
+
+
+MIGRATIONS: Final = {1: _add_fences, 2: _add_replaces, 3: _facts_and_marks}

@@ -1,0 +1,367 @@
+"""Ledger or bus restored from a backup, or made anew: nothing acknowledged is lost, and nothing is delivered twice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pybase64
+import pytest
+from kafka.admin import KafkaAdminClient
+
+from router.config.site import Site
+from router.contracts import Claim, Header, Outgoing, Partition, in_topic, out_topic
+from router.engine.delivery.worker import SinkWorker
+from router.engine.delivery.worker_context import Limits
+from router.errors import OperatorFault, Refused, Unavailable
+from router.exchange import Delivery, Event, Origin, State
+from router.runtime.reconcile import reconcile
+from router.runtime.site_services import SiteServices
+from router.wire import delivery_record, event_record, read_journal
+from tests.engine.rig import FAST
+from tests.engine.sinks import ScriptedSink, delivery
+from tests.services import kafka_servers  # noqa: F401
+
+SINK = "hl7.dpi"
+SITE = f"""\
+environment: qualification
+data: var
+admin: {{port: 0}}
+limits: {{partitions: 2}}
+feeds:
+  gam: {{kind: adt, mllp: {{port: 0}}}}
+sinks:
+  {SINK}: {{type: hl7, host: 127.0.0.1, port: 1}}
+"""
+
+
+ENDED = (State.DONE, State.DEAD, State.SUPERSEDED)
+
+
+class Stage:
+    """A site whose processes are played one after the other; `files` are copied and put back between them."""
+
+    def __init__(self, folder: Path, site: str = SITE) -> None:
+        folder.mkdir(exist_ok=True)
+        (folder / "router.yaml").write_text(site)
+        self.folder = folder
+        self.sink = ScriptedSink(name=SINK)
+        self.alerts: list[tuple[str, dict[str, str]]] = []
+        self.open()
+
+    def open(self) -> None:
+        self.services = SiteServices(Site(self.folder / "router.yaml"))
+        self.ledger = self.services.ledger()
+        self.bus = self.services.bus
+
+    def close(self) -> None:
+        self.services.close()
+
+    def start(self, *, adopt: bool = True) -> None:
+        """What every start does first."""
+        told = lambda what, facts: self.alerts.append((what, dict(facts)))  # noqa: E731
+        reconcile(self.services, told, self.ledger, adopt=adopt)
+
+    def backup(self, name: str) -> None:
+        self.close()
+        shutil.copy(self.folder / "var" / name, self.folder / f"{name}.saved")
+        self.open()
+
+    def restore(self, name: str) -> None:
+        self.close()
+        shutil.copy(self.folder / f"{name}.saved", self.folder / "var" / name)
+        self.open()
+
+    def remove(self, name: str) -> None:
+        self.close()
+        (self.folder / "var" / name).unlink()
+        self.open()
+
+    def publish(self, *deliveries: Delivery) -> None:
+        self.bus.producer("test").publish([delivery_record(one) for one in deliveries])
+
+    def receive(self, number: int) -> Event:
+        """An event comes and the pipelines claim it."""
+        headers = {Header.ACK_BYTES: pybase64.b64encode(b"ACK%d" % number).decode()}
+        event = Event(f"{number:032d}", "gam", "k", b"MSH|", headers, Origin("x", 0, 0))
+        (origin,) = self.bus.producer("gateway").publish([event_record(event)])
+        claim = Claim(event.id, origin, b"ACK%d" % number, 1.0)
+        place = Partition(origin.topic, origin.partition)
+        consumer = self.bus.consumer("pipelines", [in_topic("gam")], member="m")
+        consumer.poll(max_records=100, max_bytes=1 << 20, timeout=1)
+        self.ledger.claim([claim], {place: origin.offset + 1})
+        consumer.commit({place: origin.offset + 1})
+        consumer.close()
+        return event
+
+    def deliver(self, *ended: Delivery, seconds: float = 10.0, by: tuple[State, ...] = ENDED) -> None:
+        """Run the sink worker until these have ended, in one of these states."""
+
+        async def story() -> None:
+            worker = SinkWorker(
+                self.sink, self.bus, self.services.ledger(), member="sinks-0", policy=FAST, limits=Limits(patience=1.0)
+            )
+            task = asyncio.create_task(worker.run())
+            async with asyncio.timeout(seconds):
+                while not all(self.state(one) in by for one in ended):  # noqa: ASYNC110 - the truth is in a file
+                    await asyncio.sleep(0.01)
+                await asyncio.sleep(0.4)  # the group's offsets follow
+            worker.stop()
+            await task
+
+        asyncio.run(story())
+
+    def state(self, one: Delivery) -> State | None:
+        row = self.ledger.get([one.id]).get(one.id)
+        return None if row is None else row.state
+
+    def told(self) -> list[str]:
+        return [what for what, _ in self.alerts]
+
+    def delivered(self) -> list[str]:
+        return sorted(call.delivery.id for call in self.sink.calls if call.ok)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    stage = Stage(tmp_path / "site")
+    stage.start()
+    yield stage
+    stage.close()
+
+
+def some(first: int, last: int) -> list[Delivery]:
+    return [delivery(n, f"lane-{n}", sink=SINK) for n in range(first, last)]
+
+
+def test_a_start_like_any_other_changes_nothing(stage: Stage) -> None:
+    """What was delivered, refused and commanded leaves nothing to reconcile."""
+    stage.sink.behaviour = lambda one, _: Refused("NO") if one.label == "bad" else None
+    good, bad = some(0, 5), delivery(7, "lane-7", sink=SINK, label="bad")
+    stage.publish(*good, bad, good[0])
+    stage.receive(1)
+    stage.deliver(*good, bad)
+    headers = {Header.COMMAND: "discard", Header.DELIVERY: bad.id, Header.ID: bad.event_id}
+    stage.bus.producer("test").publish([Outgoing(out_topic(SINK), bad.key, b"", headers)])
+    stage.deliver(bad)
+    before = stage.ledger.get([one.id for one in [*good, bad]])
+    for _ in range(2):
+        stage.close()
+        stage.open()
+        stage.start()
+    assert stage.told() == []
+    assert stage.ledger.get([one.id for one in [*good, bad]]) == before
+
+
+def test_a_ledger_from_a_backup_learns_what_was_delivered_meanwhile(stage: Stage) -> None:
+    """Done is done by its receipt, a dead letter keeps its bytes, and what was only read is delivered: once each."""
+    stage.sink.behaviour = lambda one, _: Refused("NO") if one.label == "bad" else None
+    early, late, bad = some(0, 3), some(3, 8), delivery(9, "lane-9", sink=SINK, label="bad")
+    stage.publish(*early)
+    stage.deliver(*early)
+    stage.backup("ledger.db")
+    stage.publish(*late, bad)
+    stage.deliver(*late, bad)
+    stage.restore("ledger.db")
+    assert stage.state(late[0]) is None
+    stage.start()
+    assert stage.told() == ["ledger-behind"]
+    assert {stage.state(one) for one in late} == {State.DONE}
+    row = stage.ledger.get([bad.id])[bad.id]
+    assert (row.state, row.code, row.bytes_at.topic) == (State.DEAD, "NO", f"dlq.{SINK}")
+    done = stage.ledger.get([late[0].id])[late[0].id]
+    assert done.evidence == {"message_id": late[0].id} and done.attempts == 1
+    more = some(20, 22)
+    stage.publish(*more, late[0])
+    stage.deliver(*more)
+    assert stage.delivered() == sorted(one.id for one in [*early, *late, *more])
+
+
+def test_what_the_old_ledger_held_as_unfinished_is_not_repeated(stage: Stage) -> None:
+    """A row that waited when the backup was made, and ended since, ends by its receipt."""
+    stage.sink.behaviour = lambda _d, _a: 30.0
+    (slow,) = some(0, 1)
+    stage.publish(slow)
+    with pytest.raises(TimeoutError):
+        stage.deliver(slow, seconds=1.0)
+    stage.backup("ledger.db")
+    assert stage.state(slow) is State.BEGUN
+    stage.sink.behaviour = lambda _d, _a: None
+    more = some(1, 4)
+    stage.publish(*more)
+    stage.deliver(slow, *more)
+    stage.restore("ledger.db")
+    stage.start()
+    stage.deliver(slow, *more)
+    assert stage.delivered() == sorted(one.id for one in [slow, *more])
+
+
+def test_what_nobody_remembers_is_delivered_as_an_unknown_outcome(stage: Stage) -> None:
+    """Read by the old ledger's successor, begun perhaps, no receipt: the sink type says what to do, nothing is lost."""
+    (first,) = some(0, 1)
+    stage.publish(first)
+    stage.deliver(first)
+    stage.backup("ledger.db")
+    stage.sink.behaviour = lambda _d, _a: 30.0
+    lost = some(1, 4)
+    stage.publish(*lost)
+    with pytest.raises(TimeoutError):
+        stage.deliver(*lost, seconds=2.0)
+    stage.restore("ledger.db")
+    stage.start()
+    assert {stage.state(one) for one in lost} == {State.UNKNOWN}
+    stage.sink.behaviour = lambda _d, _a: None
+    stage.sink.calls.clear()
+    stage.deliver(*lost)
+    assert stage.delivered() == sorted(one.id for one in lost)
+    assert all(call.attempt.unknown for call in stage.sink.calls)
+
+
+def test_a_ledger_from_a_backup_gets_its_claims_back(stage: Stage) -> None:
+    """A sender that repeats what came since the backup gets its stored ACK."""
+    stage.receive(1)
+    stage.backup("ledger.db")
+    stage.receive(2)
+    stage.restore("ledger.db")
+    assert stage.ledger.acks([f"{2:032d}"]) == {}
+    stage.start()
+    assert stage.ledger.acks([f"{n:032d}" for n in (1, 2)]) == {f"{1:032d}": b"ACK1", f"{2:032d}": b"ACK2"}
+
+
+def test_a_ledger_that_was_lost_altogether_is_made_anew(stage: Stage) -> None:
+    """An empty ledger on a bus with a history: the receipts say what was delivered."""
+    some_ = some(0, 4)
+    stage.publish(*some_)
+    stage.receive(1)
+    stage.deliver(*some_)
+    stage.remove("ledger.db")
+    stage.start()
+    assert {stage.state(one) for one in some_} == {State.DONE}
+    assert set(stage.ledger.acks([f"{1:032d}"])) == {f"{1:032d}"}
+
+
+@pytest.mark.parametrize("how", ["restored", "removed"])
+def test_a_bus_without_what_the_ledger_knows_takes_repeats_anew(stage: Stage, how: str) -> None:
+    """Its events are no longer known, what was delivered stays so, what was not is delivered when it comes again."""
+    early = stage.receive(1)
+    stage.backup("bus.db")
+    event = stage.receive(2)
+    stage.sink.behaviour = lambda one, _: 30.0 if one.label == "slow" else None
+    done, slow = delivery(3, "lane-3", sink=SINK), delivery(4, "lane-4", sink=SINK, label="slow")
+    stage.publish(done, slow)
+    with pytest.raises(TimeoutError):
+        stage.deliver(done, slow, seconds=1.5)
+    stage.restore("bus.db") if how == "restored" else stage.remove("bus.db")
+    stage.start()
+    assert stage.told() == ["bus-behind"]
+    assert stage.ledger.acks([event.id]) == {}
+    assert (early.id in stage.ledger.acks([early.id])) is (how == "restored")
+    lost = json.loads((stage.folder / "var" / "bytes-lost.json").read_text())
+    assert event.id in [one["id"] for one in lost["events"]]
+    assert [one["id"] for one in lost["deliveries"]] == [slow.id]
+    said = [entry for entry in map(read_journal, stage.bus.scan("journal")) if entry.code == "BYTES-LOST"]
+    assert event.id in [entry.event_id for entry in said]
+    stage.sink.behaviour = lambda _d, _a: None
+    stage.sink.calls.clear()
+    stage.deliver(slow)
+    assert stage.state(slow) is State.DEAD
+    stage.publish(done, slow)
+    stage.deliver(done, slow, by=(State.DONE,))
+    assert stage.delivered() == [slow.id]
+    stage.start()
+    assert stage.told() == ["bus-behind"]
+
+
+def test_a_repeat_before_the_dead_letter_is_enough(stage: Stage) -> None:
+    """The bytes come again while the delivery still waits for its turn: it is delivered with them, once."""
+    stage.backup("bus.db")
+    stage.sink.behaviour = lambda _d, _a: 30.0
+    (slow,) = some(4, 5)
+    stage.publish(slow)
+    with pytest.raises(TimeoutError):
+        stage.deliver(slow, seconds=1.0)
+    stage.restore("bus.db")
+    stage.start()
+    stage.publish(slow)
+    stage.sink.behaviour = lambda _d, _a: None
+    stage.sink.calls.clear()
+    stage.deliver(slow)
+    if stage.state(slow) is State.DEAD:  # its turn came before the repeat was read
+        stage.publish(slow)
+        stage.deliver(slow, by=(State.DONE,))
+    assert stage.delivered() == [slow.id]
+
+
+def test_a_worker_does_not_take_another_bus_by_itself(stage: Stage) -> None:
+    """A file that was moved away for a moment must not be forgotten: a person starts the router again."""
+    stage.receive(1)
+    stage.remove("bus.db")
+    with pytest.raises(OperatorFault, match="BUS-OTHER"):
+        stage.start(adopt=False)
+    assert stage.told() == []
+
+
+@pytest.fixture
+def on_kafka(tmp_path: Path, kafka_servers: str) -> Iterator[Stage]:  # noqa: F811
+    bus = f"bus: {{type: kafka, servers: '{kafka_servers}', prefix: 'r{uuid.uuid4().hex[:8]}-', replication_factor: 1"
+    stage = Stage(tmp_path / "site", f"{SITE}{bus}, min_insync_replicas: 1, session_timeout: 6}}\n")
+    with contextlib.suppress(Unavailable):  # of a broker that has never seen a group
+        stage.start()
+    yield stage
+    stage.close()
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(300)
+def test_a_ledger_from_a_backup_learns_from_kafka(on_kafka: Stage) -> None:
+    """The same on a cluster: the group's offsets, the topic and the receipts tell what the ledger lacks."""
+    stage, early, late = on_kafka, some(0, 3), some(3, 8)
+    stage.publish(*early)
+    stage.deliver(*early, seconds=60)
+    stage.start()
+    assert stage.told() == []
+    stage.backup("ledger.db")
+    stage.publish(*late)
+    stage.deliver(*late, seconds=60)
+    stage.restore("ledger.db")
+    stage.start()
+    assert stage.told() == ["ledger-behind"]
+    assert {stage.state(one) for one in late} == {State.DONE}
+    stage.start()
+    assert stage.told() == ["ledger-behind"]
+    assert stage.delivered() == sorted(one.id for one in [*early, *late])
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(300)
+def test_a_topic_of_kafka_that_was_made_anew_is_not_the_one_of_before(on_kafka: Stage, kafka_servers: str) -> None:  # noqa: F811
+    """Deleted by hand and created again: its name is the same, its id is not, and what is lost is told."""
+    stage, done = on_kafka, some(0, 3)
+    stage.publish(*done)
+    stage.deliver(*done, seconds=60)
+    stage.start()
+    topic, known = out_topic(SINK), stage.bus.identities([out_topic(SINK)])
+    stage.close()
+    admin = KafkaAdminClient(bootstrap_servers=kafka_servers)
+    admin.delete_topics([topic])
+    admin.close()
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with contextlib.suppress(Unavailable, OperatorFault):
+            stage.open()
+            if stage.bus.identities([topic]).get(topic, "") not in ("", known[topic]):
+                break
+        stage.close()
+        time.sleep(0.5)
+    with pytest.raises(OperatorFault, match="BUS-OTHER"):
+        stage.start(adopt=False)
+    stage.start()
+    assert stage.told() == ["bus-behind"]
+    assert stage.ledger.seen(topic) and set(stage.ledger.seen(topic).values()) == {0}
+    assert {stage.state(one) for one in done} == {State.DONE}
