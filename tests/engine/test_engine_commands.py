@@ -112,7 +112,7 @@ def test_a_discard_of_a_row_on_its_way_from_the_ledger_meets_its_end(monkeypatch
         rig.sink = Held()
         rig.publish(*(delivery(n) for n in range(4)))
         victim = rig.published[2]
-        async with rig.running(limits=Limits(patience=1.0, near=1)):
+        async with rig.running(limits=Limits(patience=1.0, window=1)):
             await rig.until(lambda: rig.state(victim) is State.READY and len(rig.sink.calls) == 1)
             let_go.set()
             await rig.until(lambda: rig.state(rig.published[1]) is State.DONE)

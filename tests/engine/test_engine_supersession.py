@@ -64,7 +64,7 @@ def test_deletion_reaches_all_lanes_but_its_siblings() -> None:
     play(story)
 
 
-def test_deletion_waits_for_an_attempt_on_the_wire() -> None:
+def test_deletion_waits_for_an_attempt_in_flight() -> None:
     """While the document is being sent its deletion waits; the attempt that fails is not retried."""
 
     async def story(rig: Rig) -> None:

@@ -48,27 +48,27 @@ class Admission:
                 continue
             begun = row.state is State.BEGUN
             due = 0.0 if begun else max(parts.due(row), not_before if row.delivery.action else 0.0)
-            slot = parts.lanes.add(row, due=due)
-            if slot is None:
+            pending = parts.lanes.add(row, due=due)
+            if pending is None:
                 owing += [row] if id_ in waits else []
                 if row.bytes_at.topic != row_transitions.out_of(row):
-                    parts.lanes.kept(row.delivery.lane, [id_])
+                    parts.lanes.backlog.spilled(row.delivery.lane, [id_])
                 continue
             if payload is not None:
-                parts.keep(slot, payload)
-            waiting += [(slot, waits[id_])] if id_ in waits else []
+                parts.keep(pending, payload)
+            waiting += [(pending, waits[id_])] if id_ in waits else []
             if begun:
-                if parts.lanes.begin(slot):
-                    passed(slot, passing)
-                    self._attempts.start(slot, durable=True)
+                if parts.lanes.begin(pending):
+                    passed(pending, passing)
+                    self._attempts.start(pending, durable=True)
                 else:  # it was opened as begun and could not start after all
-                    slot.row = replace(row, state=State.READY)
-            elif row.state is State.READY and slot.lane.parks(row):
-                parked.append(slot)
-        for slot, others in waiting:  # whom they wait for may have entered after them
-            parts.lanes.hold_back(slot, others)
+                    pending.row = replace(row, state=State.READY)
+            elif row.state is State.READY and pending.lane.parks(row):
+                parked.append(pending)
+        for pending, others in waiting:  # whom they wait for may have entered after them
+            parts.lanes.hold_back(pending, others)
         for row in owing:
-            parts.lanes.owe(row, waits[row.delivery.id])
+            parts.lanes.hold_back_once_loaded(row, waits[row.delivery.id])
         await self._park(parked)
 
     def _sent_again(self, row: Row) -> bool:
@@ -77,11 +77,11 @@ class Admission:
         replayed = row.delivery.replay > 0 and bool(row.delivery.action)
         return replayed and row.state is State.READY and row.partition in self._parts.mine
 
-    async def _park(self, slots: Sequence[PendingDelivery]) -> None:
-        """In one write, asked for before their lanes can go on: none of them is on the wire, or done, by then."""
+    async def _park(self, parked: Sequence[PendingDelivery]) -> None:
+        """In one write, asked for before their lanes can go on: none of them is in flight, or done, by then."""
         now = self._parts.clock.now()
-        for slot in slots:
-            slot.row = row_transitions.parked(slot.row, PREDECESSOR, "a predecessor is dead-lettered", now)
-        if slots:
-            partitions = sorted({slot.row.partition for slot in slots})
-            await self._parts.writer.write(partitions, rows=[slot.row for slot in slots])
+        for pending in parked:
+            pending.row = row_transitions.parked(pending.row, PREDECESSOR, "a predecessor is dead-lettered", now)
+        if parked:
+            partitions = sorted({pending.row.partition for pending in parked})
+            await self._parts.writer.write(partitions, rows=[pending.row for pending in parked])

@@ -103,12 +103,12 @@ class CommandHandler:
         lanes = self._parts.lanes
         while True:
             found: Row | None = (await self._parts.writer.ask(lambda ledger: ledger.get([id_]))).get(id_)
-            if found is None or lanes.find(id_) is not None or not lanes.loading(found):
+            if found is None or lanes.find(id_) is not None or not lanes.backlog.loading(found):
                 break
             await asyncio.sleep(0.01)  # on its way from the ledger; it may have ended when we look again
-        if (slot := lanes.find(id_)) is None or found is None:
+        if (pending := lanes.find(id_)) is None or found is None:
             return found
-        return replace(slot.row, state=State.BEGUN) if slot.place is Place.WIRE else slot.row
+        return replace(pending.row, state=State.BEGUN) if pending.place is Place.IN_FLIGHT else pending.row
 
     async def _versions(self, row: Row) -> list[Row]:
         return await self._parts.writer.ask(lambda ledger: versions(ledger, row.delivery))
@@ -133,12 +133,12 @@ class CommandHandler:
             updated=now,
         )
         await self._say(record, again, REPLAY)
-        slot = parts.lanes.find(row.delivery.id)
-        if slot is not None:
-            slot.row, slot.due = again, 0.0
+        pending = parts.lanes.find(row.delivery.id)
+        if pending is not None:
+            pending.row, pending.due = again, 0.0
         elif row.state is State.DEAD:
             parts.lanes.add(again)
-        parts.lanes.revive(row.delivery.lane)
+        parts.lanes.backlog.retry(row.delivery.lane)
 
     async def _discard(self, record: Record, row: Row) -> None:
         parts, now = self._parts, self._parts.clock.now()
@@ -154,15 +154,15 @@ class CommandHandler:
         gone = replace(gone, evidence={**evidence, row_transitions.ORDERED: _ordered(row, record)})
         records = []
         if row.state is not State.DEAD:  # its sender has not been told yet
-            parts.lanes.hold(row)  # nothing passes it before that is durable: a crash would bring it back, too late
+            parts.lanes.discard(row)  # nothing passes it before that is durable: a crash would bring it back, too late
             records = [receipt_record(row_transitions.receipt(gone, await parts.context_of(gone), now))]
         await self._say(record, gone, DISCARD, records)
-        slot = parts.lanes.supersede(row, row.delivery.event_id)
-        if slot is not None:
-            parts.release(slot)
+        pending = parts.lanes.supersede(row, row.delivery.event_id)
+        if pending is not None:
+            parts.release(pending)
         if row.delivery.strict:
             parts.lanes.unblock(row)
-        parts.lanes.revive(row.delivery.lane)
+        parts.lanes.backlog.retry(row.delivery.lane)
 
     async def _say(
         self,

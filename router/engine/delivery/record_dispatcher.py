@@ -1,7 +1,7 @@
 """From records to rows: takes partitions over, opens ledger rows in batches, obeys commands.
 
 Everything here runs one thing at a time, in the order in which the reader told it, so that rows which are not
-on the wire have a single writer.
+in flight have a single writer.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class RecordDispatcher:
         """A write was refused: forget what is no longer ours; its owner reads the same rows."""
         if not fenced.partitions:
             raise fenced
-        self._forget(fenced.partitions, wire=False)
+        self._forget(fenced.partitions, in_flight=False)
 
     # -------------------------------------------------------------------------------------- partitions
 
@@ -144,15 +144,15 @@ class RecordDispatcher:
         parts.mine |= ours
         begun = [row for row in rows if row.state is State.BEGUN]
         rows = [row_transitions.restarted(row) for row in rows]
-        if begun:  # others must not take it for one that is on the wire
+        if begun:  # others must not take it for one that is in flight
             await parts.writer.write(sorted(ours), rows=list(map(row_transitions.restarted, begun)))
         await self._admission.enter([(row, None) for row in rows], not_before=parts.clock.monotonic() + GRACE)
 
     async def _clear(self, partitions: frozenset[int]) -> None:
-        """Start nothing more, wait for what is on the wire, forget the rest: the ledger has it."""
-        self._forget(partitions, wire=False)
+        """Start nothing more, wait for what is in flight, forget the rest: the ledger has it."""
+        self._forget(partitions, in_flight=False)
         await self._attempts.drain(partitions, self._parts.limits.patience)
-        self._forget(partitions, wire=True)
+        self._forget(partitions, in_flight=True)
 
     def _reclaim(self) -> None:
         """Ask for partitions that the group still gives us although we gave them up.
@@ -168,11 +168,11 @@ class RecordDispatcher:
             self._strays = {}
             parts.reader.retake({number: self._skipped.get(number) for number in ripe})
 
-    def _forget(self, partitions: Iterable[int], *, wire: bool) -> None:
+    def _forget(self, partitions: Iterable[int], *, in_flight: bool) -> None:
         parts = self._parts
         parts.mine.difference_update(partitions)
-        for slot in parts.lanes.drop(partitions, wire=wire):
-            parts.release(slot)
+        for pending in parts.lanes.drop(partitions, in_flight=in_flight):
+            parts.release(pending)
         self._remote_in_flight.look()
 
     # ----------------------------------------------------------------------------------------- records
@@ -238,7 +238,7 @@ class RecordDispatcher:
     async def _open_rows(self, rows: dict[str, Row], payloads: dict[str, bytes]) -> None:
         parts = self._parts
         known, passing = await parts.writer.open(list(rows.values()))
-        # First those that ask nobody: what the ledger said of a row that is on the wire holds for this moment only.
+        # First those that ask nobody: what the ledger said of a row that is in flight holds for this moment only.
         again = {id_: self._again(row, known[id_]) for id_, row in rows.items() if id_ in known}
         fresh: list[tuple[Row, bytes | None]] = []
         for id_, row in rows.items():
@@ -280,7 +280,7 @@ class RecordDispatcher:
         Only heads of idle lanes, as far as the circuit, the rate and the limit of the wire admit them.
         """
         parts = self._parts
-        free = min(self._attempts.admitted(), parts.limits.window - len(parts.lanes))
+        free = min(self._attempts.admitted(), parts.limits.capacity - len(parts.lanes))
         if parts.breaker.state is not Circuit.CLOSED or any(overtaker(row.delivery) for row in rows.values()):
             return rows
         now, seen = parts.clock.now(), set[str]()

@@ -32,16 +32,16 @@ class Spill:
         """Send away the lanes that have been waiting for longer than a minute."""
         parts = self._parts
         before = parts.clock.monotonic() - parts.limits.hold_after
-        for lane in parts.lanes.waiting_since(before)[:LANES_AT_ONCE]:
-            if (gone := parts.lanes.send_away(lane)) is None:
+        for lane in parts.lanes.backlog.waiting_since(before)[:LANES_AT_ONCE]:
+            if (gone := parts.lanes.backlog.evict(lane)) is None:
                 continue  # it went on while others were moved: its rows have another writer now
-            for slot in gone:
-                parts.release(slot)
-            ids = parts.lanes.unkept(lane, AT_ONCE)
+            for pending in gone:
+                parts.release(pending)
+            ids = parts.lanes.backlog.unspilled(lane, AT_ONCE)
             try:
                 await self._hold(ids)
             finally:
-                parts.lanes.kept(lane, ids)
+                parts.lanes.backlog.spilled(lane, ids)
 
     async def _hold(self, ids: list[str]) -> None:
         parts = self._parts
@@ -85,7 +85,7 @@ class SpillLoader:
 
     def pump(self) -> None:
         """Start to fetch what the lanes want; returns at once."""
-        if asked := self._parts.lanes.wanted(LANES_AT_ONCE):
+        if asked := self._parts.lanes.backlog.wanted(LANES_AT_ONCE):
             task = asyncio.get_running_loop().create_task(self._load(asked))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -98,5 +98,5 @@ class SpillLoader:
             rows = [
                 row_transitions.restarted(found[id_]) for id_ in some if id_ in found and found[id_].state not in FINAL
             ]
-            parts.lanes.load(lane, [(row, parts.due(row)) for row in rows])
+            parts.lanes.backlog.load(lane, [(row, parts.due(row)) for row in rows])
         parts.pump()

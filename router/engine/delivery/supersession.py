@@ -34,24 +34,24 @@ class Supersession:
                 continue
             for stored in known[row.delivery.id]:
                 old = stored.delivery.id
-                slot = parts.lanes.find(old)
+                pending = parts.lanes.find(old)
                 if old in gone:
                     continue
                 if stored.partition not in parts.mine:  # whoever has it looks for deletions before each effect
-                    if effect(row, stored, on_wire=stored.state is State.BEGUN) is Effect.WAITS:
+                    if effect(row, stored, in_flight=stored.state is State.BEGUN) is Effect.WAITS:
                         waits.setdefault(row.delivery.id, []).append(stored)
                         elsewhere.append(stored)
                     continue
-                current = slot.row if slot is not None else stored
-                on_wire = slot is not None and slot.place is Place.WIRE
-                match effect(row, current, on_wire=on_wire):
+                current = pending.row if pending is not None else stored
+                in_flight = pending is not None and pending.place is Place.IN_FLIGHT
+                match effect(row, current, in_flight=in_flight):
                     case Effect.SUPERSEDES:
                         if (left := parts.lanes.supersede(current, row.delivery.event_id)) is not None:
                             parts.release(left)
                         gone[old] = row_transitions.superseded(current, row.delivery.event_id, parts.clock.now())
                     case Effect.WAITS:
                         waits.setdefault(row.delivery.id, []).append(current)
-                        if on_wire and row.delivery.action == "delete":
+                        if in_flight and row.delivery.action == "delete":
                             parts.lanes.supersede(current, row.delivery.event_id)
         self._remote_in_flight.expect(elsewhere)
         await self._supersede(gone.values())

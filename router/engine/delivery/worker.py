@@ -93,7 +93,7 @@ class SinkWorker:
             bus=bus,
             writer=DurableWriter(self._name, sink.name, bus.producer(self._name), ledger, reader.owns),
             reader=reader,
-            lanes=Lanes(near=limits.near, window=limits.window),
+            lanes=Lanes(window=limits.window, capacity=limits.capacity),
             breaker=Breaker(policy),
             bucket=TokenBucket(policy.per_second, policy.burst),
             policy=policy,
@@ -153,7 +153,7 @@ class SinkWorker:
             sink=parts.sink.name,
             circuit=parts.breaker.state,
             code=parts.breaker.code if parts.breaker.state is not Circuit.CLOSED else "",
-            in_flight=parts.lanes.on_wire,
+            in_flight=parts.lanes.in_flight,
             pending={state.value: number for state, number in parts.lanes.overview().items() if number},
             oldest=parts.lanes.oldest(),
             bytes_held=parts.held,
@@ -178,8 +178,8 @@ class SinkWorker:
             self._attempts.failure = self._attempts.failure or parts.writer.broken
             stop.set()
             return
-        for slot in parts.lanes.take(parts.clock.monotonic(), self._attempts.admitted()):
-            self._attempts.start(slot)
+        for pending in parts.lanes.take(parts.clock.monotonic(), self._attempts.admitted()):
+            self._attempts.start(pending)
         self._loading.pump()
         self._set_room()
         self._set_timer()
@@ -191,9 +191,12 @@ class SinkWorker:
         away a deletion must be found (D1). What the budget has no room for is read again when its turn comes.
         """
         parts, limits, intake = self._parts, self._parts.limits, self._dispatcher
-        room = min(limits.window + 500 - len(parts.lanes), limits.known - parts.lanes.far) - intake.outstanding
+        room = (
+            min(limits.capacity + 500 - len(parts.lanes), limits.backlog - parts.lanes.backlog.size)
+            - intake.outstanding
+        )
         enough = min(parts.policy.max_in_flight, ENOUGH)
-        work = parts.lanes.startable + parts.lanes.on_wire + intake.outstanding
+        work = parts.lanes.startable + parts.lanes.in_flight + intake.outstanding
         busy = parts.breaker.state is Circuit.CLOSED and work >= enough
         space = limits.bytes - parts.held - intake.outstanding_bytes
         parts.reader.allow(room, space if busy or space > 0 else MAX_BYTES)
@@ -240,8 +243,8 @@ class SinkWorker:
             self._measure()
             for number in [n for n in parts.mine if not parts.reader.owns(n)]:
                 parts.mine.discard(number)
-                for slot in parts.lanes.drop([number], wire=False):
-                    parts.release(slot)
+                for pending in parts.lanes.drop([number], in_flight=False):
+                    parts.release(pending)
             if parts.clock.monotonic() - swept >= parts.limits.sweep:
                 swept = parts.clock.monotonic()
                 self._dispatcher.tell(SWEEP)
@@ -255,18 +258,18 @@ class SinkWorker:
         oldest = parts.lanes.oldest()
         age = 0.0 if oldest is None else max(0.0, parts.clock.now() - oldest)
         parts.observer.set("oldest_pending_seconds", age, sink=sink)
-        parts.observer.set("in_flight", parts.lanes.on_wire, sink=sink)
+        parts.observer.set("in_flight", parts.lanes.in_flight, sink=sink)
         parts.observer.set("bytes_held", parts.held, stage=sink)
         parts.observer.set("circuit_open", float(parts.breaker.state is not Circuit.CLOSED), sink=sink)
         parts.observer.count("inversions_total", parts.lanes.inversions - self._inversions, sink=sink)
         self._inversions = parts.lanes.inversions
-        full = parts.lanes.far >= parts.limits.known
+        full = parts.lanes.backlog.size >= parts.limits.backlog
         if full and not self._full:
             parts.alert("backlog-full", {"sink": sink, "text": "nothing more is read, not even a deletion"})
         self._full = full
 
     async def _drain(self, tasks: list[asyncio.Task[None]]) -> None:
-        """Start nothing more, give what is on the wire its time, write what is to be written, leave."""
+        """Start nothing more, give what is in flight its time, write what is to be written, leave."""
         self._stopping = True
         parts, loop = self._parts, asyncio.get_running_loop()
         if self._timer is not None:

@@ -28,16 +28,16 @@ BUGS_IN_A_ROW: Final = 10
 class Limits:
     """Bounds of a sink worker; the defaults are the design's."""
 
-    window: int = 10_000
-    """Rows in memory."""
-    known: int = 50_000
-    """Rows that only the ledger holds, known by their rank."""
-    near: int = 64
+    capacity: int = 10_000
+    """Rows of all lanes in memory."""
+    backlog: int = 50_000
+    """Rows of all lanes that only the ledger holds."""
+    window: int = 64
     """Rows of one lane in memory."""
     bytes: int = 64 * 1024 * 1024
     """Payload bytes in memory; beyond, they are dropped and read again."""
     patience: float = 10.0
-    """Seconds given to what is on the wire when a partition leaves or the worker stops."""
+    """Seconds given to what is in flight when a partition leaves or the worker stops."""
     hold_after: float = 60.0
     """Seconds after which a waiting lane leaves memory."""
     sweep: float = 5.0
@@ -73,17 +73,17 @@ class WorkerContext:
     freed: asyncio.Event = field(default_factory=asyncio.Event)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "payloads"))
 
-    def keep(self, slot: PendingDelivery | None, payload: bytes) -> None:
-        """Leave the payload with its slot if the budget allows."""
-        if slot is not None and slot.payload is None and self.held + len(payload) <= self.limits.bytes:
-            slot.payload = payload
+    def keep(self, pending: PendingDelivery | None, payload: bytes) -> None:
+        """Leave the payload with its pending if the budget allows."""
+        if pending is not None and pending.payload is None and self.held + len(payload) <= self.limits.bytes:
+            pending.payload = payload
             self.held += len(payload)
 
-    def release(self, slot: PendingDelivery) -> None:
-        """The slot leaves memory, its bytes too."""
-        if slot.payload is not None:
-            self.held -= len(slot.payload)
-            slot.payload = None
+    def release(self, pending: PendingDelivery) -> None:
+        """The pending leaves memory, its bytes too."""
+        if pending.payload is not None:
+            self.held -= len(pending.payload)
+            pending.payload = None
             self.freed.set()
 
     async def payload(self, row: Row) -> bytes | None:
@@ -108,27 +108,27 @@ class WorkerContext:
                 attempts += 1
                 await asyncio.sleep(backoff(attempts, 0.1, 2.0, 5.0, 0.1))
 
-    async def carry(self, slot: PendingDelivery) -> bytes | None:
-        """The payload of a slot on the wire, within the budget: it may have to wait for others to end."""
-        if slot.payload is None:
+    async def carry(self, pending: PendingDelivery) -> bytes | None:
+        """The payload of a pending in flight, within the budget: it may have to wait for others to end."""
+        if pending.payload is None:
             async with self.reading:
                 while self.held >= self.limits.bytes and self.carrying:
                     self.freed.clear()
                     await self.freed.wait()
-                payload = await self.payload(slot.row)
+                payload = await self.payload(pending.row)
                 if payload is None:
                     return None
-                slot.payload = payload
+                pending.payload = payload
                 self.held += len(payload)
         self.carrying += 1
-        return slot.payload
+        return pending.payload
 
-    def put_down(self, slot: PendingDelivery, *, keep: bool) -> None:
+    def put_down(self, pending: PendingDelivery, *, keep: bool) -> None:
         """The attempt is over; `keep` the bytes for the next one if there is plenty of room."""
         self.carrying -= 1
         self.freed.set()
         if not keep or self.held > self.limits.bytes // 2:
-            self.release(slot)
+            self.release(pending)
 
     def context(self, delivery: Delivery) -> Mapping[str, str]:
         """The sink's context of a receipt; a sink that fails on it costs the context, not the receipt."""
