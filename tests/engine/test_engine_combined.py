@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from router.contracts import Fence, Record, Row
-from router.engine.delivery.worker_context import Limits
+from router.engine.delivery.worker_settings import Limits
 from router.engine.retry_policy import RetryPolicy
 from router.errors import OutcomeUnknown, Refused, Unavailable
 from router.exchange import Delivery, Origin, State

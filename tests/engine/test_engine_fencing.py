@@ -13,7 +13,7 @@ import pytest
 from router.contracts import Fence, Row, out_topic
 from router.engine.delivery.durable_writer import DurableWriter
 from router.engine.delivery.worker import SinkWorker
-from router.engine.delivery.worker_context import Limits
+from router.engine.delivery.worker_settings import Limits
 from router.errors import Fenced
 from router.exchange import State
 from router.wire import delivery_record

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from router.contracts import Attempt, Fence, Row
-from router.engine.delivery.worker_context import Limits
+from router.engine.delivery.worker_settings import Limits
 from router.errors import Fenced, OutcomeUnknown, Refused, Unavailable
 from router.exchange import Delivery, State
 from router.sinks.dmp.verdicts import Verdicts

@@ -300,14 +300,14 @@ def test_a_lane_that_went_on_meanwhile_is_not_evicted() -> None:
         ]
         lanes.begin(head)
         lanes.wait(head, 10.0, 0.0)
-    parts = SimpleNamespace(lanes=lanes, clock=SimpleNamespace(monotonic=lambda: 100.0), release=lambda _: None)
-    parts.limits = SimpleNamespace(hold_after=60.0)
-    holding = Spill(parts)  # type: ignore[arg-type]
+    settings = SimpleNamespace(clock=SimpleNamespace(monotonic=lambda: 100.0), limits=SimpleNamespace(hold_after=60.0))
+    payloads = SimpleNamespace(release=lambda _: None)
+    spill = Spill(settings, lanes, payloads, None)  # type: ignore[arg-type]
 
     async def hold(ids: list[str]) -> None:
         moved.append(ids)
         assert [pending.row.delivery.lane for pending in lanes.take(100.0, 8)] == ["b"]
 
-    holding._hold = hold  # type: ignore[method-assign]
-    asyncio.run(holding.sweep())
+    spill._hold = hold  # type: ignore[method-assign]
+    asyncio.run(spill.sweep())
     assert len(moved) == 1, "lane b is in flight by then"

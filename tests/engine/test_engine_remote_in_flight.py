@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from router.contracts import Attempt, Outcome, Row
-from router.engine.delivery.worker_context import Limits
+from router.engine.delivery.worker_settings import Limits
 from router.errors import OutcomeUnknown, Unavailable
 from router.exchange import Delivery, State
 from tests.engine.rig import Rig, play

@@ -8,7 +8,7 @@ import pytest
 
 from router.contracts import Attempt, Header, Outcome
 from router.engine.delivery.circuit import Circuit
-from router.engine.delivery.worker_context import Limits
+from router.engine.delivery.worker_settings import Limits
 from router.engine.retry_policy import CodePolicy
 from router.errors import OperatorFault, OutcomeUnknown, Refused, Unavailable
 from router.exchange import Delivery, Disposition, ReceiptKind, State

@@ -12,7 +12,7 @@ import pytest
 
 from router.contracts import Attempt, Record, Row
 from router.engine.delivery.circuit import Circuit
-from router.engine.delivery.worker_context import Limits
+from router.engine.delivery.worker_settings import Limits
 from router.errors import OutcomeUnknown, Refused, Unavailable
 from router.exchange import Delivery, Disposition, Origin, ReceiptKind, State
 from tests.engine.rig import Rig, journal, play

@@ -31,6 +31,7 @@ class Lanes:
         self._scheduler = LaneScheduler()
         self._wait_graph = WaitGraph(self._table, self._scheduler)
         self.backlog = Backlog(self._table, self._scheduler, self._wait_graph, window=window, capacity=capacity)
+        self._begun: list[PendingDelivery] = []
         self.in_flight = 0
         self.inversions = 0
 
@@ -74,12 +75,20 @@ class Lanes:
         return taken
 
     def begin(self, pending: PendingDelivery) -> bool:
-        """Put this very delivery in flight if it is the head of an idle lane."""
+        """Put this very delivery, whose row says `begun`, in flight if it is the head of an idle lane.
+
+        Whether it was; then `take_begun` returns it, once.
+        """
         lane = pending.lane
         if lane.head() is not pending or not lane.may_start(pending, pending.due):
             return False
-        self._start(lane, pending)
+        self._begun.append(self._start(lane, pending))
         return True
+
+    def take_begun(self) -> list[PendingDelivery]:
+        """What `begin` put in flight since the last call: their attempts are to start at once."""
+        begun, self._begun = self._begun, []
+        return begun
 
     def idle(self, lane_name: str) -> bool:
         """Whether nothing at all stands in this lane: a new row would be its head and could start."""

@@ -56,13 +56,7 @@ class Broke:
     error: BaseException
 
 
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """The worker's own: it is time to look for lanes that have been waiting for long."""
-
-
-SWEEP: Final = Sweep()
-News = Assigned | Revoked | Polled | Broke | Sweep
+News = Assigned | Revoked | Polled | Broke
 
 
 class PartitionReader:

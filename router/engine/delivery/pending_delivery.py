@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from enum import IntEnum
 
 from router.contracts import Row
-from router.engine.delivery.supersession_rules import DELETE
+from router.engine.delivery.supersession_rules import DELETE, passed_by
 from router.exchange import State
 
 PREDECESSOR = "PREDECESSOR"
@@ -44,6 +45,11 @@ class PendingDelivery:
     @property
     def id(self) -> str:
         return self.row.delivery.id
+
+    def note_passed(self, passing: Sequence[Row]) -> None:
+        """It begins, or has begun: mark it as superseded if one of these has passed it, here or elsewhere."""
+        if passing and (by := passed_by(self.row, passing)) is not None:
+            self.superseded_by = self.superseded_by or by.delivery.event_id
 
     def __repr__(self) -> str:
         return f"<PendingDelivery {self.id} {self.row.state} {self.place.name}>"
