@@ -1,4 +1,4 @@
-"""One circuit per sink: an outage of the whole destination is nobody's failure, so nothing is dead-lettered.
+"""One circuit per sink: an outage of the whole destination is no delivery's fault, so nothing is dead-lettered.
 
 closed     deliveries start
 open       none starts; a probe is due after a back-off

@@ -1,4 +1,4 @@
-"""Replay and discard, obeyed by the owner of the lane: nobody else touches it (DESIGN §2).
+"""Replay and discard: only the worker that owns the lane carries them out (DESIGN §2).
 
 A command stands on the sink's own topic with the key of its delivery. Each is journalled with what became of
 it. Reading a command twice, after a crash, does nothing the second time.

@@ -38,16 +38,16 @@ class Opened(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    """One caller's write. `rows` may depend on where its records came to stand."""
+    """One caller's write. `rows` may be computed from the origins that its records got."""
 
     future: asyncio.Future[Any]
     epochs: Mapping[int, int] = field(default_factory=dict)
-    """Of the partitions it is about, as they were held when it was asked for."""
+    """By number of each partition it is about: the epoch that we held when the write was asked for."""
     records: Sequence[Outgoing] = ()
     rows: Rows = ()
     opens: Sequence[Row] = ()
     names: Sequence[str] = ()
-    """Of documents whose deletions and replacements are asked for, once the rows are written."""
+    """Lineages whose deletions and replacements are asked for, once the rows are written."""
     ask: Callable[[Ledger], Any] | None = None
     origins: Sequence[Origin] = ()
     result: Any = None

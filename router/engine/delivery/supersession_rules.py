@@ -89,9 +89,9 @@ def _replacement(new: Row, old: Row, in_flight: bool) -> Effect:
     if old.state is State.DEAD and not in_flight:
         return Effect.SUPERSEDES
     pending = in_flight or unknown(old) or old.state is State.BEGUN
-    elsewhere = old.delivery.lane != new.delivery.lane  # in the lane itself the order of the lane does it
+    other_lane = old.delivery.lane != new.delivery.lane  # within one lane the order of the lane is enough
     same = old.delivery.destination == new.delivery.destination
-    return Effect.WAITS if pending and elsewhere and same else Effect.NONE
+    return Effect.WAITS if pending and other_lane and same else Effect.NONE
 
 
 def unknown(row: Row) -> bool:
@@ -108,7 +108,8 @@ def overtaken_by(row: Row, others: Iterable[Row]) -> Row | None:
 
 
 def _pointless(old: Row, new: Row) -> bool:
-    """A deletion is, after another one in its own lane, or when its document was published once more since."""
+    """A dead deletion is pointless after another deletion in its own lane, or when its document was published again.
+    Anything else is pointless after whatever overtakes it."""
     if old.delivery.action != DELETE:
         return overtaker(new.delivery)
     if new.delivery.action == DELETE:
@@ -118,7 +119,8 @@ def _pointless(old: Row, new: Row) -> bool:
 
 
 def passable(delivery: Delivery) -> tuple[str, ...]:
-    """What to ask the ledger for before the effect: `lineages`, of a document's publication."""
+    """The lineages to ask the ledger for before a document is published, for a deletion or a replacement may have
+    passed it. Empty for any other delivery."""
     return lineages(delivery) if delivery.action and delivery.action != DELETE else ()
 
 

@@ -96,6 +96,7 @@ class SinkWorker:
         self._timer: asyncio.TimerHandle | None = None
         self._stop: asyncio.Event | None = None
         self._stopping = False
+        self._failure: BaseException | None = None
 
     def _build(self, settings: WorkerSettings, bus: Bus, ledger: Ledger, name: str) -> None:
         """All collaborators, each from those before it."""
@@ -158,8 +159,8 @@ class SinkWorker:
                 task.result()
         finally:
             await self._drain(receiving, tasks)
-        if self._tasks.failure is not None:
-            raise self._tasks.failure
+        if (failure := self._failure or self._tasks.failure) is not None:
+            raise failure
 
     # ----------------------------------------------------------------------------------- the way of a delivery
 
@@ -206,8 +207,8 @@ class SinkWorker:
         self._woken = False
         if self._stopping or self._stop is None:
             return
-        if self._writer.broken is not None or self._tasks.failure is not None:
-            self._tasks.failure = self._tasks.failure or self._writer.broken
+        self._failure = self._tasks.failure or self._writer.broken
+        if self._failure is not None:
             self._stop.set()
             return
         self._schedule()
