@@ -51,8 +51,9 @@ class Admission:
         waiting: list[tuple[PendingDelivery, list[Row]]] = []
         absent: list[tuple[Row, list[Row]]] = []
         parked: list[PendingDelivery] = []
+        owned = self._owned.numbers
         for row, payload in rows:
-            if row.delivery.id in did.superseded or row.partition not in self._owned:
+            if row.delivery.id in did.superseded or row.partition not in owned:
                 continue
             others = did.waits.get(row.delivery.id, [])
             pending = self._add(row, payload, not_before)

@@ -78,8 +78,9 @@ class RecordDispatcher:
                 if self._owned.numbers == before:
                     raise
         done: dict[int, int] = {}
+        owned = self._owned.numbers
         for record in told:
-            if record.partition in self._owned:
+            if record.partition in owned:
                 done[record.partition] = record.offset + 1
             else:
                 self._takeover.skip(record.origin)

@@ -35,13 +35,13 @@ class SinkCalls:
         self._alert = alert
         self._bugs = 0
 
-    async def deliver(self, delivery: Delivery, attempt: Attempt) -> AttemptResult:
+    def deliver(self, delivery: Delivery, attempt: Attempt) -> Awaitable[AttemptResult]:
         """Make the effect, unless the attempt must not be made any more."""
-        return await self._guarded(delivery, self._deliver(delivery, attempt))
+        return self._guarded(delivery, self._deliver(delivery, attempt))
 
-    async def verify(self, delivery: Delivery, attempt: Attempt) -> AttemptResult:
+    def verify(self, delivery: Delivery, attempt: Attempt) -> Awaitable[AttemptResult]:
         """Ask the destination whether an earlier attempt arrived."""
-        return await self._guarded(delivery, self._sink.verify(delivery, attempt))
+        return self._guarded(delivery, self._sink.verify(delivery, attempt))
 
     def context(self, delivery: Delivery) -> Mapping[str, str]:
         """The sink's context of a receipt; a sink that fails on it costs the context, not the receipt."""
