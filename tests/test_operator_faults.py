@@ -31,7 +31,7 @@ KNOWN = {
     (
         "sinks/dmp/verdicts.py",
         "?",
-    ): "the DMP's word: `dmp.identities` and `engine.doubts` ask whether it is one message's",
+    ): "the DMP's word: `dmp.identities` and `engine.delivery.fault_attribution` ask whether it is one message's",
     ("sinks/dmp/verdicts.py", "DMP-ADDRESS"): "the site file",
     ("sinks/dmp/verdicts.py", "DMP-TABLE"): "a table of ours",
     ("sinks/dmp/verdicts.py", "DMP-TLS"): "the handshake, before any content",
@@ -41,7 +41,10 @@ KNOWN = {
     ("sinks/mssante/sink.py", "MSS-PRODUCTION"): "the site file, at the start",
     ("sinks/mssante/tls.py", "MSS-CRL"): "a revocation list",
     ("sinks/mssante/tls.py", "MSS-TLS"): "our certificate's files",
-    ("sinks/mssante/verdict.py", "?"): "the operator's word of our session or mailbox: `engine.doubts` asks",
+    (
+        "sinks/mssante/verdict.py",
+        "?",
+    ): "the operator's word of our session or mailbox: `engine.delivery.fault_attribution` asks",
     ("sinks/mssante/verdict.py", "MSS-530"): "our login",
     ("sinks/mssante/verdict.py", "MSS-SMTP"): "the session, before any content",
     ("sinks/mssante/verdict.py", "MSS-TLS"): "the handshake, before any content",

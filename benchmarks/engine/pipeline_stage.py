@@ -15,9 +15,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from router.bus.sqlite.sqlite_bus import SqliteBus
-from router.contracts import SystemClock, Unobserved
+from router.contracts import SystemClock, Unobserved, no_alert
 from router.engine.dead_letters.remediation import next_step
-from router.engine.delivery.worker_context import no_alert
 from router.engine.pipeline.compiled import BugLimit, Routed, all_served, no_description
 from router.engine.pipeline.decider import Decider
 from router.engine.pipeline.worker import PipelineWorker

@@ -30,7 +30,7 @@ class RetryPolicy(Strict):
     jitter: float = Field(1.0, ge=0, description="Up to so many seconds are added at random, at most half the wait.")
     budget_hours: float = Field(72.0, gt=0, description="Hours of waiting after which the delivery is dead-lettered.")
     codes: tuple[CodePolicy, ...] = Field((), description="Exceptions by code; the first that matches wins.")
-    max_in_flight: int = Field(256, ge=1, description="Deliveries on the wire at once, one per lane at most.")
+    max_in_flight: int = Field(256, ge=1, description="Deliveries in flight at once, one per lane at most.")
     per_second: float | None = Field(None, gt=0, description="At most so many attempts per second.")
     burst: int = Field(1, ge=1, description="Attempts that may start at once when the rate allows.")
     probe_first: float = Field(1.0, gt=0, description="Seconds from an outage to the first probe.")

@@ -12,7 +12,7 @@ from typing import Any
 from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import Clock, Ledger, SystemClock, Unobserved
 from router.engine.delivery.worker import SinkWorker
-from router.engine.delivery.worker_context import Limits
+from router.engine.delivery.worker_settings import Limits
 from router.engine.pipeline.compiled import Routed
 from router.engine.pipeline.worker import PipelineWorker
 from router.engine.retry_policy import RetryPolicy

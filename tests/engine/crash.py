@@ -20,7 +20,7 @@ from router.bus.settings import KafkaConfig
 from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import Attempt, Header, Outcome, SystemClock, Unobserved, out_topic
 from router.engine.delivery.worker import SinkWorker
-from router.engine.delivery.worker_context import Limits
+from router.engine.delivery.worker_settings import Limits
 from router.engine.pipeline.compiled import Routed
 from router.engine.pipeline.worker import PipelineWorker
 from router.engine.retry_policy import RetryPolicy

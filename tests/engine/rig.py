@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from router.contracts import Header, Outgoing, out_topic
 from router.engine.delivery.worker import SinkWorker
-from router.engine.delivery.worker_context import Limits
+from router.engine.delivery.worker_settings import Limits
 from router.engine.retry_policy import RetryPolicy
 from router.exchange import Delivery, State
 from router.wire import delivery_record, read_journal, read_receipt

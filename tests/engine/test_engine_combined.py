@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from router.contracts import Fence, Record, Row
-from router.engine.delivery.worker_context import Limits
+from router.engine.delivery.worker_settings import Limits
 from router.engine.retry_policy import RetryPolicy
 from router.errors import OutcomeUnknown, Refused, Unavailable
 from router.exchange import Delivery, Origin, State
@@ -132,7 +132,7 @@ def test_what_is_parked_while_its_lane_goes_on_stays_done() -> None:
 
 
 def test_rows_on_their_way_to_held_are_not_delivered_meanwhile() -> None:
-    """The sweep comes to a lane whose head has just gone on the wire: what is done behind it stays done."""
+    """The sweep comes to a lane whose head has just gone in flight: what is done behind it stays done."""
 
     async def story(rig: Rig) -> None:
         opened, asked, gate = threading.Event(), threading.Event(), asyncio.Event()
@@ -144,7 +144,7 @@ def test_rows_on_their_way_to_held_are_not_delivered_meanwhile() -> None:
                 await gate.wait()
 
         rig.sink._behave = deliver  # type: ignore[method-assign]
-        near = 2
+        window = 2
         first = [delivery(n, "one", key="k") for n in range(1000, 1002)]
         second = [delivery(n, "two", key="k") for n in range(2000, 2006)]
         read = rig.bus.read
@@ -156,7 +156,7 @@ def test_rows_on_their_way_to_held_are_not_delivered_meanwhile() -> None:
             return record
 
         rig.publish(*first, *second)
-        async with rig.running(limits=Limits(hold_after=0.2, sweep=0.05, patience=1.0, near=near)):
+        async with rig.running(limits=Limits(hold_after=0.2, sweep=0.05, patience=1.0, window=window)):
             await rig.until(lambda: rig.state(first[0]) is State.WAITING and rig.state(second[0]) is State.WAITING)
             asked.set()
             rig.bus.read = slowly  # type: ignore[method-assign]
@@ -178,7 +178,7 @@ def test_a_dead_letter_replayed_before_its_long_lane_left_memory_is_delivered() 
     async def story(rig: Rig) -> None:
         rig.sink.behaviour = lambda d, a: Refused("X") if d.event_id == "event-0" and a.number == 1 else None
         rig.publish(*(delivery(n, strict=True) for n in range(10)))
-        limits = Limits(patience=1.0, near=4, sweep=0.1, hold_after=0.1)
+        limits = Limits(patience=1.0, window=4, sweep=0.1, hold_after=0.1)
         async with rig.running(limits=limits):
             await rig.until(lambda: rig.state(rig.published[0]) is State.DEAD)
         rig.command(rig.published[0], "replay")
@@ -254,7 +254,7 @@ def test_replacement_waits_for_an_unknown_outcome_that_left_memory(held: bool) -
     play(story, ScriptedSink(on_unknown="hold" if held else "repeat"))
 
 
-def test_what_is_on_the_wire_while_a_new_decision_is_written_is_not_made_again() -> None:
+def test_what_is_in_flight_while_a_new_decision_is_written_is_not_made_again() -> None:
     """After a crash it reads again: new decisions on dead letters, then a message that it is just repeating."""
 
     async def story(rig: Rig) -> None:

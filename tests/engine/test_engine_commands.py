@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from router.contracts import JOURNAL, RECEIPTS, Attempt, SystemClock
-from router.engine.delivery.spill import SpillLoader
-from router.engine.delivery.worker_context import Limits
+from router.engine.delivery.backlog_loader import BacklogLoader, Wanted
+from router.engine.delivery.worker_settings import Limits
 from router.errors import OutcomeUnknown, Refused, Unavailable
 from router.exchange import Delivery, Origin, State
 from router.journal.store import Journal
@@ -93,13 +93,13 @@ def test_a_replay_remembers_an_unknown_outcome(how: str) -> None:
 
 def test_a_discard_of_a_row_on_its_way_from_the_ledger_meets_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """The row is loaded, sent and done while the command waits for it: the discard is refused, the row stays done."""
-    load = SpillLoader._load
+    load = BacklogLoader.load
 
-    async def late(self: SpillLoader, asked: list[tuple[str, list[str]]]) -> None:
+    async def late(self: BacklogLoader, wanted: Wanted) -> None:
         await asyncio.sleep(0.5)  # a busy loop: the command asks the ledger before the load does
-        await load(self, asked)
+        await load(self, wanted)
 
-    monkeypatch.setattr(SpillLoader, "_load", late)
+    monkeypatch.setattr(BacklogLoader, "load", late)
 
     async def story(rig: Rig) -> None:
         let_go = asyncio.Event()
@@ -112,7 +112,7 @@ def test_a_discard_of_a_row_on_its_way_from_the_ledger_meets_its_end(monkeypatch
         rig.sink = Held()
         rig.publish(*(delivery(n) for n in range(4)))
         victim = rig.published[2]
-        async with rig.running(limits=Limits(patience=1.0, near=1)):
+        async with rig.running(limits=Limits(patience=1.0, window=1)):
             await rig.until(lambda: rig.state(victim) is State.READY and len(rig.sink.calls) == 1)
             let_go.set()
             await rig.until(lambda: rig.state(rig.published[1]) is State.DONE)

@@ -13,7 +13,7 @@ import pytest
 from router.contracts import Fence, Row, out_topic
 from router.engine.delivery.durable_writer import DurableWriter
 from router.engine.delivery.worker import SinkWorker
-from router.engine.delivery.worker_context import Limits
+from router.engine.delivery.worker_settings import Limits
 from router.errors import Fenced
 from router.exchange import State
 from router.wire import delivery_record
@@ -229,7 +229,7 @@ def test_a_group_that_was_silent_for_a_while_stops_nothing_for_ever() -> None:
     assert len(rig.sink.delivered) == 160
 
 
-def test_what_is_on_the_wire_ends_before_its_partition_is_taken_over_again() -> None:
+def test_what_is_in_flight_ends_before_its_partition_is_taken_over_again() -> None:
     """An effect that lasts longer than the loss of its partition is not made a second time beside itself."""
 
     async def story(rig: Rig) -> None:

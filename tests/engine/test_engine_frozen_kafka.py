@@ -36,7 +36,7 @@ def test_a_worker_that_slept_through_its_loss_writes_nothing_of_it(
 ) -> None:
     """Stopped between its last question and its commit: the successor delivers all, and its rows stay.
 
-    What the first one had on the wire when it was stopped may reach the outside once more when it wakes; nothing else.
+    What the first one had in flight when it was stopped may reach the outside once more when it wakes; nothing else.
     """
     (tmp_path / "effects").touch()
     sink = f"s{uuid.uuid4().hex[:8]}"

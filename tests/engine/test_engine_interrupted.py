@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from router.contracts import Attempt, Fence, Row
-from router.engine.delivery.worker_context import Limits
+from router.engine.delivery.worker_settings import Limits
 from router.errors import Fenced, OutcomeUnknown, Refused, Unavailable
 from router.exchange import Delivery, State
 from router.sinks.dmp.verdicts import Verdicts
@@ -170,7 +170,7 @@ def test_a_replacement_that_finds_its_lane_full_still_waits() -> None:
         others = [delivery(n, "new", key="k") for n in range(2, 5)]
         new = delivery(9, "new", key="k", action="replace", document="doc-2", replaces="doc-1")
         rig.publish(old)
-        async with rig.running(limits=Limits(patience=1.0, near=1)):
+        async with rig.running(limits=Limits(patience=1.0, window=1)):
             await rig.until(lambda: rig.state(old) is State.PARKED)
             rig.publish(*others, new)
             await rig.until(lambda: rig.state(new) is not None)

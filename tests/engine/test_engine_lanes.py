@@ -28,12 +28,12 @@ def row(number: int, lane: str = "a", **fields: object) -> Row:
 class World:
     """Drives lanes as a worker does, and keeps the ledger that they rely on."""
 
-    def __init__(self, near: int, window: int) -> None:
-        self.lanes = Lanes(near=near, window=window)
+    def __init__(self, window: int, capacity: int) -> None:
+        self.lanes = Lanes(window=window, capacity=capacity)
         self.ledger: dict[str, Row] = {}
-        self.pending: dict[str, list[int]] = {}
+        self.rows: dict[str, list[int]] = {}
         self.deletions: dict[str, list[int]] = {}
-        self.wire: list[PendingDelivery] = []
+        self.in_flight: list[PendingDelivery] = []
         self.now = 0.0
         self.number = 0
         self.done = 0
@@ -42,23 +42,23 @@ class World:
         new = row(self.number, lane, action="delete" if delete else "")
         self.number += 1
         self.ledger[new.delivery.id] = new
-        (self.deletions if delete else self.pending).setdefault(lane, []).append(new.sequence)
+        (self.deletions if delete else self.rows).setdefault(lane, []).append(new.sequence)
         self.lanes.add(new)
 
     def load(self) -> None:
         """The ledger gives what the lanes want."""
-        while asked := self.lanes.wanted(2):
+        while asked := self.lanes.backlog.wanted(2):
             for name, ids in asked:
-                self.lanes.load(name, [(self.ledger[id_], 0.0) for id_ in ids if id_ in self.ledger])
+                self.lanes.backlog.load(name, [(self.ledger[id_], 0.0) for id_ in ids if id_ in self.ledger])
 
     def take(self, limit: int) -> None:
         self.load()
-        for slot in self.lanes.take(self.now, limit):
-            lane = slot.lane.name
-            assert lane not in {other.lane.name for other in self.wire}, "two at once in one lane"
-            first = self.deletions.get(lane) or self.pending[lane]
-            assert slot.row.sequence == first[0], "out of order"
-            self.wire.append(slot)
+        for pending in self.lanes.take(self.now, limit):
+            lane = pending.lane.name
+            assert lane not in {other.lane.name for other in self.in_flight}, "two at once in one lane"
+            first = self.deletions.get(lane) or self.rows[lane]
+            assert pending.row.sequence == first[0], "out of order"
+            self.in_flight.append(pending)
 
     def look(self) -> None:
         """As a worker: what was taken shows which lanes ran empty, loaded rows can start, overtaken ones fall out."""
@@ -66,30 +66,30 @@ class World:
             self.take(10)
 
     def end(self, index: int, how: str) -> None:
-        if not self.wire:
+        if not self.in_flight:
             return
-        slot = self.wire.pop(index % len(self.wire))
+        pending = self.in_flight.pop(index % len(self.in_flight))
         if how == "wait":
-            self.lanes.wait(slot, self.now + 5, self.now)
+            self.lanes.wait(pending, self.now + 5, self.now)
             return
-        self.lanes.finish(slot)
-        self.settle(slot.row)
+        self.lanes.finish(pending)
+        self.settle(pending.row)
 
     def settle(self, ended: Row) -> None:
-        lists = self.deletions if ended.delivery.action else self.pending
+        lists = self.deletions if ended.delivery.action else self.rows
         lists[ended.delivery.lane].remove(ended.sequence)
         del self.ledger[ended.delivery.id]
         self.done += 1
 
-    def send_away(self) -> None:
-        for name in self.lanes.waiting_since(self.now):
-            self.lanes.send_away(name)
-            self.lanes.kept(name, self.lanes.unkept(name, 100))
+    def evict(self) -> None:
+        for name in self.lanes.backlog.waiting_since(self.now):
+            self.lanes.backlog.evict(name)
+            self.lanes.backlog.spilled(name, self.lanes.backlog.unspilled(name, 100))
 
     def supersede(self, index: int) -> None:
-        """Something overtakes a row that is not on the wire, wherever it stands."""
-        on_wire = {slot.id for slot in self.wire}
-        free = sorted(set(self.ledger) - on_wire)
+        """Something overtakes a row that is not in flight, wherever it stands."""
+        in_flight = {pending.id for pending in self.in_flight}
+        free = sorted(set(self.ledger) - in_flight)
         if free:
             chosen = self.ledger[free[index % len(free)]]
             self.lanes.supersede(chosen, "by")
@@ -109,10 +109,10 @@ ACTION = st.one_of(
 @settings(max_examples=300, deadline=None)
 @given(st.lists(ACTION, max_size=80), st.integers(1, 4), st.integers(2, 8))
 def test_any_story_keeps_order_and_forgets_nothing(
-    story: list[tuple[str, object, object]], near: int, window: int
+    story: list[tuple[str, object, object]], window: int, capacity: int
 ) -> None:
     """Whatever arrives, waits, leaves memory or is overtaken: in order, one per lane, and all of it ends."""
-    world = World(near, window)
+    world = World(window, capacity)
     for what, one, two in story:
         match what:
             case "arrive":
@@ -124,20 +124,20 @@ def test_any_story_keeps_order_and_forgets_nothing(
             case "pass":
                 world.now += int(str(one))
             case "away":
-                world.send_away()
+                world.evict()
             case "supersede":
                 world.supersede(int(str(one)))
     while world.ledger:
         left = len(world.ledger)
         world.now += 10
         world.look()
-        while world.wire:
+        while world.in_flight:
             world.end(0, "done")
         assert len(world.ledger) < left, "some rows were forgotten"
     world.now += 10
     world.look()  # lanes of which only overtaken rows are left
     assert world.lanes.inversions == 0
-    assert (len(world.lanes), world.lanes.far, world.lanes.on_wire) == (0, 0, 0)
+    assert (len(world.lanes), world.lanes.backlog.size, world.lanes.in_flight) == (0, 0, 0)
 
 
 def test_an_inversion_would_be_counted() -> None:
@@ -148,21 +148,21 @@ def test_an_inversion_would_be_counted() -> None:
     lanes.add(row(6))
     lanes.add(row(3))
     lanes.finish(late)
-    assert [slot.row.sequence for slot in lanes.take(0.0, 9)] == [3]
+    assert [pending.row.sequence for pending in lanes.take(0.0, 9)] == [3]
     assert lanes.inversions == 1
 
 
-def test_a_doomed_attempt_is_told() -> None:
-    """A row on the wire that is overtaken stays there and knows by whom."""
+def test_an_overtaken_attempt_is_told() -> None:
+    """A row in flight that is overtaken stays there and knows by whom."""
     lanes = Lanes()
     lanes.add(row(1))
-    (slot,) = lanes.take(0.0, 1)
-    assert lanes.supersede(slot.row, "event-9") is slot
-    assert (slot.place, slot.doomed) == (Place.WIRE, "event-9")
+    (pending,) = lanes.take(0.0, 1)
+    assert lanes.supersede(pending.row, "event-9") is pending
+    assert (pending.place, pending.superseded_by) == (Place.IN_FLIGHT, "event-9")
 
 
 def test_a_deletion_waits_for_another_lane() -> None:
-    """A slot that is held back starts when the last of those it waits for has ended."""
+    """A delivery that is held back starts when the last of those it waits for has ended."""
     lanes = Lanes()
     lanes.add(row(1, "a"))
     lanes.add(row(2, "b"))
@@ -176,29 +176,29 @@ def test_a_deletion_waits_for_another_lane() -> None:
     assert lanes.take(0.0, 9) == [waiter]
 
 
-@pytest.mark.parametrize("how", ["near", "wire", "fenced"])
+@pytest.mark.parametrize("how", ["window", "in flight", "fenced"])
 def test_what_is_waited_for_is_waited_for_when_it_is_another_workers(how: str) -> None:
     """Its attempt here is over; nobody knows the outcome until the other says so."""
     lanes = Lanes()
     first = row(0)
     second = replace(row(1, "b", action="replace"), partition=1)
     lanes.add(first)
-    if how != "near":
+    if how != "window":
         (taken,) = lanes.take(0, 5)
     waiting = lanes.add(second)
     assert waiting is not None
     lanes.hold_back(waiting, [first])
-    lanes.drop([0], wire=how == "wire")
+    lanes.drop([0], in_flight=how == "in flight")
     if how == "fenced":
         lanes.lose(taken)
-    assert lanes.on_wire == 0
+    assert lanes.in_flight == 0
     assert lanes.take(0, 5) == []
-    assert lanes.elsewhere == {first.delivery.id}
-    lanes.off_wire(first.delivery.id, known=False)
+    assert lanes.remote == {first.delivery.id}
+    lanes.remote_ended(first.delivery.id, known=False)
     assert lanes.take(0, 5) == []
-    lanes.off_wire(first.delivery.id, known=True)
+    lanes.remote_ended(first.delivery.id, known=True)
     assert lanes.take(0, 5) == [waiting]
-    assert not lanes.elsewhere
+    assert not lanes.remote
 
 
 def test_a_held_row_stops_its_lane_but_no_deletion() -> None:
@@ -214,18 +214,18 @@ def test_a_held_row_stops_its_lane_but_no_deletion() -> None:
     assert lanes.take(0.0, 9) == [deletion]
 
 
-def test_a_lane_in_which_only_a_deletion_waits_is_not_sent_away_again() -> None:
+def test_a_lane_in_which_only_a_deletion_waits_is_not_evicted_again() -> None:
     """It stays in memory: looked at each time, it would take the turn of those whose rows pin bytes."""
     lanes = Lanes()
     lanes.add(row(1, "a"))
     lanes.add(row(2, "a", action="delete"))
     lanes.add(row(3, "b"))
-    for slot in lanes.take(0.0, 9):
-        lanes.wait(slot, 100.0, 1.0)
-    assert lanes.waiting_since(2.0) == ["a", "b"]
-    lanes.send_away("a")
-    lanes.kept("a", lanes.unkept("a", 9))
-    assert lanes.waiting_since(2.0) == ["b"]
+    for pending in lanes.take(0.0, 9):
+        lanes.wait(pending, 100.0, 1.0)
+    assert lanes.backlog.waiting_since(2.0) == ["a", "b"]
+    lanes.backlog.evict("a")
+    lanes.backlog.spilled("a", lanes.backlog.unspilled("a", 9))
+    assert lanes.backlog.waiting_since(2.0) == ["b"]
 
 
 def cost(rows_in_memory: int) -> float:
@@ -238,8 +238,8 @@ def cost(rows_in_memory: int) -> float:
         for one in rows:
             lanes.add(one)
         while taken := lanes.take(0.0, 256):
-            for slot in taken:
-                lanes.finish(slot)
+            for pending in taken:
+                lanes.finish(pending)
             ended += len(taken)
         assert ended == rows_in_memory
         best = min(best, (time.thread_time() - start) / rows_in_memory)
@@ -254,58 +254,60 @@ def test_a_row_costs_the_same_among_ten_thousand() -> None:
 @pytest.mark.parametrize("asked_first", [True, False], ids=["while it is being fetched", "before it is fetched"])
 def test_an_overtaken_row_that_only_the_ledger_holds_does_not_come_back(asked_first: bool) -> None:
     """What the ledger answers may be older than the overtaking, whichever came first."""
-    lanes = Lanes(near=1)
+    lanes = Lanes(window=1)
     first, gone, last = (row(number) for number in range(3))
     for one in (first, gone, last):
         lanes.add(one)
-    (slot,) = lanes.take(0.0, 1)
+    (pending,) = lanes.take(0.0, 1)
     if not asked_first:
         lanes.supersede(gone, "by")
-    lanes.finish(slot)
-    ((name, ids),) = lanes.wanted(1)
+    lanes.finish(pending)
+    ((name, ids),) = lanes.backlog.wanted(1)
     assert ids == [gone.delivery.id]
     if asked_first:
         lanes.supersede(gone, "by")
-    lanes.load(name, [(gone, 0.0)])
+    lanes.backlog.load(name, [(gone, 0.0)])
     assert lanes.find(gone.delivery.id) is None
     assert lanes.take(0.0, 1) == []
-    ((name, ids),) = lanes.wanted(1)
-    lanes.load(name, [(last, 0.0)])
-    assert [slot.id for slot in lanes.take(0.0, 1)] == [last.delivery.id]
+    ((name, ids),) = lanes.backlog.wanted(1)
+    lanes.backlog.load(name, [(last, 0.0)])
+    assert [pending.id for pending in lanes.take(0.0, 1)] == [last.delivery.id]
 
 
 def test_a_row_that_is_decided_again_comes_back() -> None:
     """A person's new decision on what was overtaken enters its lane like a new one."""
-    lanes = Lanes(near=1)
+    lanes = Lanes(window=1)
     first, again = row(0), row(1)
     for one in (first, again):
         lanes.add(one)
-    (slot,) = lanes.take(0.0, 1)
+    (pending,) = lanes.take(0.0, 1)
     lanes.supersede(again, "by")
     lanes.add(again)
-    lanes.finish(slot)
-    ((name, ids),) = lanes.wanted(1)
-    lanes.load(name, [(again, 0.0) for _ in ids])
-    assert [slot.id for slot in lanes.take(0.0, 1)] == [again.delivery.id]
+    lanes.finish(pending)
+    ((name, ids),) = lanes.backlog.wanted(1)
+    lanes.backlog.load(name, [(again, 0.0) for _ in ids])
+    assert [pending.id for pending in lanes.take(0.0, 1)] == [again.delivery.id]
 
 
-def test_a_lane_that_went_on_meanwhile_is_not_sent_away() -> None:
+def test_a_lane_that_went_on_meanwhile_is_not_evicted() -> None:
     """Its rows may start, and end, while their bytes are moved: what they were would be written over that."""
-    lanes, moved = Lanes(near=2), list[list[str]]()
+    lanes, moved = Lanes(window=2), list[list[str]]()
     for name in ("a", "b"):
         for sequence in range(4):
             lanes.add(row(sequence, name))
-        (head,) = [slot for slot in lanes.slots if slot.row.delivery.lane == name and slot.row.sequence == 0]
+        (head,) = [
+            pending for pending in lanes.pending if pending.row.delivery.lane == name and pending.row.sequence == 0
+        ]
         lanes.begin(head)
         lanes.wait(head, 10.0, 0.0)
-    parts = SimpleNamespace(lanes=lanes, clock=SimpleNamespace(monotonic=lambda: 100.0), release=lambda _: None)
-    parts.limits = SimpleNamespace(hold_after=60.0)
-    holding = Spill(parts)  # type: ignore[arg-type]
+    settings = SimpleNamespace(clock=SimpleNamespace(monotonic=lambda: 100.0), limits=SimpleNamespace(hold_after=60.0))
+    payloads = SimpleNamespace(release=lambda _: None)
+    spill = Spill(settings, lanes, payloads, None)  # type: ignore[arg-type]
 
     async def hold(ids: list[str]) -> None:
         moved.append(ids)
-        assert [slot.row.delivery.lane for slot in lanes.take(100.0, 8)] == ["b"]
+        assert [pending.row.delivery.lane for pending in lanes.take(100.0, 8)] == ["b"]
 
-    holding._hold = hold  # type: ignore[method-assign]
-    asyncio.run(holding.sweep())
-    assert len(moved) == 1, "lane b is on the wire by then"
+    spill._hold = hold  # type: ignore[method-assign]
+    asyncio.run(spill.sweep())
+    assert len(moved) == 1, "lane b is in flight by then"

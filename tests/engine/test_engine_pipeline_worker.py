@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from router.contracts import Header, Outgoing, Partition, SystemClock, Unobserved
+from router.contracts import Header, Outgoing, Partition, SystemClock, Unobserved, no_alert
 from router.engine.dead_letters.remediation import next_step
-from router.engine.delivery.worker_context import no_alert
 from router.engine.pipeline.compiled import UNWANTED, BugLimit, Routed, all_served, no_description
 from router.engine.pipeline.decider import Decider
 from router.engine.pipeline.worker import PipelineWorker

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from router.contracts import Attempt, Outcome, Row
-from router.engine.delivery.worker_context import Limits
+from router.engine.delivery.worker_settings import Limits
 from router.errors import OutcomeUnknown, Unavailable
 from router.exchange import Delivery, State
 from tests.engine.rig import Rig, play
@@ -63,7 +63,7 @@ def test_a_document_that_waits_in_another_worker_is_not_sent_after_its_deletion(
 
 
 @pytest.mark.parametrize("second", ["delete", "replace"])
-def test_what_another_worker_has_on_the_wire_is_waited_for(second: str) -> None:
+def test_what_another_worker_has_in_flight_is_waited_for(second: str) -> None:
     async def story(rig: Rig) -> None:
         rig.sink.behaviour = lambda d, _: 1.0 if d.action == "initial" else None
         old, new = versions(rig, second)
@@ -125,7 +125,7 @@ def test_an_unknown_outcome_in_another_worker_holds_a_replacement_and_no_deletio
     play(story)
 
 
-def test_what_a_worker_left_on_the_wire_holds_nobody_once_another_has_it() -> None:
+def test_what_a_worker_left_in_flight_holds_nobody_once_another_has_it() -> None:
     """Its successor says so at once, however long its own next attempt takes to come."""
 
     async def story(rig: Rig) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from router.contracts import Attempt, Header, Outcome
 from router.engine.delivery.circuit import Circuit
-from router.engine.delivery.worker_context import Limits
+from router.engine.delivery.worker_settings import Limits
 from router.engine.retry_policy import CodePolicy
 from router.errors import OperatorFault, OutcomeUnknown, Refused, RouterError, Unavailable
 from router.exchange import Delivery, Disposition, ReceiptKind, State
@@ -361,7 +361,7 @@ def test_rate_is_respected() -> None:
 
 def test_window_and_bytes_are_bounded() -> None:
     """With room for ten rows and three payloads, a thousand deliveries still arrive in order."""
-    limits = Limits(window=10, near=4, bytes=3000, patience=1.0)
+    limits = Limits(capacity=10, window=4, bytes=3000, patience=1.0)
 
     async def story(rig: Rig) -> None:
         rig.publish(*(delivery(n, f"lane-{n % 7}", payload=b"x" * 1000) for n in range(1000)))
@@ -422,7 +422,7 @@ def test_a_backlog_that_can_not_be_known_any_more_is_told() -> None:
     async def story(rig: Rig) -> None:
         rig.sink.behaviour = lambda _d, _a: Unavailable("MSS-452", circuit=False)
         rig.publish(*(delivery(n, "full") for n in range(20)))
-        async with rig.running(limits=Limits(near=1, known=4, sweep=0.02, patience=1.0)):
+        async with rig.running(limits=Limits(window=1, backlog=4, sweep=0.02, patience=1.0)):
             await rig.until(lambda: "backlog-full" in rig.alerts)
             await asyncio.sleep(0.2)
         assert rig.alerts.count("backlog-full") == 1

@@ -12,7 +12,7 @@ import pytest
 
 from router.contracts import Attempt, Record, Row
 from router.engine.delivery.circuit import Circuit
-from router.engine.delivery.worker_context import Limits
+from router.engine.delivery.worker_settings import Limits
 from router.errors import OutcomeUnknown, Refused, Unavailable
 from router.exchange import Delivery, Disposition, Origin, ReceiptKind, State
 from tests.engine.rig import Rig, journal, play
@@ -64,7 +64,7 @@ def test_deletion_reaches_all_lanes_but_its_siblings() -> None:
     play(story)
 
 
-def test_deletion_waits_for_an_attempt_on_the_wire() -> None:
+def test_deletion_waits_for_an_attempt_in_flight() -> None:
     """While the document is being sent its deletion waits; the attempt that fails is not retried."""
 
     async def story(rig: Rig) -> None:

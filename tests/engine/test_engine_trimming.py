@@ -15,7 +15,7 @@ from router.engine.dead_letters.listing import DeadLetter, body, letters
 from router.engine.dead_letters.operator_commands import discard
 from router.engine.dead_letters.remediation import BYTES_LOST
 from router.engine.delivery.trimming import INTERVAL, Trimmer, trimmable
-from router.engine.delivery.worker_context import Limits
+from router.engine.delivery.worker_settings import Limits
 from router.errors import Unavailable
 from router.exchange import Origin, State
 from router.ledger.store import SqlLedger

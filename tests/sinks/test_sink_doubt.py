@@ -46,7 +46,7 @@ def test_a_deletion_after_it_does_not_say_never_fed(tmp_path_factory) -> None:
         try:
             await sink.deliver(made(document), Attempt(3, 1_795_000_000.0))
         except OutcomeUnknown:
-            past.add(made(document), State.SUPERSEDED, updated=clock.now(), evidence={"outcome": "unknown"})
+            past.add(made(document), State.SUPERSEDED, updated=clock.now(), outcome_unknown=True)
         except RouterError as fault:
             past.add(made(document), State.DEAD, updated=clock.now(), code=fault.code)
         # The DMP had registered it, and shows it in a few seconds (visibility_delay).

@@ -1,4 +1,4 @@
-"""One circuit per sink: an outage of the whole destination is nobody's failure, so nothing is dead-lettered.
+"""One circuit per sink: an outage of the whole destination is no delivery's fault, so nothing is dead-lettered.
 
 closed     deliveries start
 open       none starts; a probe is due after a back-off
@@ -54,7 +54,7 @@ class Breaker:
         if news:
             self._probes, self.since = 0, now
         elif self.state is Circuit.OPEN and now < self.probe_at:
-            return False  # one of many attempts that were on the wire together
+            return False  # one of many attempts that were in flight together
         self.state, self.code, self._trials = Circuit.OPEN, code, 0
         self._probes += 1
         policy = self._policy

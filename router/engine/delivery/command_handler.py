@@ -1,4 +1,4 @@
-"""Replay and discard, obeyed by the owner of the lane: nobody else touches it (architecture §delivery-state).
+"""Replay and discard: only the worker that owns the lane carries them out (architecture §delivery-state).
 
 A command stands on the sink's own topic with the key of its delivery. Each is journalled with what became of
 it. Reading a command twice, after a crash, does nothing the second time.
@@ -13,9 +13,13 @@ from typing import Final
 from router.contracts import Header, Outgoing, Record, Row
 from router.engine.dead_letters.evidence import proof
 from router.engine.delivery import row_transitions
+from router.engine.delivery.durable_writer import DurableWriter
+from router.engine.delivery.lanes import Lanes
+from router.engine.delivery.payload_cache import PayloadCache
 from router.engine.delivery.pending_delivery import PREDECESSOR, Place
+from router.engine.delivery.sink_calls import SinkCalls
 from router.engine.delivery.supersession_rules import overtaken_by, versions
-from router.engine.delivery.worker_context import WorkerContext
+from router.engine.delivery.worker_settings import WorkerSettings
 from router.exchange import JournalEntry, ReceiptKind, State
 from router.wire import journal_record, receipt_record
 
@@ -63,10 +67,16 @@ def discard_refusal(row: Row) -> str:
 
 
 class CommandHandler:
-    """Obeys the commands of one sink worker; called from its intake, one at a time."""
+    """Obeys the commands of one sink worker; called from its dispatcher, one at a time."""
 
-    def __init__(self, parts: WorkerContext) -> None:
-        self._parts = parts
+    def __init__(
+        self, settings: WorkerSettings, lanes: Lanes, payloads: PayloadCache, calls: SinkCalls, writer: DurableWriter
+    ) -> None:
+        self._clock = settings.clock
+        self._lanes = lanes
+        self._payloads = payloads
+        self._calls = calls
+        self._writer = writer
 
     async def obey(self, record: Record) -> None:
         """Carry out one command record, or say why not."""
@@ -79,7 +89,6 @@ class CommandHandler:
 
     async def decided_again(self, row: Row, known: Row) -> Row | None:
         """A delivery that today's pipelines made again on purpose: its row, or None when it is refused."""
-        parts = self._parts
         refusal = "REPLAY-PENDING" if known.state is not State.DEAD else ""
         refusal = replay_refusal(known, await self._versions(known)) or refusal
         if refusal:
@@ -94,9 +103,9 @@ class CommandHandler:
             waited=0.0,
             last_try=0.0,
             next_try=0.0,
-            updated=parts.clock.now(),
+            updated=self._clock.now(),
         )
-        await parts.writer.write([again.partition], rows=[again])
+        await self._writer.write([again.partition], rows=[again])
         return again
 
     async def bytes_again(self, row: Row, known: Row) -> Row | None:
@@ -104,14 +113,15 @@ class CommandHandler:
 
         Returns the row of a dead letter that begins again; None when it is under way, or refused.
         """
-        parts, present = self._parts, await self._row(known.delivery.id)
+        present = await self._row(known.delivery.id)
         if present is None or present.state is State.BEGUN:
             return None
-        again = replace(_here(present, row.partition, row.sequence), bytes_at=row.bytes_at, updated=parts.clock.now())
+        now = self._clock.now()
+        again = replace(_here(present, row.partition, row.sequence), bytes_at=row.bytes_at, updated=now)
         if present.state is not State.DEAD:
-            slot = parts.lanes.find(known.delivery.id)
-            if slot is not None:
-                slot.row = again = replace(slot.row, bytes_at=row.bytes_at)
+            pending = self._lanes.find(known.delivery.id)
+            if pending is not None:
+                pending.row = again = replace(pending.row, bytes_at=row.bytes_at)
             await self._write(again, REPLAY, source=BYTES_AGAIN, partition=row.partition, save=True)
             return None
         if refusal := replay_refusal(present, await self._versions(present)):
@@ -126,21 +136,21 @@ class CommandHandler:
 
     async def _row(self, id_: str) -> Row | None:
         """The present row: what memory knows is newer than what the ledger says."""
-        lanes = self._parts.lanes
+        lanes = self._lanes
         while True:
-            found: Row | None = (await self._parts.writer.ask(lambda ledger: ledger.get([id_]))).get(id_)
-            if found is None or lanes.find(id_) is not None or not lanes.loading(found):
+            found: Row | None = (await self._writer.ask(lambda ledger: ledger.get([id_]))).get(id_)
+            if found is None or lanes.find(id_) is not None or not lanes.backlog.loading(found):
                 break
             await asyncio.sleep(0.01)  # on its way from the ledger; it may have ended when we look again
-        if (slot := lanes.find(id_)) is None or found is None:
+        if (pending := lanes.find(id_)) is None or found is None:
             return found
-        return replace(slot.row, state=State.BEGUN) if slot.place is Place.WIRE else slot.row
+        return replace(pending.row, state=State.BEGUN) if pending.place is Place.IN_FLIGHT else pending.row
 
     async def _versions(self, row: Row) -> list[Row]:
-        return await self._parts.writer.ask(lambda ledger: versions(ledger, row.delivery))
+        return await self._writer.ask(lambda ledger: versions(ledger, row.delivery))
 
     async def _replay(self, record: Record, row: Row) -> None:
-        parts, now = self._parts, self._parts.clock.now()
+        now = self._clock.now()
         known = await self._versions(row)
         if refusal := replay_refusal(row, known):
             await self._say(record, row, refusal, shown=proof(row, known))
@@ -157,15 +167,15 @@ class CommandHandler:
             updated=now,
         )
         await self._say(record, again, REPLAY)
-        slot = parts.lanes.find(row.delivery.id)
-        if slot is not None:
-            slot.row, slot.due = again, 0.0
+        pending = self._lanes.find(row.delivery.id)
+        if pending is not None:
+            pending.row, pending.due = again, 0.0
         elif row.state is State.DEAD:
-            parts.lanes.add(again)
-        parts.lanes.revive(row.delivery.lane)
+            self._lanes.add(again)
+        self._lanes.backlog.retry(row.delivery.lane)
 
     async def _discard(self, record: Record, row: Row) -> None:
-        parts, now = self._parts, self._parts.clock.now()
+        now = self._clock.now()
         if refusal := discard_refusal(row):
             await self._say(record, row, refusal)
             return
@@ -178,15 +188,15 @@ class CommandHandler:
         gone = replace(gone, evidence=evidence, commands=_ordered(row, record))
         records = []
         if row.state is not State.DEAD:  # its sender has not been told yet
-            parts.lanes.hold(row)  # nothing passes it before that is durable: a crash would bring it back, too late
-            records = [receipt_record(row_transitions.receipt(gone, await parts.context_of(gone), now))]
+            self._lanes.discard(row)  # nothing passes it before that is durable: a crash would bring it back, too late
+            records = [receipt_record(row_transitions.receipt(gone, await self._calls.context_of(gone), now))]
         await self._say(record, gone, DISCARD, records)
-        slot = parts.lanes.supersede(row, row.delivery.event_id)
-        if slot is not None:
-            parts.release(slot)
+        pending = self._lanes.supersede(row, row.delivery.event_id)
+        if pending is not None:
+            self._payloads.release(pending)
         if row.delivery.strict:
-            parts.lanes.unblock(row)
-        parts.lanes.revive(row.delivery.lane)
+            self._lanes.unblock(row)
+        self._lanes.backlog.retry(row.delivery.lane)
 
     async def _say(
         self,
@@ -203,12 +213,12 @@ class CommandHandler:
             entry = JournalEntry(
                 event_id=record.headers.get(Header.ID, ""),
                 kind="command",
-                at=self._parts.clock.now(),
+                at=self._clock.now(),
                 code=code,
                 text=REFUSALS[code],
                 source=by,
             )
-            await self._parts.writer.write([record.partition], records=[journal_record(entry)])
+            await self._writer.write([record.partition], records=[journal_record(entry)])
             return
         await self._write(
             row,
@@ -231,7 +241,7 @@ class CommandHandler:
         records: list[Outgoing] | None = None,
         save: bool = False,
     ) -> None:
-        parts, now, delivery = self._parts, self._parts.clock.now(), row.delivery
+        now, delivery = self._clock.now(), row.delivery
         text = ACCEPTED.get(code) or REFUSALS[code]
         entry = JournalEntry(
             event_id=delivery.event_id,
@@ -247,7 +257,7 @@ class CommandHandler:
         )
         out = [*(records or []), journal_record(entry)]
         if code in REFUSALS:
-            proof = replace(
+            refused = replace(
                 row_transitions.receipt(row, {}, now),
                 kind=ReceiptKind.ATTEMPT,
                 ok=False,
@@ -255,8 +265,8 @@ class CommandHandler:
                 code=code,
                 text=text,
             )
-            out.append(receipt_record(proof))
-        await parts.writer.write([partition], records=out, rows=[row] if save else [])
+            out.append(receipt_record(refused))
+        await self._writer.write([partition], records=out, rows=[row] if save else [])
 
 
 def _ordered(row: Row, record: Record) -> tuple[str, ...]:

@@ -38,16 +38,16 @@ class Opened(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    """One caller's write. `rows` may depend on where its records came to stand."""
+    """One caller's write. `rows` may be computed from the origins that its records got."""
 
     future: asyncio.Future[Any]
     epochs: Mapping[int, int] = field(default_factory=dict)
-    """Of the partitions it is about, as they were held when it was asked for."""
+    """By number of each partition it is about: the epoch that we held when the write was asked for."""
     records: Sequence[Outgoing] = ()
     rows: Rows = ()
     opens: Sequence[Row] = ()
     names: Sequence[str] = ()
-    """Of documents whose deletions and replacements are asked for, once the rows are written."""
+    """Lineages whose deletions and replacements are asked for, once the rows are written."""
     ask: Callable[[Ledger], Any] | None = None
     origins: Sequence[Origin] = ()
     result: Any = None
@@ -72,6 +72,8 @@ class DurableWriter:
         self._name = name
         self._sink = sink
         self._epochs: dict[int, int] = {}
+        self._noted: dict[int, int] = {}
+        """In each partition, the offset behind the last row that was opened."""
         self._producer = producer
         self._ledger = ledger
         self._owns = owns
@@ -114,12 +116,18 @@ class DurableWriter:
         epochs = self._held(row.partition for row in rows)
         names = [name for row in rows if row.state is State.BEGUN for name in passable(row.delivery)]
         opened: Opened = await self._put(epochs=epochs, opens=rows, names=names)
+        for row in rows:
+            self._noted[row.partition] = max(row.sequence + 1, self._noted.get(row.partition, 0))
         return opened
 
     async def saw(self, offsets: Mapping[int, int]) -> None:
-        """Note how far these partitions of the sink's topic were seen, where rows that were opened do not say it."""
-        topic = out_topic(self._sink)
-        await self.ask(lambda ledger: ledger.saw({Partition(topic, number): at for number, at in offsets.items()}))
+        """Note how far these partitions of the sink's topic were seen. Rows that were opened have noted their own.
+
+        A group's offset beyond what is noted says that the ledger is an older one, from a backup.
+        """
+        if new := {number: at for number, at in offsets.items() if self._noted.get(number, 0) < at}:
+            topic = out_topic(self._sink)
+            await self.ask(lambda ledger: ledger.saw({Partition(topic, number): at for number, at in new.items()}))
 
     async def ask(self, question: Callable[[Ledger], T]) -> T:
         """Run a query on the ledger's thread, after every write that was queued before it."""

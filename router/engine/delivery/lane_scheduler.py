@@ -1,4 +1,4 @@
-"""Which lane is to be looked at next: those whose head may start, those that wait for time, those that ran empty."""
+"""Which lane is looked at next: those whose head may start, those that wait for a time, those that must be loaded."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from router.engine.delivery.pending_delivery import Lane
 
 
 class LaneScheduler:
-    """`hungry`: lanes by name whose next rows only the ledger holds. Times are monotonic seconds."""
+    """Times are monotonic seconds. `to_load`: lanes by name with no row in memory, and with rows in the ledger."""
 
     def __init__(self) -> None:
         self._ready: deque[Lane] = deque()
         self._timers: list[tuple[float, int, Lane]] = []
         self._ties = count()
-        self.hungry: dict[str, Lane] = {}
+        self.to_load: dict[str, Lane] = {}
 
     @property
     def ready(self) -> int:
@@ -32,11 +32,11 @@ class LaneScheduler:
         return lane
 
     def next_due(self) -> float | None:
-        """When the next timer rings."""
+        """When the next timer is due."""
         return self._timers[0][0] if self._timers else None
 
     def wake(self, now: float) -> None:
-        """Look at the lanes whose timer has rung."""
+        """Look at the lanes whose timer is due."""
         while self._timers and self._timers[0][0] <= now:
             due, _, lane = heapq.heappop(self._timers)
             if lane.timer == due:
@@ -44,36 +44,36 @@ class LaneScheduler:
             self.consider(lane, now)
 
     def consider(self, lane: Lane, now: float = 0.0) -> None:
-        """Queue the lane if its head can start, set a timer if it waits, ask the ledger if it ran empty.
+        """Queue the lane if its head can start, set a timer if it waits, ask the ledger if no row is in memory.
 
         Without `now` a head that waits gets a timer even if it is due: the next `wake` finds it.
         """
-        if lane.wire is not None or lane.queued:
+        if lane.in_flight is not None or lane.queued:
             return
-        slot = lane.head()
-        if slot is None:
-            self._consider_far(lane, now)
-        elif slot.waits_for:
+        head = lane.head()
+        if head is None:
+            self._consider_backlog(lane, now)
+        elif head.waits_for:
             return
-        elif lane.parks(slot.row):
-            lane.since = lane.since if lane.since is not None else slot.due
-        elif slot.due > now:
-            self._set_timer(lane, slot.due)
+        elif lane.parks(head.row):
+            lane.waiting_since = lane.waiting_since if lane.waiting_since is not None else head.due
+        elif head.due > now:
+            self._set_timer(lane, head.due)
         else:
             lane.queued = True
             self._ready.append(lane)
 
     def leave(self, lane: Lane) -> None:
         """The lane is no longer ours; its timers find it empty."""
-        self.hungry.pop(lane.name, None)
+        self.to_load.pop(lane.name, None)
 
-    def _consider_far(self, lane: Lane, now: float) -> None:
-        if not lane.far or lane.loading or lane.moving or lane.leaving or lane.stuck:
+    def _consider_backlog(self, lane: Lane, now: float) -> None:
+        if not lane.backlog or lane.loading or lane.spilling or lane.discarding or lane.backlog_parked:
             return
-        if lane.due > now:
-            self._set_timer(lane, lane.due)
+        if lane.backlog_due > now:
+            self._set_timer(lane, lane.backlog_due)
         else:
-            self.hungry[lane.name] = lane
+            self.to_load[lane.name] = lane
 
     def _set_timer(self, lane: Lane, due: float) -> None:
         if lane.timer is None or due < lane.timer:

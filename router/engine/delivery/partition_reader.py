@@ -1,6 +1,6 @@
-"""The one thread of a sink worker that talks to its consumer: it polls, pauses, commits, hears of rebalances.
+"""The one thread of a sink worker that uses its consumer: it polls, pauses, commits, and is told of rebalances.
 
-It never stops polling, whatever the window does: when there is no room its partitions are paused.
+It never stops polling: when the worker has no room for more records, the partitions are paused.
 """
 
 from __future__ import annotations
@@ -56,13 +56,7 @@ class Broke:
     error: BaseException
 
 
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """The worker's own: it is time to look for lanes that have been waiting for long."""
-
-
-SWEEP: Final = Sweep()
-News = Assigned | Revoked | Polled | Broke | Sweep
+News = Assigned | Revoked | Polled | Broke
 
 
 class PartitionReader:
@@ -106,12 +100,12 @@ class PartitionReader:
                 self._offsets[Partition(self._topic, number)] = offset
 
     def allow(self, room: int, space: int) -> None:
-        """So many records and bytes may be brought from now on. None, or less: the partitions are paused."""
+        """At most so many records and bytes may be read from now on. With zero or less the partitions are paused."""
         self._room, self._space = room, space
         self._allowed.set()
 
     def retake(self, partitions: dict[int, int | None]) -> None:
-        """Read these again from an offset, if one is given, and tell of them as of new ones, if they are ours."""
+        """Tell once more that these partitions are assigned, if they are; read them from the offset if one is given."""
         with self._lock:
             self._retake.update(partitions)
 
@@ -151,8 +145,8 @@ class PartitionReader:
 
     def _turn(self, consumer: Consumer) -> None:
         try:
-            self._gate(consumer)
-            self._give_again(consumer)
+            self._pause_or_resume(consumer)
+            self._tell_again(consumer)
             room, space = self._room, self._space
             most, bytes_ = max(1, min(room, MAX_RECORDS)), max(1, min(space, MAX_BYTES))
             records = consumer.poll(max_records=most, max_bytes=bytes_, timeout=POLL)
@@ -167,7 +161,7 @@ class PartitionReader:
         except Unavailable:
             self._stopping.wait(0.5)
 
-    def _gate(self, consumer: Consumer) -> None:
+    def _pause_or_resume(self, consumer: Consumer) -> None:
         mine = consumer.assignment()
         wanted = mine if self._room <= 0 or self._space <= 0 else frozenset()
         if pause := wanted - self._paused:
@@ -177,7 +171,7 @@ class PartitionReader:
         self._paused = wanted
         self.assigned = self._numbers(mine)
 
-    def _give_again(self, consumer: Consumer) -> None:
+    def _tell_again(self, consumer: Consumer) -> None:
         with self._lock:
             asked, self._retake = self._retake, {}
         for number in sorted(asked.keys() & self.assigned):

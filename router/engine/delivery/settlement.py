@@ -1,4 +1,4 @@
-"""How an attempt ends: which state, which receipt, whether a dead letter, and in which order all that is written.
+"""What an attempt's result makes of its row: which state, which receipt, whether a dead letter, in which order.
 
 Receipts and dead letters first, then the row, then the lane goes on.
 """
@@ -6,14 +6,19 @@ Receipts and dead letters first, then the row, then the lane goes on.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from router.contracts import Outcome, Row
+from router.contracts import Outcome, Row, Sink
 from router.engine.dead_letters.remediation import BYTES_LOST
 from router.engine.delivery import row_transitions
+from router.engine.delivery.circuit import Breaker
+from router.engine.delivery.durable_writer import DurableWriter
+from router.engine.delivery.fault_attribution import FaultAttribution
+from router.engine.delivery.lanes import Lanes
 from router.engine.delivery.pending_delivery import PREDECESSOR, PendingDelivery
+from router.engine.delivery.sink_calls import AttemptResult, SinkCalls
 from router.engine.delivery.supersession_rules import HELD, overtaken_by, versions
-from router.engine.delivery.worker_context import WorkerContext
+from router.engine.delivery.worker_settings import WorkerSettings
 from router.errors import (
     Bug,
     Fenced,
@@ -29,122 +34,130 @@ from router.exchange import Delivery, State
 from router.wire import receipt_record
 
 
-@dataclass(frozen=True, slots=True)
-class End:
-    """How an attempt ended: an outcome or a fault. Neither: a verification found nothing."""
-
-    outcome: Outcome | None = None
-    fault: RouterError | None = None
-
-
 class Settlement:
-    """Writes the ends of one sink worker's attempts."""
+    """Writes what became of one sink worker's attempts."""
 
-    def __init__(self, parts: WorkerContext) -> None:
-        self._parts = parts
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        sink: Sink,
+        calls: SinkCalls,
+        breaker: Breaker,
+        attribution: FaultAttribution,
+        lanes: Lanes,
+        writer: DurableWriter,
+    ) -> None:
+        self._settings = settings
+        self._on_unknown = sink.on_unknown
+        self._calls = calls
+        self._breaker = breaker
+        self._attribution = attribution
+        self._lanes = lanes
+        self._writer = writer
 
-    async def settle(self, slot: PendingDelivery, delivery: Delivery, end: End) -> bool:
-        """Write what became of it. True when it will be tried again soon, with the same bytes."""
-        if end.fault is not None and end.fault.progress:
-            slot.row = row_transitions.progressed(slot.row, end.fault.progress)
-        match end.fault:
+    async def settle(self, pending: PendingDelivery, result: AttemptResult) -> bool:
+        """Write what became of it. True when it will be tried again soon, with the same bytes. Raises `Fenced`."""
+        delivery = result.delivery
+        if result.fault is not None and result.fault.progress:
+            pending.row = row_transitions.progressed(pending.row, result.fault.progress)
+        match result.fault:
             case None:
-                await self._done(slot, delivery, end.outcome or Outcome())
+                await self._done(pending, delivery, result.outcome or Outcome())
             case Overtaken():
-                slot.row = row_transitions.not_begun(slot.row)
-                await self._overtaken(slot, delivery)
+                pending.row = row_transitions.not_begun(pending.row)
+                await self._overtaken(pending, delivery)
             case Fenced():
-                raise end.fault
+                raise result.fault
             case OutcomeUnknown() as fault:
-                return await self._unknown(slot, delivery, fault)
+                return await self._unknown(pending, delivery, fault)
+            case MessageFault(code=code) as fault if code == BYTES_LOST:  # the destination was not asked
+                await self._give_up(pending, delivery, fault)
             case MessageFault() as fault:
                 self._answered(delivery.id)
-                return await self._refused(slot, delivery, fault)
+                return await self._refused(pending, delivery, fault)
             case Unavailable(circuit=False) as fault:
                 self._answered(delivery.id)
-                return await self._trouble(slot, delivery, fault)
+                return await self._trouble(pending, delivery, fault)
             case Unavailable() | OperatorFault() as fault:
-                return await self._outage(slot, delivery, fault)
+                return await self._outage(pending, delivery, fault)
             case fault:
-                return await self._refused(slot, delivery, Bug(fault.code, fault.place, fault.text))
+                return await self._refused(pending, delivery, Bug(fault.code, fault.place, fault.text))
         return False
 
-    async def _done(self, slot: PendingDelivery, delivery: Delivery, outcome: Outcome) -> None:
-        parts, now = self._parts, self._parts.clock.now()
+    async def _done(self, pending: PendingDelivery, delivery: Delivery, outcome: Outcome) -> None:
+        now = self._settings.clock.now()
         self._answered(delivery.id)
-        row = row_transitions.done(slot.row, outcome, now)
-        context = {**parts.context(delivery), **outcome.context}
-        await self._finish(slot, row, context)
-        parts.observer.time("end_to_end_seconds", max(0.0, now - delivery.created), sink=parts.sink.name)
+        row = row_transitions.done(pending.row, outcome, now)
+        context = {**self._calls.context(delivery), **outcome.context}
+        await self._finish(pending, row, context)
+        self._settings.observer.time("end_to_end_seconds", max(0.0, now - delivery.created), sink=self._settings.sink)
 
-    async def _refused(self, slot: PendingDelivery, delivery: Delivery, fault: MessageFault) -> bool:
-        rule, tries = self._parts.policy.rule(fault.code), row_transitions.tries(slot.row)
+    async def _refused(self, pending: PendingDelivery, delivery: Delivery, fault: MessageFault) -> bool:
+        rule, tries = self._settings.policy.rule(fault.code), row_transitions.tries(pending.row)
         if rule is not None and rule.then == "retry" and (rule.attempts is None or tries < rule.attempts):
-            return await self._wait_or_give_up(slot, delivery, fault, None)
+            return await self._wait_or_give_up(pending, delivery, fault, None)
         if rule is not None and rule.then == "hold":
-            return await self._park(slot, delivery, fault.code, fault)
-        await self.give_up(slot, delivery, fault)
+            return await self._park(pending, delivery, fault.code, fault)
+        await self._give_up(pending, delivery, fault)
         return False
 
-    async def _trouble(self, slot: PendingDelivery, delivery: Delivery, fault: Unavailable) -> bool:
+    async def _trouble(self, pending: PendingDelivery, delivery: Delivery, fault: Unavailable) -> bool:
         """The lane's own trouble: a full mailbox, a 450 for one recipient."""
-        rule = self._parts.policy.rule(fault.code)
+        rule = self._settings.policy.rule(fault.code)
         if rule is not None and rule.then == "hold":
-            return await self._park(slot, delivery, fault.code, fault)
-        spent = rule is not None and rule.attempts is not None and row_transitions.tries(slot.row) >= rule.attempts
+            return await self._park(pending, delivery, fault.code, fault)
+        spent = rule is not None and rule.attempts is not None and row_transitions.tries(pending.row) >= rule.attempts
         if spent or (rule is not None and rule.then == "refuse"):
-            await self.give_up(slot, delivery, fault)
+            await self._give_up(pending, delivery, fault)
             return False
-        return await self._wait_or_give_up(slot, delivery, fault, fault.retry_after)
+        return await self._wait_or_give_up(pending, delivery, fault, fault.retry_after)
 
     async def _wait_or_give_up(
-        self, slot: PendingDelivery, delivery: Delivery, fault: RouterError, retry_after: float | None
+        self, pending: PendingDelivery, delivery: Delivery, fault: RouterError, retry_after: float | None
     ) -> bool:
-        parts = self._parts
-        if row_transitions.waited(slot.row) >= parts.policy.budget_hours * 3600:
-            await self.give_up(slot, delivery, fault)
+        if pending.row.waited >= self._settings.policy.budget_hours * 3600:
+            await self._give_up(pending, delivery, fault)
             return False
-        delay = parts.policy.delay(row_transitions.tries(slot.row), retry_after)
-        return await self._wait(slot, delivery, _still_unknown(slot.row), fault, delay, counted=True)
+        delay = self._settings.policy.delay(row_transitions.tries(pending.row), retry_after)
+        return await self._wait(pending, delivery, _still_unknown(pending.row), fault, delay, counted=True)
 
-    async def _outage(self, slot: PendingDelivery, delivery: Delivery, fault: Unavailable | OperatorFault) -> bool:
+    async def _outage(self, pending: PendingDelivery, delivery: Delivery, fault: Unavailable | OperatorFault) -> bool:
         """The whole destination is away, or we are at fault: the circuit opens, the delivery keeps its place.
 
-        Unless this delivery is alone to fail: then its lane waits by itself.
+        If this delivery alone fails, the circuit stays closed and its lane waits by itself.
         """
-        parts = self._parts
-        rule = parts.policy.rule(fault.code)
+        settings = self._settings
+        rule = settings.policy.rule(fault.code)
         if rule is not None and rule.then == "refuse":
-            await self.give_up(slot, delivery, fault)
+            await self._give_up(pending, delivery, fault)
             return False
         retry_after = fault.retry_after if isinstance(fault, Unavailable) else None
-        blame = await parts.doubts.whose(delivery.id, fault)
+        blame = await self._attribution.whose(delivery.id, fault)
         if blame != "destination":
-            parts.alert("delivery-alone", {"sink": parts.sink.name, "delivery": delivery.id, "code": fault.code})
+            settings.alert("delivery-alone", {"sink": settings.sink, "delivery": delivery.id, "code": fault.code})
         if blame == "delivery":
-            return await self._wait_or_give_up(slot, delivery, fault, retry_after)
+            return await self._wait_or_give_up(pending, delivery, fault, retry_after)
         if blame == "unsure":
-            delay = parts.policy.delay(slot.row.attempts, retry_after)
-            return await self._wait(slot, delivery, _still_unknown(slot.row), fault, delay, counted=False)
-        if parts.breaker.failed(fault.code, parts.clock.monotonic(), retry_after):
-            parts.observer.set("circuit_open", 1, sink=parts.sink.name)
-            parts.alert("circuit-open", {"sink": parts.sink.name, "code": fault.code, "text": fault.text})
-        return await self._wait(slot, delivery, _still_unknown(slot.row), fault, 0.0, counted=False)
+            delay = settings.policy.delay(pending.row.attempts, retry_after)
+            return await self._wait(pending, delivery, _still_unknown(pending.row), fault, delay, counted=False)
+        if self._breaker.failed(fault.code, settings.clock.monotonic(), retry_after):
+            settings.observer.set("circuit_open", 1, sink=settings.sink)
+            settings.alert("circuit-open", {"sink": settings.sink, "code": fault.code, "text": fault.text})
+        return await self._wait(pending, delivery, _still_unknown(pending.row), fault, 0.0, counted=False)
 
-    async def _unknown(self, slot: PendingDelivery, delivery: Delivery, fault: OutcomeUnknown) -> bool:
-        parts = self._parts
-        if fault.code == HELD or parts.sink.on_unknown == "hold":
-            slot.row = replace(slot.row, outcome_unknown=True)
-            return await self._park(slot, delivery, HELD, fault)
-        if row_transitions.waited(slot.row) >= parts.policy.budget_hours * 3600:
-            await self.give_up(slot, delivery, fault)
+    async def _unknown(self, pending: PendingDelivery, delivery: Delivery, fault: OutcomeUnknown) -> bool:
+        if fault.code == HELD or self._on_unknown == "hold":
+            pending.row = replace(pending.row, outcome_unknown=True)
+            return await self._park(pending, delivery, HELD, fault)
+        if pending.row.waited >= self._settings.policy.budget_hours * 3600:
+            await self._give_up(pending, delivery, fault)
             return False
-        delay = parts.policy.delay(row_transitions.tries(slot.row))
-        return await self._wait(slot, delivery, State.UNKNOWN, fault, delay, counted=True)
+        delay = self._settings.policy.delay(row_transitions.tries(pending.row))
+        return await self._wait(pending, delivery, State.UNKNOWN, fault, delay, counted=True)
 
     async def _wait(
         self,
-        slot: PendingDelivery,
+        pending: PendingDelivery,
         delivery: Delivery,
         state: State,
         fault: RouterError,
@@ -152,111 +165,108 @@ class Settlement:
         *,
         counted: bool,
     ) -> bool:
-        parts, now = self._parts, self._parts.clock.now()
-        if slot.doomed:
-            await self._overtaken(slot, delivery)
+        now = self._settings.clock.now()
+        if pending.superseded_by:
+            await self._overtaken(pending, delivery)
             return False
-        row = row_transitions.waiting(slot.row, state, fault, now, delay, counted=counted)
-        proof = row_transitions.receipt(row, parts.context(delivery), now, fault.place)
-        parts.observer.count("retries_total", sink=parts.sink.name, code=fault.code)
-        await parts.writer.write([row.partition], records=[receipt_record(proof)], rows=[row])
-        return await self._go_back(slot, row, delivery, delay)
+        row = row_transitions.waiting(pending.row, state, fault, now, delay, counted=counted)
+        receipt = row_transitions.receipt(row, self._calls.context(delivery), now, fault.place)
+        self._settings.observer.count("retries_total", sink=self._settings.sink, code=fault.code)
+        await self._writer.write([row.partition], records=[receipt_record(receipt)], rows=[row])
+        return await self._go_back(pending, row, delivery, delay)
 
-    async def _park(self, slot: PendingDelivery, delivery: Delivery, code: str, fault: RouterError) -> bool:
+    async def _park(self, pending: PendingDelivery, delivery: Delivery, code: str, fault: RouterError) -> bool:
         """Hold it for a person: its lane waits, a deletion passes."""
-        parts, now = self._parts, self._parts.clock.now()
-        if slot.doomed:
-            await self._overtaken(slot, delivery)
+        now = self._settings.clock.now()
+        if pending.superseded_by:
+            await self._overtaken(pending, delivery)
             return False
-        row = row_transitions.parked(slot.row, code, fault.text, now)
-        proof = row_transitions.receipt(row, parts.context(delivery), now, fault.place)
-        await parts.writer.write([row.partition], records=[receipt_record(proof)], rows=[row])
-        parts.alert("held", {"sink": parts.sink.name, "delivery": delivery.id, "code": code})
-        return await self._go_back(slot, row, delivery, 0.0)
+        row = row_transitions.parked(pending.row, code, fault.text, now)
+        receipt = row_transitions.receipt(row, self._calls.context(delivery), now, fault.place)
+        await self._writer.write([row.partition], records=[receipt_record(receipt)], rows=[row])
+        self._settings.alert("held", {"sink": self._settings.sink, "delivery": delivery.id, "code": code})
+        return await self._go_back(pending, row, delivery, 0.0)
 
-    async def _go_back(self, slot: PendingDelivery, row: Row, delivery: Delivery, delay: float) -> bool:
+    async def _go_back(self, pending: PendingDelivery, row: Row, delivery: Delivery, delay: float) -> bool:
         """Back to the head of its lane, unless a deletion came while this was being written."""
-        slot.row = row
-        if slot.doomed:
-            await self._overtaken(slot, delivery)
+        pending.row = row
+        if pending.superseded_by:
+            await self._overtaken(pending, delivery)
             return False
-        now = self._parts.clock.monotonic()
-        self._parts.lanes.wait(slot, now + delay if delay else 0.0, now)
+        now = self._settings.clock.monotonic()
+        self._lanes.wait(pending, now + delay if delay else 0.0, now)
         return delay < 5.0
 
-    async def give_up(self, slot: PendingDelivery, delivery: Delivery, fault: RouterError) -> None:
+    async def _give_up(self, pending: PendingDelivery, delivery: Delivery, fault: RouterError) -> None:
         """Dead letter, unless a later version of the document has made this one pointless."""
-        parts, now = self._parts, self._parts.clock.now()
-        row = row_transitions.dead(slot.row, fault, now)
-        by = None if slot.doomed else await self._successor(row)
-        if slot.doomed or by is not None:
-            slot.row = replace(slot.row, code=fault.code, text=fault.text)
-            await self._overtaken(slot, delivery, by.delivery.event_id if by else "")
+        now = self._settings.clock.now()
+        row = row_transitions.dead(pending.row, fault, now)
+        by = None if pending.superseded_by else await self._successor(row)
+        if pending.superseded_by or by is not None:
+            pending.row = replace(pending.row, code=fault.code, text=fault.text)
+            await self._overtaken(pending, delivery, by.delivery.event_id if by else "")
             return
-        proof = row_transitions.receipt(row, parts.context(delivery), now, fault.place)
-        dead_letter = row_transitions.dead_letter(row, delivery, fault.place, parts.advice, now)
+        receipt = row_transitions.receipt(row, self._calls.context(delivery), now, fault.place)
+        dead_letter = row_transitions.dead_letter(row, delivery, fault.place, self._settings.advice, now)
         lost = fault.code == BYTES_LOST
-        await parts.writer.write(
+        await self._writer.write(
             [row.partition],
-            records=[dead_letter, receipt_record(proof)],
+            records=[dead_letter, receipt_record(receipt)],
             rows=lambda origins: [row if lost else replace(row, bytes_at=origins[0])],
         )
         if isinstance(fault, Refused) and fault.business:
-            parts.observer.count("not_applicable_total", sink=parts.sink.name, code=fault.code)
+            self._settings.observer.count("not_applicable_total", sink=self._settings.sink, code=fault.code)
         else:
-            parts.observer.count("dead_letters_total", stage="sink", code=fault.code)
-        self._count(row, proof.ok)
-        slot.row = row
-        if slot.doomed:  # a deletion came while this was being written
-            await self._overtaken(slot, delivery)
+            self._settings.observer.count("dead_letters_total", stage="sink", code=fault.code)
+        self._count(row, receipt.ok)
+        pending.row = row
+        if pending.superseded_by:  # a deletion came while this was being written
+            await self._overtaken(pending, delivery)
             return
         if delivery.strict:
             await self._park_lane(row)
-        parts.lanes.finish(slot)
+        self._lanes.finish(pending)
 
     async def _park_lane(self, row: Row) -> None:
         """What follows a dead letter of a strict relay is parked; the rows in memory say so."""
-        parts, now = self._parts, self._parts.clock.now()
-        parts.lanes.block(row)
-        behind = parts.lanes.parked(row.delivery.lane)
-        for slot in behind:
-            slot.row = row_transitions.parked(slot.row, PREDECESSOR, "a predecessor is dead-lettered", now)
+        now = self._settings.clock.now()
+        self._lanes.block(row)
+        behind = self._lanes.parked(row.delivery.lane)
+        for pending in behind:
+            pending.row = row_transitions.parked(pending.row, PREDECESSOR, "a predecessor is dead-lettered", now)
         if behind:
-            await parts.writer.write([row.partition], rows=[slot.row for slot in behind])
+            await self._writer.write([row.partition], rows=[pending.row for pending in behind])
 
     async def _successor(self, row: Row) -> Row | None:
         if not row.delivery.action:
             return None
-        return overtaken_by(row, await self._parts.writer.ask(lambda ledger: versions(ledger, row.delivery)))
+        return overtaken_by(row, await self._writer.ask(lambda ledger: versions(ledger, row.delivery)))
 
-    async def _overtaken(self, slot: PendingDelivery, delivery: Delivery, by: str = "") -> None:
-        now = self._parts.clock.now()
-        row = row_transitions.superseded(slot.row, slot.doomed or by, now)
-        await self._finish(slot, row, self._parts.context(delivery))
-        self._parts.observer.count("superseded_total", sink=self._parts.sink.name)
+    async def _overtaken(self, pending: PendingDelivery, delivery: Delivery, by: str = "") -> None:
+        now = self._settings.clock.now()
+        row = row_transitions.superseded(pending.row, pending.superseded_by or by, now)
+        await self._finish(pending, row, self._calls.context(delivery))
+        self._settings.observer.count("superseded_total", sink=self._settings.sink)
 
-    async def _finish(self, slot: PendingDelivery, row: Row, context: Mapping[str, str]) -> None:
-        parts = self._parts
-        proof = row_transitions.receipt(row, context, row.updated)
-        await parts.writer.write([row.partition], records=[receipt_record(proof)], rows=[row])
-        self._count(row, proof.ok)
-        slot.row = row
+    async def _finish(self, pending: PendingDelivery, row: Row, context: Mapping[str, str]) -> None:
+        receipt = row_transitions.receipt(row, context, row.updated)
+        await self._writer.write([row.partition], records=[receipt_record(receipt)], rows=[row])
+        self._count(row, receipt.ok)
+        pending.row = row
         if row.delivery.strict:
-            parts.lanes.unblock(row)
-        parts.lanes.finish(slot)
+            self._lanes.unblock(row)
+        self._lanes.finish(pending)
 
     def _count(self, row: Row, ok: bool) -> None:
-        parts = self._parts
         disposition = row_transitions.DISPOSITIONS[row.state].value
-        parts.observer.count("deliveries_total", sink=parts.sink.name, disposition=disposition)
-        parts.observer.count("receipts_total", sink=parts.sink.name, kind="delivery", ok=str(ok).lower())
+        self._settings.observer.count("deliveries_total", sink=self._settings.sink, disposition=disposition)
+        self._settings.observer.count("receipts_total", sink=self._settings.sink, kind="delivery", ok=str(ok).lower())
 
     def _answered(self, delivery_id: str) -> None:
-        parts = self._parts
-        parts.doubts.answered(delivery_id)
-        if parts.breaker.answered():
-            parts.observer.set("circuit_open", 0, sink=parts.sink.name)
-            parts.alert("circuit-closed", {"sink": parts.sink.name})
+        self._attribution.answered(delivery_id)
+        if self._breaker.answered():
+            self._settings.observer.set("circuit_open", 0, sink=self._settings.sink)
+            self._settings.alert("circuit-closed", {"sink": self._settings.sink})
 
 
 def _still_unknown(row: Row) -> State:

@@ -1,6 +1,6 @@
 """Who overtakes whom (decisions D1), as pure functions on ledger rows.
 
-A *deletion* waits only for an attempt that is on the wire. Every earlier delivery of its document that was not
+A *deletion* waits only for an attempt that is in flight. Every earlier delivery of its document that was not
 made becomes superseded, in all lanes of the sink: the commonest deletion is a document filed under the wrong
 patient, and every minute counts. An earlier deletion gives way only in its own lane: two recipients must both
 hear of it.
@@ -26,7 +26,7 @@ HELD: Final = "UNKNOWN-HELD"
 """Code of a row whose unknown outcome waits for a person."""
 
 NOT_MADE: Final = frozenset({State.READY, State.WAITING, State.PARKED, State.UNKNOWN, State.DEAD})
-"""States in which nothing is on the wire and nothing is known to have been done."""
+"""States in which nothing is in flight and nothing is known to have been done."""
 
 FINAL: Final = frozenset({State.DONE, State.SUPERSEDED, State.DEAD})
 
@@ -66,32 +66,32 @@ def later(a: Row, b: Row) -> bool:
     return one.created > other.created
 
 
-def effect(new: Row, old: Row, *, on_wire: bool) -> Effect:
-    """What `new` does to `old`. `on_wire`: an attempt of `old` is under way at this moment."""
+def effect(new: Row, old: Row, *, in_flight: bool) -> Effect:
+    """What `new` does to `old`. `in_flight`: an attempt of `old` is under way at this moment."""
     if not (overtaker(new.delivery) and concerns(new.delivery, old.delivery) and later(new, old)):
         return Effect.NONE
     if new.delivery.action == DELETE:
-        return _deletion(new, old, on_wire)
-    return _replacement(new, old, on_wire)
+        return _deletion(new, old, in_flight)
+    return _replacement(new, old, in_flight)
 
 
-def _deletion(new: Row, old: Row, on_wire: bool) -> Effect:
+def _deletion(new: Row, old: Row, in_flight: bool) -> Effect:
     if old.delivery.action == DELETE and old.delivery.lane != new.delivery.lane:
         return Effect.NONE
-    if on_wire:
+    if in_flight:
         return Effect.WAITS
     return Effect.SUPERSEDES if old.state in NOT_MADE or old.state is State.BEGUN else Effect.NONE
 
 
-def _replacement(new: Row, old: Row, on_wire: bool) -> Effect:
+def _replacement(new: Row, old: Row, in_flight: bool) -> Effect:
     if old.delivery.action == DELETE:
         return Effect.NONE
-    if old.state is State.DEAD and not on_wire:
+    if old.state is State.DEAD and not in_flight:
         return Effect.SUPERSEDES
-    pending = on_wire or unknown(old) or old.state is State.BEGUN
-    elsewhere = old.delivery.lane != new.delivery.lane  # in the lane itself the order of the lane does it
+    pending = in_flight or unknown(old) or old.state is State.BEGUN
+    other_lane = old.delivery.lane != new.delivery.lane  # within one lane the order of the lane is enough
     same = old.delivery.destination == new.delivery.destination
-    return Effect.WAITS if pending and elsewhere and same else Effect.NONE
+    return Effect.WAITS if pending and other_lane and same else Effect.NONE
 
 
 def unknown(row: Row) -> bool:
@@ -108,7 +108,8 @@ def overtaken_by(row: Row, others: Iterable[Row]) -> Row | None:
 
 
 def _pointless(old: Row, new: Row) -> bool:
-    """A deletion is, after another one in its own lane, or when its document was published once more since."""
+    """A dead deletion is pointless after another deletion in its own lane, or when its document was published again.
+    Anything else is pointless after whatever overtakes it."""
     if old.delivery.action != DELETE:
         return overtaker(new.delivery)
     if new.delivery.action == DELETE:
@@ -118,7 +119,8 @@ def _pointless(old: Row, new: Row) -> bool:
 
 
 def passable(delivery: Delivery) -> tuple[str, ...]:
-    """What to ask the ledger for before the effect: `lineages`, of a document's publication."""
+    """The lineages to ask the ledger for before a document is published, for a deletion or a replacement may have
+    passed it. Empty for any other delivery."""
     return lineages(delivery) if delivery.action and delivery.action != DELETE else ()
 
 

@@ -1,56 +1,74 @@
-"""Who waits for whom across lanes (D1): a deletion for what is on the wire, a replacement for an outcome too."""
+"""Who waits for whom across lanes (D1): a deletion for what is in flight, a replacement for its outcome too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from router.contracts import Row
+from router.engine.delivery.lane_scheduler import LaneScheduler
+from router.engine.delivery.lane_table import LaneTable
 from router.engine.delivery.pending_delivery import PendingDelivery, Place
 from router.engine.delivery.supersession_rules import DELETE
 
 
 class WaitGraph:
-    """Pure bookkeeping: `PendingDelivery.waits_for` says whom one waits for; this says who waits for a delivery."""
+    """Bookkeeping without I/O. `PendingDelivery.waits_for` says whom one waits for; this says who waits for it.
 
-    def __init__(self) -> None:
+    Only rows that stand in our lanes, or that are in flight in another worker (`remote`), are waited for: any other
+    has ended meanwhile.
+    """
+
+    def __init__(self, table: LaneTable, scheduler: LaneScheduler) -> None:
+        self._table = table
+        self._scheduler = scheduler
         self._waiters: dict[str, list[PendingDelivery]] = {}
-        self._debts: dict[str, list[Row]] = {}
-        """Whom rows that only the ledger holds must wait for, once they are in memory."""
+        self._once_loaded: dict[str, list[Row]] = {}
+        """By id of a row that only the ledger holds: whom it must wait for, once it is in memory."""
+        self.remote: set[str] = set()
+        """Ids of deliveries in other workers' lanes that may be waited for, until their attempt has ended."""
 
-    def hold_back(self, slot: PendingDelivery, others: Iterable[Row]) -> None:
-        """`slot` may not start before these deliveries are released."""
-        for other in others:
-            slot.waits_for[other.delivery.id] = other
-            self._waiters.setdefault(other.delivery.id, []).append(slot)
+    def hold_back(self, pending: PendingDelivery, others: Iterable[Row]) -> None:
+        """`pending` may not start before these deliveries are released."""
+        for other in filter(self._may_be_under_way, others):
+            pending.waits_for[other.delivery.id] = other
+            self._waiters.setdefault(other.delivery.id, []).append(pending)
 
-    def owe(self, id_: str, others: Sequence[Row]) -> None:
-        """`hold_back` for a row that stands in no slot yet: see `due_of`."""
-        if others:
-            self._debts[id_] = list(others)
+    def hold_back_once_loaded(self, row: Row, others: Iterable[Row]) -> None:
+        """The same for a row that found no room in memory: it counts from the moment when the row is loaded."""
+        if present := list(filter(self._may_be_under_way, others)):
+            self._once_loaded[row.delivery.id] = present
 
-    def due_of(self, id_: str) -> Sequence[Row]:
-        """Whom this row must wait for, now that it is in memory."""
-        return self._debts.get(id_, ())
+    def loaded(self, pending: PendingDelivery) -> None:
+        """A row that only the ledger held is in memory: it waits for those it must wait for."""
+        self.hold_back(pending, self._once_loaded.get(pending.id, ()))
 
     def forget(self, id_: str) -> None:
-        """This row waits for nobody any more, or its slot says for whom."""
-        self._debts.pop(id_, None)
+        """This row, which only the ledger held, has left the backlog."""
+        self._once_loaded.pop(id_, None)
 
-    def awaited(self) -> set[str]:
-        """Deliveries for which somebody waits, or must once it is in memory."""
-        owed = {other.delivery.id for others in self._debts.values() for other in others}
-        slots = (id_ for id_, waiters in self._waiters.items() if any(one.place is Place.NEAR for one in waiters))
-        return owed.union(slots)
-
-    def release(self, id_: str, *, known: bool = True) -> list[PendingDelivery]:
-        """A delivery is off the wire: a deletion goes on in any case, the others once the outcome is known.
-
-        Returns those that wait for nobody now.
-        """
+    def release(self, id_: str, *, known: bool = True) -> None:
+        """A delivery is not in flight any more. Deletions go on in any case, the others if the outcome is `known`."""
         waiters = self._waiters.pop(id_, [])
-        if not known and (patient := [one for one in waiters if one.row.delivery.action != DELETE]):
-            self._waiters[id_] = patient
+        if not known and (others := [one for one in waiters if one.row.delivery.action != DELETE]):
+            self._waiters[id_] = others
             waiters = [one for one in waiters if one.row.delivery.action == DELETE]
         for waiter in waiters:
             waiter.waits_for.pop(id_, None)
-        return [waiter for waiter in waiters if waiter.place is Place.NEAR and not waiter.waits_for]
+        for waiter in waiters:
+            if waiter.place is Place.WINDOW and not waiter.waits_for:
+                self._scheduler.consider(waiter.lane)
+
+    def give_away(self, ids: set[str]) -> None:
+        """These deliveries left with their partition: those that somebody waits for are another worker's now."""
+        self.remote |= ids & self._awaited()
+        for id_ in ids - self.remote:
+            self.release(id_)
+
+    def _awaited(self) -> set[str]:
+        """Deliveries for which somebody waits, or must once it is in memory."""
+        later = {other.delivery.id for others in self._once_loaded.values() for other in others}
+        now = (id_ for id_, waiters in self._waiters.items() if any(one.place is Place.WINDOW for one in waiters))
+        return later.union(now)
+
+    def _may_be_under_way(self, row: Row) -> bool:
+        return row.delivery.id in self.remote or self._table.holds(row)

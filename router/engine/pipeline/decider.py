@@ -19,7 +19,7 @@ from router.engine.pipeline.compiled import (
     Routed,
     Unserved,
 )
-from router.engine.witnesses import Blocked, Witnesses
+from router.engine.pipeline.known_good_events import Blocked, KnownGoodEvents
 from router.errors import Bug, Fenced, MessageFault, OperatorFault, Refused, Unavailable
 from router.exchange import Delivery, Event, Exchange, Filtered, JournalEntry, Receipt
 from router.wire import delivery_record, journal_record, receipt_record, weight
@@ -82,7 +82,7 @@ class Decider:
         self._observer = observer
         self._alert = alert
         self._advice = advice
-        self._witnesses = Witnesses()
+        self._known_good = KnownGoodEvents()
         self._budgets: dict[str, tuple[str, BugBudget]] = {}
         """By the pipeline's name: the digest of its present version, and that version's budget."""
 
@@ -96,7 +96,7 @@ class Decider:
             try:
                 return self._decided_by(event, pipelines, blamed)
             except Blocked as blocked:
-                if not self._witnesses.acquit(blocked.pipeline, later):
+                if not self._known_good.still_works(blocked.pipeline, later):
                     raise
                 blamed[blocked.pipeline.name] = blocked
 
@@ -158,7 +158,7 @@ class Decider:
         else:
             routed = result if isinstance(result, Routed) else Routed(result, story.exchange)
             story.exchange = routed.exchange
-            self._witnesses.decided(pipeline, event)
+            self._known_good.decided(pipeline, event)
             self._decided(pipeline, event, story, routed)
         return True
 

@@ -1,5 +1,7 @@
 """The pipeline stage: claims events in batches, decides, writes all they became in one transaction with their offsets.
 
+The way of an event, in `_turn` and `_batch`: poll → claim → decide → write.
+
 Synchronous, on one thread: its work is CPU. While a feed must wait (a directory is away, a pipeline stopped) its
 partitions are paused and polling goes on, so that other feeds do and the group keeps this member.
 """
@@ -7,7 +9,7 @@ partitions are paused and polling goes on, so that other feeds do and the group 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -43,8 +45,8 @@ from router.engine.pipeline.compiled import (
     no_description,
 )
 from router.engine.pipeline.decider import Decider, Stopped, Work
+from router.engine.pipeline.known_good_events import Blocked
 from router.engine.retry_policy import backoff
-from router.engine.witnesses import Blocked
 from router.errors import Fenced, Malformed, MessageFault, OperatorFault, Unavailable
 from router.exchange import Event, Origin
 from router.wire import read_event
@@ -163,43 +165,39 @@ class PipelineWorker:
             self._observer.set("bytes_held", 0, stage="pipeline")
 
     def _batch(self, consumer: Consumer, records: Sequence[Record]) -> None:
+        """claim → decide → write; what could not be decided, or not be written, is read again."""
         self._gone = set()
+        again: dict[Partition, int] = {}
+        for works in _transactions(self._decided(consumer, records, again)):
+            if not self._write(consumer, works):  # what came after it may not be written before it
+                for record in records[records.index(works[0][0]) :]:
+                    _read_again(again, record)
+                break
+        self._rewind(consumer, again)
+
+    def _decided(
+        self, consumer: Consumer, records: Sequence[Record], again: dict[Partition, int]
+    ) -> Iterator[tuple[Record, Work]]:
+        """Claim all these events, then decide one after the other. `again` learns of those whose feed must wait."""
         events = [_read(record, self._feeds[record.topic]) for record in records]
         claims = [_claim(event, self._clock.now()) for event in events if event.id]
         seen = {Partition(record.topic, record.partition): record.offset + 1 for record in records}
         owners = iter(self._insist(consumer, lambda: self._ledger.claim(claims, seen)))
-        works: list[tuple[Record, Work]] = []
-        rewind: dict[Partition, int] = {}
-        weight = 0
         pipelines = {feed: self._pipelines(feed) for feed in {event.feed for event in events}}
-        for number, (record, event) in enumerate(zip(records, events, strict=True)):
+        for number, (record, event) in enumerate(zip(records, events, strict=True), 1):
             feed, owner = event.feed, next(owners) if event.id else None
             if feed in self._pauses:
-                rewind.setdefault(Partition(record.topic, record.partition), record.offset)
+                _read_again(again, record)
                 continue
             try:
-                later = (one for one in islice(events, number + 1, None) if one.id and one.feed == feed)
+                later = (one for one in islice(events, number, None) if one.id and one.feed == feed)
                 work = self._decide(event, owner, pipelines[feed], later)
             except (Unavailable, OperatorFault) as fault:
                 self._pause(consumer, feed, fault)
-                rewind.setdefault(Partition(record.topic, record.partition), record.offset)
+                _read_again(again, record)
                 continue
             self._attempts.pop(feed, None)
-            if works and weight + work.weight > MAX_BYTES:
-                if not self._write(consumer, works):
-                    break
-                works, weight = [], 0
-            works.append((record, work))
-            weight += work.weight
-        else:
-            if self._write(consumer, works):
-                works = []
-        if works:  # refused: nothing of it was written, and nothing that came after it may be written before it
-            refused = records.index(works[0][0])
-            for record in records[refused:]:
-                place = Partition(record.topic, record.partition)
-                rewind[place] = min(record.offset, rewind.get(place, record.offset))
-        self._rewind(consumer, rewind)
+            yield record, work
 
     def _decide(
         self, event: Event, owner: Origin | None, pipelines: Sequence[CompiledPipeline], later: Iterable[Event]
@@ -220,8 +218,6 @@ class PipelineWorker:
 
     def _write(self, consumer: Consumer, works: Sequence[tuple[Record, Work]]) -> bool:
         """One transaction: what the events became, and their offsets. False: some partitions left meanwhile."""
-        if not works:
-            return True
         offsets = {Partition(record.topic, record.partition): record.offset + 1 for record, _ in works}
         records = [record for _, work in works for record in work.records]
 
@@ -311,6 +307,26 @@ class PipelineWorker:
         """What was read of them and not yet written belongs to the next owner."""
         self._gone |= partitions
         self._stash = [r for r in self._stash if Partition(r.topic, r.partition) not in partitions]
+
+
+def _transactions(decided: Iterable[tuple[Record, Work]]) -> Iterator[list[tuple[Record, Work]]]:
+    """What is written together: in order, at most `MAX_BYTES` unless one work alone is larger."""
+    works: list[tuple[Record, Work]] = []
+    weight = 0
+    for record, work in decided:
+        if works and weight + work.weight > MAX_BYTES:
+            yield works
+            works, weight = [], 0
+        works.append((record, work))
+        weight += work.weight
+    if works:
+        yield works
+
+
+def _read_again(again: dict[Partition, int], record: Record) -> None:
+    """Remember the first offset of each partition that must be read again."""
+    place = Partition(record.topic, record.partition)
+    again[place] = min(record.offset, again.get(place, record.offset))
 
 
 def _read(record: Record, feed: str) -> Event:

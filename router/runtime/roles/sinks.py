@@ -6,7 +6,7 @@ import asyncio
 from typing import Final
 
 from router.engine.delivery.worker import SinkWorker
-from router.engine.delivery.worker_context import Limits
+from router.engine.delivery.worker_settings import Limits
 from router.runtime.certificates import Expiries
 from router.runtime.roles import Ready
 from router.runtime.roles.event_loop import EventLoopRole, alert

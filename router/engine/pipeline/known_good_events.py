@@ -1,4 +1,4 @@
-"""Whether an `OperatorFault` of a pipeline is ours or one event's (DESIGN promise 11).
+"""Whether an `OperatorFault` of a pipeline is ours or one event's (promise 11).
 
 Before a feed waits, the pipeline is tried on an event that is known to be good. When that one passes, the other is to
 blame, and becomes its own dead letter.
@@ -14,7 +14,7 @@ from router.errors import OperatorFault, RouterError
 from router.exchange import Event, Exchange, Filtered
 
 LARGEST: Final = 1024 * 1024
-"""Bytes of an event that is kept as a witness."""
+"""Bytes of an event that is kept."""
 TRIED: Final = 5
 """Events that are tried when none is known to be good."""
 
@@ -27,7 +27,7 @@ class Blocked(OperatorFault):
         self.pipeline = pipeline
 
 
-class Witnesses:
+class KnownGoodEvents:
     """The last event that each pipeline decided, at its present digest."""
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Witnesses:
         if digest != pipeline.digest or len(event.body) + len(event.verdict) <= LARGEST:
             self._good[pipeline.name] = pipeline.digest, event
 
-    def acquit(self, pipeline: CompiledPipeline, later: Iterable[Event]) -> bool:
+    def still_works(self, pipeline: CompiledPipeline, later: Iterable[Event]) -> bool:
         """Whether the pipeline still works: on the event it decided last, else on one of those that came later.
 
         To decide an event again has no effect: a pipeline only reads, or knows by the event's id what it has applied.

@@ -1,4 +1,4 @@
-"""Whether a failure is the whole destination's or one delivery's (DESIGN promise 11).
+"""Whether a failure is the whole destination's or one delivery's (promise 11).
 
 A fault says what kind it is, not whose. An outage, or a certificate of ours, fails every delivery; a content that the
 other side can't bear, or a sender whom it rejects, fails one. The second kind never opens the circuit: its lane waits.
@@ -21,7 +21,7 @@ Blame = Literal["destination", "unsure", "delivery"]
 """destination: everybody waits; unsure: this lane waits, and loses nothing; delivery: its wait has an end."""
 
 
-class Doubts:
+class FaultAttribution:
     """What one sink worker has seen of its destination lately. Lives on one event loop."""
 
     def __init__(self, sink: Sink) -> None:
