@@ -14,11 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
-from router.contracts import Bus, Clock, Ledger, Observer
+from router.contracts import Alert, Bus, Clock, Ledger, Observer, no_alert
 from router.errors import MessageFault, RouterError
 from router.exchange import Pseudonyms
 from router.gateway import identity
 from router.gateway.budget import Budget
+from router.gateway.complaints import Complaints
 from router.gateway.received import Answer, Feed, Received, ValidatedMessage
 from router.gateway.validation import MessageValidator
 from router.gateway.writer import BatchWriter, GroupCommit, Item, KnownIds
@@ -64,9 +65,11 @@ class Intake:
         observer: Observer,
         name: str = "gateway-0",
         budget: int = 64 * 2**20,
+        alert: Alert = no_alert,
     ) -> None:
         self.clock, self.observer, self.bus = clock, observer, bus
         self.budget = Budget(budget, observer)
+        self.complaints = Complaints(alert, observer)
         self.known = KnownIds(ledger)
         self.name = name
         self._recent = Recent()
