@@ -66,6 +66,9 @@ class Acceptor:
         for task in self._opening:
             task.cancel()
 
+    async def wait_closed(self) -> None:
+        """Nothing is left to wait for, as for an `asyncio.Server` once it is closed."""
+
     def _listen(self) -> None:
         self._again = None
         self._loop.add_reader(self._socket.fileno(), self._accept)

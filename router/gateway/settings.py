@@ -43,7 +43,11 @@ class MllpConfig(Strict):
     )
     idle_timeout: float = Field(300, gt=0, description="Seconds without a byte after which a connection is closed.")
     frame_timeout: float = Field(60, gt=0, description="Seconds without a byte in the middle of a message.")
-    max_connections: int = Field(200, ge=1, description="Connections at once; one more is closed at once.")
+    max_connections: int = Field(
+        200,
+        ge=1,
+        description="Connections at once; for one more, one that has brought nothing ends, else it is closed at once.",
+    )
     pipelining: int = Field(64, ge=1, description="Messages of one connection in work before it is left unread.")
 
 
@@ -56,7 +60,12 @@ class HttpConfig(Strict):
     token: Secret | None = Field(None, description="Where the bearer token is that every request must carry.")
     max_body: int = Field(32 * MEBIBYTE, ge=1024, description="Bytes of the largest body taken; beyond: 413.")
     idle_timeout: float = Field(60, gt=0, description="Seconds without a byte in the middle of a request.")
-    max_connections: int = Field(200, ge=1, description="Requests at once; one more gets 503.")
+    request_timeout: float = Field(300, gt=0, description="Seconds in which a whole request must come.")
+    max_connections: int = Field(
+        200,
+        ge=1,
+        description="Connections at once; for one more, one that has brought nothing ends, else it gets 503.",
+    )
 
 
 class FolderConfig(Strict):
