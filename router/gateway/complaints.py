@@ -36,7 +36,7 @@ class Complaints:
     """Shared by the listeners of one gateway."""
 
     def __init__(self, alert: Alert, observer: Observer) -> None:
-        self._alert, self._observer = alert, observer
+        self.alert, self._observer = alert, observer
         self._told: OrderedDict[tuple[str, ...], float] = OrderedDict()
 
     def say(self, why: Why, feed: str, peer: str, size: int = 0) -> None:
@@ -45,7 +45,7 @@ class Complaints:
         if self._quiet(why, feed, peer):
             return
         facts = {"feed": feed, "peer": peer, "code": why, "text": SENTENCES[why]}
-        self._alert("frame-odd", facts | ({"bytes": str(size)} if size else {}))
+        self.alert("frame-odd", facts | ({"bytes": str(size)} if size else {}))
 
     def turned_away(self, feed: str, peer: str, *, limit: int, for_another: bool = False) -> None:
         """A connection was refused, or ended for another, because there are as many as there may be."""
@@ -53,7 +53,7 @@ class Complaints:
         self._observer.count("connections_turned_away_total", feed=feed, why=why)
         if not self._quiet("turned-away", feed, peer):
             text = f"{limit} connections are open: one of this peer was {why}"
-            self._alert("connections-full", {"feed": feed, "peer": peer, "text": text})
+            self.alert("connections-full", {"feed": feed, "peer": peer, "text": text})
 
     def _quiet(self, *key: str) -> bool:
         """Whether a person was told lately; else he is told now."""

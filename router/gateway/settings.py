@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -75,5 +76,9 @@ class FolderConfig(Strict):
     interval: float = Field(1.0, gt=0, description="Seconds between two looks.")
     settle: float = Field(
         2.0, ge=0, description="Seconds a file must stay unchanged before it is taken (writers that rename: 0)."
+    )
+    readable_by: Literal["owner", "group"] = Field(
+        "owner",
+        description="Who may read the answers and the files moved: we alone (0600), or the folder's group too (0640).",
     )
     max_file: int = Field(64 * MEBIBYTE, ge=1024, description="Bytes of the largest file taken.")

@@ -38,7 +38,7 @@ class Heard:
 
 def heard_by(intake: Intake) -> Heard:
     heard = Heard()
-    intake.complaints._alert = heard
+    intake.complaints.alert = heard
     return heard
 
 
