@@ -118,7 +118,7 @@ class SiteConfig(Strict):
     data: Path = Field(Path("var"), description="Folder of the embedded bus, the databases and the run files.")
     secret: Secret | None = Field(
         None,
-        description="Key of the pseudonyms, in a file or a variable; default: a file made at the first start in `data`.",
+        description="Key of the pseudonyms, in a file or a variable; default: a file that is made in `data`.",
     )
     bus: Annotated[SqliteBusConfig | KafkaConfig, Field(discriminator="type")] = Field(
         default_factory=SqliteBusConfig, description="The log between stages."

@@ -26,6 +26,10 @@ from router.gateway.writer import BatchWriter, GroupCommit, Item, KnownIds
 
 RECENT: Final = 10_000
 """Messages whose answer is kept in memory; older ones are looked up in the ledger."""
+_RECENT_BYTES: Final = 8 * 2**20
+"""Bytes of answers kept in memory at most: their length is partly the senders' choice."""
+_ENTRY: Final = 200
+"""What one answer costs beside its bytes: its id, its place."""
 _BIG: Final = 2**20
 _LOOSE: Final = 32 * 2**20
 """Bytes of big messages that were answered, after which what is left of them is collected."""
@@ -39,17 +43,20 @@ _NOTES: Final = 1000
 class Recent:
     """The last answers by event id, and the last refusals: a small memory before the ledger. Read by any thread."""
 
-    def __init__(self, size: int = RECENT) -> None:
-        self._size = size
+    def __init__(self, size: int = RECENT, limit: int = _RECENT_BYTES) -> None:
+        self._size, self._limit = size, limit
         self._acks: OrderedDict[str, bytes] = OrderedDict()
+        self.held = 0
 
     def get(self, event_id: str) -> bytes | None:
         return self._acks.get(event_id)
 
     def put(self, event_id: str, ack: bytes) -> None:
+        old = self._acks.get(event_id)
+        self.held += len(ack) + _ENTRY - (len(old) + _ENTRY if old is not None else 0)
         self._acks[event_id] = ack
-        if len(self._acks) > self._size:
-            self._acks.popitem(last=False)
+        while len(self._acks) > self._size or self.held > self._limit:
+            self.held -= len(self._acks.popitem(last=False)[1]) + _ENTRY
 
 
 class Intake:
