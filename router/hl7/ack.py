@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from router.errors import Malformed
 from router.hl7.header import CHARSETS, DEFAULT
+from router.hl7.lengths import LONGEST
 from router.hl7.message import Message
 from router.hl7.write import Value, Written, message, segment
 
@@ -57,7 +58,7 @@ _KNOWN_VERSIONS: Final = frozenset(
     ("2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2", "2.9")
 )
 
-CONTROL_ID, _PARTY, _EVENT, _PROCESSING = 199, 227, 15, 3
+CONTROL_ID, _PARTY, _EVENT, _PROCESSING = LONGEST[10], LONGEST[3], 15, 3
 """Characters that are echoed of MSH-10, MSH-3 to MSH-6, MSH-9 and MSH-11 (`lengths`): an answer is never long."""
 _MOST_PARTS: Final = 16
 """Components of a party of the MSH, and sub-components of each, that are given back: an HD has three."""

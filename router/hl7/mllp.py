@@ -80,6 +80,11 @@ class Decoder:
         return self._inside
 
     @property
+    def unfinished(self) -> bytes:
+        """What is there of a message that has begun and not ended."""
+        return bytes(self._buffer) if self._inside else b""
+
+    @property
     def undecided(self) -> bool:
         """Whether it ends with an FS (or fill behind one) that no CR follows: after a short silence, `settle`."""
         return self._inside and _end_without_cr(self._buffer) >= 0
