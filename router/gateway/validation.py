@@ -46,22 +46,12 @@ class MessageValidator:
         self._start, self._count = secrets.token_hex(6).upper(), itertools.count()
 
     def validate(self, feed: Feed, received: Received) -> ValidatedMessage:
-        """Never raises: what can't be read or checked is refused, with its reason."""
-        if received.kind == "cda":
-            event_id = identity.request_id(feed.name, received.headers, received.data)
-            if long := lengths.of_request(received.headers):
-                return self._refused(feed, received, event_id, None, *long)
-            return self._known(feed, received, event_id, None) or self._check(feed, received, event_id, None)
+        """Never raises: what can't be read or checked is refused, with its reason. A bug of ours is one too."""
         try:
-            message = Message.parse(received.data, charset_fallback=feed.charset_fallback or None, rejoin=feed.rejoin)
-        except Unreadable as fault:
+            return self._validated(feed, received)
+        except Exception as error:
             event_id = identity.unreadable_id(feed.name, received.data)
-            seen = Message.glimpse(received.data) if fault.condition != "200" else None
-            return self._refused(feed, received, event_id, seen, _fault(fault))
-        event_id = identity.message_id(feed.name, message)
-        if long := lengths.of_message(message):
-            return self._refused(feed, received, event_id, message, *long)
-        return self._known(feed, received, event_id, message) or self._check(feed, received, event_id, message)
+            return self._refused(feed, received, event_id, None, _fault(Bug.of(error, "intake")))
 
     def oversize(self, feed: Feed, received: Received, limit: int) -> ValidatedMessage:
         """The refusal of a frame of which `received` holds the beginning only (E15)."""
@@ -106,6 +96,23 @@ class MessageValidator:
         return self._refused(feed, validated.received, validated.event_id, validated.message, _fault(fault))
 
     # -------------------------------------------------------------------------------------------- inside
+
+    def _validated(self, feed: Feed, received: Received) -> ValidatedMessage:
+        if received.kind == "cda":
+            event_id = identity.request_id(feed.name, received.headers, received.data)
+            if long := lengths.of_request(received.headers):
+                return self._refused(feed, received, event_id, None, *long)
+            return self._known(feed, received, event_id, None) or self._check(feed, received, event_id, None)
+        try:
+            message = Message.parse(received.data, charset_fallback=feed.charset_fallback or None, rejoin=feed.rejoin)
+        except Unreadable as fault:
+            event_id = identity.unreadable_id(feed.name, received.data)
+            seen = Message.glimpse(received.data) if fault.condition != "200" else None
+            return self._refused(feed, received, event_id, seen, _fault(fault))
+        event_id = identity.message_id(feed.name, message)
+        if long := lengths.of_message(message):
+            return self._refused(feed, received, event_id, message, *long)
+        return self._known(feed, received, event_id, message) or self._check(feed, received, event_id, message)
 
     def _known(self, feed: Feed, received: Received, event_id: str, message: Message | None) -> ValidatedMessage | None:
         stored = self._recent(event_id)

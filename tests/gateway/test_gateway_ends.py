@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import uvloop
 
+from router.contracts import Header
 from router.gateway.intake import Intake
 from router.gateway.settings import TlsConfig
+from router.hl7.message import Message
 from router.hl7.mllp import frame
 from tests.gateway.gateway_parts import Client, MemoryBus, eventually, hl7, listening, make_intake
 from tests.gateway.test_gateway_whole import Authority
@@ -230,5 +232,27 @@ def test_who_does_not_read_his_answers_is_closed() -> None:
             await eventually(lambda: "answer-unread" in heard.codes, 20)
             await eventually(lambda: not listener.connections, 10)
             flooding.cancel()
+
+    play("uvloop", story())
+
+
+def test_a_bug_on_one_message_leaves_the_connection_and_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever breaks in our code while a message is read: AE, its bytes kept, and the next one is answered."""
+    parse = Message.parse
+
+    def breaking(data: bytes, **options: Any) -> Message:
+        if b"broken" in data:
+            raise ZeroDivisionError
+        return parse(data, **options)
+
+    async def story() -> None:
+        bus = MemoryBus()
+        async with listening(make_intake(bus)) as listener:
+            monkeypatch.setattr(Message, "parse", breaking)
+            client = await Client.connect(listener.port)
+            await client.send(hl7("1"), hl7("broken"), hl7("3", BIG))
+            answers = [(await client.answer())[1] for _ in range(3)]
+        assert answers == ["MSA|AA|1", "MSA|AE", "MSA|AA|3"]
+        assert [one.headers[Header.CODE] for one in bus.of("dlq.intake")] == ["BUG-ZeroDivisionError"]
 
     play("uvloop", story())

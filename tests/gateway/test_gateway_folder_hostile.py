@@ -12,7 +12,7 @@ import pytest
 
 from router.gateway.folder import WatchedFolder
 from router.gateway.settings import FolderConfig
-from router.hl7.message import Message
+from router.hl7 import layout
 from tests.gateway.gateway_parts import MemoryBus, hl7, make_intake, relay
 from tests.gateway.test_gateway_odd import cda_feed
 
@@ -149,14 +149,14 @@ def test_a_bug_in_one_file_is_its_own_problem(tmp_path: Path, monkeypatch: pytes
     """What breaks in our code on one file is told as a bug, and the next file is taken."""
     (tmp_path / "a.hl7").write_bytes(hl7("broken"))
     (tmp_path / "b.hl7").write_bytes(hl7("2"))
-    parse = Message.parse
+    cut = layout.messages
 
-    def breaking(data: bytes, **options: object) -> Message:
+    def breaking(data: bytes) -> Iterator[bytes]:
         if b"broken" in data:
             raise ZeroDivisionError
-        return parse(data, **options)  # type: ignore[arg-type]
+        return cut(data)
 
-    monkeypatch.setattr(Message, "parse", breaking)
+    monkeypatch.setattr(layout, "messages", breaking)
     bus, told = play(tmp_path)
     assert [one["code"] for one in told] == ["BUG-ZeroDivisionError"] and len(bus.of("in.sil")) == 1
 
