@@ -85,6 +85,8 @@ class Share:
 
     def hold(self, receiving: int) -> None:
         """Say how many bytes of an unfinished message are now held (0 between messages)."""
+        if receiving == self.receiving:
+            return
         if not self.receiving or receiving < self.receiving:  # another message
             self.arrived, self._quota = receiving, 0
             self.heard = self.since = time.monotonic()

@@ -162,7 +162,8 @@ class HttpListener:
             share.work(len(body))
             share.hold(0)
             now = self._intake.clock.now()
-            received = Received(data=body, source="http", at=now, kind=kind, headers=_asked(request))
+            peer = connection.place.peer
+            received = Received(data=body, source="http", at=now, kind=kind, headers=_asked(request), peer=peer)
             if whole:
                 return _response(await self._intake.submit(feed, received))
             refused = self._intake.validator.oversize(feed, received, self._config.max_body)

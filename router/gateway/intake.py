@@ -21,6 +21,7 @@ from router.gateway import identity
 from router.gateway.budget import Budget
 from router.gateway.complaints import Complaints
 from router.gateway.received import Answer, Feed, Received, ValidatedMessage
+from router.gateway.turns import Turns
 from router.gateway.validation import MessageValidator
 from router.gateway.writer import BatchWriter, GroupCommit, Item, KnownIds
 
@@ -84,6 +85,7 @@ class Intake:
         self._controls = Recent()
         self.validator = MessageValidator(clock, pseudonyms, self._recent.get, self._controls.get)
         self._work = ThreadPoolExecutor(1, thread_name_prefix="gateway-check")
+        self._turns = Turns(self._work)
         self._commit = GroupCommit(BatchWriter(bus, self.known, name), self._written)
         self._unanswered: dict[str, asyncio.Future[Answer]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -117,8 +119,7 @@ class Intake:
         self.observer.count("messages_received_total", feed=feed.name, source=received.source)
         if len(received.data) <= (_HEAVY_INLINE if feed.heavy else _INLINE):
             return self.validator.validate(feed, received)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._work, self.validator.validate, feed, received)
+        return await self._turns.run((feed.name, received.peer), partial(self.validator.validate, feed, received))
 
     def store(self, validated: ValidatedMessage) -> asyncio.Future[Answer]:
         """Write it with the next batch. The future gives the answer once everything is durable."""

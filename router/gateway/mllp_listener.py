@@ -274,7 +274,8 @@ class Connection(asyncio.BufferedProtocol):
     async def _validated(self, event: Event) -> ValidatedMessage:
         now = self._intake.clock.now()
         if isinstance(event, Frame):
-            return await self._intake.validate(self._feed, Received(data=event.data, source="mllp", at=now))
+            received = Received(data=event.data, source="mllp", at=now, peer=self._place.peer)
+            return await self._intake.validate(self._feed, received)
         head = Received(data=event.head, source="mllp", at=now)
         limit = self._listener.config.max_frame
         return self._intake.validator.oversize(self._feed, head, limit)

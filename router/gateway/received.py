@@ -15,13 +15,17 @@ Kind = Literal["hl7", "cda"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """Bytes as they came, without framing. `headers`: of a raw CDA's request, lower case, without prefix."""
+    """Bytes as they came, without framing. `headers`: of a raw CDA's request, lower case, without prefix.
+
+    peer: the sender's address, where there is one
+    """
 
     data: bytes = field(repr=False)
     source: Source
     at: float
     kind: Kind = "hl7"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    peer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,6 +221,11 @@ def test_who_does_not_read_his_answers_is_closed() -> None:
         heard = heard_by(intake)
         async with listening(intake, frame_timeout=0.3) as listener:
             client = await Client.connect(listener.port, limit=1024)
+            await eventually(lambda: bool(listener.connections))
+            for transport in (client.writer.transport, next(iter(listener.connections))._transport):
+                assert transport is not None
+                for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, buffer, 4096)
             message = frame(hl7("1"))
 
             async def flood() -> None:
