@@ -29,7 +29,7 @@ def submit(bus: MemoryBus, data: bytes, **received: Any) -> tuple[Answer, Intake
 
 
 @pytest.mark.parametrize("length", [200, 60_000])
-def test_a_control_id_that_is_too_long_is_refused(length: int) -> None:
+def test_R14_a_control_id_that_is_too_long_is_refused(length: int) -> None:
     """MSH-10 beyond 199 characters: AE 102 at MSH^1^10; answer, dead letter and journal hold its beginning only."""
     bus = MemoryBus()
     answer, _ = submit(bus, hl7("7" * length))
