@@ -130,13 +130,13 @@ def folder(path: Path, mode: int) -> None:
             raise
 
 
-def short(name: str) -> str:
-    """The name, or a shorter one that still tells it apart, so that ours beside it fit too."""
-    if len(os.fsencode(name)) <= _LONGEST:
+def short(name: str, longest: int = _LONGEST) -> str:
+    """The name, or a shorter one that still tells it apart, so that ours beside it fit too. `longest`: in bytes."""
+    if len(os.fsencode(name)) <= longest:
         return name
     stem, suffix = Path(name).stem, Path(name).suffix
     mark = "~" + hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
-    room = _LONGEST - len(os.fsencode(suffix)) - len(mark)
+    room = longest - len(os.fsencode(suffix)) - len(mark)
     return os.fsencode(stem)[:room].decode("utf-8", "ignore") + mark + suffix
 
 

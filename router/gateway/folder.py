@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 _KINDS: Final[dict[str, Kind]] = {".hl7": "hl7", ".er7": "hl7", ".xml": "cda"}
 _MAX_HEADERS: Final = 64 * 1024
 """Bytes of a `.headers` file at most."""
+_REQUEST_ID: Final = 190
+"""Bytes of a file's name that serve as its request id (R14 allows 199 characters)."""
 _AGAIN: Final = 60.0
 """Seconds after which a file whose answer or move failed is tried again."""
 
@@ -215,7 +217,7 @@ class WatchedFolder:
         if look.size > self._config.max_file:
             return [Received(data=data[:HEAD], source="folder", at=now)], look.size, look, request
         if kind == "cda":
-            name = os.fsencode(path.stem).decode("utf-8", "replace")
+            name = os.fsencode(Path(files.short(path.name, _REQUEST_ID)).stem).decode("utf-8", "replace")
             headers = {"request-id": name, **_headers(request)}
             return [Received(data=data, source="folder", at=now, kind="cda", headers=headers)], 0, look, request
         pieces = list(layout.messages(data)) or [data]
