@@ -166,11 +166,11 @@ def _order(finding: Finding) -> tuple[int, str]:
 
 
 def answer(number: str, key: str = "", **place: Any) -> Finding:
-    """What the table says of a rule that the gateway applies itself (R13, R35, R99)."""
+    """What the table says of a rule that the gateway applies itself (R13, R14, R35, R99)."""
     case = TABLE[number].case(key)
     detail = application(case.detail) if case.detail else None
     sentence = case.sentence.format(**place)
-    return Finding(number, Err(case.error, case.location, "E", detail, sentence), sentence)
+    return Finding(number, Err(case.error, case.location.format(**place), "E", detail, sentence), sentence)
 
 
 def outage() -> Finding:

@@ -1,6 +1,6 @@
 """Rules R01–R39: the frame, the header, the structure, the action and the document (columns: see `rule.py`).
 
-Numbers that hl7-input §2.2 doesn't have (R13, R38) are ours; their `source` is `site`.
+Numbers that hl7-input §2.2 doesn't have (R13, R14, R38) are ours; their `source` is `site`.
 """
 
 from __future__ import annotations
@@ -81,6 +81,11 @@ RULES: Final = (
         Case("", "207", "MSH^1^10", "906", "Identifiant de message déjà utilisé avec un autre contenu (MSH-10).",
              header="request-id"),
     ), option="same_control_id_other_content", stage="gateway"),
+    Rule("R14", "The fields of MSH are no longer than HL7 allows: MSH-3 to MSH-6 227 characters, MSH-10 199.", "EEEE",
+         "site", "HL7 v2.5 §2.15.9, v2.7 §2.14.9", (
+        Case("", "102", "MSH^1^{n}", "", "MSH-{n} est plus long que HL7 ne le permet."),
+        Case("usual", "102", "MSH^1^10", "", "MSH-10 dépasse les 20 caractères de HL7 v2.5 et v2.6.", Severity.WARN),
+    ), stage="gateway"),
     # ------------------------------------------------------------------------------------------------ structure
     Rule("R20", "Required segments are there: PID, OBX; ORC and OBR since 2.1; EVN, PV1, TXA in an MDM.", "EEE-", "S",
          f"{_SHEET}, §1.2, §1.3", (

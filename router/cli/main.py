@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from router import private
 from router.cli import (
     check,
     demo,
@@ -52,6 +53,7 @@ version.add_to(app)
 
 def main() -> None:
     """Entry point: every fault of ours ends as one sentence and an exit code."""
+    private.mask()
     hush()
     with one_sentence():
         try:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeVar, cast
 
 from pydantic import BaseModel, Field
 
+from router import private
 from router.bus.settings import BusConfig, KafkaConfig, SqliteBusConfig
 from router.cisis.addresses import clean
 from router.cisis.settings import ProfileRules
@@ -126,7 +127,8 @@ class SiteConfig(Strict):
     environment: Literal["production", "qualification"] = Field(description="They never mix (decisions D9).")
     data: Path = Field(Path("var"), description="Folder of the embedded bus, the databases and the run files.")
     secret: Secret | None = Field(
-        None, description="Key of the pseudonyms; default: a file made at the first start in `data`."
+        None,
+        description="Key of the pseudonyms, in a file or a variable; default: a file that is made in `data`.",
     )
     bus: BusConfig = Field(default_factory=SqliteBusConfig, description="The log between stages.")
     database: DatabaseConfig = Field(default_factory=DatabaseConfig)
@@ -196,7 +198,7 @@ class Site:
             return self.config.secret.read().encode()
         path = self.data / "pseudonyms.key"
         if not path.exists():
-            self.data.mkdir(parents=True, exist_ok=True)
+            private.make(self.data)
             draft = path.with_suffix(f".{os.getpid()}")
             draft.touch(mode=0o600)
             draft.write_text(secrets.token_hex(32))

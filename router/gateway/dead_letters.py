@@ -8,10 +8,13 @@ from router.contracts import Header, Outgoing, dlq_topic
 from router.exchange import JournalEntry, Pseudonyms
 from router.gateway import identity
 from router.gateway.received import Fault, Received, ValidatedMessage
+from router.hl7.ack import CONTROL_ID
+from router.hl7.lengths import LONGEST
 from router.payload import pack_request
 from router.wire import journal_record
 
 STAGE: Final = "intake"
+_PARTY: Final = LONGEST[3]
 
 #: Beginning of the code -> what a person should do (header `next`).
 _NEXT: Final = {
@@ -78,13 +81,13 @@ def entry(kind: str, validated: ValidatedMessage, pseudonyms: Pseudonyms) -> Jou
 
 
 def control(validated: ValidatedMessage) -> str:
-    """MSH-10, or the request id of a raw CDA."""
+    """MSH-10, or the request id of a raw CDA; of one that is too long (R14), its beginning."""
     if validated.message is not None:
-        return validated.message.control_id
-    return validated.received.headers.get("request-id", "")
+        return validated.message.control_id[:CONTROL_ID]
+    return validated.received.headers.get("request-id", "")[:CONTROL_ID]
 
 
 def _sender(validated: ValidatedMessage) -> str:
     if validated.message is None:
-        return validated.received.headers.get("sending-application", "")
-    return f"{validated.message.text('MSH-3')}|{validated.message.text('MSH-4')}".strip("|")
+        return validated.received.headers.get("sending-application", "")[:_PARTY]
+    return "|".join(validated.message.text(field)[:_PARTY] for field in ("MSH-3", "MSH-4")).strip("|")

@@ -3,6 +3,9 @@
 `*.hl7` and `*.er7` hold one message or several; `*.xml` is a raw CDA, whose request stands in `<name>.headers`
 beside it (lines `name: value`). A file is moved only after its answer is written, and it is answered only once
 durable: a crash in between means that it is read again, recognised, and answered as before.
+
+An entry that can't be taken (a link, a pipe, a file that we may not read…) stays where it is, is told once, and stops
+no other. Its name is not told, names hold patients: its inode is (`find -inum`).
 """
 
 from __future__ import annotations
@@ -11,12 +14,13 @@ import asyncio
 import glob
 import logging
 import os
-import shutil
 import stat
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from router.errors import OperatorFault
+from router.errors import Bug, OperatorFault
+from router.gateway import files
+from router.gateway.files import Look, Unfit
 from router.gateway.intake import Intake
 from router.gateway.received import Answer, Feed, Kind, Received
 from router.gateway.settings import FolderConfig
@@ -26,9 +30,19 @@ from router.hl7.mllp import HEAD
 log = logging.getLogger(__name__)
 
 _KINDS: Final[dict[str, Kind]] = {".hl7": "hl7", ".er7": "hl7", ".xml": "cda"}
-_Look = tuple[int, int]
 _MAX_HEADERS: Final = 64 * 1024
-"""Bytes of a `.headers` file that are read."""
+"""Bytes of a `.headers` file at most."""
+_REQUEST_ID: Final = 190
+"""Bytes of a file's name that serve as its request id (R14 allows 199 characters)."""
+_AGAIN: Final = 60.0
+"""Seconds after which a file whose answer or move failed is tried again."""
+
+
+class _Request(NamedTuple):
+    """The request of a raw CDA, as it stood beside it."""
+
+    data: bytes
+    look: Look
 
 
 class WatchedFolder:
@@ -36,7 +50,12 @@ class WatchedFolder:
 
     def __init__(self, config: FolderConfig, feed: Feed, intake: Intake) -> None:
         self._config, self._feed, self._intake = config, feed, intake
-        self._seen: dict[str, tuple[_Look, float]] = {}
+        self._seen: dict[str, tuple[Look, float]] = {}
+        self._left: dict[str, tuple[str, int]] = {}
+        """Entries that can't be taken: code and inode."""
+        self._later: dict[str, float] = {}
+        group = config.readable_by == "group"
+        self._file_mode, self._folder_mode = (0o640, 0o750) if group else (0o600, 0o700)
         self._done, self._refused = config.path / "done", config.path / "refused"
         self._stop = asyncio.Event()
         self._trouble = 0
@@ -64,10 +83,19 @@ class WatchedFolder:
     async def look(self) -> int:
         """Take every file that is complete now; returns how many were answered for good."""
         taken = 0
-        for path in await asyncio.to_thread(self._complete):
-            if self._stop.is_set() or not await self._take(path):
+        left: dict[str, tuple[str, int]] = {}
+        for path in await asyncio.to_thread(self._complete, left):
+            if self._stop.is_set():
+                break
+            try:
+                again = not await self._take(path)
+            except Unfit as unfit:
+                left[path.name] = (unfit.code, self._seen[path.name][0].inode)
+                continue
+            if again:
                 break
             taken += 1
+        self._tell(left)
         return taken
 
     # -------------------------------------------------------------------------------------------- inside
@@ -90,9 +118,9 @@ class WatchedFolder:
     def _prepare(self) -> None:
         try:
             for folder in (self._done, self._refused):
-                folder.mkdir(parents=True, exist_ok=True)
+                files.folder(folder, self._folder_mode)
                 probe = folder / ".segur-write"
-                probe.write_bytes(b"")
+                files.write(probe, b"", self._file_mode)
                 probe.unlink()
             for beside in self._config.path.glob("*.headers"):
                 if self._left_behind(beside):
@@ -100,31 +128,52 @@ class WatchedFolder:
         except OSError as error:
             raise OperatorFault("FOLDER", str(self._config.path), error.strerror or "can't be written") from error
 
-    def _complete(self) -> list[Path]:
-        """Files that have not changed for `settle` seconds, by name."""
+    def _complete(self, left: dict[str, tuple[str, int]]) -> list[Path]:
+        """Files that have not changed for `settle` seconds, by name; what is no such file goes to `left`."""
         now = self._intake.clock.monotonic()
-        seen: dict[str, tuple[_Look, float]] = {}
+        for folder in (self._done, self._refused):
+            files.folder(folder, self._folder_mode)
+        seen: dict[str, tuple[Look, float]] = {}
         with os.scandir(self._config.path) as entries:
             for entry in entries:
-                if entry.name.startswith(".") or Path(entry.name).suffix.lower() not in _KINDS or not entry.is_file():
+                if entry.name.startswith(".") or Path(entry.name).suffix.lower() not in _KINDS:
                     continue
-                found = entry.stat()
-                look = _look(found)
+                try:
+                    look = files.look_of(entry.stat(follow_symlinks=False))
+                except Unfit as unfit:
+                    left[entry.name] = (unfit.code, entry.inode())
+                    continue
+                except FileNotFoundError:  # its writer took it back
+                    continue
                 before = self._seen.get(entry.name)
                 seen[entry.name] = before if before is not None and before[0] == look else (look, now)
+                if seen[entry.name] is not before:
+                    self._later.pop(entry.name, None)
         self._seen = seen
+        self._later = {name: until for name, until in self._later.items() if name in seen and now < until}
+        left.update((name, one) for name, one in self._left.items() if name in self._later)
         ready = (name for name, (_, since) in seen.items() if now - since >= self._config.settle)
-        return [self._config.path / name for name in sorted(ready)]
+        return [self._config.path / name for name in sorted(ready) if name not in self._later]
 
     async def _take(self, path: Path) -> bool:
-        """One file. False when it must be tried again later."""
+        """One file. False when it, and the others, must be tried again later. Raises `Unfit` when it alone must."""
         try:
-            beside = await asyncio.to_thread(_look_at, _beside(path))
-            pieces, excess, look = await asyncio.to_thread(self._read, path)
+            return await self._taken(path)
         except FileNotFoundError:
             return True  # its writer took it back
-        except PermissionError:
-            return True  # not ours to read yet: the others go on, the next look tries again
+        except Unfit:
+            raise
+        except OSError as error:
+            if error.errno in files.OF_THE_FOLDER:
+                raise
+            self._later[path.name] = self._intake.clock.monotonic() + _AGAIN
+            raise Unfit("FOLDER-DENIED" if isinstance(error, PermissionError) else "FOLDER-ERROR") from error
+        except Exception as error:
+            self._later[path.name] = self._intake.clock.monotonic() + _AGAIN
+            raise Unfit(Bug.of(error, "folder").code) from error
+
+    async def _taken(self, path: Path) -> bool:
+        pieces, excess, look, request = await asyncio.to_thread(self._read, path)
         answers: list[Answer] = []
         for received in pieces:
             answers.append(await self._answer(received, excess))
@@ -133,9 +182,19 @@ class WatchedFolder:
         accepted = all(answer.code == "AA" for answer in answers) and bool(answers)
         acks = b"".join(answer.ack for answer in answers)
         folder = self._done if accepted else self._refused
-        await asyncio.to_thread(self._finish, path, look, beside, folder, acks)
+        await asyncio.to_thread(self._finish, path, look, request, folder, acks)
         self._seen.pop(path.name, None)
         return True
+
+    def _tell(self, left: dict[str, tuple[str, int]]) -> None:
+        """Say once of each entry that it stays, and how many do."""
+        self._intake.observer.set("files_left", len(left), feed=self._feed.name)
+        for name, (code, inode) in left.items():
+            if self._left.get(name) != (code, inode):
+                text = files.UNFIT.get(code, "the file can't be taken")
+                facts = {"feed": self._feed.name, "code": code, "place": f"inode {inode}", "text": text}
+                self._intake.complaints.alert("file-left", facts)
+        self._left = left
 
     async def _answer(self, received: Received, excess: int) -> Answer:
         share = self._intake.budget.join(lambda: None, lambda: None)
@@ -149,71 +208,60 @@ class WatchedFolder:
             share.done(len(received.data))
             share.leave()
 
-    def _read(self, path: Path) -> tuple[list[Received], int, _Look]:
-        """The messages of a file, and 0; of one too large its beginning, and its size. Then what it looked like."""
+    def _read(self, path: Path) -> tuple[list[Received], int, Look, _Request | None]:
+        """The messages of a file, and 0; of one too large its beginning, and its size. Then its look; its request."""
         kind = _KINDS[path.suffix.lower()]
         now = self._intake.clock.now()
-        with path.open("rb") as file:
-            look = _look(os.fstat(file.fileno()))
-            size = look[0]
-            data = file.read(self._config.max_file if size <= self._config.max_file else HEAD)
-        if size > self._config.max_file:
-            return [Received(data=data, source="folder", at=now)], size, look
+        request = _request(path) if kind == "cda" else None
+        data, look = files.read(path, self._config.max_file)
+        if look.size > self._config.max_file:
+            return [Received(data=data[:HEAD], source="folder", at=now)], look.size, look, request
         if kind == "cda":
-            headers = {"request-id": path.stem, **_headers(path)}
-            return [Received(data=data, source="folder", at=now, kind="cda", headers=headers)], 0, look
+            name = os.fsencode(Path(files.short(path.name, _REQUEST_ID)).stem).decode("utf-8", "replace")
+            headers = {"request-id": name, **_headers(request)}
+            return [Received(data=data, source="folder", at=now, kind="cda", headers=headers)], 0, look, request
         pieces = list(layout.messages(data)) or [data]
-        return [Received(data=piece, source="folder", at=now) for piece in pieces], 0, look
+        return [Received(data=piece, source="folder", at=now) for piece in pieces], 0, look, request
 
-    def _finish(self, path: Path, look: _Look, request: _Look | None, folder: Path, acks: bytes) -> None:
+    def _finish(self, path: Path, look: Look, request: _Request | None, folder: Path, acks: bytes) -> None:
         """Answer first, then move: in the other order a crash would leave a file without its answer.
 
         A raw CDA keeps its request beside it until it is gone itself: read again without, it would be another one.
         What its writer has put in their places meanwhile is not moved: nobody has read it. So the last look comes after
-        the disk has had its time.
+        the disk has had its time. The request is copied from the bytes that were read, never from its file.
         """
-        target = _free(folder / path.name)
+        target = _free(folder / files.short(path.name))
         draft = folder / f".{target.name}.ack"
-        with draft.open("wb") as file:
-            file.write(acks)
-            file.flush()
-            os.fsync(file.fileno())
-        beside = _beside(path)
-        ours = request is not None and _look_at(beside) == request
-        if ours:
-            _copy(beside, folder / f"{target.name}.headers")
-        if _look_at(path) != look:
+        files.write(draft, acks, self._file_mode)
+        beside, copy = _beside(path), folder / f"{target.name}.headers"
+        ours = request is not None and files.look_at(beside) == request.look
+        if request is not None and ours:
+            files.write(copy, request.data, self._file_mode, request.look.changed)
+        if files.look_at(path) != look:
             draft.unlink()
             if ours:
-                (folder / f"{target.name}.headers").unlink()
+                copy.unlink()
             return
         draft.replace(folder / f"{target.name}.ack")
         path.replace(target)
-        if ours and _look_at(beside) == request:
+        files.tighten(target, look, self._file_mode)
+        if request is not None and ours and files.look_at(beside) == request.look:
             beside.unlink()
 
     def _left_behind(self, beside: Path) -> bool:
         """Whether these headers are those of a file that was moved a moment before we died: no other may get them."""
         name = Path(beside.name.removesuffix(".headers"))
-        if (self._config.path / name).exists() or not beside.is_file():
+        found = files.look_at(beside)
+        if os.path.lexists(self._config.path / name) or found is None or found.size > _MAX_HEADERS:
             return False
-        pattern = f"{glob.escape(name.stem)}*{glob.escape(name.suffix)}.headers"
+        pattern = f"{glob.escape(Path(files.short(name.name)).stem)}*{glob.escape(name.suffix)}.headers"
         copies = [copy for folder in (self._done, self._refused) for copy in folder.glob(pattern)]
-        found = _look(beside.stat())
-        return any(_look(copy.stat()) == found and copy.read_bytes() == beside.read_bytes() for copy in copies)
-
-
-def _look(found: os.stat_result) -> _Look:
-    return found.st_size, found.st_mtime_ns
-
-
-def _look_at(path: Path) -> _Look | None:
-    """What it looks like now; None for what is no file, or none any more."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return _look(found) if stat.S_ISREG(found.st_mode) else None
+        try:
+            data = files.read(beside, _MAX_HEADERS)[0]
+            others = [files.read(copy, _MAX_HEADERS + 1) for copy in copies]
+        except (OSError, Unfit):
+            return False
+        return any(look[:2] == found[:2] and copied == data for copied, look in others)
 
 
 def _beside(path: Path) -> Path:
@@ -221,26 +269,33 @@ def _beside(path: Path) -> Path:
     return path.with_name(path.name + ".headers")
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Bytes and time of change. Not the mode: there are file systems where nobody may set it."""
-    found = source.stat()
-    shutil.copyfile(source, target)
-    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
-
-
 def _free(path: Path) -> Path:
     """The path itself, or the first of `name.1.hl7`, `name.2.hl7`… that no earlier file has."""
     target, number = path, 0
-    while target.exists():
+    while os.path.lexists(target):
         number += 1
         target = path.with_name(f"{path.stem}.{number}{path.suffix}")
     return target
 
 
-def _headers(path: Path) -> dict[str, str]:
+def _request(path: Path) -> _Request | None:
+    """What stands beside a raw CDA. Raises `Unfit` when something does that can't be read as its request."""
     beside = _beside(path)
-    if not beside.is_file():
+    try:
+        if not os.path.lexists(beside) or stat.S_ISDIR(os.lstat(beside).st_mode):
+            return None
+        data, look = files.read(beside, _MAX_HEADERS + 1)
+    except FileNotFoundError:
+        return None
+    except (Unfit, OSError) as error:
+        raise Unfit("FOLDER-HEADERS") from error
+    if look.size > _MAX_HEADERS:
+        raise Unfit("FOLDER-HEADERS")
+    return _Request(data, look)
+
+
+def _headers(request: _Request | None) -> dict[str, str]:
+    if request is None:
         return {}
-    text = beside.read_bytes()[:_MAX_HEADERS].decode("utf-8", "replace")
-    lines = (line.partition(":") for line in text.splitlines() if ":" in line)
+    lines = (line.partition(":") for line in request.data.decode("utf-8", "replace").splitlines() if ":" in line)
     return {name.strip().lower().removeprefix("x-segur-"): value.strip() for name, _, value in lines}

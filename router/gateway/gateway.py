@@ -8,20 +8,21 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
-from router.contracts import Bus, Clock, Ledger, Observer
+from router.contracts import Alert, Bus, Clock, Ledger, Observer, no_alert
 from router.errors import OperatorFault
 from router.exchange import Pseudonyms
 from router.gateway.folder import WatchedFolder
 from router.gateway.http_listener import HttpListener
 from router.gateway.intake import Intake
 from router.gateway.mllp_listener import MllpListener
+from router.gateway.places import enough_descriptors
 from router.gateway.raw_topic import RawTopic
 from router.gateway.received import Feed
 from router.gateway.settings import FolderConfig, HttpConfig, MllpConfig
 
 log = logging.getLogger(__name__)
 
-_TICK: Final = 1.0
+_TICK: Final = 0.5
 _FOR_THE_WAYS: Final = 0.8
 """Share of the time to drain that connections may take; the rest is for what is still being written."""
 
@@ -45,6 +46,7 @@ class Gateway:
     raw:         feed -> topic for its answers, or None
     name:        stable over restarts: it fences a predecessor that is still there
     budget:      bytes of messages held at most;  drain: seconds to finish when told to stop
+    alert:       hears what a person should look at
     """
 
     def __init__(
@@ -64,11 +66,21 @@ class Gateway:
         name: str = "gateway-0",
         budget: int = 64 * 2**20,
         drain: float = 10.0,
+        alert: Alert = no_alert,
     ) -> None:
         known = {feed.name: feed for feed in feeds}
         self.intake = Intake(
-            bus=bus, ledger=ledger, clock=clock, pseudonyms=pseudonyms, observer=observer, name=name, budget=budget
+            bus=bus,
+            ledger=ledger,
+            clock=clock,
+            pseudonyms=pseudonyms,
+            observer=observer,
+            name=name,
+            budget=budget,
+            alert=alert,
         )
+        self._connections = sum(one.max_connections for one in (mllp or {}).values())
+        self._connections += http.max_connections if http is not None else 0
         self._drain = drain
         self._outdated: set[Way] = set()
         """Ways in whose new certificate can't be read: told once."""
@@ -88,6 +100,7 @@ class Gateway:
 
     async def start(self) -> None:
         """Listen everywhere, or nowhere. Raises `OperatorFault` in one sentence."""
+        enough_descriptors(self._connections)
         self.intake.start()
         started: list[Way] = []
         try:

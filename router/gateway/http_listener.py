@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Iterator, Mapping
+import socket
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Final, cast
@@ -20,25 +21,29 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from router.errors import Bug
+from router.gateway.acceptor import Acceptor
 from router.gateway.budget import Share
 from router.gateway.clients import structures_of
+from router.gateway.http_protocol import HttpConnection
 from router.gateway.intake import Intake
 from router.gateway.mllp_listener import bound
+from router.gateway.places import Places
 from router.gateway.received import Answer, Feed, Kind, Received
 from router.gateway.settings import HttpConfig
-from router.gateway.tls import Certificates, names_of
+from router.gateway.tls import Certificates
 from router.hl7.mllp import HEAD
 
 PREFIX: Final = "x-segur-"
 RETRY_AFTER: Final = 10
 """Seconds a sender is asked to wait after AR."""
 
+_FULL: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: %d\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    % RETRY_AFTER
+)
 _PATIENCE: Final = 4
-_SHOWN: Final = "certificate-names"
-"""Where a connection keeps the names of its client's certificate for its requests."""
 
 _KINDS: Final[dict[str, Kind]] = {
     "application/hl7-v2": "hl7",
@@ -56,6 +61,7 @@ class HttpListener:
     def __init__(self, config: HttpConfig, feeds: Mapping[str, Feed], intake: Intake) -> None:
         self._config, self._feeds, self._intake = config, feeds, intake
         self._certificates = Certificates(config.tls) if config.tls else None
+        self.places = Places(config.max_connections, "http", intake.complaints)
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
         self.port = 0
@@ -67,21 +73,26 @@ class HttpListener:
         app = Starlette(routes=[Route("/feeds/{name}", self._post, methods=["POST"])])
         config = uvicorn.Config(
             app,
-            http=_protocol(self._certificates, self._config.idle_timeout),
+            http=HttpConnection,
             ws="none",
+            proxy_headers=False,  # a client's header says nothing of where it comes from
             lifespan="off",
             log_config=None,
             access_log=False,
             log_level="error",  # a warning for each invalid request would let a stranger fill our logs
             server_header=False,
-            limit_concurrency=self._config.max_connections,
             timeout_graceful_shutdown=10,
         )
         config.load()
-        if self._certificates is not None:
-            config.ssl = self._certificates.context
-        self._server = _Server(config)
-        self._serving = asyncio.create_task(self._server.serve(sockets=[listening]))
+        server = self._server = _Server(config)
+        server.accept = lambda: Acceptor(
+            listening,
+            self.places,
+            lambda place: HttpConnection(config, server, place, self._config.idle_timeout, self._certificates),
+            lambda: self._certificates.context if self._certificates else None,
+            _FULL,
+        )
+        self._serving = asyncio.create_task(server.serve(sockets=[]))
 
     async def tick(self) -> None:
         """Take up new certificates, in the context that is in use. Raises what ended the server, if anything did."""
@@ -112,16 +123,23 @@ class HttpListener:
         try:
             answer = await self._taken(request, feed, kind)
         except ClientDisconnect:
+            self._intake.complaints.say("cut", feed.name, _connection(request).place.peer)
             return Response(status_code=HTTPStatus.BAD_REQUEST)
         except TimeoutError:
+            self._intake.complaints.say("unfinished", feed.name, _connection(request).place.peer)
             return PlainTextResponse("corps incomplet\n", HTTPStatus.REQUEST_TIMEOUT, {"Connection": "close"})
+        except _NoRoom:
+            again = {"Connection": "close", "Retry-After": str(RETRY_AFTER)}
+            return PlainTextResponse("trop de messages en cours\n", HTTPStatus.SERVICE_UNAVAILABLE, again)
+        if answer.status_code == HTTPStatus.OK:
+            _connection(request).place.proven = True
         return answer
 
     def _objection(self, request: Request, feed: Feed | None, kind: Kind | None) -> Response | None:
         """Why this request isn't even read."""
         if not self._admitted(request, feed):
             return PlainTextResponse("jeton absent ou faux\n", HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"})
-        if feed is not None and structures_of(feed, _names(request)) is None:
+        if feed is not None and structures_of(feed, _connection(request).names) is None:
             return PlainTextResponse("certificat non habilité pour ce flux\n", HTTPStatus.FORBIDDEN)
         if feed is None:
             return PlainTextResponse("flux inconnu\n", HTTPStatus.NOT_FOUND)
@@ -134,9 +152,11 @@ class HttpListener:
         """Read the body and submit it, or what we keep of one that is beyond the limit (E15)."""
         ready = asyncio.Event()
         ready.set()
-        share = self._intake.budget.join(ready.clear, ready.set)
+        connection = _connection(request)
+        share = self._share(connection, feed, ready)
         try:
-            body, whole = await self._body(request, share, ready)
+            body, whole = await self._in_time(request, share, ready)
+            connection.working = True
             share.work(len(body))
             share.hold(0)
             now = self._intake.clock.now()
@@ -146,20 +166,54 @@ class HttpListener:
                 at=now,
                 kind=kind,
                 headers=_asked(request),
-                structures=structures_of(feed, _names(request)) or frozenset(),
+                structures=structures_of(feed, connection.names) or frozenset(),
+                peer=connection.place.peer,
             )
             if whole:
                 return _response(await self._intake.submit(feed, received))
             refused = self._intake.validator.oversize(feed, received, self._config.max_body)
             return _response(await self._intake.store(refused), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         finally:
+            connection.working, connection.lost = False, lambda: None
             share.done(share.working)
             share.leave()
+
+    def _share(self, connection: HttpConnection, feed: Feed, ready: asyncio.Event) -> Share:
+        """The share of one request; who waits for its `ready` waits no more once the connection is gone."""
+        peer = connection.place.peer
+
+        def give_way() -> None:
+            self._intake.complaints.say("gave-way", feed.name, peer, share.receiving)
+            share.leave()
+            connection.transport.abort()
+
+        share = self._intake.budget.join(
+            ready.clear,
+            ready.set,
+            feed=feed.name,
+            peer=peer,
+            pending=lambda: connection.unread,
+            give_way=give_way,
+        )
+        connection.lost = ready.set
+        if connection.place.proven:
+            self._intake.budget.trust(share, feed.name, peer)
+        return share
+
+    async def _in_time(self, request: Request, share: Share, ready: asyncio.Event) -> tuple[bytes, bool]:
+        """See `_body`. Raises `_NoRoom` when it is we who made the sender wait until its time was over."""
+        try:
+            async with asyncio.timeout(self._config.request_timeout):
+                return await self._body(request, share, ready)
+        except TimeoutError:
+            if share.paused:
+                raise _NoRoom from None
+            raise
 
     async def _body(self, request: Request, share: Share, ready: asyncio.Event) -> tuple[bytes, bool]:
         """The body, read only while the budget allows, and True; of one beyond the limit the beginning, and False.
 
-        Raises `TimeoutError` when its sender falls silent; the time that we make him wait is not his.
+        Raises `TimeoutError` when its sender falls silent; for that the time that we make him wait is not his.
 
         A body that is too large is read on and thrown away, within reason: a sender that is cut off while it
         writes never sees the answer.
@@ -192,54 +246,26 @@ class HttpListener:
         return hmac.compare_digest(given.encode(), f"Bearer {read()}".encode())
 
 
+class _NoRoom(Exception):
+    """The sender was made to wait for so long that its time is over."""
+
+
 class _Server(uvicorn.Server):
-    """Signals belong to whoever runs the gateway."""
+    """Uvicorn with our own way to accept connections. Signals belong to whoever runs the gateway."""
+
+    accept: Callable[[], Acceptor]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self.servers = [self.accept()]  # type: ignore[list-item]  # which is closed like one
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
 
-def _protocol(certificates: Certificates | None, patience: float) -> type[asyncio.Protocol]:
-    """Uvicorn's own protocol, which first looks at the client's certificate, and waits for no header for ever.
-
-    patience: seconds from a connection, or from the first byte of a request, to the end of its header.
-    """
-
-    class RegisterCheckedSink(H11Protocol):
-        waiting: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            shown = transport.get_extra_info("peercert")
-            if certificates is not None and not certificates.admits(shown):
-                transport.abort()
-                return
-            self.app_state = {**self.app_state, _SHOWN: names_of(shown)}
-            self.waiting = self.loop.call_later(patience, transport.abort)
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            if self.cycle is not None and not self.cycle.response_complete:
-                self._arrived()
-            elif self.waiting is None and not self.transport.is_closing():
-                self.waiting = self.loop.call_later(patience, self.transport.abort)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._arrived()
-            super().connection_lost(exc)
-
-        def _arrived(self) -> None:
-            if self.waiting is not None:
-                self.waiting.cancel()
-                self.waiting = None
-
-    return RegisterCheckedSink
-
-
-def _names(request: Request) -> frozenset[str]:
-    """Names of the certificate that the client of this connection showed."""
-    return cast("frozenset[str]", request.scope.get("state", {}).get(_SHOWN, frozenset()))
+def _connection(request: Request) -> HttpConnection:
+    return cast(HttpConnection, request.state.connection)
 
 
 def _asked(request: Request) -> dict[str, str]:

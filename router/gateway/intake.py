@@ -14,17 +14,23 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
-from router.contracts import Bus, Clock, Ledger, Observer
+from router.contracts import Alert, Bus, Clock, Ledger, Observer, no_alert
 from router.errors import MessageFault, RouterError
 from router.exchange import Pseudonyms
 from router.gateway import identity
 from router.gateway.budget import Budget
+from router.gateway.complaints import Complaints
 from router.gateway.received import Answer, Feed, Received, ValidatedMessage
+from router.gateway.turns import Turns
 from router.gateway.validation import MessageValidator
 from router.gateway.writer import BatchWriter, GroupCommit, Item, KnownIds
 
 RECENT: Final = 10_000
 """Messages whose answer is kept in memory; older ones are looked up in the ledger."""
+_RECENT_BYTES: Final = 8 * 2**20
+"""Bytes of answers kept in memory at most: their length is partly the senders' choice."""
+_ENTRY: Final = 200
+"""What one answer costs beside its bytes: its id, its place."""
 _BIG: Final = 2**20
 _LOOSE: Final = 32 * 2**20
 """Bytes of big messages that were answered, after which what is left of them is collected."""
@@ -38,17 +44,20 @@ _NOTES: Final = 1000
 class Recent:
     """The last answers by event id, and the last refusals: a small memory before the ledger. Read by any thread."""
 
-    def __init__(self, size: int = RECENT) -> None:
-        self._size = size
+    def __init__(self, size: int = RECENT, limit: int = _RECENT_BYTES) -> None:
+        self._size, self._limit = size, limit
         self._acks: OrderedDict[str, bytes] = OrderedDict()
+        self.held = 0
 
     def get(self, event_id: str) -> bytes | None:
         return self._acks.get(event_id)
 
     def put(self, event_id: str, ack: bytes) -> None:
+        old = self._acks.get(event_id)
+        self.held += len(ack) + _ENTRY - (len(old) + _ENTRY if old is not None else 0)
         self._acks[event_id] = ack
-        if len(self._acks) > self._size:
-            self._acks.popitem(last=False)
+        while len(self._acks) > self._size or self.held > self._limit:
+            self.held -= len(self._acks.popitem(last=False)[1]) + _ENTRY
 
 
 class Intake:
@@ -64,9 +73,11 @@ class Intake:
         observer: Observer,
         name: str = "gateway-0",
         budget: int = 64 * 2**20,
+        alert: Alert = no_alert,
     ) -> None:
         self.clock, self.observer, self.bus = clock, observer, bus
         self.budget = Budget(budget, observer)
+        self.complaints = Complaints(alert, observer)
         self.known = KnownIds(ledger)
         self.name = name
         self._recent = Recent()
@@ -74,6 +85,7 @@ class Intake:
         self._controls = Recent()
         self.validator = MessageValidator(clock, pseudonyms, self._recent.get, self._controls.get)
         self._work = ThreadPoolExecutor(1, thread_name_prefix="gateway-check")
+        self._turns = Turns(self._work)
         self._commit = GroupCommit(BatchWriter(bus, self.known, name), self._written)
         self._unanswered: dict[str, asyncio.Future[Answer]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -107,8 +119,7 @@ class Intake:
         self.observer.count("messages_received_total", feed=feed.name, source=received.source)
         if len(received.data) <= (_HEAVY_INLINE if feed.heavy else _INLINE):
             return self.validator.validate(feed, received)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._work, self.validator.validate, feed, received)
+        return await self._turns.run((feed.name, received.peer), partial(self.validator.validate, feed, received))
 
     def store(self, validated: ValidatedMessage) -> asyncio.Future[Answer]:
         """Write it with the next batch. The future gives the answer once everything is durable."""

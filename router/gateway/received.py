@@ -15,7 +15,10 @@ Kind = Literal["hl7", "cda"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """Bytes as they came, without framing. `headers`: of a raw CDA's request, lower case, without prefix."""
+    """Bytes as they came, without framing. `headers`: of a raw CDA's request, lower case, without prefix.
+
+    peer: the sender's address, where there is one
+    """
 
     data: bytes = field(repr=False)
     source: Source
@@ -24,6 +27,7 @@ class Received:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     structures: frozenset[str] = frozenset()
     """FINESS numbers that the client who sent it may speak for; empty: all those of the feed."""
+    peer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -43,7 +44,11 @@ class MllpConfig(Strict):
     )
     idle_timeout: float = Field(300, gt=0, description="Seconds without a byte after which a connection is closed.")
     frame_timeout: float = Field(60, gt=0, description="Seconds without a byte in the middle of a message.")
-    max_connections: int = Field(200, ge=1, description="Connections at once; one more is closed at once.")
+    max_connections: int = Field(
+        200,
+        ge=1,
+        description="Connections at once; for one more, one that has brought nothing ends, else it is closed at once.",
+    )
     pipelining: int = Field(64, ge=1, description="Messages of one connection in work before it is left unread.")
 
 
@@ -56,7 +61,12 @@ class HttpConfig(Strict):
     token: Secret | None = Field(None, description="Where the bearer token is that every request must carry.")
     max_body: int = Field(32 * MEBIBYTE, ge=1024, description="Bytes of the largest body taken; beyond: 413.")
     idle_timeout: float = Field(60, gt=0, description="Seconds without a byte in the middle of a request.")
-    max_connections: int = Field(200, ge=1, description="Requests at once; one more gets 503.")
+    request_timeout: float = Field(300, gt=0, description="Seconds in which a whole request must come.")
+    max_connections: int = Field(
+        200,
+        ge=1,
+        description="Connections at once; for one more, one that has brought nothing ends, else it gets 503.",
+    )
 
 
 class FolderConfig(Strict):
@@ -66,5 +76,9 @@ class FolderConfig(Strict):
     interval: float = Field(1.0, gt=0, description="Seconds between two looks.")
     settle: float = Field(
         2.0, ge=0, description="Seconds a file must stay unchanged before it is taken (writers that rename: 0)."
+    )
+    readable_by: Literal["owner", "group"] = Field(
+        "owner",
+        description="Who may read the answers and the files moved: we alone (0600), or the folder's group too (0640).",
     )
     max_file: int = Field(64 * MEBIBYTE, ge=1024, description="Bytes of the largest file taken.")

@@ -16,7 +16,7 @@ from router.cisis.rule import in_order
 from router.contracts import Clock, Header, Outgoing
 from router.errors import Bug, MessageFault
 from router.exchange import Event, Pseudonyms
-from router.gateway import dead_letters, identity
+from router.gateway import dead_letters, identity, lengths
 from router.gateway.received import Checked, Fault, Feed, Received, ValidatedMessage
 from router.hl7 import ack, write
 from router.hl7.ack import Code, Err
@@ -47,18 +47,12 @@ class MessageValidator:
         self._start, self._count = secrets.token_hex(6).upper(), itertools.count()
 
     def validate(self, feed: Feed, received: Received) -> ValidatedMessage:
-        """Never raises: what can't be read or checked is refused, with its reason."""
-        if received.kind == "cda":
-            event_id = identity.request_id(feed.name, received.headers, received.data)
-            return self._known(feed, received, event_id, None) or self._check(feed, received, event_id, None)
+        """Never raises: what can't be read or checked is refused, with its reason. A bug of ours is one too."""
         try:
-            message = Message.parse(received.data, charset_fallback=feed.charset_fallback or None, rejoin=feed.rejoin)
-        except Unreadable as fault:
+            return self._validated(feed, received)
+        except Exception as error:
             event_id = identity.unreadable_id(feed.name, received.data)
-            seen = Message.glimpse(received.data) if fault.condition != "200" else None
-            return self._refused(feed, received, event_id, seen, _fault(fault))
-        event_id = identity.message_id(feed.name, message)
-        return self._known(feed, received, event_id, message) or self._check(feed, received, event_id, message)
+            return self._refused(feed, received, event_id, None, _fault(Bug.of(error, "intake")))
 
     def oversize(self, feed: Feed, received: Received, limit: int) -> ValidatedMessage:
         """The refusal of a frame of which `received` holds the beginning only (E15)."""
@@ -104,6 +98,23 @@ class MessageValidator:
 
     # -------------------------------------------------------------------------------------------- inside
 
+    def _validated(self, feed: Feed, received: Received) -> ValidatedMessage:
+        if received.kind == "cda":
+            event_id = identity.request_id(feed.name, received.headers, received.data)
+            if long := lengths.of_request(received.headers):
+                return self._refused(feed, received, event_id, None, *long)
+            return self._known(feed, received, event_id, None) or self._check(feed, received, event_id, None)
+        try:
+            message = Message.parse(received.data, charset_fallback=feed.charset_fallback or None, rejoin=feed.rejoin)
+        except Unreadable as fault:
+            event_id = identity.unreadable_id(feed.name, received.data)
+            seen = Message.glimpse(received.data) if fault.condition != "200" else None
+            return self._refused(feed, received, event_id, seen, _fault(fault))
+        event_id = identity.message_id(feed.name, message)
+        if long := lengths.of_message(message):
+            return self._refused(feed, received, event_id, message, *long)
+        return self._known(feed, received, event_id, message) or self._check(feed, received, event_id, message)
+
     def _known(self, feed: Feed, received: Received, event_id: str, message: Message | None) -> ValidatedMessage | None:
         stored = self._recent(event_id)
         if stored is None:
@@ -133,6 +144,8 @@ class MessageValidator:
                 checked = replace(checked, faults=tuple(sorted(faults, key=lambda fault: in_order(fault.rule))))
             else:
                 checked = replace(checked, warnings=(*checked.warnings, f"{_REUSED.rule}: {_REUSED.text}"))
+        if message is not None and (unusual := lengths.unusual(message)):
+            checked = replace(checked, warnings=(*checked.warnings, unusual))
         code: Code = "AE" if checked.faults else "AA"
         answer = self._ack(code, received, message, [fault.err for fault in checked.faults])
         return ValidatedMessage(
@@ -146,15 +159,15 @@ class MessageValidator:
         )
 
     def _refused(
-        self, feed: Feed, received: Received, event_id: str, message: Message | None, fault: Fault
+        self, feed: Feed, received: Received, event_id: str, message: Message | None, *faults: Fault
     ) -> ValidatedMessage:
-        answer = self._ack("AE", received, message, [fault.err])
+        answer = self._ack("AE", received, message, [fault.err for fault in faults])
         return ValidatedMessage(
             feed=feed.name,
             event_id=event_id,
             received=received,
             message=message,
-            checked=Checked(faults=(fault,)),
+            checked=Checked(faults=faults),
             code="AE",
             ack=answer,
         )

@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from router.errors import Malformed
 from router.hl7.header import CHARSETS, DEFAULT
+from router.hl7.lengths import LONGEST
 from router.hl7.message import Message
 from router.hl7.write import Value, Written, message, segment
 
@@ -57,6 +58,8 @@ _KNOWN_VERSIONS: Final = frozenset(
     ("2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2", "2.9")
 )
 
+CONTROL_ID, _PARTY, _EVENT, _PROCESSING = LONGEST[10], LONGEST[3], 15, 3
+"""Characters that are echoed of MSH-10, MSH-3 to MSH-6, MSH-9 and MSH-11 (`lengths`): an answer is never long."""
 _MOST_PARTS: Final = 16
 """Components of a party of the MSH, and sub-components of each, that are given back: an HD has three."""
 MAX_ERRORS: Final = 20
@@ -134,8 +137,8 @@ def _header(received: Message | None, now: datetime, control_id: str, version: s
         kind, processing, version, charset = ("ACK",), "P", version or "2.5", "UNICODE UTF-8"
     else:
         parties = tuple(_copied(received, number) for number in (5, 6, 3, 4))
-        kind = ("ACK", received.event, "ACK") if received.event else ("ACK",)
-        processing = received.text("MSH-11") or "P"
+        kind = ("ACK", received.event[:_EVENT], "ACK") if received.event else ("ACK",)
+        processing = received.text("MSH-11")[:_PROCESSING] or "P"
         version = version or _version(received)
         echoed = CHARSETS.get(received.charset.upper()) == received.codec
         charset = received.charset if echoed else _charset_name(received.codec)
@@ -155,11 +158,11 @@ def _copied(received: Message, number: int) -> Value:
     if marks == DEFAULT:
         same = bytes(found.raw()).decode(received.codec, "replace")
         if same.isprintable():
-            return Written(same.strip())
+            return Written(same.strip()[:_PARTY])
     components = bytes(found.raw()).split(marks.component) if marks.component else [bytes(found.raw())]
     return tuple(
         tuple(
-            found.text(f"{c}.{s}")
+            found.text(f"{c}.{s}")[:_PARTY]
             for s in range(1, min(raw.count(marks.subcomponent) if marks.subcomponent else 0, _MOST_PARTS) + 2)
         )
         for c, raw in enumerate(components[:_MOST_PARTS], 1)
@@ -176,7 +179,7 @@ def _charset_name(codec: str) -> str:
 
 
 def _acknowledgement(code: Code, received: Message | None) -> str:
-    return segment("MSA", code, received.control_id if received is not None else "")
+    return segment("MSA", code, received.control_id[:CONTROL_ID] if received is not None else "")
 
 
 def _error(error: Err) -> str:

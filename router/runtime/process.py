@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from router import private
 from router.config.safety import refusals
 from router.config.site import Site
 from router.engine.retry_policy import backoff
@@ -45,6 +46,7 @@ def metrics_folder(site: Site) -> Path:
 
 def main(argv: list[str]) -> int:
     """Run one role until SIGTERM. The exit code tells the supervisor whether starting again can help."""
+    private.mask()
     site_path, role, slot = Path(argv[0]), argv[1], int(argv[2])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logs.hush()

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from router import private
 from router.bus.opening import open_bus
 from router.bus.plans import site_plans
 from router.bus.settings import BusConfig, SqliteBusConfig
@@ -109,7 +110,7 @@ class SiteServices:
 
     def data(self, name: str) -> Path:
         """A file of the data folder, which is made if need be."""
-        self.site.data.mkdir(parents=True, exist_ok=True)
+        private.make(self.site.data)
         return self.site.data / name
 
     def url(self, name: str) -> str:

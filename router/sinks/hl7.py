@@ -6,6 +6,7 @@ Sources: HL7 v2.5 §2.9.2 (original and enhanced acknowledgement), table 0008; h
 from __future__ import annotations
 
 import asyncio
+import logging
 import select
 import socket
 import ssl
@@ -25,7 +26,13 @@ from router.secret import Secret
 from router.sinks import revocation
 from router.strict import Strict
 
+log = logging.getLogger(__name__)
+
 MAX_ANSWER: Final = 2**20
+_OUTSIDE: Final = 64 * 1024
+"""Bytes kept of an answer without framing."""
+UNFRAMED: Final = "without its MLLP frame"
+_ODD_END: Final = "not ended by FS CR"
 _LINGER: Final = 0.05
 _PROBE_SECONDS: Final = 60
 """Of silence on a kept connection, after which the system asks whether the other end is still there."""
@@ -98,6 +105,7 @@ class Hl7Sink:
         self._slots = asyncio.Semaphore(config.connections)
         self._free: list[Link] = []
         self._closed = False
+        self._warned = False
 
     async def deliver(self, delivery: Delivery, attempt: Attempt) -> Outcome:
         """Send the payload and judge the answer; see `contracts.Sink` for what is raised."""
@@ -134,7 +142,9 @@ class Hl7Sink:
         link = self._idle() or await self._connect()
         try:
             attempt.recheck()
-            outcome = self._judge(await link.ask(data, self._config.timeout), control_id)
+            answer = await link.ask(data, self._config.timeout, control_id)
+            self._warn(link.framing)
+            outcome = self._judge(answer, control_id)
         except (Refused, Unavailable):
             self._keep(link)
             raise
@@ -143,6 +153,13 @@ class Hl7Sink:
             raise
         self._keep(link)
         return outcome
+
+    def _warn(self, framing: str) -> None:
+        """Say once what is wrong with the frames of this partner's answers."""
+        if framing and not self._warned:
+            self._warned = True
+            text = f"the partner's acknowledgement is {framing}: taken, for it names our message"
+            log.warning("acknowledgement badly framed", extra={"code": "HL7-FRAMING", "sink": self.name, "text": text})
 
     def _idle(self) -> Link | None:
         """A connection that is still open: one that died while idle costs no attempt."""
@@ -154,7 +171,7 @@ class Hl7Sink:
         return None
 
     def _keep(self, link: Link) -> None:
-        if self._closed or not link.alive():
+        if self._closed or link.framing == UNFRAMED or not link.alive():
             link.close()
         else:
             self._free.append(link)
@@ -204,13 +221,17 @@ class Link(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
-        self._decoder = Decoder(MAX_ANSWER)
+        self._decoder = Decoder(MAX_ANSWER, keep_outside=_OUTSIDE)
         self._answer: asyncio.Future[bytes] | None = None
+        self._asked = ""
+        self._chunks = 0
+        self.framing = ""
+        """What was wrong with the frame of the last answer; "" when nothing was."""
         self._poll: select.poll | None = None
         self._flushed = True
 
-    async def ask(self, data: bytes, timeout: float) -> bytes:
-        """Write a frame and wait for the answer's content.
+    async def ask(self, data: bytes, timeout: float, control_id: str = "") -> bytes:
+        """Write a frame and wait for the answer's content; without a frame, it must name this control id.
 
         Raises `Unavailable` when the connection broke before the whole frame was handed over, `OutcomeUnknown`
         when it broke, or stayed silent, after.
@@ -218,7 +239,7 @@ class Link(asyncio.Protocol):
         if self._transport is None:  # it was made, and broke before we had our turn
             raise _unsent()
         loop = asyncio.get_running_loop()
-        self._answer = loop.create_future()
+        self._answer, self._asked, self.framing, self._decoder.outside = loop.create_future(), control_id, "", b""
         timer = loop.call_later(timeout, self._late)
         try:
             self._transport.write(data)
@@ -264,27 +285,57 @@ class Link(asyncio.Protocol):
         self._flushed = True
 
     def data_received(self, data: bytes) -> None:
+        self._chunks += 1
         self._take(self._decoder.feed(data))
-        if self._decoder.undecided:
-            asyncio.get_running_loop().call_later(_LINGER, lambda: self._take(self._decoder.settle()))
+        if self._decoder.undecided or self._decoder.outside:
+            asyncio.get_running_loop().call_later(_LINGER, self._silent, self._chunks)
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._transport = None
+        self._ended()
         if not self._flushed:
             self._fail(_unsent())
         else:
             self._fail(OutcomeUnknown("HL7-CUT", "", "the connection broke before the acknowledgement"))
+
+    def _silent(self, chunks: int) -> None:
+        """The partner writes nothing more for the moment: an FS was an end; an answer outside of a frame is whole."""
+        if chunks != self._chunks:
+            return
+        self._take(self._decoder.settle())
+        self._take_unframed(self._decoder.outside)
+
+    def _ended(self) -> None:
+        """Nothing more will come: take what can be taken."""
+        self._take(self._decoder.settle())
+        self._take_unframed(self._decoder.outside)
+        self._take_unframed(self._decoder.unfinished)
+
+    def _take_unframed(self, data: bytes) -> None:
+        """An answer without its frame, or the end of it, when it names our message: others can't be told from noise."""
+        at = data.find(b"MSH")
+        if at < 0 or not self._asked or self._answer is None or self._answer.done():
+            return
+        try:
+            named = parse_ack(data[at:]).control_id
+        except Malformed:
+            return
+        if named == self._asked:
+            self.framing = UNFRAMED
+            self._answer.set_result(data[at:])
 
     def _take(self, events: list[Event]) -> None:
         for event in events:
             if self._answer is None or self._answer.done():
                 self.close()  # an answer nobody waits for: what follows could be taken for another's
             elif isinstance(event, Frame):
+                self.framing = _ODD_END if event.odd else ""
                 self._answer.set_result(event.data)
             else:
                 self._fail(OutcomeUnknown("HL7-ACK", "", "the acknowledgement is too large"))
 
     def _late(self) -> None:
+        self._ended()
         self._fail(OutcomeUnknown("HL7-TIMEOUT", "", "no acknowledgement in time"))
 
     def _fail(self, error: Unavailable | OutcomeUnknown) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +39,48 @@ def test_E44_fs_without_cr_then_silence() -> None:
     assert decoder.settle() == [Frame(b"one")]
     assert decoder.feed(b"\r\x0btwo\x1c\r") == [Frame(b"two")]
     assert not decoder.undecided and decoder.settle() == []
+
+
+@pytest.mark.parametrize("end", [b"\x1c\n", b"\x1c\x00", b"\x1c", b"\x1c\r", b"\x1c\n\r", b"\x1c \n\x00"])
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_whatever_end_a_sender_writes_its_message_is_told(end: bytes, size: int) -> None:
+    """FS and then LF, NUL, blanks or nothing ends a frame at the next VT or once the sender is silent."""
+    decoder = Decoder(100)
+    events = fed(decoder, b"\x0bone" + end + b"\x0btwo" + end, size)
+    events += decoder.settle()
+    assert events == [Frame(b"one"), Frame(b"two")]
+    assert [event.odd for event in events if isinstance(event, Frame)] == [end != b"\x1c\r"] * 2
+    assert decoder.held == 0 and decoder.stray == 0
+
+
+def test_an_fs_before_much_fill_is_content() -> None:
+    """A run of blanks behind an FS is no end, and costs no second look at each byte."""
+    decoder = Decoder(4 << 20)
+    started = time.perf_counter()
+    decoder.feed(b"\x0bone\x1c")
+    for _ in range(300):
+        decoder.feed(b"\x00" * 10_000)
+    assert not decoder.undecided and time.perf_counter() - started < 1.0
+    assert [len(event.data) for event in decoder.feed(b"\x1c\r") if isinstance(event, Frame)] == [3_000_004]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_an_oversize_frame_with_an_odd_end_ends_too(size: int) -> None:
+    """FS LF behind a frame beyond the limit, then silence: told like any other."""
+    decoder = Decoder(50)
+    assert fed(decoder, b"\x0b" + b"x" * 100 + b"\x1c\n", size) == []
+    (told,) = decoder.settle()
+    assert isinstance(told, Oversize) and told.size == 100
+
+
+def test_what_stands_outside_of_frames_is_counted() -> None:
+    """A message without framing is not a silence: its bytes are counted, and kept for who wants them."""
+    decoder = Decoder(100, keep_outside=10)
+    decoder.feed(b"\r\n\x00")
+    assert decoder.stray == 0
+    decoder.feed(b"MSH|^~\\&|A\r")
+    decoder.feed(b"MSA|AA|1\r\x0bx\x1c\r")
+    assert decoder.stray == 18 and decoder.outside == b"\rMSA|AA|1\r"
 
 
 def test_an_fs_inside_a_message_does_not_cut_it() -> None:

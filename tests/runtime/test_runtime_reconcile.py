@@ -14,11 +14,11 @@ from pathlib import Path
 import pybase64
 import pytest
 from kafka.admin import KafkaAdminClient
-from router.engine.delivery.worker_settings import Limits
 
 from router.config.site import Site
 from router.contracts import Claim, Header, Outgoing, Partition, in_topic, out_topic
 from router.engine.delivery.worker import SinkWorker
+from router.engine.delivery.worker_settings import Limits
 from router.errors import OperatorFault, Refused, Unavailable
 from router.exchange import Delivery, Event, Origin, State
 from router.runtime.reconcile import reconcile

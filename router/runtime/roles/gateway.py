@@ -42,6 +42,7 @@ class GatewayRole(EventLoopRole):
             name=f"gateway-{self._slot}",
             budget=config.limits.stage_bytes,
             drain=config.limits.drain_seconds,
+            alert=services.alert,
         )
         parts = {f"feed {name}": feed for name, feed in config.feeds.items()} | {"http": config.http}
         expiries = Expiries(parts, services.observer, services.clock)

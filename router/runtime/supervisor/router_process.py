@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from typing import Final
 
+from router import private
 from router.config.safety import refusals
 from router.config.site import Site
 from router.errors import ConfigFault, OperatorFault, Unavailable
@@ -74,12 +75,29 @@ class RouterProcess:
     def _writable(self) -> None:
         folder = self.site.data / "run"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            private.make(self.site.data)
+            private.make(folder)
             probe = folder / f"probe.{os.getpid()}"
             probe.write_text("")
             probe.unlink()
         except OSError as error:
             raise OperatorFault("SITE-DATA", str(folder), f"can't be written: {error.strerror}") from error
+        self._closed_to_others()
+
+    def _closed_to_others(self) -> None:
+        """No other account of the machine may reach what we keep: refused in production, told elsewhere (D12)."""
+        data, secret = self.site.data, self.site.config.secret
+        key = secret.file if secret is not None else None
+        for path, mode in ((data, "700"), (key, "600")):
+            if path is None or not private.open_to_others(path):
+                continue
+            text = f"other accounts of this machine can reach it: chmod {mode}, or choose another place"
+            if path is data and self.site.config.environment == "production":
+                raise OperatorFault("SITE-OPEN", str(path), text)
+            alert("data-open", {"code": "SITE-OPEN", "place": str(path), "text": text})
+        if closed := private.close_inside(data):
+            text = "files and folders in the data folder were open to other accounts: they no longer are"
+            alert("data-open", {"code": "SITE-OPEN", "place": str(data), "text": text, "count": str(closed)})
 
     def _prepare(self) -> None:
         """Open once what every worker opens, so that a mistake is told here, in one sentence, and schemas exist."""
