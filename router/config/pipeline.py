@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,10 +11,11 @@ from pydantic import Field, model_validator
 
 from router.config.expressions import Expression, ExpressionFault
 from router.config.load import Source
+from router.config.sink_models import BY_STRUCTURE, Expectation, SinkUse, owners_of
 from router.errors import ConfigFault, Problem
+from router.sinks.registry import SINK_TYPES
 from router.steps.enrich import EnrichStep
 from router.steps.look_up import LookUpStep
-from router.steps.route import HL7, MSSANTE, TYPES
 from router.steps.set_fields import SetFieldsStep
 from router.steps.validate import ValidateStep
 from router.strict import Strict
@@ -35,26 +37,6 @@ class StepConfig(Strict):
             names = ", ".join(info.alias or name for name, info in type(self).model_fields.items())
             raise ValueError(f"a step has exactly one key, one of: {names}")
         return self
-
-
-class SinkUse(Strict):
-    """How a pipeline uses a sink."""
-
-    when: str | None = Field(None, description="CEL condition; what it leaves out is told to the sender.")
-    pdf_copy: bool = Field(True, description="mssante: attach the PDF copy beside the archive (ECO.2.1.1).")
-    strict_order: bool = Field(False, description="hl7: after a dead letter, park what follows in the lane.")
-
-
-class Expectation(Strict):
-    """What an example must reach."""
-
-    ack: str = Field("AA", pattern="^A[AE]$", description="The gateway's answer.")
-    fault: str | None = Field(None, description="The rule that refuses it, e.g. `R45`.")
-    dmp: str | None = Field(None, description="`delivered`, or the code with which the DMP leg is refused.")
-    mssante: list[str] | None = Field(None, description="Addresses that get a mail, `patient` for the patient's.")
-    refused: list[str] | None = Field(None, description="Codes of the recipients that are refused, e.g. `MSS-510`.")
-    hl7: list[str] | None = Field(None, description="Sinks that get the message.")
-    filtered: bool = Field(False, description="The pipeline ends it on purpose.")
 
 
 class Example(Strict):
@@ -113,15 +95,16 @@ class PipelineFile:
                 problems.append(source.problem(["feed"], f"no feed {feed!r} in the site file", _one_of(feeds)))
         for name, use in self.config.sinks.items():
             path: list[str | int] = ["sinks", name]
-            kind = name if name in TYPES else sinks.get(name)
+            kind = name if name in SINK_TYPES else sinks.get(name)
             if kind is None:
-                problems.append(source.problem(path, "no such sink in the site file", _one_of({*sinks, *TYPES[:2]})))
-            elif name == HL7:
-                problems.append(source.problem(path, "name the instance: hl7 has no structure to choose it"))
-            if use.strict_order and kind != HL7:
-                problems.append(source.problem([*path, "strict_order"], "is for hl7 sinks only"))
-            if not use.pdf_copy and kind != MSSANTE:
-                problems.append(source.problem([*path, "pdf_copy"], "is for mssante sinks only"))
+                known = {*sinks, *BY_STRUCTURE}
+                problems.append(source.problem(path, "no such sink in the site file", _one_of(known)))
+            elif name in SINK_TYPES and name not in BY_STRUCTURE:
+                problems.append(source.problem(path, f"name the instance: {name} has no structure to choose it"))
+            problems += [
+                source.problem([*path, key], f"is for {' and '.join(owners)} sinks only")
+                for key, owners in _foreign(use, kind)
+            ]
         return problems
 
     def _expressions(self, source: Source) -> list[Problem]:
@@ -173,6 +156,14 @@ def read_folder(
     if not files and not problems:
         problems.append(Problem(str(folder), 1, 1, "", "holds no pipeline", "add a file such as biologie.yaml"))
     return files, problems
+
+
+def _foreign(use: SinkUse, kind: str | None) -> Iterator[tuple[str, list[str]]]:
+    """Keys that were changed and that this type of sink does not take, with the types that do."""
+    for key, info in type(use).model_fields.items():
+        owners = owners_of(key)
+        if owners and kind not in owners and getattr(use, key) != info.default:
+            yield key, owners
 
 
 def _one_of(names: set[str]) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 from router.contracts import Bus, Ledger, Row
 from router.errors import MessageFault
 from router.payload import reply_context, unpack_order
+from router.sinks.registry import leg_of
 from router.wire import delivery_at
 
 _HEX: Final = re.compile(r"[0-9a-f]{32}")
@@ -48,7 +49,7 @@ class Correlator:
         if record is None:
             return {}
         try:
-            return reply_context(unpack_order(record.value))
+            return reply_context(unpack_order(record.value), leg_of(row.delivery.sink))
         except (MessageFault, ValueError):
             return {}
 

@@ -7,17 +7,19 @@ from dataclasses import dataclass, field
 
 from router.cisis.verdict_codec import VerdictCodec
 from router.config.expressions import Expression
-from router.config.pipeline import PipelineFile, SinkUse, StepConfig
+from router.config.pipeline import PipelineFile, StepConfig
+from router.config.sink_models import SinkUse
 from router.contracts import Header, Step
 from router.engine.pipeline.compiled import UNWANTED, CompiledPipeline, Routed
 from router.exchange import Exchange, Filtered
 from router.register import adt
 from router.runtime.site_services import SiteServices
+from router.sinks.registry import SINK_TYPES
 from router.steps.enrich import Enrich
 from router.steps.keep import Keep
 from router.steps.look_up import LookUp
 from router.steps.parse import Parse
-from router.steps.route import MSSANTE, TYPES, Destination, Route
+from router.steps.route import Destination, Route
 from router.steps.set_fields import SetFields
 from router.steps.validate import Validate
 
@@ -127,10 +129,11 @@ class Compiler:
         ]
 
     def _destination(self, name: str, use: SinkUse) -> Destination:
-        kind = name if name in TYPES else self._services.config.sink_types[name]
+        kind = SINK_TYPES[name if name in SINK_TYPES else self._services.config.sink_types[name]]
         condition = Expression(use.when) if use.when else None
-        options: dict[str, str | bool | int] = {"pdf_copy": use.pdf_copy} if kind == MSSANTE else {}
-        return Destination(kind, "" if name in TYPES else name, condition, options, use.strict_order)
+        own = kind.options.model_fields if kind.options is not None else ()
+        options = {key: getattr(use, key) for key in own}
+        return Destination(kind, "" if name in SINK_TYPES else name, condition, options, use.strict_order)
 
     def _step(self, step: StepConfig) -> Step:
         services = self._services

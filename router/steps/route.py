@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from router.cisis.lineage import document_pseudonym, lineage, replaces_pseudonym
 from router.contracts import Clock, Header
+from router.contracts.sink_type import Leg, SinkType
 from router.errors import OperatorFault
 from router.exchange import (
     Delivery,
@@ -22,21 +23,17 @@ from router.exchange import (
     Receipt,
     ReceiptKind,
     delivery_id,
-    recipient_label,
 )
 from router.payload import DocumentOrder, pack, reply_context
-from router.request import Recipient, RecipientKind, TransmissionRequest
+from router.request import TransmissionRequest
 from router.structures import StructureConfig
-
-DMP, MSSANTE, HL7 = "dmp", "mssante", "hl7"
-TYPES = (DMP, MSSANTE, HL7)
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
     """One entry of a pipeline's `sinks`: an instance by name, or a type whose instance the structure chooses."""
 
-    type: str
+    type: SinkType
     instance: str = ""
     """`hl7.dpi`, or '' when the structure of the sender names it."""
     condition: Callable[[Exchange], bool] | None = None
@@ -79,17 +76,11 @@ class Route:
         return Plan(tuple(deliveries.values()), tuple(receipts))
 
     def _plan(self, destination: Destination, exchange: Exchange) -> Iterator[Delivery | Receipt]:
-        if destination.type == HL7:
+        if destination.type.carries == "message":
             yield self._relay(destination, exchange)
-            return
-        request = exchange.request
-        if request is None:
-            return
-        if destination.type == DMP and request.dmp:
-            yield self._to_dmp(destination, exchange, request)
-        elif destination.type == MSSANTE:
-            for recipient in served_recipients(request):
-                yield self._to_mailbox(destination, exchange, request, recipient)
+        elif exchange.request is not None:
+            for leg in destination.type.legs(exchange.request, self._pseudonyms):
+                yield self._leg(destination, exchange, exchange.request, leg)
 
     def _relay(self, destination: Destination, exchange: Exchange) -> Delivery:
         event = exchange.event
@@ -103,36 +94,21 @@ class Route:
             strict=destination.strict,
         )
 
-    def _to_dmp(self, destination: Destination, exchange: Exchange, request: TransmissionRequest) -> Delivery | Receipt:
-        sink, structure = self._instance(destination, request)
-        order = DocumentOrder(
-            request=request, structure=structure, options=dict(destination.options), accepted=_accepted(exchange)
-        )
-        if request.dmp_inadmissible is not None:
-            rule, reason = request.dmp_inadmissible
-            return self._refusal(exchange, order, sink=sink, destination=DMP, label="DMP", code=rule, text=reason)
-        lane = structure.finess if structure else ""
-        return self._document(exchange, order, sink=sink, destination=DMP, lane=lane, label="DMP")
-
-    def _to_mailbox(
-        self, destination: Destination, exchange: Exchange, request: TransmissionRequest, recipient: Recipient
+    def _leg(
+        self, destination: Destination, exchange: Exchange, request: TransmissionRequest, leg: Leg
     ) -> Delivery | Receipt:
         sink, structure = self._instance(destination, request)
         order = DocumentOrder(
             request=request,
-            recipient=recipient,
+            recipient=leg.recipient,
             structure=structure,
             options=dict(destination.options),
             accepted=_accepted(exchange),
         )
-        who = self._pseudonyms.of("address", recipient.address.lower() or f"rank {recipient.rank}")
-        label = recipient_label(recipient)
-        if recipient.refusal is not None:
-            code, reason = recipient.refusal
-            return self._refusal(
-                exchange, order, sink=sink, destination=f"mss:{who}", label=label, code=f"MSS-{code}", text=reason
-            )
-        return self._document(exchange, order, sink=sink, destination=f"mss:{who}", lane=who, label=label)
+        if leg.refusal is not None:
+            return self._refusal(exchange, order, destination.type, leg, sink=sink)
+        lane = leg.lane if leg.lane is not None else structure.finess if structure else ""
+        return self._document(exchange, order, sink=sink, destination=leg.destination, lane=lane, label=leg.label)
 
     def _instance(self, destination: Destination, request: TransmissionRequest) -> tuple[str, StructureConfig | None]:
         """The sink instance and the structure the sender speaks for."""
@@ -143,10 +119,11 @@ class Route:
             structure = next(iter(self._structures.values()))
         if destination.instance:
             return destination.instance, structure
-        name = getattr(structure, destination.type) if structure else ""
+        name = structure.sink_of(destination.type.name) if structure else ""
         if not name:
+            kind = destination.type.name
             raise OperatorFault(
-                "SITE-STRUCTURE", "PRT-8", f"the site file names no {destination.type} sink for the sender's structure"
+                "SITE-STRUCTURE", "PRT-8", f"the site file names no {kind} sink for the sender's structure"
             )
         return name, structure
 
@@ -204,12 +181,11 @@ class Route:
             label=label,
         )
 
-    def _refusal(
-        self, exchange: Exchange, order: DocumentOrder, *, sink: str, destination: str, label: str, code: str, text: str
-    ) -> Receipt:
+    def _refusal(self, exchange: Exchange, order: DocumentOrder, kind: SinkType, leg: Leg, *, sink: str) -> Receipt:
         event = exchange.event
+        code, text = leg.refusal or ("", "")
         return Receipt(
-            delivery_id=delivery_id(event.id, f"{sink}|{destination}"),
+            delivery_id=delivery_id(event.id, f"{sink}|{leg.destination}"),
             event_id=event.id,
             sink=sink,
             kind=ReceiptKind.DELIVERY,
@@ -220,23 +196,11 @@ class Route:
             text=text,
             feed=event.feed,
             key=event.key,
-            destination=destination,
-            label=label,
+            destination=leg.destination,
+            label=leg.label,
             pipeline=self._pipeline,
-            context=reply_context(order) | {"origin": str(event.origin or "")},
+            context=reply_context(order, kind.answer.leg if kind.answer else "") | {"origin": str(event.origin or "")},
         )
-
-
-def served_recipients(request: TransmissionRequest) -> Iterator[Recipient]:
-    """The recipients the metadata allow (R83), one per address: the first RCT of an address answers for it."""
-    seen: set[str] = set()
-    for recipient in request.recipients:
-        wanted = request.mss_patient if recipient.kind == RecipientKind.PATIENT else request.mss_professionals
-        address = recipient.address.lower()
-        if not wanted or (address and address in seen):
-            continue
-        seen.add(address)
-        yield recipient
 
 
 def _accepted(exchange: Exchange) -> float:

@@ -14,6 +14,7 @@ from router.exchange import Delivery
 from router.register import Register
 from router.runtime.register_checked_sink import RegisterCheckedSink
 from router.simulators.sender import Maker
+from router.sinks.dmp.sink_type import DMP
 from tests.engine.sinks import ScriptedSink
 from tests.register.register_samples import PSEUDONYMS, StillClock, change, ins, zfa
 from tests.sinks.dmp_world import FIRST, made
@@ -53,7 +54,7 @@ def report(maker: Maker) -> tuple[Delivery, str]:
 def play(register: Register, story: Callable[[Slow, RegisterCheckedSink], Awaitable[None]]) -> None:
     async def run() -> None:
         sink = Slow()
-        guarded = RegisterCheckedSink(sink, register, StillClock(), at_once=1)
+        guarded = RegisterCheckedSink(sink, DMP, register, StillClock(), at_once=1)
         try:
             await story(sink, guarded)
         finally:

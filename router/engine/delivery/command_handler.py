@@ -117,7 +117,7 @@ class CommandHandler:
         parts, now = self._parts, self._parts.clock.now()
         known = await self._versions(row)
         if refusal := replay_refusal(row, known):
-            await self._say(record, row, refusal, shown=proof(row, known))
+            await self._say(record, row, refusal, shown=proof(row, parts.names, known))
             return
         evidence = {
             name: value

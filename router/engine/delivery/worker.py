@@ -26,6 +26,7 @@ from router.contracts import (
     no_alert,
     out_topic,
 )
+from router.engine.dead_letters.evidence import UNNAMED, Names
 from router.engine.dead_letters.remediation import Advice, next_step
 from router.engine.delivery.attempt import Attempts
 from router.engine.delivery.circuit import Breaker, Circuit
@@ -82,6 +83,7 @@ class SinkWorker:
         limits: Limits | None = None,
         alert: Alert = no_alert,
         advice: Advice = next_step,
+        names: Names = UNNAMED,
     ) -> None:
         policy, limits = policy or RetryPolicy(), limits or Limits()
         topic = out_topic(sink.name)
@@ -102,6 +104,7 @@ class SinkWorker:
             observer=observer or Unobserved(),
             alert=alert,
             advice=advice,
+            names=names,
             pump=self._wake,
         )
         self._attempts = Attempts(self._parts)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from router.contracts import Alert, Bus, Clock, Header, Observer, Record, Row, Sink, no_alert, out_topic
+from router.engine.dead_letters.evidence import Names
 from router.engine.dead_letters.remediation import Advice, next_step
 from router.engine.delivery.circuit import Breaker
 from router.engine.delivery.durable_writer import DurableWriter
@@ -61,6 +62,8 @@ class WorkerContext:
     observer: Observer
     alert: Alert = no_alert
     advice: Advice = next_step
+    names: Names = field(default_factory=dict)
+    """Of evidence: what operators call it."""
     pump: Callable[[], None] = lambda: None
     held: int = 0
     """Payload bytes in memory."""

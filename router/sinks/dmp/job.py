@@ -20,7 +20,7 @@ from router.sinks.dmp.channel import Pace
 from router.sinks.dmp.dialogue import Dialogue
 from router.sinks.dmp.lot import Content, publication, set_id
 from router.sinks.dmp.preflight import Case
-from router.sinks.dmp.settings import DmpConfig
+from router.sinks.dmp.settings import LEG, DmpConfig
 from router.sinks.tools import Tools
 from router.structures import StructureConfig
 from router.xds import metadata
@@ -268,7 +268,7 @@ class Job:
             "xds_status": status,
             deposit_history.PATIENT: self.patient,
         }
-        return Outcome(text=text, evidence=evidence, context=reply_context(self.case.order))
+        return Outcome(text=text, evidence=evidence, context=reply_context(self.case.order, LEG))
 
     async def _rows(self) -> Sequence[Row]:
         """Our own past deliveries of this document's lineage, and of its predecessor's where it differs."""
