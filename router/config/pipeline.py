@@ -5,38 +5,59 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, create_model, model_validator
 
 from router.config.expressions import Expression, ExpressionFault
 from router.config.load import Source
 from router.config.sink_models import BY_STRUCTURE, Expectation, SinkUse, owners_of
 from router.errors import ConfigFault, Problem
 from router.sinks.registry import SINK_TYPES
-from router.steps.enrich import EnrichStep
-from router.steps.look_up import LookUpStep
-from router.steps.set_fields import SetFieldsStep
-from router.steps.validate import ValidateStep
+from router.steps.registry import STEPS
 from router.strict import Strict
 
+_PREFIX: Final = "step_"
+"""Before the name of a step in the model: `set` or `validate` alone is a method of pydantic's."""
 
-class StepConfig(Strict):
+
+class _StepConfig(Strict):
     """One step: exactly one of these keys. Reading the message (`parse`) always comes first and is not written."""
 
-    validate_: ValidateStep | None = Field(None, alias="validate", description="Check again, more narrowly.")
-    enrich: EnrichStep | None = Field(None, description="Add what the register says of the patient.")
-    look_up: LookUpStep | None = Field(None, description="Find the mailbox of recipients that came without one.")
-    set: SetFieldsStep | None = Field(None, description="Write fixed texts into fields of a relayed message.")
-    keep: str | None = Field(None, description="End here unless this CEL condition holds.")
+    model_config = ConfigDict(populate_by_name=False)  # in a file a step has its key, never the model's own name
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        chosen = [name for name in type(self).model_fields if getattr(self, name) is not None]
-        if len(chosen) != 1:
-            names = ", ".join(info.alias or name for name, info in type(self).model_fields.items())
-            raise ValueError(f"a step has exactly one key, one of: {names}")
+        if len(self._chosen()) != 1:
+            raise ValueError(f"a step has exactly one key, one of: {', '.join(STEPS)}")
         return self
+
+    def _chosen(self) -> list[str]:
+        return [name for name in type(self).model_fields if getattr(self, name) is not None]
+
+    @property
+    def name(self) -> str:
+        """The key that is written: a name of `router.steps.registry.STEPS`."""
+        return self._chosen()[0].removeprefix(_PREFIX)
+
+    @property
+    def value(self) -> Any:
+        """What stands behind the key."""
+        return getattr(self, self._chosen()[0])
+
+
+if TYPE_CHECKING:
+    StepConfig = _StepConfig
+else:
+    StepConfig = create_model(
+        "StepConfig",
+        __base__=_StepConfig,
+        __doc__=_StepConfig.__doc__,
+        **{
+            f"{_PREFIX}{name}": (step.model | None, Field(None, alias=name, description=step.description))
+            for name, step in STEPS.items()
+        },
+    )
 
 
 class Example(Strict):
@@ -109,7 +130,9 @@ class PipelineFile:
 
     def _expressions(self, source: Source) -> list[Problem]:
         written: list[tuple[list[str | int], str | None]] = [(["when"], self.config.when)]
-        written += [(["steps", rank, "keep"], step.keep) for rank, step in enumerate(self.config.steps)]
+        for rank, step in enumerate(self.config.steps):
+            if STEPS[step.name].condition:
+                written.append((["steps", rank, step.name], step.value))
         written += [(["sinks", name, "when"], use.when) for name, use in self.config.sinks.items()]
         problems = []
         for path, text in written:

@@ -1,36 +1,22 @@
 """Every sink type: ours, and those of other installed packages (entry points of the group `segur_router.sinks`).
 
-A package offers one with `[project.entry-points."segur_router.sinks"]`, `archive = "its_module:ARCHIVE"`. A type that
-can't be used ends the process when it starts: a site must not run without a sink that its file names.
+A package offers one with `[project.entry-points."segur_router.sinks"]`, `archive = "its_module:ARCHIVE"`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from importlib.metadata import entry_points
 from typing import Final
 
 from router.contracts.sink_type import SinkType
 from router.errors import OperatorFault
+from router.plugins import installed
 from router.sinks.dmp.sink_type import DMP
 from router.sinks.hl7.sink_type import HL7
 from router.sinks.mssante.sink_type import MSSANTE
 
 GROUP: Final = "segur_router.sinks"
 BUILT_IN: Final = (DMP, MSSANTE, HL7)
-
-
-def installed() -> Iterable[SinkType]:
-    """The types of other packages, by name. Raises `OperatorFault` for one that can't be loaded."""
-    for point in sorted(entry_points(group=GROUP), key=lambda one: one.name):
-        try:
-            found = point.load()
-        except Exception as error:  # whatever an import may raise
-            text = f"{point.value} can't be imported ({type(error).__name__})"
-            raise OperatorFault("SINK-TYPE", point.name, text) from error
-        if not isinstance(found, SinkType):
-            raise OperatorFault("SINK-TYPE", point.name, f"{point.value} is no SinkType")
-        yield found
 
 
 def registered(types: Iterable[SinkType]) -> dict[str, SinkType]:
@@ -51,7 +37,7 @@ def registered(types: Iterable[SinkType]) -> dict[str, SinkType]:
     return found
 
 
-SINK_TYPES: Final[Mapping[str, SinkType]] = registered((*BUILT_IN, *installed()))
+SINK_TYPES: Final[Mapping[str, SinkType]] = registered((*BUILT_IN, *installed(GROUP, SinkType)))
 
 
 def type_of(instance: str) -> SinkType:
