@@ -43,7 +43,7 @@ def pack(order: DocumentOrder, documents: Sequence[bytes | memoryview]) -> bytes
 
 
 def unpack_order(payload: bytes) -> DocumentOrder:
-    """The order alone: cheap, the documents are not touched."""
+    """The order alone: cheap, the documents are not touched. Raises `Malformed` when it can't be read."""
     end = 4 + int.from_bytes(payload[:4], "big")
     if len(payload) < end:
         raise Malformed("PAYLOAD", "", "truncated delivery")
@@ -53,7 +53,10 @@ def unpack_order(payload: bytes) -> DocumentOrder:
 @lru_cache(maxsize=64)
 def _order(text: bytes) -> DocumentOrder:
     """The last ones are remembered: an attempt asks for its order several times."""
-    return DocumentOrder.model_validate_json(text)
+    try:
+        return DocumentOrder.model_validate_json(text)
+    except ValueError:
+        raise Malformed("PAYLOAD", "", "unreadable order") from None  # its text would quote the order
 
 
 def unpack(payload: bytes) -> tuple[DocumentOrder, list[bytes]]:
