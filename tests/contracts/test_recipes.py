@@ -126,6 +126,25 @@ def test_the_recipe_of_a_sink_type(tmp_path: Path) -> None:
         router.wait(20)
 
 
+@pytest.mark.slow
+def test_a_step_of_another_package(tmp_path: Path) -> None:
+    """The same file outside the router, offered by an entry point: no line of the router changes."""
+    packages = tmp_path / "packages"
+    about = packages / "limit_step-1.0.dist-info"
+    about.mkdir(parents=True)
+    (packages / "limit_step.py").write_text(blocks()["router/steps/limit.py"], encoding="utf-8")
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: limit-step\nVersion: 1.0\n", encoding="utf-8")
+    (about / "entry_points.txt").write_text("[segur_router.steps]\nlimit = limit_step:LIMIT\n", encoding="utf-8")
+    site = tmp_path / "site"
+    written(site, "pipelines/petits.yaml")
+    (site / "router.yaml").write_text(SITE, encoding="utf-8")
+    played = command(site, "test", path=(packages, ROOT))
+    assert played.returncode == 0, played.stdout + played.stderr
+    unknown = command(site, "check")
+    assert unknown.returncode != 0
+    assert "limit" in unknown.stdout + unknown.stderr
+
+
 def test_a_site_that_names_a_type_nobody_installed_is_refused(tmp_path: Path) -> None:
     """Without the package the same site file is wrong, with its place and the types that are known."""
     written(tmp_path / "site", "router.yaml", "pipelines/archive.yaml")
