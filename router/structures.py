@@ -27,7 +27,7 @@ class StructureConfig(Strict):
 
     def sink_of(self, kind: str) -> str:
         """The instance of this sink type that serves the structure; "" when the site file names none."""
-        return str(getattr(self, kind, ""))
+        return str(vars(self).get(kind) or (self.model_extra or {}).get(kind, ""))
 
     @property
     def id_nat(self) -> str:

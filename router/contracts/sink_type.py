@@ -90,7 +90,8 @@ class SinkType:
     legs: Callable[[TransmissionRequest, Pseudonyms], Iterator[Leg]] = no_legs
     """`documents` only: the destinations that a request asks of this type, refused ones included. Pure."""
     asked: tuple[Asked, ...] = ()
-    """Wishes of the sender. A leg that no pipeline serves is told to the sender only when this says something."""
+    """Wishes of the sender. A leg that no pipeline serves is told to the sender only when this says something: without
+    it the type serves a wish of the site."""
     answer: Answer | None = None
     """What feedback tells the sender of an outcome; None: nothing."""
     code: str = ""

@@ -92,12 +92,13 @@ class Unserved:
         request = self._request(exchange)
         if request is None:
             return []
-        served = {delivery.destination for delivery in deliveries} | {receipt.destination for receipt in receipts}
+        made: list[Delivery | Receipt] = [*deliveries, *receipts]
+        served = {(one.sink.partition(".")[0], one.destination) for one in made}
         code, text = _why(ends)
         missing: list[Receipt] = []
         for kind in registry.SINK_TYPES.values():
             for leg in kind.legs(request, self.pseudonyms) if kind.asked else ():
-                if leg.destination not in served:
+                if (kind.name, leg.destination) not in served:
                     order = DocumentOrder(request=request, recipient=leg.recipient)
                     missing.append(_receipt(exchange, order, kind, leg, code, text, self.clock.now()))
         return missing

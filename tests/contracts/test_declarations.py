@@ -19,10 +19,12 @@ import router.steps
 from router.config.pipeline import PipelineConfig, PipelineFile, StepConfig
 from router.config.sink_models import Expectation, SinkUse
 from router.config.site import SiteConfig
+from router.contracts import SystemClock
 from router.contracts.sink_type import Answer, SinkSettings, SinkType
 from router.errors import ConfigFault, OperatorFault
+from router.exchange import Event, Exchange, Origin, Pseudonyms
 from router.payload import DocumentOrder
-from router.runtime.describe import ASKED
+from router.runtime.describe import ASKED, Unserved
 from router.runtime.wording import ADVICE, EVIDENCE
 from router.sinks import registry as sinks
 from router.sinks.dmp.sink_type import DMP
@@ -275,3 +277,18 @@ def test_no_settings_module_imports_its_sink() -> None:
         taken = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         assert not [name for name in taken if name.startswith("router.sinks")]
         assert issubclass(kind.settings, BaseModel)
+
+
+def test_what_another_type_delivers_does_not_serve_the_dmp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two types may call a destination alike: the sender is still told that his own wish was not served (D5)."""
+    order = mssante_samples.order(dmp=True)
+    monkeypatch.setattr(sinks, "SINK_TYPES", {**sinks.SINK_TYPES, "archive": ARCHIVE})
+    unserved = Unserved(Pseudonyms(b"test"), SystemClock(), lambda exchange: exchange)
+    event = Event("e" * 32, "sil", "k", b"", {}, Origin("in.sil", 0, 1))
+    exchange = Exchange(event, request=order.request)
+    kept = mssante_samples.delivery(order, sink="archive.chu", destination="dmp")
+    told = [(one.sink, one.code) for one in unserved(exchange, [kept], [], [])]
+    assert ("dmp", "NOT-SERVED") in told
+    assert "archive" not in [sink for sink, _ in told]
+    done = mssante_samples.delivery(order, sink="dmp.chu", destination="dmp")
+    assert "dmp" not in [one.sink for one in unserved(exchange, [done], [], [])]
