@@ -1,7 +1,7 @@
 """The payload of a document delivery: a JSON order and the documents' own bytes, never re-encoded.
 
 Layout: 4 bytes big-endian length of the JSON, the JSON, then for each document 4 bytes length and its bytes.
-The payload of an `hl7` delivery is simply the message.
+The payload of a sink type that carries messages is simply the message.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class DocumentOrder(Silent):
     """One document delivery: what was asked, to whom, with every option of the pipeline resolved."""
 
     request: TransmissionRequest
-    recipient: Recipient | None = Field(None, description="The one recipient of an MSSanté mail; None for the DMP.")
+    recipient: Recipient | None = Field(None, description="The one recipient of this delivery, if it has one.")
     structure: StructureConfig | None = Field(None, description="The structure the sender speaks for (PRT-8).")
     options: dict[str, str | bool | int] = Field(
         default_factory=dict, description="The pipeline's options of the sink."
@@ -43,7 +43,7 @@ def pack(order: DocumentOrder, documents: Sequence[bytes | memoryview]) -> bytes
 
 
 def unpack_order(payload: bytes) -> DocumentOrder:
-    """The order alone: cheap, the documents are not touched."""
+    """The order alone: cheap, the documents are not touched. Raises `Malformed` when it can't be read."""
     end = 4 + int.from_bytes(payload[:4], "big")
     if len(payload) < end:
         raise Malformed("PAYLOAD", "", "truncated delivery")
@@ -53,7 +53,10 @@ def unpack_order(payload: bytes) -> DocumentOrder:
 @lru_cache(maxsize=64)
 def _order(text: bytes) -> DocumentOrder:
     """The last ones are remembered: an attempt asks for its order several times."""
-    return DocumentOrder.model_validate_json(text)
+    try:
+        return DocumentOrder.model_validate_json(text)
+    except ValueError:
+        raise Malformed("PAYLOAD", "", "unreadable order") from None  # its text would quote the order
 
 
 def unpack(payload: bytes) -> tuple[DocumentOrder, list[bytes]]:
@@ -76,11 +79,13 @@ def unpack_documents(payload: bytes) -> list[bytes]:
     return documents
 
 
-def reply_context(order: DocumentOrder) -> dict[str, str]:
+def reply_context(order: DocumentOrder, leg: str) -> dict[str, str]:
     """What feedback needs to answer the sender of this delivery, without any identity of the patient.
 
     Shared by the sinks (`Sink.context`) and by the refusals of `router.steps.route`. A recipient's address is
     there unless he is the patient: feedback then rebuilds the answer's OBX2-5 from the event itself.
+
+    leg: `SinkType.answer.leg`; "" when the sender is told nothing of this outcome
     """
     request, recipient = order.request, order.recipient
     context = {
@@ -96,7 +101,7 @@ def reply_context(order: DocumentOrder) -> dict[str, str]:
         "ack_lecture": "1" if request.ack_lecture else "",
         "action": str(request.action),
         "document": request.principal.id if request.documents else "",
-        "leg": "mss" if recipient else "dmp",
+        "leg": leg,
     }
     if recipient is not None:
         patient = recipient.kind == RecipientKind.PATIENT

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from router.strict import Strict
 
 
 class StructureConfig(Strict):
     """One structure, named in `structures` of the site file by its FINESS number."""
+
+    # The site file's own model adds a key for each sink type and refuses others; a stored order keeps what it has.
+    model_config = ConfigDict(extra="allow")
 
     finess: str = Field("", description="FINESS of the structure; the key of the table, filled by the loader.")
     name: str = Field(description="Name shown in XON-1, in the mail's label and in INDEX.HTM.")
@@ -21,8 +24,10 @@ class StructureConfig(Strict):
     label: str = Field("", description="Label of the mailbox in From; default: the name.")
     address: str = Field("", description="Postal address, for README.TXT of the XDM archive.")
     phone: str = Field("", description="Telephone, for README.TXT of the XDM archive.")
-    dmp: str = Field("", description="Sink instance that feeds its DMP documents (`dmp.chu`).")
-    mssante: str = Field("", description="Sink instance that sends its mail (`mssante.chu`).")
+
+    def sink_of(self, kind: str) -> str:
+        """The instance of this sink type that serves the structure; "" when the site file names none."""
+        return str(vars(self).get(kind) or (self.model_extra or {}).get(kind, ""))
 
     @property
     def id_nat(self) -> str:

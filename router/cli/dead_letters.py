@@ -16,6 +16,8 @@ from router.engine.dead_letters.listing import DeadLetter, Filter, Group
 from router.engine.dead_letters.operator_commands import Answer
 from router.errors import Unavailable
 from router.runtime.site_services import SiteServices
+from router.runtime.wording import ADVICE
+from router.sinks.registry import SINK_TYPES
 
 
 def chosen(services: SiteServices, ledger: Ledger, which: Filter) -> list[DeadLetter]:
@@ -24,13 +26,13 @@ def chosen(services: SiteServices, ledger: Ledger, which: Filter) -> list[DeadLe
     An id may be a cause, a delivery, an event, or whatever `explain` takes. When it names deliveries that are no dead
     letters, they are returned all the same: the order is then refused, with the proof of what became of them.
     """
-    found = listing.letters(services.bus, ledger, which, sinks=services.config.sinks)
+    found = listing.letters(services.bus, ledger, which, sinks=services.config.sinks, advice=ADVICE)
     if found or not which.id:
         return found
     rows = ledger.get([which.id])  # a delivery's own id means that one, never another of the same message
     if not rows:
         rows = ledger.get(_deliveries(services, which.id))
-    letters = [listing.of_row(row) for row in rows.values()]
+    letters = [listing.of_row(row, ADVICE) for row in rows.values()]
     letters = sorted(
         filter(replace(which, id="").admits, letters), key=lambda dead_letter: (dead_letter.last, dead_letter.at)
     )
@@ -44,7 +46,7 @@ def _deliveries(services: SiteServices, id_: str) -> list[str]:
         stories = services.journal.story(id_)
     except Unavailable:  # the ledger's own ids do without it
         return []
-    answers = {name for name, sink in services.config.sinks.items() if sink.type == "hl7"}
+    answers = {name for name, sink in services.config.sinks.items() if SINK_TYPES[sink.type].carries == "message"}
     documents = [one for story in stories for one in story.deliveries if one.sink not in answers]
     return [one.delivery_id for one in documents or [one for story in stories for one in story.deliveries]]
 

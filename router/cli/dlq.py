@@ -90,10 +90,11 @@ def list_(
     """One paragraph per cause: how many, where, from whom, since when, and what to do next."""
     from router.cli.dead_letters import show_groups
     from router.engine.dead_letters import listing
+    from router.runtime.wording import ADVICE
 
     with _opened(site) as (services, ledger):
         which = _filter(services, "", sink, feed, code, pipeline, since)
-        found = listing.groups(services.bus, ledger, which, sinks=services.config.sinks)
+        found = listing.groups(services.bus, ledger, which, sinks=services.config.sinks, advice=ADVICE)
         now = services.clock.now()
     if as_json:
         show_json([asdict(group) for group in found])
@@ -159,6 +160,7 @@ def replay(
     """Send dead letters again, in their lanes' order. What was delivered or overtaken since is refused, with proof."""
     from router.cli.dead_letters import chosen
     from router.engine.dead_letters import operator_commands
+    from router.runtime.wording import EVIDENCE
 
     with _opened(site) as (services, ledger):
         which = _filter(services, id_, sink, feed, code, pipeline, since)
@@ -170,7 +172,14 @@ def replay(
         before = ledger.get([dead_letter.delivery_id for dead_letter in found if dead_letter.delivery_id])
         moment = services.clock.now()
         answers = operator_commands.replay(
-            services.bus, ledger, found, by=account(), producer=producer, decide_again=decide_again, reason=reason
+            services.bus,
+            ledger,
+            found,
+            by=account(),
+            producer=producer,
+            decide_again=decide_again,
+            reason=reason,
+            names=EVIDENCE,
         )
         told = _all(answers, len(found), as_json)
         ordered = [answer.dead_letter for answer in told if answer.accepted]
@@ -191,6 +200,7 @@ def discard(
     """Give dead letters up for good, with a reason."""
     from router.cli.dead_letters import chosen
     from router.engine.dead_letters import operator_commands
+    from router.runtime.wording import EVIDENCE
 
     if not reason.strip():
         fail("a reason is needed: it is what your colleagues will read")
@@ -207,7 +217,9 @@ def discard(
             )
         _confirm(f"Give up {len(found)} dead letter{'s' * (len(found) > 1)}?", dry_run or yes or as_json)
         producer = None if dry_run else services.bus.producer(f"operator-{os.getpid()}")
-        answers = operator_commands.discard(ledger, found, by=account(), reason=reason, producer=producer)
+        answers = operator_commands.discard(
+            ledger, found, by=account(), reason=reason, producer=producer, names=EVIDENCE
+        )
         told = _all(answers, len(found), as_json)
     _tell(told, {}, dry_run=dry_run, as_json=as_json, hint=False)
 

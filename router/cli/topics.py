@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.table import Table
@@ -10,10 +11,11 @@ from rich.table import Table
 from router.bus.opening import open_bus
 from router.cli.output import Exit, console, fail, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
-from router.config.site import Site
 from router.contracts import TopicPlan, out_topic
 from router.observe import logs
-from router.runtime.site_services import SiteServices
+
+if TYPE_CHECKING:
+    from router.runtime.site_services import SiteServices
 
 MOST_PARTITIONS: Final = 1024
 """What a site file may ask for (`limits.partitions`)."""
@@ -25,6 +27,13 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(commands, name="topics")
 
 
+def _services(site: Path) -> SiteServices:
+    from router.config.site import Site
+    from router.runtime.site_services import SiteServices
+
+    return SiteServices(Site(site))
+
+
 def _retention(plan: TopicPlan) -> str:
     return "for ever" if plan.retention is None else f"{plan.retention / 86_400:g} days"
 
@@ -33,7 +42,7 @@ def _retention(plan: TopicPlan) -> str:
 def plan(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
     """Show the topics this site needs, and how the bus differs. Ends with 1 when it does."""
     logs.configure(level="WARNING")
-    services = SiteServices(Site(site))
+    services = _services(site)
     try:
         plans = services.plans()
         bus = open_bus(services.bus_config())
@@ -68,7 +77,7 @@ def _show(differences: list[str]) -> None:
 def apply(site: SiteOption = DEFAULT_SITE) -> None:
     """Create what is missing, set what may be set in place. Ends with 1 when the bus still differs, and says how."""
     logs.configure(level="WARNING")
-    services = SiteServices(Site(site))
+    services = _services(site)
     try:
         plans = services.plans()
         left = list(services.bus.check(plans))  # the bus of a house has every topic of its site
@@ -86,7 +95,7 @@ def migrate(
 ) -> None:
     """Give drained topics their planned partitions. Stop the router first; their consumed records are gone."""
     logs.configure(level="WARNING")
-    services = SiteServices(Site(site))
+    services = _services(site)
     try:
         plans = {plan.name: plan for plan in services.plans()}
         unknown = sorted(set(topics) - plans.keys())

@@ -19,6 +19,7 @@ from router.engine.dead_letters.evidence import proof
 from router.exchange import Disposition, State
 from router.journal.store import Journal
 from router.journal.views import DeliveryState, EventStory, Moment
+from router.runtime.wording import EVIDENCE
 
 T = TypeVar("T")
 
@@ -134,7 +135,7 @@ def _became(id_: str, row: Row | None, before: Row | None) -> Became:
     if row is None or not _taken(row, before):
         known = row or before
         return Became(id_, "", known.delivery.sink if known else "", known.delivery.label if known else "")
-    text = row.text if row.state is State.DEAD else proof(row) or row.text
+    text = row.text if row.state is State.DEAD else proof(row, EVIDENCE) or row.text
     return Became(id_, row.state, row.delivery.sink, row.delivery.label, row.code, text)
 
 

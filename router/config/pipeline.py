@@ -3,58 +3,61 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, create_model, model_validator
 
 from router.config.expressions import Expression, ExpressionFault
 from router.config.load import Source
+from router.config.sink_models import BY_STRUCTURE, Expectation, SinkUse, owners_of
 from router.errors import ConfigFault, Problem
-from router.steps.enrich import EnrichStep
-from router.steps.look_up import LookUpStep
-from router.steps.route import HL7, MSSANTE, TYPES
-from router.steps.set_fields import SetFieldsStep
-from router.steps.validate import ValidateStep
+from router.sinks.registry import SINK_TYPES
+from router.steps.registry import STEPS
 from router.strict import Strict
 
+_PREFIX: Final = "step_"
+"""Before the name of a step in the model: `set` or `validate` alone is a method of pydantic's."""
 
-class StepConfig(Strict):
+
+class _StepConfig(Strict):
     """One step: exactly one of these keys. Reading the message (`parse`) always comes first and is not written."""
 
-    validate_: ValidateStep | None = Field(None, alias="validate", description="Check again, more narrowly.")
-    enrich: EnrichStep | None = Field(None, description="Add what the register says of the patient.")
-    look_up: LookUpStep | None = Field(None, description="Find the mailbox of recipients that came without one.")
-    set: SetFieldsStep | None = Field(None, description="Write fixed texts into fields of a relayed message.")
-    keep: str | None = Field(None, description="End here unless this CEL condition holds.")
+    model_config = ConfigDict(populate_by_name=False)  # in a file a step has its key, never the model's own name
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        chosen = [name for name in type(self).model_fields if getattr(self, name) is not None]
-        if len(chosen) != 1:
-            names = ", ".join(info.alias or name for name, info in type(self).model_fields.items())
-            raise ValueError(f"a step has exactly one key, one of: {names}")
+        if len(self._chosen()) != 1:
+            raise ValueError(f"a step has exactly one key, one of: {', '.join(STEPS)}")
         return self
 
+    def _chosen(self) -> list[str]:
+        return [name for name in type(self).model_fields if getattr(self, name) is not None]
 
-class SinkUse(Strict):
-    """How a pipeline uses a sink."""
+    @property
+    def name(self) -> str:
+        """The key that is written: a name of `router.steps.registry.STEPS`."""
+        return self._chosen()[0].removeprefix(_PREFIX)
 
-    when: str | None = Field(None, description="CEL condition; what it leaves out is told to the sender.")
-    pdf_copy: bool = Field(True, description="mssante: attach the PDF copy beside the archive (ECO.2.1.1).")
-    strict_order: bool = Field(False, description="hl7: after a dead letter, park what follows in the lane.")
+    @property
+    def value(self) -> Any:
+        """What stands behind the key."""
+        return getattr(self, self._chosen()[0])
 
 
-class Expectation(Strict):
-    """What an example must reach."""
-
-    ack: str = Field("AA", pattern="^A[AE]$", description="The gateway's answer.")
-    fault: str | None = Field(None, description="The rule that refuses it, e.g. `R45`.")
-    dmp: str | None = Field(None, description="`delivered`, or the code with which the DMP leg is refused.")
-    mssante: list[str] | None = Field(None, description="Addresses that get a mail, `patient` for the patient's.")
-    refused: list[str] | None = Field(None, description="Codes of the recipients that are refused, e.g. `MSS-510`.")
-    hl7: list[str] | None = Field(None, description="Sinks that get the message.")
-    filtered: bool = Field(False, description="The pipeline ends it on purpose.")
+if TYPE_CHECKING:
+    StepConfig = _StepConfig
+else:
+    StepConfig = create_model(
+        "StepConfig",
+        __base__=_StepConfig,
+        __doc__=_StepConfig.__doc__,
+        **{
+            f"{_PREFIX}{name}": (step.model | None, Field(None, alias=name, description=step.description))
+            for name, step in STEPS.items()
+        },
+    )
 
 
 class Example(Strict):
@@ -113,20 +116,23 @@ class PipelineFile:
                 problems.append(source.problem(["feed"], f"no feed {feed!r} in the site file", _one_of(feeds)))
         for name, use in self.config.sinks.items():
             path: list[str | int] = ["sinks", name]
-            kind = name if name in TYPES else sinks.get(name)
+            kind = name if name in SINK_TYPES else sinks.get(name)
             if kind is None:
-                problems.append(source.problem(path, "no such sink in the site file", _one_of({*sinks, *TYPES[:2]})))
-            elif name == HL7:
-                problems.append(source.problem(path, "name the instance: hl7 has no structure to choose it"))
-            if use.strict_order and kind != HL7:
-                problems.append(source.problem([*path, "strict_order"], "is for hl7 sinks only"))
-            if not use.pdf_copy and kind != MSSANTE:
-                problems.append(source.problem([*path, "pdf_copy"], "is for mssante sinks only"))
+                known = {*sinks, *BY_STRUCTURE}
+                problems.append(source.problem(path, "no such sink in the site file", _one_of(known)))
+            elif name in SINK_TYPES and name not in BY_STRUCTURE:
+                problems.append(source.problem(path, f"name the instance: {name} has no structure to choose it"))
+            problems += [
+                source.problem([*path, key], f"is for {' and '.join(owners)} sinks only")
+                for key, owners in _foreign(use, kind)
+            ]
         return problems
 
     def _expressions(self, source: Source) -> list[Problem]:
         written: list[tuple[list[str | int], str | None]] = [(["when"], self.config.when)]
-        written += [(["steps", rank, "keep"], step.keep) for rank, step in enumerate(self.config.steps)]
+        for rank, step in enumerate(self.config.steps):
+            if STEPS[step.name].condition:
+                written.append((["steps", rank, step.name], step.value))
         written += [(["sinks", name, "when"], use.when) for name, use in self.config.sinks.items()]
         problems = []
         for path, text in written:
@@ -173,6 +179,14 @@ def read_folder(
     if not files and not problems:
         problems.append(Problem(str(folder), 1, 1, "", "holds no pipeline", "add a file such as biologie.yaml"))
     return files, problems
+
+
+def _foreign(use: SinkUse, kind: str | None) -> Iterator[tuple[str, list[str]]]:
+    """Keys that were changed and that this type of sink does not take, with the types that do."""
+    for key, info in type(use).model_fields.items():
+        owners = owners_of(key)
+        if owners and kind not in owners and getattr(use, key) != info.default:
+            yield key, owners
 
 
 def _one_of(names: set[str]) -> str:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from router.errors import Problem
 from router.sinks.certificates import structure_of
-from router.sinks.dmp.settings import DmpConfig
-from router.sinks.mssante.settings import MssanteConfig
+from router.sinks.registry import SINK_TYPES
 
 if TYPE_CHECKING:
     from router.config.load import Source
@@ -27,7 +26,7 @@ def refusals(site: Site) -> list[Problem]:
     source, config = site.source, site.config
     found = [*_certificates(source, config)]
     if config.environment == "production":
-        found += [*_listeners(source, config), *_mail(source, config)]
+        found += [*_listeners(source, config), *_sinks(source, config)]
     else:
         found += _named(source, config)
     return sorted(found, key=lambda problem: (problem.line, problem.column))
@@ -82,19 +81,11 @@ def _known(feed: FeedConfig, http: HttpConfig, *, shared: bool) -> bool:
     return not shared and (http.token is not None or _certified(feed, http))
 
 
-def _mail(source: Source, site: SiteConfig) -> Iterator[Problem]:
-    """SMTP and IMAP have TLS, and the product says its number (mssante §1.1, §7)."""
+def _sinks(source: Source, site: SiteConfig) -> Iterator[Problem]:
+    """What the type of each sink forbids in production."""
     for name, sink in site.sinks.items():
-        if not isinstance(sink, MssanteConfig):
-            continue
-        if sink.mode == "plain":
-            yield source.problem(["sinks", name, "mode"], "SMTP without TLS: qualification only", "starttls or tls")
-        if sink.imap is not None and sink.imap.mode == "plain":
-            text = "IMAP without TLS: qualification only"
-            yield source.problem(["sinks", name, "imap", "mode"], text, "starttls or tls")
-        if not sink.nil:
-            text = "is required in production: X-MSS-NIL names the product to the espace de confiance"
-            yield source.problem(["sinks", name, "nil"], text, "its reference on convergence.esante.gouv.fr")
+        for found in SINK_TYPES[sink.type].unsafe(sink):
+            yield source.problem(["sinks", name, *found.key.split(".")], found.text, found.hint)
 
 
 # --------------------------------------------------------------------------------------------- qualification
@@ -103,8 +94,8 @@ def _mail(source: Source, site: SiteConfig) -> Iterator[Problem]:
 def _named(source: Source, site: SiteConfig) -> Iterator[Problem]:
     """In qualification nothing leaves the machine to an address that the site file does not name."""
     directory = site.directory
-    mail = any(isinstance(sink, MssanteConfig) for sink in site.sinks.values())
-    if mail and "source" not in directory.liste_blanche.model_fields_set:
+    asked = any(SINK_TYPES[sink.type].directory for sink in site.sinks.values())
+    if asked and "source" not in directory.liste_blanche.model_fields_set:
         text = "must be named in qualification: nothing is asked of an address that this file does not name"
         yield source.problem(["directory", "liste_blanche", "source"], text, "an address, or the path of a file")
     if directory.fhir is not None and "url" not in directory.fhir.model_fields_set:
@@ -116,13 +107,17 @@ def _named(source: Source, site: SiteConfig) -> Iterator[Problem]:
 
 
 def _certificates(source: Source, site: SiteConfig) -> Iterator[Problem]:
-    """The certificates of a DMP sink are those of the structure that it speaks for (decisions D11, dmp §7)."""
+    """The certificates of a sink that speaks for one structure are that structure's (decisions D11, dmp §7)."""
     for structure in site.structures.values():
-        sink = site.sinks.get(structure.dmp)
-        if not isinstance(sink, DmpConfig):
-            continue
-        for key in ("auth", "sign"):
-            named = structure_of(getattr(sink, key).certificate)
-            if named and named != structure.id_nat:
-                text = f"is the certificate of structure {named}, not of {structure.id_nat}, which this sink speaks for"
-                yield source.problem(["sinks", structure.dmp, key, "certificate"], text)
+        for kind in SINK_TYPES.values():
+            instance = structure.sink_of(kind.name)
+            if not kind.one_structure or instance not in site.sinks:
+                continue
+            for key, certificate in kind.certificates(site.sinks[instance]).items():
+                named = structure_of(certificate)
+                if named and named != structure.id_nat:
+                    text = (
+                        f"is the certificate of structure {named}, not of {structure.id_nat}, "
+                        "which this sink speaks for"
+                    )
+                    yield source.problem(["sinks", instance, *key.split(".")], text)

@@ -15,15 +15,14 @@ from router.bus.settings import BusConfig, KafkaConfig, SqliteBusConfig
 from router.cisis.addresses import clean
 from router.cisis.settings import ProfileRules
 from router.config.load import Source
+from router.config.sink_models import INSTANCE, SinkConfig, SiteStructure
 from router.config.speaking import speaking
 from router.directory.settings import DirectoryConfig
 from router.engine.retry_policy import RetryPolicy
 from router.errors import ConfigFault, Problem
 from router.gateway.settings import FolderConfig, HttpConfig, MllpConfig
 from router.secret import Secret
-from router.sinks.dmp.settings import DmpConfig
-from router.sinks.hl7 import Hl7Config
-from router.sinks.mssante.settings import MssanteConfig
+from router.sinks.registry import SINK_TYPES, carrying_messages
 from router.strict import Strict
 from router.structures import StructureConfig
 
@@ -118,9 +117,6 @@ class LimitsConfig(Strict):
     )
 
 
-SinkConfig = Annotated[DmpConfig | MssanteConfig | Hl7Config, Field(discriminator="type")]
-
-
 class SiteConfig(Strict):
     """The whole site file. Unknown keys are refused; secrets are named by environment variable or file."""
 
@@ -133,17 +129,16 @@ class SiteConfig(Strict):
     bus: BusConfig = Field(default_factory=SqliteBusConfig, description="The log between stages.")
     database: DatabaseConfig = Field(default_factory=DatabaseConfig)
     pipelines: Path = Field(Path("pipelines"), description="Folder of the pipeline files.")
-    structures: dict[str, StructureConfig] = Field(default_factory=dict, description="FINESS -> structure.")
+    structures: dict[str, SiteStructure] = Field(default_factory=dict, description="FINESS -> structure.")
     facilities: dict[str, str] = Field(
         default_factory=dict,
         description="MSH-4 -> FINESS of a structure, for messages without PRT-8 on feeds that speak for several (D11).",
     )
     feeds: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")], FeedConfig] = Field(min_length=1)
-    sinks: dict[Annotated[str, Field(pattern=r"^(dmp|mssante|hl7)\.[a-z0-9][a-z0-9-]{0,40}$")], SinkConfig] = Field(
-        min_length=1
-    )
+    sinks: dict[Annotated[str, Field(pattern=INSTANCE)], SinkConfig] = Field(min_length=1)
     retry: dict[str, RetryPolicy] = Field(
-        default_factory=dict, description="Sink instance, or type, -> how it waits and when it gives up."
+        default_factory=dict,
+        description="Sink instance, or type, -> how it waits and when it gives up; by code where need be (`MSS-452`).",
     )
     directory: DirectoryConfig = Field(default_factory=DirectoryConfig)
     http: HttpConfig | None = Field(None, description="HTTP intake.")
@@ -242,25 +237,27 @@ def _names(source: Source, site: SiteConfig) -> list[Problem]:
     problems += [
         source.problem(["retry", name], "is neither a sink nor a type of sink")
         for name in site.retry
-        if name not in {*site.sinks, "dmp", "mssante", "hl7"}
+        if name not in {*site.sinks, *SINK_TYPES}
     ]
     return problems
 
 
 def _structure(source: Source, site: SiteConfig, finess: str, structure: StructureConfig) -> Iterator[Problem]:
-    for kind in ("dmp", "mssante"):
-        instance = getattr(structure, kind)
+    for kind, declared in SINK_TYPES.items():
+        instance = structure.sink_of(kind)
         if instance and site.sink_types.get(instance) != kind:
             yield source.problem(["structures", finess, kind], f"no {kind} sink is named {instance!r}")
-    if structure.mssante and not structure.mailbox:
-        yield source.problem(["structures", finess], "sends mail but has no mailbox", "add `mailbox`")
-    elif structure.mailbox and clean(structure.mailbox) is None:
+        for needed, sentence in declared.needs.items() if instance else ():
+            if not getattr(structure, needed):
+                yield source.problem(["structures", finess], sentence, f"add `{needed}`")
+    if structure.mailbox and clean(structure.mailbox) is None:
         yield source.problem(["structures", finess, "mailbox"], "must be one plain mail address")
 
 
 def _feed(source: Source, site: SiteConfig, name: str, feed: FeedConfig) -> Iterator[Problem]:
-    if feed.reply and site.sink_types.get(feed.reply) != "hl7":
-        yield source.problem(["feeds", name, "reply"], f"no hl7 sink is named {feed.reply!r}")
+    if feed.reply and site.sink_types.get(feed.reply) not in carrying_messages():
+        kinds = " or ".join(carrying_messages())
+        yield source.problem(["feeds", name, "reply"], f"no {kinds} sink is named {feed.reply!r}")
     if not (feed.mllp or feed.folder or feed.http or feed.raw_topic):
         yield source.problem(["feeds", name], "has no way in", "add mllp, http, folder or raw_topic")
     if feed.http and site.http is None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from router.errors import Problem
+from router.sinks.registry import SINK_TYPES
 
 if TYPE_CHECKING:
     from router.config.load import Source
@@ -54,10 +55,12 @@ def _clients(source: Source, site: SiteConfig, name: str, feed: FeedConfig) -> I
 
 
 def _sinks(source: Source, site: SiteConfig) -> Iterator[Problem]:
-    """Two structures that feed the DMP through one sink: its certificates are one structure's."""
-    first: dict[str, str] = {}
-    for finess, structure in site.structures.items():
-        other = first.setdefault(structure.dmp, finess) if structure.dmp else finess
-        if other != finess:
-            text = f"{structure.dmp} is already that of {other}: a DMP sink speaks for one structure"
-            yield source.problem(["structures", finess, "dmp"], text, "give each its own sink and certificates")
+    """Two structures on one sink whose certificates are one structure's."""
+    for kind in SINK_TYPES.values():
+        first: dict[str, str] = {}
+        for finess, structure in site.structures.items() if kind.one_structure else ():
+            instance = structure.sink_of(kind.name)
+            other = first.setdefault(instance, finess) if instance else finess
+            if other != finess:
+                text = f"{instance} is already that of {other}: a {kind.code} sink speaks for one structure"
+                yield source.problem(["structures", finess, kind.name], text, "give each its own sink and certificates")

@@ -16,7 +16,7 @@ Verdict = Literal["retry", "refuse", "hold"]
 class CodePolicy(Strict):
     """What operations decided for the fault codes that match a pattern."""
 
-    code: str = Field(description="Pattern of fault codes: `MSS-452`, `MSS-4*`.")
+    code: str = Field(description="Pattern of fault codes, as `explain` shows them; `*` stands for anything.")
     then: Verdict = Field(description="`retry` later, `refuse` (dead letter at once) or `hold` for a person.")
     attempts: int | None = Field(None, ge=1, description="At most so many attempts for these codes.")
 

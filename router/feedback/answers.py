@@ -19,6 +19,7 @@ from router.cisis import smtp_codes, zam
 from router.exchange import Delivery, Disposition, Origin, Receipt, ReceiptKind, delivery_id
 from router.request import Dialect
 from router.sinks.mssante.codes import NO_PROOF
+from router.sinks.registry import SINK_TYPES
 
 APPLICATION_SYSTEM: Final = "applicationErrorCondition"
 #: Labels of applicationErrorCondition (hl7-input appendix A).
@@ -60,7 +61,10 @@ def recipient_of(receipt: Receipt) -> tuple[str, str]:
 #: What a report from the mailbox is worth.
 _REPORTS: Final = {ReceiptKind.DSN: zam.Kind.RECEPTION, ReceiptKind.MDN: zam.Kind.READING}
 #: What the outcome of the effect itself is worth, by leg.
-_LEGS: Final = {"dmp": zam.Kind.DMP, "mss": zam.Kind.RECEPTION}
+_LEGS: Final = {one.answer.leg: zam.Kind(one.answer.event) for one in SINK_TYPES.values() if one.answer is not None}
+
+_PREFIXES: Final = tuple(f"{one.code}-" for one in SINK_TYPES.values() if one.code)
+"""Starts of the codes of sink types: the sender is told the outside system's own code, without ours before it."""
 
 
 def answer_kind(receipt: Receipt) -> tuple[zam.Kind, bool] | None:
@@ -165,7 +169,7 @@ def _named(receipt: Receipt, kind: zam.Kind, who: Who) -> tuple[str, str]:
 
 def _error(receipt: Receipt, kind: zam.Kind, endpoint: Endpoint) -> tuple[str, str, str]:
     """ERR-5: code, label, coding system."""
-    code = receipt.code.partition("-")[2] if receipt.code.startswith(("MSS-", "DMP-")) else receipt.code
+    code = receipt.code.removeprefix(next((own for own in _PREFIXES if receipt.code.startswith(own)), ""))
     if kind is zam.Kind.DMP:
         return code or OTHER, receipt.text or code, endpoint.dmp_error_system
     if kind is zam.Kind.READING:

@@ -14,6 +14,7 @@ from router.errors import MessageFault
 from router.exchange import Pseudonyms
 from router.payload import reply_context, unpack_order
 from router.sinks.mssante.mail import envid as envid_of
+from router.sinks.registry import leg_of
 from router.wire import delivery_at
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -81,7 +82,7 @@ class Correlator:
         if record is None:
             return {}
         try:
-            return reply_context(unpack_order(record.value))
+            return reply_context(unpack_order(record.value), leg_of(row.delivery.sink))
         except (MessageFault, ValueError):
             return {}
 

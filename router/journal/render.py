@@ -10,6 +10,7 @@ from typing import Final, Literal
 from router.engine.dead_letters import evidence
 from router.journal.views import DeliveryState, EventStory, Moment, MomentKind
 from router.printable import printable
+from router.sinks import registry
 
 Style = Literal["title", "plain", "good", "warning", "bad", "dim"]
 
@@ -56,12 +57,11 @@ _STATES: Final = {
     "unknown": "issue inconnue, en vérification",
 }
 _ASKED: Final = {
-    "dmp": "DMP",
-    "mssante": "MSSanté professionnels",
-    "mssante-patient": "MSSanté patient",
+    **dict(registry.asked().values()),
     "ack-reception": "accusés de réception",
     "ack-lecture": "accusés de lecture",
 }
+_EVIDENCE: Final = registry.evidence_names()
 _ACTIONS: Final = {"initial": "création", "replace": "remplacement", "delete": "suppression"}
 _LATE_SECONDS: Final = 5.0
 _PROOF_WIDTH: Final = 72
@@ -196,7 +196,7 @@ def _lines(item: tuple[Moment, int], day: str, names: Mapping[str, str]) -> Iter
     times = f" ({count} fois)" if count > 1 else ""
     start = f"  {when:<12}  {what:<10} "
     yield Line(f"{start}{text}{times}", _style(moment), len(start))
-    shown = [*_overtaken(moment, names), *evidence.evidence(moment.evidence.items())]
+    shown = [*_overtaken(moment, names), *evidence.evidence(moment.evidence.items(), _EVIDENCE)]
     joined = " ; ".join(shown)
     for proved in [joined] if joined and len(joined) <= _PROOF_WIDTH else shown:
         yield Line(" " * len(start) + proved, "dim", len(start))

@@ -12,20 +12,12 @@ from pydantic import TypeAdapter
 
 from router.engine.delivery.command_handler import REFUSALS
 from router.exchange import JournalEntry, Receipt, ReceiptKind
+from router.sinks import registry
 
 ENTRY: Final = TypeAdapter(JournalEntry)
 RECEIPT: Final = TypeAdapter(Receipt)
 
-#: Names of the evidence that outside systems know a delivery by.
-_EVIDENCE_IDS: Final = (
-    "message_id",
-    "envid",
-    "queue_id",
-    "xds_unique_id",
-    "xds_unique_ids",
-    "submission_set",
-    "hl7_control_id",
-)
+_IDENTIFIERS: Final = registry.identifiers()
 _EVENT_TEXTS: Final = ("feed", "control_id", "sender", "source", "dialect", "action", "ack", "code")
 _LONGEST: Final = 500
 """Characters of an identifier that are kept for the search: an index of PostgreSQL takes 2,704 bytes, or the batch
@@ -110,7 +102,7 @@ class Rows:
         }
         self._touch(receipt.event_id, receipt.at)
         self._identify("delivery", receipt.delivery_id, receipt.event_id)
-        for name in _EVIDENCE_IDS:
+        for name in _IDENTIFIERS:
             for value in receipt.evidence.get(name, "").split():
                 self._identify(name, value.strip("<>,;"), receipt.event_id)
         # A command that was refused says nothing new of its delivery, which stands as it stood.

@@ -8,6 +8,7 @@ from typing import Any
 
 from router.cisis.lineage import document_ids, lineage, patient_pseudonyms
 from router.contracts import Clock, Header
+from router.contracts.sink_type import Leg, SinkType
 from router.errors import MessageFault
 from router.exchange import (
     Delivery,
@@ -19,17 +20,13 @@ from router.exchange import (
     Receipt,
     ReceiptKind,
     delivery_id,
-    recipient_label,
 )
 from router.payload import DocumentOrder, reply_context
 from router.request import TransmissionRequest
-from router.steps.route import served_recipients
+from router.sinks import registry
 
 #: Attribute of the request -> word of `JournalEntry.asked`.
-ASKED = {
-    "dmp": "dmp",
-    "mss_professionals": "mssante",
-    "mss_patient": "mssante-patient",
+ASKED = {name: word for name, (word, _) in registry.asked().items()} | {
     "ack_reception": "ack-reception",
     "ack_lecture": "ack-lecture",
 }
@@ -95,16 +92,15 @@ class Unserved:
         request = self._request(exchange)
         if request is None:
             return []
-        served = {delivery.destination for delivery in deliveries} | {receipt.destination for receipt in receipts}
+        made: list[Delivery | Receipt] = [*deliveries, *receipts]
+        served = {(one.sink.partition(".")[0], one.destination) for one in made}
         code, text = _why(ends)
         missing: list[Receipt] = []
-        if request.dmp and "dmp" not in served:
-            missing.append(_receipt(exchange, DocumentOrder(request=request), "dmp", code, text, self.clock.now()))
-        for recipient in served_recipients(request):
-            who = self.pseudonyms.of("address", recipient.address.lower() or f"rank {recipient.rank}")
-            if f"mss:{who}" not in served:
-                order = DocumentOrder(request=request, recipient=recipient)
-                missing.append(_receipt(exchange, order, f"mss:{who}", code, text, self.clock.now()))
+        for kind in registry.SINK_TYPES.values():
+            for leg in kind.legs(request, self.pseudonyms) if kind.asked else ():
+                if (kind.name, leg.destination) not in served:
+                    order = DocumentOrder(request=request, recipient=leg.recipient)
+                    missing.append(_receipt(exchange, order, kind, leg, code, text, self.clock.now()))
         return missing
 
     def _request(self, exchange: Exchange) -> TransmissionRequest | None:
@@ -117,14 +113,13 @@ class Unserved:
 
 
 def _receipt(  # one call's worth of facts
-    exchange: Exchange, order: DocumentOrder, destination: str, code: str, text: str, now: float
+    exchange: Exchange, order: DocumentOrder, kind: SinkType, leg: Leg, code: str, text: str, now: float
 ) -> Receipt:
-    event, recipient = exchange.event, order.recipient
-    sink = "mssante" if recipient else "dmp"
+    event = exchange.event
     return Receipt(
-        delivery_id=delivery_id(event.id, f"{sink}|{destination}|unserved"),
+        delivery_id=delivery_id(event.id, f"{kind.name}|{leg.destination}|unserved"),
         event_id=event.id,
-        sink=sink,
+        sink=kind.name,
         kind=ReceiptKind.DELIVERY,
         ok=False,
         at=now,
@@ -133,9 +128,9 @@ def _receipt(  # one call's worth of facts
         text=text,
         feed=event.feed,
         key=event.key,
-        destination=destination,
-        label=recipient_label(recipient) if recipient else "DMP",
-        context=reply_context(order) | {"origin": str(event.origin or "")},
+        destination=leg.destination,
+        label=leg.label,
+        context=reply_context(order, registry.leg_of(kind.name)) | {"origin": str(event.origin or "")},
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 
-from router.config.pipeline import PipelineFile, StepConfig
+from router.config.pipeline import PipelineFile
 from router.contracts import Header
 from router.errors import MessageFault
 from router.exchange import Decision, Event, Exchange, Filtered, Origin, Plan
@@ -88,10 +88,10 @@ def _pipeline(
         for config, step in zip(file.config.steps, pipeline.steps, strict=True):
             result = step(exchange)
             if isinstance(result, Filtered):
-                yield Effect(_name(config), (f"filtered: {result.reason}",), "warning", ends=True)
+                yield Effect(config.name, (f"filtered: {result.reason}",), "warning", ends=True)
                 return
             lines = (*_decided(exchange, result), *_changes(exchange, result))
-            yield Effect(_name(config), lines or ("nothing changed",))
+            yield Effect(config.name, lines or ("nothing changed",))
             exchange = result
         plan = pipeline.route(exchange)
     except MessageFault as fault:
@@ -152,8 +152,3 @@ def _different(before: Any, after: Any, name: str) -> Iterator[str]:
             yield from _different(old, new, f"{name}[{rank}]")
     else:
         yield name
-
-
-def _name(config: StepConfig) -> str:
-    fields = type(config).model_fields
-    return next(info.alias or name for name, info in fields.items() if getattr(config, name) is not None)

@@ -23,6 +23,7 @@ from router.hl7.message import Message
 from router.runtime.checks import AdtCheck, DocumentsCheck
 from router.runtime.pipelines import Compiled, Compiler
 from router.runtime.site_services import SiteServices
+from router.sinks.registry import SINK_TYPES, type_of
 
 FOREIGN: Final = "R65"
 """The fault of a message that speaks for a structure which is not its feed's."""
@@ -43,10 +44,11 @@ class Reached:
 
     ack: str
     fault: str | None = None
-    dmp: str | None = None
-    mssante: tuple[str, ...] = ()
-    refused: tuple[str, ...] = ()
-    hl7: tuple[str, ...] = ()
+    outcomes: dict[str, str] = field(default_factory=dict)
+    """Type of sink -> `delivered`, or the code of its refusal."""
+    served: dict[str, list[str]] = field(default_factory=dict)
+    """Type of sink -> recipients, or instances."""
+    refused: list[str] = field(default_factory=list)
     filtered: bool = False
 
 
@@ -157,18 +159,21 @@ class Player:
             return Reached("AA", filtered=True)
         if not isinstance(result, Routed):
             raise TypeError("a compiled pipeline gives `Routed`")
-        dmp: str | None = None
+        reached = Reached("AA")
         for delivery in result.deliveries:
-            dmp = "delivered" if delivery.destination == "dmp" else dmp
+            kind = type_of(delivery.sink)
+            if kind.expects == "outcome":
+                reached.outcomes[kind.name] = "delivered"
+            else:
+                served = delivery.label if kind.expects == "recipients" else delivery.sink
+                reached.served.setdefault(kind.name, []).append(served)
         for receipt in result.receipts:
-            dmp = receipt.code if receipt.destination == "dmp" else dmp
-        return Reached(
-            "AA",
-            dmp=dmp,
-            mssante=tuple(d.label for d in result.deliveries if d.destination.startswith("mss:")),
-            refused=tuple(r.code for r in result.receipts if r.destination.startswith("mss:")),
-            hl7=tuple(d.sink for d in result.deliveries if d.sink.startswith("hl7.")),
-        )
+            kind = type_of(receipt.sink)
+            if kind.expects == "outcome":
+                reached.outcomes[kind.name] = receipt.code
+            else:
+                reached.refused.append(receipt.code)
+        return reached
 
     def check(self, feed: str, received: Received, message: Message) -> Checked:
         """What the gateway says of it."""
@@ -186,14 +191,22 @@ def _differences(example: Example, reached: Reached) -> list[str]:
     """One sentence for each way in which an example did not reach what it says."""
     expected = example.expect
     found = []
-    for name in ("ack", "fault", "dmp"):
-        want, got = getattr(expected, name), getattr(reached, name)
+    one = {"ack": reached.ack, "fault": reached.fault}
+    several = {}
+    for kind in SINK_TYPES.values():
+        if kind.expects == "outcome":
+            one[kind.name] = reached.outcomes.get(kind.name)
+        else:
+            several[kind.name] = reached.served.get(kind.name, [])
+    several["refused"] = reached.refused
+    for name, got in one.items():
+        want = getattr(expected, name)
         if want != got and (want is not None or name == "fault"):
             found.append(f"{name}: expected {want or 'none'}, got {got or 'none'}")
-    for name in ("mssante", "refused", "hl7"):
-        want, got = getattr(expected, name), getattr(reached, name)
-        if want is not None and sorted(want) != sorted(got):
-            found.append(f"{name}: expected {', '.join(want) or 'nobody'}, got {', '.join(got) or 'nobody'}")
+    for name, given in several.items():
+        want = getattr(expected, name)
+        if want is not None and sorted(want) != sorted(given):
+            found.append(f"{name}: expected {', '.join(want) or 'nobody'}, got {', '.join(given) or 'nobody'}")
     if expected.filtered != reached.filtered:
         found.append(f"filtered: expected {expected.filtered}, got {reached.filtered}")
     return found

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from router.cda.schema import SchemaGate
 from router.cisis.verdict_codec import VerdictCodec
 from router.config.expressions import Expression
-from router.config.pipeline import PipelineFile, SinkUse, StepConfig
+from router.config.pipeline import PipelineFile
+from router.config.sink_models import SinkUse
 from router.contracts import Header, Step
+from router.directory.directory import Directory
 from router.engine.pipeline.compiled import UNWANTED, CompiledPipeline, Routed
 from router.exchange import Exchange, Filtered
 from router.register import adt
+from router.register.store import Register
 from router.runtime.site_services import SiteServices
-from router.steps.enrich import Enrich
-from router.steps.keep import Keep
-from router.steps.look_up import LookUp
+from router.sinks.registry import SINK_TYPES
 from router.steps.parse import Parse
-from router.steps.route import MSSANTE, TYPES, Destination, Route
-from router.steps.set_fields import SetFields
-from router.steps.validate import Validate
+from router.steps.registry import STEPS
+from router.steps.route import Destination, Route
 
 
 class ParseOnce:
@@ -94,11 +95,34 @@ class RegisterPipeline:
         return Routed((), exchange)
 
 
+class _Tools:
+    """`router.steps.step_type.StepTools` of a site."""
+
+    def __init__(self, services: SiteServices) -> None:
+        self._services = services
+
+    @property
+    def register(self) -> Register:
+        return self._services.register
+
+    @property
+    def directory(self) -> Directory:
+        return self._services.directory
+
+    @property
+    def schema(self) -> SchemaGate | None:
+        return self._services.schema
+
+    def condition(self, expression: str) -> Expression:
+        return Expression(expression)
+
+
 class Compiler:
     """Builds running pipelines from files, with the house's register, directory and value sets."""
 
     def __init__(self, services: SiteServices) -> None:
         self._services = services
+        self._tools = _Tools(services)
         feeds = services.config.feeds
         rules = {name: services.rules(name, feed) for name, feed in feeds.items()}
         documents = frozenset(name for name, feed in feeds.items() if feed.kind == "documents")
@@ -117,7 +141,7 @@ class Compiler:
             clock=services.clock,
         )
         when = Expression(config.when) if config.when else None
-        steps = tuple(self._step(step) for step in config.steps)
+        steps = tuple(STEPS[step.name].build(step.value, self._tools) for step in config.steps)
         return [Compiled(config.name, file.digest, feed, self.parse, when, steps, route) for feed in config.feeds]
 
     def registers(self) -> list[CompiledPipeline]:
@@ -129,20 +153,8 @@ class Compiler:
         ]
 
     def _destination(self, name: str, use: SinkUse) -> Destination:
-        kind = name if name in TYPES else self._services.config.sink_types[name]
+        kind = SINK_TYPES[name if name in SINK_TYPES else self._services.config.sink_types[name]]
         condition = Expression(use.when) if use.when else None
-        options: dict[str, str | bool | int] = {"pdf_copy": use.pdf_copy} if kind == MSSANTE else {}
-        return Destination(kind, "" if name in TYPES else name, condition, options, use.strict_order)
-
-    def _step(self, step: StepConfig) -> Step:
-        services = self._services
-        if step.validate_ is not None:
-            return Validate(step.validate_, services.schema)
-        if step.enrich is not None:
-            return Enrich(services.register)
-        if step.look_up is not None:
-            return LookUp(step.look_up, services.directory)
-        if step.set is not None:
-            return SetFields(step.set)
-        keep = Expression(step.keep or "true")
-        return Keep(keep, keep.source)
+        own = kind.options.model_fields if kind.options is not None else ()
+        options = {key: getattr(use, key) for key in own}
+        return Destination(kind, "" if name in SINK_TYPES else name, condition, options, use.strict_order)

@@ -16,6 +16,7 @@ import structlog
 
 from router.cisis.lineage import patient_pseudonyms
 from router.contracts import Attempt, Clock, Outcome, Sink
+from router.contracts.sink_type import SinkType
 from router.errors import Refused, RouterError
 from router.exchange import Delivery
 from router.payload import WITHDRAWN, DocumentOrder, pack, unpack, unpack_order
@@ -30,9 +31,13 @@ log = structlog.get_logger()
 class RegisterCheckedSink:
     """`contracts.Sink` around another. Refuses what the register now forbids, with the code the sender is told."""
 
-    def __init__(self, sink: Sink, register: Register, clock: Clock, *, at_once: int) -> None:
-        """at_once: deliveries given to the sink at a time; the others wait here, so that the answer is fresh."""
+    def __init__(self, sink: Sink, kind: SinkType, register: Register, clock: Clock, *, at_once: int) -> None:
+        """kind: of the sink
+
+        at_once: deliveries given to the sink at a time; the others wait here, so that the answer is fresh
+        """
         self._sink = sink
+        self._kind = kind
         self._register = register
         self._enrich = Enrich(register)
         self._clock = clock
@@ -52,7 +57,7 @@ class RegisterCheckedSink:
             return await self._sink.deliver(delivery, attempt)
         request, _ = await self._run(self._enrich.narrowed, order.request)
         if request != order.request:
-            order = _narrowed(order, request)
+            order = self._narrowed(order, request, delivery.destination)
             delivery = replace(delivery, payload=pack(order, documents))
         outcome = await self._sink.deliver(delivery, attempt)
         await self._left(delivery, order)
@@ -76,6 +81,17 @@ class RegisterCheckedSink:
         await self._sink.close()
         self._pool.shutdown(wait=False)
 
+    def _narrowed(self, order: DocumentOrder, request: TransmissionRequest, destination: str) -> DocumentOrder:
+        """The order under the narrowed request. Raises `Refused` when nothing of it may leave any more."""
+        legs = self._kind.legs(request, self._register.pseudonyms)
+        leg = next((one for one in legs if one.destination == destination), None)
+        if leg is None:
+            raise Refused("REGISTER-LEG", "register", "cette destination n'est plus demandée")
+        if leg.refusal is not None:
+            code, text = leg.refusal
+            raise Refused(code, "register", text)
+        return order.model_copy(update={"request": request, "recipient": leg.recipient})
+
     async def _left(self, delivery: Delivery, order: DocumentOrder) -> None:
         """The effect is done: whatever the register says costs a line of the work-list, never the receipt.
 
@@ -98,18 +114,3 @@ class RegisterCheckedSink:
 
     async def _run(self, work: Callable[[TransmissionRequest], T], request: TransmissionRequest) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, request)
-
-
-def _narrowed(order: DocumentOrder, request: TransmissionRequest) -> DocumentOrder:
-    """The order under the narrowed request. Raises `Refused` when nothing of it may leave any more."""
-    recipient = order.recipient
-    if recipient is None:
-        if request.dmp_inadmissible is not None:
-            code, text = request.dmp_inadmissible
-            raise Refused(code, "register", text)
-        return order.model_copy(update={"request": request})
-    now = next((one for one in request.recipients if one.rank == recipient.rank), recipient)
-    if now.refusal is not None:
-        code, text = now.refusal
-        raise Refused(f"MSS-{code}", "register", text)
-    return order.model_copy(update={"request": request, "recipient": now})

@@ -37,6 +37,7 @@ from router.ledger.store import SqlLedger
 from router.ledger.turns import SqlTurns
 from router.register.store import Register
 from router.runtime.register_checked_sink import RegisterCheckedSink
+from router.sinks.registry import SINK_TYPES
 from router.sinks.tools import Tools
 
 _AWAY: Final = "the database can't be used: is it up, and does `database.url` name it? What needs it waits"
@@ -144,8 +145,8 @@ class SiteServices:
         return directory
 
     def start_directory(self) -> None:
-        """Keep the directory fresh; a site that sends no mail asks nothing of the espace de confiance."""
-        if "mssante" in self.config.sink_types.values():
+        """Keep the directory fresh; a site none of whose sinks uses it asks nothing of the espace de confiance."""
+        if any(SINK_TYPES[kind].directory for kind in self.config.sink_types.values()):
             self.directory.start()
 
     @cached_property
@@ -194,10 +195,11 @@ class SiteServices:
     def sink(self, name: str) -> Sink:
         """An instance, ready to deliver; where ADT feeds a register, it is asked again at the moment of sending."""
         config = self.config.sinks[name]
-        sink = config.open(name, self.tools())
-        if config.type == "hl7" or not any(feed.kind == "adt" for feed in self.config.feeds.values()):
+        kind = SINK_TYPES[config.type]
+        sink = kind.open(name, config, self.tools())
+        if kind.carries == "message" or not any(feed.kind == "adt" for feed in self.config.feeds.values()):
             return sink
-        return RegisterCheckedSink(sink, self.register, self.clock, at_once=_AHEAD * config.connections)
+        return RegisterCheckedSink(sink, kind, self.register, self.clock, at_once=_AHEAD * config.connections)
 
     def policy(self, name: str) -> RetryPolicy:
         """How an instance waits: its own, else its type's, else the default."""

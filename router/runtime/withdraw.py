@@ -23,7 +23,10 @@ from router.payload import WITHDRAWN, DocumentOrder, pack, unpack
 from router.request import Action
 from router.runtime.pipelines import Compiler
 from router.runtime.site_services import SiteServices
+from router.runtime.wording import EVIDENCE
 from router.sinks.dmp import deposit_history
+from router.sinks.dmp.sink_type import DMP
+from router.sinks.mssante.sink_type import MSSANTE
 from router.wire import delivery_at, delivery_record, event_at, journal_record, read_event
 
 PIPELINE: Final = "withdraw"
@@ -100,7 +103,7 @@ class Withdrawals:
     def _versions(self, document: str) -> list[Row]:
         """Every DMP delivery of the document's family, in order."""
         name = self._services.pseudonyms.of("document", document)
-        sinks = [sink for sink, config in self._services.config.sinks.items() if config.type == "dmp"]
+        sinks = [sink for sink, config in self._services.config.sinks.items() if config.type == DMP.name]
         told = [one.delivery_id for story in self._services.journal.story(document, 50) for one in story.deliveries]
         rows = [row for row in self._ledger.get(told).values() if row.delivery.sink in sinks]
         rows += [row for sink in sinks for row in self._ledger.lineage(sink, name)]
@@ -114,7 +117,7 @@ class Withdrawals:
         """Who has had any version of it by mail, in order of time."""
         found: dict[str, Row] = {}
         for sink, config in self._services.config.sinks.items():
-            if config.type == "mssante":
+            if config.type == MSSANTE.name:
                 for name in lineages(delivery):
                     found |= {row.delivery.id: row for row in self._ledger.lineage(sink, name)}
         for row in sorted(found.values(), key=lambda row: row.updated):
@@ -177,14 +180,15 @@ class Withdrawals:
                 created=now,
             )
         structure, request = order.structure, order.request
-        if structure is None or not structure.dmp:
+        sink = structure.sink_of(DMP.name) if structure else ""
+        if structure is None or not sink:
             raise Refused("WITHDRAW-STRUCTURE", "PRT-8", "le site ne connaît pas de DMP pour cette structure")
         key, document = ordering_key(request, pseudonyms), document_pseudonym(request, pseudonyms)
         event_id = _digest(f"withdraw|{document}{again}")
         return Delivery(
-            id=delivery_id(event_id, f"{structure.dmp}|dmp"),
+            id=delivery_id(event_id, f"{sink}|dmp"),
             event_id=event_id,
-            sink=structure.dmp,
+            sink=sink,
             destination="dmp",
             key=key,
             lane=f"{key}:{structure.finess}",
@@ -216,7 +220,7 @@ def _still_there(deposit: Row, versions: Sequence[Row]) -> None:
     after = [row for row in versions if row.state is State.DONE and later(row, deposit)]
     for row in after:
         if row.delivery.action == DELETE:
-            raise Refused("WITHDRAW-DONE", "", f"ce document n'est plus au DMP : {proof(row)}")
+            raise Refused("WITHDRAW-DONE", "", f"ce document n'est plus au DMP : {proof(row, EVIDENCE)}")
     for row in after:
         if row.delivery.replaces and row.delivery.replaces == deposit.delivery.document:
             name = row.evidence.get("xds_unique_id", row.delivery.id)
@@ -226,7 +230,7 @@ def _still_there(deposit: Row, versions: Sequence[Row]) -> None:
 def _became(row: Row) -> str:
     if row.state is State.DEAD:
         return f"en échec ({row.code}) ; corriger, puis `segur-router dlq replay {row.delivery.id}`"
-    return proof(row) or "en cours"
+    return proof(row, EVIDENCE) or "en cours"
 
 
 def _as_deletion(order: DocumentOrder) -> DocumentOrder:

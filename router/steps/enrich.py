@@ -16,6 +16,7 @@ from router.exchange import Decision, Exchange, Pseudonyms
 from router.register.patient import RegisteredPatient, ins_pseudonym, ipp_pseudonym
 from router.register.store import Register
 from router.request import Action, Identifier, Patient, Recipient, RecipientKind, TransmissionRequest
+from router.steps.step_type import StepType
 from router.strict import Strict
 
 STEP: Final = "enrich"
@@ -138,3 +139,11 @@ def _refused(recipient: Recipient, reason: str, *, held: bool) -> Recipient:
     if recipient.kind is RecipientKind.PATIENT:
         return recipient.model_copy(update={"refusal": (BAD_ADDRESS, reason)})
     return recipient.model_copy(update={"refusal": (NOT_SENT, _HOLDS_INS)}) if held else recipient
+
+
+ENRICH = StepType(
+    name="enrich",
+    model=EnrichStep,
+    description="Add what the register says of the patient.",
+    build=lambda _config, tools: Enrich(tools.register),
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from router.exchange import Exchange, Filtered
+from router.steps.step_type import StepType
 
 
 class Keep:
@@ -16,3 +17,12 @@ class Keep:
 
     def __call__(self, exchange: Exchange) -> Exchange | Filtered:
         return exchange if self._condition(exchange) else Filtered(f"keep: {self._source}", "KEEP")
+
+
+KEEP = StepType(
+    name="keep",
+    model=str,
+    description="End here unless this CEL condition holds.",
+    build=lambda expression, tools: Keep(tools.condition(expression), expression),
+    condition=True,
+)

@@ -14,6 +14,7 @@ from router.directory.directory import Directory
 from router.directory.resolve import BAD_ADDRESS, Resolver
 from router.exchange import Decision, Exchange
 from router.request import Patient, Recipient
+from router.steps.step_type import StepType
 from router.strict import Strict
 
 STEP = "look_up"
@@ -67,3 +68,11 @@ class LookUp:
 
 def _settled(recipient: Recipient) -> bool:
     return bool(recipient.address) or recipient.refusal is not None
+
+
+LOOK_UP = StepType(
+    name="look_up",
+    model=LookUpStep,
+    description="Find the mailbox of recipients that came without one.",
+    build=lambda config, tools: LookUp(config, tools.directory),
+)

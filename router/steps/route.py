@@ -7,10 +7,12 @@ the patient's own) becomes a receipt: it is told to the sender like any other ou
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from router.cisis.lineage import document_pseudonym, lineage, replaces_pseudonym
 from router.contracts import Clock, Header
+from router.contracts.sink_type import Leg, SinkType
 from router.errors import Refused
 from router.exchange import (
     Delivery,
@@ -22,23 +24,19 @@ from router.exchange import (
     Receipt,
     ReceiptKind,
     delivery_id,
-    recipient_label,
 )
 from router.payload import DocumentOrder, pack, reply_context
-from router.request import Recipient, RecipientKind, TransmissionRequest
+from router.request import TransmissionRequest
 from router.structures import StructureConfig
 
-DMP, MSSANTE, HL7 = "dmp", "mssante", "hl7"
-TYPES = (DMP, MSSANTE, HL7)
-NO_SINK = "SITE-SINK"
-_NO_SINK = "aucun connecteur du routeur ne sert cette destination pour cette structure"
+NO_SINK: Final = ("SITE-SINK", "aucun connecteur du routeur ne sert cette destination pour cette structure")
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
     """One entry of a pipeline's `sinks`: an instance by name, or a type whose instance the structure chooses."""
 
-    type: str
+    type: SinkType
     instance: str = ""
     """`hl7.dpi`, or '' when the structure of the sender names it."""
     condition: Callable[[Exchange], bool] | None = None
@@ -81,18 +79,11 @@ class Route:
         return Plan(tuple(deliveries.values()), tuple(receipts))
 
     def _plan(self, destination: Destination, exchange: Exchange) -> Iterator[Delivery | Receipt]:
-        if destination.type == HL7:
+        if destination.type.carries == "message":
             yield self._relay(destination, exchange)
-            return
-        request = exchange.request
-        if request is None:
-            return
-        if destination.type == DMP and request.dmp:
-            yield self._to_dmp(destination, exchange, request, self._structure(request))
-        elif destination.type == MSSANTE and (recipients := list(served_recipients(request))):
-            structure = self._structure(request)
-            for recipient in recipients:
-                yield self._to_mailbox(destination, exchange, request, recipient, structure)
+        elif exchange.request is not None:
+            for leg in destination.type.legs(exchange.request, self._pseudonyms):
+                yield self._leg(destination, exchange, exchange.request, leg)
 
     def _relay(self, destination: Destination, exchange: Exchange) -> Delivery:
         event = exchange.event
@@ -106,48 +97,24 @@ class Route:
             strict=destination.strict,
         )
 
-    def _to_dmp(
-        self, destination: Destination, exchange: Exchange, request: TransmissionRequest, structure: StructureConfig
+    def _leg(
+        self, destination: Destination, exchange: Exchange, request: TransmissionRequest, leg: Leg
     ) -> Delivery | Receipt:
-        order = DocumentOrder(
-            request=request, structure=structure, options=dict(destination.options), accepted=_accepted(exchange)
-        )
-        sink = self._instance(destination, structure)
-        if not sink:
-            return self._refusal(exchange, order, sink=DMP, destination=DMP, label="DMP", code=NO_SINK, text=_NO_SINK)
-        if request.dmp_inadmissible is not None:
-            rule, reason = request.dmp_inadmissible
-            return self._refusal(exchange, order, sink=sink, destination=DMP, label="DMP", code=rule, text=reason)
-        return self._document(exchange, order, sink=sink, destination=DMP, lane=structure.finess, label="DMP")
-
-    def _to_mailbox(
-        self,
-        destination: Destination,
-        exchange: Exchange,
-        request: TransmissionRequest,
-        recipient: Recipient,
-        structure: StructureConfig,
-    ) -> Delivery | Receipt:
+        structure = self._structure(request)
         sink = self._instance(destination, structure)
         order = DocumentOrder(
             request=request,
-            recipient=recipient,
+            recipient=leg.recipient,
             structure=structure,
             options=dict(destination.options),
             accepted=_accepted(exchange),
         )
-        who = self._pseudonyms.of("address", recipient.address.lower() or f"rank {recipient.rank}")
-        label = recipient_label(recipient)
-        refusal = (NO_SINK, _NO_SINK) if not sink else None
-        if recipient.refusal is not None:
-            code, reason = recipient.refusal
-            refusal = f"MSS-{code}", reason
-        if refusal is not None:
-            code, text = refusal
-            return self._refusal(
-                exchange, order, sink=sink or MSSANTE, destination=f"mss:{who}", label=label, code=code, text=text
-            )
-        return self._document(exchange, order, sink=sink, destination=f"mss:{who}", lane=who, label=label)
+        if not sink and leg.refusal is None:
+            leg = replace(leg, refusal=NO_SINK)
+        if leg.refusal is not None:
+            return self._refusal(exchange, order, destination.type, leg, sink=sink or destination.type.name)
+        lane = leg.lane if leg.lane is not None else structure.finess
+        return self._document(exchange, order, sink=sink, destination=leg.destination, lane=lane, label=leg.label)
 
     def _structure(self, request: TransmissionRequest) -> StructureConfig:
         """Whom the message speaks for: what the check at intake found, else what an older router's request names."""
@@ -159,12 +126,13 @@ class Route:
         return structure
 
     def _instance(self, destination: Destination, structure: StructureConfig) -> str:
-        """The sink that serves this structure, "" when the site names none. A DMP sink is that of one structure."""
-        name = destination.instance
+        """The sink that serves this structure; "" when the site names none, or when it is another structure's alone."""
+        kind, name = destination.type, destination.instance
+        own = structure.sink_of(kind.name)
         if not name:
-            return str(getattr(structure, destination.type))
-        theirs = destination.type == DMP and any(one.dmp == name for one in self._structures.values())
-        return "" if theirs and structure.dmp != name else name
+            return own
+        claimed = kind.one_structure and any(one.sink_of(kind.name) == name for one in self._structures.values())
+        return "" if claimed and own != name else name
 
     def _document(
         self, exchange: Exchange, order: DocumentOrder, *, sink: str, destination: str, lane: str, label: str
@@ -220,12 +188,11 @@ class Route:
             label=label,
         )
 
-    def _refusal(
-        self, exchange: Exchange, order: DocumentOrder, *, sink: str, destination: str, label: str, code: str, text: str
-    ) -> Receipt:
+    def _refusal(self, exchange: Exchange, order: DocumentOrder, kind: SinkType, leg: Leg, *, sink: str) -> Receipt:
         event = exchange.event
+        code, text = leg.refusal or ("", "")
         return Receipt(
-            delivery_id=delivery_id(event.id, f"{sink}|{destination}"),
+            delivery_id=delivery_id(event.id, f"{sink}|{leg.destination}"),
             event_id=event.id,
             sink=sink,
             kind=ReceiptKind.DELIVERY,
@@ -236,23 +203,11 @@ class Route:
             text=text,
             feed=event.feed,
             key=event.key,
-            destination=destination,
-            label=label,
+            destination=leg.destination,
+            label=leg.label,
             pipeline=self._pipeline,
-            context=reply_context(order) | {"origin": str(event.origin or "")},
+            context=reply_context(order, kind.answer.leg if kind.answer else "") | {"origin": str(event.origin or "")},
         )
-
-
-def served_recipients(request: TransmissionRequest) -> Iterator[Recipient]:
-    """The recipients the metadata allow (R83), one per address: the first RCT of an address answers for it."""
-    seen: set[str] = set()
-    for recipient in request.recipients:
-        wanted = request.mss_patient if recipient.kind == RecipientKind.PATIENT else request.mss_professionals
-        address = recipient.address.lower()
-        if not wanted or (address and address in seen):
-            continue
-        seen.add(address)
-        yield recipient
 
 
 def _accepted(exchange: Exchange) -> float:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, RootModel
 
 from router.errors import Invalid
 from router.exchange import Exchange
+from router.steps.step_type import StepType
 
 _Path = Annotated[str, AfterValidator(lambda path: path.strip())]
 
@@ -32,3 +33,11 @@ class SetFields:
         for path, text in self._changes:
             message = message.with_text(path, text)
         return exchange.with_(message=message, body=message.to_bytes())
+
+
+SET = StepType(
+    name="set",
+    model=SetFieldsStep,
+    description="Write fixed texts into fields of a relayed message.",
+    build=lambda config, _tools: SetFields(config),
+)

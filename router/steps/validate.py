@@ -13,6 +13,7 @@ from router.cisis.rules import TABLE
 from router.errors import Invalid, OperatorFault
 from router.exchange import Exchange
 from router.request import Action
+from router.steps.step_type import StepType
 from router.strict import Strict
 
 STEP = "validate"
@@ -77,3 +78,11 @@ class Validate:
             return " ; ".join(schema.check(document))
         except Invalid as fault:
             return fault.text
+
+
+VALIDATE = StepType(
+    name="validate",
+    model=ValidateStep,
+    description="Check again, more narrowly.",
+    build=lambda config, tools: Validate(config, tools.schema),
+)

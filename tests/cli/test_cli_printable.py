@@ -43,7 +43,7 @@ examples:
 MESSAGE = "MSH|^~\\&|SIL{0}|LABO{0}|PFI|CHU|20260101||ADT^A01|{1}{0}|P|2.5\rPID|1||{0}||{0}\r"
 #: Commands that show nothing a sender wrote, as the simulators do: names, counts and ports of our own.
 QUIET = frozenset({"run", "demo", "reference", "version", "cisis rules", "register rebuild",
-                   "topics migrate"})  # fmt: skip
+                   "topics migrate", "cisis value-sets list"})  # fmt: skip
 
 
 def _message(control_id: str) -> bytes:
@@ -197,9 +197,10 @@ def test_what_a_document_says_is_shown(site: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("router.cisis.valuesets_import.import_official", lambda *_, **__: found)
     _shows_nothing_to_obey(command("cda", "audit", str(site), str(site)), ["cda audit"])
     _shows_nothing_to_obey(command("valuesets", "import", str(site), "--dry-run"), ["valuesets import"])
+    _shows_nothing_to_obey(command("cisis", "value-sets", "update", str(site), "--dry-run"), ["value-sets update"])
 
 
 def test_every_command_is_tried(site: Path) -> None:
     """A new command has its case above, or is known to show nothing that a sender wrote."""
-    tried = {*_cases(site.parent), "send", "cda audit", "valuesets import"}
+    tried = {*_cases(site.parent), "send", "cda audit", "valuesets import", "cisis value-sets update"}
     assert {name for name in _commands() if not name.startswith("simulate ")} == tried | QUIET

@@ -10,6 +10,7 @@ from router.engine.dead_letters.listing import Filter, body, groups, letters
 from router.engine.dead_letters.operator_commands import UNDECIDED, discard, replay
 from router.errors import Refused
 from router.exchange import Event, Origin, State
+from router.runtime.wording import ADVICE
 from router.wire import event_record, read_journal
 from tests.engine.rig import Rig, journal, play
 from tests.engine.sinks import delivery
@@ -30,7 +31,7 @@ def test_letters_are_grouped_by_cause() -> None:
             await rig.settled(State.DEAD, State.DONE)
 
     rig = play(story)
-    first, second = groups(rig.bus, rig.ledger)
+    first, second = groups(rig.bus, rig.ledger, advice=ADVICE)
     assert (first.code, first.count, first.where, first.place) == ("MSS-550", 3, "s", "RCPT")
     assert (second.code, second.count) == ("DMP-Closed", 1)
     assert first.next

@@ -14,6 +14,7 @@ from router.ledger.store import SqlLedger
 from router.payload import DocumentOrder, reply_context, unpack_order
 from router.request import Recipient
 from router.sinks.mssante.mail import message_id
+from router.sinks.registry import leg_of
 from router.wire import delivery_record
 from tests.sinks.mssante_samples import DOCTOR, MAILBOX, delivery, order
 
@@ -61,7 +62,7 @@ class Station:
 
 def receipt(given: Delivery, **changes: Any) -> Receipt:
     """The receipt of a submission that went well, unless changed."""
-    context = reply_context(unpack_order(given.payload)) | changes.pop("more", {})
+    context = reply_context(unpack_order(given.payload), leg_of(given.sink)) | changes.pop("more", {})
     return Receipt(
         **{
             "delivery_id": given.id,

@@ -88,7 +88,7 @@ class Ward:
         )
 
     def opened(self, shown: str = "750100125-auth") -> MssanteSink:
-        return self.config(shown).open(SINK, tools(self.station.folder, domains=tuple(DOMAINS)))
+        return MssanteSink(SINK, self.config(shown), tools(self.station.folder, domains=tuple(DOMAINS)))
 
     async def send(self, given: Delivery) -> None:
         await self.sink.deliver(given, Attempt(1, SystemClock().now()))

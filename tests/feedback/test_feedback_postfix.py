@@ -18,6 +18,7 @@ from router.feedback.mailbox import Mailbox
 from router.feedback.proofs import Proofs
 from router.feedback.reports import Reports
 from router.sinks.mssante.settings import FeedbackRules, MssanteConfig, TlsConfig
+from router.sinks.mssante.sink import MssanteSink
 from router.sinks.mssante.tls import client_context
 from router.wire import read_receipt
 from tests.feedback.feedback_samples import SINK, Station, an_order, letter, mdn
@@ -58,7 +59,7 @@ def config(mss: Operator, **changes: Any) -> MssanteConfig:
 
 def send(mss: Operator, folder: Path, given: Delivery, **changes: Any) -> Outcome:
     async def work() -> Outcome:
-        made = config(mss, **changes).open(SINK, tools(folder))
+        made = MssanteSink(SINK, config(mss, **changes), tools(folder))
         try:
             return await made.deliver(given, Attempt(1, SystemClock().now()))
         finally:

@@ -9,6 +9,7 @@ import pytest
 
 from router.runtime.roles.feedback import inboxes
 from router.sinks.mssante.settings import MssanteConfig
+from router.structures import StructureConfig
 
 A, B = "pfi@hopital-a.mssante.fr", "pfi@hopital-b.mssante.fr"
 TLS = {"ca": "ca.pem", "certificate": "a.pem", "key": "a.key"}
@@ -30,7 +31,12 @@ def sink(login: dict[str, Any], certificate: str = "a.pem", **changes: Any) -> M
 
 def site(sinks: dict[str, MssanteConfig], **mailboxes: str) -> Any:
     """`mailboxes`: of structures, each served by the first sink."""
-    structures = {name: SimpleNamespace(mssante=next(iter(sinks)), mailbox=box) for name, box in mailboxes.items()}
+    structures = {
+        name: StructureConfig.model_validate(
+            {"name": name, "source_oid": "1.2", "mssante": next(iter(sinks)), "mailbox": box}
+        )
+        for name, box in mailboxes.items()
+    }
     return SimpleNamespace(sinks=sinks, structures=structures)
 
 

@@ -11,12 +11,17 @@ import pytest
 from router.contracts import Attempt
 from router.errors import Overtaken, Refused
 from router.exchange import Delivery
+from router.payload import unpack_order
 from router.register import Register
 from router.runtime.register_checked_sink import RegisterCheckedSink
 from router.simulators.sender import Maker
+from router.sinks.dmp.sink_type import DMP
+from router.sinks.mssante.sink_type import MSSANTE
 from tests.engine.sinks import ScriptedSink
 from tests.register.register_samples import PSEUDONYMS, StillClock, change, ins, zfa
+from tests.sinks import mssante_samples
 from tests.sinks.dmp_world import FIRST, made
+from tests.sinks.mssante_samples import DOCTOR
 from tests.sinks.rechecks import Looks
 
 
@@ -53,7 +58,7 @@ def report(maker: Maker) -> tuple[Delivery, str]:
 def play(register: Register, story: Callable[[Slow, RegisterCheckedSink], Awaitable[None]]) -> None:
     async def run() -> None:
         sink = Slow()
-        guarded = RegisterCheckedSink(sink, register, StillClock(), at_once=1)
+        guarded = RegisterCheckedSink(sink, DMP, register, StillClock(), at_once=1)
         try:
             await story(sink, guarded)
         finally:
@@ -108,3 +113,41 @@ def test_what_was_overtaken_meanwhile_is_not_given_to_the_sink(register: Registe
         assert sink.got == []
 
     play(register, story)
+
+
+@pytest.mark.parametrize("address", [DOCTOR, "service@hopital-a.mssante.fr"])
+def test_each_of_a_recipients_mailboxes_gets_its_own_mail(register: Register, address: str) -> None:
+    """`look_up: {ambiguous: toutes}` gives two addresses to one PRT: what the register narrows goes to no other one."""
+    mailboxes = tuple(mssante_samples.doctor(one) for one in (DOCTOR, "service@hopital-a.mssante.fr"))
+    mail = mssante_samples.order(recipient=mssante_samples.doctor(address), recipients=mailboxes, dmp=True)
+    one = mssante_samples.delivery(mail, destination=f"mss:{PSEUDONYMS.of('address', address)}")
+    opposed(register, mssante_samples.INS.value)
+
+    async def story() -> None:
+        sink = ScriptedSink(name="mssante.chu")
+        guarded = RegisterCheckedSink(sink, MSSANTE, register, StillClock(), at_once=1)
+        await guarded.deliver(one, FIRST)
+        await guarded.close()
+        (call,) = sink.calls
+        sent = unpack_order(call.delivery.payload)
+        assert sent.request.dmp_inadmissible is not None, "the register has narrowed it"
+        assert sent.recipient is not None
+        assert sent.recipient.address == address
+
+    asyncio.run(story())
+
+
+def test_a_destination_that_is_asked_no_longer_is_refused(register: Register) -> None:
+    """A narrowed request without this destination: nothing leaves."""
+    mail = mssante_samples.order(recipients=(), dmp=True)
+    opposed(register, mssante_samples.INS.value)
+
+    async def story() -> None:
+        sink = ScriptedSink(name="mssante.chu")
+        guarded = RegisterCheckedSink(sink, MSSANTE, register, StillClock(), at_once=1)
+        with pytest.raises(Refused):
+            await guarded.deliver(mssante_samples.delivery(mail), FIRST)
+        await guarded.close()
+        assert sink.calls == []
+
+    asyncio.run(story())

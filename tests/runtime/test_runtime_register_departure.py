@@ -12,6 +12,7 @@ from router.exchange import State
 from router.register import Register
 from router.runtime.register_checked_sink import RegisterCheckedSink
 from router.simulators.sender import Maker
+from router.sinks.dmp.sink_type import DMP
 from tests.engine.rig import Rig
 from tests.engine.sinks import ScriptedSink
 from tests.register.register_samples import PSEUDONYMS, StillClock
@@ -35,7 +36,7 @@ def test_it_does_not_send_the_same_document_again_and_again(broken: Register) ->
 
     async def story() -> None:
         rig = Rig()
-        rig.sink = RegisterCheckedSink(inner, broken, StillClock(), at_once=1)  # type: ignore[assignment]
+        rig.sink = RegisterCheckedSink(inner, DMP, broken, StillClock(), at_once=1)  # type: ignore[assignment]
         rig.publish(one)
         async with rig.running():
             await asyncio.sleep(1.5)

@@ -89,7 +89,7 @@ def config(certificates: Certificates, finess: str, url: str, **changes: Any) ->
 
 
 def opened(certificates: Certificates, finess: str, url: str, *, given: Tools | None = None, **changes: Any) -> DmpSink:
-    return config(certificates, finess, url, **changes).open(SINK, given or tools())
+    return DmpSink(SINK, config(certificates, finess, url, **changes), given or tools())
 
 
 def request(

@@ -176,4 +176,4 @@ def config(port: int = 1, **changes: Any) -> MssanteConfig:
 
 
 def sink(folder: Path, port: int, *, using: Tools | None = None, **changes: Any) -> MssanteSink:
-    return config(port, **changes).open("mssante.chu", using or tools(folder))
+    return MssanteSink("mssante.chu", config(port, **changes), using or tools(folder))

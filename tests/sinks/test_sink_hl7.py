@@ -17,7 +17,8 @@ from router.errors import OutcomeUnknown, Overtaken, Refused, RouterError, Unava
 from router.exchange import Delivery, Origin
 from router.hl7.message import Message
 from router.hl7.mllp import Decoder, Frame, frame
-from router.sinks.hl7 import Hl7Config, Hl7Sink
+from router.sinks.hl7.settings import Hl7Config
+from router.sinks.hl7.sink import Hl7Sink
 from tests.sinks.rechecks import Looks
 
 TRY = Attempt(1, 0.0)
@@ -98,7 +99,7 @@ async def meeting(answering: Answering, **settings: Any) -> AsyncIterator[tuple[
     partner = Partner(answering)
     server = await asyncio.start_server(partner.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    sink = Hl7Config(host="127.0.0.1", port=port, **settings).open("hl7.sil", Watching())
+    sink = Hl7Sink("hl7.sil", Hl7Config(host="127.0.0.1", port=port, **settings), Watching())
     try:
         yield sink, partner
     finally:
@@ -181,7 +182,7 @@ def test_nobody_listens() -> None:
     async def story() -> None:
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
-            sink = Hl7Config(host="127.0.0.1", port=taken.getsockname()[1]).open("hl7.sil", Watching())
+            sink = Hl7Sink("hl7.sil", Hl7Config(host="127.0.0.1", port=taken.getsockname()[1]), Watching())
             error = await failure(sink)
             assert isinstance(error, Unavailable) and error.circuit
             with pytest.raises(Unavailable):
@@ -212,7 +213,7 @@ def test_a_cut_in_the_middle_of_the_message_is_not() -> None:
             writer.transport.abort()
 
         server = await asyncio.start_server(leave, "127.0.0.1", 0)
-        sink = Hl7Config(host="127.0.0.1", port=server.sockets[0].getsockname()[1]).open("hl7.sil", Watching())
+        sink = Hl7Sink("hl7.sil", Hl7Config(host="127.0.0.1", port=server.sockets[0].getsockname()[1]), Watching())
         error = await failure(sink, delivery(size=30_000_000))
         assert isinstance(error, Unavailable) and not error.circuit
         server.close()

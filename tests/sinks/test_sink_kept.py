@@ -18,7 +18,8 @@ from router.contracts import Attempt
 from router.errors import RouterError
 from router.hl7.mllp import frame
 from router.request import Action
-from router.sinks.hl7 import Hl7Config
+from router.sinks.hl7.settings import Hl7Config
+from router.sinks.hl7.sink import Hl7Sink
 from router.sinks.mssante.settings import MssanteConfig
 from router.sinks.mssante.smtp import Envelope, Submission
 from tests.cda.cda_samples import cda, n1_body
@@ -192,7 +193,8 @@ def test_a_message_that_was_given_up_is_cut_and_not_sent_on(how: str) -> None:
     async def story() -> None:
         server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 14)
         port = server.sockets[0].getsockname()[1]
-        sink = Hl7Config(host="127.0.0.1", port=port, timeout=0.3 if how == "late" else 30).open("hl7.sil", Watching())
+        timeout = 0.3 if how == "late" else 30
+        sink = Hl7Sink("hl7.sil", Hl7Config(host="127.0.0.1", port=port, timeout=timeout), Watching())
         sending = asyncio.create_task(sink.deliver(relayed("1", 16_000_000), TRY))
         await asyncio.sleep(1)
         sending.cancel()

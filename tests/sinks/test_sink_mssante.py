@@ -321,7 +321,7 @@ def test_the_probe_fails_as_a_delivery_would(tmp_path: Path) -> None:
 def test_production_refuses_what_only_qualification_may_do(tmp_path: Path, changes: dict[str, Any]) -> None:
     """D9: the sink doesn't open."""
     with pytest.raises(OperatorFault):
-        config(**changes).open("mssante.chu", tools(tmp_path, environment="production"))
+        MssanteSink("mssante.chu", config(**changes), tools(tmp_path, environment="production"))
 
 
 def test_qualification_can_redirect_and_keep_every_mail(tmp_path: Path) -> None:

@@ -10,31 +10,24 @@ from router.contracts import Row
 from router.engine.delivery.supersession_rules import overtaken_by
 from router.exchange import State
 
-EVIDENCE: Final[Mapping[str, str]] = {
-    "message_id": "Message-ID",
-    "queue_id": "file de l'opérateur",
-    "smtp": "SMTP",
-    "xds_unique_id": "document",
-    "submission_set": "lot",
-    "hl7_ack": "ACK",
-    "hl7_control_id": "message HL7",
-}
-"""Evidence that outside systems know a delivery by -> how people call it."""
+Names = Mapping[str, str]
+"""Evidence that outside systems know a delivery by -> how people call it. The sink types say it."""
+UNNAMED: Final[Names] = {}
 SUPERSEDED_BY: Final = "superseded_by"
 _ACTIONS: Final = {"replace": "le remplacement", "delete": "la suppression"}
 
 
-def evidence(found: Iterable[tuple[str, str]]) -> Iterator[str]:
+def evidence(found: Iterable[tuple[str, str]], names: Names) -> Iterator[str]:
     """`Message-ID <…>`, `lot 2.25.…`: each proof in a person's words."""
     for name, value in found:
-        if name in EVIDENCE and value:
-            yield f"{EVIDENCE[name]} {value}"
+        if name in names and value:
+            yield f"{names[name]} {value}"
 
 
-def proof(row: Row, versions: Iterable[Row] = ()) -> str:
+def proof(row: Row, names: Names, versions: Iterable[Row] = ()) -> str:
     """What shows that `row` is done or overtaken, or "". `versions`: what the ledger holds of its document."""
     if row.state is State.DONE:
-        shown = " ; ".join(evidence(row.evidence.items()))
+        shown = " ; ".join(evidence(row.evidence.items(), names))
         return f"remis le {_when(row.updated)}" + (f" : {shown}" if shown else "")
     if row.state is State.SUPERSEDED:
         by = row.evidence.get(SUPERSEDED_BY, "")

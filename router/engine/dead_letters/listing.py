@@ -102,11 +102,11 @@ def letters(
     found: list[DeadLetter] = []
     if which.stage in ("", "sink"):
         found += [of_row(row, advice) for row in ledger.dead(which.sink or None)]
-        found += _unreadable(bus, {which.sink} if which.sink else set(sinks))
+        found += _unreadable(bus, {which.sink} if which.sink else set(sinks), advice)
     if not which.sink:
         for stage in STAGES:
             if which.stage in ("", stage):
-                found += _of_topic(bus, stage)
+                found += _of_topic(bus, stage, advice)
     return sorted(filter(which.admits, found), key=lambda dead_letter: (dead_letter.last, dead_letter.at))
 
 
@@ -167,14 +167,14 @@ def of_row(row: Row, advice: Advice = next_step) -> DeadLetter:
 # ---------------------------------------------------------------------------------------------- internals
 
 
-def _of_topic(bus: Bus, stage: str) -> list[DeadLetter]:
-    return [_of_record(record, stage) for record in unresolved(bus, dlq_topic(stage))]
+def _of_topic(bus: Bus, stage: str, advice: Advice) -> list[DeadLetter]:
+    return [_of_record(record, stage, advice) for record in unresolved(bus, dlq_topic(stage))]
 
 
-def _unreadable(bus: Bus, sinks: Iterable[str]) -> list[DeadLetter]:
+def _unreadable(bus: Bus, sinks: Iterable[str], advice: Advice) -> list[DeadLetter]:
     """A sink's dead letters that were no deliveries and so have no row."""
     found = [(sink, record) for sink in sorted(sinks) for record in unresolved(bus, dlq_topic(sink), rowless=True)]
-    return [replace(_of_record(record, "sink"), sink=sink) for sink, record in found]
+    return [replace(_of_record(record, "sink", advice), sink=sink) for sink, record in found]
 
 
 def _scan(records: Iterable[Record]) -> tuple[dict[str, Record], set[str]]:
@@ -189,7 +189,7 @@ def _scan(records: Iterable[Record]) -> tuple[dict[str, Record], set[str]]:
     return found, resolved
 
 
-def _of_record(record: Record, stage: str) -> DeadLetter:
+def _of_record(record: Record, stage: str, advice: Advice) -> DeadLetter:
     headers: Mapping[str, str] = record.headers
 
     def text(name: str) -> str:
@@ -204,7 +204,7 @@ def _of_record(record: Record, stage: str) -> DeadLetter:
         at=record.origin,
         place=place,
         text=text(Header.TEXT),
-        next=text(Header.NEXT) or next_step(code),
+        next=text(Header.NEXT) or advice(code),
         pipeline=pipeline,
         feed=text(Header.FEED),
         event_id=text(Header.ID),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from router.contracts import Bus, Header, Ledger, Outgoing, Producer, in_topic, out_topic
-from router.engine.dead_letters.evidence import proof
+from router.engine.dead_letters.evidence import UNNAMED, Names, proof
 from router.engine.dead_letters.listing import RESOLVED, DeadLetter, body
 from router.engine.delivery.command_handler import (
     ACCEPTED,
@@ -62,6 +62,7 @@ def replay(
     producer: Producer | None = None,
     decide_again: bool = False,
     reason: str = "",
+    names: Names = UNNAMED,
 ) -> Iterator[Answer]:
     """Order the replay of these letters, one answer each as it goes; without a `producer` only say what would happen.
 
@@ -70,14 +71,20 @@ def replay(
     goes through today's pipelines once more: destinations that were served are recognised by their id.
     """
     for dead_letter in chosen:
-        refusal, records = _replay(bus, ledger, dead_letter, by, reason, decide_again=decide_again)
+        refusal, records = _replay(bus, ledger, dead_letter, by, reason, names, decide_again=decide_again)
         if producer is not None and refusal is None:
             producer.publish(records)
         yield _answer(dead_letter, REPLAY, refusal)
 
 
 def discard(
-    ledger: Ledger, chosen: Sequence[DeadLetter], *, by: str, reason: str, producer: Producer | None = None
+    ledger: Ledger,
+    chosen: Sequence[DeadLetter],
+    *,
+    by: str,
+    reason: str,
+    producer: Producer | None = None,
+    names: Names = UNNAMED,
 ) -> Iterator[Answer]:
     """Give these letters up, with a reason that is journalled; without a `producer` only say what would happen."""
     for dead_letter in chosen:
@@ -85,7 +92,7 @@ def discard(
         if dead_letter.delivery_id:
             row = ledger.get([dead_letter.delivery_id]).get(dead_letter.delivery_id)
             code = discard_refusal(row) if row is not None else "REPLAY-UNKNOWN"
-            refusal = _Refusal(REFUSALS[code], proof(row) if row else "", code) if code else None
+            refusal = _Refusal(REFUSALS[code], proof(row, names) if row else "", code) if code else None
             records = [_command(dead_letter, DISCARD, by, reason)]
         else:
             records = [_resolved(dead_letter, DISCARD, by, reason), _journalled(dead_letter, DISCARD, by, reason)]
@@ -104,11 +111,11 @@ def _answer(dead_letter: DeadLetter, command: str, refusal: _Refusal | None) -> 
 
 
 def _replay(
-    bus: Bus, ledger: Ledger, dead_letter: DeadLetter, by: str, reason: str, *, decide_again: bool
+    bus: Bus, ledger: Ledger, dead_letter: DeadLetter, by: str, reason: str, names: Names, *, decide_again: bool
 ) -> tuple[_Refusal | None, list[Outgoing]]:
     """(why not, what to publish)."""
     if dead_letter.delivery_id:
-        return _replay_delivery(bus, ledger, dead_letter, by, reason, decide_again=decide_again)
+        return _replay_delivery(bus, ledger, dead_letter, by, reason, names, decide_again=decide_again)
     if dead_letter.stage != "pipeline":
         return _Refusal(NOT_OURS), []
     why, records = _again(bus, dead_letter, by, reason, 1)
@@ -116,14 +123,14 @@ def _replay(
 
 
 def _replay_delivery(
-    bus: Bus, ledger: Ledger, dead_letter: DeadLetter, by: str, reason: str, *, decide_again: bool
+    bus: Bus, ledger: Ledger, dead_letter: DeadLetter, by: str, reason: str, names: Names, *, decide_again: bool
 ) -> tuple[_Refusal | None, list[Outgoing]]:
     row = ledger.get([dead_letter.delivery_id]).get(dead_letter.delivery_id)
     if row is None:
         return _Refusal(REFUSALS["REPLAY-UNKNOWN"], "", "REPLAY-UNKNOWN"), []
     known = versions(ledger, row.delivery)
     if code := replay_refusal(row, known):
-        return _Refusal(REFUSALS[code], proof(row, known), code), []
+        return _Refusal(REFUSALS[code], proof(row, names, known), code), []
     if decide_again and not (row.delivery.digest and row.delivery.origin.topic == in_topic(dead_letter.feed)):
         return _Refusal(UNDECIDED), []
     if not decide_again:

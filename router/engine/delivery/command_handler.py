@@ -73,6 +73,7 @@ class CommandHandler:
         self, settings: WorkerSettings, lanes: Lanes, payloads: PayloadCache, calls: SinkCalls, writer: DurableWriter
     ) -> None:
         self._clock = settings.clock
+        self._names = settings.names
         self._lanes = lanes
         self._payloads = payloads
         self._calls = calls
@@ -153,7 +154,7 @@ class CommandHandler:
         now = self._clock.now()
         known = await self._versions(row)
         if refusal := replay_refusal(row, known):
-            await self._say(record, row, refusal, shown=proof(row, known))
+            await self._say(record, row, refusal, shown=proof(row, self._names, known))
             return
         evidence = {name: value for name, value in row.evidence.items() if name not in ("place", "cause")}
         again = replace(

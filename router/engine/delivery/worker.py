@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from router.contracts import Alert, Bus, Clock, Ledger, Observer, Sink, SystemClock, Unobserved, no_alert, out_topic
+from router.engine.dead_letters.evidence import UNNAMED, Names
 from router.engine.dead_letters.remediation import Advice, next_step
 from router.engine.delivery.admission import Admission
 from router.engine.delivery.attempt import Attempts
@@ -79,6 +80,7 @@ class SinkWorker:
         limits: Limits | None = None,
         alert: Alert = no_alert,
         advice: Advice = next_step,
+        names: Names = UNNAMED,
     ) -> None:
         self._sink = sink
         settings = self._settings = WorkerSettings(
@@ -89,6 +91,7 @@ class SinkWorker:
             observer=observer or Unobserved(),
             alert=alert,
             advice=advice,
+            names=names,
         )
         self._build(settings, bus, ledger, f"{member}-{sink.name}")
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from router.contracts import Alert, Clock, Observer, Row
+from router.engine.dead_letters.evidence import Names
 from router.engine.dead_letters.remediation import Advice
 from router.engine.retry_policy import RetryPolicy
 
@@ -40,6 +41,8 @@ class WorkerSettings:
     observer: Observer
     alert: Alert
     advice: Advice
+    names: Names
+    """Of evidence: what operators call it."""
 
     def due(self, row: Row) -> float:
         """Monotonic time of a row's next try; a clock that jumped makes nobody wait longer than the ceiling."""

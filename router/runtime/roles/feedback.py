@@ -18,6 +18,7 @@ from router.runtime.roles import Ready
 from router.runtime.roles.event_loop import alert
 from router.runtime.site_services import SiteServices
 from router.sinks.mssante.settings import FeedbackRules, ImapConfig, MssanteConfig, TlsConfig
+from router.sinks.mssante.sink_type import MSSANTE
 
 
 class FeedbackRole:
@@ -105,7 +106,7 @@ def inboxes(config: SiteConfig) -> list[Inbox]:
     for name, sink in config.sinks.items():
         if not isinstance(sink, MssanteConfig) or sink.imap is None:
             continue
-        users = {one.mailbox for one in config.structures.values() if one.mssante == name and one.mailbox}
+        users = {one.mailbox for one in config.structures.values() if one.sink_of(MSSANTE.name) == name and one.mailbox}
         users |= {sink.mailbox} if sink.mailbox else set()
         for user in sorted(users):
             inbox = found.setdefault(sink.imap.account(user, sink.tls), Inbox(user, sink.imap, sink.tls, {}))

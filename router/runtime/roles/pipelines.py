@@ -13,6 +13,7 @@ from router.runtime.reload import PipelineSet
 from router.runtime.roles import Ready
 from router.runtime.roles.event_loop import alert
 from router.runtime.site_services import SiteServices
+from router.runtime.wording import ADVICE
 
 log = structlog.get_logger()
 
@@ -37,6 +38,7 @@ class PipelinesRole:
             clock=services.clock,
             observer=services.observer,
             alert=alert,
+            advice=ADVICE,
         )
 
     def run(self, ready: Ready) -> None:

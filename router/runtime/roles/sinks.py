@@ -11,6 +11,7 @@ from router.runtime.certificates import Expiries
 from router.runtime.roles import Ready
 from router.runtime.roles.event_loop import EventLoopRole, alert
 from router.runtime.site_services import SiteServices
+from router.runtime.wording import ADVICE, EVIDENCE
 
 SMALLEST: Final = 4 * 2**20
 """Bytes that a sink may hold, however many share the stage's budget."""
@@ -48,6 +49,8 @@ class SinksRole(EventLoopRole):
                 observer=services.observer,
                 limits=Limits(bytes=share, patience=config.limits.drain_seconds),
                 alert=alert,
+                advice=ADVICE,
+                names=EVIDENCE,
             )
             workers.append(worker)
         tasks = [asyncio.create_task(worker.run()) for worker in workers]

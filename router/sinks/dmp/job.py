@@ -21,7 +21,7 @@ from router.sinks.dmp.channel import Pace
 from router.sinks.dmp.dialogue import Dialogue
 from router.sinks.dmp.lot import Content, publication, set_id
 from router.sinks.dmp.preflight import Case
-from router.sinks.dmp.settings import DmpConfig
+from router.sinks.dmp.settings import LEG, DmpConfig
 from router.sinks.dmp.singly import Memory, Part, each, summed_up
 from router.sinks.tools import Tools
 from router.structures import StructureConfig
@@ -243,7 +243,7 @@ class Job:
             "xds_status": status,
             deposit_history.PATIENT: self.patient,
         }
-        return Outcome(text=text, evidence=evidence, context=reply_context(self.case.order))
+        return Outcome(text=text, evidence=evidence, context=reply_context(self.case.order, LEG))
 
     def _sets(self) -> list[str]:
         """Identifiers of the lots of this delivery."""

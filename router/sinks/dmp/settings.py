@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Final, Literal
 
 from pydantic import Field, field_validator
 
+from router.contracts.sink_type import SinkSettings
 from router.secret import Secret
 from router.strict import Strict
 
-if TYPE_CHECKING:
-    from router.sinks.dmp.sink import DmpSink
-    from router.sinks.tools import Tools
+LEG: Final = "dmp"
+"""How receipts name this leg (`router.payload.reply_context`)."""
 
 Verdict = Literal["success", "retry", "limited", "permanent", "duplicate", "requery", "business", "config"]
 """What an answer of the DMP means: see `router.sinks.dmp.verdicts`."""
@@ -53,7 +53,7 @@ class VihfConfig(Strict):
     )
 
 
-class DmpConfig(Strict):
+class DmpConfig(SinkSettings):
     """Feed the DMP for one structure, in indirect authentication with organisation certificates."""
 
     type: Literal["dmp"] = "dmp"
@@ -116,9 +116,3 @@ class DmpConfig(Strict):
         if not url.startswith("https://"):
             raise ValueError("the DMP is reached over TLS: the address begins with https://")
         return url.rstrip("/")
-
-    def open(self, name: str, tools: Tools) -> DmpSink:
-        """The sink. Raises `OperatorFault` when a certificate can't be used or environments disagree (D9)."""
-        from router.sinks.dmp.sink import DmpSink
-
-        return DmpSink(name, self, tools)

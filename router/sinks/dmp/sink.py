@@ -25,7 +25,7 @@ from router.sinks.dmp.existence import UNEXPLAINED, Existences
 from router.sinks.dmp.identities import Identities
 from router.sinks.dmp.job import Job, SinkContext
 from router.sinks.dmp.preflight import Case, Moment, check
-from router.sinks.dmp.settings import DmpConfig
+from router.sinks.dmp.settings import LEG, DmpConfig
 from router.sinks.dmp.verdicts import Verdicts
 from router.sinks.tools import Tools
 from router.structures import StructureConfig
@@ -129,7 +129,7 @@ class DmpSink:
 
     def context(self, delivery: Delivery) -> Mapping[str, str]:
         """What feedback answers with."""
-        return reply_context(unpack_order(delivery.payload))
+        return reply_context(unpack_order(delivery.payload), LEG)
 
     async def probe(self) -> None:
         """Connect with our certificate and ask for anything."""

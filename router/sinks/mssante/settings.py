@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from router.contracts.sink_type import SinkSettings
 from router.directory.addresses import addr_spec, idna
 from router.secret import Secret
 from router.strict import Strict
 
-if TYPE_CHECKING:
-    from router.sinks.mssante.sink import MssanteSink
-    from router.sinks.tools import Tools
+LEG: Final = "mss"
+"""How receipts name this leg (`router.payload.reply_context`)."""
 
 Auth = Literal["externe", "plain", "login", "xoauth2", "aucune"]
 Mode = Literal["starttls", "tls", "plain"]
@@ -104,7 +104,13 @@ class TextsConfig(Strict):
     delete_patient: str = ""
 
 
-class MssanteConfig(Strict):
+class MssanteOptions(Strict):
+    """What a pipeline says of its mails."""
+
+    pdf_copy: bool = Field(True, description="mssante: attach the PDF copy beside the archive (ECO.2.1.1).")
+
+
+class MssanteConfig(SinkSettings):
     """Send documents by MSSanté, through the operator of the sending mailboxes."""
 
     type: Literal["mssante"] = "mssante"
@@ -157,9 +163,3 @@ class MssanteConfig(Strict):
         if self.mode != "plain" and self.tls.ca is None:
             raise ValueError("`tls.ca` is required: only the authorities of the espace de confiance may be trusted")
         return self
-
-    def open(self, name: str, tools: Tools) -> MssanteSink:
-        """The sink. Raises `OperatorFault` for what production forbids (clear text, redirection, kept mails)."""
-        from router.sinks.mssante.sink import MssanteSink
-
-        return MssanteSink(name, self, tools)

@@ -24,7 +24,7 @@ from router.sinks.mssante.contents import Contents, Packer
 from router.sinks.mssante.mail import Mail, build, envid, message_id
 from router.sinks.mssante.naming import official_label
 from router.sinks.mssante.qualified import documents_hold_ins
-from router.sinks.mssante.settings import MssanteConfig
+from router.sinks.mssante.settings import LEG, MssanteConfig
 from router.sinks.mssante.smtp import Accepted, Envelope, Submission
 from router.sinks.mssante.subject import notice_subject, subject
 from router.sinks.tools import Tools
@@ -92,7 +92,7 @@ class MssanteSink:
 
     def context(self, delivery: Delivery) -> Mapping[str, str]:
         """What feedback answers with; a patient's address is not in it."""
-        return reply_context(unpack_order(delivery.payload))
+        return reply_context(unpack_order(delivery.payload), LEG)
 
     async def probe(self) -> None:
         """Connect and log in as the last delivery did."""

@@ -11,10 +11,7 @@ import select
 import socket
 import ssl
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final, Literal, Protocol, cast
-
-from pydantic import Field
 
 from router.contracts import Attempt, Clock, Observer, Outcome
 from router.errors import Malformed, OperatorFault, OutcomeUnknown, Refused, Unavailable
@@ -22,9 +19,8 @@ from router.exchange import Delivery
 from router.hl7.ack import MESSAGE_CONDITIONS, Ack, parse_ack
 from router.hl7.message import Message
 from router.hl7.mllp import Decoder, Event, Frame, frame
-from router.secret import Secret
 from router.sinks import revocation
-from router.strict import Strict
+from router.sinks.hl7.settings import Hl7Config, Hl7TlsConfig
 
 log = logging.getLogger(__name__)
 
@@ -48,20 +44,6 @@ _MEANING: Final[dict[str, Literal["done", "refused", "later"]]] = {
 }
 
 
-class Hl7TlsConfig(Strict):
-    """TLS towards the partner. Files are read again at each new connection."""
-
-    ca: Path = Field(description="PEM file of the authorities that may sign the partner's certificate.")
-    certificate: Path | None = Field(None, description="PEM file of our client certificate and its chain.")
-    key: Path | None = Field(None, description="PEM file of its private key; default: in `certificate`.")
-    key_password: Secret | None = Field(None, description="Where the key's password is, when it has one.")
-    crl: Path | None = Field(None, description="PEM of the revocation lists; none: revocation is not checked.")
-    crl_expired: Literal["accepter", "refuser"] = Field(
-        "accepter", description="What an expired list does: accepter still refuses what it names, and says so."
-    )
-    server_name: str = Field("", description="Name the partner's certificate must bear; default: `host`.")
-
-
 class Watch(Protocol):
     """What this sink needs of the tools it is opened with."""
 
@@ -70,29 +52,6 @@ class Watch(Protocol):
 
     @property
     def observer(self) -> Observer: ...
-
-
-class Hl7Config(Strict):
-    """Send HL7 messages to one system over MLLP and wait for its acknowledgement."""
-
-    type: Literal["hl7"] = "hl7"
-    host: str = Field(description="Host of the partner.")
-    port: int = Field(ge=1, le=65535, description="Its MLLP port.")
-    tls: Hl7TlsConfig | None = Field(None, description="Encrypt; without it the network must be trusted.")
-    connections: int = Field(8, ge=1, le=256, description="Connections at most; each carries one message at a time.")
-    connect_timeout: float = Field(10, gt=0, description="Seconds to open a connection.")
-    timeout: float = Field(30, gt=0, description="Seconds to wait for an acknowledgement.")
-    on_unknown: Literal["repeat", "hold"] = Field(
-        "repeat", description="After a cut between message and answer: send again, or hold for a person."
-    )
-    retried: tuple[str, ...] = Field(
-        ("206",), description="ERR-3 codes (table 0357) for which an AE is tried again, e.g. 206 (record locked)."
-    )
-    match_control_id: bool = Field(True, description="MSA-2 must be our MSH-10; false for partners that err there.")
-
-    def open(self, name: str, tools: Watch) -> Hl7Sink:
-        """The sink instance of that name."""
-        return Hl7Sink(name, self, tools)
 
 
 class Hl7Sink:

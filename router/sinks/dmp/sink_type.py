@@ -1,0 +1,69 @@
+"""What the router needs to know of the DMP as a sink type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from router.contracts import Sink
+from router.contracts.sink_type import Answer, Asked, Leg, SinkType
+from router.exchange import Pseudonyms
+from router.request import TransmissionRequest
+from router.sinks.dmp.settings import LEG, DmpConfig
+from router.sinks.tools import Tools
+
+
+def _open(name: str, settings: DmpConfig, tools: Tools) -> Sink:
+    """Raises `OperatorFault` when a certificate can't be used or environments disagree (D9)."""
+    from router.sinks.dmp.sink import DmpSink
+
+    return DmpSink(name, settings, tools)
+
+
+def _legs(request: TransmissionRequest, _pseudonyms: Pseudonyms) -> Iterator[Leg]:
+    """The DMP of the patient: one destination, in a lane for each structure."""
+    if request.dmp:
+        yield Leg("dmp", "DMP", refusal=request.dmp_inadmissible)
+
+
+DMP = SinkType(
+    name="dmp",
+    settings=DmpConfig,
+    open=_open,
+    carries="documents",
+    legs=_legs,
+    asked=(Asked("dmp", "dmp", "DMP"),),
+    answer=Answer(LEG, "Z01"),
+    code="DMP",
+    one_structure=True,
+    certificates=lambda settings: {
+        "auth.certificate": settings.auth.certificate,
+        "sign.certificate": settings.sign.certificate,
+    },
+    structure="Sink instance that feeds its DMP documents (`dmp.chu`).",
+    expects="outcome",
+    expectation="`delivered`, or the code with which the DMP leg is refused.",
+    evidence={"xds_unique_id": "document", "submission_set": "lot"},
+    identifiers=("xds_unique_id", "xds_unique_ids", "submission_set"),
+    remediation=(
+        (
+            "DMP-XDSUnknownPatientId",
+            "Le patient n'a pas de DMP : rien à corriger ; abandonner, ou rejouer s'il en ouvre un.",
+        ),
+        (
+            "DMP-AUTHENTIFICATION",
+            "Le DMP accepte la structure du site et refuse l'identité de ce message : corriger l'expéditeur (PRT SB).",
+        ),
+        (
+            "DMP-STRUCTURE",
+            "Le DMP accepte la structure du site et refuse l'identité de ce message : corriger l'expéditeur (PRT SB).",
+        ),
+        ("PFI-STRUCTURE", "PRT-8 n'est pas la structure du site : corriger l'expéditeur, ou les structures du flux."),
+        (
+            "PFI-REPLACE-UNNAMED",
+            "Le N1 ne nomme pas ce qu'il remplace : faire remplir relatedDocument, ou retirer l'ancien (`withdraw`).",
+        ),
+        ("PFI-PATIENT", "Déposé sous une autre identité : le retirer avec `segur-router withdraw DOCUMENT`."),
+        ("PFI-*", "Contrôle fait avant l'envoi : corriger le message chez l'émetteur, qui renverra."),
+        ("DMP-*", "Lire le motif du DMP ; corriger le document à la source, puis renvoyer ou rejouer."),
+    ),
+)

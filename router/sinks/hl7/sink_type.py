@@ -1,0 +1,27 @@
+"""What the router needs to know of `hl7` as a sink type."""
+
+from __future__ import annotations
+
+from router.contracts import Sink
+from router.contracts.sink_type import SinkType
+from router.sinks.hl7.settings import Hl7Config
+from router.sinks.tools import Tools
+
+
+def _open(name: str, settings: Hl7Config, tools: Tools) -> Sink:
+    from router.sinks.hl7.sink import Hl7Sink
+
+    return Hl7Sink(name, settings, tools)
+
+
+HL7 = SinkType(
+    name="hl7",
+    settings=Hl7Config,
+    open=_open,
+    carries="message",
+    expects="instances",
+    expectation="Sinks that get the message.",
+    evidence={"hl7_ack": "ACK", "hl7_control_id": "message HL7"},
+    identifiers=("hl7_control_id",),
+    remediation=(("HL7-*", "Lire le motif de l'accusé de l'application destinataire ; corriger, puis rejouer."),),
+)
