@@ -43,6 +43,7 @@ soak: $(READY)  ## kill, freeze and cut under load, count what is lost: make soa
 
 docs: $(READY)  ## regenerate what is generated (schemas, reference, conformance)
 	@$(BIN)/segur-router reference --write
+	@$(BIN)/python -m router.cisis.conformance
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info var

@@ -42,6 +42,9 @@ _NOT_HERE: Final = re.compile(
 )
 _LINK: Final = re.compile(r"\]\(([^()\s]+)\)")
 
+_INVENTED: Final = frozenset({"R100", "R101"})
+"""Rule numbers that tests make up: the table ends before them, and must take them one day."""
+
 
 def texts() -> Iterator[tuple[str, str]]:
     """(path, text) of every file that may cite; lines of one comment or sentence are joined."""
@@ -105,7 +108,7 @@ def anchor(title: str) -> str:
 
 def lost(path: str, text: str) -> list[str]:
     """Citations that lead nowhere. Only the page of the sources may name sections of documents without their key."""
-    named = set(citations(text)) - headings()
+    named = set(citations(text)) - headings() - _INVENTED
     return sorted(cited for cited in named if not (path == PAGES[0] and cited.startswith("§")))
 
 

@@ -40,7 +40,7 @@ Stage = Literal["intake", "sink", "dmp", "gateway"]
 
 
 def in_order(number: str) -> tuple[int, str]:
-    """The key that puts rule numbers in their order, whatever their digits: R99 before R100."""
+    """The key that puts rule numbers in their order, however many digits they have."""
     digits = number[1:]
     return (int(digits) if digits.isdecimal() else 0, number)
 

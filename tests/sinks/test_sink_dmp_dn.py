@@ -28,7 +28,7 @@ def test_types_of_the_table_are_named_and_escaped() -> None:
 
 
 def test_other_types_are_dotted_with_the_encoding_of_their_value() -> None:
-    """§2.4: `2.5.4.97=#…`, with the string type that the certificate has; long values and several types in one RDN."""
+    """RFC 4514 §2.4: `2.5.4.97=#…`, with the certificate's string type; long values, several types in one RDN."""
     made = name(
         [(NameOID.COUNTRY_NAME, "FR")],
         [(NameOID.ORGANIZATION_IDENTIFIER, "NTRFR-690781810")],

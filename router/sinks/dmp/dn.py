@@ -1,7 +1,7 @@
 """A distinguished name as text, by RFC 4514: the types of its table by name and value, all others as `OID=#hex`.
 
-(§2.3, §2.4: a type that is written in dotted form has the BER encoding of its value.) `cryptography` writes the value
-of such a type as text, which a strict reader can't compare.
+A type that is written in dotted form has the BER encoding of its value (RFC 4514 §2.3, §2.4). `cryptography` writes
+the value of such a type as text, which a strict reader can't compare.
 """
 
 from __future__ import annotations

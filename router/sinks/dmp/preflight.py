@@ -168,7 +168,7 @@ def _coded(case: Case, moment: Moment) -> None:
 
 
 def _in_value_sets(case: Case, moment: Moment) -> None:
-    """§6.7: healthcareFacilityTypeCode in JDV_J61, practiceSettingCode in JDV_J62, with their code systems."""
+    """dmp §6.7: healthcareFacilityTypeCode in JDV_J61, practiceSettingCode in JDV_J62, with their code systems."""
     for header in case.request.documents:
         for place, name, code in (
             ("healthCareFacility", "JDV_J61", header.facility_type),
@@ -181,7 +181,7 @@ def _in_value_sets(case: Case, moment: Moment) -> None:
 
 
 def _ours(case: Case, _: Moment) -> None:
-    """§2.3 and §5.1: one author at least is of the structure that the VIHF names; the DMP refuses the others."""
+    """dmp §2.3, §5.1: one author at least is of the structure that the VIHF names; the DMP refuses the others."""
     own = case.order.structure
     for header in case.request.documents:
         named = {datatypes.struct_id_nat(one.structure) for one in header.authors if one.structure}
