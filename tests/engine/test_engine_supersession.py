@@ -341,6 +341,29 @@ def test_replacement_waits_for_an_unknown_outcome_in_another_lane(restart: bool)
     play(story)
 
 
+@pytest.mark.parametrize("deleted", [False, True], ids=["replaced", "and deleted since"])
+def test_a_first_version_that_comes_after_its_replacement_was_made_is_superseded(*, deleted: bool) -> None:
+    """The recipient's newest letter would be the one that was annulled; after a deletion it is published again."""
+
+    async def story(rig: Rig) -> None:
+        replacement = version(2, "replace", replaces="doc-1")
+        rig.publish(replacement)
+        async with rig.running():
+            await rig.until(lambda: rig.state(replacement) is State.DONE)
+            if deleted:
+                withdrawn = version(3, "delete")
+                rig.publish(withdrawn)
+                await rig.until(lambda: rig.state(withdrawn) is State.DONE)
+            first, elsewhere = version(1, "initial"), version(1, "initial", "dr-b")
+            rig.publish(first, elsewhere)
+            await rig.until(lambda: rig.state(elsewhere) is State.DONE)
+            await rig.until(lambda: rig.state(first) in (State.DONE, State.SUPERSEDED))
+        assert rig.state(first) is (State.DONE if deleted else State.SUPERSEDED)
+        assert (first.id in rig.sink.delivered) is deleted
+
+    play(story)
+
+
 def test_rules_hold_across_a_restart() -> None:
     """A document that was begun when the worker died, and its deletion: after the restart only the deletion goes."""
 

@@ -127,12 +127,30 @@ def passable(delivery: Delivery) -> tuple[str, ...]:
 def passed_by(row: Row, others: Iterable[Row]) -> Row | None:
     """The deletion, or the replacement that was made, after which the effect of a document must not be made any more,
     whichever of the two came to this sink first."""
-    return next((one for one in others if concerns(one.delivery, row.delivery) and _passed(row, one)), None)
+    known = [one for one in others if concerns(one.delivery, row.delivery)]
+    return next((one for one in known if _passed(row, one) or _came_too_late(row, one, known)), None)
 
 
 def _passed(old: Row, new: Row) -> bool:
+    return later(new, old) and (new.delivery.action == DELETE or _made_for(old, new))
+
+
+def _came_too_late(first: Row, new: Row, known: Iterable[Row]) -> bool:
+    """Whether `first` is the first version of a document and comes after the replacement that names it was made.
+
+    Unless the replacement was deleted since: then its sender publishes the document again.
+    """
+    if first.delivery.action != INITIAL or not first.delivery.document:
+        return False
+    if new.delivery.replaces != first.delivery.document or not _made_for(first, new):
+        return False
+    return not any(one.delivery.action == DELETE and one.state is State.DONE and later(one, new) for one in known)
+
+
+def _made_for(old: Row, new: Row) -> bool:
+    """Whether `new` is a replacement that reached the destination of `old`."""
     made = new.state is State.DONE and new.delivery.destination == old.delivery.destination
-    return later(new, old) and (new.delivery.action == DELETE or (new.delivery.action == REPLACE and made))
+    return new.delivery.action == REPLACE and made
 
 
 def versions(ledger: Ledger, delivery: Delivery) -> list[Row]:
