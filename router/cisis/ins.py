@@ -321,7 +321,7 @@ def age_at(birth_date: str, act_date: str) -> int | None:
     """
     act = _date(act_date)
     year = birth_date[:4]
-    if act is None or len(year) != 4 or not year.isdigit():
+    if act is None or len(year) != 4 or not (year.isascii() and year.isdigit()):
         return None
     month = _part(birth_date[4:6]) or 12
     day = _part(birth_date[6:8]) or 31
@@ -337,4 +337,4 @@ def _date(text: str) -> date | None:
 
 
 def _part(text: str) -> int:
-    return int(text) if len(text) == 2 and text.isdigit() else 0
+    return int(text) if len(text) == 2 and text.isascii() and text.isdigit() else 0

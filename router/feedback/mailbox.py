@@ -186,7 +186,7 @@ class Mailbox:
         if size > self._config.max_mail_bytes:
             handled = Handled(Kind.UNKNOWN, Place.QUARANTINE, why="too large to be a report")
         else:
-            raw = client.fetch([number], ["BODY.PEEK[]"]).get(number, {}).get(b"BODY[]")
+            raw = self._body(client, number)
             if raw is None:
                 return None
             handled = self._read(raw)
@@ -194,6 +194,12 @@ class Mailbox:
             self._producer.publish([receipt_record(receipt) for receipt in handled.receipts])
             self._reports.remember(handled, self._clock.now())
         return handled
+
+    def _body(self, client: IMAPClient, number: int) -> bytes | None:
+        """The mail, no byte more than we read of one, whatever size the server has told; None when it is gone."""
+        part = f"BODY.PEEK[]<0.{self._config.max_mail_bytes}>"
+        raw: bytes | None = client.fetch([number], [part]).get(number, {}).get(b"BODY[]<0>")
+        return raw if raw is None else raw[: self._config.max_mail_bytes]
 
     def _read(self, raw: bytes) -> Handled:
         """A mail whose reading was begun and never ended, by this process or one before it, is not read again."""

@@ -39,7 +39,7 @@ class Recipients:
     def _from_event(self, receipt: Receipt) -> tuple[str, str] | None:
         """The PRT of that rank in the accepted message; `origin` of the context says where it stands."""
         rank, place = receipt.context.get("rank", ""), receipt.context.get("origin", "")
-        if not (rank.isdigit() and place):
+        if not (rank.isascii() and rank.isdigit() and place):
             return None
         try:
             record = event_at(self._bus, Origin.parse(place), receipt.event_id)

@@ -81,7 +81,7 @@ def first_name(request: TransmissionRequest) -> str:
 def day(timestamp: str) -> str:
     """`JJ/MM/AAAA` of an HL7 time; '' when it has no full date, or an unknown day (`00`)."""
     digits = timestamp[:8]
-    if len(digits) != 8 or not digits.isdigit() or digits[4:6] == "00" or digits[6:8] == "00":
+    if len(digits) != 8 or not (digits.isascii() and digits.isdigit()) or digits[4:6] == "00" or digits[6:8] == "00":
         return ""
     return f"{digits[6:8]}/{digits[4:6]}/{digits[:4]}"
 

@@ -251,7 +251,7 @@ async def _external(client: aiosmtplib.SMTP) -> None:
 def _limit(client: aiosmtplib.SMTP) -> int:
     """The SIZE the server announces; 0 when it gives no number (RFC 1870)."""
     text = client.esmtp_extensions.get(SIZE, "").strip()
-    return int(text) if text.isdigit() else 0
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def xtext(text: str) -> str:
