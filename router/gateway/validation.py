@@ -82,7 +82,7 @@ class MessageValidator:
         if number := dead_letters.control(validated):
             headers[Header.CONTROL] = number
         if checked.warnings:
-            headers[Header.WARNINGS] = "; ".join(checked.warnings)
+            headers[Header.WARNINGS] = "\n".join(checked.warnings)
         body = dead_letters.body(received)
         event = Event(validated.event_id, validated.feed, checked.key, body, headers, verdict=checked.verdict)
         return [event_record(event)]
