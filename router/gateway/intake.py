@@ -180,7 +180,7 @@ class Intake:
             answer = Answer("AA", validated.ack, validated.event_id)
         else:
             self._refused.put(validated.event_id, _reason(validated))
-            self.observer.count("dead_letters_total", stage="intake", code=validated.checked.faults[0].rule)
+            self.observer.count("dead_letters_total", stage="intake", code=validated.verdict.faults[0].rule)
             answer = Answer("AE", validated.ack, validated.event_id)
         self._tell(future, validated, answer)
 
@@ -216,4 +216,4 @@ class Intake:
 
 def _reason(validated: ValidatedMessage) -> bytes:
     """Why it was refused: the same message refused for the same reasons needs no second dead letter."""
-    return "|".join(f"{fault.rule}{fault.err.location}" for fault in validated.checked.faults).encode()
+    return "|".join(f"{fault.rule}{fault.err.location}" for fault in validated.verdict.faults).encode()

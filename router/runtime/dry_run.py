@@ -62,15 +62,15 @@ def _stages(services: SiteServices, file: PipelineFile, feed: str, data: bytes, 
     except MessageFault as fault:
         yield _refused("gateway", fault)
         return
-    checked = player.check(feed, Received(data=data, source="mllp", at=services.clock.now()), message)
-    if checked.faults:
-        faults = tuple(f"AE {one.rule} {one.err.location}: {one.err.text}" for one in checked.faults)
+    verdict = player.check(feed, Received(data=data, source="mllp", at=services.clock.now()), message)
+    if verdict.faults:
+        faults = tuple(f"AE {one.rule} {one.err.location}: {one.err.text}" for one in verdict.faults)
         yield Effect("gateway", faults, "bad", ends=True)
         return
-    yield Effect("gateway", ("AA", *checked.warnings), "warning" if checked.warnings else "good")
-    headers = {Header.CHECKED: checked.checked, Header.RECEIVED: f"{services.clock.now():.3f}"}
-    exchange = Exchange(Event("0" * 32, feed, checked.key, data, headers, Origin(f"in.{feed}", 0, 0)))
-    yield from _pipeline(player.compiled(file, feed), file, exchange, told, known=checked.warnings)
+    yield Effect("gateway", ("AA", *verdict.warnings), "warning" if verdict.warnings else "good")
+    headers = {Header.CHECKED: verdict.checked, Header.RECEIVED: f"{services.clock.now():.3f}"}
+    exchange = Exchange(Event("0" * 32, feed, verdict.key, data, headers, Origin(f"in.{feed}", 0, 0)))
+    yield from _pipeline(player.compiled(file, feed), file, exchange, told, known=verdict.warnings)
 
 
 def _pipeline(

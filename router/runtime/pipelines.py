@@ -126,8 +126,8 @@ class Compiler:
         feeds = services.config.feeds
         rules = {name: services.rules(name, feed) for name, feed in feeds.items()}
         documents = frozenset(name for name, feed in feeds.items() if feed.kind == "documents")
-        carriers = {name: VerdictCodec(rules[name], services.value_sets) for name in documents}
-        self.parse = ParseOnce(Parse(rules, services.value_sets, documents=documents, carriers=carriers))
+        codecs = {name: VerdictCodec(rules[name], services.value_sets) for name in documents}
+        self.parse = ParseOnce(Parse(rules, services.value_sets, documents=documents, codecs=codecs))
 
     def pipelines(self, file: PipelineFile) -> list[Compiled]:
         """One for each feed of the file."""

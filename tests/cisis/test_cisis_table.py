@@ -88,8 +88,8 @@ def test_numbers_of_three_digits_come_behind_those_of_two(tmp_path: Path) -> Non
     assert list(TABLE) == sorted(TABLE, key=in_order)
     findings = Findings(ProfileRules(), Dialect.V2_1)
     for number in ("R100", "R99", "R42"):
-        findings._keep(Finding(number, Err("207", ""), number), Severity.ERROR)
-        findings._keep(Finding(number, Err("207", ""), number), Severity.WARN)
+        findings._keep(Finding(number, Err("207", "", text=number)), Severity.ERROR)
+        findings._keep(Finding(number, Err("207", "", text=number)), Severity.WARN)
     assert [one.rule for one in findings.faults] == [one.rule for one in findings.warnings] == ["R42", "R99", "R100"]
     folder = tmp_path / "tests"
     folder.mkdir()

@@ -34,8 +34,8 @@ def decided(event: Event, rules: ProfileRules = RULES, sets: ValueSets = SETS, *
     """What the pipelines make of the event, read from the bus; without `carry`, from its bytes alone."""
     sent = event_record(event)
     read = read_event(Record(sent.topic, 0, 7, sent.key, sent.value, sent.headers, 0.0))
-    carriers = {"sil": VerdictCodec(rules, sets)} if carry else {}
-    return Parse({"sil": rules}, sets, documents=frozenset({"sil"}), carriers=carriers)(Exchange(read))
+    codecs = {"sil": VerdictCodec(rules, sets)} if carry else {}
+    return Parse({"sil": rules}, sets, documents=frozenset({"sil"}), codecs=codecs)(Exchange(read))
 
 
 def event(data: bytes, carried: bytes, **headers: str) -> Event:

@@ -32,14 +32,14 @@ def test_E13_is_accepted_with_a_warning_by_default() -> None:
     """The message is processed, and the warning says that its MSH-10 was used before (R13)."""
     validated = _validated(refuse=False)
     assert validated.code == "AA"
-    assert any(warning.startswith("R13: ") for warning in validated.checked.warnings)
+    assert any(warning.startswith("R13: ") for warning in validated.verdict.warnings)
 
 
 def test_E13_is_refused_where_the_site_wants_it() -> None:
     """AE 207 at MSH-10 (`same-control-id-other-content: refuse`)."""
     validated = _validated(refuse=True)
     assert validated.code == "AE"
-    assert [fault.rule for fault in validated.checked.faults] == ["R13"]
+    assert [fault.rule for fault in validated.verdict.faults] == ["R13"]
     assert b"MSH^1^10" in validated.ack
 
 
@@ -47,7 +47,7 @@ def test_each_warning_is_one_line_of_the_journal() -> None:
     """Two warnings of the gateway are two warnings in the journal, also after the event was on the bus."""
     data = _MESSAGE.replace(b"|7|", b"|%s|" % (b"7" * 30))
     validated = _validated(data, refuse=False)
-    assert [warning[:5] for warning in validated.checked.warnings] == ["R13: ", "R14: "]
+    assert [warning[:5] for warning in validated.verdict.warnings] == ["R13: ", "R14: "]
     (sent,) = _validator(data).records(validated)
     event = read_event(Record(sent.topic, 0, 0, sent.key, sent.value, sent.headers))
-    assert Describe(_PSEUDONYMS)(event, Exchange(event))["warnings"] == validated.checked.warnings
+    assert Describe(_PSEUDONYMS)(event, Exchange(event))["warnings"] == validated.verdict.warnings

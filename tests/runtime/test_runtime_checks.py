@@ -6,7 +6,7 @@ from router.cisis.settings import ProfileRules
 from router.cisis.valuesets import ValueSets
 from router.contracts import Header
 from router.exchange import Pseudonyms
-from router.gateway.received import Checked, Received
+from router.gateway.received import FeedVerdict, Received
 from router.request import Identifier
 from router.runtime.checks import DocumentsCheck
 from router.simulators.sender.maker import Maker
@@ -14,7 +14,7 @@ from router.simulators.sender.maker import Maker
 HEADERS = {"request-id": "R1", "action": "initial", "dmp": "Y"}
 
 
-def _check(says: bool, *, trusted: bool = False, **headers: str) -> Checked:
+def _check(says: bool, *, trusted: bool = False, **headers: str) -> FeedVerdict:
     maker = Maker(5)
     document = maker.document("biology", maker.patient())
     asked: list[Identifier] = []
@@ -26,17 +26,17 @@ def _check(says: bool, *, trusted: bool = False, **headers: str) -> Checked:
     rules = ProfileRules(feed="sil", environment="qualification", trust_ins_status=trusted)
     check = DocumentsCheck(rules, ValueSets.load(), Pseudonyms(b"k"), None, qualified)
     received = Received(data=document.content, source="http", at=1.0, kind="cda", headers={**HEADERS, **headers})
-    checked = check(received, None)
+    verdict = check(received, None)
     believed = headers.get("ins-status", "VALI") != "VALI" or (trusted and "ins-status" in headers)
     assert len(asked) == (0 if believed else 1)
-    return checked
+    return verdict
 
 
 def test_R46_the_registers_vali_qualifies_a_raw_cda() -> None:
     """A raw CDA without `ins-status` is qualified when the register says VALI, and the event remembers it (D2)."""
-    checked = _check(True)
-    assert checked.faults == ()
-    assert checked.headers[Header.INS_STATUS] == "VALI"
+    verdict = _check(True)
+    assert verdict.faults == ()
+    assert verdict.headers[Header.INS_STATUS] == "VALI"
 
 
 def test_R46_without_the_register_a_raw_cda_is_not_qualified() -> None:
@@ -46,15 +46,15 @@ def test_R46_without_the_register_a_raw_cda_is_not_qualified() -> None:
 
 def test_a_trusted_senders_own_word_is_enough() -> None:
     """With `ins-status: VALI` nobody is asked, where the site says `trust-ins-status` of the feed."""
-    checked = _check(False, trusted=True, **{"ins-status": "VALI"})
-    assert checked.faults == () and checked.headers[Header.INS_STATUS] == "VALI"
+    verdict = _check(False, trusted=True, **{"ins-status": "VALI"})
+    assert verdict.faults == () and verdict.headers[Header.INS_STATUS] == "VALI"
 
 
 def test_R46_nobody_else_qualifies_an_identity() -> None:
     """`ins-status: VALI` of any sender is ignored: the register alone can say it, and the operator is warned (D2)."""
-    checked = _check(False, **{"ins-status": "VALI"})
-    assert "R46" in [fault.rule for fault in checked.faults]
-    assert any("ins-status" in warning for warning in checked.warnings)
+    verdict = _check(False, **{"ins-status": "VALI"})
+    assert "R46" in [fault.rule for fault in verdict.faults]
+    assert any("ins-status" in warning for warning in verdict.warnings)
     assert _check(True, **{"ins-status": "VALI"}).headers[Header.INS_STATUS] == "VALI"
 
 
