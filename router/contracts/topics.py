@@ -55,7 +55,6 @@ class Header:
     PLACE = "place"
     TEXT = "text"
     STAGE = "stage"
-    STEP = "step"
     PIPELINE = "pipeline"
     DIGEST = "digest"
     SINK = "sink"

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from router.config.pipeline import PipelineFile
 from router.contracts import Header
 from router.errors import MessageFault
-from router.exchange import Decision, Event, Exchange, Filtered, Origin, Plan
+from router.exchange import Decision, Event, Exchange, Filtered, Origin, Routed
 from router.gateway.received import Received
 from router.hl7.message import Message
 from router.runtime.describe import ASKED
@@ -93,12 +93,12 @@ def _pipeline(
             lines = (*_decided(exchange, result), *_changes(exchange, result))
             yield Effect(config.name, lines or ("nothing changed",))
             exchange = result
-        plan = pipeline.route(exchange)
+        routed = pipeline.route(exchange)
     except MessageFault as fault:
         yield _refused("pipeline", fault)
         return
-    told.reached = bool(plan.deliveries)
-    yield _routed(plan)
+    told.reached = bool(routed.deliveries)
+    yield _routed(routed)
 
 
 def _refused(stage: str, fault: MessageFault) -> Effect:
@@ -106,10 +106,10 @@ def _refused(stage: str, fault: MessageFault) -> Effect:
     return Effect(stage, (f"{fault.code}{where}: {fault.text}",), "bad", ends=True)
 
 
-def _routed(plan: Plan) -> Effect:
-    lines = [f"{delivery.sink} → {delivery.label}" for delivery in plan.deliveries]
-    lines += [f"{one.sink}: {one.label} not served, {one.code}: {one.text}" for one in plan.receipts]
-    style: Style = "warning" if plan.receipts else "good"
+def _routed(routed: Routed) -> Effect:
+    lines = [f"{delivery.sink} → {delivery.label}" for delivery in routed.deliveries]
+    lines += [f"{one.sink}: {one.label} not served, {one.code}: {one.text}" for one in routed.receipts]
+    style: Style = "warning" if routed.receipts else "good"
     return Effect("route", tuple(lines) or ("nobody",), style if lines else "warning")
 
 

@@ -147,7 +147,7 @@ def _again(
         record = body(bus, dead_letter)  # a pipeline's dead letter is the event itself
     if record is None:
         return _Refusal(EXPIRED), []
-    own = (Header.STAGE, Header.CODE, Header.PLACE, Header.TEXT, Header.CAUSE, Header.NEXT, Header.STEP, Header.SINK)
+    own = (Header.STAGE, Header.CODE, Header.PLACE, Header.TEXT, Header.CAUSE, Header.NEXT, Header.SINK)
     headers = {name: value for name, value in record.headers.items() if name not in own}
     headers |= {Header.ORIGIN: dead_letter.origin, Header.COMMAND: REPLAY, "replay": str(number), BY: by}
     headers[Header.TEXT] = reason

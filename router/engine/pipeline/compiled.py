@@ -8,20 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from router.errors import MessageFault
-from router.exchange import Delivery, Event, Exchange, Filtered, Receipt
+from router.exchange import Delivery, Event, Exchange, Filtered, Receipt, Routed
 
 UNWANTED: Final = "UNWANTED"
 """Code of a `Filtered` that says: this pipeline's condition does not concern the event. It is not journalled."""
-
-
-@dataclass(frozen=True, slots=True)
-class Routed:
-    """What a pipeline made of an exchange, with the exchange as its steps left it (its decisions are journalled)."""
-
-    deliveries: Sequence[Delivery]
-    exchange: Exchange
-    receipts: Sequence[Receipt] = ()
-    """For what was asked and a rule refuses: told to the sender without passing through a sink."""
 
 
 class CompiledPipeline(Protocol):
@@ -41,7 +31,7 @@ class CompiledPipeline(Protocol):
         """Whether `process` changes nothing, so that it may be tried on any event at any time."""
         ...
 
-    def process(self, exchange: Exchange) -> Sequence[Delivery] | Routed | Filtered:
+    def process(self, exchange: Exchange) -> Routed | Filtered:
         """All steps. Raises `MessageFault` (dead letter), `Unavailable` or `OperatorFault` (the feed waits)."""
         ...
 

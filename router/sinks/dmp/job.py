@@ -123,8 +123,8 @@ class Job:
         """Whether the identifier that exists already is there by an earlier attempt of ours, with the same bytes.
 
         The set's identifier derives from the delivery's, which derives from the bytes: where the DMP names it, it is
-        this lot (IHE TF-3: codeContext gives the identifier). Otherwise an attempt of unknown outcome must have been made,
-        and no other delivery of ours may have fed the document with other bytes.
+        this lot (IHE TF-3: codeContext gives the identifier). Otherwise an attempt of unknown outcome must have been
+        made, and no other delivery of ours may have fed the document with other bytes.
         """
         mine = {self.case.request.documents[number].uid: self.case.request.documents[number] for number in numbers}
         if any(set_unique_id in one.context for one in answer.errors):
