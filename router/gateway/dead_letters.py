@@ -6,6 +6,7 @@ from typing import Final
 
 from router.cisis.findings import Finding
 from router.contracts import Header, Outgoing, dlq_topic
+from router.engine.dead_letters.remediation import advice, cause
 from router.exchange import JournalEntry, Pseudonyms
 from router.gateway import identity
 from router.gateway.received import Received, ValidatedMessage
@@ -17,11 +18,7 @@ from router.wire import journal_record
 STAGE: Final = "intake"
 _PARTY: Final = LONGEST[3]
 
-#: Beginning of the code -> what a person should do (header `next`).
-_NEXT: Final = {
-    "BUG": "Signaler l'erreur ; une fois le routeur corrigé, rejouer : segur-router dlq replay.",
-    "": "Faire corriger l'émetteur : il renverra le message. Rien n'est parti.",
-}
+_ADVICE: Final = advice((("*", "Faire corriger l'émetteur : il renverra le message. Rien n'est parti."),))
 
 
 def body(received: Received) -> bytes:
@@ -47,8 +44,8 @@ def refusal(validated: ValidatedMessage, pseudonyms: Pseudonyms) -> list[Outgoin
         Header.ATTEMPTS: "1",
         Header.FIRST: moment,
         Header.LAST: moment,
-        Header.CAUSE: identity.cause(STAGE, first.rule, first.err.location, validated.feed),
-        Header.NEXT: next(text for start, text in _NEXT.items() if first.rule.startswith(start)),
+        Header.CAUSE: cause(STAGE, validated.feed, first.rule, first.err.location),
+        Header.NEXT: _ADVICE(first.rule),
     }
     if number := control(validated):
         headers[Header.CONTROL] = number

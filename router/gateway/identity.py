@@ -75,11 +75,6 @@ def patients(message: Message, pseudonyms: Pseudonyms) -> tuple[str, ...]:
     )
 
 
-def cause(stage: str, code: str, place: str, feed: str) -> str:
-    """The fingerprint by which dead letters are grouped."""
-    return _begin(stage, code, place, feed).hexdigest()[:16]
-
-
 def _authority(identifier: Repetition) -> str:
     return identifier.text(4, 2) or identifier.text(4, 1)
 
