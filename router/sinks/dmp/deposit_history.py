@@ -27,7 +27,7 @@ _MADE: Final = f"progress.{MADE}"
 
 @dataclass(frozen=True, slots=True)
 class DepositHistory:
-    """The answer.
+    """What the ledger proves of the versions before a document.
 
     absent:    every version up to the first was refused, superseded or never sent
     none:      no version up to the first held a document of this level, but some version did arrive
