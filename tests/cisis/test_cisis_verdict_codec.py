@@ -17,7 +17,7 @@ from router.exchange import Event, Exchange
 from router.payload import pack_request
 from router.steps.parse import Parse
 from router.wire import event_record, read_event
-from tests.cisis.messages import DOCTOR, cda, oru, pair
+from tests.cisis.messages import DOCTOR, cda, check_bytes, oru, pair
 
 RULES = ProfileRules(feed="sil", environment="qualification")
 SETS = ValueSets.load()
@@ -25,7 +25,7 @@ HEADERS = {Header.CHECKED: PROFILE}
 
 
 def verdict(data: bytes) -> Verdict:
-    found = profile.check_bytes(data, RULES, SETS)
+    found = check_bytes(data, RULES, SETS)
     assert not found.faults
     return found
 
