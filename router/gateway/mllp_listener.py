@@ -8,8 +8,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final, cast
 
-from router.errors import OperatorFault
-from router.gateway.acceptor import Acceptor, waiting
+from router.gateway.acceptor import Acceptor, bound, waiting
 from router.gateway.budget import Share
 from router.gateway.clients import structures_of
 from router.gateway.complaints import Why
@@ -340,18 +339,3 @@ class Connection(asyncio.BufferedProtocol):
 
 def _weight(event: Event) -> int:
     return len(event.data if isinstance(event, Frame) else event.head)
-
-
-def bound(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises `OperatorFault` (`LISTEN`) when the address can't be taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    taken = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind((host, port))
-        taken.listen(1024)
-        taken.setblocking(False)
-    except OSError as error:
-        taken.close()
-        raise OperatorFault("LISTEN", f"{host}:{port}", error.strerror or "can't be listened on") from error
-    return taken
