@@ -1,7 +1,7 @@
 """Accepting connections: our own loop around `accept`, so that a listener knows each socket from its first moment.
 
-`asyncio.Server` tells of a TLS connection only once its handshake is done; until then it holds a descriptor that
-nobody counts.
+`asyncio.Server` reports a TLS connection only once its handshake is done. Until then it holds a descriptor that
+is not counted.
 """
 
 from __future__ import annotations

@@ -80,6 +80,6 @@ def _authority(identifier: Repetition) -> str:
 
 
 def _begin(*parts: str) -> hashlib._Hash:
-    """A digest that has eaten these parts, none of which can run into the next."""
+    """A digest of these parts. The length before each part keeps it apart from the next."""
     text = "".join(f"{len(part)}:{part}" for part in parts)
     return hashlib.sha256(text.encode("utf-8", "surrogateescape"))

@@ -26,7 +26,7 @@ from router.runtime.site_services import SiteServices
 from router.sinks.registry import SINK_TYPES, type_of
 
 FOREIGN: Final = "R65"
-"""The fault of a message that speaks for a structure which is not its feed's."""
+"""The rule that a message breaks when it speaks for a structure of another feed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ class _Tools:
 
 
 class Compiler:
-    """Builds running pipelines from files, with the house's register, directory and value sets."""
+    """Builds running pipelines from files, with the site's register, directory and value sets."""
 
     def __init__(self, services: SiteServices) -> None:
         self._services = services

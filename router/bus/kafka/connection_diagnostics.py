@@ -1,8 +1,8 @@
-"""Knocks at the brokers' door: why a cluster does not let us in, in one sentence that says what to mend.
+"""Why a cluster refuses our connection, in one sentence that says what to mend.
 
-kafka-python tries again until its time is up and then says only that it could not begin. So we knock ourselves
-before the first client of a process is opened, and again after one could not be: one TCP connection, one TLS
-handshake, one request. A broker that is merely away is nobody's fault; everything else is an operator's.
+kafka-python tries again until its time is up, and then says only that it could not begin. So we connect ourselves
+before the first client of a process opens, and again after a client could not open: one TCP connection, one TLS
+handshake, one request. A broker that is away is `Unavailable`. Every other fault is an `OperatorFault`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _API_VERSIONS: Final = b"\0\0\0\x0a\0\x12\0\0\0\0\0\1\xff\xff"
 _METADATA: Final = b"\0\0\0\x0e\0\x03\0\1\0\0\0\2\xff\xff\0\0\0\0"
 _ATTEMPTS: Final = 3
 _PAUSE: Final = 0.3
-"""Seconds between two of them."""
+"""Seconds between two attempts."""
 
 #: OpenSSL's X509_V_ERR_… -> what to mend.
 _UNVERIFIED: Final = {

@@ -125,7 +125,7 @@ def groups(
 
 
 def body(bus: Bus, dead_letter: DeadLetter) -> Record | None:
-    """The record of a letter, its bytes included; None when they were trimmed, or another record has their place."""
+    """The record of a dead letter with its bytes; None when they were trimmed, or another record has their place."""
     if dead_letter.delivery_id:
         return record_at(bus, dead_letter.at, Header.DELIVERY, dead_letter.delivery_id)
     return record_at(bus, dead_letter.at, Header.ID, dead_letter.event_id)
@@ -144,7 +144,7 @@ def unresolved(bus: Bus, topic: str, *, rowless: bool = False) -> list[Record]:
 
 
 def of_row(row: Row, advice: Advice = next_step) -> DeadLetter:
-    """The letter of a delivery, as its ledger row tells it; also of one that is no dead letter (any more)."""
+    """The dead letter of a delivery, from its ledger row; also when the delivery is no dead letter (any more)."""
     delivery, place = row.delivery, row.evidence.get("place", "")
     return DeadLetter(
         stage="sink",
@@ -182,7 +182,7 @@ def _unreadable(bus: Bus, sinks: Iterable[str], advice: Advice) -> list[DeadLett
 
 
 def _scan(records: Iterable[Record]) -> tuple[dict[str, Record], set[str]]:
-    """(letters by their place, without their bytes; places of those that were resolved)."""
+    """(dead letters by their place, without their bytes; places of those that were resolved)."""
     found: dict[str, Record] = {}
     resolved: set[str] = set()
     for record in records:

@@ -29,7 +29,7 @@ def advice(more: Iterable[tuple[str, str]] = ()) -> Advice:
 
 
 next_step: Final[Advice] = advice()
-"""For the engine's own codes alone."""
+"""This advice knows the engine's own codes alone."""
 
 
 def cause(stage: str, where: str, code: str, place: str) -> str:

@@ -37,10 +37,10 @@ class CompiledPipeline(Protocol):
 
 
 Pipelines = Callable[[str], Sequence[CompiledPipeline]]
-"""Feed -> its pipelines now. Read at each batch, so that a reload is atomic between two batches."""
+"""Gives the pipelines of a feed. It is called once a batch, so a reload takes effect between two batches."""
 
 Describe = Callable[[Event, Exchange], Mapping[str, Any]]
-"""Fields of `JournalEntry` that only the upper floors can fill: control_id, documents, patients, asked…"""
+"""Gives the fields of `JournalEntry` that the engine cannot know: control_id, documents, patients, asked…"""
 
 Unserved = Callable[
     [Exchange, Sequence[Delivery], Sequence[Receipt], Sequence[MessageFault | Filtered]], Sequence[Receipt]

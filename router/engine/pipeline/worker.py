@@ -53,12 +53,12 @@ T = TypeVar("T")
 GROUP: Final = "pipelines"
 MAX_RECORDS: Final = 200
 MAX_BYTES: Final = 8 * 1024 * 1024
-"""Of one batch read, and of one transaction written (architecture §budgets); one oversize event goes alone."""
+"""The most bytes of one batch, and of one transaction (architecture §budgets). One oversize event goes alone."""
 POLL: Final = 0.2
 PATIENCE: Final = 1.0
-"""Seconds between two tries at most while an `OperatorFault` may be one event's: what comes behind it may tell."""
+"""The most seconds between two tries while one event may cause the `OperatorFault`: later events may show it."""
 TELL_AGAIN: Final = 60
-"""Tries between two alerts that a feed still waits for a person."""
+"""A feed that waits for a person causes an alert again after so many tries."""
 
 
 @dataclass(slots=True)
