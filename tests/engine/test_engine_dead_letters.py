@@ -129,7 +129,7 @@ def test_intake_letters_can_only_be_discarded() -> None:
 
 
 def test_an_older_fingerprint_still_finds_its_group() -> None:
-    """Refusals of one cause are one group, under today's fingerprint and under the one that version 0.1 wrote."""
+    """Refusals of one cause are one group, under today's fingerprint and under the one that version 0.2 wrote."""
     rig, pseudonyms = Rig(), Pseudonyms(b"k")
     producer = rig.bus.producer("gateway")
     older = "32c28e0b75ffd3b6"  # of stage intake, code R07, place MSH^1^10, feed sil

@@ -201,7 +201,7 @@ def _of_record(record: Record, stage: str, advice: Advice) -> DeadLetter:
 
     code, place, pipeline = text(Header.CODE), text(Header.PLACE), text(Header.PIPELINE)
     written, today = text(Header.CAUSE), cause(stage, pipeline or text(Header.FEED), code, place)
-    current = written if written and stage != "intake" else today  # version 0.1 had a fingerprint for intake alone
+    current = written if written and stage != "intake" else today  # until 0.2 the intake had its own fingerprint
     last = float(text(Header.LAST) or record.timestamp)
     return DeadLetter(
         stage=stage,
