@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Self
@@ -270,12 +270,13 @@ def recipient_label(recipient: Recipient) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What one pipeline made of one exchange: deliveries to make, and receipts for what it won't serve.
+class Routed:
+    """What one pipeline made of one exchange: deliveries to make, and receipts for what it does not serve.
 
-    A receipt here is a destination that was asked for and is refused or filtered by a rule: it is told to the
-    sender like any other outcome (decisions D5), without passing through a sink.
+    A receipt here is a destination that the sender asked for and that a rule refuses: the sender is told like of any
+    other outcome (decisions D5), without a sink. `exchange`: as the steps left it; its decisions are journalled.
     """
 
-    deliveries: tuple[Delivery, ...] = ()
-    receipts: tuple[Receipt, ...] = ()
+    deliveries: Sequence[Delivery]
+    exchange: Exchange
+    receipts: Sequence[Receipt] = ()

@@ -17,10 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import SystemClock, Unobserved, no_alert
 from router.engine.dead_letters.remediation import next_step
-from router.engine.pipeline.compiled import BugLimit, Routed, all_served, no_description
+from router.engine.pipeline.compiled import BugLimit, all_served, no_description
 from router.engine.pipeline.decider import Decider
 from router.engine.pipeline.worker import PipelineWorker
-from router.exchange import Event, Exchange, Origin
+from router.exchange import Event, Exchange, Origin, Routed
 from router.ledger.store import SqlLedger
 from router.wire import event_record
 from tests.engine.sinks import delivery

@@ -24,7 +24,7 @@ MAX_BYTES: Final = 40 * MIB
 """A frame of 32 MiB at most, with what the router adds to it (the order of a delivery)."""
 PARTITIONS: Final = {"production": 24, "qualification": 8}
 SHARED_PARTITIONS: Final = 8
-"""Of `receipts`, `journal` and the dead letters: nobody's throughput depends on them."""
+"""Partitions of `receipts`, `journal` and the dead letters. No throughput depends on them."""
 
 #: Beginning of a topic's name -> seconds it keeps its records; None = until they are resolved, then trimmed.
 #: 14 days or more: Kafka forgets the offsets of an empty group after 7 days.
@@ -39,7 +39,7 @@ RETENTION: Final[dict[str, float | None]] = {
 }
 
 ANSWERS_KEPT: Final = 14 * DAY
-"""Of the topics where outside producers find their answers: long enough for one that was down over a holiday."""
+"""How long topics keep the answers for outside producers: also for one that was down over a holiday."""
 
 Environment = Literal["production", "qualification"]
 

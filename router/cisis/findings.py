@@ -23,11 +23,15 @@ APPLICATION_ERROR: Final = "207"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A rule that was broken. `err`: the ERR segment; `text`: the sentence for the operator, without any value."""
+    """A rule that was broken (`R45`), and the ERR segment that tells it."""
 
     rule: str
     err: Err
-    text: str
+
+    @property
+    def text(self) -> str:
+        """The sentence for the operator, without any value: ERR-8."""
+        return self.err.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ class Findings:
         case = TABLE[fault.code].cases[0]
         code = fault.condition if isinstance(fault, Unreadable) else case.error
         detail = application(case.detail) if code == APPLICATION_ERROR and case.detail else None
-        self._keep(Finding(fault.code, Err(code, place, "E", detail, fault.text), fault.text), Severity.ERROR)
+        self._keep(Finding(fault.code, Err(code, place, "E", detail, fault.text)), Severity.ERROR)
 
     def settle(self, *, other_leg: bool) -> tuple[str, str] | None:
         """Decide the DMP's findings (D4): (rule, reason) when only that leg stops, else None.
@@ -158,7 +162,7 @@ class Findings:
         sentence = case.sentence.format(**names)
         detail = application(case.detail) if case.error == APPLICATION_ERROR and case.detail else None
         err = Err(case.error or APPLICATION_ERROR, location.format(**names), "E", detail, sentence)
-        return Finding(number, err, sentence)
+        return Finding(number, err)
 
 
 def _order(finding: Finding) -> tuple[int, str]:
@@ -170,7 +174,7 @@ def answer(number: str, key: str = "", **place: Any) -> Finding:
     case = TABLE[number].case(key)
     detail = application(case.detail) if case.detail else None
     sentence = case.sentence.format(**place)
-    return Finding(number, Err(case.error, case.location.format(**place), "E", detail, sentence), sentence)
+    return Finding(number, Err(case.error, case.location.format(**place), "E", detail, sentence))
 
 
 def outage() -> Finding:

@@ -8,7 +8,6 @@ an outside party (liste blanche, directory, DMP) is told later, in a ZAM.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from router.cda.document import Document
 from router.cisis import check_document, check_envelope, check_metadata, check_patient, check_recipients, identity
@@ -19,36 +18,14 @@ from router.cisis.participants import REPLY
 from router.cisis.raw_cda import CDA_HEADERS, check_cda
 from router.cisis.reading import Reading, read
 from router.cisis.settings import ProfileRules
-from router.errors import Malformed
 from router.hl7.header import Unreadable
 from router.hl7.message import Message
 from router.hl7.segment import Segment
 from router.request import Action, Dialect, TransmissionRequest
 
-__all__ = ["CDA_HEADERS", "Finding", "Verdict", "check", "check_bytes", "check_cda", "outage"]
-
-#: `charset_fallback` of the site file -> Python codec.
-_FALLBACKS: Final = {"": None, "iso-8859-15": "iso8859-15"}
+__all__ = ["CDA_HEADERS", "Finding", "Verdict", "check", "check_cda", "outage"]
 
 _Found = Sequence[tuple[Document, Segment]]
-
-
-def check_bytes(
-    data: bytes, rules: ProfileRules, valuesets: TypeCodes, *, schema: SchemaCheck | None = None
-) -> Verdict:
-    """Read and check a message as it came out of its frame: never raises, whatever the bytes are.
-
-    `Verdict.message` is what could be read of it (its MSH at least), None when not even that.
-    """
-    if len(data) > rules.max_message:
-        return _oversize(Message.glimpse(data), rules)
-    try:
-        message = Message.parse(data, charset_fallback=_FALLBACKS[rules.charset_fallback], rejoin=rules.rejoin_base64)
-    except Malformed as fault:
-        findings = Findings(rules, Dialect.V2_1)
-        findings.add_read(fault, fault.place)
-        return findings.refusal(Message.glimpse(data))
-    return _check(message, rules, valuesets, schema, joined=len(message) != len(data))
 
 
 def check(
@@ -66,14 +43,10 @@ def check(
             accepted under other options and is read again
     """
     if len(message) > rules.max_message and not keep:
-        return _oversize(message, rules)
+        findings = Findings(rules, Dialect.V2_1)
+        findings.add("R35", "message", limit=rules.max_message)
+        return findings.refusal(message)
     return _check(message, rules, valuesets, schema, keep=keep)
-
-
-def _oversize(message: Message | None, rules: ProfileRules) -> Verdict:
-    findings = Findings(rules, Dialect.V2_1)
-    findings.add("R35", "message", limit=rules.max_message)
-    return findings.refusal(message)
 
 
 def _check(
@@ -82,11 +55,10 @@ def _check(
     valuesets: TypeCodes,
     schema: SchemaCheck | None,
     *,
-    joined: bool = False,
-    keep: bool = False,
+    keep: bool,
 ) -> Verdict:
     try:
-        return _checked(message, rules, valuesets, schema, joined=joined, keep=keep)
+        return _checked(message, rules, valuesets, schema, keep=keep)
     except Unreadable as fault:  # a field that nobody will cut into pieces
         findings = Findings(rules, Dialect.V2_1)
         findings.add_read(fault, fault.place)
@@ -99,7 +71,6 @@ def _checked(
     valuesets: TypeCodes,
     schema: SchemaCheck | None,
     *,
-    joined: bool,
     keep: bool,
 ) -> Verdict:
     findings = Findings(rules, Dialect.V2_1)
@@ -107,7 +78,7 @@ def _checked(
         return findings.refusal(message)
     reading = read(message)
     findings = Findings(rules, reading.dialect)
-    if joined:
+    if message.rejoined:
         findings.add("R01", "joined")
     if message.holds_nul:
         findings.add("R01", "nul")

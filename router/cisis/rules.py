@@ -6,7 +6,6 @@ type and version, metadata, recipients); `rule.py` explains the columns.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -20,11 +19,6 @@ TABLE: Final[Mapping[str, Rule]] = {
     for rule in sorted((*table_message.RULES, *table_request.RULES), key=lambda rule: in_order(rule.number))
 }
 CONFIGURABLE: Final = frozenset(number for number, rule in TABLE.items() if rule.configurable)
-
-
-def to_json() -> str:
-    """The whole table, one object per rule, in order: what `segur-router cisis rules --json` prints."""
-    return json.dumps([as_json(rule) for rule in TABLE.values()], ensure_ascii=False, indent=2)
 
 
 def as_json(rule: Rule) -> dict[str, Any]:

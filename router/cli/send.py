@@ -16,6 +16,7 @@ from router.cli.output import Exit, console, fail, said, show_json
 from router.hl7.ack import parse_ack
 from router.hl7.message import Message
 from router.hl7.mllp import Decoder, Frame, frame
+from router.tls import client_context
 
 _SUFFIXES = (".hl7", ".er7", ".txt")
 
@@ -71,12 +72,9 @@ def _context(ca: Path | None, cert: Path | None) -> ssl.SSLContext | None:
     if ca is None:
         return None
     try:
-        context = ssl.create_default_context(cafile=str(ca))
-        if cert is not None:
-            context.load_cert_chain(cert)
+        return client_context(ca, cert)
     except ssl.SSLError as error:
         fail(f"{ca if cert is None else f'{ca} or {cert}'} holds no certificate that can be used ({error.reason})")
-    return context
 
 
 async def _send_all(

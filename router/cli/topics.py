@@ -80,7 +80,7 @@ def apply(site: SiteOption = DEFAULT_SITE) -> None:
     services = _services(site)
     try:
         plans = services.plans()
-        left = list(services.bus.check(plans))  # the bus of a house has every topic of its site
+        left = list(services.bus.check(plans))  # the bus that `SiteServices` opens has every topic of the site
     finally:
         services.close()
     console.print(f"[green]✓[/] {len(plans)} topics")

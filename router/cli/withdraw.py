@@ -16,7 +16,7 @@ from router.config.account import account
 
 if TYPE_CHECKING:
     from router.cli.waiting import Became
-    from router.config.site import SiteConfig
+    from router.config.site_models import SiteConfig
     from router.runtime.withdraw import Withdrawal
 
 

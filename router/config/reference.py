@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from router.config.expressions import __doc__ as expressions
 from router.config.pipeline import PipelineConfig
-from router.config.site import SiteConfig
+from router.config.site_models import SiteConfig
 
 _INTRODUCTION = """# Reference of the YAML files
 

@@ -17,7 +17,8 @@ from router.sinks.registry import SINK_TYPES
 
 if TYPE_CHECKING:
     from router.config.load import Source
-    from router.config.site import FeedConfig, Site, SiteConfig
+    from router.config.site import Site
+    from router.config.site_models import FeedConfig, SiteConfig
     from router.gateway.settings import HttpConfig, MllpConfig
 
 

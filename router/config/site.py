@@ -6,154 +6,21 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar, cast
+from typing import TypeVar, cast
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from router import private
-from router.bus.settings import BusConfig, KafkaConfig, SqliteBusConfig
+from router.bus.settings import KafkaConfig
 from router.cisis.addresses import clean
-from router.cisis.settings import ProfileRules
 from router.config.load import Source
-from router.config.sink_models import INSTANCE, SinkConfig, SiteStructure
+from router.config.site_models import FeedConfig, SiteConfig
 from router.config.speaking import speaking
-from router.directory.settings import DirectoryConfig
-from router.engine.retry_policy import RetryPolicy
 from router.errors import ConfigFault, Problem
-from router.gateway.settings import FolderConfig, HttpConfig, MllpConfig
-from router.secret import Secret
 from router.sinks.registry import SINK_TYPES, carrying_messages
-from router.strict import Strict
 from router.structures import StructureConfig
 
 T = TypeVar("T")
-
-
-class FeedConfig(Strict):
-    """One named sender flow."""
-
-    kind: Literal["documents", "adt", "relay"] = Field(
-        "documents", description="documents: the national profile applies; adt: feeds the register; relay: as is."
-    )
-    mllp: MllpConfig | None = Field(None, description="A listener for HL7 over MLLP.")
-    folder: FolderConfig | None = Field(None, description="A watched folder.")
-    http: bool = Field(False, description="Accept `POST /feeds/<name>` on the HTTP port.")
-    raw_topic: bool = Field(False, description="Consume `raw.<name>`, written by other systems.")
-    clients: dict[str, tuple[str, ...]] = Field(
-        default_factory=dict,
-        description="Name (CN or DNS) of a client certificate -> FINESS numbers it may speak for on this feed; an "
-        "empty list: all those of the feed. Without entries any client of the listener may send (D11).",
-    )
-    token: Secret | None = Field(
-        None, description="Where the bearer token of this feed on the HTTP port is; default: that of the port."
-    )
-    ack_topic: str | None = Field(None, description="Topic for the answers to `raw.<name>`.")
-    reply: str | None = Field(None, description="The hl7 sink that takes ZAM^Z01/Z02/Z03 back to this sender.")
-    dmp_error_system: str = Field("DMP_ERROR_CODE", description="ERR-5.3 of a Z01; some senders want DMPERRORCODE.")
-    rules: ProfileRules = Field(
-        default_factory=ProfileRules, description="How strictly the national profile is applied to this feed."
-    )
-
-
-class DatabaseConfig(Strict):
-    """Where ledger, register and journal are kept."""
-
-    url: str | None = Field(
-        None, description="SQLAlchemy URL without a password, e.g. postgresql+psycopg://router@db/router."
-    )
-    url_secret: Secret | None = Field(None, description="Where the whole URL is, when it holds a password.")
-
-    def resolve(self, default: Path) -> str:
-        if self.url_secret is not None:
-            return self.url_secret.read()
-        return self.url or f"sqlite:///{default}"
-
-
-class AdminConfig(Strict):
-    """The port of `/metrics`, `/livez` and `/readyz`."""
-
-    host: str = "127.0.0.1"
-    port: int = Field(9464, ge=0, le=65535, description="0 turns it off.")
-
-
-class OperatorsConfig(Strict):
-    """Who may give the commands that need a right of their own: accounts of the machine, as `id -un` names them."""
-
-    withdraw: list[str] = Field(
-        default_factory=list,
-        description="May take a document out of the DMP under the INS of its deposit (`segur-router withdraw`).",
-    )
-
-
-class RolesConfig(Strict):
-    """How many processes of each role this machine runs."""
-
-    gateway: int = Field(1, ge=0, le=1, description="Listeners share ports: one process each machine.")
-    pipelines: int = Field(1, ge=0, le=64)
-    sinks: int = Field(1, ge=0, le=64)
-    feedback: int = Field(1, ge=0, le=1)
-    journal: int = Field(1, ge=0, le=1)
-
-
-class LimitsConfig(Strict):
-    """Bounds of memory and time."""
-
-    stage_bytes: int = Field(
-        64 * 2**20, ge=2**20, description="Bytes of messages one stage holds at most; its sinks share them."
-    )
-    drain_seconds: float = Field(
-        7, gt=0, description="Time to finish what is begun when told to stop; 3 s more, and what still runs is killed."
-    )
-    restart_ceiling: float = Field(
-        30, gt=0, description="Longest wait, in seconds, before a worker that fell is started again."
-    )
-    partitions: int = Field(8, ge=1, le=1024, description="Partitions of each keyed topic; never changes in place.")
-    claims_days: float = Field(30, ge=30, description="How long a repeated message is recognised.")
-    journal_days: float | None = Field(
-        None,
-        ge=30,
-        description="How long the journal tells of an event after its last news, once every delivery has ended. "
-        "Default: for ever.",
-    )
-
-
-class SiteConfig(Strict):
-    """The whole site file. Unknown keys are refused; secrets are named by environment variable or file."""
-
-    environment: Literal["production", "qualification"] = Field(description="They never mix (decisions D9).")
-    data: Path = Field(Path("var"), description="Folder of the embedded bus, the databases and the run files.")
-    secret: Secret | None = Field(
-        None,
-        description="Key of the pseudonyms, in a file or a variable; default: a file that is made in `data`.",
-    )
-    bus: BusConfig = Field(default_factory=SqliteBusConfig, description="The log between stages.")
-    database: DatabaseConfig = Field(default_factory=DatabaseConfig)
-    pipelines: Path = Field(Path("pipelines"), description="Folder of the pipeline files.")
-    structures: dict[str, SiteStructure] = Field(default_factory=dict, description="FINESS -> structure.")
-    facilities: dict[str, str] = Field(
-        default_factory=dict,
-        description="MSH-4 -> FINESS of a structure, for messages without PRT-8 on feeds that speak for several (D11).",
-    )
-    feeds: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")], FeedConfig] = Field(min_length=1)
-    sinks: dict[Annotated[str, Field(pattern=INSTANCE)], SinkConfig] = Field(min_length=1)
-    retry: dict[str, RetryPolicy] = Field(
-        default_factory=dict,
-        description="Sink instance, or type, -> how it waits and when it gives up; by code where need be (`MSS-452`).",
-    )
-    directory: DirectoryConfig = Field(default_factory=DirectoryConfig)
-    http: HttpConfig | None = Field(None, description="HTTP intake.")
-    admin: AdminConfig = Field(default_factory=AdminConfig)
-    roles: RolesConfig = Field(default_factory=RolesConfig)
-    operators: OperatorsConfig = Field(default_factory=OperatorsConfig)
-    limits: LimitsConfig = Field(default_factory=LimitsConfig)
-    value_sets: Path | None = Field(None, description="Folder of imported value sets that replace the shipped ones.")
-    cda_schema: Path | None = Field(None, description="CDA_extended.xsd, when documents are checked against it.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-
-    @property
-    def sink_types(self) -> dict[str, str]:
-        """Instance -> type."""
-        return {name: config.type for name, config in self.sinks.items()}
 
 
 class Site:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from router.config.load import Source
+from router.config.site_models import FeedConfig, SiteConfig
 from router.errors import Problem
+from router.gateway.settings import HttpConfig, MllpConfig
 from router.sinks.registry import SINK_TYPES
-
-if TYPE_CHECKING:
-    from router.config.load import Source
-    from router.config.site import FeedConfig, SiteConfig
-    from router.gateway.settings import HttpConfig, MllpConfig
 
 
 def speaking(source: Source, site: SiteConfig) -> Iterator[Problem]:

@@ -46,7 +46,7 @@ class Header:
     ACK = "ack"  # AA, AE, AR
     ACK_BYTES = "ack-bytes"  # the whole ACK, latin-1 safe base64: what a sender that repeats itself gets
     VERDICT = "verdict"  # on `in.<feed>`: so many bytes at the end of the value are the gateway's verdict
-    WARNINGS = "warnings"
+    WARNINGS = "warnings"  # one a line
     CONTROL = "control"  # MSH-10
     SOURCE = "source"  # mllp | http | folder | raw
     INS_STATUS = "ins-status"  # raw CDA intake: what the gateway believed
@@ -55,7 +55,6 @@ class Header:
     PLACE = "place"
     TEXT = "text"
     STAGE = "stage"
-    STEP = "step"
     PIPELINE = "pipeline"
     DIGEST = "digest"
     SINK = "sink"

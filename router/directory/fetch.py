@@ -11,6 +11,7 @@ from typing import IO
 import httpx
 
 from router.errors import OperatorFault, Unavailable
+from router.tls import client_context
 
 
 def remote(source: str) -> bool:
@@ -45,8 +46,8 @@ def fetch(source: str, target: Path, *, ca: Path | None, limit: int, timeout: fl
 def context(ca: Path | None) -> ssl.SSLContext:
     """A client's TLS context that trusts `ca` alone, or the system's authorities when there is none."""
     try:
-        return ssl.create_default_context(cafile=str(ca) if ca else None)
-    except (OSError, ssl.SSLError) as error:
+        return client_context(ca, system=True)
+    except OSError as error:
         raise OperatorFault("DIRECTORY-CA", str(ca), "authority file can't be used") from error
 
 

@@ -11,10 +11,6 @@ from router.secret import Secret
 from router.strict import Strict
 
 LISTE_BLANCHE_URL = "https://espacedeconfiance.mssante.fr/listeblanchemssante.xml"
-EXTRACTION_URL = (
-    "https://service.annuaire.sante.fr/annuaire-sante-webservices/V300/services/extraction/"
-    "Extraction_Correspondance_MSSante"
-)
 FHIR_URL = "https://gateway.api.esante.gouv.fr/fhir/v2"
 
 

@@ -1,1 +1,1 @@
-"""Supervisor, workers, lanes, retry, circuit, dead letters: everything that moves messages and knows none of them."""
+"""Supervisor, workers, lanes, retry, circuit, dead letters: what moves messages without knowing their content."""

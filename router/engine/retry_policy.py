@@ -10,14 +10,14 @@ from tenacity import RetryCallState, Retrying, wait_exponential_jitter
 
 from router.strict import Strict
 
-Verdict = Literal["retry", "refuse", "hold"]
+Reaction = Literal["retry", "refuse", "hold"]
 
 
 class CodePolicy(Strict):
     """What operations decided for the fault codes that match a pattern."""
 
     code: str = Field(description="Pattern of fault codes, as `explain` shows them; `*` stands for anything.")
-    then: Verdict = Field(description="`retry` later, `refuse` (dead letter at once) or `hold` for a person.")
+    then: Reaction = Field(description="`retry` later, `refuse` (dead letter at once) or `hold` for a person.")
     attempts: int | None = Field(None, ge=1, description="At most so many attempts for these codes.")
 
 

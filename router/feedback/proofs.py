@@ -17,7 +17,7 @@ from router.contracts import RECEIPTS, Ledger, Row
 from router.exchange import Delivery, Origin, Receipt, State
 
 _SINK: Final = "feedback"
-"""No sink bears this name, so no worker takes these rows for deliveries."""
+"""No sink has this name, so no worker takes these rows as deliveries."""
 _NOWHERE: Final = Origin(RECEIPTS, 0, 0)
 
 

@@ -24,9 +24,9 @@ GROUP: Final = "feedback"
 BATCH, BATCH_BYTES = 500, 4 * 2**20
 LOOK_SECONDS: Final = 300.0
 GATHER_SECONDS: Final = 0.05
-"""Between two batches: the sender's answer may wait that long, and costs less in company."""
+"""Seconds between two batches. A sender's answer may wait so long, and answers cost less together."""
 COMMIT_SECONDS: Final = 0.5
-"""Between two commits of offsets that nothing was written for: a receipt read twice says the same thing twice."""
+"""Seconds between two commits of offsets for which nothing was written. To read a receipt twice does no harm."""
 
 
 def log_alert(what: str, facts: Mapping[str, str]) -> None:

@@ -1,7 +1,7 @@
 """Accepting connections: our own loop around `accept`, so that a listener knows each socket from its first moment.
 
-`asyncio.Server` tells of a TLS connection only once its handshake is done; until then it holds a descriptor that
-nobody counts.
+`asyncio.Server` reports a TLS connection only once its handshake is done. Until then it holds a descriptor that
+is not counted.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import termios
 from collections.abc import Callable
 from typing import Final
 
+from router.errors import OperatorFault
 from router.gateway.places import Place, Places
 
 log = logging.getLogger(__name__)
@@ -141,3 +142,18 @@ def waiting(transport: asyncio.BaseTransport | None) -> int:
 def _shut(accepted: socket.socket) -> None:
     with contextlib.suppress(OSError):
         accepted.shutdown(socket.SHUT_RDWR)
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises `OperatorFault` (`LISTEN`) when the address can't be taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    taken = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((host, port))
+        taken.listen(1024)
+        taken.setblocking(False)
+    except OSError as error:
+        taken.close()
+        raise OperatorFault("LISTEN", f"{host}:{port}", error.strerror or "can't be listened on") from error
+    return taken

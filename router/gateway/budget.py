@@ -29,11 +29,11 @@ _RESERVE: Final = 1 / 4
 WINDOW: Final = 1.0
 """Seconds over which a sender's progress is looked at."""
 STEADY: Final = 16 * 1024
-"""Bytes in that time, or waiting to be read, with which a sender is not silent."""
+"""A sender with so many bytes in that time, or so many that wait to be read, is not silent."""
 _SIP: Final = 1 / 8
-"""The part of a limit that is read at each look from those who were asked to stop."""
+"""At each look so large a part of a limit is read from the connections that were asked to stop."""
 _RELIEF: Final = 3 / 4
-"""Of a limit: who is silent gives way until a level holds no more than this."""
+"""Silent connections are closed until a level holds no more than this part of its limit."""
 
 
 def _nothing() -> int:

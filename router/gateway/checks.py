@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from router.cisis.findings import Finding
 from router.exchange import Pseudonyms
 from router.gateway import identity
-from router.gateway.received import Checked, Fault, Received
+from router.gateway.received import FeedVerdict, Received
 from router.hl7.ack import Err
 from router.hl7.message import Message
 
@@ -12,15 +13,15 @@ from router.hl7.message import Message
 _NEEDED = (("R02", 9), ("R07", 10), ("R05", 12))
 
 
-def envelope(message: Message) -> tuple[Fault, ...]:
+def envelope(message: Message) -> tuple[Finding, ...]:
     """What any feed asks of a message: MSH-9, 10 and 12, one PID at most, no continuation (R12)."""
     faults = [
-        Fault(rule, Err("101", f"MSH^1^{number}", text=f"MSH-{number} est obligatoire"))
+        Finding(rule, Err("101", f"MSH^1^{number}", text=f"MSH-{number} est obligatoire"))
         for rule, number in _NEEDED
         if not message.text(f"MSH-{number}")
     ]
     if message.text("MSH-14") or "DSC" in message:
-        faults.append(Fault("R12", Err("199", "MSH^1^14", text="message en plusieurs morceaux : non accepté")))
+        faults.append(Finding("R12", Err("199", "MSH^1^14", text="message en plusieurs morceaux : non accepté")))
     return tuple(faults)
 
 
@@ -30,9 +31,11 @@ class RelayCheck:
     def __init__(self, pseudonyms: Pseudonyms) -> None:
         self._pseudonyms = pseudonyms
 
-    def __call__(self, _received: Received, message: Message | None, /) -> Checked:
+    def __call__(self, _received: Received, message: Message | None, /) -> FeedVerdict:
         """See `Checker`. A raw CDA is refused: there is nothing to relay it with."""
         if message is None:
-            return Checked(faults=(Fault("R02", Err("200", "MSH^1^9", text="ce flux attend des messages HL7")),))
+            return FeedVerdict(faults=(Finding("R02", Err("200", "MSH^1^9", text="ce flux attend des messages HL7")),))
         warnings = ("R10: le texte semble en UTF-8, MSH-18 dit autre chose",) if message.misdeclared else ()
-        return Checked(faults=envelope(message), warnings=warnings, key=identity.patient_key(message, self._pseudonyms))
+        return FeedVerdict(
+            faults=envelope(message), warnings=warnings, key=identity.patient_key(message, self._pseudonyms)
+        )

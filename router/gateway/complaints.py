@@ -25,11 +25,11 @@ SENTENCES: Final[dict[Why, str]] = {
 }
 
 _QUIET: Final = 60.0
-"""Seconds for which the same of the same peer is only counted."""
+"""For so many seconds the same complaint about the same peer is only counted."""
 _HABIT: Final = 3600.0
-"""The same for what a sender does with each message."""
+"""The same for a complaint about something that a sender does with each message."""
 _MOST: Final = 1000
-"""Peers remembered."""
+"""The most peers that are remembered."""
 
 
 class Complaints:

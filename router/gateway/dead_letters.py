@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from router.cisis.findings import Finding
 from router.contracts import Header, Outgoing, dlq_topic
+from router.engine.dead_letters.remediation import advice, cause
 from router.exchange import JournalEntry, Pseudonyms
 from router.gateway import identity
-from router.gateway.received import Fault, Received, ValidatedMessage
+from router.gateway.received import Received, ValidatedMessage
 from router.hl7.ack import CONTROL_ID
 from router.hl7.lengths import LONGEST
 from router.payload import pack_request
@@ -16,11 +18,7 @@ from router.wire import journal_record
 STAGE: Final = "intake"
 _PARTY: Final = LONGEST[3]
 
-#: Beginning of the code -> what a person should do (header `next`).
-_NEXT: Final = {
-    "BUG": "Signaler l'erreur ; une fois le routeur corrigé, rejouer : segur-router dlq replay.",
-    "": "Faire corriger l'émetteur : il renverra le message. Rien n'est parti.",
-}
+_ADVICE: Final = advice((("*", "Faire corriger l'émetteur : il renverra le message. Rien n'est parti."),))
 
 
 def body(received: Received) -> bytes:
@@ -30,7 +28,7 @@ def body(received: Received) -> bytes:
 
 def refusal(validated: ValidatedMessage, pseudonyms: Pseudonyms) -> list[Outgoing]:
     """The records of a refused message: its bytes untouched in `dlq.intake`, and `refused` in the journal."""
-    received, first = validated.received, validated.checked.faults[0]
+    received, first = validated.received, validated.verdict.faults[0]
     moment = f"{received.at:.3f}"
     headers = {
         Header.ID: validated.event_id,
@@ -46,8 +44,8 @@ def refusal(validated: ValidatedMessage, pseudonyms: Pseudonyms) -> list[Outgoin
         Header.ATTEMPTS: "1",
         Header.FIRST: moment,
         Header.LAST: moment,
-        Header.CAUSE: identity.cause(STAGE, first.rule, first.err.location, validated.feed),
-        Header.NEXT: next(text for start, text in _NEXT.items() if first.rule.startswith(start)),
+        Header.CAUSE: cause(STAGE, validated.feed, first.rule, first.err.location),
+        Header.NEXT: _ADVICE(first.rule),
     }
     if number := control(validated):
         headers[Header.CONTROL] = number
@@ -57,9 +55,9 @@ def refusal(validated: ValidatedMessage, pseudonyms: Pseudonyms) -> list[Outgoin
 
 def entry(kind: str, validated: ValidatedMessage, pseudonyms: Pseudonyms) -> JournalEntry:
     """A line of the story. It names no patient: identities are pseudonyms."""
-    checked, message, received = validated.checked, validated.message, validated.received
-    fault: Fault | None = checked.faults[0] if checked.faults else None
-    facts = dict(checked.facts)
+    verdict, message, received = validated.verdict, validated.message, validated.received
+    fault: Finding | None = verdict.faults[0] if verdict.faults else None
+    facts = dict(verdict.facts)
     if message is not None and "patients" not in facts:
         facts["patients"] = identity.patients(message, pseudonyms)
     return JournalEntry(
@@ -75,7 +73,7 @@ def entry(kind: str, validated: ValidatedMessage, pseudonyms: Pseudonyms) -> Jou
         place=fault.err.location if fault else "",
         text=fault.err.text if fault else "",
         size=len(received.data),
-        warnings=checked.warnings,
+        warnings=verdict.warnings,
         **facts,  # type: ignore[arg-type]  # the check fills fields of the entry by their names
     )
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 _LONGEST: Final = 255 - len(".9999.headers") - 1
-"""Bytes of a name to which we can still add what we add (NAME_MAX of Linux is 255)."""
+"""The longest name, in bytes, to which we can still add our suffixes (NAME_MAX of Linux is 255)."""
 
 #: Errors that are the folder's, not one file's: nothing else could be done either.
 OF_THE_FOLDER: Final = frozenset(
@@ -61,7 +61,7 @@ def look_of(found: os.stat_result) -> Look:
 
 
 def look_at(path: Path) -> Look | None:
-    """What stands there now; None when nothing does, or nothing that we would take."""
+    """The file as it is now; None when there is no file, or no file that we would take."""
     try:
         return look_of(os.lstat(path))
     except (FileNotFoundError, Unfit):

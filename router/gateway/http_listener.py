@@ -23,12 +23,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from router.errors import Bug
-from router.gateway.acceptor import Acceptor
+from router.gateway.acceptor import Acceptor, bound
 from router.gateway.budget import Share
 from router.gateway.clients import structures_of
 from router.gateway.http_protocol import HttpConnection
 from router.gateway.intake import Intake
-from router.gateway.mllp_listener import bound
 from router.gateway.places import Places
 from router.gateway.received import Answer, Feed, Kind, Received
 from router.gateway.settings import HttpConfig

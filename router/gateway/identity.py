@@ -75,16 +75,11 @@ def patients(message: Message, pseudonyms: Pseudonyms) -> tuple[str, ...]:
     )
 
 
-def cause(stage: str, code: str, place: str, feed: str) -> str:
-    """The fingerprint by which dead letters are grouped."""
-    return _begin(stage, code, place, feed).hexdigest()[:16]
-
-
 def _authority(identifier: Repetition) -> str:
     return identifier.text(4, 2) or identifier.text(4, 1)
 
 
 def _begin(*parts: str) -> hashlib._Hash:
-    """A digest that has eaten these parts, none of which can run into the next."""
+    """A digest of these parts. The length before each part keeps it apart from the next."""
     text = "".join(f"{len(part)}:{part}" for part in parts)
     return hashlib.sha256(text.encode("utf-8", "surrogateescape"))

@@ -1,4 +1,4 @@
-"""The one path of everything received: judge, write, and only then answer (promise 1).
+"""The one path of everything received: check, write, and only then answer (promise 1).
 
 Two halves, so that a connection may have several messages in work and still be answered in order:
 `validate` (CPU; in another thread when it is long), then `store`, whose future holds the answer.
@@ -28,17 +28,17 @@ from router.gateway.writer import BatchWriter, GroupCommit, Item, KnownIds
 RECENT: Final = 10_000
 """Messages whose answer is kept in memory; older ones are looked up in the ledger."""
 _RECENT_BYTES: Final = 8 * 2**20
-"""Bytes of answers kept in memory at most: their length is partly the senders' choice."""
+"""The most bytes of answers kept in memory: the senders choose a part of their length."""
 _ENTRY: Final = 200
-"""What one answer costs beside its bytes: its id, its place."""
+"""Bytes that one answer costs beside its own: its id, its place."""
 _BIG: Final = 2**20
 _LOOSE: Final = 32 * 2**20
-"""Bytes of big messages that were answered, after which what is left of them is collected."""
+"""After so many bytes of big messages were answered, the garbage of them is collected."""
 _INLINE: Final = 16 * 1024
-"""Below this many bytes a light check is done at once: handing it over would cost more."""
+"""A light check of fewer bytes is done at once: to hand it to the other thread would cost more."""
 _HEAVY_INLINE: Final = 2 * 1024
 _NOTES: Final = 1000
-"""Items that wait to be written, from which on a repeat is answered without its line in the journal."""
+"""When so many items wait to be written, a repeat is answered without its line in the journal."""
 
 
 class Recent:
@@ -180,7 +180,7 @@ class Intake:
             answer = Answer("AA", validated.ack, validated.event_id)
         else:
             self._refused.put(validated.event_id, _reason(validated))
-            self.observer.count("dead_letters_total", stage="intake", code=validated.checked.faults[0].rule)
+            self.observer.count("dead_letters_total", stage="intake", code=validated.verdict.faults[0].rule)
             answer = Answer("AE", validated.ack, validated.event_id)
         self._tell(future, validated, answer)
 
@@ -216,4 +216,4 @@ class Intake:
 
 def _reason(validated: ValidatedMessage) -> bytes:
     """Why it was refused: the same message refused for the same reasons needs no second dead letter."""
-    return "|".join(f"{fault.rule}{fault.err.location}" for fault in validated.checked.faults).encode()
+    return "|".join(f"{fault.rule}{fault.err.location}" for fault in validated.verdict.faults).encode()

@@ -8,8 +8,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final, cast
 
-from router.errors import OperatorFault
-from router.gateway.acceptor import Acceptor, waiting
+from router.gateway.acceptor import Acceptor, bound, waiting
 from router.gateway.budget import Share
 from router.gateway.clients import structures_of
 from router.gateway.complaints import Why
@@ -21,13 +20,13 @@ from router.gateway.tls import Certificates, names_of
 from router.hl7.mllp import Decoder, Event, Frame, Oversize, frame
 
 _SILENCE: Final = 0.2
-"""Seconds after which an FS without CR is taken for the end of a frame."""
+"""After so many seconds an FS without CR counts as the end of a frame."""
 _TRICKLE: Final = 10
-"""A message may take so many frame time-outs in all: one byte now and then holds no connection for ever."""
+"""One message may take so many frame time-outs: a slow sender cannot hold a connection for ever."""
 _CHUNK: Final = memoryview(bytearray(64 * 1024))
-"""Where the loop reads into, for one connection at a time. Small, so that who must stop stops soon."""
+"""The event loop reads into this buffer, for one connection at a time. It is small, so that reading stops soon."""
 _FIRST: Final = 4096
-"""Bytes read of a connection that comes when there is no room: the loop reads once before it can be stopped."""
+"""Bytes read of a connection that comes when there is no room: the event loop reads once before it can be stopped."""
 
 
 class MllpListener:
@@ -258,7 +257,7 @@ class Connection(asyncio.BufferedProtocol):
         self._read_or_not()
 
     async def _work(self) -> None:
-        """Judge what came, one after the other: their order is the order on the bus."""
+        """Check the messages that came, one after the other: their order is the order on the bus."""
         try:
             while self._events:
                 event = self._events.popleft()
@@ -325,7 +324,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.close()
 
     def _read_or_not(self) -> None:
-        """Read on, unless somebody has reason not to."""
+        """Read on, unless there is a reason to wait."""
         if self._transport is None or self._transport.is_closing() or self._ended or self._share is None:
             return
         busy = len(self._events) + len(self._answers) >= self._listener.config.pipelining
@@ -340,18 +339,3 @@ class Connection(asyncio.BufferedProtocol):
 
 def _weight(event: Event) -> int:
     return len(event.data if isinstance(event, Frame) else event.head)
-
-
-def bound(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises `OperatorFault` (`LISTEN`) when the address can't be taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    taken = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind((host, port))
-        taken.listen(1024)
-        taken.setblocking(False)
-    except OSError as error:
-        taken.close()
-        raise OperatorFault("LISTEN", f"{host}:{port}", error.strerror or "can't be listened on") from error
-    return taken

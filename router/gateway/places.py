@@ -21,7 +21,7 @@ GRACE: Final = 1.5
 _IDLE: Final = 30.0
 """Seconds of silence after which a known sender's connection makes room too: it will connect again."""
 _OTHER_DESCRIPTORS: Final = 256
-"""Files, databases, the bus, the loop: what a gateway opens beside its senders' connections."""
+"""Descriptors that a gateway needs beside its senders' connections: files, databases, the bus, the event loop."""
 
 
 class Place:

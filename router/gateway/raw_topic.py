@@ -24,7 +24,7 @@ _ASKED: Final = frozenset(header.name for header in CDA_HEADERS)
 """Headers that are a raw CDA's request: what else its producer adds (a trace, a time) is no part of its identity."""
 _BACKOFF: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 _MOST_FENCED: Final = 3
-"""In a row. Once is a share that moved to another gateway under our hands; again and again, one has our name."""
+"""So many refused commits in a row mean that another gateway has our name. One alone means that a partition moved."""
 
 
 class RawTopic:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from router.hl7.ack import Code, Err
+from router.cisis.findings import Finding
+from router.hl7.ack import Code
 from router.hl7.message import Message
 
 Source = Literal["mllp", "http", "folder", "raw"]
@@ -30,30 +31,22 @@ class Received:
     peer: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A rule that was broken (`R45`) and the ERR segment that tells it."""
-
-    rule: str
-    err: Err
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
-    """What the check of a feed says of one message; none of it but `verdict` holds an identity in clear.
+class FeedVerdict:
+    """What the check of a feed says of one message. No field but `packed` holds an identity in clear.
 
     key:      the ordering key (decisions D7)
     checked:  what was checked: the profile's dialect, or "" for a relay
-    verdict:  what the pipelines may go by instead of checking again; it stands beside the bytes, not in a header
+    packed:   the profile's verdict (`VerdictCodec`), which the pipelines use instead of checking again
     facts:    fields of the `JournalEntry` that only the check knows (`action`, `asked`, `documents`…)
     """
 
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[Finding, ...] = ()
     warnings: tuple[str, ...] = ()
     key: str = ""
     checked: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
-    verdict: bytes = field(default=b"", repr=False)
+    packed: bytes = field(default=b"", repr=False)
     facts: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -63,7 +56,7 @@ class Checker(Protocol):
     `message` is None for a raw CDA. Raises `MessageFault` for what it refuses outright.
     """
 
-    def __call__(self, received: Received, message: Message | None, /) -> Checked: ...
+    def __call__(self, received: Received, message: Message | None, /) -> FeedVerdict: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +92,7 @@ class ValidatedMessage:
     event_id: str
     received: Received
     message: Message | None
-    checked: Checked
+    verdict: FeedVerdict
     code: Code
     ack: bytes = field(repr=False)
     repeat: bool = False

@@ -16,7 +16,7 @@ T = TypeVar("T")
 _Waiting = tuple["asyncio.Future[T]", Callable[[], T]]
 
 _AHEAD: Final = 2
-"""Pieces of work handed to the thread: one in work, one that it finds when it is done."""
+"""Pieces of work that the thread has: one in work, and one that it starts next."""
 
 
 class Turns:

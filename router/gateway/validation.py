@@ -11,13 +11,13 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
-from router.cisis.findings import answer, outage
+from router.cisis.findings import Finding, answer, outage
 from router.cisis.rule import in_order
 from router.contracts import Clock, Header, Outgoing
 from router.errors import Bug, MessageFault
 from router.exchange import Event, Pseudonyms
 from router.gateway import dead_letters, identity, lengths
-from router.gateway.received import Checked, Fault, Feed, Received, ValidatedMessage
+from router.gateway.received import Feed, FeedVerdict, Received, ValidatedMessage
 from router.hl7 import ack, write
 from router.hl7.ack import Code, Err
 from router.hl7.header import Unreadable
@@ -56,8 +56,7 @@ class MessageValidator:
 
     def oversize(self, feed: Feed, received: Received, limit: int) -> ValidatedMessage:
         """The refusal of a frame of which `received` holds the beginning only (E15)."""
-        found = answer("R35", "message", limit=limit)
-        fault = Fault(found.rule, found.err)
+        fault = answer("R35", "message", limit=limit)
         event_id = identity.unreadable_id(feed.name, received.data)
         return self._refused(feed, received, event_id, Message.glimpse(received.data), fault)
 
@@ -69,22 +68,22 @@ class MessageValidator:
         """What must be durable before this verdict may be told."""
         if validated.code != "AA":
             return dead_letters.refusal(validated, self._pseudonyms)
-        received, checked = validated.received, validated.checked
+        received, verdict = validated.received, validated.verdict
         headers = {
-            **checked.headers,
+            **verdict.headers,
             Header.KIND: received.kind,
             Header.RECEIVED: f"{received.at:.3f}",
-            Header.CHECKED: checked.checked,
+            Header.CHECKED: verdict.checked,
             Header.ACK: validated.code,
             Header.ACK_BYTES: binascii.b2a_base64(validated.ack, newline=False).decode(),
             Header.SOURCE: received.source,
         }
         if number := dead_letters.control(validated):
             headers[Header.CONTROL] = number
-        if checked.warnings:
-            headers[Header.WARNINGS] = "; ".join(checked.warnings)
+        if verdict.warnings:
+            headers[Header.WARNINGS] = "\n".join(verdict.warnings)
         body = dead_letters.body(received)
-        event = Event(validated.event_id, validated.feed, checked.key, body, headers, verdict=checked.verdict)
+        event = Event(validated.event_id, validated.feed, verdict.key, body, headers, verdict=verdict.packed)
         return [event_record(event)]
 
     def note(self, validated: ValidatedMessage) -> Outgoing:
@@ -93,7 +92,7 @@ class MessageValidator:
 
     def refuse(self, validated: ValidatedMessage, fault: MessageFault) -> ValidatedMessage:
         """The same message, refused after all (the bus can't carry it)."""
-        feed = Feed(name=validated.feed, check=lambda *_: Checked())
+        feed = Feed(name=validated.feed, check=lambda *_: FeedVerdict())
         return self._refused(feed, validated.received, validated.event_id, validated.message, _fault(fault))
 
     # -------------------------------------------------------------------------------------------- inside
@@ -124,7 +123,7 @@ class MessageValidator:
             event_id=event_id,
             received=received,
             message=message,
-            checked=Checked(),
+            verdict=FeedVerdict(),
             code="AA",
             ack=stored,
             repeat=True,
@@ -132,7 +131,7 @@ class MessageValidator:
 
     def _check(self, feed: Feed, received: Received, event_id: str, message: Message | None) -> ValidatedMessage:
         try:
-            checked = feed.check(received, message)
+            verdict = feed.check(received, message)
         except MessageFault as fault:
             return self._refused(feed, received, event_id, message, _fault(fault))
         except Exception as error:
@@ -140,26 +139,26 @@ class MessageValidator:
             return self._refused(feed, received, event_id, message, _fault(Bug.of(error, "intake")))
         if message is not None and self._last(identity.control_id(feed.name, message)) not in (None, event_id.encode()):
             if feed.refuse_reused:
-                faults = (*checked.faults, Fault(_REUSED.rule, _REUSED.err))
-                checked = replace(checked, faults=tuple(sorted(faults, key=lambda fault: in_order(fault.rule))))
+                faults = (*verdict.faults, _REUSED)
+                verdict = replace(verdict, faults=tuple(sorted(faults, key=lambda fault: in_order(fault.rule))))
             else:
-                checked = replace(checked, warnings=(*checked.warnings, f"{_REUSED.rule}: {_REUSED.text}"))
+                verdict = replace(verdict, warnings=(*verdict.warnings, f"{_REUSED.rule}: {_REUSED.text}"))
         if message is not None and (unusual := lengths.unusual(message)):
-            checked = replace(checked, warnings=(*checked.warnings, unusual))
-        code: Code = "AE" if checked.faults else "AA"
-        answer = self._ack(code, received, message, [fault.err for fault in checked.faults])
+            verdict = replace(verdict, warnings=(*verdict.warnings, unusual))
+        code: Code = "AE" if verdict.faults else "AA"
+        answer = self._ack(code, received, message, [fault.err for fault in verdict.faults])
         return ValidatedMessage(
             feed=feed.name,
             event_id=event_id,
             received=received,
             message=message,
-            checked=checked,
+            verdict=verdict,
             code=code,
             ack=answer,
         )
 
     def _refused(
-        self, feed: Feed, received: Received, event_id: str, message: Message | None, *faults: Fault
+        self, feed: Feed, received: Received, event_id: str, message: Message | None, *faults: Finding
     ) -> ValidatedMessage:
         answer = self._ack("AE", received, message, [fault.err for fault in faults])
         return ValidatedMessage(
@@ -167,7 +166,7 @@ class MessageValidator:
             event_id=event_id,
             received=received,
             message=message,
-            checked=Checked(faults=faults),
+            verdict=FeedVerdict(faults=faults),
             code="AE",
             ack=answer,
         )
@@ -185,10 +184,10 @@ def _local(second: int) -> datetime:
     return datetime.fromtimestamp(second).astimezone()
 
 
-def _fault(fault: MessageFault) -> Fault:
+def _fault(fault: MessageFault) -> Finding:
     if isinstance(fault, Unreadable):
-        return Fault(fault.code, Err(fault.condition, fault.place, text=fault.text))
-    return Fault(fault.code, Err("207", fault.place, application=ack.application("906"), text=fault.text))
+        return Finding(fault.code, Err(fault.condition, fault.place, text=fault.text))
+    return Finding(fault.code, Err("207", fault.place, application=ack.application("906"), text=fault.text))
 
 
 def _as_message(received: Received) -> Message | None:

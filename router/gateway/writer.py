@@ -15,7 +15,7 @@ from router.contracts import Bus, Ledger, Outgoing, Producer, Settle
 from router.errors import Bug, Fenced, MessageFault, OperatorFault, RouterError, Unavailable
 
 BATCH_BYTES: Final = 8 * 2**20
-"""What one transaction carries at most (architecture §budgets); one bigger item goes alone."""
+"""The most bytes of one transaction (architecture §budgets). One bigger item goes alone."""
 
 
 @dataclass(slots=True)

@@ -35,7 +35,7 @@ class Message:
 
     separators: as declared in MSH-1 and MSH-2;  charset: MSH-18 as received;  codec: Python's name of what
     the bytes are in (after the fall-back, if there was one: `fell_back`);  marks: the separators as characters, in
-    the order field, component, repetition, escape, sub-component, truncation.
+    the order field, component, repetition, escape, sub-component, truncation;  rejoined: lines were glued (E03).
     """
 
     __slots__ = (
@@ -50,12 +50,14 @@ class Message:
         "codec",
         "fell_back",
         "marks",
+        "rejoined",
         "separators",
     )
 
     def __init__(self, data: bytes, head: header.Header, names: list[str], spans: list[Span]) -> None:
         self._data, self._names, self._spans = data, names, spans
         self.separators, self.charset, self.codec, self.fell_back = head.separators, head.charset, head.codec, False
+        self.rejoined = False
         self._segments: list[Segment | None] = [None] * len(names)
         self._texts: dict[str, str] = {}
         self.marks = head.separators.texts(head.codec)
@@ -77,6 +79,7 @@ class Message:
         Raises `Unreadable` (a `Malformed`): R01 not a message, or a line that is no segment; R02 a batch;
         R10 character set unknown or not respected; R24 several messages at once.
         """
+        received = len(data)
         if rejoin:
             data = layout.rejoin(data)
         head = header.read(layout.first_line(data), partial(_codec, data, charset_fallback))
@@ -86,6 +89,7 @@ class Message:
         names, spans = _segments(data, head.separators.field)
         message = cls(data, head, names, spans)
         message.fell_back = CHARSETS[head.charset.upper()] not in ("", head.codec)
+        message.rejoined = len(data) != received
         return message
 
     @classmethod
@@ -282,7 +286,7 @@ class Message:
         data = b"".join((view[:begin], new, view[begin + length :]))
         head = header.Header(self.separators, self.charset, self.codec)
         message = Message(data, head, self._names, spans)
-        message.fell_back = self.fell_back
+        message.fell_back, message.rejoined = self.fell_back, self.rejoined
         return message
 
     def _recoded(self, charset: str) -> Message:

@@ -13,7 +13,7 @@ from router.ledger import marks
 from router.ledger.tables import CLAIMS, DELIVERIES
 
 AN_AGE: Final = 2**40
-"""More than any offset of a topic."""
+"""A number greater than any offset of a topic."""
 _ROWS: Final = 1000
 
 

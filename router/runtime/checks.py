@@ -9,7 +9,7 @@ from typing import Final
 from router.cda.document import read
 from router.cda.schema import SchemaGate
 from router.cisis import profile
-from router.cisis.findings import Verdict
+from router.cisis.findings import Finding, Verdict
 from router.cisis.lineage import document_ids, lineage, ordering_key, patient_pseudonyms
 from router.cisis.settings import ProfileRules
 from router.cisis.valuesets import ValueSets
@@ -18,7 +18,7 @@ from router.contracts import Header
 from router.errors import MessageFault, Unavailable
 from router.exchange import Pseudonyms
 from router.gateway.identity import patient_key
-from router.gateway.received import Checked, Fault, Received
+from router.gateway.received import FeedVerdict, Received
 from router.hl7.ack import Err
 from router.hl7.message import Message
 from router.register import adt
@@ -47,18 +47,18 @@ class DocumentsCheck:
         self._codec = VerdictCodec(rules, value_sets)
         self._pseudonyms = pseudonyms
 
-    def __call__(self, received: Received, message: Message | None, /) -> Checked:
+    def __call__(self, received: Received, message: Message | None, /) -> FeedVerdict:
         """See `router.gateway.received.Checker`."""
         rules = self._rules.speaking_for(received.structures)
         if message is None:
-            said = received.headers.get(_STATUS)
+            status = received.headers.get(_STATUS)
             received = self._with_status(received)
             verdict = profile.check_cda(received.data, received.headers, rules, self._value_sets, schema=self._schema)
-            ignored = (_IGNORED,) if said and received.headers.get(_STATUS) != said else ()
+            ignored = (_IGNORED,) if status and received.headers.get(_STATUS) != status else ()
         else:
             verdict, ignored = profile.check(message, rules, self._value_sets, schema=self._schema), ()
-        checked = self._checked(received, verdict)
-        return replace(checked, warnings=(*ignored, *checked.warnings)) if ignored else checked
+        said = self._of_feed(received, verdict)
+        return replace(said, warnings=(*ignored, *said.warnings)) if ignored else said
 
     def _with_status(self, received: Received) -> Received:
         """A raw CDA has no PID-32: the header of a sender that we trust for it counts, else the register's word (D2).
@@ -80,22 +80,21 @@ class DocumentsCheck:
             return received
         return replace(received, headers={**received.headers, _STATUS: "VALI"}) if known else received
 
-    def _checked(self, received: Received, verdict: Verdict) -> Checked:
-        faults = tuple(Fault(finding.rule, finding.err) for finding in verdict.faults)
+    def _of_feed(self, received: Received, verdict: Verdict) -> FeedVerdict:
         warnings = tuple(f"{finding.rule}: {finding.err.text}" for finding in verdict.warnings)
         request = verdict.request
-        if faults or request is None:
-            return Checked(faults=faults, warnings=warnings)
+        if verdict.faults or request is None:
+            return FeedVerdict(faults=verdict.faults, warnings=warnings)
         headers = {}
         if received.kind == "cda" and (status := received.headers.get(_STATUS)):
             headers[Header.INS_STATUS] = status
         if received.structures:
             headers[Header.STRUCTURES] = ",".join(sorted(received.structures))
-        return Checked(
+        return FeedVerdict(
             warnings=warnings,
             key=ordering_key(request, self._pseudonyms),
             checked=PROFILE,
-            verdict=self._codec.pack(verdict),
+            packed=self._codec.pack(verdict),
             headers=headers,
             facts={
                 "action": str(request.action),
@@ -113,13 +112,13 @@ class AdtCheck:
         self._autorites = autorites
         self._pseudonyms = pseudonyms
 
-    def __call__(self, _received: Received, message: Message | None, /) -> Checked:
+    def __call__(self, _received: Received, message: Message | None, /) -> FeedVerdict:
         """See `router.gateway.received.Checker`."""
         if message is None:
-            return Checked(faults=(Fault("R02", Err("200", "MSH^1^9", text="ce flux attend des messages ADT")),))
+            return FeedVerdict(faults=(Finding("R02", Err("200", "MSH^1^9", text="ce flux attend des messages ADT")),))
         change = adt.read(message, self._autorites)
-        return Checked(
-            faults=tuple(Fault("ADT", err) for err in change.faults),
+        return FeedVerdict(
+            faults=tuple(Finding("ADT", err) for err in change.faults),
             warnings=change.warnings,
             key=patient_key(message, self._pseudonyms),
             checked="adt",

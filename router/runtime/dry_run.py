@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from router.config.pipeline import PipelineFile
 from router.contracts import Header
 from router.errors import MessageFault
-from router.exchange import Decision, Event, Exchange, Filtered, Origin, Plan
+from router.exchange import Decision, Event, Exchange, Filtered, Origin, Routed
 from router.gateway.received import Received
 from router.hl7.message import Message
 from router.runtime.describe import ASKED
@@ -62,15 +62,15 @@ def _stages(services: SiteServices, file: PipelineFile, feed: str, data: bytes, 
     except MessageFault as fault:
         yield _refused("gateway", fault)
         return
-    checked = player.check(feed, Received(data=data, source="mllp", at=services.clock.now()), message)
-    if checked.faults:
-        faults = tuple(f"AE {one.rule} {one.err.location}: {one.err.text}" for one in checked.faults)
+    verdict = player.check(feed, Received(data=data, source="mllp", at=services.clock.now()), message)
+    if verdict.faults:
+        faults = tuple(f"AE {one.rule} {one.err.location}: {one.err.text}" for one in verdict.faults)
         yield Effect("gateway", faults, "bad", ends=True)
         return
-    yield Effect("gateway", ("AA", *checked.warnings), "warning" if checked.warnings else "good")
-    headers = {Header.CHECKED: checked.checked, Header.RECEIVED: f"{services.clock.now():.3f}"}
-    exchange = Exchange(Event("0" * 32, feed, checked.key, data, headers, Origin(f"in.{feed}", 0, 0)))
-    yield from _pipeline(player.compiled(file, feed), file, exchange, told, known=checked.warnings)
+    yield Effect("gateway", ("AA", *verdict.warnings), "warning" if verdict.warnings else "good")
+    headers = {Header.CHECKED: verdict.checked, Header.RECEIVED: f"{services.clock.now():.3f}"}
+    exchange = Exchange(Event("0" * 32, feed, verdict.key, data, headers, Origin(f"in.{feed}", 0, 0)))
+    yield from _pipeline(player.compiled(file, feed), file, exchange, told, known=verdict.warnings)
 
 
 def _pipeline(
@@ -93,12 +93,12 @@ def _pipeline(
             lines = (*_decided(exchange, result), *_changes(exchange, result))
             yield Effect(config.name, lines or ("nothing changed",))
             exchange = result
-        plan = pipeline.route(exchange)
+        routed = pipeline.route(exchange)
     except MessageFault as fault:
         yield _refused("pipeline", fault)
         return
-    told.reached = bool(plan.deliveries)
-    yield _routed(plan)
+    told.reached = bool(routed.deliveries)
+    yield _routed(routed)
 
 
 def _refused(stage: str, fault: MessageFault) -> Effect:
@@ -106,10 +106,10 @@ def _refused(stage: str, fault: MessageFault) -> Effect:
     return Effect(stage, (f"{fault.code}{where}: {fault.text}",), "bad", ends=True)
 
 
-def _routed(plan: Plan) -> Effect:
-    lines = [f"{delivery.sink} → {delivery.label}" for delivery in plan.deliveries]
-    lines += [f"{one.sink}: {one.label} not served, {one.code}: {one.text}" for one in plan.receipts]
-    style: Style = "warning" if plan.receipts else "good"
+def _routed(routed: Routed) -> Effect:
+    lines = [f"{delivery.sink} → {delivery.label}" for delivery in routed.deliveries]
+    lines += [f"{one.sink}: {one.label} not served, {one.code}: {one.text}" for one in routed.receipts]
+    style: Style = "warning" if routed.receipts else "good"
     return Effect("route", tuple(lines) or ("nobody",), style if lines else "warning")
 
 

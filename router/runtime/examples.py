@@ -14,11 +14,11 @@ from router.cisis.participants import SENDER, UNITS, kind_of, structure
 from router.config.pipeline import Example, PipelineFile, read_folder
 from router.config.site import Site
 from router.contracts import Header
-from router.engine.pipeline.compiled import CompiledPipeline, Routed
+from router.engine.pipeline.compiled import CompiledPipeline
 from router.errors import Bug, ConfigFault, MessageFault, Problem, RouterError
 from router.exchange import Event, Exchange, Filtered, Origin
 from router.gateway.checks import RelayCheck
-from router.gateway.received import Checked, Received
+from router.gateway.received import FeedVerdict, Received
 from router.hl7.message import Message
 from router.runtime.checks import AdtCheck, DocumentsCheck
 from router.runtime.pipelines import Compiled, Compiler
@@ -26,7 +26,7 @@ from router.runtime.site_services import SiteServices
 from router.sinks.registry import SINK_TYPES, type_of
 
 FOREIGN: Final = "R65"
-"""The fault of a message that speaks for a structure which is not its feed's."""
+"""The rule that a message breaks when it speaks for a structure of another feed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class Actual:
     """What an example came to, in the words of `Expectation`."""
 
     ack: str
@@ -113,22 +113,22 @@ class Player:
         data = file.sample(example)
         if example.expect.fault != FOREIGN:
             data = self._in_our_name(file.config.feeds[0], data)
-        reached = self.reach(file, data)
-        return Result(file.config.name, example.name, list(_differences(example, reached)))
+        actual = self.reach(file, data)
+        return Result(file.config.name, example.name, list(_differences(example, actual)))
 
-    def reach(self, file: PipelineFile, data: bytes) -> Reached:
+    def reach(self, file: PipelineFile, data: bytes) -> Actual:
         """What this message comes to in this pipeline."""
         feed = file.config.feeds[0]
         try:
             message = Message.parse(data)
         except MessageFault as fault:
-            return Reached("AE", fault.code)
-        checked = self.check(feed, Received(data=data, source="mllp", at=self._services.clock.now()), message)
-        if checked.faults:
-            return Reached("AE", checked.faults[0].rule)
+            return Actual("AE", fault.code)
+        verdict = self.check(feed, Received(data=data, source="mllp", at=self._services.clock.now()), message)
+        if verdict.faults:
+            return Actual("AE", verdict.faults[0].rule)
         pipeline = self.compiled(file, feed)
-        headers = {Header.CHECKED: checked.checked, Header.RECEIVED: f"{self._services.clock.now():.3f}"}
-        event = Event("0" * 32, feed, checked.key, data, headers, Origin(f"in.{feed}", 0, 0))
+        headers = {Header.CHECKED: verdict.checked, Header.RECEIVED: f"{self._services.clock.now():.3f}"}
+        event = Event("0" * 32, feed, verdict.key, data, headers, Origin(f"in.{feed}", 0, 0))
         return self._run(pipeline, Exchange(event))
 
     def _in_our_name(self, feed: str, data: bytes) -> bytes:
@@ -150,32 +150,30 @@ class Player:
         """The file, ready to run on one of its feeds."""
         return next(one for one in self._compiler.pipelines(file) if one.feed == feed)
 
-    def _run(self, pipeline: CompiledPipeline, exchange: Exchange) -> Reached:
+    def _run(self, pipeline: CompiledPipeline, exchange: Exchange) -> Actual:
         try:
             result = pipeline.process(exchange)
         except MessageFault as fault:
-            return Reached("AA", fault.code)
+            return Actual("AA", fault.code)
         if isinstance(result, Filtered):
-            return Reached("AA", filtered=True)
-        if not isinstance(result, Routed):
-            raise TypeError("a compiled pipeline gives `Routed`")
-        reached = Reached("AA")
+            return Actual("AA", filtered=True)
+        actual = Actual("AA")
         for delivery in result.deliveries:
             kind = type_of(delivery.sink)
             if kind.expects == "outcome":
-                reached.outcomes[kind.name] = "delivered"
+                actual.outcomes[kind.name] = "delivered"
             else:
                 served = delivery.label if kind.expects == "recipients" else delivery.sink
-                reached.served.setdefault(kind.name, []).append(served)
+                actual.served.setdefault(kind.name, []).append(served)
         for receipt in result.receipts:
             kind = type_of(receipt.sink)
             if kind.expects == "outcome":
-                reached.outcomes[kind.name] = receipt.code
+                actual.outcomes[kind.name] = receipt.code
             else:
-                reached.refused.append(receipt.code)
-        return reached
+                actual.refused.append(receipt.code)
+        return actual
 
-    def check(self, feed: str, received: Received, message: Message) -> Checked:
+    def check(self, feed: str, received: Received, message: Message) -> FeedVerdict:
         """What the gateway says of it."""
         services, config = self._services, self._services.config.feeds[feed]
         if config.kind == "documents":
@@ -187,18 +185,18 @@ class Player:
         return RelayCheck(services.pseudonyms)(received, message)
 
 
-def _differences(example: Example, reached: Reached) -> list[str]:
+def _differences(example: Example, actual: Actual) -> list[str]:
     """One sentence for each way in which an example did not reach what it says."""
     expected = example.expect
     found = []
-    one = {"ack": reached.ack, "fault": reached.fault}
+    one = {"ack": actual.ack, "fault": actual.fault}
     several = {}
     for kind in SINK_TYPES.values():
         if kind.expects == "outcome":
-            one[kind.name] = reached.outcomes.get(kind.name)
+            one[kind.name] = actual.outcomes.get(kind.name)
         else:
-            several[kind.name] = reached.served.get(kind.name, [])
-    several["refused"] = reached.refused
+            several[kind.name] = actual.served.get(kind.name, [])
+    several["refused"] = actual.refused
     for name, got in one.items():
         want = getattr(expected, name)
         if want != got and (want is not None or name == "fault"):
@@ -207,6 +205,6 @@ def _differences(example: Example, reached: Reached) -> list[str]:
         want = getattr(expected, name)
         if want is not None and sorted(want) != sorted(given):
             found.append(f"{name}: expected {', '.join(want) or 'nobody'}, got {', '.join(given) or 'nobody'}")
-    if expected.filtered != reached.filtered:
-        found.append(f"filtered: expected {expected.filtered}, got {reached.filtered}")
+    if expected.filtered != actual.filtered:
+        found.append(f"filtered: expected {expected.filtered}, got {actual.filtered}")
     return found

@@ -9,7 +9,7 @@ from typing import Final
 from router.contracts import RECEIPTS, Bus, Claim, Header, Record, Row, dlq_topic
 from router.engine.delivery.row_copy import copy_row
 from router.engine.delivery.row_transitions import DISPOSITIONS, OUTCOME
-from router.engine.pipeline.worker import claim_of
+from router.engine.pipeline.event_reader import claim_of
 from router.errors import Malformed
 from router.exchange import Receipt, ReceiptKind, State
 from router.wire import read_delivery, read_receipt

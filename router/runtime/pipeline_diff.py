@@ -11,9 +11,9 @@ from itertools import islice
 
 from router.config.pipeline import PipelineFile
 from router.contracts import Header, in_topic
-from router.engine.pipeline.compiled import UNWANTED, Routed
+from router.engine.pipeline.compiled import UNWANTED
 from router.errors import MessageFault
-from router.exchange import Delivery, Event, Exchange, Filtered
+from router.exchange import Delivery, Event, Exchange, Filtered, Routed
 from router.runtime.examples import Player
 from router.runtime.pipelines import Compiled
 from router.runtime.site_services import SiteServices

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from router.cda.schema import SchemaGate
 from router.cisis.verdict_codec import VerdictCodec
@@ -12,8 +12,8 @@ from router.config.pipeline import PipelineFile
 from router.config.sink_models import SinkUse
 from router.contracts import Header, Step
 from router.directory.directory import Directory
-from router.engine.pipeline.compiled import UNWANTED, CompiledPipeline, Routed
-from router.exchange import Exchange, Filtered
+from router.engine.pipeline.compiled import UNWANTED, CompiledPipeline
+from router.exchange import Exchange, Filtered, Routed
 from router.register import adt
 from router.register.store import Register
 from router.runtime.site_services import SiteServices
@@ -62,12 +62,12 @@ class Compiled:
             if isinstance(result, Filtered):
                 return result
             exchange = result
-        plan = self.route(exchange)
-        for delivery in plan.deliveries:
+        routed = self.route(exchange)
+        for delivery in routed.deliveries:
             exchange = exchange.decided("route", f"vers {delivery.label} par {delivery.sink}")
-        for receipt in plan.receipts:
+        for receipt in routed.receipts:
             exchange = exchange.decided("route", f"{receipt.label} non servi : {receipt.text}", receipt.code)
-        return Routed(plan.deliveries, exchange, plan.receipts)
+        return replace(routed, exchange=exchange)
 
 
 @dataclass(slots=True)
@@ -118,7 +118,7 @@ class _Tools:
 
 
 class Compiler:
-    """Builds running pipelines from files, with the house's register, directory and value sets."""
+    """Builds running pipelines from files, with the site's register, directory and value sets."""
 
     def __init__(self, services: SiteServices) -> None:
         self._services = services
@@ -126,8 +126,8 @@ class Compiler:
         feeds = services.config.feeds
         rules = {name: services.rules(name, feed) for name, feed in feeds.items()}
         documents = frozenset(name for name, feed in feeds.items() if feed.kind == "documents")
-        carriers = {name: VerdictCodec(rules[name], services.value_sets) for name in documents}
-        self.parse = ParseOnce(Parse(rules, services.value_sets, documents=documents, carriers=carriers))
+        codecs = {name: VerdictCodec(rules[name], services.value_sets) for name in documents}
+        self.parse = ParseOnce(Parse(rules, services.value_sets, documents=documents, codecs=codecs))
 
     def pipelines(self, file: PipelineFile) -> list[Compiled]:
         """One for each feed of the file."""

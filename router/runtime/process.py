@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from router.runtime.site_services import SiteServices
 
 EXIT_FENCED: Final = 75
-"""Another process has our name or our share (sysexits EX_TEMPFAIL): the supervisor waits, then tries again."""
+"""Exit code when another process has our name or share (sysexits EX_TEMPFAIL): the supervisor tries again later."""
 
 
 def ready_file(site: Site, role: str, slot: int) -> Path:

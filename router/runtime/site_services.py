@@ -14,7 +14,8 @@ from router.bus.settings import BusConfig, SqliteBusConfig
 from router.cda.schema import SchemaGate
 from router.cisis.settings import ProfileRules
 from router.cisis.valuesets import ValueSets
-from router.config.site import FeedConfig, Site
+from router.config.site import Site
+from router.config.site_models import FeedConfig
 from router.contracts import (
     Alert,
     Bus,

@@ -30,7 +30,7 @@ from router.sinks.mssante.sink_type import MSSANTE
 from router.wire import delivery_at, delivery_record, event_at, journal_record, read_event
 
 PIPELINE: Final = "withdraw"
-"""Stands where the name of a pipeline would: no file made this delivery."""
+"""This stands in the place of a pipeline's name, because no pipeline file made this delivery."""
 COMMAND: Final = "WITHDRAW"
 
 

@@ -19,10 +19,10 @@ from router.exchange import (
     Disposition,
     Exchange,
     Origin,
-    Plan,
     Pseudonyms,
     Receipt,
     ReceiptKind,
+    Routed,
     delivery_id,
 )
 from router.payload import DocumentOrder, pack, reply_context
@@ -64,7 +64,7 @@ class Route:
         self._pseudonyms = pseudonyms
         self._clock = clock
 
-    def __call__(self, exchange: Exchange) -> Plan:
+    def __call__(self, exchange: Exchange) -> Routed:
         """Raises `Refused` `SITE-STRUCTURE` when the message speaks for no structure of the site (decisions D11)."""
         deliveries: dict[str, Delivery] = {}
         receipts: list[Receipt] = []
@@ -76,7 +76,7 @@ class Route:
                     receipts.append(made)
                 else:
                     deliveries.setdefault(made.id, made)
-        return Plan(tuple(deliveries.values()), tuple(receipts))
+        return Routed(tuple(deliveries.values()), exchange, tuple(receipts))
 
     def _plan(self, destination: Destination, exchange: Exchange) -> Iterator[Delivery | Receipt]:
         if destination.type.carries == "message":

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from router.cda.schema import SchemaGate
-from router.cisis import profile
-from router.cisis.findings import Verdict
+from router.cisis.findings import Findings, Verdict
+from router.cisis.profile import check as check_message
 from router.cisis.settings import ProfileRules
+from router.errors import Malformed
 from router.hl7.message import Message
+from router.request import Dialect
 
 INS = "279035121518989"
 """A fictitious patient's matricule, of test, with the right key."""
@@ -325,7 +327,21 @@ def asked(data: bytes, **values: str) -> bytes:
 
 def check(data: bytes, codes: Any = CODES, **options: Any) -> Verdict:
     """The verdict under the options of a qualification site."""
-    return profile.check_bytes(data, ProfileRules(**{"environment": "qualification", **options}), codes)
+    return check_bytes(data, ProfileRules(**{"environment": "qualification", **options}), codes)
+
+
+def check_bytes(data: bytes, rules: ProfileRules, codes: Any) -> Verdict:
+    """Read a message as it came out of its frame, and check it: never raises, whatever the bytes are.
+
+    `Verdict.message` is what could be read of it (its MSH at least), None when not even that.
+    """
+    try:
+        message = Message.parse(data, charset_fallback=rules.charset_fallback or None, rejoin=rules.rejoin_base64)
+    except Malformed as fault:
+        findings = Findings(rules, Dialect.V2_1)
+        findings.add_read(fault, fault.place)
+        return findings.refusal(Message.glimpse(data))
+    return check_message(message, rules, codes)
 
 
 def told(verdict: Verdict) -> list[tuple[str, str, str, str]]:

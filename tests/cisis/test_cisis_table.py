@@ -13,7 +13,7 @@ from router.cisis import conformance
 from router.cisis.edges import EDGES
 from router.cisis.findings import Finding, Findings
 from router.cisis.rule import Severity, in_order
-from router.cisis.rules import CONFIGURABLE, TABLE, to_json
+from router.cisis.rules import CONFIGURABLE, TABLE, as_json
 from router.cisis.settings import ProfileRules
 from router.hl7.ack import APPLICATION_CONDITIONS, MESSAGE_CONDITIONS, Err
 from router.request import Dialect
@@ -74,7 +74,7 @@ def test_options_exist_and_only_configurable_rules_are_configured() -> None:
 
 def test_the_table_prints_as_json_one_object_per_rule() -> None:
     """What `segur-router cisis rules --json` shows."""
-    rows = json.loads(to_json())
+    rows = json.loads(json.dumps([as_json(rule) for rule in TABLE.values()]))
     assert [row["rule"] for row in rows] == sorted(TABLE, key=lambda number: int(number[1:]))
     r45 = next(row for row in rows if row["rule"] == "R45")
     assert (r45["severity"], r45["err3"], r45["err2"], r45["err5"]) == ("error", "207", "PID^1^32", "903")
@@ -88,8 +88,8 @@ def test_numbers_of_three_digits_come_behind_those_of_two(tmp_path: Path) -> Non
     assert list(TABLE) == sorted(TABLE, key=in_order)
     findings = Findings(ProfileRules(), Dialect.V2_1)
     for number in ("R100", "R99", "R42"):
-        findings._keep(Finding(number, Err("207", ""), number), Severity.ERROR)
-        findings._keep(Finding(number, Err("207", ""), number), Severity.WARN)
+        findings._keep(Finding(number, Err("207", "", text=number)), Severity.ERROR)
+        findings._keep(Finding(number, Err("207", "", text=number)), Severity.WARN)
     assert [one.rule for one in findings.faults] == [one.rule for one in findings.warnings] == ["R42", "R99", "R100"]
     folder = tmp_path / "tests"
     folder.mkdir()

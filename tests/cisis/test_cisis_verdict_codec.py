@@ -17,7 +17,7 @@ from router.exchange import Event, Exchange
 from router.payload import pack_request
 from router.steps.parse import Parse
 from router.wire import event_record, read_event
-from tests.cisis.messages import DOCTOR, cda, oru, pair
+from tests.cisis.messages import DOCTOR, cda, check_bytes, oru, pair
 
 RULES = ProfileRules(feed="sil", environment="qualification")
 SETS = ValueSets.load()
@@ -25,7 +25,7 @@ HEADERS = {Header.CHECKED: PROFILE}
 
 
 def verdict(data: bytes) -> Verdict:
-    found = profile.check_bytes(data, RULES, SETS)
+    found = check_bytes(data, RULES, SETS)
     assert not found.faults
     return found
 
@@ -34,8 +34,8 @@ def decided(event: Event, rules: ProfileRules = RULES, sets: ValueSets = SETS, *
     """What the pipelines make of the event, read from the bus; without `carry`, from its bytes alone."""
     sent = event_record(event)
     read = read_event(Record(sent.topic, 0, 7, sent.key, sent.value, sent.headers, 0.0))
-    carriers = {"sil": VerdictCodec(rules, sets)} if carry else {}
-    return Parse({"sil": rules}, sets, documents=frozenset({"sil"}), carriers=carriers)(Exchange(read))
+    codecs = {"sil": VerdictCodec(rules, sets)} if carry else {}
+    return Parse({"sil": rules}, sets, documents=frozenset({"sil"}), codecs=codecs)(Exchange(read))
 
 
 def event(data: bytes, carried: bytes, **headers: str) -> Event:

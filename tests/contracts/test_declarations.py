@@ -18,7 +18,7 @@ import router.sinks
 import router.steps
 from router.config.pipeline import PipelineConfig, PipelineFile, StepConfig
 from router.config.sink_models import Expectation, SinkUse
-from router.config.site import SiteConfig
+from router.config.site_models import SiteConfig
 from router.contracts import SystemClock
 from router.contracts.sink_type import Answer, SinkSettings, SinkType
 from router.errors import ConfigFault, OperatorFault

@@ -13,11 +13,10 @@ from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import Clock, Ledger, SystemClock, Unobserved
 from router.engine.delivery.worker import SinkWorker
 from router.engine.delivery.worker_settings import Limits
-from router.engine.pipeline.compiled import Routed
 from router.engine.pipeline.worker import PipelineWorker
 from router.engine.retry_policy import RetryPolicy
 from router.errors import Unavailable
-from router.exchange import Exchange, Pseudonyms
+from router.exchange import Exchange, Pseudonyms, Routed
 from router.gateway.checks import RelayCheck
 from router.gateway.intake import Intake
 from router.gateway.received import Answer, Feed, Received

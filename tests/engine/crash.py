@@ -21,11 +21,10 @@ from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import Attempt, Header, Outcome, SystemClock, Unobserved, out_topic
 from router.engine.delivery.worker import SinkWorker
 from router.engine.delivery.worker_settings import Limits
-from router.engine.pipeline.compiled import Routed
 from router.engine.pipeline.worker import PipelineWorker
 from router.engine.retry_policy import RetryPolicy
 from router.errors import Refused, Unavailable
-from router.exchange import Delivery, Exchange, State
+from router.exchange import Delivery, Exchange, Routed, State
 from router.gateway.intake import Intake
 from router.gateway.received import Received
 from router.ledger.store import SqlLedger

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from router.contracts import Header, Outgoing
+from router.contracts import Header, Outgoing, SystemClock
 from router.engine.dead_letters.listing import Filter, body, groups, letters
 from router.engine.dead_letters.operator_commands import UNDECIDED, discard, replay
 from router.errors import Refused
-from router.exchange import Event, Origin, State
+from router.exchange import Event, Origin, Pseudonyms, State
+from router.gateway.checks import RelayCheck
+from router.gateway.received import Feed, Received
+from router.gateway.validation import MessageValidator
 from router.runtime.wording import ADVICE
 from router.wire import event_record, read_journal
 from tests.engine.rig import Rig, journal, play
@@ -123,6 +126,26 @@ def test_intake_letters_can_only_be_discarded() -> None:
     assert next(discard(rig.ledger, [dead_letter], by="a", reason="vu", producer=producer)).accepted
     assert letters(rig.bus, rig.ledger) == []
     assert journal(rig) == ["DISCARD"]
+
+
+def test_an_older_fingerprint_still_finds_its_group() -> None:
+    """Refusals of one cause are one group, under today's fingerprint and under the one that version 0.2 wrote."""
+    rig, pseudonyms = Rig(), Pseudonyms(b"k")
+    producer = rig.bus.producer("gateway")
+    older = "32c28e0b75ffd3b6"  # of stage intake, code R07, place MSH^1^10, feed sil
+    said = {Header.STAGE: "intake", Header.CODE: "R07", Header.PLACE: "MSH^1^10", Header.CAUSE: older}
+    producer.publish([Outgoing("dlq.intake", "", b"MSH|", {Header.FEED: "sil", Header.ID: "q-1", **said})])
+    validator = MessageValidator(SystemClock(), pseudonyms, lambda _: None, lambda _: None)
+    feed = Feed(name="sil", check=RelayCheck(pseudonyms), kind="relay")
+    for data in (b"MSH|^~\\&|A|B|C|D|2026||ADT^A01||P|2.5\r", b"MSH|^~\\&|A|B|C|D|2026|||7|P|2.5\r"):
+        refused = validator.validate(feed, Received(data=data, source="mllp", at=1.0))
+        producer.publish([one for one in validator.records(refused) if one.topic == "dlq.intake"])
+    group, other = groups(rig.bus, rig.ledger)
+    assert (group.code, group.count, other.code, other.count) == ("R07", 2, "R02", 1)
+    assert group.cause != older
+    for name in (older, group.cause):
+        assert [one.code for one in letters(rig.bus, rig.ledger, Filter(id=name))] == ["R07", "R07"]
+        assert [one.code for one in letters(rig.bus, rig.ledger, Filter(cause=name))] == ["R07", "R07"]
 
 
 def test_decide_again_sends_the_event_through() -> None:

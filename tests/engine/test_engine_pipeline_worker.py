@@ -13,11 +13,11 @@ import pytest
 
 from router.contracts import Header, Outgoing, Partition, SystemClock, Unobserved, no_alert
 from router.engine.dead_letters.remediation import next_step
-from router.engine.pipeline.compiled import UNWANTED, BugLimit, Routed, all_served, no_description
+from router.engine.pipeline.compiled import UNWANTED, BugLimit, all_served, no_description
 from router.engine.pipeline.decider import Decider
 from router.engine.pipeline.worker import PipelineWorker
 from router.errors import Fenced, Invalid, OperatorFault, Unavailable
-from router.exchange import Delivery, Event, Exchange, Filtered, Origin, Receipt, ReceiptKind
+from router.exchange import Delivery, Event, Exchange, Filtered, Origin, Receipt, ReceiptKind, Routed
 from router.wire import event_record, read_delivery, read_journal, read_receipt
 from tests.engine.memory import MemoryBus, MemoryLedger
 from tests.engine.sinks import delivery
@@ -34,7 +34,7 @@ class Pipe:
     reads_only: bool = True
     seen: list[str] = field(default_factory=list)
 
-    def process(self, exchange: Exchange) -> Sequence[Delivery] | Routed | Filtered:
+    def process(self, exchange: Exchange) -> Routed | Filtered:
         self.seen.append(exchange.event.id)
         result = self.work(exchange)
         if isinstance(result, BaseException):

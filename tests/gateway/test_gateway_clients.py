@@ -11,9 +11,10 @@ import httpx
 import pytest
 
 from router.bus.sqlite.sqlite_bus import SqliteBus
+from router.cisis.findings import Finding
 from router.contracts import SystemClock
 from router.gateway.gateway import Gateway
-from router.gateway.received import Checked, Fault, Feed, Received
+from router.gateway.received import Feed, FeedVerdict, Received
 from router.gateway.settings import HttpConfig, MllpConfig, TlsConfig
 from router.hl7.ack import Err
 from router.hl7.message import Message
@@ -25,10 +26,10 @@ A, B = "750100125", "690123456"
 ER7 = {"content-type": "application/hl7-v2"}
 
 
-def says(received: Received, _message: Message | None, /) -> Checked:
+def says(received: Received, _message: Message | None, /) -> FeedVerdict:
     """Refuses everything with the structures that the sender may speak for."""
     text = ",".join(sorted(received.structures)) or "tous"
-    return Checked(faults=(Fault("R65", Err("207", "PRT", text=text)),))
+    return FeedVerdict(faults=(Finding("R65", Err("207", "PRT", text=text)),))
 
 
 class Place:

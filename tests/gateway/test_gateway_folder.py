@@ -10,15 +10,15 @@ import pytest
 
 from router.errors import OperatorFault, Unavailable
 from router.gateway.folder import WatchedFolder
-from router.gateway.received import Checked, Feed, Received
+from router.gateway.received import Feed, FeedVerdict, Received
 from router.gateway.settings import FolderConfig
 from router.hl7.message import Message
 from router.payload import unpack_request
 from tests.gateway.gateway_parts import MemoryBus, eventually, hl7, make_intake, relay
 
 
-def anything(received: Received, message: Message | None, /) -> Checked:
-    return Checked(key="k")
+def anything(received: Received, message: Message | None, /) -> FeedVerdict:
+    return FeedVerdict(key="k")
 
 
 def play(path: Path, bus: Any, looks: int = 1, feed: Feed | None = None, **settings: Any) -> None:

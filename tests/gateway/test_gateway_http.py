@@ -14,7 +14,7 @@ from router.contracts import Header
 from router.errors import Bug, Unavailable
 from router.exchange import Pseudonyms
 from router.gateway.http_listener import HttpListener
-from router.gateway.received import Checked, Feed, Received
+from router.gateway.received import Feed, FeedVerdict, Received
 from router.gateway.settings import HttpConfig
 from router.hl7.ack import parse_ack
 from router.hl7.message import Message
@@ -26,9 +26,9 @@ ER7 = {"content-type": "application/hl7-v2"}
 XML = {"content-type": "text/xml; charset=utf-8"}
 
 
-def documents(received: Received, message: Message | None, /) -> Checked:
+def documents(received: Received, message: Message | None, /) -> FeedVerdict:
     """A feed that takes raw CDA."""
-    return Checked(key=Pseudonyms(b"k").of(received.headers.get("request-id", "")), checked="test")
+    return FeedVerdict(key=Pseudonyms(b"k").of(received.headers.get("request-id", "")), checked="test")
 
 
 @asynccontextmanager

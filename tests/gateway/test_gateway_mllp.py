@@ -10,7 +10,7 @@ import uvloop
 
 from router.contracts import Header
 from router.errors import Invalid, Unavailable
-from router.gateway.received import Checked
+from router.gateway.received import FeedVerdict
 from router.hl7.mllp import frame
 from router.wire import read_journal
 from tests.gateway.gateway_parts import (
@@ -296,7 +296,7 @@ def test_a_message_the_bus_refuses_is_told_so() -> None:
 def test_a_bug_in_a_check_is_a_refusal_with_its_bytes() -> None:
     """Our own error answers AE with a dead letter named after it; it holds no text of the exception."""
 
-    def broken(received: object, message: object, /) -> Checked:
+    def broken(received: object, message: object, /) -> FeedVerdict:
         raise ZeroDivisionError("DUPONT")
 
     async def story() -> None:
@@ -329,7 +329,7 @@ def test_one_slow_message_does_not_hold_the_others() -> None:
     def slow(received, message, /):  # type: ignore[no-untyped-def]
         if len(message) > 100_000:
             time.sleep(0.6)
-        return Checked(key="k")
+        return FeedVerdict(key="k")
 
     async def story() -> None:
         async with listening(make_intake(MemoryBus()), relay(slow)) as listener:

@@ -16,7 +16,7 @@ from router.contracts import Header, Outgoing, SystemClock
 from router.errors import OperatorFault
 from router.gateway.folder import WatchedFolder
 from router.gateway.gateway import Gateway
-from router.gateway.received import Checked, Feed, Received
+from router.gateway.received import Feed, FeedVerdict, Received
 from router.gateway.settings import FolderConfig, TlsConfig
 from router.gateway.tls import Certificates
 from router.hl7 import ack
@@ -147,8 +147,8 @@ def test_repeats_while_the_bus_hangs_are_not_heaped_up() -> None:
 
 
 def cda_feed() -> Feed:
-    def check(received: Received, message: Message | None, /) -> Checked:
-        return Checked(key="k")
+    def check(received: Received, message: Message | None, /) -> FeedVerdict:
+        return FeedVerdict(key="k")
 
     return Feed(name="sil", check=check, kind="documents")
 

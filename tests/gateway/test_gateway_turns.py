@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from router.gateway.received import Checked
+from router.gateway.received import FeedVerdict
 from router.gateway.turns import Turns
 from tests.gateway.gateway_parts import Client, MemoryBus, hl7, listening, make_intake, relay
 from tests.gateway.test_gateway_budget import play
@@ -19,9 +19,9 @@ BIG = "OBX|1|ST|||" + "x" * 50_000
 def test_a_flood_of_one_peer_delays_another_by_one_message() -> None:
     """Forty connections of one peer with checks of 50 ms each: another peer's message waits for a few, not for all."""
 
-    def slow(*_: object) -> Checked:
+    def slow(*_: object) -> FeedVerdict:
         time.sleep(0.05)
-        return Checked(key="k")
+        return FeedVerdict(key="k")
 
     async def story() -> None:
         async with listening(make_intake(MemoryBus()), relay(slow)) as listener:

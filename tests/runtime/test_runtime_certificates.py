@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from router.config.site import FeedConfig
+from router.config.site_models import FeedConfig
 from router.contracts import SystemClock
 from router.gateway.settings import MllpConfig, TlsConfig
 from router.measures import Measure

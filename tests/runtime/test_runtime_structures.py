@@ -71,8 +71,8 @@ class World:
     def answer(self, data: bytes, *structures: str) -> tuple[str, ...]:
         """(`AA`) or (`AE`, rule, place) of the first fault. `structures`: all that the client may speak for."""
         received = Received(data=data, source="mllp", at=0.0, structures=frozenset(structures))
-        checked = self.player.check("sil", received, Message.parse(data))
-        return ("AE", checked.faults[0].rule, checked.faults[0].err.location) if checked.faults else ("AA",)
+        verdict = self.player.check("sil", received, Message.parse(data))
+        return ("AE", verdict.faults[0].rule, verdict.faults[0].err.location) if verdict.faults else ("AA",)
 
     def route(self, data: bytes) -> list[tuple[str, str]]:
         """(sink, mailbox or Struct_IdNat) of each delivery, (code,) of each refusal."""

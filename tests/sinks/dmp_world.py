@@ -31,8 +31,8 @@ FIRST = Attempt(1, 0.0)
 AFTER_UNKNOWN = Attempt(2, 0.0, unknown=True)
 
 
-class DepositHistory:
-    """An archive whose rows a test writes down."""
+class PastDeliveries:
+    """An archive (`contracts.Archive`) whose rows a test writes down."""
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
@@ -59,13 +59,13 @@ class Shifted(SystemClock):
 
 
 def tools(
-    *, past: DepositHistory | None = None, environment: Any = "qualification", clock: Any = None, observer: Any = None
+    *, past: PastDeliveries | None = None, environment: Any = "qualification", clock: Any = None, observer: Any = None
 ) -> Tools:
     """What a sink is opened with; the DMP sink never asks the directory."""
     return Tools(
         clock=clock or SystemClock(),
         observer=observer or Unobserved(),
-        archive=past or DepositHistory(),
+        archive=past or PastDeliveries(),
         environment=environment,
         pseudonyms=PSEUDONYMS,
         directory=None,  # type: ignore[arg-type]

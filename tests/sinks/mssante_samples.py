@@ -118,7 +118,7 @@ def destination_of(address: str) -> str:
     return f"mss:{Pseudonyms(b'test').of('address', address.lower())}"
 
 
-class Past:
+class PastDeliveries:
     """An archive of earlier deliveries."""
 
     def __init__(self, rows: Sequence[Row] = ()) -> None:
@@ -149,12 +149,14 @@ def liste(*domains: str, generated: str = "2026-11-23T04:00:00") -> str:
     )
 
 
-def tools(folder: Path, *, environment: Any = "qualification", past: Past | None = None, domains: Any = None) -> Tools:
+def tools(
+    folder: Path, *, environment: Any = "qualification", past: PastDeliveries | None = None, domains: Any = None
+) -> Tools:
     names = ("test-ci-sis.mssante.fr", "hopital-a.mssante.fr") if domains is None else domains
     return Tools(
         clock=SystemClock(),
         observer=Unobserved(),
-        archive=past or Past(),
+        archive=past or PastDeliveries(),
         environment=environment,
         pseudonyms=Pseudonyms(b"test"),
         directory=directory(folder, *names),

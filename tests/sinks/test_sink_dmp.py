@@ -18,7 +18,7 @@ from router.simulators.sender import Maker
 from router.sinks.dmp.sink import DmpSink
 from tests.sinks.dmp_world import (
     FIRST,
-    DepositHistory,
+    PastDeliveries,
     delivery,
     hospitals,
     kept,
@@ -308,7 +308,7 @@ def test_deleting_what_was_never_fed(certificates: Certificates, maker: Maker) -
     """Unknown to the DMP: a clear refusal; but when our ledger proves it never left, the aim is reached."""
     sample = maker.document("biology", maker.patient(age=50))
     initial, gone = made(sample), made(sample, Action.DELETE)
-    past = DepositHistory()
+    past = PastDeliveries()
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
         with pytest.raises(Refused) as caught:
@@ -324,7 +324,7 @@ def test_deleting_what_was_never_fed(certificates: Certificates, maker: Maker) -
 def test_a_deletion_under_another_identity_is_refused(certificates: Certificates, maker: Maker) -> None:
     """Patient and structure of a deletion are those of the deposit that the ledger knows (decisions D1)."""
     sample = maker.document("biology", maker.patient(age=50))
-    past = DepositHistory()
+    past = PastDeliveries()
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
         outcome = await sink.deliver(made(sample), FIRST)

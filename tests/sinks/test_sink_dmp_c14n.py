@@ -9,7 +9,7 @@ from lxml import etree
 
 from router.errors import Refused
 from router.simulators.sender import Maker
-from router.sinks.dmp import c14n
+from router.sinks.dmp import canonical
 from tests.examples import example
 
 
@@ -48,25 +48,25 @@ DOCUMENTS = [
 def test_taking_long_texts_out_changes_nothing(number: int) -> None:
     """The canonical form with the shortcut is that of the document, byte for byte."""
     data = DOCUMENTS[number]
-    assert b"".join(c14n.canonical(data)) == exact(data)
+    assert b"".join(canonical.canonical(data)) == exact(data)
 
 
 @pytest.mark.parametrize("kind", ["biology", "biology-n1", "imaging", "letter"])
 def test_canonical_form_of_documents(maker: Maker, kind: str) -> None:
     """As for documents with an embedded PDF."""
     data = maker.document(kind, maker.patient(age=50), size=60_000).content
-    assert b"".join(c14n.canonical(data)) == exact(data)
+    assert b"".join(canonical.canonical(data)) == exact(data)
 
 
 def test_canonical_form_of_the_national_example() -> None:
     """As for the biology report of the ANS."""
     field = example("oru-init-n3.hl7").split(b"^Base64^", 1)[1]
     data = base64.b64decode(field[: field.index(b"|")])
-    assert b"".join(c14n.canonical(data)) == exact(data)
+    assert b"".join(canonical.canonical(data)) == exact(data)
 
 
 def test_malformed_documents_are_refused() -> None:
     """A fault of ours, without a value."""
     with pytest.raises(Refused) as caught:
-        c14n.canonical(b"<a><b></a>")
+        canonical.canonical(b"<a><b></a>")
     assert caught.value.code == "PFI-XML"

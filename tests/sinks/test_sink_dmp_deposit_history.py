@@ -15,7 +15,7 @@ from router.sinks.dmp.sink import DmpSink
 from tests.sinks.dmp_world import (
     AFTER_UNKNOWN,
     FIRST,
-    DepositHistory,
+    PastDeliveries,
     Shifted,
     hospitals,
     made,
@@ -36,7 +36,7 @@ def maker() -> Maker:
     return Maker(11)
 
 
-async def fed(sink: DmpSink, past: DepositHistory, document: CdaSample) -> None:
+async def fed(sink: DmpSink, past: PastDeliveries, document: CdaSample) -> None:
     """A deposit that succeeded, and that the ledger knows."""
     outcome = await sink.deliver(made(document), FIRST)
     past.add(made(document), State.DONE, evidence=outcome.evidence)
@@ -52,7 +52,7 @@ async def takes_along(dmp: DmpSimulator, sink: DmpSink, *, deleted: CdaSample, s
 def test_replacing_what_never_arrived_fails_by_default(certificates: Certificates, maker: Maker) -> None:
     """`replace_when_absent: fail`: even with proof, the replacement is refused."""
     first = maker.document("biology", maker.patient(age=50))
-    past = DepositHistory()
+    past = PastDeliveries()
     past.add(made(first), State.DEAD)
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
@@ -81,7 +81,7 @@ def test_publish_needs_proof(
     """`replace_when_absent: publish` applies only when the ledger proves the predecessor never arrived."""
     first = maker.document("biology", maker.patient(age=50))
     second = maker.replacement(first)
-    past = DepositHistory()
+    past = PastDeliveries()
     if state is not None:
         past.add(made(first), state, outcome_unknown=unknown)
 
@@ -104,7 +104,7 @@ def test_an_older_version_that_did_arrive_is_replaced(certificates: Certificates
     a = maker.document("biology", maker.patient(age=50))
     b = maker.replacement(a)
     c = maker.replacement(b)
-    past = DepositHistory()
+    past = PastDeliveries()
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
         await fed(sink, past, a)
@@ -119,7 +119,7 @@ def test_an_older_version_that_did_arrive_is_replaced(certificates: Certificates
 def test_what_was_just_fed_may_not_show_yet(certificates: Certificates, maker: Maker) -> None:
     """A predecessor deposited seconds ago that TD3.1b does not show: the lane waits, nothing is refused."""
     first = maker.document("biology", maker.patient(age=50))
-    past, clock = DepositHistory(), Shifted()
+    past, clock = PastDeliveries(), Shifted()
     past.add(made(first), State.DONE, updated=clock.now() - 5)
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
@@ -137,7 +137,7 @@ def test_deleting_a_version_that_never_arrived_takes_the_shown_one_along(
     """A fed, its replacement B overtaken by the deletion of B: A goes, or a deleted document would still be read."""
     a = maker.document("biology", maker.patient(age=50))
     b = maker.replacement(a)
-    past = DepositHistory()
+    past = PastDeliveries()
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
         await fed(sink, past, a)
@@ -151,7 +151,7 @@ def test_deleting_the_older_version_again_is_done(certificates: Certificates, ma
     """The attempt that deleted A in the place of B lost its answer: the next one finds nothing, and that is success."""
     a = maker.document("biology", maker.patient(age=50))
     b = maker.replacement(a)
-    past = DepositHistory()
+    past = PastDeliveries()
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
         await fed(sink, past, a)
@@ -168,7 +168,7 @@ def test_deleting_the_older_version_again_is_done(certificates: Certificates, ma
 def test_a_deletion_waits_for_what_does_not_show_yet(certificates: Certificates, maker: Maker) -> None:
     """Deleted seconds after it was fed, and TD3.1b does not show it: the deletion waits, it is not refused."""
     first = maker.document("biology", maker.patient(age=50))
-    past, clock = DepositHistory(), Shifted()
+    past, clock = PastDeliveries(), Shifted()
     past.add(made(first), State.DONE, updated=clock.now() - 5)
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
@@ -183,7 +183,7 @@ def test_a_pair_of_which_one_document_shows_is_not_deleted_by_half(certificates:
     """Fed seconds ago, and TD3.1b shows the N1 alone: the N3, shown later, would outlive a deletion that is done."""
     patient = maker.patient(age=50)
     pair = [maker.document("biology-n1", patient), maker.document("biology", patient)]
-    past, clock = DepositHistory(), Shifted()
+    past, clock = PastDeliveries(), Shifted()
     past.add(made(pair), State.DONE, updated=clock.now() - 5)
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
@@ -205,7 +205,7 @@ def test_a_deletion_is_not_done_while_the_older_version_is_shown(certificates: C
     """Verifying a deletion of unknown outcome looks at what it takes along too, not only at the version it names."""
     a = maker.document("biology", maker.patient(age=50))
     b = maker.replacement(a)
-    past = DepositHistory()
+    past = PastDeliveries()
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
         await fed(sink, past, a)
@@ -225,7 +225,7 @@ def test_deleting_a_version_takes_an_older_one_of_unknown_outcome_along(
     """A's answer was lost in a crash, then the deletion of its replacement B overtook both: A goes, it did arrive."""
     a = maker.document("biology", maker.patient(age=50))
     b = maker.replacement(a)
-    past = DepositHistory()
+    past = PastDeliveries()
     past.add(made(a), State.SUPERSEDED, outcome_unknown=True, updated=1.0)
     past.add(made(b, Action.REPLACE), State.SUPERSEDED)
 
@@ -239,7 +239,7 @@ def test_deleting_a_version_takes_an_older_one_of_unknown_outcome_along(
 def test_an_unknown_outcome_that_never_shows_is_nothing_to_delete(certificates: Certificates, maker: Maker) -> None:
     """The deposit may have arrived: the deletion waits until it would show, and only then says there is nothing."""
     first = maker.document("biology", maker.patient(age=50))
-    past, clock = DepositHistory(), Shifted()
+    past, clock = PastDeliveries(), Shifted()
     deposit = {"outcome_unknown": True}
     past.add(made(first), State.SUPERSEDED, **deposit, updated=clock.now() - 5)
 
@@ -260,7 +260,7 @@ def test_an_older_version_that_nobody_can_name_needs_a_person(certificates: Cert
     a = maker.document("biology", maker.patient(age=50))
     b = maker.replacement(a)
     c = maker.replacement(b)
-    past = DepositHistory()
+    past = PastDeliveries()
     past.add(made(a), State.SUPERSEDED, outcome_unknown=True, updated=1.0)
     past.add(made(b, Action.REPLACE), State.SUPERSEDED)
     past.add(made(c, Action.REPLACE), State.SUPERSEDED)

@@ -10,7 +10,7 @@ from router.simulators.authority import Certificates
 from router.simulators.dmp import DmpSimulator
 from router.simulators.sender import Maker
 from router.sinks.dmp.sink import DmpSink
-from tests.sinks.dmp_world import AFTER_UNKNOWN, FIRST, DepositHistory, delivery, hospitals, made, play, request, tools
+from tests.sinks.dmp_world import AFTER_UNKNOWN, FIRST, PastDeliveries, delivery, hospitals, made, play, request, tools
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_a_lot_of_ours_that_the_ledger_forgot_is_recognised(certificates: Certif
 def test_an_id_that_was_fed_with_other_bytes_is_no_repeat(certificates: Certificates, maker: Maker) -> None:
     """After an unknown outcome the DMP knows the document's id, and our ledger knows that another content has it."""
     sample = maker.document("biology", maker.patient(age=50))
-    past = DepositHistory()
+    past = PastDeliveries()
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
         outcome = await sink.deliver(made(sample), FIRST)

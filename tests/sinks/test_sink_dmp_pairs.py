@@ -16,7 +16,7 @@ from router.simulators.dmp import DmpSimulator
 from router.simulators.sender import Maker
 from router.simulators.sender.options import CdaSample
 from router.sinks.dmp.sink import DmpSink
-from tests.sinks.dmp_world import FIRST, DepositHistory, delivery, hospitals, made, names, play, request, tools
+from tests.sinks.dmp_world import FIRST, PastDeliveries, delivery, hospitals, made, names, play, request, tools
 
 N1, N3 = 0, 1
 
@@ -50,7 +50,7 @@ async def fails(sink: DmpSink, one: Delivery, attempt: Attempt, kind: type[Route
     return caught.value
 
 
-async def fed(sink: DmpSink, past: DepositHistory, documents: Sequence[CdaSample]) -> Outcome:
+async def fed(sink: DmpSink, past: PastDeliveries, documents: Sequence[CdaSample]) -> Outcome:
     """A pair that was fed, and that the ledger knows."""
     outcome = await sink.deliver(made(documents), FIRST)
     past.add(made(documents), State.DONE, evidence=outcome.evidence, updated=1.0)
@@ -136,7 +136,7 @@ def test_the_other_document_that_we_fed_goes_although_the_deletion_names_one(
     certificates: Certificates, pair: list[CdaSample]
 ) -> None:
     """A sender deletes its N3 alone: our ledger knows the N1 of that deposit, deleting one deletes the other."""
-    past = DepositHistory()
+    past = PastDeliveries()
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
         await fed(sink, past, pair)
@@ -151,7 +151,7 @@ def test_a_second_deletion_of_what_we_deleted_is_a_success(
     certificates: Certificates, pair: list[CdaSample], shows_deleted: bool
 ) -> None:
     """ "déjà supprimé", whether the DMP still shows what it deleted or not."""
-    past = DepositHistory()
+    past = PastDeliveries()
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
         await fed(sink, past, pair)
@@ -167,7 +167,7 @@ def test_a_second_deletion_of_what_we_deleted_is_a_success(
 
 def test_a_document_published_again_is_deleted_again(certificates: Certificates, pair: list[CdaSample]) -> None:
     """Deleted, fed again, deleted: the earlier deletion proves nothing any more."""
-    past = DepositHistory()
+    past = PastDeliveries()
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
         past.add(made(pair, Action.DELETE), State.DONE, updated=0.5)
@@ -243,7 +243,7 @@ def test_an_n1_that_names_no_predecessor_replaces_the_one_we_fed(
     certificates: Certificates, maker: Maker, pair: list[CdaSample], same: bool
 ) -> None:
     """Old senders: the ledger knows the N1 of the version that the N3 replaces; one approved N1 is left."""
-    new, past = replaced(maker, pair), DepositHistory()
+    new, past = replaced(maker, pair), PastDeliveries()
     one = unnamed(made(new, Action.REPLACE), new, same=same)
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
@@ -275,7 +275,7 @@ def test_an_n1_that_is_new_in_this_version_is_published(
     certificates: Certificates, maker: Maker, pair: list[CdaSample]
 ) -> None:
     """The version replaced was an N3 alone, as our ledger knows: the N1 that comes with the new one is a first one."""
-    new, past = replaced(maker, pair), DepositHistory()
+    new, past = replaced(maker, pair), PastDeliveries()
     one = unnamed(made(new, Action.REPLACE), new)
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
@@ -292,7 +292,7 @@ def test_a_version_of_which_half_arrived_is_replaced_by_halves(
     """A fed, B's N1 arrived and its N3 was refused: C's N1 replaces that of B, C's N3 that of A."""
     b = replaced(maker, pair)
     c = replaced(maker, b)
-    past, half = DepositHistory(), made(b, Action.REPLACE)
+    past, half = PastDeliveries(), made(b, Action.REPLACE)
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
         await fed(sink, past, pair)
@@ -311,7 +311,7 @@ def test_deleting_a_version_of_which_half_arrived_leaves_nothing_shown(
 ) -> None:
     """A fed, B's N1 arrived and its N3 was refused, B is deleted: B's N1 goes, and A's N3, which was shown still."""
     b = replaced(maker, pair)
-    past, half = DepositHistory(), made(b, Action.REPLACE)
+    past, half = PastDeliveries(), made(b, Action.REPLACE)
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
         await fed(sink, past, pair)

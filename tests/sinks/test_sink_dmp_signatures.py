@@ -20,7 +20,7 @@ from lxml import etree
 from router.request import Masks
 from router.simulators.authority import Certificates, make_certificates
 from router.simulators.sender import HOPITAL_A, Maker
-from router.sinks.dmp import c14n, transactions, vihf
+from router.sinks.dmp import canonical, transactions, vihf
 from router.sinks.dmp.credentials import Seal, load_seal
 from router.sinks.dmp.lot import Content, publication, set_id
 from router.sinks.dmp.settings import CertificateConfig, LpsConfig, VihfConfig
@@ -166,7 +166,7 @@ def lot_of(maker: Maker, seal: Seal, algorithm: str, replaced: dict[str, str] | 
         Content(
             metadata.document_entry(header, asked, id=f"Document{number:02d}"),
             sample.content,
-            c14n.document_digest(sample.content, algorithm),
+            canonical.document_digest(sample.content, algorithm),
         )
         for number, (header, sample) in enumerate(zip(asked.documents, pair, strict=True), 1)
     ]

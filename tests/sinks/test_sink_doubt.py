@@ -15,7 +15,7 @@ from router.simulators.sender import Maker
 from router.sinks.dmp.sink import DmpSink
 from router.sinks.mssante.settings import MssanteConfig
 from router.sinks.mssante.smtp import Envelope, Submission
-from tests.sinks.dmp_world import FIRST, DepositHistory, Shifted, hospitals, made, play, tools
+from tests.sinks.dmp_world import FIRST, PastDeliveries, Shifted, hospitals, made, play, tools
 from tests.sinks.mssante_samples import config
 from tests.sinks.mssante_server import EHLO, Script, server
 
@@ -39,7 +39,7 @@ def test_a_deletion_after_it_does_not_say_never_fed(tmp_path_factory) -> None:
     """The row is dead, without a word of doubt: seconds later the deletion is `NeverFed`, the document appears."""
     certificates, maker = hospitals(tmp_path_factory), Maker(11)
     document = maker.document("biology", maker.patient(age=50))
-    past, clock = DepositHistory(), Shifted()
+    past, clock = PastDeliveries(), Shifted()
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
         dmp.fault("panne", role="Receiver", transaction="TD2.1")

@@ -22,7 +22,7 @@ from tests.cda.cda_samples import cda, n1_body
 from tests.sinks.mssante_samples import (
     DOCTOR,
     PATIENT,
-    Past,
+    PastDeliveries,
     config,
     delivery,
     destination_of,
@@ -223,7 +223,7 @@ def test_a_new_version_refers_to_what_this_recipient_got_before(tmp_path: Path) 
         )  # fmt: skip
 
     mine = destination_of(DOCTOR)
-    past = Past(
+    past = PastDeliveries(
         [row("a", mine, "v1"), row("b", "mss:other", "v1"), row("c", mine, "v0"), row("d", mine, "v1", State.DEAD)]
     )
     script = Script()

@@ -1,8 +1,7 @@
 """A thread that does one client's blocking calls, so that they can be given up, and their callbacks handled.
 
-kafka-python runs rebalance listeners on its own event loop, and some of its calls wait for ever. A call made
-through a hand waits for so long as it may, and meanwhile serves, in the caller's own thread, what the
-listener asks for.
+kafka-python runs rebalance listeners on its own event loop, and some of its calls never end. A call made through
+this thread ends after its time-out. Meanwhile the caller's own thread runs what the listener asks for.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 KERNEL_NAME: Final = "kafka-client"
-"""Of the threads that do the clients' work: `top -H` and the benchmarks tell it from ours."""
+"""The name of the threads that do the clients' work. With it `top -H` and the benchmarks tell them from ours."""
 
 
 class Late(TimeoutError):

@@ -1,8 +1,8 @@
-"""Knocks at the brokers' door: why a cluster does not let us in, in one sentence that says what to mend.
+"""Why a cluster refuses our connection, in one sentence that says what to mend.
 
-kafka-python tries again until its time is up and then says only that it could not begin. So we knock ourselves
-before the first client of a process is opened, and again after one could not be: one TCP connection, one TLS
-handshake, one request. A broker that is merely away is nobody's fault; everything else is an operator's.
+kafka-python tries again until its time is up, and then says only that it could not begin. So we connect ourselves
+before the first client of a process opens, and again after a client could not open: one TCP connection, one TLS
+handshake, one request. A broker that is away is `Unavailable`. Every other fault is an `OperatorFault`.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from kafka.net.selector import NetworkSelector
 from router.bus.kafka.errors import trouble
 from router.bus.settings import KafkaConfig, KafkaTls
 from router.errors import OperatorFault
+from router.tls import client_context, show_certificate
 
 #: ApiVersions v0 and Metadata v1 of no topic, each with its length: any broker since 0.10 answers both, in order.
 _API_VERSIONS: Final = b"\0\0\0\x0a\0\x12\0\0\0\0\0\1\xff\xff"
 _METADATA: Final = b"\0\0\0\x0e\0\x03\0\1\0\0\0\2\xff\xff\0\0\0\0"
 _ATTEMPTS: Final = 3
 _PAUSE: Final = 0.3
-"""Seconds between two of them."""
+"""Seconds between two attempts."""
 
 #: OpenSSL's X509_V_ERR_… -> what to mend.
 _UNVERIFIED: Final = {
@@ -81,21 +82,16 @@ def _addresses(servers: str) -> Iterator[tuple[str, int]]:
 
 def _context(tls: KafkaTls) -> ssl.SSLContext:
     """As kafka-python makes its own. Raises `OperatorFault` that names the setting whose file is wrong."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.check_hostname = tls.check_hostname
     try:
-        if tls.ca:
-            context.load_verify_locations(tls.ca)
-        else:
-            context.load_default_certs()
+        context = client_context(tls.ca, system=True)
     except ssl.SSLError as error:
         raise OperatorFault("KAFKA-FILE", "bus.tls.ca", "this file holds no certificate in PEM") from error
     except OSError as error:
         raise OperatorFault("KAFKA-FILE", "bus.tls.ca", "this file can't be read") from error
+    context.check_hostname = tls.check_hostname
     if tls.certificate:
         try:
-            context.load_cert_chain(tls.certificate, tls.key, password=_no_password)
+            show_certificate(context, tls.certificate, tls.key)
         except ssl.SSLError as error:
             text = "certificate and key must be PEM, belong together, and bear no password"
             raise OperatorFault("KAFKA-FILE", "bus.tls.certificate", text) from error
@@ -103,11 +99,6 @@ def _context(tls: KafkaTls) -> ssl.SSLContext:
             text = "the file of our certificate, or of its key, can't be read"
             raise OperatorFault("KAFKA-FILE", "bus.tls.certificate", text) from error
     return context
-
-
-def _no_password() -> str:
-    """OpenSSL would ask for one on the terminal, and wait."""
-    return ""
 
 
 # ------------------------------------------------------------------------------------------ one connection

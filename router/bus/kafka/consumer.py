@@ -26,9 +26,9 @@ from router.errors import Fenced, Unavailable
 Callback = Callable[[frozenset[Partition]], None]
 
 _SAFETY: Final = 0.8
-"""Of the session time-out: from then on we hold our partitions for lost, a little before the broker does."""
+"""After this part of the session time-out we take our partitions as lost, a little before the broker does."""
 _BREATH: Final = 0.5
-"""Seconds after which the group is asked again while records read earlier are still handed out."""
+"""After so many seconds the group is asked again, while records that were read before are still handed out."""
 _SHORTEST_POLL: Final = 0.02
 
 
@@ -61,7 +61,7 @@ class KafkaConsumer:
         self._owned: frozenset[Partition] = frozenset()
         self._owned_lock = threading.Lock()
         self._unplaced: frozenset[Partition] = frozenset()
-        """Given to us, but where to begin could not be asked yet: not ours for now, and not read."""
+        """Partitions given to us whose first position is not known yet. We do not own or read them for now."""
         self._buffers: dict[Partition, deque[Record]] = {}
         self._paused: set[Partition] = set()
         self._turn = 0

@@ -34,7 +34,7 @@ from router.exchange import Origin
 Client = TypeVar("Client")
 
 _BACKOFF_MS: Final = 5
-"""Between the requests of a transaction: with the client's 100 ms its p99 is four times as long."""
+"""Milliseconds between the requests of a transaction. With the client's own 100 ms the p99 is four times as long."""
 #: Its debug lines quote keys and values; its connection errors repeat what we raise, many times a second.
 for _name, _level in (("kafka", logging.WARNING), ("kafka.net", logging.CRITICAL), ("kafka.cluster", logging.CRITICAL)):
     logging.getLogger(_name).setLevel(_level)
@@ -47,7 +47,7 @@ _CODECS: Final = {
     "zstd": (codec.has_zstd, "zstandard"),
 }
 _THREADS: Final = re.compile(r"^kafka-io-|-network-thread$")
-"""How kafka-python names its own."""
+"""The names that kafka-python gives to its own threads."""
 _BATCH_BYTES: Final = 256 * 1024
 _READER_FETCH: Final = 64 * 1024
 _METADATA_MS: Final = 60_000

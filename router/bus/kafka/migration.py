@@ -16,7 +16,7 @@ from router.errors import OperatorFault
 
 Positions = dict[TopicPartition, int]
 Holds = Callable[[TopicPartition, int, int], bool]
-"""Whether a partition holds a record from one offset up to another: end markers of transactions are none."""
+"""Says whether a partition holds a record between two offsets. End markers of transactions are not records."""
 
 
 def migrate(admin: KafkaAdminClient, topics: Topics, plans: Sequence[TopicPlan], holds: Holds) -> list[str]:

@@ -12,7 +12,7 @@ from kafka.errors import KafkaError
 from router.errors import OperatorFault
 
 _ASK_MS: Final = 5000
-"""Milliseconds until a question to the coordinator is given up, to be asked again."""
+"""After so many milliseconds without an answer the coordinator is asked again."""
 
 
 def begin(raw: KafkaConsumer, places: Sequence[TopicPartition]) -> None:

@@ -23,7 +23,7 @@ from router.exchange import Origin
 
 _SLICE: Final = 64
 _SLICE_BYTES: Final = 1024 * 1024
-"""Of records, and of their bytes, held of a partition while a topic is scanned; one oversize record alone."""
+"""The most records, and bytes, of one partition held while a topic is scanned. One oversize record is held alone."""
 _POLL_MS: Final = 200
 
 

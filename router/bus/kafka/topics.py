@@ -21,7 +21,7 @@ from router.contracts import TopicPlan
 from router.errors import OperatorFault
 
 _OVERHEAD: Final = 64 * 1024
-"""What a batch adds to its one record: headers, key, framing."""
+"""Bytes that a batch adds to its one record: headers, key, framing."""
 #: Settings of which more is as good; -1 is without end.
 _AT_LEAST: Final = frozenset({"retention.ms", "retention.bytes", "max.message.bytes", "min.insync.replicas"})
 

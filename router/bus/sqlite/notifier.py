@@ -1,9 +1,10 @@
-"""A bell that the processes of one machine hear through shared memory: who waits for a topic sleeps in the kernel.
+"""Notifications between the processes of one machine, in shared memory. A process that waits for a topic sleeps.
 
-One page of counters. A writer that has committed raises the counter of each topic it wrote to, that of the topic's
-family (`in` of `in.sil`) and the common one, and wakes who sleeps on them (futex(2)); nobody else wakes. Where the
-system has no futex, who waits looks at the counters every few milliseconds. A hint only: readers also look at the
-tables from time to time, so a ring that was missed costs a moment and loses nothing.
+The memory is one page of counters. After a commit, the writer raises the counter of each topic it wrote to, the
+counter of the topic's family (`in` of `in.sil`) and the common counter. It wakes the processes that sleep on these
+counters (futex(2)), and no others. Where the system has no futex, a process that waits looks at the counters every few
+milliseconds. A notification is a hint only: readers also look at the tables from time to time, so a notification that
+was missed costs a moment and loses nothing.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class NotifierListener:
         self._topics = tuple(topics)
 
     def listen(self) -> tuple[int, ...]:
-        """What was heard up to now: to be asked before the tables are looked at, and given to `wait`."""
+        """The counters as they are now. Ask for them before you look at the tables, and give them to `wait`."""
         return tuple(map(self._notifier.count, self._topics))
 
     def wait(self, heard: tuple[int, ...], seconds: float) -> bool:

@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS offsets(
 CREATE TABLE IF NOT EXISTS producers(name TEXT PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID;
 """
 _IDENTITY: Final = "CREATE TABLE IF NOT EXISTS identity(name TEXT NOT NULL)"
-"""One row. A file of before gets it when it is opened; a router of before does not miss it."""
+"""This table has one row. An older file gets the table when it is opened. An older router works without it."""
 _VERSION: Final = 1
 
 #: SQLite's result code -> (our code, is it the operator's to mend?, a sentence). Anything else is BUS-SQLITE.

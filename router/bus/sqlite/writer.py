@@ -1,8 +1,8 @@
 """The writing side of the embedded bus: one connection per process, commits shared by its threads.
 
-A thread that wants to write queues its batch and waits for the turn of its process; who gets it commits
-everything that is queued. Between processes the turn is a file lock, so that nobody sleeps in SQLite's own
-busy handler.
+A thread that wants to write queues its batch and waits for the lock of its process. The thread that gets the lock
+commits everything that is queued. Between processes the lock is a file lock, so that no thread sleeps in SQLite's
+own busy handler.
 """
 
 from __future__ import annotations

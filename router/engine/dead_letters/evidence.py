@@ -11,7 +11,7 @@ from router.engine.delivery.supersession_rules import overtaken_by
 from router.exchange import State
 
 Names = Mapping[str, str]
-"""Evidence that outside systems know a delivery by -> how people call it. The sink types say it."""
+"""Maps a key of evidence that outside systems know to its name for people. The sink types declare it."""
 UNNAMED: Final[Names] = {}
 SUPERSEDED_BY: Final = "superseded_by"
 _ACTIONS: Final = {"replace": "le remplacement", "delete": "la suppression"}

@@ -44,6 +44,8 @@ class DeadLetter:
     last: float = 0.0
     origin: str = ""
     """Where its event was read."""
+    older_cause: str = ""
+    """The fingerprint that an older version wrote in the record, where it is not `cause`."""
 
     @property
     def where(self) -> str:
@@ -71,7 +73,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which letters: those that agree with everything that is set. `id`: delivery, event or cause."""
+    """Which dead letters: those that agree with everything that is set. `id`: delivery, event or cause."""
 
     id: str = ""
     sink: str = ""
@@ -83,7 +85,7 @@ class Filter:
     since: float = 0.0
 
     def admits(self, dead_letter: DeadLetter) -> bool:
-        """Whether this letter is meant."""
+        """Whether this dead letter is meant."""
         asked = ((name, getattr(self, name)) for name in ("sink", "stage", "cause", "code", "feed", "pipeline"))
         named = not self.id or self.id in (dead_letter.delivery_id, dead_letter.event_id, dead_letter.cause)
         return named and dead_letter.last >= self.since and all(not v or getattr(dead_letter, n) == v for n, v in asked)
@@ -107,6 +109,8 @@ def letters(
         for stage in STAGES:
             if which.stage in ("", stage):
                 found += _of_topic(bus, stage, advice)
+    today = {one.older_cause: one.cause for one in found if one.older_cause}
+    which = replace(which, id=today.get(which.id, which.id), cause=today.get(which.cause, which.cause))
     return sorted(filter(which.admits, found), key=lambda dead_letter: (dead_letter.last, dead_letter.at))
 
 
@@ -121,7 +125,7 @@ def groups(
 
 
 def body(bus: Bus, dead_letter: DeadLetter) -> Record | None:
-    """The record of a letter, its bytes included; None when they were trimmed, or another record has their place."""
+    """The record of a dead letter with its bytes; None when they were trimmed, or another record has their place."""
     if dead_letter.delivery_id:
         return record_at(bus, dead_letter.at, Header.DELIVERY, dead_letter.delivery_id)
     return record_at(bus, dead_letter.at, Header.ID, dead_letter.event_id)
@@ -140,7 +144,7 @@ def unresolved(bus: Bus, topic: str, *, rowless: bool = False) -> list[Record]:
 
 
 def of_row(row: Row, advice: Advice = next_step) -> DeadLetter:
-    """The letter of a delivery, as its ledger row tells it; also of one that is no dead letter (any more)."""
+    """The dead letter of a delivery, from its ledger row; also when the delivery is no dead letter (any more)."""
     delivery, place = row.delivery, row.evidence.get("place", "")
     return DeadLetter(
         stage="sink",
@@ -178,7 +182,7 @@ def _unreadable(bus: Bus, sinks: Iterable[str], advice: Advice) -> list[DeadLett
 
 
 def _scan(records: Iterable[Record]) -> tuple[dict[str, Record], set[str]]:
-    """(letters by their place, without their bytes; places of those that were resolved)."""
+    """(dead letters by their place, without their bytes; places of those that were resolved)."""
     found: dict[str, Record] = {}
     resolved: set[str] = set()
     for record in records:
@@ -196,10 +200,13 @@ def _of_record(record: Record, stage: str, advice: Advice) -> DeadLetter:
         return headers.get(name, "")
 
     code, place, pipeline = text(Header.CODE), text(Header.PLACE), text(Header.PIPELINE)
+    written, today = text(Header.CAUSE), cause(stage, pipeline or text(Header.FEED), code, place)
+    current = written if written and stage != "intake" else today  # until 0.2 the intake had its own fingerprint
     last = float(text(Header.LAST) or record.timestamp)
     return DeadLetter(
         stage=stage,
-        cause=text(Header.CAUSE) or cause(stage, pipeline or text(Header.FEED), code, place),
+        cause=current,
+        older_cause=written if written != current else "",
         code=code,
         at=record.origin,
         place=place,

@@ -1,6 +1,6 @@
 """Replay and discard of dead letters, as an operator orders them.
 
-Nothing here touches a lane: command records are published, and the lane's owner obeys or refuses them. Without a
+This module changes no lane: it publishes command records, and the lane's owner obeys or refuses them. Without a
 producer nothing is published, and each answer says what would happen.
 """
 
@@ -34,7 +34,7 @@ EXPIRED: Final = "Refusé : le message d'origine a expiré sur le bus."
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What would happen, or was ordered, for one letter. `code`: of the refusal, "" when accepted.
+    """What would happen, or was ordered, for one dead letter. `code`: of the refusal, "" when accepted.
 
     proof: of a refusal: the receipt's identifiers, or the event that overtook it
     """
@@ -64,11 +64,11 @@ def replay(
     reason: str = "",
     names: Names = UNNAMED,
 ) -> Iterator[Answer]:
-    """Order the replay of these letters, one answer each as it goes; without a `producer` only say what would happen.
+    """Order the replay of these dead letters, and answer for each; without a `producer` only say what would happen.
 
-    Letters keep their order. A sink's letter goes to the lane's owner, who decides again whether it may (it refuses
-    what was delivered or overtaken). With `decide_again`, and always for a pipeline's letter, the original event
-    goes through today's pipelines once more: destinations that were served are recognised by their id.
+    Dead letters keep their order. That of a sink goes to the lane's owner, which refuses a delivery that was made or
+    overtaken. With `decide_again`, and always for that of a pipeline, the original event goes through today's
+    pipelines once more: destinations that were served are recognised by their id.
     """
     for dead_letter in chosen:
         refusal, records = _replay(bus, ledger, dead_letter, by, reason, names, decide_again=decide_again)
@@ -86,7 +86,7 @@ def discard(
     producer: Producer | None = None,
     names: Names = UNNAMED,
 ) -> Iterator[Answer]:
-    """Give these letters up, with a reason that is journalled; without a `producer` only say what would happen."""
+    """Give these dead letters up, with a reason that is journalled; without a `producer` only say what would happen."""
     for dead_letter in chosen:
         refusal = None
         if dead_letter.delivery_id:
@@ -147,7 +147,7 @@ def _again(
         record = body(bus, dead_letter)  # a pipeline's dead letter is the event itself
     if record is None:
         return _Refusal(EXPIRED), []
-    own = (Header.STAGE, Header.CODE, Header.PLACE, Header.TEXT, Header.CAUSE, Header.NEXT, Header.STEP, Header.SINK)
+    own = (Header.STAGE, Header.CODE, Header.PLACE, Header.TEXT, Header.CAUSE, Header.NEXT, Header.SINK)
     headers = {name: value for name, value in record.headers.items() if name not in own}
     headers |= {Header.ORIGIN: dead_letter.origin, Header.COMMAND: REPLAY, "replay": str(number), BY: by}
     headers[Header.TEXT] = reason
@@ -166,7 +166,7 @@ def _command(dead_letter: DeadLetter, command: str, by: str, reason: str) -> Out
 
 
 def _resolved(dead_letter: DeadLetter, how: str, by: str, reason: str) -> Outgoing:
-    """Says on the letter's own topic that it needs nobody any more."""
+    """Says on the dead letter's own topic that it is resolved."""
     headers = {
         Header.COMMAND: RESOLVED,
         Header.ORIGIN: str(dead_letter.at),

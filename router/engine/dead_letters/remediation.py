@@ -29,9 +29,12 @@ def advice(more: Iterable[tuple[str, str]] = ()) -> Advice:
 
 
 next_step: Final[Advice] = advice()
-"""For the engine's own codes alone."""
+"""This advice knows the engine's own codes alone."""
 
 
 def cause(stage: str, where: str, code: str, place: str) -> str:
-    """Fingerprint of a dead letter, 12 hex digits: same stage, same sink or pipeline, same code and place."""
+    """Fingerprint of a dead letter, 12 hex digits.
+
+    Dead letters of the same stage, code and place have the same one. `where`: the sink, the pipeline, or the feed.
+    """
     return hashlib.sha256(f"{stage}|{where}|{code}|{place}".encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""From opened rows to lanes: what they overtake is superseded first, durably; then each waits for whom it must."""
+"""From opened rows to lanes: what a row overtakes is superseded first, durably; then the row waits where it must."""
 
 from __future__ import annotations
 

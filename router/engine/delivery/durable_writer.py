@@ -23,7 +23,7 @@ from router.exchange import Origin, State
 T = TypeVar("T")
 
 MAX_BYTES: Final = 8 * 1024 * 1024
-"""Of records in one transaction (architecture §budgets); one oversize record goes alone."""
+"""The most bytes of records in one transaction (architecture §budgets). One oversize record goes alone."""
 MAX_JOBS: Final = 1000
 
 Rows = Sequence[Row] | Callable[[Sequence[Origin]], Sequence[Row]]

@@ -1,7 +1,8 @@
 """Whether a failure is the whole destination's or one delivery's (promise 11).
 
-A fault says what kind it is, not whose. An outage, or a certificate of ours, fails every delivery; a content that the
-other side can't bear, or a sender whom it rejects, fails one. The second kind never opens the circuit: its lane waits.
+A fault says what kind it is, not whose. An outage, or a certificate of ours, fails every delivery. A content that the
+other side can't process, or a sender whom it rejects, fails one delivery. The second kind never opens the circuit: its
+lane waits.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from router.contracts import Sink
 from router.errors import OperatorFault, RouterError, Unavailable
 
 IN_A_ROW: Final = 3
-"""Deliveries that fail one after the other, with no answer between them, before they are not to blame."""
+"""When so many deliveries fail one after the other without an answer, they are no longer to blame."""
 REMEMBERED: Final = 10_000
 
 Blame = Literal["destination", "unsure", "delivery"]
-"""destination: everybody waits; unsure: this lane waits, and loses nothing; delivery: its wait has an end."""
+"""Who is to blame. destination: all lanes wait; unsure: this lane waits at no cost; delivery: its wait has an end."""
 
 
 class FaultAttribution:

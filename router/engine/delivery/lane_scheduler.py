@@ -1,4 +1,4 @@
-"""Which lane is looked at next: those whose head may start, those that wait for a time, those that must be loaded."""
+"""Which lane comes next: lanes whose head may start, lanes that wait for a time, lanes that must be loaded."""
 
 from __future__ import annotations
 

@@ -20,9 +20,9 @@ from router.wire import weight
 POLL: Final = 0.1
 """Seconds one poll may wait for a record; records that are there come at once."""
 PAUSE: Final = 0.05
-"""Seconds that the worker has to say whether it can take more, before its partitions are paused."""
+"""The worker has so many seconds to say that it can take more. Then its partitions are paused."""
 COMMIT_EVERY: Final = 0.2
-"""Seconds between two commits while records flow: a row says what is done, the offset may lag."""
+"""Seconds between two commits while records flow. The offset may lag, because the rows say what is done."""
 MAX_RECORDS: Final = 500
 MAX_BYTES: Final = 8 * 1024 * 1024
 

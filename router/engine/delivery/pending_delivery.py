@@ -56,7 +56,7 @@ class PendingDelivery:
 
 
 Rank = tuple[int, int, str]
-"""Order within a lane: deletions first, then by sequence; the id only makes it total."""
+"""The order within a lane: deletions first, then by sequence. The id decides between equals."""
 
 
 def rank(row: Row) -> Rank:

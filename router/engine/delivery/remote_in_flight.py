@@ -18,9 +18,9 @@ from router.engine.delivery.supersession_rules import unknown
 from router.exchange import State
 
 _LOOK: Final = 0.25
-"""Seconds between two looks at the ledger while one of them is in flight."""
+"""Seconds between two looks at the ledger while another worker has one of these deliveries in flight."""
 _SELDOM: Final = 5.0
-"""Seconds between two looks at the ledger while only persons can settle them."""
+"""Seconds between two looks at the ledger while only a person can settle these deliveries."""
 
 
 class RemoteInFlight:

@@ -13,11 +13,11 @@ from router.exchange import Delivery, Disposition, Receipt, ReceiptKind, State
 from router.wire import delivery_headers
 
 PROGRESS: Final = "progress."
-"""Evidence of a row, beginning of its name: what a sink's attempts have settled so far (`RouterError.progress`)."""
+"""The prefix of evidence that says what a sink's attempts have settled so far (`RouterError.progress`)."""
 OUTCOME: Final = "outcome"
 """Evidence of a superseded row, for people: `unknown` when an attempt may have reached the destination after all."""
 BEFORE: Final = "before"
-"""Evidence of a receipt: state that the row left, when its sender had already been told of that one."""
+"""Evidence of a receipt: the earlier state of the row, when the sender had already been told that state."""
 
 
 def progressed(row: Row, progress: Mapping[str, str]) -> Row:

@@ -13,7 +13,7 @@ from router.errors import Bug, OperatorFault, RouterError
 from router.exchange import Delivery
 
 BUGS_IN_A_ROW: Final = 10
-"""Unexpected errors of a sink without a success between them, after which its circuit opens instead."""
+"""After so many unexpected errors of a sink without a success between them, its circuit opens."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from router.exchange import Origin
 from router.wire import delivery_record
 
 AT_ONCE: Final = 200
-"""Rows of one lane moved in one go; the rest follow in the next sweep."""
+"""The most rows of one lane that one sweep moves. The rest follow in the next sweep."""
 LANES_AT_ONCE: Final = 32
 
 

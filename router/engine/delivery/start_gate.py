@@ -1,4 +1,4 @@
-"""How many attempts may start now: the limit of what is in flight, the circuit and the rate have their say."""
+"""How many attempts may start now, by the limit of attempts in flight, the circuit and the rate."""
 
 from __future__ import annotations
 

@@ -53,11 +53,11 @@ from router.engine.retry_policy import RetryPolicy
 from router.errors import Fenced
 
 STOP_SECONDS: Final = 2.0
-"""Seconds in which the dispatcher may finish what it is at when the worker stops."""
+"""When the worker stops, the dispatcher has so many seconds to finish its work."""
 ENOUGH: Final = 64
-"""Deliveries that can start, or have, beside which bytes need not be read in advance."""
+"""When so many deliveries have started or can start, no more bytes are read in advance."""
 AHEAD: Final = 500
-"""Rows that may be read beyond the capacity of the memory: they go to the backlog."""
+"""So many rows may be read beyond the capacity of the memory. They go to the backlog."""
 
 
 class SinkWorker:

@@ -8,20 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from router.errors import MessageFault
-from router.exchange import Delivery, Event, Exchange, Filtered, Receipt
+from router.exchange import Delivery, Event, Exchange, Filtered, Receipt, Routed
 
 UNWANTED: Final = "UNWANTED"
 """Code of a `Filtered` that says: this pipeline's condition does not concern the event. It is not journalled."""
-
-
-@dataclass(frozen=True, slots=True)
-class Routed:
-    """What a pipeline made of an exchange, with the exchange as its steps left it (its decisions are journalled)."""
-
-    deliveries: Sequence[Delivery]
-    exchange: Exchange
-    receipts: Sequence[Receipt] = ()
-    """For what was asked and a rule refuses: told to the sender without passing through a sink."""
 
 
 class CompiledPipeline(Protocol):
@@ -41,16 +31,16 @@ class CompiledPipeline(Protocol):
         """Whether `process` changes nothing, so that it may be tried on any event at any time."""
         ...
 
-    def process(self, exchange: Exchange) -> Sequence[Delivery] | Routed | Filtered:
+    def process(self, exchange: Exchange) -> Routed | Filtered:
         """All steps. Raises `MessageFault` (dead letter), `Unavailable` or `OperatorFault` (the feed waits)."""
         ...
 
 
 Pipelines = Callable[[str], Sequence[CompiledPipeline]]
-"""Feed -> its pipelines now. Read at each batch, so that a reload is atomic between two batches."""
+"""Gives the pipelines of a feed. It is called once a batch, so a reload takes effect between two batches."""
 
 Describe = Callable[[Event, Exchange], Mapping[str, Any]]
-"""Fields of `JournalEntry` that only the upper floors can fill: control_id, documents, patients, asked…"""
+"""Gives the fields of `JournalEntry` that the engine cannot know: control_id, documents, patients, asked…"""
 
 Unserved = Callable[
     [Exchange, Sequence[Delivery], Sequence[Receipt], Sequence[MessageFault | Filtered]], Sequence[Receipt]

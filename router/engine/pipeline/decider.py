@@ -16,12 +16,11 @@ from router.engine.pipeline.compiled import (
     BugLimit,
     CompiledPipeline,
     Describe,
-    Routed,
     Unserved,
 )
 from router.engine.pipeline.known_good_events import Blocked, KnownGoodEvents
 from router.errors import Bug, Fenced, MessageFault, OperatorFault, Refused, Unavailable
-from router.exchange import Delivery, Event, Exchange, Filtered, JournalEntry, Receipt
+from router.exchange import Delivery, Event, Exchange, Filtered, JournalEntry, Receipt, Routed
 from router.wire import delivery_record, journal_record, receipt_record, weight
 
 STOPPED = "PIPELINE-STOPPED"
@@ -132,7 +131,7 @@ class Decider:
     ) -> bool:
         """One pipeline; whether it wanted the event. `blamed`: pipelines whose fault would be this event's own."""
         start = time.perf_counter()
-        result: Sequence[Delivery] | Routed | Filtered | MessageFault
+        result: Routed | Filtered | MessageFault
         try:
             result = pipeline.process(Exchange(event))
         except MessageFault as fault:
@@ -156,10 +155,9 @@ class Decider:
         elif isinstance(result, MessageFault):
             self._dead(pipeline, event, story, result)
         else:
-            routed = result if isinstance(result, Routed) else Routed(result, story.exchange)
-            story.exchange = routed.exchange
+            story.exchange = result.exchange
             self._known_good.decided(pipeline, event)
-            self._decided(pipeline, event, story, routed)
+            self._decided(pipeline, event, story, result)
         return True
 
     def _spend(self, pipeline: CompiledPipeline, result: object) -> None:
@@ -221,7 +219,6 @@ class Decider:
             Header.STAGE: "pipeline",
             Header.PIPELINE: name,
             Header.DIGEST: digest,
-            Header.STEP: str(getattr(fault, "step", "")),
             Header.CODE: fault.code,
             Header.PLACE: fault.place,
             Header.TEXT: fault.text,

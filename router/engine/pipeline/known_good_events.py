@@ -14,9 +14,9 @@ from router.errors import OperatorFault, RouterError
 from router.exchange import Event, Exchange, Filtered
 
 LARGEST: Final = 1024 * 1024
-"""Bytes of an event that is kept."""
+"""Events larger than so many bytes are not kept."""
 TRIED: Final = 5
-"""Events that are tried when none is known to be good."""
+"""So many later events are tried when no event is known to be good."""
 
 
 class Blocked(OperatorFault):

@@ -11,16 +11,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final, TypeVar
-
-import pybase64
 
 from router.contracts import (
     Alert,
     Bus,
-    Claim,
     Clock,
     Consumer,
     Header,
@@ -45,23 +42,23 @@ from router.engine.pipeline.compiled import (
     no_description,
 )
 from router.engine.pipeline.decider import Decider, Stopped, Work
+from router.engine.pipeline.event_reader import claim, read
 from router.engine.pipeline.known_good_events import Blocked
 from router.engine.retry_policy import backoff
 from router.errors import Fenced, Malformed, MessageFault, OperatorFault, Unavailable
 from router.exchange import Event, Origin
-from router.wire import read_event
 
 T = TypeVar("T")
 
 GROUP: Final = "pipelines"
 MAX_RECORDS: Final = 200
 MAX_BYTES: Final = 8 * 1024 * 1024
-"""Of one batch read, and of one transaction written (architecture §budgets); one oversize event goes alone."""
+"""The most bytes of one batch, and of one transaction (architecture §budgets). One oversize event goes alone."""
 POLL: Final = 0.2
 PATIENCE: Final = 1.0
-"""Seconds between two tries at most while an `OperatorFault` may be one event's: what comes behind it may tell."""
+"""The most seconds between two tries while one event may cause the `OperatorFault`: later events may show it."""
 TELL_AGAIN: Final = 60
-"""Tries between two alerts that a feed still waits for a person."""
+"""A feed that waits for a person causes an alert again after so many tries."""
 
 
 @dataclass(slots=True)
@@ -179,8 +176,8 @@ class PipelineWorker:
         self, consumer: Consumer, records: Sequence[Record], again: dict[Partition, int]
     ) -> Iterator[tuple[Record, Work]]:
         """Claim all these events, then decide one after the other. `again` learns of those whose feed must wait."""
-        events = [_read(record, self._feeds[record.topic]) for record in records]
-        claims = [_claim(event, self._clock.now()) for event in events if event.id]
+        events = [read(record, self._feeds[record.topic]) for record in records]
+        claims = [claim(event, self._clock.now()) for event in events if event.id]
         seen = {Partition(record.topic, record.partition): record.offset + 1 for record in records}
         owners = iter(self._insist(consumer, lambda: self._ledger.claim(claims, seen)))
         pipelines = {feed: self._pipelines(feed) for feed in {event.feed for event in events}}
@@ -327,34 +324,3 @@ def _read_again(again: dict[Partition, int], record: Record) -> None:
     """Remember the first offset of each partition that must be read again."""
     place = Partition(record.topic, record.partition)
     again[place] = min(record.offset, again.get(place, record.offset))
-
-
-def _read(record: Record, feed: str) -> Event:
-    """The event, under the feed of its topic. One without the headers we write has no id: it is refused."""
-    try:
-        event = read_event(record)
-        _sensible(event)
-    except (KeyError, ValueError):
-        return Event("", feed, record.key, record.value, record.headers, record.origin)
-    return event if event.feed == feed else replace(event, feed=feed)
-
-
-def _sensible(event: Event) -> None:
-    """Raise `ValueError` when a header that will be read as a number or as bytes can't be."""
-    headers = event.headers
-    pybase64.b64decode(headers.get(Header.ACK_BYTES, ""), validate=True)
-    float(headers.get(Header.RECEIVED) or 0)
-    int(headers.get("replay", "1"))
-
-
-def _claim(event: Event, now: float) -> Claim:
-    if event.origin is None:
-        raise LookupError("an event that was read has an origin")
-    ack = pybase64.b64decode(event.headers.get(Header.ACK_BYTES, ""))
-    return Claim(event.id, event.origin, ack, now)
-
-
-def claim_of(record: Record, now: float) -> Claim | None:
-    """The claim of a record of `in.<feed>`, as the worker makes it; None for what it refuses as no event of ours."""
-    event = _read(record, "")
-    return _claim(event, now) if event.id else None

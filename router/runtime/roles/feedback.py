@@ -6,7 +6,7 @@ import hashlib
 import threading
 from dataclasses import dataclass
 
-from router.config.site import SiteConfig
+from router.config.site_models import SiteConfig
 from router.feedback.answers import Endpoint
 from router.feedback.attempts import Attempts
 from router.feedback.correlate import Correlator

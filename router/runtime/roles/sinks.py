@@ -14,7 +14,7 @@ from router.runtime.site_services import SiteServices
 from router.runtime.wording import ADVICE, EVIDENCE
 
 SMALLEST: Final = 4 * 2**20
-"""Bytes that a sink may hold, however many share the stage's budget."""
+"""The least bytes that a sink may hold, also when many sinks share the stage's budget."""
 
 
 def share_of(stage_bytes: int, sinks: int) -> int:

@@ -28,7 +28,7 @@ from router.runtime.tenure import Tenure
 
 LOOK_SECONDS = 0.1
 CLOSING_SECONDS = 3.0
-"""After the drain: what a worker needs to close its connections before it is killed."""
+"""Seconds that a worker has after the drain to close its connections. Then it is killed."""
 ARENAS: Final = "MALLOC_ARENA_MAX"
 """Of glibc: with one for each of its thirty threads, a worker on Kafka holds a tenth more memory that nobody uses."""
 _AWAY: Final = "the bus can't be used: is the cluster up, are `bus.servers` right? Nothing is acknowledged meanwhile"

@@ -24,7 +24,7 @@ from router.engine.retry_policy import backoff
 DRAIN: Final = 10.0
 """Seconds a worker has to drain after SIGTERM; then it is killed."""
 STEADY: Final = 30.0
-"""Seconds after which a worker that runs is forgiven its earlier falls."""
+"""When a worker has run for so many seconds, its earlier falls no longer count."""
 FROZEN: Final = 30.0
 """Seconds a worker may stay stopped (SIGSTOP) before it is killed: it keeps its partitions and, if it was stopped in
 the middle of a write, the embedded bus."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from router.simulators.dmp.ebxml import RIM
@@ -36,9 +35,6 @@ class Meant:
             return False
         self._passed += 1
         return self._passed > self.skip
-
-
-Matches = Callable[[Asked], bool]
 
 
 def documents_of(call: Call, registry: Registry) -> frozenset[str]:

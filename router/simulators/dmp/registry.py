@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from router.simulators.dmp.refusals import refuse
+from router.simulators.script import pseudonym
 
 APPROVED: Final = "urn:oasis:names:tc:ebxml-regrep:StatusType:Approved"
 DEPRECATED: Final = "urn:oasis:names:tc:ebxml-regrep:StatusType:Deprecated"
@@ -35,6 +36,22 @@ class Document:
     title: str = field(repr=False)
     at: float
     content: bytes | None = field(default=None, repr=False)
+
+    def shown(self) -> dict[str, object]:
+        """The document without what names the patient."""
+        return {
+            "uid": self.unique_id,
+            "set": self.set_id,
+            "status": self.status.rsplit(":", 1)[1],
+            "hash": self.hash,
+            "size": self.size,
+            "patient": pseudonym(self.patient[:15]),
+            "structure": self.structure,
+            "type": self.type_code,
+            "confidentiality": self.confidentiality,
+            "at": self.at,
+            "entry_uuid": self.entry_uuid,
+        }
 
 
 @dataclass(slots=True)

@@ -323,7 +323,7 @@ class DmpSimulator:
 
     def _commands(self) -> dict[str, Any]:
         return {
-            "documents": lambda: [_listed(one) for one in self.documents.values()],
+            "documents": lambda: [one.shown() for one in self.documents.values()],
             "received": lambda since=0: [asdict(one) for one in self.received[since:]],
             "url": lambda: self.url,
             **{name: getattr(self, name) for name in _TROUBLE},
@@ -339,20 +339,3 @@ def _transaction(request: Request) -> Transaction | None:
     """The transaction a request says it is, from its Content-Type: enough to script it before it is read."""
     kind = request.headers.get("content-type", "")
     return next((one for action, one in TRANSACTIONS.items() if f'"{action}"' in kind), None)
-
-
-def _listed(document: Document) -> dict[str, object]:
-    """A document without what names the patient."""
-    return {
-        "uid": document.unique_id,
-        "set": document.set_id,
-        "status": document.status.rsplit(":", 1)[1],
-        "hash": document.hash,
-        "size": document.size,
-        "patient": pseudonym(document.patient[:15]),
-        "structure": document.structure,
-        "type": document.type_code,
-        "confidentiality": document.confidentiality,
-        "at": document.at,
-        "entry_uuid": document.entry_uuid,
-    }

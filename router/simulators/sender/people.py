@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 INS_NIR: Final = "1.2.250.1.213.1.4.8"
@@ -129,9 +129,6 @@ class Patient:
     def address(self) -> str:
         """The MES mailbox of the INS; "" without one."""
         return f"{self.ins}@{PATIENT_DOMAIN}" if self.ins else ""
-
-    def without_ins(self) -> Patient:
-        return replace(self, ins=None)
 
 
 class Population:

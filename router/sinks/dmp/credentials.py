@@ -24,6 +24,7 @@ from router.sinks.certificates import structure_in
 from router.sinks.dmp.canonical import HASHES, digest
 from router.sinks.dmp.dn import rfc4514
 from router.sinks.dmp.settings import CertificateConfig, DmpConfig
+from router.tls import client_context
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -126,18 +127,14 @@ class Identity:
 
 def load_identity(config: DmpConfig) -> Identity:
     """TLS 1.2 exactly, the suites of the DMP, our client certificate. Raises `OperatorFault` `DMP-CERT-AUTH`."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
+    auth = config.auth
     try:
+        password = auth.key_password.read() if auth.key_password else None
+        context = client_context(config.server_ca, auth.certificate, auth.key, password, system=True)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(config.ciphers)
-        if config.server_ca is not None:
-            context.load_verify_locations(cafile=str(config.server_ca))
-        else:
-            context.load_default_certs()
         current = config.crl is None or revocation.check(context, config.crl, config.crl_expired, lasting=True)
-        password = config.auth.key_password.read() if config.auth.key_password else None
-        context.load_cert_chain(config.auth.certificate, config.auth.key, password=password)
-        leaf = x509.load_pem_x509_certificates(config.auth.certificate.read_bytes())[0]
+        leaf = x509.load_pem_x509_certificates(auth.certificate.read_bytes())[0]
     except (OSError, ValueError) as error:
         reason = f"fichier de certificat inutilisable ({type(error).__name__})"
         raise OperatorFault("DMP-CERT-AUTH", "auth", reason) from error

@@ -27,7 +27,7 @@ _MADE: Final = f"progress.{MADE}"
 
 @dataclass(frozen=True, slots=True)
 class DepositHistory:
-    """The answer.
+    """What the ledger proves of the versions before a document.
 
     absent:    every version up to the first was refused, superseded or never sent
     none:      no version up to the first held a document of this level, but some version did arrive
@@ -38,8 +38,6 @@ class DepositHistory:
     kind: Literal["absent", "none", "deposited", "unproven"]
     ids: tuple[tuple[int, str], ...] = ()
     at: float = 0.0
-    direct: bool = False
-    """Whether that ancestor is the very predecessor that was asked for."""
 
 
 def ancestry(rows: Sequence[Row], document: str, current: str, level: int) -> DepositHistory:
@@ -57,7 +55,7 @@ def ancestry(rows: Sequence[Row], document: str, current: str, level: int) -> De
         done = [row for row in deposits if _holds(row, level)]
         if done:
             last = done[-1]
-            return DepositHistory("deposited", deposited_ids(last), last.updated, wanted == document)
+            return DepositHistory("deposited", deposited_ids(last), last.updated)
         if any(_unsure(row) for row in deposits):
             return DepositHistory("unproven")
         arrived = arrived or any(deposited_ids(row) for row in deposits)

@@ -16,7 +16,7 @@ from router.payload import reply_context
 from router.request import Action, DocumentHeader
 from router.sinks.dmp import deposit_history, transactions
 from router.sinks.dmp.answers import RegistryAnswer
-from router.sinks.dmp.c14n import document_digest
+from router.sinks.dmp.canonical import document_digest
 from router.sinks.dmp.channel import Pace
 from router.sinks.dmp.dialogue import Dialogue
 from router.sinks.dmp.lot import Content, publication, set_id

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Final, Literal, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -18,7 +19,7 @@ from router.payload import reply_context, unpack, unpack_order
 from router.request import Action
 from router.sinks.dmp import vihf
 from router.sinks.dmp.channel import Channel, Pace
-from router.sinks.dmp.credentials import Identity, Seal, Watched, load_identity, load_seal
+from router.sinks.dmp.credentials import Watched, load_identity, load_seal
 from router.sinks.dmp.deleting import Deletion
 from router.sinks.dmp.dialogue import Dialogue, DmpClient
 from router.sinks.dmp.existence import UNEXPLAINED, Existences
@@ -50,8 +51,8 @@ class DmpSink:
         monotonic = tools.clock.monotonic
         sign = (config.sign.certificate, config.sign.key)
         auth = (config.auth.certificate, config.auth.key, config.server_ca, config.crl)
-        self._seal = Watched(sign, self._load_seal, monotonic, f"{name} sign")
-        self._identity = Watched(auth, self._load_identity, monotonic, f"{name} auth")
+        self._seal = Watched(sign, partial(load_seal, config.sign), monotonic, f"{name} sign")
+        self._identity = Watched(auth, partial(load_identity, config), monotonic, f"{name} auth")
         self._channel = Channel(config, self._identity, tools.clock.now)
         self._client = DmpClient(config, self._channel, Verdicts(config.verdicts), self._seal.get, tools.clock.now)
         self._identities = Identities(monotonic)
@@ -152,20 +153,6 @@ class DmpSink:
             unknown=attempt.unknown,
         )
         return Job(self._context, delivery, attempt, Case(order, documents), dialogue)
-
-    def _load_seal(self) -> Seal:
-        seal = load_seal(self._config.sign)
-        self._watch("sign", seal.expires)
-        return seal
-
-    def _load_identity(self) -> Identity:
-        identity = load_identity(self._config)
-        self._watch("auth", identity.expires)
-        return identity
-
-    def _watch(self, name: str, expires: float) -> None:
-        left = expires - self._tools.clock.now()
-        self._tools.observer.set("certificate_expiry_seconds", left, name=f"{self.name}/{name}")
 
 
 def _agree(config: DmpConfig, environment: str) -> None:

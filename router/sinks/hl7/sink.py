@@ -21,6 +21,7 @@ from router.hl7.message import Message
 from router.hl7.mllp import Decoder, Event, Frame, frame
 from router.sinks import revocation
 from router.sinks.hl7.settings import Hl7Config, Hl7TlsConfig
+from router.tls import client_context
 
 log = logging.getLogger(__name__)
 
@@ -316,13 +317,10 @@ def _unsent() -> Unavailable:
 
 def _context(config: Hl7TlsConfig) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=str(config.ca))
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if config.certificate is not None:
-            password = config.key_password.read() if config.key_password else None
-            context.load_cert_chain(config.certificate, config.key, password)
+        password = config.key_password.read() if config.key_password else None
+        context = client_context(config.ca, config.certificate, config.key, password)
         current = config.crl is None or revocation.check(context, config.crl, config.crl_expired)
-    except (OSError, ssl.SSLError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise OperatorFault("HL7-TLS", "", "certificate, key, authorities or lists can't be read") from error
     if not current:
         raise OperatorFault("HL7-CRL", str(config.crl), "revocation list expired")

@@ -1,8 +1,8 @@
 """A transaction of which a batch failed is never committed.
 
-kafka-python (3.0.12, `Sender._dispatch_error`) gives up a batch that expires, or that may not be tried again, without
-a word to the transaction it belongs to: the commit that waits for it goes on and settles the offsets, and what was
-read is lost. The Java client makes every such transaction one to abort.
+kafka-python (3.0.12, `Sender._dispatch_error`) gives up a batch that expires, or that may not be tried again, and
+does not tell the batch's transaction. So the commit goes on and settles the offsets, and the records that were read
+are lost. The Java client aborts every such transaction.
 """
 
 from __future__ import annotations

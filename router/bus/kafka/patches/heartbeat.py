@@ -1,9 +1,10 @@
-"""Heart-beats by what they prove.
+"""A heart-beat counts from the moment of its question, not of its answer.
 
-An answer proves that we were a member when it was asked for, not when it is read: after a freeze (SIGSTOP, a suspended
-machine) an old one may still lie in the socket. kafka-python (3.0.12) notes only when it was read. And it begins to
-count anew (`Heartbeat.last_reset`) as soon as any broker says where the coordinator is, which it asks first thing after
-a freeze: that proves nothing of us. When the answer is that another has our name, it stops its heart and tells nobody.
+An answer proves that we were a member when the question was sent, not when the answer is read: after a freeze
+(SIGSTOP, a suspended machine) an old answer may still lie in the socket. kafka-python (3.0.12) notes only when it was
+read. It also counts anew (`Heartbeat.last_reset`) as soon as any broker says where the coordinator is, which proves
+nothing of us; that is its first question after a freeze. When the answer says that another member has our name, it
+stops its heart-beats and reports nothing.
 """
 
 from __future__ import annotations

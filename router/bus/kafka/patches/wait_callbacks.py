@@ -1,8 +1,8 @@
-"""Waiting for what a client does leaves nothing with it.
+"""Waiting for a future leaves no callback behind.
 
-kafka-python (3.0.12) hangs callbacks to a future each time that it is waited for, and takes none of them off. While the
+kafka-python (3.0.12) adds callbacks to a future each time that somebody waits for it, and never removes them. While the
 brokers are silent one search for the coordinator lasts as long as the silence, and every poll waits for it a little:
-some 14 MB a minute.
+the callbacks take some 14 MB a minute.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from kafka.future import Future
 
 
 def leave_nothing(raw: RawConsumer) -> None:
-    """Make this client take off what it hung to a future when the time is over."""
+    """Make this client remove its callback from a future when the time to wait for it is over."""
     manager = raw._manager
     net, theirs = manager._net, manager.wait_for
 
