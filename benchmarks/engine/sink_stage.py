@@ -78,6 +78,7 @@ def latency(folder: Path, number: int) -> None:
     sink = NullSink()
     worker = SinkWorker(sink, bus, SqlLedger(f"sqlite:///{folder}/ledger2.db"), member="sinks-0")
     times = []
+    loop = asyncio.new_event_loop()
 
     def feed() -> None:
         time.sleep(0.5)
@@ -97,7 +98,6 @@ def latency(folder: Path, number: int) -> None:
         threading.Thread(target=feed).start()
         await worker.run()
 
-    loop = asyncio.new_event_loop()
     asyncio.run(run())
     for name, n in (("publish to effect", 0), ("durable to effect", 1)):
         values = sorted(t[n] for t in times)

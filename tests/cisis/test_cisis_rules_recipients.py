@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from router.cisis.profile import outage
@@ -26,7 +28,7 @@ from tests.cisis.messages import (
     warned,
 )
 
-MINOR = {"birth": "20150328"}
+MINOR: dict[str, Any] = {"birth": "20150328"}
 
 
 def addresses(verdict: object) -> list[tuple[str, str]]:

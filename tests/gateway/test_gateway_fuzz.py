@@ -253,6 +253,6 @@ def test_what_a_raw_topic_holds_is_judged_whatever_it_is() -> None:
     for seed in range(300):
         data = garbage(random.Random(seed), parts=10)
         for kind in ("hl7", "cda"):
-            received = Received(data=data, source="raw", at=1.0, kind=kind, headers={"x": "\ufffd"})  # type: ignore[arg-type]
+            received = Received(data=data, source="raw", at=1.0, kind=kind, headers={"x": "\ufffd"})
             validated = validate.validate(relay(), received)
             assert validated.code in ("AA", "AE") and validate.records(validated)

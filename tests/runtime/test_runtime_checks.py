@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from router.cisis.settings import ProfileRules
 from router.cisis.valuesets import ValueSets
 from router.contracts import Header
@@ -14,7 +16,8 @@ from router.simulators.sender.maker import Maker
 HEADERS = {"request-id": "R1", "action": "initial", "dmp": "Y"}
 
 
-def _check(says: bool, *, trusted: bool = False, **headers: str) -> Checked:
+def _check(says: bool, *, trusted: bool = False, headers: Mapping[str, str] | None = None) -> Checked:
+    headers = headers or {}
     maker = Maker(5)
     document = maker.document("biology", maker.patient())
     asked: list[Identifier] = []
@@ -46,18 +49,18 @@ def test_R46_without_the_register_a_raw_cda_is_not_qualified() -> None:
 
 def test_a_trusted_senders_own_word_is_enough() -> None:
     """With `ins-status: VALI` nobody is asked, where the site says `trust-ins-status` of the feed."""
-    checked = _check(False, trusted=True, **{"ins-status": "VALI"})
+    checked = _check(False, trusted=True, headers={"ins-status": "VALI"})
     assert checked.faults == () and checked.headers[Header.INS_STATUS] == "VALI"
 
 
 def test_R46_nobody_else_qualifies_an_identity() -> None:
     """`ins-status: VALI` of any sender is ignored: the register alone can say it, and the operator is warned (D2)."""
-    checked = _check(False, **{"ins-status": "VALI"})
+    checked = _check(False, headers={"ins-status": "VALI"})
     assert "R46" in [fault.rule for fault in checked.faults]
     assert any("ins-status" in warning for warning in checked.warnings)
-    assert _check(True, **{"ins-status": "VALI"}).headers[Header.INS_STATUS] == "VALI"
+    assert _check(True, headers={"ins-status": "VALI"}).headers[Header.INS_STATUS] == "VALI"
 
 
 def test_R46_a_sender_who_doubts_is_believed() -> None:
     """The register's older VALI does not overrule a request that says the identity is provisional."""
-    assert "R46" in [fault.rule for fault in _check(True, **{"ins-status": "PROV"}).faults]
+    assert "R46" in [fault.rule for fault in _check(True, headers={"ins-status": "PROV"}).faults]

@@ -10,7 +10,7 @@ import smtplib
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,11 @@ def _fields(report: EmailMessage) -> dict[str, str]:
     )
     blocks = part.get_payload()
     assert isinstance(blocks, list)
-    return {name.lower(): str(value) for block in blocks for name, value in block.items()}
+    fields: dict[str, str] = {}
+    for block in blocks:
+        assert isinstance(block, Message)
+        fields |= {name.lower(): str(value) for name, value in block.items()}
+    return fields
 
 
 # -------------------------------------------------------------------------------------------------------- SMTP

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from router.errors import OperatorFault, OutcomeUnknown, Refused, Unavailable
+from router.errors import OperatorFault, OutcomeUnknown, Refused, RouterError, Unavailable
 from router.request import Action
 from router.simulators.authority import Certificates, make_certificates
 from router.simulators.sender import HOPITAL_A, Maker
@@ -120,7 +120,9 @@ def sample() -> Any:
         (http(response(), status=503), OutcomeUnknown, "DMP-HTTP-503"),
     ],
 )
-def test_answers_that_no_sane_server_gives(certificates: Certificates, answer: bytes, kind: type, code: str) -> None:
+def test_answers_that_no_sane_server_gives(
+    certificates: Certificates, answer: bytes, kind: type[RouterError], code: str
+) -> None:
     """Of another request, a page, cut, empty, garbage, endless: each has its fault and none escapes."""
 
     async def story(peer: Peer, sink: DmpSink) -> None:

@@ -28,7 +28,7 @@ quiet = settings(max_examples=150, deadline=None)
 
 
 def _default(mail: Mail) -> EmailMessage:
-    return email.message_from_bytes(build(mail), policy=email.policy.default)  # type: ignore[return-value]
+    return email.message_from_bytes(build(mail), policy=email.policy.default)
 
 
 def _compat(mail: Mail) -> email.message.Message:
