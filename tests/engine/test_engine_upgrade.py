@@ -1,7 +1,8 @@
 """A data folder that version 0.1.0 wrote, with work of every state in it, is opened and its work goes on.
 
 The two SQL files are dumps of what the `Chain` of 0.1.0 left. Of six messages that were acknowledged, 1 was delivered,
-2 is a dead letter, 3 waits for a full mailbox with 4 behind it in its lane; 5 (the same lane) and 6 were not decided yet.
+2 is a dead letter, 3 waits for a full mailbox with 4 behind it in its lane; 5 (the same lane) and 6 were not decided
+yet.
 """
 
 from __future__ import annotations
