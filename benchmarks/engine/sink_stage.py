@@ -21,7 +21,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from router.bus.sqlite.sqlite_bus import SqliteBus
+from router.contracts import Attempt, Outcome
 from router.engine.delivery.worker import SinkWorker
+from router.exchange import Delivery
 from router.ledger.store import SqlLedger
 from router.wire import delivery_record
 from tests.engine.sinks import ScriptedSink, delivery
@@ -32,9 +34,7 @@ class NullSink(ScriptedSink):
 
     count = 0
 
-    async def deliver(self, delivery, attempt):  # type: ignore[no-untyped-def]
-        from router.contracts import Outcome
-
+    async def deliver(self, delivery: Delivery, attempt: Attempt) -> Outcome:
         self.count += 1
         self.last = time.perf_counter()
         return Outcome(code="OK")

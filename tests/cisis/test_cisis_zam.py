@@ -20,8 +20,8 @@ SENDER = ReplyTo("015", sending=("SIL-Y", "labo"), receiving=("PFI-X", "Organisa
 REFUSED = ("DMPClosed", "DMP fermé", zam.DMP_ERRORS)
 
 
-def build(kind: str, positive: bool, reply: ReplyTo = SENDER, **more: object) -> Message:
-    made = zam.build(kind, positive, reply=reply, event_date=EVENT, now=NOW, control_id="017", **more)  # type: ignore[arg-type]
+def build(kind: str, positive: bool, reply: ReplyTo = SENDER, **more: Any) -> Message:
+    made = zam.build(kind, positive, reply=reply, event_date=EVENT, now=NOW, control_id="017", **more)
     return Message.parse(made)
 
 

@@ -240,8 +240,8 @@ def test_unknown_is_verified(happened: bool, calls: int) -> None:
     """A sink that can verify delivers again only if the effect did not happen."""
 
     async def story(rig: Rig) -> None:
-        def cut(d: Delivery, a: object) -> Exception | None:
-            if a.number > 1:  # type: ignore[attr-defined]
+        def cut(d: Delivery, a: Attempt) -> Exception | None:
+            if a.number > 1:
                 return None
             if happened:
                 rig.sink.truth[d.id] = 1

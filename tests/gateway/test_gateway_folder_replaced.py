@@ -6,7 +6,7 @@ import asyncio
 import os
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -80,7 +80,7 @@ def test_the_next_request_laid_beside_a_cda_in_hand_is_not_taken_away(tmp_path: 
     asyncio.run(asyncio.wait_for(story(), 20))
 
 
-def test_two_gateways_of_one_name_are_told(tmp_path: Path) -> None:
+def test_two_gateways_of_one_name_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """`KAFKA-MEMBER` says that another has our name: again and again, it must end, not go on in silence."""
     made: list[Member] = []
 
@@ -102,10 +102,10 @@ def test_two_gateways_of_one_name_are_told(tmp_path: Path) -> None:
 
     import router.gateway.raw_topic as module
 
-    module._BACKOFF = (0.001,)  # type: ignore
+    monkeypatch.setattr(module, "_BACKOFF", (0.001,))
     bus = SimpleNamespace(consumer=consumer, producer=lambda name: SimpleNamespace(close=lambda: None))
-    intake = SimpleNamespace(name="gateway-0", bus=bus)
-    way = RawTopic(relay(), intake)  # type: ignore
+    intake = cast(Any, SimpleNamespace(name="gateway-0", bus=bus))
+    way = RawTopic(relay(), intake)
 
     async def story() -> None:
         await way.start()

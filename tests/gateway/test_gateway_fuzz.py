@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,7 +57,7 @@ async def vandal(port: int, seed: int) -> None:
         (writer.transport.abort if chance.random() < 0.5 else writer.close)()
 
 
-def play(story) -> None:  # type: ignore[no-untyped-def]
+def play(story: Coroutine[Any, Any, None]) -> None:
     """Run it; an exception that only the event loop saw is a failure too."""
     seen: list[str] = []
 
