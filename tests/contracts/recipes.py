@@ -24,7 +24,7 @@ def blocks() -> dict[str, str]:
 
 def copy_of_the_repository(folder: Path) -> Path:
     """What the recipes change, and what the tests that they add need."""
-    for name in ("router", "tests", "docs", "schemas", "pipelines"):
+    for name in ("router", "tests", "benchmarks", "docs", "schemas", "pipelines"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "CONTRIBUTING.md"):
         shutil.copy(ROOT / name, folder)

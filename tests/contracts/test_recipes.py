@@ -53,9 +53,9 @@ def passes(copy: Path, *tests: str) -> None:
             [ruff, *words, "--no-cache", "router", "tests"], cwd=copy, capture_output=True, text=True, check=False
         )
         assert linted.returncode == 0, linted.stdout
-    words = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests)
+    pytest_words = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests)
     done = subprocess.run(
-        words, cwd=copy, env=environment((copy,)), capture_output=True, text=True, timeout=200, check=False
+        pytest_words, cwd=copy, env=environment((copy,)), capture_output=True, text=True, timeout=200, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -208,7 +208,7 @@ def test_the_recipe_of_a_rule(copy: Path) -> None:
         "tests/cisis/test_cisis_rules_message.py",
     )
     insert(copy, rules, blocks()[rules], end_of(copy, rules, "RULES"))
-    insert(copy, check, blocks()[check], end_of(copy, check, "check_header"))
+    insert(copy, check, blocks()[check], end_of(copy, check, "check_structure"))
     append(copy, tests)
     written = subprocess.run(
         [sys.executable, "-m", "router.cisis.conformance"],
@@ -218,7 +218,7 @@ def test_the_recipe_of_a_rule(copy: Path) -> None:
     (row,) = (
         line for line in (copy / "docs/conformance.md").read_text(encoding="utf-8").splitlines() if "| R100 |" in line
     )
-    assert "`test_R100_a_control_id_with_a_blank_is_told`" in row
+    assert "`test_R100_an_evn_in_an_oru_is_told`" in row
     passes(copy, tests, "tests/cisis/test_cisis_table.py", "-k", "R100 or cisis_table")
 
 
