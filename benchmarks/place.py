@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,7 +103,7 @@ class Place:
 
     def cpu(self) -> dict[str, float]:
         """Seconds of processor that each role has used; of all of them, what the threads of bus clients used."""
-        spent: Counter[str] = Counter()
+        spent: defaultdict[str, float] = defaultdict(float)
         for pid, role in self.workers().items():
             spent[role] += cpu_of(pid)
             spent[CLIENTS] += clients_cpu_of(pid)

@@ -60,7 +60,7 @@ def made(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "OperatorFault":
             first = node.args[0] if node.args else None
-            yield first.value if isinstance(first, ast.Constant) else "?"
+            yield str(first.value) if isinstance(first, ast.Constant) else "?"
 
 
 def test_every_operator_fault_on_the_way_of_a_message_is_known() -> None:

@@ -29,7 +29,7 @@ from tests.engine.sinks import delivery
 class Nothing:
     """A pipeline without steps: one delivery per event."""
 
-    name, digest, feed = "p", "d", "f"
+    name, digest, feed, reads_only = "p", "d", "f", True
 
     def process(self, exchange: Exchange) -> Routed:
         event = exchange.event
@@ -49,7 +49,7 @@ def stage(folder: Path, number: int, size: int) -> None:
 
     def watch() -> None:
         lag = bus.lag("pipelines")
-        while not lag or sum(lag.values()):
+        while not lag or any(lag.values()):
             time.sleep(0.02)
             lag = bus.lag("pipelines")
         worker.stop()

@@ -21,7 +21,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from router.bus.sqlite.sqlite_bus import SqliteBus
+from router.contracts import Attempt, Outcome
 from router.engine.delivery.worker import SinkWorker
+from router.exchange import Delivery
 from router.ledger.store import SqlLedger
 from router.wire import delivery_record
 from tests.engine.sinks import ScriptedSink, delivery
@@ -32,9 +34,7 @@ class NullSink(ScriptedSink):
 
     count = 0
 
-    async def deliver(self, delivery, attempt):  # type: ignore[no-untyped-def]
-        from router.contracts import Outcome
-
+    async def deliver(self, delivery: Delivery, attempt: Attempt) -> Outcome:
         self.count += 1
         self.last = time.perf_counter()
         return Outcome(code="OK")
@@ -78,6 +78,7 @@ def latency(folder: Path, number: int) -> None:
     sink = NullSink()
     worker = SinkWorker(sink, bus, SqlLedger(f"sqlite:///{folder}/ledger2.db"), member="sinks-0")
     times = []
+    loop = asyncio.new_event_loop()
 
     def feed() -> None:
         time.sleep(0.5)
@@ -97,7 +98,6 @@ def latency(folder: Path, number: int) -> None:
         threading.Thread(target=feed).start()
         await worker.run()
 
-    loop = asyncio.new_event_loop()
     asyncio.run(run())
     for name, n in (("publish to effect", 0), ("durable to effect", 1)):
         values = sorted(t[n] for t in times)

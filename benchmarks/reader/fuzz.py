@@ -89,13 +89,14 @@ _MUTATIONS: tuple[Callable[[bytearray, int, int, random.Random], None], ...] = (
 def exercised(data: bytes) -> str:
     """What the gateway does with a frame, and more; returns MSA-1. Raises whatever goes wrong."""
     errors: list[Err] = []
+    message: Message | None
     try:
-        message: Message | None = Message.parse(data)
+        message = read = Message.parse(data)
     except Unreadable as fault:
         message = Message.glimpse(data)
         errors.append(Err(fault.condition, fault.place, text=fault.text))
     else:
-        errors += _read_all(message)
+        errors += _read_all(read)
     code: ack.Code = "AE" if errors else "AA"
     answer = ack.build(code, message, errors, now=_NOW, control_id="1")
     told = ack.parse_ack(answer)

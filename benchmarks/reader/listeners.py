@@ -12,10 +12,13 @@ import argparse
 import asyncio
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks.reader.bench import memory
+from router.contracts import Outgoing
 from router.gateway.http_listener import HttpListener
 from router.gateway.settings import HttpConfig
 from tests.gateway.gateway_parts import Client, Counted, MemoryBus, hl7, listening, make_intake, relay
@@ -28,7 +31,7 @@ GROWTH = 64 * 2**20
 class Forgetful(MemoryBus):
     """A bus that keeps nothing, so that the run's memory is the gateway's."""
 
-    def publish(self, records, *, settle=None):  # type: ignore[no-untyped-def]
+    def publish(self, records: Sequence[Outgoing], *, settle: Any = None) -> Any:
         origins = super().publish(records, settle=settle)
         self.topics.clear()
         self.batches.clear()

@@ -15,7 +15,7 @@ from typing import Final
 
 from benchmarks.place import ROLES
 from benchmarks.soak.environment import DATABASES, Environment
-from benchmarks.soak.proxy import Proxy
+from benchmarks.soak.proxy import Proxy, Side
 
 KILLS: Final = {
     "worker sinks": 28, "worker pipelines": 24, "worker gateway": 20, "worker feedback": 10, "worker journal": 6,
@@ -154,7 +154,8 @@ class Faults:
         return makers[kind]()
 
     async def _cut(self, proxy: Proxy) -> None:
-        rng, sides = self._rng, ("body", "answer")
+        rng = self._rng
+        sides: tuple[Side, Side] = ("body", "answer")
         for _ in range(rng.randrange(1, 4)):
             proxy.cut(sides[rng.randrange(2)], rng.choice((0.0, rng.random(), 1.0)))
         if rng.random() < 0.3:

@@ -15,10 +15,19 @@ from router.simulators.framing import field as hl7_field
 from router.simulators.sender.hl7 import Recipient
 from router.simulators.sender.maker import Maker
 from router.simulators.sender.mllp import MllpSender
-from router.simulators.sender.options import CdaSample
+from router.simulators.sender.options import Action, CdaSample
 
 ANSWER_SECONDS: Final = 8.0
 PAUSE: Final = 0.3
+FATES: Final[tuple[tuple[Action, ...], ...]] = (
+    ("replace",),
+    ("replace", "delete"),
+    ("delete",),
+    ("replace", "replace"),
+    (),
+    (),
+)
+"""What follows the first version of a document."""
 PATIENTS: Final = 4
 """Relayed patients of one connection."""
 FULL_FOR_GOOD: Final = "boite.pleine"
@@ -43,7 +52,7 @@ class _Family:
     sample: CdaSample
     recipients: list[Recipient]
     rank: int = 0
-    left: list[tuple[float, str]] = field(default_factory=list)
+    left: list[tuple[float, Action]] = field(default_factory=list)
 
 
 class Traffic:
@@ -137,21 +146,19 @@ class Traffic:
     async def _first(self, sender: MllpSender, now: float) -> _Family:
         family = _Family(self.maker.document("biology", self.maker.patient()), self._recipients())
         at = now
-        for action in self._rng.choice(
-            (("replace",), ("replace", "delete"), ("delete",), ("replace", "replace"), (), ())
-        ):
+        for action in self._rng.choice(FATES):
             at += self._rng.choice((0.0, self._rng.uniform(0.0, 3.0), self._rng.uniform(3.0, 25.0)))
             family.left.append((at, action))
         await self._version(sender, family, "initial")
         return family
 
-    async def _next(self, sender: MllpSender, family: _Family, action: str) -> None:
+    async def _next(self, sender: MllpSender, family: _Family, action: Action) -> None:
         family.rank += 1
         if action == "replace":
             family.sample = self.maker.replacement(family.sample)
         await self._version(sender, family, action)
 
-    async def _version(self, sender: MllpSender, family: _Family, action: str) -> None:
+    async def _version(self, sender: MllpSender, family: _Family, action: Action) -> None:
         data = self.maker.message(family.sample, action=action, recipients=family.recipients)
         message = Message(
             hl7_field(data, b"MSH", 10),

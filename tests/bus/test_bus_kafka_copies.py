@@ -53,7 +53,12 @@ def line() -> Iterator[tuple[socket.socket, Any]]:
 def test_all_that_was_sent_is_received_in_order(line: tuple[socket.socket, Any]) -> None:
     far, transport = line
     sent = bytes(range(256)) * 8192
-    threading.Thread(target=lambda: (far.sendall(sent), far.shutdown(socket.SHUT_WR)), daemon=True).start()
+
+    def send() -> None:
+        far.sendall(sent)
+        far.shutdown(socket.SHUT_WR)
+
+    threading.Thread(target=send, daemon=True).start()
     got, error = bytearray(), None
     while error is None:
         part, error = receive(transport)

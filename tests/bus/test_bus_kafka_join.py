@@ -17,7 +17,8 @@ def client(task: Future | None) -> Any:
 
 
 def test_what_succeeded_a_moment_ago_is_still_to_be_fetched() -> None:
-    raw, got = client(Future().success(b"assignment")), []
+    raw = client(Future().success(b"assignment"))
+    got: list[bytes] = []
     keep_join(raw, fresh=True)
     kept = raw._coordinator._join_task
     assert not kept.is_done
@@ -26,7 +27,8 @@ def test_what_succeeded_a_moment_ago_is_still_to_be_fetched() -> None:
 
 
 def test_what_is_in_flight_is_waited_for_even_by_a_member_that_was_long_away() -> None:
-    task, got = Future(), []
+    task = Future()
+    got: list[bytes] = []
     raw = client(task)
     keep_join(raw, fresh=False)
     keep_join(raw, fresh=True)

@@ -70,7 +70,7 @@ def test_a_scan_holds_little_of_each_partition(newest_first: bool) -> None:
         firsts=lambda wanted: dict.fromkeys(wanted, 0),
         ends=lambda wanted: dict.fromkeys(wanted, len(SIZES)),
     )
-    reader = KafkaRecordReader(lambda: raw, topics, 5.0)  # type: ignore[arg-type,return-value]
+    reader = KafkaRecordReader(lambda: raw, topics, 5.0)
     Value.most = 0
     seen: dict[int, list[int]] = {}
     for record in reader.scan("dlq.x", newest_first=newest_first, limit=None):

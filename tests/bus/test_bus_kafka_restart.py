@@ -6,14 +6,15 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from router.bus.kafka.kafka_bus import KafkaBus
 from router.bus.plans import partition_of
-from router.contracts import Bus, Consumer, Outgoing, Partition, Record, Settle, TopicPlan
+from router.contracts import Bus, Consumer, Outgoing, Partition, Producer, Record, Settle, TopicPlan
 from router.errors import Fenced, RouterError, Unavailable
 from tests.bus.test_bus_kafka_faults import DAY, config, drain
 from tests.services import Broker, kafka_servers, running_broker  # noqa: F401
@@ -57,12 +58,12 @@ class Worker:
         except BaseException as error:
             self.error = error
 
-    def _step(self, consumer: Consumer, producer: object) -> None:
+    def _step(self, consumer: Consumer, producer: Producer) -> None:
         records = consumer.poll(max_records=7, max_bytes=1 << 20, timeout=0.2)
         if records:
             offsets = {Partition(record.topic, record.partition): record.offset + 1 for record in records}
             outgoing = [Outgoing(f"{self._source}.out", record.key, record.value) for record in records]
-            producer.publish(outgoing, settle=Settle(consumer, offsets))  # type: ignore[attr-defined]
+            producer.publish(outgoing, settle=Settle(consumer, offsets))
 
     def _begin_again(self, consumer: Consumer) -> None:
         """A transaction whose end is unknown may have been committed: only the group's offsets say."""
@@ -108,11 +109,11 @@ def frozen(folder: Path) -> Iterator[tuple[Broker, Callable[[], None]]]:
 
 
 @pytest.mark.parametrize("fault", [killed_and_started_again, frozen])
-def test_every_record_passes_once(fault: Callable[[Path], object], tmp_path: Path) -> None:
+def test_every_record_passes_once(fault: Callable[[Path], AbstractContextManager[Any]], tmp_path: Path) -> None:
     """SIGKILL and restart of the broker, or 20 s of SIGSTOP: what was acknowledged passes once, in order."""
     source = f"in.{uuid.uuid4().hex[:10]}"
     acknowledged: list[bytes] = []
-    with fault(tmp_path / "kafka") as (broker, strike):  # type: ignore[attr-defined]
+    with fault(tmp_path / "kafka") as (broker, strike):
         bus = KafkaBus(config(broker.servers, partitions=1))
         bus.create([TopicPlan(name, 1, 14 * DAY, 1 << 20) for name in (source, f"{source}.out")])
         with Worker(bus, source) as worker:

@@ -16,7 +16,7 @@ import pytest
 
 from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.bus.sqlite.store import SHIFT
-from router.contracts import Outgoing, Partition, Settle, TopicPlan
+from router.contracts import Outgoing, Partition, Producer, Settle, TopicPlan
 from router.errors import Fenced, OperatorFault, Unavailable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -266,10 +266,10 @@ def test_a_fenced_batch_does_not_harm_those_it_shares_a_commit_with(bus: SqliteB
     bus.producer("p")
     outcomes: list[str] = []
 
-    def write(producer: object, name: str) -> None:
+    def write(producer: Producer, name: str) -> None:
         for _ in range(20):
             try:
-                producer.publish([Outgoing("in.a", "k", name.encode())])  # type: ignore[attr-defined]
+                producer.publish([Outgoing("in.a", "k", name.encode())])
                 outcomes.append(name)
             except Fenced:
                 outcomes.append("fenced")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,12 @@ def test_large_records_are_removed_a_few_at_a_time(bus: SqliteBus, monkeypatch: 
     bus.producer("p").publish([Outgoing("in.old", "k", b"x" * size) for size in (3 * MIB, 3 * MIB, 9 * MIB, 1, MIB)])
     steps = []
     run = bus._writer.run
-    monkeypatch.setattr(bus._writer, "run", lambda work: steps.append(run(work)) or steps[-1])
+
+    def counted(work: Any) -> Any:
+        steps.append(run(work))
+        return steps[-1]
+
+    monkeypatch.setattr(bus._writer, "run", counted)
     bus.trim(Partition("in.old", 0), 5)
     assert steps == [(2, 2), (1, 3), (2, 5)]
     assert list(bus.scan("in.old")) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import time
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def carried(name: str) -> bytes:
     return base64.b64decode(text[1] + b"=" * (-len(text[1]) % 4))
 
 
-def refusal(data: bytes, **options: int) -> Malformed:
+def refusal(data: bytes, **options: Any) -> Malformed:
     """The fault that reading these bytes raises."""
     with pytest.raises(Malformed) as caught:
         read(data, **options)

@@ -40,6 +40,7 @@ from tests.cisis.messages import (
     warned,
     without,
 )
+from tests.typed import present
 
 NOW = datetime(2026, 11, 23, 6, 0, 0, tzinfo=UTC)
 
@@ -400,7 +401,7 @@ def test_E45_a_mail_body_stays_a_body() -> None:
     """E45: truncated base64 keeps its text; line breaks are only line breaks, controls are dropped."""
     text = b64(b"<b>Bonjour</b>\r\nBcc: x@y.fr\x00\x07")
     message = oru() + f"OBX|12|ED|CORPSMAIL_PATIENT^x^MetaDMPMSS||^TEXT^^Base64^{text}||||||F|\r".encode()
-    assert check(message).request.body_patient == "<b>Bonjour</b>\nBcc: x@y.fr"  # type: ignore[union-attr]
+    assert present(check(message).request).body_patient == "<b>Bonjour</b>\nBcc: x@y.fr"
 
 
 @pytest.mark.parametrize("address", ["a@x.fr\\X0D0A\\Bcc:b@y.fr", "Dr A <a@x.fr>", "a@x.fr, b@y.fr", "a@x.fr;b@y.fr"])

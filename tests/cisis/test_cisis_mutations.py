@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.cisis.messages import check, deletion, mdm, oru, pair, replacement
 
 BASES = (oru(), mdm(), replacement(), deletion(), pair(), oru(version="1.2^CISIS_CDA_HL7_V1", order="SC", parts=()))
 BITS = (b"|", b"^", b"~", b"\\", b"&", b"\r", b"\n", b'""', b"\\X0D\\", b"\xff", b"\xc3\xa9", b"", b"PRT|", b"Y", b"0")
-OPTIONS = (
+OPTIONS: tuple[dict[str, Any], ...] = (
     {},
     {
         "environment": "production",

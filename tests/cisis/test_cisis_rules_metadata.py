@@ -22,6 +22,7 @@ from tests.cisis.messages import (
     warned,
     without,
 )
+from tests.typed import present
 
 OLD = "2.0^CISIS_CDA_HL7_V2"
 FIRST_EIGHT = tuple(METADATA)[:8]
@@ -93,7 +94,7 @@ def test_R75_a_truncated_body_loses_its_incomplete_bytes_only() -> None:
     verdict = check(body(clean + "A" * ((5 - len(clean)) % 4)))
     assert verdict.request is not None
     assert (verdict.request.body_professionals or "").startswith("Bonjour") and "R75" in warned(verdict)
-    assert check(body("QsOpQsM=", "CORPSMAIL_PATIENT")).request.body_patient == "BéB"  # type: ignore[union-attr]
+    assert present(check(body("QsOpQsM=", "CORPSMAIL_PATIENT")).request).body_patient == "BéB"
     verdict = check(body("@@@@"))
     assert verdict.request is not None and verdict.request.body_professionals is None
     assert "R75" in warned(verdict)

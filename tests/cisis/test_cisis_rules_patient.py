@@ -20,6 +20,7 @@ from tests.cisis.messages import (
     told,
     warned,
 )
+from tests.typed import present
 
 NO_INS = ((IPP_OID, "IPP1"),)
 #: The message's destinations, all but one.
@@ -57,7 +58,7 @@ def test_R41_without_two_ins_a_local_identifier_is_common_through_the_table() ->
     assert "R41" not in warned(check(message, autorites=table))
     other = edit(message, {"PID-3": "IPP2^^^CHU-X&000897406&N^PI"})
     assert told(check(other, autorites=table)) == [("R41", "207", "PID^1^3", "904")]
-    assert check(message, autorites=table).request.patient.ipp.authority == IPP_OID  # type: ignore[union-attr]
+    assert present(present(check(message, autorites=table).request).patient.ipp).authority == IPP_OID
 
 
 @pytest.mark.parametrize(

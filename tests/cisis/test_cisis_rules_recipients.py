@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from router.cisis.findings import Verdict
 from router.cisis.profile import outage
 from router.cisis.rules import TABLE
 from tests.cisis.messages import (
@@ -25,13 +28,14 @@ from tests.cisis.messages import (
     told,
     warned,
 )
+from tests.typed import present
 
-MINOR = {"birth": "20150328"}
+MINOR: dict[str, Any] = {"birth": "20150328"}
 
 
-def addresses(verdict: object) -> list[tuple[str, str]]:
+def addresses(verdict: Verdict) -> list[tuple[str, str]]:
     """(address, refusal code) of every recipient."""
-    return [(one.address, one.refusal[0] if one.refusal else "") for one in verdict.request.recipients]  # type: ignore[attr-defined]
+    return [(one.address, one.refusal[0] if one.refusal else "") for one in present(verdict.request).recipients]
 
 
 def test_R80_the_dmp_wants_a_sender_with_a_structure() -> None:
@@ -235,7 +239,7 @@ def test_numbers_of_professionals_become_ps_id_nat(number: str, kind: str, expec
 def test_the_reply_address_is_read_and_a_wrong_one_left_out() -> None:
     """PRT REPLY gives Reply-To; a wrong one stops nothing."""
     reply = f"PRT||UC||REPLY^^participation|||||||||||^^X.400^{DOCTOR}"
-    assert check(mdm(parts=(SB, RCT, reply))).request.reply_to == DOCTOR  # type: ignore[union-attr]
+    assert present(check(mdm(parts=(SB, RCT, reply))).request).reply_to == DOCTOR
     verdict = check(mdm(parts=(SB, RCT, reply.replace(DOCTOR, "nobody"))))
     assert verdict.request is not None and verdict.request.reply_to == "" and "R84" in warned(verdict)
 
@@ -250,5 +254,5 @@ def test_a_patient_recipient_carries_no_professional() -> None:
 
 def test_nte_4_fin_closes_the_answer() -> None:
     """NTE-4 = FIN right behind DESTMSSANTEPAT; elsewhere it says nothing."""
-    assert check(before(oru(), "OBX", "NTE|1|||FIN|", 10)).request.no_reply is True  # type: ignore[union-attr]
-    assert check(before(oru(), "OBX", "NTE|1|||FIN|", 5)).request.no_reply is False  # type: ignore[union-attr]
+    assert present(check(before(oru(), "OBX", "NTE|1|||FIN|", 10)).request).no_reply is True
+    assert present(check(before(oru(), "OBX", "NTE|1|||FIN|", 5)).request).no_reply is False

@@ -82,13 +82,14 @@ def test_validate_applies_the_schema_as_told(mode: Literal["warn", "error"], tmp
     """Off, a line of the story, or a refusal, whatever the gate's mode; a deletion is never refused (D1)."""
     exchange, gate = parse(oru()), schema_gate(tmp_path, mode)
     assert Validate(ValidateStep(), gate)(exchange) == exchange
-    noted = Validate(ValidateStep(schema="warn"), gate)(exchange)
+    noted = Validate(ValidateStep.model_validate({"schema": "warn"}), gate)(exchange)
     assert noted.decisions[-1].code == "R36"
     with pytest.raises(Invalid, match="R36"):
-        Validate(ValidateStep(schema="error"), gate)(exchange)
-    assert Validate(ValidateStep(schema="error"), gate)(parse(deletion())).decisions[-1].code == "R36"
+        Validate(ValidateStep.model_validate({"schema": "error"}), gate)(exchange)
+    strict = Validate(ValidateStep.model_validate({"schema": "error"}), gate)
+    assert strict(parse(deletion())).decisions[-1].code == "R36"
     with pytest.raises(OperatorFault):
-        Validate(ValidateStep(schema="warn"), None)
+        Validate(ValidateStep.model_validate({"schema": "warn"}), None)
 
 
 def test_validate_refuses_the_warnings_the_pipeline_names() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -19,8 +20,8 @@ SENDER = ReplyTo("015", sending=("SIL-Y", "labo"), receiving=("PFI-X", "Organisa
 REFUSED = ("DMPClosed", "DMP fermé", zam.DMP_ERRORS)
 
 
-def build(kind: str, positive: bool, reply: ReplyTo = SENDER, **more: object) -> Message:
-    made = zam.build(kind, positive, reply=reply, event_date=EVENT, now=NOW, control_id="017", **more)  # type: ignore[arg-type]
+def build(kind: str, positive: bool, reply: ReplyTo = SENDER, **more: Any) -> Message:
+    made = zam.build(kind, positive, reply=reply, event_date=EVENT, now=NOW, control_id="017", **more)
     return Message.parse(made)
 
 
@@ -41,7 +42,7 @@ def rows(message: Message) -> list[list[str]]:
         ("ack/zam-lecture-mss.hl7", Kind.READING, {"recipient": ("801234567897", DOCTOR)}),
     ],
 )
-def test_a_positive_answer_has_the_layout_of_the_samples(name: str, kind: Kind, more: dict[str, object]) -> None:
+def test_a_positive_answer_has_the_layout_of_the_samples(name: str, kind: Kind, more: dict[str, Any]) -> None:
     """Field by field what the national samples hold, but for date and id."""
     assert rows(build(kind, True, **more)) == rows(Message.parse(example(name)))
 

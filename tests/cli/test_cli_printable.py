@@ -139,7 +139,7 @@ def _commands() -> set[str]:
 
 def _cases(folder: Path) -> dict[str, list[list[str]]]:
     site = ["--site", str(folder / "router.yaml")]
-    both = ([], ["--json"])
+    both: tuple[list[str], ...] = ([], ["--json"])
     message, changed = str(folder / "message.hl7"), str(folder / "changed.yaml")
     return {
         "explain": [["e" * 64, *site, *more] for more in both] + [[NASTY, *site]],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,8 +24,8 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     opened.close()
 
 
-def entry(kind: str, at: float, **facts: object) -> JournalEntry:
-    return JournalEntry(event_id=EVENT, kind=kind, at=at, feed="sil", pipeline="p", **facts)  # type: ignore[arg-type]
+def entry(kind: str, at: float, **facts: Any) -> JournalEntry:
+    return JournalEntry(event_id=EVENT, kind=kind, at=at, feed="sil", pipeline="p", **facts)
 
 
 def made(at: float) -> JournalEntry:

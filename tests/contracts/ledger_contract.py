@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ AT = Origin("in.sil", 3, 17)
 SINK = "mssante.chu"
 
 
-def row(name: str, sequence: int = 0, *, sink: str = "mssante.chu", partition: int = 0, **changes: object) -> Row:
+def row(name: str, sequence: int = 0, *, sink: str = "mssante.chu", partition: int = 0, **changes: Any) -> Row:
     delivery = Delivery(
         id=name,
         event_id="event-" + name,
@@ -43,7 +44,7 @@ def row(name: str, sequence: int = 0, *, sink: str = "mssante.chu", partition: i
         label="adam.hoda@test-ci-sis.mssante.fr",
     )
     found = Row(delivery=delivery, partition=partition, sequence=sequence, bytes_at=Origin("out.x", 1, 2**33))
-    return replace(found, **changes)  # type: ignore[arg-type]
+    return replace(found, **changes)
 
 
 class LedgerContract:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import shutil
 import sys
 import tomllib
 from functools import cache
@@ -18,6 +20,52 @@ _BLOCK: Final = re.compile(r"^```\w+ (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTAL
 def blocks() -> dict[str, str]:
     """File name -> content."""
     return dict(_BLOCK.findall((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")))
+
+
+def copy_of_the_repository(folder: Path) -> Path:
+    """What the recipes change, and what the tests that they add need."""
+    for name in ("router", "tests", "benchmarks", "docs", "schemas", "pipelines"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "CONTRIBUTING.md"):
+        shutil.copy(ROOT / name, folder)
+    return folder
+
+
+def add_file(copy: Path, name: str) -> None:
+    """A new file, as the page shows it."""
+    assert not (copy / name).exists(), f"{name} is there already"
+    (copy / name).write_text(blocks()[name], encoding="utf-8")
+
+
+def append(copy: Path, name: str) -> None:
+    """The lines of a block at the end of a file."""
+    with (copy / name).open("a", encoding="utf-8") as file:
+        file.write(blocks()[name])
+
+
+def insert(copy: Path, name: str, lines: str, number: int) -> None:
+    """Lines behind line `number` of a file (1 = the first)."""
+    kept = (copy / name).read_text(encoding="utf-8").splitlines(keepends=True)
+    (copy / name).write_text("".join([*kept[:number], lines, *kept[number:]]), encoding="utf-8")
+
+
+def insert_above(copy: Path, name: str, lines: str, text: str) -> None:
+    """Lines above the last line of a file that holds this text."""
+    kept = (copy / name).read_text(encoding="utf-8").splitlines()
+    insert(copy, name, lines, max(number for number, line in enumerate(kept) if text in line))
+
+
+def end_of(copy: Path, name: str, wanted: str) -> int:
+    """The last line of the function, class, table or call of this name in a file."""
+    for node in ast.walk(ast.parse((copy / name).read_text(encoding="utf-8"))):
+        match node:
+            case ast.FunctionDef(name=found) | ast.ClassDef(name=found) if found == wanted:
+                return node.end_lineno or 0
+            case ast.Assign(targets=[ast.Name(id=found)]) | ast.AnnAssign(target=ast.Name(id=found)) if found == wanted:
+                return (node.end_lineno or 0) - 1
+            case ast.Call(func=ast.Name(id=found)) if found == wanted:
+                return (node.end_lineno or 0) - 1
+    raise LookupError(f"{name}: {wanted}")
 
 
 def install_archive_sink(folder: Path) -> Path:

@@ -58,7 +58,7 @@ NAMED = {
 
 def found_in(package: Any, kind: type) -> dict[int, str]:
     """Every declaration that a module of a package makes: identity -> where."""
-    found = {}
+    found: dict[int, str] = {}
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         for name, value in vars(importlib.import_module(module.name)).items():
             if isinstance(value, kind):

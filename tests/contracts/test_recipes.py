@@ -1,4 +1,4 @@
-"""The recipes of CONTRIBUTING.md for a step and for a sink type, followed to the letter in processes of their own."""
+"""The recipes of CONTRIBUTING.md, followed to the letter in processes of their own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.recipes import ROOT, blocks, install_archive_sink
+from tests.contracts.recipes import (
+    ROOT,
+    add_file,
+    append,
+    blocks,
+    copy_of_the_repository,
+    end_of,
+    insert,
+    insert_above,
+    install_archive_sink,
+)
 
 SITE = """environment: qualification
 feeds:
@@ -33,6 +43,21 @@ def command(site: Path, *words: str, path: tuple[Path, ...] = (ROOT,)) -> subpro
         timeout=90,
         check=False,
     )
+
+
+def passes(copy: Path, *tests: str) -> None:
+    """Run tests of the copy, with the router of the copy; what the recipe wrote is as ruff wants it."""
+    ruff = Path(sys.executable).with_name("ruff")
+    for words in (["check"], ["format", "--check"]):
+        linted = subprocess.run(
+            [ruff, *words, "--no-cache", "router", "tests"], cwd=copy, capture_output=True, text=True, check=False
+        )
+        assert linted.returncode == 0, linted.stdout
+    pytest_words = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests)
+    done = subprocess.run(
+        pytest_words, cwd=copy, env=environment((copy,)), capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def environment(path: tuple[Path, ...]) -> dict[str, str]:
@@ -165,3 +190,73 @@ def test_a_package_that_is_broken_is_named(tmp_path: Path) -> None:
     assert checked.returncode != 0
     assert "archive_sink:ARCHIVE" in told
     assert "Traceback" not in told
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The repository, for a recipe that changes it."""
+    return copy_of_the_repository(tmp_path / "copy")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_recipe_of_a_rule(copy: Path) -> None:
+    """A line, a check and a test: the profile applies it, the table stays well-formed, the conformance page has it."""
+    rules, check, tests = (
+        "router/cisis/table_message.py",
+        "router/cisis/check_envelope.py",
+        "tests/cisis/test_cisis_rules_message.py",
+    )
+    insert(copy, rules, blocks()[rules], end_of(copy, rules, "RULES"))
+    insert(copy, check, blocks()[check], end_of(copy, check, "check_structure"))
+    append(copy, tests)
+    written = subprocess.run(
+        [sys.executable, "-m", "router.cisis.conformance"],
+        cwd=copy, env=environment((copy,)), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert written.returncode == 0, written.stderr
+    (row,) = (
+        line for line in (copy / "docs/conformance.md").read_text(encoding="utf-8").splitlines() if "| R100 |" in line
+    )
+    assert "`test_R100_an_evn_in_an_oru_is_told`" in row
+    passes(copy, tests, "tests/cisis/test_cisis_table.py", "-k", "R100 or cisis_table")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_recipe_of_a_code(copy: Path) -> None:
+    """Two lines: a code of the DMP gets its meaning, and operators read what to do."""
+    advice = "router/sinks/dmp/sink_type.py"
+    append(copy, "router/sinks/dmp/verdicts.csv")
+    insert_above(copy, advice, blocks()[advice], '"DMP-*"')
+    add_file(copy, "tests/sinks/test_sink_dmp_suspended.py")
+    passes(copy, "tests/sinks/test_sink_dmp_suspended.py")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_recipe_of_a_line_of_explain(copy: Path) -> None:
+    """A field, its value and its line: the story shows what the journal holds."""
+    places = {
+        "router/journal/views.py": "EventStory",
+        "router/journal/timeline.py": "EventStory",
+        "router/journal/render.py": "_heading",
+    }
+    for name, where in places.items():
+        insert(copy, name, blocks()[name], end_of(copy, name, where))
+    add_file(copy, "tests/journal/test_journal_lineages.py")
+    passes(copy, "tests/journal/test_journal_lineages.py", "tests/journal/test_journal_render.py")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_recipe_of_a_command(copy: Path) -> None:
+    """A file and two lines: the command is there, in `--help` too."""
+    main = "router/cli/main.py"
+    imported, added = blocks()[main].splitlines(keepends=True)
+    insert_above(copy, main, added, ".add_to(app)")
+    insert_above(copy, main, imported, "    national,")
+    add_file(copy, "router/cli/feeds.py")
+    add_file(copy, "tests/cli/test_cli_feeds.py")
+    passes(copy, "tests/cli/test_cli_feeds.py")
+    assert "Show the feeds of this site" in command(copy, "--help", path=(copy,)).stdout

@@ -12,6 +12,7 @@ import pytest
 
 from router.contracts import Sink
 from router.exchange import Delivery, Origin, delivery_id
+from router.simulators.authority import Certificates
 from router.simulators.dmp import DmpConfig as SimulatedDmp
 from router.simulators.dmp import DmpSimulator
 from router.simulators.hl7_peer import Hl7Peer
@@ -25,6 +26,7 @@ from router.sinks.mssante.sink_type import MSSANTE
 from tests.contracts.recipes import archive_sink
 from tests.contracts.sink_contract import Outside, SinkContract, play_in
 from tests.sinks import dmp_world, mssante_samples
+from tests.typed import present
 
 STALLED = 60.0
 
@@ -34,7 +36,7 @@ class Dmp(Outside):
     """The simulated DMP, over TLS; what it knows a deposit by is the id of its submission set."""
 
     dmp: DmpSimulator
-    certificates: object
+    certificates: Certificates
     kind = DMP
     maker: Maker = field(default_factory=lambda: Maker(11))
     made: dict[int, Delivery] = field(default_factory=dict)
@@ -42,7 +44,7 @@ class Dmp(Outside):
 
     def __post_init__(self) -> None:
         self.patient = self.maker.patient(age=50)
-        self.secrets = (self.patient.birth_family, self.patient.ins)
+        self.secrets = (self.patient.birth_family, present(self.patient.ins))
 
     def open(self) -> Sink:
         config = dmp_world.config(self.certificates, HOPITAL_A.finess, self.dmp.url)

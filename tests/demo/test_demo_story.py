@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.typed import present
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
@@ -22,7 +24,7 @@ def _play(folder: Path, *words: str) -> str:
 def test_every_outcome_is_as_promised(tmp_path: Path) -> None:
     """Nominal, replaced, deleted, refused, retried, repeated, killed: the last line says that all are as promised."""
     last = _play(tmp_path / "demo").splitlines()[-1]
-    kept, of = re.fullmatch(r"demo: (\d+) of (\d+) outcomes as promised", last).groups()  # type: ignore[union-attr]
+    kept, of = present(re.fullmatch(r"demo: (\d+) of (\d+) outcomes as promised", last)).groups()
     assert kept == of
     assert int(of) >= 16
 

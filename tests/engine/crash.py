@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from router.bus.opening import open_bus
 from router.bus.settings import KafkaConfig
@@ -82,7 +82,7 @@ class FileSink:
 
     name = "s"
 
-    def __init__(self, path: Path, on_unknown: str, seconds: float = 0.001) -> None:
+    def __init__(self, path: Path, on_unknown: Literal["verify", "repeat", "hold"], seconds: float = 0.001) -> None:
         self.path = path
         self.on_unknown = on_unknown
         self.seconds = seconds
@@ -119,7 +119,7 @@ def story() -> list[Delivery]:
     return [*plain, *document]
 
 
-def run_sink(folder: str, on_unknown: str, crash_at: int) -> None:
+def run_sink(folder: str, on_unknown: Literal["verify", "repeat", "hold"], crash_at: int) -> None:
     """A sink worker until everything it was given has ended, or until the fuse blows."""
     deliver(folder, FileSink(Path(folder) / "effects", on_unknown), Fuse(crash_at))
 
@@ -199,7 +199,7 @@ def decide(folder: str, fuse: Fuse) -> None:
 
     def watch() -> None:
         lag = bus.lag("pipelines")
-        while not lag or sum(lag.values()):
+        while not lag or any(lag.values()):
             time.sleep(0.01)
             lag = bus.lag("pipelines")
         worker.stop()

@@ -107,6 +107,12 @@ class MemoryBus:
     def check(self, plans: Sequence[TopicPlan]) -> Sequence[str]:
         return []
 
+    def migrate(self, plans: Sequence[TopicPlan]) -> Sequence[str]:
+        raise NotImplementedError("this bus never makes a topic anew")
+
+    def identities(self, topics: Collection[str]) -> Mapping[str, str]:
+        return {topic: f"memory:{topic}" for topic in topics if topic in self.topics}
+
     def lag(self, group: str) -> Mapping[Partition, int]:
         return {p: len(self.parts(p.topic)[p.number]) - n for (g, p), n in self.committed.items() if g == group}
 
@@ -301,7 +307,9 @@ class MemoryLedger:
             return {number: self.epochs[sink, number] for number in partitions}
 
     def _fenced(self, rows: Sequence[Row], fence: Fence | None) -> None:
-        places = {(row.delivery.sink, row.partition) for row in rows} if fence is not None else set()
+        if fence is None:
+            return
+        places = {(row.delivery.sink, row.partition) for row in rows}
         lost = {place[1] for place in places if place not in self.epochs or fence.get(place) != self.epochs[place]}
         if lost:
             raise Fenced("LEDGER-EPOCH", partitions=frozenset(lost))

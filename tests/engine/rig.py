@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 from router.contracts import Header, Outgoing, out_topic
 from router.engine.delivery.worker import SinkWorker
 from router.engine.delivery.worker_settings import Limits
 from router.engine.retry_policy import RetryPolicy
-from router.exchange import Delivery, State
+from router.exchange import Delivery, Receipt, State
 from router.wire import delivery_record, read_journal, read_receipt
 from tests.engine.memory import MemoryBus, MemoryLedger
 from tests.engine.sinks import ScriptedSink
@@ -36,9 +37,9 @@ class Rig:
         headers = {Header.COMMAND: command, Header.DELIVERY: d.id, Header.ID: d.event_id, Header.TEXT: text}
         self.bus.producer("test").publish([Outgoing(out_topic(d.sink), d.key, b"", headers)])
 
-    def worker(self, **options: object) -> SinkWorker:
-        options = {"member": "sinks-0", "policy": FAST, "limits": Limits(patience=1.0)} | options
-        return SinkWorker(self.sink, self.bus, self.ledger, alert=lambda what, _: self.alerts.append(what), **options)  # type: ignore[arg-type]
+    def worker(self, **options: Any) -> SinkWorker:
+        given: dict[str, Any] = {"member": "sinks-0", "policy": FAST, "limits": Limits(patience=1.0), **options}
+        return SinkWorker(self.sink, self.bus, self.ledger, alert=lambda what, _: self.alerts.append(what), **given)
 
     def state(self, d: Delivery) -> State | None:
         row = self.ledger.rows.get(d.id)
@@ -48,11 +49,11 @@ class Rig:
         """Whether every published delivery is done."""
         return all(self.state(d) is State.DONE for d in self.published)
 
-    def receipts(self, d: Delivery) -> list[object]:
+    def receipts(self, d: Delivery) -> list[Receipt]:
         return [r for r in map(read_receipt, self.bus.scan("receipts")) if r.delivery_id == d.id]
 
     @asynccontextmanager
-    async def running(self, **options: object):
+    async def running(self, **options: Any) -> AsyncIterator[SinkWorker]:
         worker = self.worker(**options)
         task = asyncio.create_task(worker.run())
         try:
@@ -72,7 +73,7 @@ class Rig:
         await self.until(lambda: all(self.state(d) in wanted for d in self.published))
 
 
-def play(story: Callable[[Rig], Awaitable[None]], sink: ScriptedSink | None = None) -> Rig:
+def play(story: Callable[[Rig], Coroutine[Any, Any, None]], sink: ScriptedSink | None = None) -> Rig:
     rig = Rig(sink)
     asyncio.run(story(rig))
     return rig

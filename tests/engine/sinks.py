@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 from router.contracts import Attempt, Outcome
 from router.exchange import Delivery, Origin, delivery_id
@@ -35,6 +35,8 @@ class ScriptedSink:
     name: str = "s"
     on_unknown: Literal["verify", "repeat", "hold"] = "repeat"
     behaviour: Behaviour = lambda _d, _a: None
+    effect: Callable[[Delivery, Attempt], Awaitable[None]] | None = None
+    """Instead of `behaviour`, where an attempt waits for something."""
     calls: list[Call] = field(default_factory=list)
     truth: dict[str, int] = field(default_factory=dict)
     verified: list[str] = field(default_factory=list)
@@ -53,6 +55,9 @@ class ScriptedSink:
         return Outcome(code="OK", evidence={"message_id": delivery.id})
 
     async def _behave(self, delivery: Delivery, attempt: Attempt) -> None:
+        if self.effect is not None:
+            await self.effect(delivery, attempt)
+            return
         match self.behaviour(delivery, attempt):
             case float() | int() as seconds:
                 await asyncio.sleep(seconds)
@@ -82,12 +87,12 @@ class ScriptedSink:
 
 
 def delivery(
-    number: int, lane: str = "lane", *, sink: str = "s", payload: bytes = b"payload", **fields: object
+    number: int, lane: str = "lane", *, sink: str = "s", payload: bytes = b"payload", **fields: Any
 ) -> Delivery:
     """A delivery of event `number`; its key is its lane unless told otherwise."""
     destination = str(fields.pop("destination", "d"))
     event = str(fields.pop("event_id", f"event-{number}"))
-    values = {
+    values: dict[str, Any] = {
         "id": delivery_id(event, f"{destination}|{lane}"),
         "event_id": event,
         "sink": sink,
@@ -102,7 +107,7 @@ def delivery(
         "created": 1000.0 + number,
         **fields,
     }
-    return Delivery(**values)  # type: ignore[arg-type]
+    return Delivery(**values)
 
 
 def check(calls: Iterable[Call], published: Iterable[Delivery]) -> None:

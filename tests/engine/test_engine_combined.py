@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ FULL = Unavailable("MSS-452", circuit=False)
 BRIEF = Limits(hold_after=0.03, sweep=0.03, patience=1.0)
 
 
-def version(number: int, action: str, lane: str = "dr-a", *, lineage: str = "set-1", **fields: object) -> Delivery:
+def version(number: int, action: str, lane: str = "dr-a", *, lineage: str = "set-1", **fields: Any) -> Delivery:
     """One version of a document for one recipient."""
     fields = {"document": f"doc-{number}"} | fields
     return delivery(number, lane, key="doc", destination=lane, action=action, lineage=lineage, **fields)
@@ -100,8 +101,8 @@ def test_what_is_parked_while_its_lane_goes_on_stays_done() -> None:
             if d.event_id == "event-2":
                 await gate.wait()
 
-        rig.sink._behave = deliver  # type: ignore[method-assign]
-        same = {"strict": True, "key": "k"}
+        rig.sink.effect = deliver
+        same: dict[str, Any] = {"strict": True, "key": "k"}
         dead, other = delivery(2, "late", **same), delivery(1, "busy", **same)
         rig.publish(other, dead)
         async with rig.running():
@@ -143,14 +144,14 @@ def test_rows_on_their_way_to_held_are_not_delivered_meanwhile() -> None:
             if d.event_id == "event-2000":
                 await gate.wait()
 
-        rig.sink._behave = deliver  # type: ignore[method-assign]
+        rig.sink.effect = deliver
         window = 2
         first = [delivery(n, "one", key="k") for n in range(1000, 1002)]
         second = [delivery(n, "two", key="k") for n in range(2000, 2006)]
         read = rig.bus.read
 
-        def slowly(place: Origin) -> Record | None:
-            record = read(place)
+        def slowly(origin: Origin) -> Record | None:
+            record = read(origin)
             if asked.is_set() or record is None:
                 time.sleep(0.05)
             return record

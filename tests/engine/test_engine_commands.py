@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from router.contracts import JOURNAL, RECEIPTS, Attempt, SystemClock
+from router.contracts import JOURNAL, RECEIPTS, Attempt, Record, SystemClock
 from router.engine.delivery.backlog_loader import BacklogLoader, Wanted
 from router.engine.delivery.worker_settings import Limits
 from router.errors import OutcomeUnknown, Refused, Unavailable
@@ -71,7 +73,7 @@ def test_a_replay_remembers_an_unknown_outcome(how: str) -> None:
     """A dead letter of which an attempt may have arrived: who delivers it again must know, whatever the road."""
 
     async def story(rig: Rig) -> None:
-        def behave(d, attempt):
+        def behave(_: Delivery, attempt: Attempt) -> Exception | None:
             if attempt.number == 1:
                 return OutcomeUnknown("CUT")
             return Refused("X") if attempt.number == 2 else None
@@ -133,18 +135,20 @@ def test_nothing_passes_what_is_being_discarded() -> None:
 
     async def story(rig: Rig) -> None:
         full = Unavailable("FULL", circuit=False)
-        rig.sink.behaviour = lambda d, _: {"event-1": full, "event-3": 0.4}.get(d.event_id)
+        outcomes: dict[str, Exception | float] = {"event-1": full, "event-3": 0.4}
+        rig.sink.behaviour = lambda d, _: outcomes.get(d.event_id)
         rig.publish(delivery(1, payload=b"one"), delivery(2))
         first, second = rig.published
         slow, read = threading.Event(), rig.bus.read
 
-        def reading(origin: Origin):  # the bus answers late: the context of the discarded one's receipt needs its bytes
+        def reading(origin: Origin) -> Record | None:
+            """The bus answers late: the context of the discarded one's receipt needs its bytes."""
             found = read(origin)
             if slow.is_set() and found is not None and found.value == b"one":
                 time.sleep(1.0)
             return found
 
-        rig.bus.read = reading
+        rig.bus.read = reading  # type: ignore[method-assign]
         policy = FAST.model_copy(update={"first": 30.0, "ceiling": 30.0})
         worker = rig.worker(policy=policy)
         task = asyncio.create_task(worker.run())
@@ -167,7 +171,7 @@ def test_an_order_of_before_a_migration_is_not_later() -> None:
     """`topics migrate`: places begin at 0 again. A deletion of last year overtakes nothing of today."""
 
     async def story(rig: Rig) -> None:
-        lineage = {"lineage": "set", "key": "k"}
+        lineage: dict[str, Any] = {"lineage": "set", "key": "k"}
         async with rig.running():
             rig.publish(delivery(1, action="initial", document="v1", **lineage))
             await rig.settled()
@@ -190,7 +194,7 @@ def test_a_deletion_after_a_migration_passes_what_died_before(action: str) -> No
     """The other way round: rows of before the topic was made anew are earlier than whatever comes now."""
 
     async def story(rig: Rig) -> None:
-        lineage = {"lineage": "set", "key": "k"}
+        lineage: dict[str, Any] = {"lineage": "set", "key": "k"}
         rig.sink.behaviour = lambda d, _: Refused("X") if d.event_id == "event-2" else None
         rig.publish(
             delivery(0, action="initial", document="v0", **lineage),
@@ -213,6 +217,10 @@ def test_a_deletion_after_a_migration_passes_what_died_before(action: str) -> No
     play(story)
 
 
+def dead_after(rig: Rig, calls: int) -> bool:
+    return len(rig.sink.calls) == calls and rig.state(rig.published[0]) is State.DEAD
+
+
 def test_two_commands_read_twice_are_obeyed_once() -> None:
     """As for one: after a crash neither of two replays of the same delivery is obeyed again."""
 
@@ -221,9 +229,7 @@ def test_two_commands_read_twice_are_obeyed_once() -> None:
         rig.publish(delivery(1))
         async with rig.running():
             for calls in (1, 2, 3):
-                await rig.until(
-                    lambda calls=calls: len(rig.sink.calls) == calls and rig.state(rig.published[0]) is State.DEAD
-                )
+                await rig.until(partial(dead_after, rig, calls))
                 if calls < 3:
                     rig.command(rig.published[0], "replay")
         rig.bus.committed.clear()

@@ -17,6 +17,7 @@ from router.runtime.wording import ADVICE
 from router.wire import event_record, read_journal
 from tests.engine.rig import Rig, journal, play
 from tests.engine.sinks import delivery
+from tests.typed import present
 
 
 def died(rig: Rig, label_of: dict[str, str]) -> None:
@@ -54,7 +55,7 @@ def test_replay_of_a_group_dry_and_real() -> None:
         async with rig.running():
             await rig.settled(State.DEAD)
             chosen = letters(rig.bus, rig.ledger, Filter(code="MSS-550"))
-            assert [body(rig.bus, dead_letter).value for dead_letter in chosen] == [b"%d" % n for n in range(6)]
+            assert [present(body(rig.bus, one)).value for one in chosen] == [b"%d" % n for n in range(6)]
             dry = list(replay(rig.bus, rig.ledger, chosen, by="dupont"))
             assert [a.accepted for a in dry] == [True] * 6
             assert not any(Header.COMMAND in r.headers for r in rig.bus.scan("out.s"))

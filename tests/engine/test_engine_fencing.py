@@ -7,11 +7,12 @@ import random
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from router.contracts import Fence, Row, out_topic
-from router.engine.delivery.durable_writer import DurableWriter
+from router.engine.delivery.durable_writer import DurableWriter, Opened
 from router.engine.delivery.worker import SinkWorker
 from router.engine.delivery.worker_settings import Limits
 from router.errors import Fenced
@@ -22,6 +23,10 @@ from tests.engine.rig import FAST, Rig, play
 from tests.engine.sinks import ScriptedSink, check, delivery
 
 ONE_LANE = "lane"
+
+
+def frozen_or_finished(ledger: FreezingLedger, rig: Rig) -> bool:
+    return ledger.frozen.is_set() or rig.finished()
 
 
 class FreezingLedger(MemoryLedger):
@@ -89,7 +94,7 @@ def test_a_row_of_workers_frozen_one_after_the_other(seed: int) -> None:
             ledger = FreezingLedger(rig.ledger, after=chance.randrange(1, 12))
             worker = SinkWorker(rig.sink, rig.bus, ledger, member=name, policy=FAST, limits=Limits(patience=0.3))
             sleepers.append((worker, ledger, asyncio.create_task(worker.run())))
-            await rig.until(lambda ledger=ledger: ledger.frozen.is_set() or rig.finished(), 30)
+            await rig.until(partial(frozen_or_finished, ledger, rig), 30)
             await rig.until(lambda: not any(call.end == 0.0 for call in rig.sink.calls), 30)
             rig.bus.expel("out.s", f"{name}-s")
         async with rig.running(member="z"):
@@ -136,6 +141,7 @@ def test_one_lost_partition_fails_its_own_jobs_only() -> None:
         assert isinstance(failed, Fenced)
         assert isinstance(refused, Fenced)
         assert not done
+        assert isinstance(opened, Opened)
         assert opened.known == {}
         assert [row.state for row in ledger.rows.values()] == [State.DONE, State.READY, State.READY]
         await asyncio.get_running_loop().run_in_executor(None, writer.close)

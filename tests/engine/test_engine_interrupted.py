@@ -165,7 +165,7 @@ def test_a_replacement_that_finds_its_lane_full_still_waits() -> None:
             while not gate.is_set():  # noqa: ASYNC110 - it is set from another thread
                 await asyncio.sleep(0.01)
 
-        rig.sink._behave = deliver  # type: ignore[method-assign]
+        rig.sink.effect = deliver
         old = delivery(1, "old", key="k", action="initial", document="doc-1", lineage="doc-1")
         others = [delivery(n, "new", key="k") for n in range(2, 5)]
         new = delivery(9, "new", key="k", action="replace", document="doc-2", replaces="doc-1")
@@ -194,7 +194,7 @@ def test_a_replacement_that_left_memory_still_waits() -> None:
             if not healed.is_set():
                 raise Unavailable("FULL", circuit=False)
 
-        rig.sink._behave = deliver  # type: ignore[method-assign]
+        rig.sink.effect = deliver
         old = delivery(1, "old", key="k", action="initial", document="doc-1", lineage="doc-1")
         head = delivery(2, "new", key="k")
         new = delivery(9, "new", key="k", action="replace", document="doc-2", replaces="doc-1")

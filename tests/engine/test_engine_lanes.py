@@ -6,6 +6,7 @@ import asyncio
 import time
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +21,7 @@ from router.exchange import Origin, State
 from tests.engine.sinks import delivery
 
 
-def row(number: int, lane: str = "a", **fields: object) -> Row:
+def row(number: int, lane: str = "a", **fields: Any) -> Row:
     made = delivery(number, lane, payload=b"", **fields)
     return Row(delivery=made, partition=0, sequence=number, bytes_at=Origin("out.s", 0, number))
 

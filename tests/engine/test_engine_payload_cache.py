@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from typing import Any
 
 from router.contracts import Row
 from router.engine.delivery.payload_cache import PayloadCache
@@ -27,7 +28,7 @@ def place(bus: MemoryBus, number: int) -> PendingDelivery:
     return PendingDelivery(row, Lane(bare.lane, origin.partition), None, 0.0)
 
 
-def play(story: Callable[[MemoryBus, PayloadCache], Awaitable[None]], *, budget: int) -> None:
+def play(story: Callable[[MemoryBus, PayloadCache], Coroutine[Any, Any, None]], *, budget: int) -> None:
     bus = MemoryBus()
     cache = PayloadCache(bus, budget)
     asyncio.run(story(bus, cache))

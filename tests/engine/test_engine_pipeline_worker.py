@@ -5,21 +5,22 @@ from __future__ import annotations
 import base64
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
-from router.contracts import Header, Outgoing, Partition, SystemClock, Unobserved, no_alert
+from router.contracts import Header, Outgoing, Partition, Settle, SystemClock, Unobserved, no_alert
 from router.engine.dead_letters.remediation import next_step
 from router.engine.pipeline.compiled import UNWANTED, BugLimit, all_served, no_description
 from router.engine.pipeline.decider import Decider
 from router.engine.pipeline.worker import PipelineWorker
 from router.errors import Fenced, Invalid, OperatorFault, Unavailable
-from router.exchange import Delivery, Event, Exchange, Filtered, Origin, Receipt, ReceiptKind, Routed
+from router.exchange import Delivery, Event, Exchange, Filtered, JournalEntry, Origin, Receipt, ReceiptKind, Routed
 from router.wire import event_record, read_delivery, read_journal, read_receipt
-from tests.engine.memory import MemoryBus, MemoryLedger
+from tests.engine.memory import MemoryBus, MemoryLedger, MemoryProducer
 from tests.engine.sinks import delivery
 
 
@@ -58,25 +59,31 @@ class Rig:
         self.alerts: list[str] = []
 
     def event(
-        self, number: int, *, feed: str = "sil", body: bytes = b"MSH|", verdict: bytes = b"", **headers: str
+        self,
+        number: int,
+        *,
+        feed: str = "sil",
+        body: bytes = b"MSH|",
+        verdict: bytes = b"",
+        headers: Mapping[str, str] | None = None,
     ) -> Event:
-        headers = {Header.CONTROL: f"C{number}", **headers}
-        event = Event(f"id-{number}", feed, f"key-{number % 3}", body, headers, verdict=verdict)
+        all_headers = {Header.CONTROL: f"C{number}", **(headers or {})}
+        event = Event(f"id-{number}", feed, f"key-{number % 3}", body, all_headers, verdict=verdict)
         self.bus.producer("gateway").publish([event_record(event)])
         return event
 
     def deliveries(self) -> list[Delivery]:
         return [read_delivery(r) for r in self.bus.scan("out.s")]
 
-    def journal(self, kind: str = "") -> list[object]:
+    def journal(self, kind: str = "") -> list[JournalEntry]:
         return [e for e in map(read_journal, self.bus.scan("journal")) if kind in ("", e.kind)]
 
     @contextmanager
-    def running(self, **options: object):
-        options = {"member": "pipelines-0", "alert": lambda what, _: self.alerts.append(what)} | options
+    def running(self, **options: Any) -> Iterator[PipelineWorker]:
+        given: dict[str, Any] = {"member": "pipelines-0", "alert": lambda what, _: self.alerts.append(what), **options}
         worker = PipelineWorker(
-            self.bus, self.ledger, self.feeds, lambda feed: [p for p in self.pipes if p.feed == feed], **options
-        )  # type: ignore[arg-type]
+            self.bus, self.ledger, self.feeds, lambda feed: [p for p in self.pipes if p.feed == feed], **given
+        )
         failures: list[BaseException] = []
 
         def run() -> None:
@@ -125,7 +132,7 @@ def test_events_become_deliveries_in_order_with_their_story() -> None:
 def test_the_ack_is_claimed_with_the_id() -> None:
     """The claim keeps the acknowledgement that the gateway gave, so that a repeat can be answered with it."""
     rig = Rig(Pipe(routed))
-    rig.event(1, **{Header.ACK_BYTES: base64.b64encode("MSA|AA|é".encode("latin-1")).decode()})
+    rig.event(1, headers={Header.ACK_BYTES: base64.b64encode("MSA|AA|é".encode("latin-1")).decode()})
     with rig.running():
         rig.until(lambda: rig.committed() == 1)
     assert rig.ledger.acks(["id-1"]) == {"id-1": "MSA|AA|é".encode("latin-1")}
@@ -355,18 +362,18 @@ def test_a_large_batch_is_split_into_transactions() -> None:
     sizes = []
     producer = rig.bus.producer
 
-    def measured(name: str) -> object:
+    def measured(name: str) -> MemoryProducer:
         made = producer(name)
         publish = made.publish
 
-        def spy(records: Sequence[Outgoing], **options: object) -> object:
+        def spy(records: Sequence[Outgoing], *, settle: Settle | None = None) -> Sequence[Origin]:
             sizes.append(sum(len(r.value) for r in records))
-            return publish(records, **options)  # type: ignore[arg-type]
+            return publish(records, settle=settle)
 
         made.publish = spy  # type: ignore[method-assign]
         return made
 
-    rig.bus.producer = measured  # type: ignore[assignment, method-assign]
+    rig.bus.producer = measured  # type: ignore[method-assign]
     with rig.running():
         rig.until(lambda: rig.committed() == 12)
     assert len(rig.deliveries()) == 12
@@ -427,11 +434,11 @@ def test_a_fenced_name_ends_the_worker() -> None:
     rig = Rig(Pipe(routed))
     producer = rig.bus.producer("x")
 
-    def fenced(*_: object, **__: object) -> object:
+    def fenced(records: Sequence[Outgoing], *, settle: Settle | None = None) -> Sequence[Origin]:
         raise Fenced("BUS-PRODUCER")
 
     producer.publish = fenced  # type: ignore[method-assign]
-    rig.bus.producer = lambda _name: producer  # type: ignore[assignment, method-assign]
+    rig.bus.producer = lambda name: producer  # type: ignore[method-assign]
     rig.bus.append(event_record(Event("id-1", "sil", "k", b"MSH|", {})))
     with pytest.raises(Fenced), rig.running():
         time.sleep(0.3)
@@ -453,11 +460,11 @@ def test_what_stays_ours_keeps_its_order_when_another_partition_is_lost_in_mid_b
     producer, transactions = rig.bus.producer("pipelines-0"), []
     publish = producer.publish
 
-    def losing(records: Sequence[Outgoing], *, settle: object = None) -> object:
+    def losing(records: Sequence[Outgoing], *, settle: Settle | None = None) -> Sequence[Origin]:
         transactions.append(settle)
         if len(transactions) == 2:  # of both partitions, with more of the second one to come
             rig.bus.lost.add(lost)
-        return publish(records, settle=settle)  # type: ignore[arg-type]
+        return publish(records, settle=settle)
 
     producer.publish = losing  # type: ignore[method-assign]
     rig.bus.producer = lambda name: producer  # type: ignore[method-assign]
@@ -478,7 +485,7 @@ def test_what_stays_ours_keeps_its_order_when_another_partition_is_lost_in_mid_b
 def test_headers_that_make_no_sense_are_a_dead_letter_and_stop_nobody(headers: dict[str, str]) -> None:
     """A record whose headers nobody of ours wrote is refused; the next one is delivered."""
     rig = Rig(Pipe(routed))
-    rig.event(1, **headers)
+    rig.event(1, headers=headers)
     rig.event(2)
     with rig.running():
         rig.until(lambda: rig.committed() == 2)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def same_partition(rig: Rig, *keys: str) -> bool:
 
 
 @asynccontextmanager
-async def two_workers(rig: Rig, *keys: str, **options: object):
+async def two_workers(rig: Rig, *keys: str, **options: Any) -> AsyncIterator[None]:
     """The second one has the partition of the last key."""
     last = rig.bus.partition_of("out.s", keys[-1])
     rig.bus.seats = {
@@ -240,9 +241,9 @@ def test_a_deletion_that_waits_for_another_worker_may_be_taken_away() -> None:
             rig.bus.seats[second].add(moved)
             await asyncio.sleep(0.5)
             await rig.settled()
-        first, last = rig.sink.calls
-        assert (first.delivery.id, last.delivery.id) == (old.id, deletion.id)
-        assert first.end <= last.start
+        filed, withdrawn = rig.sink.calls
+        assert (filed.delivery.id, withdrawn.delivery.id) == (old.id, deletion.id)
+        assert filed.end <= withdrawn.start
 
     play(story)
 

@@ -6,14 +6,15 @@ import asyncio
 
 import pytest
 
-from router.contracts import Attempt, Header, Outcome
+from router.contracts import Attempt, Header, Outcome, Record
 from router.engine.delivery.circuit import Circuit
 from router.engine.delivery.worker_settings import Limits
 from router.engine.retry_policy import CodePolicy
 from router.errors import OperatorFault, OutcomeUnknown, Refused, RouterError, Unavailable
-from router.exchange import Delivery, Disposition, ReceiptKind, State
+from router.exchange import Delivery, Disposition, Origin, ReceiptKind, State
 from tests.engine.rig import FAST, Rig, play
 from tests.engine.sinks import ScriptedSink, check, delivery
+from tests.typed import present
 
 
 def test_delivers_in_order_per_lane_and_once() -> None:
@@ -101,7 +102,7 @@ def test_refused_is_dead_lettered_at_once_with_its_story() -> None:
     assert headers[Header.CAUSE] == letters[1].headers[Header.CAUSE]
     assert headers[Header.NEXT]
     row = rig.ledger.rows[rig.published[0].id]
-    assert rig.bus.read(row.bytes_at).value == b"\x00original"
+    assert present(rig.bus.read(row.bytes_at)).value == b"\x00original"
     (proof,) = rig.receipts(rig.published[0])
     assert (proof.ok, proof.disposition, proof.place) == (False, Disposition.DEAD_LETTERED, "RCPT")
 
@@ -132,7 +133,7 @@ def test_budget_spent_is_a_dead_letter() -> None:
 )
 def test_operations_decide_by_code(then: str, fault: Exception, state: State) -> None:
     """The table of codes overrides what the sink thought: retry, refuse or hold."""
-    policy = FAST.model_copy(update={"codes": (CodePolicy(code="MSS-4*", then=then),)})  # type: ignore[arg-type]
+    policy = FAST.model_copy(update={"codes": (CodePolicy(code="MSS-4*", then=then),)})
 
     async def story(rig: Rig) -> None:
         rig.sink.behaviour = lambda _, a: fault if a.number == 1 else None
@@ -239,8 +240,8 @@ def test_unknown_is_verified(happened: bool, calls: int) -> None:
     """A sink that can verify delivers again only if the effect did not happen."""
 
     async def story(rig: Rig) -> None:
-        def cut(d: Delivery, a: object) -> Exception | None:
-            if a.number > 1:  # type: ignore[attr-defined]
+        def cut(d: Delivery, a: Attempt) -> Exception | None:
+            if a.number > 1:
                 return None
             if happened:
                 rig.sink.truth[d.id] = 1
@@ -380,7 +381,12 @@ def test_bytes_wait_on_the_bus_while_there_is_work_enough(monkeypatch: pytest.Mo
 
     async def story(rig: Rig) -> None:
         read = rig.bus.read
-        monkeypatch.setattr(rig.bus, "read", lambda origin: (again.append(origin), read(origin))[1])
+
+        def reading(origin: Origin) -> Record | None:
+            again.append(origin)
+            return read(origin)
+
+        monkeypatch.setattr(rig.bus, "read", reading)
         rig.sink.behaviour = lambda _d, _a: 0.005
         rig.publish(*(delivery(n, f"lane-{n}", payload=b"x" * 1000) for n in range(300)))
         async with rig.running(

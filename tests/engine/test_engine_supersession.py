@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from tests.engine.sinks import ScriptedSink, check, delivery
 FULL = Unavailable("MSS-452", circuit=False)
 
 
-def version(number: int, action: str, lane: str = "dr-a", *, lineage: str = "set-1", **fields: object) -> Delivery:
+def version(number: int, action: str, lane: str = "dr-a", *, lineage: str = "set-1", **fields: Any) -> Delivery:
     """One version of a document for one recipient."""
     return delivery(
         number, lane, key="doc", destination=lane, action=action, lineage=lineage, document=f"doc-{number}", **fields
@@ -77,7 +78,7 @@ def test_deletion_waits_for_an_attempt_in_flight() -> None:
                 if d.id == filed.id:
                     raise FULL
 
-        rig.sink._behave = deliver  # type: ignore[method-assign]
+        rig.sink.effect = deliver
         rig.publish(filed, other)
         async with rig.running():
             await rig.until(lambda: len(rig.sink.calls) == 2)
@@ -144,9 +145,9 @@ def test_deletion_finds_what_left_memory_and_is_due_again() -> None:
         rig.publish(filed)
         read = rig.bus.read
 
-        def slowly(place: Origin) -> Record | None:
+        def slowly(origin: Origin) -> Record | None:
             time.sleep(0.3)  # in this time the lane is due, several times over
-            return read(place)
+            return read(origin)
 
         async with rig.running(limits=Limits(hold_after=0.03, sweep=0.03, patience=1.0)):
             await rig.until(lambda: len(list(rig.bus.scan("held.s"))) == 1)
@@ -170,10 +171,10 @@ def test_deletion_finds_what_is_about_to_leave() -> None:
         rig.sink.behaviour = lambda d, _: FULL if d.action == "initial" and not asked.is_set() else None
         filed, withdrawn = version(1, "initial"), version(2, "delete")
         rig.publish(filed)
-        lineage = rig.ledger.lineage
+        read_lineage = rig.ledger.lineage
 
-        def slowly(sink: str, name: str) -> Sequence[Row]:
-            found = lineage(sink, name)
+        def slowly(sink: str, lineage: str) -> Sequence[Row]:
+            found = read_lineage(sink, lineage)
             asked.set()
             time.sleep(0.3)  # in this time the document is due again, and its row stands in the queue behind us
             return found
@@ -203,7 +204,7 @@ def test_deletion_finds_what_waits_for_its_turn_within_the_sink() -> None:
                 if d.action == "initial":
                     await gate.wait()
 
-        rig.sink._behave = deliver  # type: ignore[method-assign]
+        rig.sink.effect = deliver
         first, second = version(1, "initial", lineage="set-1"), version(2, "initial", "dr-b", lineage="set-2")
         withdrawn = version(3, "delete", "dr-b", lineage="set-2")
         rig.publish(first)

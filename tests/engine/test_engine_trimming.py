@@ -21,6 +21,7 @@ from router.exchange import Origin, State
 from router.ledger.store import SqlLedger
 from tests.engine.rig import Rig, play
 from tests.engine.sinks import check, delivery
+from tests.typed import present
 
 LATER = INTERVAL + 1
 
@@ -112,7 +113,7 @@ def test_letters_without_a_row_stay_until_a_person_resolves_them(bus: SqliteBus,
     for turn in range(3, 6):
         trimmer.trim(ledger, turn * LATER)
     assert listed() == [second, last]
-    assert [body(bus, dead_letter).value for dead_letter in (second, last)] == [b"1", b"3"]
+    assert [present(body(bus, dead_letter)).value for dead_letter in (second, last)] == [b"1", b"3"]
     assert body(bus, first) is None
     assert all(a.accepted for a in discard(ledger, [second, last], by="dupont", reason="vu", producer=producer))
     for turn in range(6, 9):
@@ -151,7 +152,7 @@ def test_bytes_whose_place_another_delivery_has_taken_are_not_sent() -> None:
         async with rig.running():
             await rig.until(lambda: rig.state(rig.published[0]) is State.WAITING)
         (log,) = (log for log in rig.bus.parts("out.s") if log)
-        log[0] = replace(log[0], value=b"another's", headers=log[0].headers | {Header.DELIVERY: "another"})
+        log[0] = replace(log[0], value=b"another's", headers={**log[0].headers, Header.DELIVERY: "another"})
         rig.sink.behaviour, before = lambda _d, _a: None, len(rig.sink.calls)
         async with rig.running():
             await rig.settled(State.DEAD)

@@ -217,7 +217,7 @@ def test_what_nobody_sent_or_was_refused_must_not_leave(wrong: Callable[[Checker
 
 def test_a_lie_is_reported() -> None:
     """Told Y without a mail; told N although it arrived."""
-    without = [fact for fact in whole(FIRST) if not isinstance(fact, Mailed)]
+    without: list[Fact] = [fact for fact in whole(FIRST) if not isinstance(fact, Mailed)]
     assert ("untrue", "S1") in kinds(ended([FIRST], without))
     denied: list[Fact] = [*whole(FIRST)[:3], told(FIRST, "Z02", yes=False)]
     assert kinds(ended([FIRST], denied)) == [("untrue", "S1")]

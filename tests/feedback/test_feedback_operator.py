@@ -165,7 +165,7 @@ def test_a_reader_that_is_not_ours_finds_no_fault(
 
 def test_reception_and_reading_are_told_to_the_sender(station: Station, certificates: Certificates) -> None:
     """DSN success gives Z02 Y, the doctor's software gives Z03 N 902, the patient's reading gives Z03 Y."""
-    asked = {"ack_lecture": True}
+    asked: dict[str, Any] = {"ack_lecture": True}
     sent = [station.sent(order(recipient=one, **asked), event_id=mark * 64) for one, mark in
             ((doctor(), "1"), (patient_recipient(), "2"))]  # fmt: skip
 

@@ -170,7 +170,7 @@ def test_watching_goes_on_by_itself(tmp_path: Path) -> None:
         await folder.start()
         for number in ("1", "2"):
             (tmp_path / f"{number}.hl7").write_bytes(hl7(number))
-            await eventually(lambda number=number: (tmp_path / f"done/{number}.hl7").exists())
+            await eventually((tmp_path / f"done/{number}.hl7").exists)
         await folder.tick()
         await folder.close(2)
         await intake.close(2)

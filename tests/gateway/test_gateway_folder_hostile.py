@@ -30,13 +30,14 @@ def play(
     path: Path, *, cda: bool = False, looks: int = 2, **settings: object
 ) -> tuple[MemoryBus, list[Mapping[str, str]]]:
     """Look so often; what was written and what was told."""
-    bus, told = MemoryBus(), []  # type: ignore[var-annotated]
+    bus = MemoryBus()
+    told: list[Mapping[str, str]] = []
 
     async def story() -> None:
         intake = make_intake(bus)
         intake.complaints.alert = lambda what, facts: told.append({"what": what, **facts})
         intake.start()
-        config = FolderConfig(**{"path": path, "settle": 0, **settings})  # type: ignore[arg-type]
+        config = FolderConfig.model_validate({"path": path, "settle": 0, **settings})
         folder = WatchedFolder(config, cda_feed() if cda else relay(), intake)
         await asyncio.to_thread(folder._prepare)
         for _ in range(looks):

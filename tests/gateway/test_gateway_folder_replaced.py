@@ -6,13 +6,14 @@ import asyncio
 import os
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from router.contracts import Header
 from router.errors import Fenced
 from router.gateway.raw_topic import RawTopic
+from router.gateway.received import Feed, Received, ValidatedMessage
 from tests.gateway.gateway_parts import MemoryBus, eventually, hl7, make_intake, relay
 from tests.gateway.test_gateway_odd import cda_feed, watched
 
@@ -54,9 +55,12 @@ def test_the_next_request_laid_beside_a_cda_in_hand_is_not_taken_away(tmp_path: 
         intake = make_intake(bus)
         intake.start()
         validate = intake.validator.validate
-        intake.validator.validate = lambda feed, received: (
-            asked.append(dict(received.headers)) or validate(feed, received)
-        )  # type: ignore
+
+        def noted(feed: Feed, received: Received) -> ValidatedMessage:
+            asked.append(dict(received.headers))
+            return validate(feed, received)
+
+        intake.validator.validate = noted  # type: ignore[method-assign]
         folder = await watched(tmp_path, intake, cda_feed())
         (tmp_path / "a.xml.headers").write_bytes(b"mssante-ps: dr.a@x.mssante.fr\n")
         (tmp_path / "a.xml").write_bytes(b"<ClinicalDocument/>")
@@ -76,9 +80,9 @@ def test_the_next_request_laid_beside_a_cda_in_hand_is_not_taken_away(tmp_path: 
     asyncio.run(asyncio.wait_for(story(), 20))
 
 
-def test_two_gateways_of_one_name_are_told(tmp_path: Path) -> None:
+def test_two_gateways_of_one_name_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """`KAFKA-MEMBER` says that another has our name: again and again, it must end, not go on in silence."""
-    made: list[Any] = []
+    made: list[Member] = []
 
     class Member:
         def __init__(self) -> None:
@@ -98,10 +102,10 @@ def test_two_gateways_of_one_name_are_told(tmp_path: Path) -> None:
 
     import router.gateway.raw_topic as module
 
-    module._BACKOFF = (0.001,)  # type: ignore
+    monkeypatch.setattr(module, "_BACKOFF", (0.001,))
     bus = SimpleNamespace(consumer=consumer, producer=lambda name: SimpleNamespace(close=lambda: None))
-    intake = SimpleNamespace(name="gateway-0", bus=bus)
-    way = RawTopic(relay(), intake)  # type: ignore
+    intake = cast(Any, SimpleNamespace(name="gateway-0", bus=bus))
+    way = RawTopic(relay(), intake)
 
     async def story() -> None:
         await way.start()

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,7 +57,7 @@ async def vandal(port: int, seed: int) -> None:
         (writer.transport.abort if chance.random() < 0.5 else writer.close)()
 
 
-def play(story) -> None:  # type: ignore[no-untyped-def]
+def play(story: Coroutine[Any, Any, None]) -> None:
     """Run it; an exception that only the event loop saw is a failure too."""
     seen: list[str] = []
 
@@ -253,6 +255,6 @@ def test_what_a_raw_topic_holds_is_judged_whatever_it_is() -> None:
     for seed in range(300):
         data = garbage(random.Random(seed), parts=10)
         for kind in ("hl7", "cda"):
-            received = Received(data=data, source="raw", at=1.0, kind=kind, headers={"x": "\ufffd"})  # type: ignore[arg-type]
+            received = Received(data=data, source="raw", at=1.0, kind=kind, headers={"x": "\ufffd"})
             validated = validate.validate(relay(), received)
             assert validated.code in ("AA", "AE") and validate.records(validated)

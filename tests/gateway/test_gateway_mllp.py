@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 import pytest
 import uvloop
 
-from router.contracts import Header
+from router.contracts import Header, Outgoing
 from router.errors import Invalid, Unavailable
-from router.gateway.received import FeedVerdict
+from router.gateway.received import FeedVerdict, Received
+from router.hl7.message import Message
 from router.hl7.mllp import frame
 from router.wire import read_journal
 from tests.gateway.gateway_parts import (
@@ -25,9 +28,10 @@ from tests.gateway.gateway_parts import (
     records,
     relay,
 )
+from tests.typed import present
 
 
-def play(story) -> None:  # type: ignore[no-untyped-def]
+def play(story: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(story, 30))
 
 
@@ -275,10 +279,10 @@ def test_a_message_the_bus_refuses_is_told_so() -> None:
     """A record its topic can't carry gets AE, not an endless AR; others of the batch go through."""
 
     class Picky(MemoryBus):
-        def publish(self, batch, *, settle=None):  # type: ignore[no-untyped-def]
-            if any(len(record.value) > 5000 for record in batch):
+        def publish(self, records: Sequence[Outgoing], *, settle: Any = None) -> Any:
+            if any(len(record.value) > 5000 for record in records):
                 raise Invalid("BUS-SIZE", "", "too large")
-            return super().publish(batch, settle=settle)
+            return super().publish(records, settle=settle)
 
     async def story() -> None:
         bus = Picky()
@@ -326,8 +330,8 @@ def test_a_refused_message_sent_again_leaves_one_dead_letter() -> None:
 def test_one_slow_message_does_not_hold_the_others() -> None:
     """While a big message is being checked, another connection's small ones are answered."""
 
-    def slow(received, message, /):  # type: ignore[no-untyped-def]
-        if len(message) > 100_000:
+    def slow(_received: Received, message: Message | None, /) -> FeedVerdict:
+        if len(present(message)) > 100_000:
             time.sleep(0.6)
         return FeedVerdict(key="k")
 

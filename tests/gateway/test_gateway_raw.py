@@ -111,8 +111,8 @@ def test_E50_an_outage_waits(tmp_path: Path) -> None:
         def worse() -> None:
             raise Unavailable("BUS-AWAY")
 
-        bus.mood = away  # type: ignore[method-assign]
-        bus.parting = worse  # type: ignore[method-assign]
+        bus.mood = away
+        bus.parting = worse
         write(bus, hl7("1"), hl7("2"))
         one = gateway()
         await one.start()
@@ -133,7 +133,7 @@ def test_a_share_that_moves_under_our_hands_is_read_by_who_has_it(tmp_path: Path
             if moves:
                 raise moves.pop()
 
-        bus.mood = moved  # type: ignore[method-assign]
+        bus.mood = moved
         write(bus, hl7("1"), hl7("2"))
         one = gateway()
         await one.start()
@@ -149,7 +149,7 @@ def test_another_process_under_our_name_is_not_fought_for_ever(tmp_path: Path) -
         def taken(records: Any) -> None:
             raise Fenced("KAFKA-PRODUCER")
 
-        bus.mood = taken  # type: ignore[method-assign]
+        bus.mood = taken
         write(bus, hl7("1"))
         with pytest.raises(Fenced):
             await asyncio.wait_for(gateway().run(asyncio.Event()), 20)
@@ -165,7 +165,7 @@ def test_a_record_too_large_for_its_topic_is_refused_alone(tmp_path: Path) -> No
             if any(len(record.value) > 5000 for record in records):
                 raise Invalid("BUS-SIZE", "", "too large")
 
-        bus.mood = picky  # type: ignore[method-assign]
+        bus.mood = picky
         write(bus, hl7("1"), hl7("2", "NTE|1||" + "x" * 9000), hl7("3"))
         one = gateway()
         await one.start()

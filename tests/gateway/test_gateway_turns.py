@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -51,7 +52,7 @@ def test_work_keeps_its_order_its_results_and_its_errors() -> None:
 
     async def story() -> None:
         turns = Turns(ThreadPoolExecutor(1))
-        tasks = [asyncio.create_task(turns.run(("one",), lambda number=number: work(number))) for number in range(8)]  # type: ignore[misc]
+        tasks = [asyncio.create_task(turns.run(("one",), partial(work, number))) for number in range(8)]
         await asyncio.sleep(0)
         tasks[6].cancel()
         found = await asyncio.gather(*tasks, return_exceptions=True)

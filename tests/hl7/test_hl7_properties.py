@@ -70,7 +70,8 @@ def test_what_is_written_is_read(value: str, field: int, repetition: int, compon
 @given(st.lists(st.lists(st.tuples(values, values), min_size=1, max_size=3), min_size=1, max_size=6))
 def test_the_writer_is_read_back(fields: list[list[tuple[str, str]]]) -> None:
     """Repetitions and components built by the writer come back from the reader."""
-    line = write.segment("ZZZ", *[list(field) for field in fields])
+    values_of: list[write.Value] = [[*field] for field in fields]
+    line = write.segment("ZZZ", *values_of)
     message = Message.parse(HEAD.encode() + write.message([line]))
     for number, field in enumerate(fields, 1):
         for rank, (one, two) in enumerate(field, 1):

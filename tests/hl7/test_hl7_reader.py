@@ -137,7 +137,7 @@ def test_undeclared_charset_is_found(codec: str, charset: str) -> None:
 @pytest.mark.parametrize("characters", ["^˜\\&", "$%*@", "^~\\&#"])
 def test_E42_declared_separators(characters: str) -> None:
     """Whatever MSH-2 declares is used: a two-byte character, unusual ones, a fifth one."""
-    component, repetition, escape, sub = characters[:4]
+    component, repetition, escape, sub = list(characters[:4])
     lines = [
         f"MSH|{characters}|LAB|H|PFI|D|20260101||ORU{component}R01{component}ORU_R01|C1|P|2.5|||||FRA|UNICODE UTF-8",
         f"PID|||1{component * 3}A{sub}1.2{sub}ISO{component}INS{repetition}2{component * 4}PI||A{escape}T{escape}B",

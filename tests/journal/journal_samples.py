@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from router.exchange import Decision, Disposition, JournalEntry, Receipt, ReceiptKind, State
 
 START = 1_700_000_000.0
 OID = "1.2.250.1.213.1.1.9.1"
 
 
-def received(event: str = "e" * 64, at: float = START, **changes: object) -> JournalEntry:
-    facts: dict[str, object] = {
+def received(event: str = "e" * 64, at: float = START, **changes: Any) -> JournalEntry:
+    facts: dict[str, Any] = {
         "feed": "sil",
         "control_id": "MSG0001",
         "sender": "SIL|LABO",
@@ -24,7 +26,7 @@ def received(event: str = "e" * 64, at: float = START, **changes: object) -> Jou
         "size": 293_000,
         "warnings": ("R51 valeur hors jeu",),
     }
-    return JournalEntry(event_id=event, kind="received", at=at, **facts | changes)  # type: ignore[arg-type]
+    return JournalEntry(event_id=event, kind="received", at=at, **facts | changes)
 
 
 def decided(event: str = "e" * 64, at: float = START + 1) -> JournalEntry:
@@ -39,9 +41,9 @@ def decided(event: str = "e" * 64, at: float = START + 1) -> JournalEntry:
     )
 
 
-def receipt(number: int, at: float, kind: ReceiptKind = ReceiptKind.DELIVERY, **changes: object) -> Receipt:
+def receipt(number: int, at: float, kind: ReceiptKind = ReceiptKind.DELIVERY, **changes: Any) -> Receipt:
     sink, label = {1: ("dmp.chu", "DMP"), 2: ("mssante.chu", "adam.hoda@x.mssante.fr")}[number]
-    facts: dict[str, object] = {
+    facts: dict[str, Any] = {
         "delivery_id": "d" * 31 + str(number),
         "event_id": "e" * 64,
         "sink": sink,
@@ -53,7 +55,7 @@ def receipt(number: int, at: float, kind: ReceiptKind = ReceiptKind.DELIVERY, **
     }
     if kind is ReceiptKind.DELIVERY:
         facts |= {"disposition": Disposition.DELIVERED, "state": State.DONE}
-    return Receipt(kind=kind, at=at, **facts | changes)  # type: ignore[arg-type]
+    return Receipt(kind=kind, at=at, **facts | changes)
 
 
 def whole() -> tuple[list[JournalEntry], list[Receipt]]:

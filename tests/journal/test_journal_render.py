@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from router.contracts import SystemClock
-from router.exchange import Disposition, JournalEntry, Receipt, State
+from router.exchange import Disposition, Receipt, State
 from router.journal.render import Line, render
 from router.journal.store import Journal
 from router.journal.views import EventStory
@@ -70,7 +71,7 @@ def test_a_refused_message_shows_its_fault(tmp_path: Path) -> None:
     """A message that got AE has no destinations: its story is the rule that refused it."""
     journal = Journal(f"sqlite:///{tmp_path / 'refused.db'}", SystemClock())
     entry = received(at=START, ack="AE", code="R45", place="PID-32", text="identité non qualifiée", warnings=())
-    journal.write([JournalEntry(**{**_fields(entry), "kind": "refused"})], [])
+    journal.write([replace(entry, kind="refused")], [])
     page = text(render(journal.story("MSG0001")[0]))
     assert "réponse AE" in page
     assert "refusé" in page
@@ -84,7 +85,3 @@ def test_a_late_journal_says_so(tmp_path: Path, behind: float | None, said: bool
     """When the journal is behind the bus the reader is told that the end of the story may be missing."""
     page = text(render(told(tmp_path), behind=behind))
     assert ("90 s de retard" in page) is said
-
-
-def _fields(entry: JournalEntry) -> dict[str, object]:
-    return {name: getattr(entry, name) for name in JournalEntry.__slots__}

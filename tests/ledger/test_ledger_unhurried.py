@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from router.database import database as module
-from router.ledger import store
+from router.ledger import migrations, store
 from router.ledger.store import SqlLedger
 from tests.services import postgresql_url  # noqa: F401
 
@@ -25,7 +25,7 @@ def test_a_migration_is_not_cut_off(postgresql_url: str, short: None, monkeypatc
     SqlLedger(postgresql_url).close()
     with psycopg.connect(postgresql_url, autocommit=True) as connection:
         connection.execute("UPDATE schema_versions SET version = 2 WHERE room = 'ledger'")
-    slow = {**store.MIGRATIONS, 2: lambda connection: connection.execute(text("SELECT pg_sleep(0.6)"))}
+    slow = {**migrations.MIGRATIONS, 2: lambda connection: connection.execute(text("SELECT pg_sleep(0.6)"))}
     monkeypatch.setattr(store, "MIGRATIONS", slow)
     ledger = SqlLedger(postgresql_url)
     try:

@@ -25,6 +25,7 @@ from tests.register.register_samples import (
     ipp_name,
     zfa,
 )
+from tests.typed import present
 
 
 def test_d8_an_adt_topic_made_anew_is_still_heard(register: Register, tmp_path: Path) -> None:
@@ -85,7 +86,7 @@ def test_d2_an_a40_with_two_pairs_says_of_each_patient_what_its_own_pid_says(reg
 def test_d8_a_chain_of_merges_in_one_a40_is_followed(register: Register) -> None:
     """B into A, then A into C, in one message: all lead to C."""
     register.apply("e1", read(two_pairs(pair(ipp("A"), ipp("B"), "PROV"), pair(ipp("C"), ipp("A"), "PROV"))))
-    assert [register.find(ipp_name(one)).id for one in "ABC"] == [ipp_name("C")] * 3  # type: ignore[union-attr]
+    assert [present(register.find(ipp_name(one))).id for one in "ABC"] == [ipp_name("C")] * 3
 
 
 def test_d8_an_a47_that_names_the_ins_alone_concerns_the_file_of_its_pid(register: Register) -> None:

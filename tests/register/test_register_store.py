@@ -25,6 +25,7 @@ from tests.register.register_samples import (
     ipp_name,
     zfa,
 )
+from tests.typed import present
 
 
 def at(offset: int, partition: int = 0) -> Origin:
@@ -119,7 +120,7 @@ def test_d8_an_a40_leads_the_former_ipp_to_the_one_that_stays(register: Register
     register.apply("e2", change("A28", ipp("B"), status="PROV"))
     register.apply("e3", change("A40", ipp("A"), ins(INS_1), mrg=ipp("B")))
     register.apply("e4", change("A40", ipp("Z"), ins(INS_1), mrg=ipp("A")))
-    survivors = {register.find(ipp_name(one)).id for one in "ABZ"}  # type: ignore[union-attr]
+    survivors = {present(register.find(ipp_name(one))).id for one in "ABZ"}
     assert survivors == {ipp_name("Z")}
     former = register.find(ipp_name("B"))
     assert former is not None and former.merged and former.qualified

@@ -27,7 +27,10 @@ async def _story(folder: Path) -> None:
     keys = {"bus": bus | {"request_timeout": 3, "session_timeout": 6}, "limits": {"partitions": 2}}
     async with stage(folder, seed=63, bus=keys) as played:
         starting = asyncio.create_task(played.start())
-        told = lambda: played.log.read_text() if played.log.exists() else ""  # noqa: E731
+
+        def told() -> str:
+            return played.log.read_text() if played.log.exists() else ""
+
         assert await played.until(lambda: '"alert": "bus-away"' in told(), PATIENCE)
         assert not starting.done()
         with running_broker("--port", str(port)):

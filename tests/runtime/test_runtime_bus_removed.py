@@ -19,7 +19,10 @@ async def _story(folder: Path) -> None:
         maker, doctor = played.maker, played.recipient()
         reports = [maker.document("biology", played.patient(), size=20_000) for _ in range(2)]
         messages = [maker.message(report, recipients=[doctor]) for report in reports]
-        told = lambda what: what in played.log.read_text()  # noqa: E731
+
+        def told(what: str) -> bool:
+            return what in played.log.read_text()
+
         assert [one.code for one in await played.send(messages[0])] == ["AA"]
         first = reports[0].uid
         assert await played.until(lambda: played.dmp_status(first) == "Approved" and played.mails(first), PATIENCE)

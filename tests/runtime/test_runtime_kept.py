@@ -33,6 +33,7 @@ from tests.register.register_samples import change, ins, zfa
 from tests.runtime.test_runtime_rebuild import SITE as ADT_SITE
 from tests.runtime.test_runtime_register_checked_sink import Slow, play, register, report  # noqa: F401
 from tests.sinks.dmp_world import FIRST
+from tests.typed import present
 
 
 @pytest.mark.parametrize(
@@ -115,9 +116,9 @@ def test_a_rebuild_forgets_no_opposition(tmp_path: Path) -> None:
         message = Maker(9).adt("A31", patient)
         (origin,) = services.bus.producer("test").publish([event_record(Event("e" * 32, "gam", "k", message, {}))])
         number = Identifier(value=patient.ins, authority="1.2.250.1.213.1.4.10", kind="INS")
-        services.register.apply("e" * 32, change("A31", ins(patient.ins), zfa=zfa("IO")), origin=origin)
+        services.register.apply("e" * 32, change("A31", ins(present(patient.ins)), zfa=zfa("IO")), origin=origin)
         name = ins_pseudonym(services.pseudonyms, number)
-        assert services.register.find(name).opposed
+        assert present(services.register.find(name)).opposed
         services.bus.trim(Partition(origin.topic, origin.partition), origin.offset + 1)  # as its retention does
         with suppress(OperatorFault):
             rebuild(services)

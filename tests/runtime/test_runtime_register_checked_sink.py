@@ -23,6 +23,7 @@ from tests.sinks import mssante_samples
 from tests.sinks.dmp_world import FIRST, made
 from tests.sinks.mssante_samples import DOCTOR
 from tests.sinks.rechecks import Looks
+from tests.typed import present
 
 
 class Slow(ScriptedSink):
@@ -52,7 +53,7 @@ def report(maker: Maker) -> tuple[Delivery, str]:
     """A delivery to the DMP, and the INS of its patient."""
     sample = maker.document("biology", maker.patient())
     assert sample.patient is not None
-    return made(sample), sample.patient.ins
+    return made(sample), present(sample.patient.ins)
 
 
 def play(register: Register, story: Callable[[Slow, RegisterCheckedSink], Awaitable[None]]) -> None:

@@ -74,7 +74,7 @@ class World:
         verdict = self.player.check("sil", received, Message.parse(data))
         return ("AE", verdict.faults[0].rule, verdict.faults[0].err.location) if verdict.faults else ("AA",)
 
-    def route(self, data: bytes) -> list[tuple[str, str]]:
+    def route(self, data: bytes) -> list[tuple[str, ...]]:
         """(sink, mailbox or Struct_IdNat) of each delivery, (code,) of each refusal."""
         event = Event("e", "sil", "k", data, {Header.CHECKED: "x"}, Origin("in.sil", 0, 0))
         routed = self.pipeline.process(Exchange(event))

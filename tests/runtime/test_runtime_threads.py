@@ -43,7 +43,7 @@ def test_the_mailbox_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     config = ImapConfig.model_validate({"host": "127.0.0.1", "poll_seconds": 0.01})
     unused = cast(Any, SimpleNamespace(close=lambda: None))
     mailbox = Mailbox(
-        "mssante.essai", config, unused, unused, tls=None, user="", clock=SystemClock(), observer=Unobserved(),
+        "mssante.essai", config, unused, unused, tls=unused, user="", clock=SystemClock(), observer=Unobserved(),
         alert=lambda _what, facts: alerts.append(facts),
     )  # fmt: skip
     poll, again = surprising(lambda: 0)

@@ -17,10 +17,13 @@ import xmlsec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from lxml import etree
+from xmlsec import constants
 
 from router.simulators.authority import Certificates
 from router.simulators.sender import CdaSample
+from tests.typed import attribute, present
 
 C14N = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
 PATHS = {"TD2.1": "repository", "TD3.1b": "registry", "TD3.3c": "registry", "TD0.2": "patients"}
@@ -116,17 +119,17 @@ class Vihf:
 
     def _signed(self, text: str, ident: str) -> str:
         root = etree.fromstring(text)
-        signature = xmlsec.template.create(root, xmlsec.Transform.EXCL_C14N, xmlsec.Transform.RSA_SHA256, ns="ds")
+        signature = xmlsec.template.create(root, constants.TransformExclC14N, constants.TransformRsaSha256, ns="ds")
         root.insert(1, signature)
-        reference = xmlsec.template.add_reference(signature, xmlsec.Transform.SHA256, uri=f"#{ident}")
-        xmlsec.template.add_transform(reference, xmlsec.Transform.ENVELOPED)
-        xmlsec.template.add_transform(reference, xmlsec.Transform.EXCL_C14N)
+        reference = xmlsec.template.add_reference(signature, constants.TransformSha256, uri=f"#{ident}")
+        xmlsec.template.add_transform(reference, constants.TransformEnveloped)
+        xmlsec.template.add_transform(reference, constants.TransformExclC14N)
         info = xmlsec.template.ensure_key_info(signature)
         xmlsec.template.add_x509_data(info)
         xmlsec.tree.add_ids(root, ["ID"])
         context = xmlsec.SignatureContext()
-        context.key = xmlsec.Key.from_file(str(self.key), xmlsec.KeyFormat.PEM)
-        context.key.load_cert_from_file(str(self.cert), xmlsec.KeyFormat.PEM)
+        context.key = xmlsec.Key.from_file(str(self.key), constants.KeyDataFormatPem)
+        context.key.load_cert_from_file(str(self.cert), constants.KeyDataFormatPem)
         context.sign(signature)
         return etree.tostring(root, encoding="unicode")
 
@@ -177,10 +180,11 @@ def lot_signature(cert: Path, key: Path, set_id: str, documents: Mapping[str, by
 </xad:SignedSignatureProperties></xad:SignedProperties></xad:QualifyingProperties></ds:Object></ds:Signature>"""
     root = etree.fromstring(text)
     for number, name in ((1, "IHEManifest"), (2, "S0-SignedProperties")):
-        digest = _b64sha1(_c14n(root.xpath(f"//*[@Id='{name}']")[0]))
+        digest = _b64sha1(_c14n(next(one for one in root.iter() if one.get("Id") == name)))
         text = text.replace(f"@{number}@", digest)
     info = etree.fromstring(text)[0]
     algorithm = hashes.SHA1()  # noqa: S303 - what the DMP's own examples use
+    assert isinstance(private, RSAPrivateKey)
     value = private.sign(_c14n(info, comments=True), padding.PKCS1v15(), algorithm)
     return text.replace("@3@", base64.b64encode(value).decode()).encode()
 
@@ -263,7 +267,7 @@ def _entry(
     )
     if sample:
         root = etree.fromstring(data)
-        kind = root.find("{urn:hl7-org:v3}code").get("code")
+        kind = attribute(root, "{urn:hl7-org:v3}code", "code")
         codes = [
             ("41a5887f-8865-4c09-adf7-e362475b143a", "10", "1.2.250.1.213.1.1.4.1", "Compte rendu"),
             ("f0306f51-975f-434e-a61c-c59651d33983", kind, "2.16.840.1.113883.6.1", "CR"),
@@ -354,7 +358,7 @@ class Client:
         cert, key = self.certificates.pair(f"{self.finess}-sign")
         signature = lot_signature(cert, key, set_id, {sample.uid: sample.content}, signed or moment)
         signature = signature_edit(signature.decode()).encode()
-        effective = etree.fromstring(sample.content).find("{urn:hl7-org:v3}effectiveTime").get("value")
+        effective = attribute(etree.fromstring(sample.content), "{urn:hl7-org:v3}effectiveTime", "value")
         created = dtm(dt.datetime.strptime(effective, "%Y%m%d%H%M%S%z"))
         own = _slot("SubmissionSetStatus", "Original")
         member = "urn:oasis:names:tc:ebxml-regrep:AssociationType:HasMember"
@@ -399,7 +403,7 @@ class Client:
         """The entryUUID of a document, "" when the DMP finds none."""
         root = etree.fromstring((await self.find(uid, patient)).content)
         refs = root.findall(".//{urn:oasis:names:tc:ebxml-regrep:xsd:rim:3.0}ObjectRef")
-        return refs[0].get("id") if refs else ""
+        return present(refs[0].get("id")) if refs else ""
 
     async def delete(self, target: str, patient: str, *, original: str = "", edit: Edit = same) -> httpx.Response:
         """TD3.3c."""
@@ -465,6 +469,9 @@ def _multipart(root: bytes, parts: Mapping[str, bytes]) -> bytes:
     return out.getvalue()
 
 
+SOAP = "{http://www.w3.org/2003/05/soap-envelope}"
+
+
 def outcome(response: httpx.Response) -> tuple[str, str]:
     """(`Success`, ""), (first error code, its context) or (`Fault` or its subcode, its text)."""
     body = response.content
@@ -472,13 +479,13 @@ def outcome(response: httpx.Response) -> tuple[str, str]:
         start = body.index(b"<?xml")
         body = body[start : body.rindex(b"\r\n--")]
     root = etree.fromstring(body)
-    faults = root.findall(".//{http://www.w3.org/2003/05/soap-envelope}Fault")
+    faults = root.findall(f".//{SOAP}Fault")
     if faults:
-        values = [one.text.split(":")[-1] for one in faults[0].iter("{http://www.w3.org/2003/05/soap-envelope}Value")]
-        text = faults[0].findtext(".//{http://www.w3.org/2003/05/soap-envelope}Text")
+        values = [present(one.text).split(":")[-1] for one in faults[0].iter(f"{SOAP}Value")]
+        text = present(faults[0].findtext(f".//{SOAP}Text"))
         return (values[1] if len(values) > 1 else "Fault"), text
     errors = root.findall(".//{urn:oasis:names:tc:ebxml-regrep:xsd:rs:3.0}RegistryError")
     if errors:
-        return errors[0].get("errorCode"), "; ".join(one.get("codeContext") for one in errors)
-    statuses = [one.get("status") for one in root.iter() if one.get("status")]
+        return present(errors[0].get("errorCode")), "; ".join(present(one.get("codeContext")) for one in errors)
+    statuses = [status for one in root.iter() if (status := one.get("status"))]
     return (statuses[0].rsplit(":", 1)[1] if statuses else "Success"), ""

@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from router.simulators.authority import Certificates, make_certificates
 from router.simulators.dmp import APPROVED, ARCHIVED, DELETED, DEPRECATED, DmpConfig, DmpSimulator
 from router.simulators.sender import HOPITAL_A, HOPITAL_B, CdaSample, Maker
 from tests.simulators.dmp_client import Client, now, outcome, patient_cx
+from tests.typed import attribute, present
 
 Play = Callable[[DmpSimulator, Client], Awaitable[None]]
 MAKER = Maker(11)
@@ -32,9 +34,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 def play(certificates: Certificates) -> Callable[..., None]:
     """Runs a scene against a fresh DMP, as hospital A or another."""
 
-    def run(scene: Play, *, finess: str = A, **options: object) -> None:
+    def run(scene: Play, *, finess: str = A, **options: Any) -> None:
         async def whole() -> None:
-            config = DmpConfig(certificates=certificates, **options)  # type: ignore[arg-type]
+            config = DmpConfig(certificates=certificates, **options)
             context = certificates.client_context(f"{finess}-auth")
             async with DmpSimulator(config) as dmp, httpx.AsyncClient(verify=context, timeout=10) as http:
                 await scene(dmp, Client(dmp.url, certificates, finess, http))
@@ -129,7 +131,7 @@ def test_a_set_or_a_document_is_registered_once(play: Callable[..., None]) -> No
         assert outcome(await client.provide(sample, set_id=chosen))[0] == "Success"
         assert outcome(await client.provide(sample, set_id=chosen))[0] == "XDSDuplicateUniqueIdInRegistry"
         assert outcome(await client.provide(sample))[0] == "XDSDuplicateUniqueIdInRegistry"
-        changed = MAKER.document("biology", sample.patient, uid=sample.uid)  # type: ignore[arg-type]
+        changed = MAKER.document("biology", present(sample.patient), uid=sample.uid)
         assert outcome(await client.provide(changed))[0] == "XDSNonIdenticalHash"
         assert len(dmp.documents) == 1
 
@@ -141,14 +143,14 @@ def test_patients_without_or_with_a_closed_dmp(play: Callable[..., None]) -> Non
 
     async def scene(dmp: DmpSimulator, client: Client) -> None:
         absent, closed, there = _sample(), _sample(), _sample()
-        dmp.patient(absent.patient.ins, "none")  # type: ignore[union-attr, arg-type]
-        dmp.patient(closed.patient.ins, "closed")  # type: ignore[union-attr, arg-type]
+        dmp.patient(present(present(absent.patient).ins), "none")
+        dmp.patient(present(present(closed.patient).ins), "closed")
         assert outcome(await client.provide(absent))[0] == "XDSUnknownPatientId"
         assert outcome(await client.provide(closed))[0] == "DMPClosed"
         answers = [await client.exists(patient_cx(one)) for one in (absent, closed, there)]
         roots = [etree.fromstring(one.content) for one in answers]
         v3 = "{urn:hl7-org:v3}"
-        assert [one.find(f".//{v3}queryResponseCode").get("code") for one in roots] == ["NF", "OK", "OK"]
+        assert [attribute(one, f".//{v3}queryResponseCode", "code") for one in roots] == ["NF", "OK", "OK"]
         states = [one.find(f".//{v3}patient/{v3}statusCode") for one in roots]
         assert [one.get("code") if one is not None else "" for one in states] == ["", "terminated", "active"]
 
@@ -433,8 +435,9 @@ def test_cuts_before_and_after_the_work(play: Callable[..., None]) -> None:
 
     async def scene(dmp: DmpSimulator, client: Client) -> None:
         sample, chosen = _sample(), client.new_set()
-        for when, kept in (("before", 0), ("after", 1)):
-            dmp.cut(when, transaction="TD2.1")  # type: ignore[arg-type]
+        cuts: tuple[tuple[Literal["before", "after"], int], ...] = (("before", 0), ("after", 1))
+        for when, kept in cuts:
+            dmp.cut(when, transaction="TD2.1")
             with pytest.raises(httpx.TransportError):
                 await client.provide(sample, set_id=chosen)
             assert len(dmp.documents) == kept
@@ -477,7 +480,7 @@ def test_control_port_scripts_and_lists(play: Callable[..., None]) -> None:
             assert (await control.get(f"{base}/nothing")).status_code == 404
         assert [(one["uid"], one["status"]) for one in listed] == [(sample.uid, "Approved")]
         assert [(one["transaction"], one["ok"]) for one in received] == [("TD2.1", True)]
-        assert sample.patient.ins not in str(listed) + str(received)  # type: ignore[union-attr]
+        assert present(present(sample.patient).ins) not in str(listed) + str(received)
 
     play(scene)
 

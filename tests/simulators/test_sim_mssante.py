@@ -10,9 +10,9 @@ import smtplib
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -23,6 +23,7 @@ from router.simulators.authority import Certificates, make_certificates
 from router.simulators.mssante import MssanteConfig, MssanteSimulator, inspect
 from router.simulators.sender import HOPITAL_A, Maker
 from tests.simulators.xdm_mail import SENDER, mail
+from tests.typed import present
 
 A = HOPITAL_A.finess
 DOCTOR = "dr.adam@medecin.test.mssante.fr"
@@ -91,7 +92,11 @@ def _fields(report: EmailMessage) -> dict[str, str]:
     )
     blocks = part.get_payload()
     assert isinstance(blocks, list)
-    return {name.lower(): str(value) for block in blocks for name, value in block.items()}
+    fields: dict[str, str] = {}
+    for block in blocks:
+        assert isinstance(block, Message)
+        fields |= {name.lower(): str(value) for name, value in block.items()}
+    return fields
 
 
 # -------------------------------------------------------------------------------------------------------- SMTP
@@ -313,8 +318,9 @@ def test_cuts_at_the_final_dot() -> None:
 
     async def scene(operator: MssanteSimulator) -> None:
         message = mail(DOCTOR)
-        for when, kept in (("before", 0), ("after", 1)):
-            operator.cut(when)  # type: ignore[arg-type]
+        cuts: tuple[tuple[Literal["before", "after"], int], ...] = (("before", 0), ("after", 1))
+        for when, kept in cuts:
+            operator.cut(when)
             with pytest.raises((smtplib.SMTPServerDisconnected, OSError)):
                 await threaded(send, operator, message)
             assert len(operator.mails) == kept
@@ -413,11 +419,11 @@ def test_reports_are_only_what_was_asked() -> None:
         ("a", "906", "automatic-action/MDN-sent-automatically; processed/Error: 906^", None),
     ],
 )
-def test_read_receipts(reading: str, error: str, disposition: str, told: str | None) -> None:
+def test_read_receipts(reading: Any, error: str, disposition: str, told: str | None) -> None:
     """A mailbox set to read answers requests, and only requests, in the dialect it was given."""
 
     async def scene(operator: MssanteSimulator) -> None:
-        operator.read(DOCTOR, reading, error)  # type: ignore[arg-type]
+        operator.read(DOCTOR, reading, error)
         await threaded(send, operator, mail(DOCTOR))
         message = mail(DOCTOR, receipt=True)
         await threaded(send, operator, message)
@@ -610,9 +616,9 @@ def test_imaplib_over_implicit_tls(certificates: Certificates) -> None:
         assert client.select("INBOX") == ("OK", [b"2"])
         assert client.search(None, "ALL")[1] == [b"1 2"]
         answer = client.fetch("2", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")[1][0]
-        assert answer[1] == b"Subject: deux\r\n\r\n"  # type: ignore[index]
+        assert present(answer)[1] == b"Subject: deux\r\n\r\n"
         part = client.fetch("1", "(BODY[TEXT]<1.3>)")[1][0]
-        assert part[1] == b"orp"  # type: ignore[index]
+        assert present(part)[1] == b"orp"
         client.store("1", "+FLAGS", "\\Deleted")
         assert client.expunge()[1] == [b"1"]
         assert client.search(None, "ALL")[1] == [b"1"]

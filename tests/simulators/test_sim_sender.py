@@ -6,6 +6,7 @@ import asyncio
 import base64
 import re
 from pathlib import Path
+from typing import Any
 
 import hl7 as python_hl7
 import pytest
@@ -15,6 +16,7 @@ from router.simulators.framing import frame, read_frame
 from router.simulators.sender import HOPITAL_A, Maker, MllpSender, Recipient, ins_key
 from router.simulators.sender.pdf import pdf
 from router.simulators.sender.samples import samples
+from tests.typed import attribute, present
 
 V3 = {"h": "urn:hl7-org:v3"}
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,12 +79,12 @@ def test_header_has_what_the_profile_demands(kind: str) -> None:
     assert list(dict.fromkeys(names)) == " ".join(order).split()
     ids = root.findall("h:recordTarget/h:patientRole/h:id", V3)
     assert [one.get("extension") for one in ids] == [patient.ins, patient.ipp]
-    assert root.find("h:legalAuthenticator/h:signatureCode", V3).get("code") == "S"
-    facility = root.find("h:componentOf/h:encompassingEncounter/h:location/h:healthCareFacility/h:code", V3)
-    assert facility.get("code") == "SA01"
-    assert re.fullmatch(r"\d{14}[+-]\d{4}", root.find("h:effectiveTime", V3).get("value"))
-    structure = root.find("h:author/h:assignedAuthor/h:representedOrganization/h:id", V3)
-    assert structure.get("extension") == HOPITAL_A.id_nat
+    assert attribute(root, "h:legalAuthenticator/h:signatureCode", "code", V3) == "S"
+    facility = "h:componentOf/h:encompassingEncounter/h:location/h:healthCareFacility/h:code"
+    assert attribute(root, facility, "code", V3) == "SA01"
+    assert re.fullmatch(r"\d{14}[+-]\d{4}", attribute(root, "h:effectiveTime", "value", V3))
+    structure = "h:author/h:assignedAuthor/h:representedOrganization/h:id"
+    assert attribute(root, structure, "extension", V3) == HOPITAL_A.id_nat
 
 
 @pytest.mark.parametrize("size", [5_900, 100_000, 20_000_000])
@@ -94,7 +96,7 @@ def test_documents_have_the_size_asked(kind: str, size: int) -> None:
     smallest = len(maker.document(kind, maker.patient()).content)
     assert abs(len(document.content) - max(size, smallest)) <= max(size, smallest) // 100 + 350
     root = etree.fromstring(document.content, etree.XMLParser(huge_tree=True))
-    inside = root.xpath("//*[@mediaType='application/pdf'][@representation='B64']")[0].text
+    inside = present(root.findtext(".//*[@mediaType='application/pdf'][@representation='B64']"))
     assert base64.b64decode(inside, validate=True).startswith(b"%PDF-1.4")
 
 
@@ -139,12 +141,12 @@ def test_metadata_in_the_order_of_the_volet() -> None:
         ("MDM", "delete", "CA", "D", "MDM^T04^MDM_T02"),
     ],
 )
-def test_action_is_told_three_times(event: str, action: str, orc: str, status: str, trigger: str) -> None:
+def test_action_is_told_three_times(event: Any, action: Any, orc: str, status: str, trigger: str) -> None:
     """Trigger, ORC-1 and OBX-11 agree (truth table of the volet)."""
     maker = Maker(4)
     document = maker.document("imaging", maker.patient())
     document = maker.replacement(document) if action != "initial" else document
-    parsed = python_hl7.parse(maker.message(document, event=event, action=action).decode())  # type: ignore[arg-type]
+    parsed = python_hl7.parse(maker.message(document, event=event, action=action).decode())
     assert str(parsed.segment("MSH")[9]) == trigger
     assert str(parsed.segment("ORC")[1]) == orc
     assert str(parsed.segment("OBX")[11]) == status
@@ -157,10 +159,10 @@ def test_replacement_keeps_its_family() -> None:
     second = maker.replacement(first)
     root = etree.fromstring(second.content)
     assert second.uid != first.uid
-    assert root.find("h:setId", V3).get("root") == first.set_id == second.set_id
-    assert root.find("h:versionNumber", V3).get("value") == "2"
-    parent = root.find("h:relatedDocument[@typeCode='RPLC']/h:parentDocument/h:id", V3)
-    assert parent.get("root") == first.uid
+    assert attribute(root, "h:setId", "root", V3) == first.set_id == second.set_id
+    assert attribute(root, "h:versionNumber", "value", V3) == "2"
+    parent = "h:relatedDocument[@typeCode='RPLC']/h:parentDocument/h:id"
+    assert attribute(root, parent, "root", V3) == first.uid
     parsed = python_hl7.parse(maker.message(second, event="MDM").decode())
     assert str(parsed.segment("TXA")[13]) == first.uid
 
@@ -270,8 +272,8 @@ async def _answering(ack_after: float = 0.0, cut_first: bool = False) -> tuple[a
     return await asyncio.start_server(serve, "127.0.0.1", 0, limit=2**24), received
 
 
-def _run(total: int, *, connections: int, rate: float | None = None, cut: bool = False, ack_after: float = 0.0):  # type: ignore[no-untyped-def]
-    async def play():  # type: ignore[no-untyped-def]
+def _run(total: int, *, connections: int, rate: float | None = None, cut: bool = False, ack_after: float = 0.0) -> Any:
+    async def play() -> Any:
         server, received = await _answering(ack_after, cut)
         port = server.sockets[0].getsockname()[1]
         messages = [f"MSH|^~\\&|S|S|P|P|2025||ORU^R01|C{n}|P|2.5\r".encode() for n in range(total)]

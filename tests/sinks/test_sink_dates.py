@@ -24,6 +24,7 @@ from tests.cda.cda_samples import cda
 from tests.sinks.dmp_world import FIRST, hospitals, kept, made, names, play
 from tests.sinks.mssante_samples import delivery, order, sink
 from tests.sinks.mssante_server import Script, server
+from tests.typed import part_bytes
 
 #: effectiveTime of the CDA -> creationTime of the metadata: UTC, no more precise than it was.
 FORMS = {
@@ -108,6 +109,6 @@ def test_the_archive_says_the_same_date(tmp_path: Path, value: str, expected: st
     asyncio.run(main())
     mail = message_from_bytes(script.mails[0], policy=policy.default)
     packed = next(part for part in mail.iter_attachments() if part.get_content_type() == "application/zip")
-    with zipfile.ZipFile(io.BytesIO(packed.get_payload(decode=True))) as archive:  # type: ignore[arg-type]
+    with zipfile.ZipFile(io.BytesIO(part_bytes(packed))) as archive:
         metadata = archive.read("IHE_XDM/SUBSET01/METADATA.XML").decode()
     assert slots(metadata, "creationTime") == [expected]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from router.contracts import Outcome
-from router.errors import OperatorFault, OutcomeUnknown, Refused, Unavailable
+from router.errors import OperatorFault, OutcomeUnknown, Refused, RouterError, Unavailable
 from router.payload import DocumentOrder, unpack
 from router.request import Action
 from router.simulators.authority import Certificates
@@ -173,7 +173,7 @@ def test_existence_never_decides_against_the_feed(certificates: Certificates, ma
         elif trouble == "error":
             dmp.http_status(403, transaction="TD0.2")
         else:
-            dmp.existence(str(patient.ins), trouble)
+            dmp.existence(str(patient.ins), "closed" if trouble == "closed" else "none")
         await sink.deliver(made(sample), FIRST)
         assert names(dmp)[-1] == "TD2.1"
         assert sample.uid in dmp.documents
@@ -220,7 +220,9 @@ def test_existence_is_asked_once_a_day(certificates: Certificates, maker: Maker)
         ("DMPInvalidCertificate", 1, OperatorFault),
     ],
 )
-def test_codes_of_the_dmp(certificates: Certificates, maker: Maker, code: str, attempt: int, kind: type) -> None:
+def test_codes_of_the_dmp(
+    certificates: Certificates, maker: Maker, code: str, attempt: int, kind: type[RouterError]
+) -> None:
     """Each code is waited for, refused, or our own fault, and travels in the fault's code."""
     sample = maker.document("biology", maker.patient(age=50))
 
@@ -253,7 +255,7 @@ def test_soap_faults(
     text: str,
     subcode: str,
     role: str,
-    kind: type,
+    kind: type[RouterError],
     code: str,
     multipart: str,
 ) -> None:
@@ -280,7 +282,7 @@ def test_soap_faults(
         (413, Refused),
     ],
 )
-def test_http_errors(certificates: Certificates, maker: Maker, status: int, kind: type) -> None:
+def test_http_errors(certificates: Certificates, maker: Maker, status: int, kind: type[RouterError]) -> None:
     """An HTML page or a bare status instead of SOAP."""
     sample = maker.document("biology", maker.patient(age=50))
 

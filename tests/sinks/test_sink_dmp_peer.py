@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from router.errors import OperatorFault, OutcomeUnknown, Refused, Unavailable
+from router.errors import OperatorFault, OutcomeUnknown, Refused, RouterError, Unavailable
 from router.request import Action
 from router.simulators.authority import Certificates, make_certificates
 from router.simulators.sender import HOPITAL_A, Maker
 from router.sinks.dmp.sink import DmpSink
 from tests.sinks.dmp_world import FIRST, made, opened
+from tests.typed import present
 
 SOAP = "http://www.w3.org/2003/05/soap-envelope"
 RS = "urn:oasis:names:tc:ebxml-regrep:xsd:rs:3.0"
@@ -72,7 +73,7 @@ class Peer:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                size = int(re.search(rb"(?i)content-length: (\d+)", head)[1])  # type: ignore[index]
+                size = int(present(re.search(rb"(?i)content-length: (\d+)", head))[1])
                 self.requests.append(head + await reader.readexactly(size))
                 answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
                 writer.write(answer)
@@ -120,7 +121,9 @@ def sample() -> Any:
         (http(response(), status=503), OutcomeUnknown, "DMP-HTTP-503"),
     ],
 )
-def test_answers_that_no_sane_server_gives(certificates: Certificates, answer: bytes, kind: type, code: str) -> None:
+def test_answers_that_no_sane_server_gives(
+    certificates: Certificates, answer: bytes, kind: type[RouterError], code: str
+) -> None:
     """Of another request, a page, cut, empty, garbage, endless: each has its fault and none escapes."""
 
     async def story(peer: Peer, sink: DmpSink) -> None:
@@ -172,8 +175,8 @@ def test_the_request_on_the_wire(certificates: Certificates) -> None:
         head, _, body = sent.partition(b"\r\n\r\n")
         assert head.startswith(b"POST /services/repository HTTP/1.1\r\n")
         assert b"transfer-encoding" not in head.lower()
-        boundary = re.search(rb'boundary="([^"]+)"', head)[1]  # type: ignore[index]
-        start = re.search(rb'start="<([^>]+)>"', head)[1]  # type: ignore[index]
+        boundary = present(re.search(rb'boundary="([^"]+)"', head))[1]
+        start = present(re.search(rb'start="<([^>]+)>"', head))[1]
         assert b'start-info="application/soap+xml"' in head
         assert b'action="urn:ihe:iti:2007:ProvideAndRegisterDocumentSet-b"' in head
         parts = body.split(b"--" + boundary)

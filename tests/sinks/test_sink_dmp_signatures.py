@@ -28,6 +28,7 @@ from router.sinks.dmp.soap import request as soap_request
 from router.structures import StructureConfig
 from router.xds import metadata
 from tests.sinks.dmp_world import request
+from tests.typed import present
 from tests.xds.xds_oracle import RIM, codes, faults, identifier, slots
 
 DS = "{http://www.w3.org/2000/09/xmldsig#}"
@@ -91,7 +92,7 @@ def test_the_vihf_verifies_inside_the_envelope(seal: Seal, certificates: Certifi
     """xmlsec finds the signature right where the assertion stands, in wsse:Security."""
     root = etree.fromstring(spoken(seal).encode())
     (signature,) = root.iter(DS + "Signature")
-    assert signature.getprevious().tag == SAML + "Issuer"
+    assert present(signature.getprevious()).tag == SAML + "Issuer"
     verified(signature, certificates, ["ID"])
 
 
@@ -115,7 +116,7 @@ def test_a_changed_vihf_does_not_verify(seal: Seal, certificates: Certificates) 
 def test_what_the_vihf_says(seal: Seal) -> None:
     """Attributes, roles each in its own value, issuer in RFC 2253, confidentiality only for a secret connection."""
     said = etree.fromstring(spoken(seal).encode())
-    held = {one.get("Name"): ["".join(v.itertext()) for v in one] for one in said.iter(SAML + "Attribute")}
+    held = {one.get("Name"): ["".join(map(str, v.itertext())) for v in one] for one in said.iter(SAML + "Attribute")}
     assert held["VIHF_Version"] == ["4.0"]
     assert held["Authentification_mode"] == ["INDIRECTE"]
     assert held["Secteur_Activite"] == ["SA01^1.2.250.1.71.4.2.4"]
@@ -124,7 +125,7 @@ def test_what_the_vihf_says(seal: Seal) -> None:
     assert len(held[vihf.Name.ROLE]) == 2
     assert vihf.Name.CONFIDENTIALITY not in held
     (issuer,) = said.iter(SAML + "Issuer")
-    assert "CN=" in issuer.text and "ST=Paris (75)" in issuer.text
+    assert "CN=" in present(issuer.text) and "ST=Paris (75)" in present(issuer.text)
     secret = etree.fromstring(spoken(seal, masks=Masks(connexion_secrete=True)).encode())
     names = [one.get("Name") for one in secret.iter(SAML + "Attribute")]
     assert vihf.Name.CONFIDENTIALITY in names
@@ -220,11 +221,11 @@ def test_the_lots_digests_and_value(maker: Maker, seal: Seal, algorithm: str) ->
     _, made, _ = lot_of(maker, seal, algorithm)
     root = etree.fromstring(made.attachments[-1].data)
     info = root.find(DS + "SignedInfo")
-    for reference in info.iter(DS + "Reference"):
-        target = next(one for one in root.iter() if one.get("Id") == reference.get("URI")[1:])
+    for reference in present(info).iter(DS + "Reference"):
+        target = next(one for one in root.iter() if one.get("Id") == present(reference.get("URI"))[1:])
         found = hashlib.new(algorithm, apex(target)).digest()
         assert reference.findtext(DS + "DigestValue") == base64.b64encode(found).decode()
-    value = base64.b64decode(root.findtext(DS + "SignatureValue"))
+    value = base64.b64decode(present(root.findtext(DS + "SignatureValue")))
     key: Any = seal.chain[0].public_key()
     key.verify(value, apex(info), padding.PKCS1v15(), getattr(hashes, algorithm.upper())())
 
@@ -240,9 +241,9 @@ def test_the_manifest_names_set_and_documents(maker: Maker, seal: Seal, algorith
     body, made, contents = lot_of(maker, seal, algorithm)
     root = etree.fromstring(made.attachments[-1].data)
     held = {
-        one.get("URI"): base64.b64decode(one.findtext(DS + "DigestValue"))
+        one.get("URI"): base64.b64decode(present(one.findtext(DS + "DigestValue")))
         for one in root.iter(DS + "Reference")
-        if one.getparent().tag == DS + "Manifest"
+        if present(one.getparent()).tag == DS + "Manifest"
     }
     (package,) = body.iter(RIM + "RegistryPackage")
     expected = {f"urn:oid:{identifier(package, 'uniqueId')}": b"\0"}

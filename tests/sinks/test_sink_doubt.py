@@ -21,7 +21,9 @@ from tests.sinks.mssante_server import EHLO, Script, server
 
 
 @pytest.mark.parametrize("number", [1, 3])
-def test_a_dmp_that_fails_in_the_middle_of_a_deposit_leaves_it_unknown_at_any_attempt(tmp_path_factory, number) -> None:
+def test_a_dmp_that_fails_in_the_middle_of_a_deposit_leaves_it_unknown_at_any_attempt(
+    tmp_path_factory: pytest.TempPathFactory, number: int
+) -> None:
     """Attempts 1 and 2 found the registry in trouble (TD3.1b), or the pair not shown yet; the third was sent."""
     certificates, maker = hospitals(tmp_path_factory), Maker(11)
     document = maker.document("biology", maker.patient(age=50))
@@ -35,7 +37,7 @@ def test_a_dmp_that_fails_in_the_middle_of_a_deposit_leaves_it_unknown_at_any_at
     play(certificates, story)
 
 
-def test_a_deletion_after_it_does_not_say_never_fed(tmp_path_factory) -> None:
+def test_a_deletion_after_it_does_not_say_never_fed(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The row is dead, without a word of doubt: seconds later the deletion is `NeverFed`, the document appears."""
     certificates, maker = hospitals(tmp_path_factory), Maker(11)
     document = maker.document("biology", maker.patient(age=50))

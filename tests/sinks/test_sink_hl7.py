@@ -378,4 +378,4 @@ def test_a_wrong_configuration_is_refused() -> None:
     """Unknown keys and impossible values don't start."""
     for wrong in ({"port": 0}, {"port": 1, "colour": "blue"}, {"port": 1, "on_unknown": "verify"}):
         with pytest.raises(ValidationError):
-            Hl7Config(host="h", **wrong)  # type: ignore[arg-type]
+            Hl7Config.model_validate({"host": "h", **wrong})

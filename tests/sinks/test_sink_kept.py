@@ -27,6 +27,7 @@ from tests.sinks.mssante_samples import INS, config, delivery, doctor, order, pa
 from tests.sinks.mssante_server import EHLO, Script, server
 from tests.sinks.test_sink_hl7 import TRY, Watching, ack, meeting, play
 from tests.sinks.test_sink_hl7 import delivery as relayed
+from tests.typed import part_bytes
 
 FIRST = Attempt(1, 1_795_000_000.0)
 
@@ -85,7 +86,7 @@ NO_INS = (('<id root="1.2.250.1.213.1.4.10" extension="279035121518989"/>', ""),
 def metadata_of(mail: bytes) -> str:
     for part in message_from_bytes(mail, policy=policy.default).walk():
         if (part.get_filename() or "").upper() == "IHE_XDM.ZIP":
-            with zipfile.ZipFile(io.BytesIO(part.get_payload(decode=True))) as archive:
+            with zipfile.ZipFile(io.BytesIO(part_bytes(part))) as archive:
                 return archive.read("IHE_XDM/SUBSET01/METADATA.XML").decode()
     raise AssertionError("no archive")
 

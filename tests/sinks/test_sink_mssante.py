@@ -8,7 +8,7 @@ import email.policy
 import random
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -35,12 +35,16 @@ from tests.sinks.mssante_samples import (
 )
 from tests.sinks.mssante_server import CUT, Script, server
 from tests.sinks.rechecks import Looks
+from tests.typed import body_text
 
 FIRST = Attempt(1, 1_795_000_000.0)
 
 
-def run(script: Script, work: Callable[[int], Coroutine[Any, Any, Any]]) -> Any:
-    async def main() -> Any:
+T = TypeVar("T")
+
+
+def run(script: Script, work: Callable[[int], Coroutine[Any, Any, T]]) -> T:
+    async def main() -> T:
         async with server(script) as port:
             return await work(port)
 
@@ -104,7 +108,8 @@ def test_nothing_of_dsn_is_said_to_a_server_that_does_not_offer_it(tmp_path: Pat
 def test_three_recipients_are_three_mails_with_their_own_headers(tmp_path: Path) -> None:
     """Case 4: FIN and the patient's text only on the patient's mail."""
     script = Script()
-    asked = {"no_reply": True, "reply_to": DOCTOR, "body_patient": "Pour vous", "body_professionals": "Confrère"}
+    bodies = {"body_patient": "Pour vous", "body_professionals": "Confrère"}
+    asked: dict[str, Any] = {"no_reply": True, "reply_to": DOCTOR, **bodies}
     given = [
         delivery(order(recipient=one, **asked))
         for one in (doctor(), patient_recipient(), doctor("labo@hopital-a.mssante.fr"))
@@ -114,7 +119,7 @@ def test_three_recipients_are_three_mails_with_their_own_headers(tmp_path: Path)
     assert [mail["To"] for mail in mails] == [DOCTOR, PATIENT, "labo@hopital-a.mssante.fr"]
     assert [mail["X-MSS-MES"] for mail in mails] == [None, "FIN", None]
     assert [mail["Reply-To"] for mail in mails] == [DOCTOR, None, DOCTOR]
-    assert [mail.get_body().get_content().strip() for mail in mails] == ["Confrère", "Pour vous", "Confrère"]
+    assert [body_text(mail).strip() for mail in mails] == ["Confrère", "Pour vous", "Confrère"]
     assert len({mail["Message-ID"] for mail in mails}) == 3
     assert script.connections == 1
 
@@ -207,7 +212,7 @@ def test_a_deletion_told_to_a_patient_carries_no_document(tmp_path: Path) -> Non
     assert not list(to_patient.iter_attachments())
     assert (to_patient["X-MSS-CODECDA"], to_patient["X-MSS-INS"]) == (None, None)
     assert not to_patient["Subject"].startswith("XDM/")
-    assert "supprimer" in to_patient.get_body().get_content()
+    assert "supprimer" in body_text(to_patient)
     assert next(part.get_filename() for part in to_doctor.iter_attachments()) == "IHE_XDM.ZIP"
     assert fault(Script(), tmp_path / "r", made[0], suppression_patient="retenir").code == "MSS-554"
 

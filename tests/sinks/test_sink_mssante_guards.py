@@ -103,7 +103,7 @@ def test_a_minors_hidden_document_is_not_sent_to_the_mailbox_his_parents_read(
 )
 def test_masks_never_hold_back_a_deletion(masks: Masks) -> None:
     """D1: from anybody; who the patient is counts all the same."""
-    minor = {"action": Action.DELETE, "masks": masks, "patient": patient(birth_date="20150101")}
+    minor: dict[str, Any] = {"action": Action.DELETE, "masks": masks, "patient": patient(birth_date="20150101")}
     assert refused(order(**minor), patient_recipient()) is None
     assert refused(order(**minor), patient_recipient("177022A03220829@patient.mssante.fr")) == ("MSS-510", "R86")
 

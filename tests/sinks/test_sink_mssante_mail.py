@@ -7,6 +7,7 @@ import email.policy
 import io
 import zipfile
 from email.message import EmailMessage
+from typing import Any
 
 import pytest
 from lxml import etree
@@ -18,13 +19,14 @@ from router.sinks.mssante.mail import Attachment, Mail, build, header
 from router.sinks.mssante.qualified import documents_hold_ins
 from tests.cda.cda_samples import PDF, cda, n3_body, section
 from tests.sinks.mssante_samples import STRUCTURE, config, order, patient
+from tests.typed import body_text
 
 RIM = "{urn:oasis:names:tc:ebxml-regrep:xsd:rim:3.0}"
 ID = "0193f0d27f1e7c3a9d0b5b1c2f9e6a01"
 
 
-def a_mail(**changes: object) -> Mail:
-    values = {
+def a_mail(**changes: Any) -> Mail:
+    values: dict[str, Any] = {
         "id": ID,
         "sender": "pfi@hopital-a.mssante.fr",
         "to": "adam.hoda@test-ci-sis.mssante.fr",
@@ -36,7 +38,7 @@ def a_mail(**changes: object) -> Mail:
 
 
 def parsed(mail: Mail) -> EmailMessage:
-    return email.message_from_bytes(build(mail), policy=email.policy.default)  # type: ignore[return-value]
+    return email.message_from_bytes(build(mail), policy=email.policy.default)
 
 
 def members(archive: bytes) -> dict[str, bytes]:
@@ -76,7 +78,7 @@ def test_text_and_attachments_come_back_as_they_were() -> None:
     """Our MIME is read by a reader that is not ours."""
     content = bytes(range(256)) * 7
     read = parsed(a_mail(attachments=(Attachment("20260104_CR d'examens.pdf", "application/pdf", content),)))
-    assert read.get_body().get_content().replace("\r\n", "\n") == "Bonjour\n.\n..deux points\n"
+    assert body_text(read).replace("\r\n", "\n") == "Bonjour\n.\n..deux points\n"
     (part,) = read.iter_attachments()
     assert (part.get_filename(), part.get_content()) == ("20260104_CR d'examens.pdf", content)
     assert not read.defects

@@ -14,6 +14,7 @@ from tests.cda.cda_samples import cda
 from tests.sinks.mssante_samples import delivery, order, patient, patient_recipient
 from tests.sinks.mssante_server import Script
 from tests.sinks.test_sink_mssante import send
+from tests.typed import body_text
 
 FREE = "Compte rendu ci-joint, Mme X a une maladie rare"
 
@@ -38,7 +39,7 @@ def told_to_the_patient(folder: Path, born: str = "19790328", **changes: Any) ->
 def test_the_notice_of_a_deletion_holds_no_word_of_the_sender(tmp_path: Path) -> None:
     """D1: neither CORPSMAIL (`ci-joint`, and nothing is attached), nor the title, nor the type's label he wrote."""
     mail = told_to_the_patient(tmp_path)
-    text = mail.get_body().get_content()
+    text = body_text(mail)
     assert not list(mail.iter_attachments())
     assert FREE not in text and "joint" not in text and "maladie" not in str(mail["Subject"])
     assert "CR d'examens biologiques" in text and "CR d'examens biologiques" in mail["Subject"]
@@ -48,7 +49,7 @@ def test_the_notice_of_a_deletion_holds_no_word_of_the_sender(tmp_path: Path) ->
 def test_with_the_document_goes_the_senders_text(tmp_path: Path) -> None:
     """`suppression_patient: envoyer`: the mail carries what it speaks of."""
     mail = told_to_the_patient(tmp_path, suppression_patient="envoyer")
-    assert FREE in mail.get_body().get_content() and list(mail.iter_attachments())
+    assert FREE in body_text(mail) and list(mail.iter_attachments())
 
 
 @pytest.mark.parametrize("choice", ["avis-seul", "envoyer"])
@@ -65,5 +66,5 @@ def test_a_mask_holds_back_no_deletion_and_shows_nothing(tmp_path: Path, choice:
     """D1: the notice leaves, and says neither what the document was nor of what kind; the document never does."""
     mail = told_to_the_patient(tmp_path, born, suppression_patient=choice, masks=masks)
     assert not list(mail.iter_attachments())
-    assert "biologiques" not in mail.get_body().get_content() + mail["Subject"]
-    assert "document de santé" in mail.get_body().get_content()
+    assert "biologiques" not in body_text(mail) + mail["Subject"]
+    assert "document de santé" in body_text(mail)

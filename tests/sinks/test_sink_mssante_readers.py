@@ -11,6 +11,7 @@ import subprocess
 from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.utils import collapse_rfc2231_value, getaddresses, parseaddr
+from typing import Any, cast
 
 import pytest
 from hypothesis import example, given, settings
@@ -28,7 +29,7 @@ quiet = settings(max_examples=150, deadline=None)
 
 
 def _default(mail: Mail) -> EmailMessage:
-    return email.message_from_bytes(build(mail), policy=email.policy.default)  # type: ignore[return-value]
+    return email.message_from_bytes(build(mail), policy=email.policy.default)
 
 
 def _compat(mail: Mail) -> email.message.Message:
@@ -86,8 +87,12 @@ def test_the_name_of_an_attachment_comes_back(name: str) -> None:
     mail = a_mail(attachments=(Attachment(name, "application/pdf", b"%PDF-"),))
     (part,) = _default(mail).iter_attachments()
     assert part.get_filename() == name
-    other = _compat(mail).get_payload()[1]  # type: ignore[index]
-    assert collapse_rfc2231_value(other.get_param("filename", header="content-disposition")) == name  # type: ignore
+    parts = _compat(mail).get_payload()
+    assert isinstance(parts, list)
+    other = parts[1]
+    assert isinstance(other, email.message.Message)
+    given = other.get_param("filename", header="content-disposition")
+    assert collapse_rfc2231_value(cast(Any, given)) == name
     assert not re.search(rb'"[^"\r\n]*\r\n', build(mail).split(b"Content-Disposition")[1].split(b"\r\n\r\n")[0])
 
 

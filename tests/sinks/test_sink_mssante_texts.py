@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from router.request import Action, Code
+from router.request import Action, Code, TransmissionRequest
 from router.sinks.mssante.bodies import body, notice
 from router.sinks.mssante.naming import ascii_text, name_text
 from router.sinks.mssante.pdf_name import pdf_name
@@ -14,7 +16,7 @@ from tests.cda.cda_samples import cda
 from tests.sinks.mssante_samples import request
 
 
-def labelled(label: str, **changes: object) -> object:
+def labelled(label: str, **changes: Any) -> TransmissionRequest:
     made = request((cda(),), **changes)
     document = made.documents[0].model_copy(update={"code": Code(code="11502-2", label=label)})
     return made.model_copy(update={"documents": (document,)})

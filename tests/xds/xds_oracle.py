@@ -76,7 +76,7 @@ def identifier(element: Any, name: str) -> str:
         for one in element.findall(RIM + "ExternalIdentifier")
         if IDENTIFIERS[one.get("identificationScheme")[9:]].endswith(name)
     ]
-    return found
+    return str(found)
 
 
 def _request(root: Any, archive: bool) -> Iterator[str]:
