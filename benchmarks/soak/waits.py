@@ -1,0 +1,69 @@
+"""How long good senders wait for their acknowledgement, with and without hostile peers. Seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from statistics import median
+
+ALLOWED = 2.0
+"""Seconds by which hostile peers may delay an acknowledgement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """One message: from its first sending to its acknowledgement, repeats included."""
+
+    control: str
+    began: float
+    seconds: float
+
+
+@dataclass
+class Waits:
+    """`begin` at the first sending of a message, `end` at its acknowledgement."""
+
+    done: list[Waited] = field(default_factory=list)
+    _open: dict[str, float] = field(default_factory=dict)
+
+    def begin(self, control: str) -> None:
+        self._open[control] = time.monotonic()
+
+    def end(self, control: str) -> None:
+        began = self._open.pop(control)
+        self.done.append(Waited(control, began, time.monotonic() - began))
+
+    async def window(self, seconds: float, patience: float = 20.0) -> list[Waited]:
+        """All messages first sent in the next `seconds`; one that has no answer `patience` later has waited so long."""
+        since = time.monotonic()
+        await asyncio.sleep(seconds)
+        until = time.monotonic()
+        while any(since <= at <= until for at in self._open.values()) and time.monotonic() < until + patience:  # noqa: ASYNC110  # a dict
+            await asyncio.sleep(0.05)
+        now = time.monotonic()
+        late = [Waited(control, at, now - at) for control, at in self._open.items()]
+        return [one for one in [*self.done, *late] if since <= one.began <= until]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two windows without any fault: before the hostile peers came, and with them."""
+
+    before: list[Waited]
+    among: list[Waited]
+
+    def delayed(self) -> list[tuple[Waited, float]]:
+        """What waited longer than it may, and by how many seconds more than the median of before."""
+        if not self.before:
+            return []
+        usual = median(one.seconds for one in self.before)
+        return [(one, one.seconds - usual) for one in self.among if one.seconds - usual > ALLOWED]
+
+
+def told(waits: list[Waited]) -> str:
+    """For the report."""
+    if not waits:
+        return "none"
+    seconds = [one.seconds for one in waits]
+    return f"{len(waits)}: median {median(seconds):.2f} s, longest {max(seconds):.2f} s"
