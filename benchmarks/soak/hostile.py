@@ -36,6 +36,8 @@ STRANGER: Final = "inconnu@ailleurs.fr"
 ROUND_SECONDS: Final = 8.0
 FIELDS: Final = 100_000
 POISON_SECONDS, FORGED_SECONDS, FILES_SECONDS = 2.0, 0.7, 1.5
+LATE_SECONDS: Final = 30.0
+"""After a mail, its true report has been in the inbox for long."""
 MOST: Final = {"poison mails": 150, "forged reports": 800, "hostile files": 3000}
 """The operator keeps every mail in memory, the router every refused file: a long soak stops here."""
 
@@ -112,8 +114,9 @@ class Hostile:
 
     def _forge(self, rng: random.Random) -> Iterator[float]:
         """Reports on mails that did leave, by somebody who knows their Message-ID and recipient."""
-        for make in itertools.cycle(FORGERIES):
-            mails = self.operator.mails[-40:]
+        for make in itertools.cycle((*FORGERIES, contradiction)):
+            late = LATE_SECONDS if make is contradiction else 0
+            mails = [one for one in self.operator.mails[-200:] if one.at + late <= time.time()][-40:]
             if mails:
                 self._put("forged reports", make(rng.choice(mails)))
             yield FORGED_SECONDS
@@ -183,9 +186,8 @@ def _whole(path: Path, content: bytes) -> None:
 
 def _report_on(mail: Mail, **changes: object) -> bytes:
     """A DSN of a failure, in a server's form, with the identifiers of this mail."""
-    identity = mail.message_id.strip("<>").partition("@")[0]
     changes = {"recipient": mail.envelope.recipient, "status": "5.1.1", "diagnostic": "smtp; 550 5.1.1 x"} | changes
-    envid = str(changes.pop("identity", identity))
+    envid = str(changes.pop("identity", _identity(mail)))
     raw = dsn(envid, "failed", **changes)  # type: ignore[arg-type]
     return raw.replace(message_id(envid[:32], SAMPLE_MAILBOX).encode(), mail.message_id.encode())
 
@@ -195,7 +197,13 @@ def _read_by(mail: Mail, disposition: str, **changes: str) -> bytes:
 
 
 def _identity(mail: Mail) -> str:
-    return mail.message_id.strip("<>").partition("@")[0][:32]
+    """The delivery's identifier, which everybody can see in the Message-ID."""
+    return mail.message_id.strip("<>").partition("@")[0].replace("-", "")
+
+
+def contradiction(mail: Mail) -> bytes:
+    """All that can be known from outside is right: the true report, which was there before, is the stronger proof."""
+    return _report_on(mail, envid=False)
 
 
 FORGERIES: Final[tuple[Callable[[Mail], bytes], ...]] = (
