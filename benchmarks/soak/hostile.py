@@ -141,7 +141,7 @@ class Hostile:
                 (f"{name}text.hl7", SECRET.replace(b"PRIVATE", b"PUBLIC")),
                 (name + "n" * (250 - len(name)) + ".hl7", b"MSH|^~\\&|"),
                 (f"{name}bytes.er7", rng.randbytes(200_000)),
-                (f"{name}\x1b[31m.hl7", b"\x0bMSH\x1c\r" * 1000),
+                (f"{name}\x1b[31m.hl7", b"\x0bMSH\x1c\r" * 3),
             ):
                 _whole(self.folder / text, content)
             self.done["hostile files"] += len(laid) + 5

@@ -91,7 +91,7 @@ class Traffic:
     async def _hand_over(self, sender: MllpSender, message: Message, data: bytes) -> None:
         """Send until there is an answer; a rejection (AR: `not now`) is no answer."""
         self._checker.sent(message)
-        self.waits.begin(message.control)
+        self.waits.begin(message.control, "sil" if message.uid else "relais")
         while True:
             sent = await sender.send(data)
             if sent.ack is not None and sent.code != "AR":
@@ -131,7 +131,7 @@ class Traffic:
             message = Message(control, "folder", rank)
             rank += 1
             self._checker.sent(message)
-            self.waits.begin(control)
+            self.waits.begin(control, "folder")
             draft = folder / f".{control}"
             draft.write_bytes(make(9_999, control))
             draft.rename(folder / f"{control}.hl7")

@@ -25,7 +25,7 @@ def _checked(result: Result, kills: int) -> None:
     assert result.counts["mails"] > 0
     assert set(result.hostile) == HOSTILE
     assert result.waits is not None
-    assert {one.control[0] for one in result.waits.among} >= {"R", "F"}  # by MLLP and by the folder
+    assert {one.way for one in result.waits.among} == {"relais", "sil", "folder"}
 
 
 @pytest.mark.slow
