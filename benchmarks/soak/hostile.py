@@ -26,6 +26,7 @@ from router.sinks.mssante.mail import message_id
 from tests.feedback import test_feedback_limits as limits
 from tests.feedback.feedback_samples import dsn, mdn
 from tests.feedback.test_feedback_reports import KO
+from tests.feedback.test_feedback_trust import DISPLAYED
 from tests.runtime.hostile_peers import half_closes, half_frames, slow_bodies, trickles
 from tests.sinks.mssante_samples import MAILBOX as SAMPLE_MAILBOX
 
@@ -192,8 +193,14 @@ def _report_on(mail: Mail, **changes: object) -> bytes:
     return raw.replace(message_id(envid[:32], SAMPLE_MAILBOX).encode(), mail.message_id.encode())
 
 
-def _read_by(mail: Mail, disposition: str, **changes: str) -> bytes:
-    return mdn("0" * 32, disposition, about=mail.message_id, original=mail.envelope.recipient, **changes)
+def _read_by(mail: Mail, disposition: str, **who: str) -> bytes:
+    """A read receipt; `reader` is the recipient unless another one is given."""
+    return mdn("0" * 32, disposition, about=mail.message_id, **({"reader": mail.envelope.recipient} | who))  # type: ignore[arg-type]
+
+
+def _colleague(mail: Mail) -> str:
+    """A neighbour of the recipient in the espace de confiance."""
+    return "secretariat@" + mail.envelope.recipient.partition("@")[2]
 
 
 def _identity(mail: Mail) -> str:
@@ -213,8 +220,9 @@ FORGERIES: Final[tuple[Callable[[Mail], bytes], ...]] = (
     lambda mail: _report_on(mail, identity=_identity(mail) + "0" * 32),
     lambda mail: _report_on(mail, identity=_identity(mail) * 2, return_path=None),
     lambda mail: _read_by(mail, f"{KO}/error", error="904^x", reader=STRANGER, sender=STRANGER),
-    lambda mail: _read_by(mail, f"{KO}/error", error="904^x", reader=mail.envelope.recipient, sender=STRANGER),
-    lambda mail: _read_by(mail, "manual-action/MDN-sent-manually; displayed", reader=STRANGER, sender="Adam Hoda"),
-    lambda mail: _read_by(mail, "manual-action/MDN-sent-manually; deleted", reader=STRANGER, sender=STRANGER),
+    lambda mail: _read_by(mail, f"{KO}/error", error="904^x", reader=_colleague(mail), sender=_colleague(mail)),
+    lambda mail: _read_by(mail, f"{KO}/error", error="904^x", sender=_colleague(mail)),
+    lambda mail: _read_by(mail, DISPLAYED, sender="Adam Hoda"),
+    lambda mail: _read_by(mail, DISPLAYED.replace("displayed", "deleted"), sender=_colleague(mail)),
 )
 """None is the recipient's or our operator's; each breaks another condition of decisions D15."""
