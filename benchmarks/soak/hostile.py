@@ -84,12 +84,15 @@ class Hostile:
                 raise one
 
     async def _rounds(self, name: str, attack: Callable[[str], object], source: str) -> None:
-        """For ever: so long, then all connections end and it begins again; the router may be away meanwhile."""
+        """For ever: so long, then all connections end and it begins again. Counted unless the router was away."""
         while True:
-            with contextlib.suppress(OSError, TimeoutError):
+            try:
                 async with asyncio.timeout(ROUND_SECONDS):
-                    self.done[name] += 1
                     await attack(source)  # type: ignore[misc]
+            except TimeoutError:
+                self.done[name] += 1
+            except OSError:
+                pass
             await asyncio.sleep(1)
 
     async def _steps(self, name: str, act: Callable[[random.Random], Iterator[float]]) -> None:
