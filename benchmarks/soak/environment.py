@@ -118,6 +118,12 @@ class Environment:
                 return pid
         return 0
 
+    def starved(self, role: str) -> float:
+        """Seconds for which a role's first thread has stood ready to run without a processor (Linux schedstat)."""
+        with contextlib.suppress(OSError, IndexError):
+            return int(Path(f"/proc/{self.alive(role)}/schedstat").read_text().split()[1]) / 1e9
+        return 0.0
+
     async def stop(self) -> None:
         """SIGTERM; the router drains."""
         if self._keeper is not None:

@@ -35,7 +35,10 @@ def _facts(result: Result) -> list[tuple[str, str]]:
     if result.waits is not None:
         facts.append(("answers without faults, before hostile peers", told(result.waits.before)))
         facts.append(("answers without faults, among hostile peers", told(result.waits.among)))
-        facts.append(("delayed by hostile peers, more than 2 s", str(result.total("delayed"))))
+        late, share = str(len(result.waits.delayed())), f"{result.waits.starved:.0%}"
+        judged = "" if result.waits.judged else ": too much to judge by"
+        facts.append(("delayed among hostile peers, more than 2 s", late))
+        facts.append(("gateway waiting for a processor meanwhile", f"{share} of the time{judged}"))
     facts += [(name, str(value)) for name, value in sorted(result.counts.items())]
     facts += [
         ("dead letters", _list(Counter(f"{one.sink or 'intake'} {one.code}" for one in result.letters)) or "none")

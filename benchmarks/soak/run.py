@@ -151,7 +151,10 @@ class _Play:
         before = await waits.window(seconds)
         hostile.start()
         self.tell("hostile peers come")
-        self.result.waits = Comparison(before, await waits.window(seconds))
+        starved, since = self.place.starved("gateway"), time.monotonic()
+        among = await waits.window(seconds)
+        share = (self.place.starved("gateway") - starved) / (time.monotonic() - since)
+        self.result.waits = Comparison(before, among, share)
         self.checker.compared(self.result.waits)
 
     async def _watch(self) -> None:

@@ -9,6 +9,8 @@ from statistics import median
 
 ALLOWED = 2.0
 """Seconds by which hostile peers may delay an acknowledgement."""
+STARVED = 0.3
+"""Share of the time that the gateway stood ready to run without a processor: beyond, others had the machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,13 @@ class Comparison:
 
     before: list[Waited]
     among: list[Waited]
+    starved: float = 0.0
+    """Share of the second window in which the gateway was kept waiting for a processor."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether the delays are the router's; on a machine that gave it no processor they can't be told apart."""
+        return self.starved <= STARVED
 
     def delayed(self) -> list[tuple[Waited, float]]:
         """What waited longer than it may, and by how many seconds more than the median of before on its way in."""

@@ -41,6 +41,14 @@ def test_who_waits_more_than_two_seconds_longer_among_strangers_is_reported() ->
     assert kinds(checker) == [("delayed", "R2")]
 
 
+@pytest.mark.parametrize(("starved", "found"), [(0.3, 1), (0.31, 0)])
+def test_delays_of_a_starved_machine_are_not_laid_on_the_strangers(starved: float, found: int) -> None:
+    """A gateway that got no processor for a third of the time: the figures are told, no verdict is given."""
+    checker = Checker()
+    checker.compared(Comparison(waited(0.1), waited(9.0), starved))
+    assert len(checker.violations) == found
+
+
 def test_a_message_without_an_answer_counts_with_what_it_has_waited() -> None:
     """A sender whose acknowledgement never comes is the worst case, not a missing one."""
 
