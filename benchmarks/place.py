@@ -13,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -213,7 +214,7 @@ def _pipelines(folder: Path, national: bool) -> None:
         )
         (folder / "liste-blanche.xml").write_text(
             '<?xml version="1.0" encoding="UTF-8"?><ListeBlanche xmlns="https://listeblanche.mssante.fr/schema">'
-            f"<DateDeGeneration>2026-01-01T00:00:00</DateDeGeneration>{names}</ListeBlanche>"
+            f"<DateDeGeneration>{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}</DateDeGeneration>{names}</ListeBlanche>"
         )
 
 

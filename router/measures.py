@@ -90,7 +90,7 @@ MEASURES: Final[dict[Measure, tuple[Kind, tuple[str, ...], str]]] = {
     "reload_total": ("counter", ("result",), "Pipeline reloads: applied, refused"),
     "worker_restarts_total": ("counter", ("role",), "Workers restarted by the supervisor"),
     "certificate_expiry_seconds": ("gauge", ("name",), "Seconds left of a certificate in use"),
-    "liste_blanche_age_seconds": ("gauge", (), "Age of the liste blanche in use"),
+    "liste_blanche_age_seconds": ("gauge", (), "Age of the liste blanche in use, from its own date"),
     "untold_failures_total": ("counter", ("sink",), "Failures whose sender asked for no acknowledgement"),
     "dsn_overdue": ("gauge", ("sink",), "Mails submitted of which no DSN came in time"),
     "mail_read_total": ("counter", ("sink", "kind"), "Mails read in the mailbox: dsn, mdn, human, quarantine"),

@@ -11,6 +11,9 @@ only be known at the end. The rules:
   after what was sent later. A deletion may overtake, nothing may come after it.
 - *untrue*: the sender was told what did not happen, or something left that was refused.
 
+With hostile peers (`hostile.py`) also *delayed*: a good sender waited more than 2 s longer for its acknowledgement, or
+a stranger's mail stopped the reading of the inbox. That a stranger's report was believed is *untrue*.
+
 A repeat under the same identifier after a fault is allowed for mail and HL7, and counted.
 """
 
@@ -22,10 +25,13 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from benchmarks.soak.history import Called, Fact, Letter, Mailed, Message, Relayed, Told
+from benchmarks.soak.waits import Comparison
 
-Kind = Literal["lost", "duplicated", "inverted", "untrue"]
+Kind = Literal["lost", "duplicated", "inverted", "untrue", "delayed"]
 STORE, DELETE = "TD2.1", "TD3.3c"
 RELAY, DMP = "relay", "dmp"
+FORGED_ERRORS: Final = frozenset({"550", "904"})
+"""What forged reports say of mails that have arrived; no neighbour of the soak says so in truth."""
 Place = tuple[str, str]
 """(MSH-10, destination): `relay`, `dmp`, `mail:<address>`, `told:dmp`, `told:mail:<address>`."""
 Hidden = Callable[[float, float], bool]
@@ -162,6 +168,8 @@ class Checker:
         message = self._known(fact.control, "an answer to the sender")
         if message is None:
             return
+        if fact.kind == "Z03" or (not fact.yes and fact.error in FORGED_ERRORS):
+            self._break("untrue", message.control, f"told {fact.kind} {fact.error}: nobody but a stranger said so")
         leg = DMP if fact.kind == "Z01" else f"mail:{fact.recipient}"
         name = f"told:{leg}:{'Y' if fact.yes else 'N'}"
         self._arrive((message.control, name), fact.at, fact.id, "answers", repeats=True)
@@ -173,6 +181,28 @@ class Checker:
         elif not fact.yes and place not in self._arrived:
             self.given_up[place] = fact.error
             self.open.pop(place, None)
+
+    # ---------------------------------------------------------------------------------------- hostile peers
+
+    def compared(self, waits: Comparison) -> None:
+        """How long good senders waited, before the strangers came and among them; on a starved machine only told."""
+        for one, more in waits.delayed() if waits.judged else ():
+            self._break("delayed", one.control, f"acknowledged {more:.1f} s later than usual, among strangers")
+
+    def unread(self, mails: int) -> None:
+        """Mails that are still in the inbox at the end."""
+        if mails:
+            self._break("delayed", "?", f"{mails} mails of the inbox were never read")
+
+    def believed(self, names: Iterable[str]) -> None:
+        """Mails of strangers that the router filed among the reports which count."""
+        for name, times in Counter(names).items():
+            self._break("untrue", "?", f"{times} {name} were taken for reports that count")
+
+    def copied(self, files: int) -> None:
+        """Files into which the router copied what a stranger only linked to."""
+        if files:
+            self._break("untrue", "?", f"a file that a stranger linked to was copied {files} times")
 
     # ---------------------------------------------------------------------------------------------- rules
 

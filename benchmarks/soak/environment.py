@@ -39,6 +39,8 @@ class Environment:
     proxies: dict[str, Proxy]
     ports: dict[str, int]
     """Where the sender connects, by feed: a proxy before the router's own port."""
+    own: dict[str, int] = field(default_factory=dict)
+    """The router's own ports, by feed, and `http`: where strangers connect."""
     broker: RestartableBroker | None = None
     postgres: PostgresServer | None = None
     visitors: dict[int, asyncio.subprocess.Process] = field(default_factory=dict)
@@ -54,6 +56,11 @@ class Environment:
     @property
     def kafka(self) -> bool:
         return self.broker is not None
+
+    @property
+    def watched(self) -> Path:
+        """The folder that the feed `relais` watches."""
+        return self.played.folder / "in"
 
     @property
     def data(self) -> Path:
@@ -110,6 +117,12 @@ class Environment:
             if b"router.runtime.process" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 return pid
         return 0
+
+    def starved(self, role: str) -> float:
+        """Seconds for which a role's first thread has stood ready to run without a processor (Linux schedstat)."""
+        with contextlib.suppress(OSError, IndexError):
+            return int(Path(f"/proc/{self.alive(role)}/schedstat").read_text().split()[1]) / 1e9
+        return 0.0
 
     async def stop(self) -> None:
         """SIGTERM; the router drains."""
@@ -230,16 +243,17 @@ async def environment(folder: Path, bus: str) -> AsyncIterator[Environment]:
         world = played.world
         assert world is not None
         receiver = await stack.enter_async_context(Hl7Peer(port=played.relay_port))
-        own = {"relais": quiet_port(), "sil": quiet_port()}
+        own, http = {"relais": quiet_port(), "sil": quiet_port()}, quiet_port()
         targets = {
             "dmp": world.dmp.port, "smtp": world.mssante.smtp_port, "imap": world.mssante.imap_port,
             "receiver": receiver.port, "sender": world.sender.port, **own,
         }  # fmt: skip
         proxies = {name: await stack.enter_async_context(Proxy(port)) for name, port in targets.items()}
-        _rewrite(played, proxies, own)
+        _rewrite(played, proxies, own, http)
         made = Environment(
-            played, receiver, proxies, {name: proxies[name].port for name in own}, broker=broker, postgres=postgres
-        )
+            played, receiver, proxies, {name: proxies[name].port for name in own}, own | {"http": http},
+            broker=broker, postgres=postgres,
+        )  # fmt: skip
         try:
             yield made
         finally:
@@ -267,13 +281,17 @@ async def _services(
     return broker, postgres, keys
 
 
-def _rewrite(played: Place, proxies: dict[str, Proxy], own: dict[str, int]) -> None:
-    """The benchmark's site, with proxies before everything, reports read from the mailbox, and quick restarts."""
+def _rewrite(played: Place, proxies: dict[str, Proxy], own: dict[str, int], http: int) -> None:
+    """The benchmark's site, with proxies before everything, every way in, reports read, and quick restarts."""
     yaml = YAML()
     site = yaml.load(played.site.read_text())
     sinks = site["sinks"]
     for feed, port in own.items():
         site["feeds"][feed]["mllp"]["port"] = port
+    folder = played.folder / "in"
+    folder.mkdir()
+    site["feeds"]["relais"] |= {"http": True, "folder": {"path": str(folder), "settle": 0, "interval": 0.3}}
+    site["http"] = {"port": http, "max_connections": 60}
     url = sinks["dmp.essai"]["url"]
     sinks["dmp.essai"]["url"] = url.replace(f":{proxies['dmp'].target}/", f":{proxies['dmp'].port}/")
     sinks["mssante.essai"] |= {

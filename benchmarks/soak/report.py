@@ -9,6 +9,7 @@ from math import isfinite
 from statistics import median
 
 from benchmarks.soak.run import Result
+from benchmarks.soak.waits import told
 
 
 def lines(result: Result) -> list[str]:
@@ -29,6 +30,15 @@ def _facts(result: Result) -> list[tuple[str, str]]:
         ("other faults", f"{_list(result.troubles)}; {result.cuts} connections cut half-way"),
         ("acknowledged", f"{result.acknowledged}; {result.resent} sendings got no answer and were repeated"),
     ]
+    if result.hostile:
+        facts.append(("hostile peers", _list(result.hostile)))
+    if result.waits is not None:
+        facts.append(("answers without faults, before hostile peers", told(result.waits.before)))
+        facts.append(("answers without faults, among hostile peers", told(result.waits.among)))
+        late, share = str(len(result.waits.delayed())), f"{result.waits.starved:.0%}"
+        judged = "" if result.waits.judged else ": too much to judge by"
+        facts.append(("delayed among hostile peers, more than 2 s", late))
+        facts.append(("gateway waiting for a processor meanwhile", f"{share} of the time{judged}"))
     facts += [(name, str(value)) for name, value in sorted(result.counts.items())]
     facts += [
         ("dead letters", _list(Counter(f"{one.sink or 'intake'} {one.code}" for one in result.letters)) or "none")
@@ -55,6 +65,7 @@ def markdown(result: Result) -> str:
     plan = result.plan
     cells = "\n".join(f"| {name} | {value} |" for name, value in _facts(result))
     options = f"--kills {plan.kills} --bus {plan.bus} --seed {plan.seed}{_limit(plan.minutes)}"
+    options += "" if plan.hostile else " --no-hostile"
     broken = "\n".join(f"- **{one.kind}** `{one.control}`: {one.text}" for one in result.violations) or "None."
     return f"""# Soak
 
@@ -64,8 +75,9 @@ Written by `python -m benchmarks.soak {options}` on \
 **{result.last_line}**
 
 The real router works under a steady load while processes are killed and frozen, sockets cut, answers held back,
-databases locked or restarted, and second slots come and go. What is judged was seen from outside: what the sender
-got as ACK and was told, what the DMP, the mail operator and the HL7 receiver really received. How it is judged:
+databases locked or restarted, second slots come and go, and hostile peers attack every way in (slow bodies, half
+frames, poison mails, forged reports, hostile files). What is judged was seen from outside: what the sender got as ACK
+and when, what it was told, what the DMP, the mail operator and the HL7 receiver really received. How it is judged:
 `benchmarks/soak/checker.py`; how it is done: `benchmarks/README.md`.
 
 | | |

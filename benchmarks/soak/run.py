@@ -15,8 +15,10 @@ from benchmarks.soak.checker import Checker, Violation
 from benchmarks.soak.environment import Environment, environment
 from benchmarks.soak.faults import Faults
 from benchmarks.soak.history import Letter
+from benchmarks.soak.hostile import Hostile
 from benchmarks.soak.observations import Observations, dead_letters, stories
 from benchmarks.soak.traffic import Pace, Traffic
+from benchmarks.soak.waits import Comparison
 
 LOOK_SECONDS = 0.25
 PATIENCE = 90.0
@@ -28,7 +30,11 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do. `pause`: mean seconds between two kills; `minutes`: of faults at most, then it drains."""
+    """What to do. `pause`: mean seconds between two kills; `minutes`: of faults at most, then it drains.
+
+    hostile: strangers attack, from before the first fault until the last; `besieged`: seconds without a fault in which
+    the waiting of good senders is measured, once before the strangers come and once among them.
+    """
 
     kills: int
     seed: int
@@ -37,6 +43,8 @@ class Plan:
     minutes: float = inf
     pace: Pace = field(default_factory=Pace)
     warm: float = 3.0
+    hostile: bool = True
+    besieged: float = 15.0
 
 
 @dataclass
@@ -58,6 +66,8 @@ class Result:
     own_ends: list[int] = field(default_factory=list)
     seconds: float = 0.0
     drained: float = 0.0
+    hostile: dict[str, int] = field(default_factory=dict)
+    waits: Comparison | None = None
 
     def total(self, kind: str) -> int:
         return sum(one.kind == kind for one in self.violations)
@@ -78,19 +88,22 @@ async def soak(folder: Path, plan: Plan, tell: Tell = lambda _: None) -> Result:
         assert world is not None
         faults = Faults(place, plan.seed, plan.kills, pause=plan.pause, minutes=plan.minutes)
         checker = Checker(faults.hidden)
-        traffic = Traffic(checker, place.ports, plan.seed, plan.pace)
+        traffic = Traffic(checker, place.ports, plan.seed, plan.pace, place.watched)
+        hostile = Hostile(place.own, place.watched, world.mssante, checker, plan.seed) if plan.hostile else None
         observations = Observations(checker, world, place.receiver)
         world.mssante.refuse(traffic.full_for_good.address, 552, "5.2.2", "mailbox full")
         world.mssante.refuse(traffic.full_for_now.address, 452, "4.2.2", "mailbox full")
         await place.start()
         tell("the router works; the load begins")
-        play = _Play(place, faults, checker, traffic, observations, result, tell)
+        play = _Play(place, faults, checker, traffic, observations, result, tell, hostile)
         await play.storm(plan.warm)
         await play.drain(lambda: [one for one in checker.open if traffic.full_for_now.address not in one[1]])
         await world.mssante.reset()
         world.mssante.refuse(traffic.full_for_good.address, 552, "5.2.2", "mailbox full")
         tell("the mailbox that was full for the whole run is emptied")
         await play.drain(lambda: list(checker.open))
+        if hostile is not None:
+            await hostile.read_out()
         await play.once_more()
         await play.finish()
     result.seconds = time.monotonic() - began
@@ -106,6 +119,7 @@ class _Play:
     observations: Observations
     result: Result
     tell: Tell
+    hostile: Hostile | None
 
     async def storm(self, warm: float) -> None:
         """Load and faults, until the kills are done and the sender has its answers."""
@@ -113,17 +127,35 @@ class _Play:
         watching = asyncio.create_task(self._watch())
         try:
             await asyncio.sleep(warm)
+            if self.hostile is not None:
+                await self._besiege(self.hostile)
             striking = asyncio.create_task(self.faults.run())
             done, _ = await asyncio.wait({sending, striking}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+            if self.hostile is not None:
+                await self.hostile.stop()
             self.tell("no more faults; what was sent must now arrive")
             self.traffic.stop()
             await sending
         finally:
             for task in (sending, watching):
                 task.cancel()
+            if self.hostile is not None:
+                await self.hostile.stop()
             await asyncio.gather(sending, watching, return_exceptions=True)
+
+    async def _besiege(self, hostile: Hostile) -> None:
+        """Measure how long good senders wait, let the strangers in, measure again; no fault strikes meanwhile."""
+        seconds, waits = self.result.plan.besieged, self.traffic.waits
+        before = await waits.window(seconds)
+        hostile.start()
+        self.tell("hostile peers come")
+        starved, since = self.place.starved("gateway"), time.monotonic()
+        among = await waits.window(seconds)
+        share = (self.place.starved("gateway") - starved) / (time.monotonic() - since)
+        self.result.waits = Comparison(before, among, share)
+        self.checker.compared(self.result.waits)
 
     async def _watch(self) -> None:
         seen, last = 0, time.monotonic()
@@ -184,6 +216,7 @@ class _Play:
         result.counts = dict(checker.counts)
         result.kills, result.troubles = dict(self.faults.kills), dict(self.faults.troubles)
         result.recovery, result.peaks = place.recovery, place.peaks
+        result.hostile = dict(self.hostile.done) if self.hostile is not None else {}
         result.resent, result.own_ends = self.traffic.resent, place.own_ends
         result.cuts = sum(proxy.cuts for proxy in place.proxies.values())
 

@@ -6,11 +6,13 @@ import asyncio
 import random
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from benchmarks.load import template
 from benchmarks.soak.checker import Checker
 from benchmarks.soak.history import Message
+from benchmarks.soak.waits import Waits
 from router.simulators.framing import field as hl7_field
 from router.simulators.sender.hl7 import Recipient
 from router.simulators.sender.maker import Maker
@@ -42,6 +44,7 @@ class Pace:
     relay_rate: float = 2.0
     documents: int = 3
     document_rate: float = 0.6
+    file_rate: float = 0.5
     ceiling: int = 400
 
 
@@ -58,14 +61,18 @@ class _Family:
 class Traffic:
     """`run` sends until `stop`; then it hands over what is begun and returns."""
 
-    def __init__(self, checker: Checker, ports: dict[str, int], seed: int, pace: Pace) -> None:
+    def __init__(
+        self, checker: Checker, ports: dict[str, int], seed: int, pace: Pace, folder: Path | None = None
+    ) -> None:
+        """`folder`: watched by the feed of the relays; None: nothing is laid."""
         self.maker = Maker(seed)
         domain = self.maker.recipient().address.partition("@")[2]
         self.full_for_good = self.maker.recipient(f"{FULL_FOR_GOOD}@{domain}")
         self.full_for_now = self.maker.recipient(f"{FULL_FOR_NOW}@{domain}")
         self.resent = 0
+        self.waits = Waits()
         self._doctors = [self.maker.recipient() for _ in range(12)]
-        self._checker, self._ports, self._pace = checker, ports, pace
+        self._checker, self._ports, self._pace, self._folder = checker, ports, pace, folder
         self._rng = random.Random(f"traffic {seed}")
         self._stopping = asyncio.Event()
         self._numbers = 0
@@ -80,6 +87,8 @@ class Traffic:
                 group.create_task(self._relays(number))
             for _ in range(self._pace.documents):
                 group.create_task(self._documents())
+            if self._folder is not None:
+                group.create_task(self._files(self._folder))
 
     async def _room(self, rate: float) -> bool:
         """Wait for the next turn; False when it is over."""
@@ -91,9 +100,11 @@ class Traffic:
     async def _hand_over(self, sender: MllpSender, message: Message, data: bytes) -> None:
         """Send until there is an answer; a rejection (AR: `not now`) is no answer."""
         self._checker.sent(message)
+        self.waits.begin(message.control, "sil" if message.uid else "relais")
         while True:
             sent = await sender.send(data)
             if sent.ack is not None and sent.code != "AR":
+                self.waits.end(message.control)
                 about = hl7_field(sent.ack, b"MSA", 2)
                 if not message.poison or sent.code == "AA":
                     about = about or "nothing"
@@ -120,6 +131,24 @@ class Traffic:
                 message = Message(control, f"P{patient}", ranks[which])
                 ranks[which] += 1
                 await self._hand_over(sender, message, make(patient, control))
+
+    async def _files(self, folder: Path) -> None:
+        """One file after the other, each once the one before is answered."""
+        make, rank = template(1_000, patients=10_000), 0
+        while await self._room(self._pace.file_rate):
+            control = f"F{rank:08d}"
+            message = Message(control, "folder", rank)
+            rank += 1
+            self._checker.sent(message)
+            self.waits.begin(control, "folder")
+            draft = folder / f".{control}"
+            draft.write_bytes(make(9_999, control))
+            draft.rename(folder / f"{control}.hl7")
+            while not (answers := [one for one in folder.glob(f"*/{control}*.ack") if one.name[0] != "."]):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            self.waits.end(control)
+            ack = answers[0].read_bytes()
+            self._checker.answered(control, hl7_field(ack, b"MSA", 1), hl7_field(ack, b"MSA", 2), time.time())
 
     # ---------------------------------------------------------------------------------------- documents
 

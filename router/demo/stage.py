@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -231,7 +232,7 @@ def _liste_blanche() -> str:
     schema = "https://listeblanche.mssante.fr/schema"
     return (
         f'<?xml version="1.0" encoding="UTF-8"?><ListeBlanche xmlns="{schema}">'
-        f"<DateDeGeneration>2026-01-01T00:00:00</DateDeGeneration>{names}</ListeBlanche>"
+        f"<DateDeGeneration>{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}</DateDeGeneration>{names}</ListeBlanche>"
     )
 
 

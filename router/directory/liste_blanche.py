@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -29,20 +29,26 @@ NAMESPACE: Final = "https://listeblanche.mssante.fr/schema"
 LIMIT: Final = 64 * 2**20
 DAY: Final = 86_400
 OLD, TOO_OLD = 7 * DAY, 30 * DAY
+FIRST_POSSIBLE: Final = datetime(2013, 1, 1, tzinfo=UTC).timestamp()
+"""MSSanté began in 2013: a list that says it is older has a wrong date."""
+AHEAD: Final = DAY
+"""A date may be this far ahead of our clock: local time without an offset, a clock that is slow."""
+RESERVE: Final = 30
+"""Refreshes that refused domains, all together, may force within `retest_seconds`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """One list: its domains as A-labels, and the Unix time at which it was generated (0 when it doesn't say)."""
+    """One list: its domains as A-labels, and the Unix time at which it was generated (None when it doesn't say)."""
 
     domains: frozenset[str]
-    generated: float
+    generated: float | None
 
 
 def read(path: Path) -> Names:
     """Read a list in the published form. Raises `Invalid` when it isn't one; a name that is no domain is left out."""
     domains: set[str] = set()
-    generated = 0.0
+    generated: float | None = None
     try:
         events = etree.iterparse(
             str(path), events=("end",), resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
@@ -72,11 +78,11 @@ def _add(domains: set[str], name: str) -> None:
         log.warning("a name of the liste blanche is not a domain and is left out")
 
 
-def _time(text: str) -> float:
+def _time(text: str) -> float | None:
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        return 0.0
+        return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
@@ -94,7 +100,8 @@ class ListeBlanche:
         self._testing = threading.Lock()
         self._names: Names | None = None
         self._stamp = (0, 0)
-        self._forced = float("-inf")
+        self._forced: dict[str, float] = {}
+        self._reserve, self._filled = float(RESERVE), clock.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
         self._load()
 
@@ -115,28 +122,54 @@ class ListeBlanche:
         return len(self._names.domains) if self._names else 0
 
     def age(self) -> float | None:
-        """Seconds since the list in use was last read from its source; None when there is none."""
+        """Seconds since the list in use was generated; since it was read, when it has no usable date; None: no list."""
+        if self._names is None:
+            return None
+        if self._names.generated is None:
+            return self._since_read()
+        return max(0.0, self._clock.now() - self._names.generated)
+
+    def _since_read(self) -> float | None:
+        """Seconds since the kept copy was last read from its source, by whichever process; None when there is none."""
         try:
             return max(0.0, self._clock.now() - self._path.stat().st_mtime)
         except FileNotFoundError:
             return None
 
-    def retest(self) -> bool:
-        """Refresh because a domain was refused, unless that was just done. True when the list was read again.
+    def retest(self, domain: str) -> bool:
+        """Refresh because this domain was refused, unless that was just done for it. True when the list was read again.
 
-        While another sink's refresh is under way, wait for it: what it brings may hold the domain.
+        The limit of `retest_seconds` is the domain's own. While another sink's refresh is under way, wait for it: what
+        it brings may hold the domain, and then the source is not asked again.
         """
         with self._testing:
-            now = self._clock.monotonic()
-            if now - self._forced < self._config.retest_seconds:
+            if self.admits(domain) or not self._may_ask(domain):
                 return False
-            self._forced = now
             try:
                 self.refresh()
             except (Unavailable, OperatorFault, Invalid) as error:
+                if isinstance(error, Unavailable):
+                    self._reserve = 0.0  # the next domain would wait for the same time-out
                 log.warning("liste blanche not refreshed: %s", error)
                 return False
             return True
+
+    def _may_ask(self, domain: str) -> bool:
+        """Whether this domain may force a refresh now; if so, note it.
+
+        Every domain has its own turn. All together have a reserve that fills up again within `retest_seconds`: invented
+        domains must not become a storm on the national server. While it is empty the list is only seconds old.
+        """
+        now, least = self._clock.monotonic(), self._config.retest_seconds
+        self._forced = {name: at for name, at in self._forced.items() if now - at < least}
+        if least:
+            self._reserve = min(float(RESERVE), self._reserve + (now - self._filled) * RESERVE / least)
+            self._filled = now
+            if domain in self._forced or self._reserve < 1:
+                return False
+            self._reserve -= 1
+        self._forced[domain] = now
+        return True
 
     def refresh(self) -> None:
         """Read the source now and swap. Blocking.
@@ -148,7 +181,7 @@ class ListeBlanche:
             draft = self._path.with_suffix(f".{os.getpid()}")
             try:
                 fetch(self._config.source, draft, ca=self._config.ca, limit=LIMIT)
-                names = read(draft)
+                names = self._dated(read(draft))
                 self._believe(names)
                 os.utime(draft, (self._clock.now(),) * 2)
                 draft.replace(self._path)
@@ -157,6 +190,16 @@ class ListeBlanche:
                 draft.unlink(missing_ok=True)
         self.watch()
 
+    def _dated(self, names: Names) -> Names:
+        """The same list, without its date when that can't be true. A wrong date is a warning, never a refusal."""
+        if names.generated is None:
+            log.warning("the liste blanche says no readable date of generation: its age is counted from its reading")
+            return names
+        if FIRST_POSSIBLE <= names.generated <= self._clock.now() + AHEAD:
+            return names
+        log.warning("the liste blanche has an impossible date of generation: its age is counted from its reading")
+        return replace(names, generated=None)
+
     def _believe(self, new: Names) -> None:
         """Raises `Invalid` unless the new list may replace the old one."""
         old = self._names
@@ -164,18 +207,20 @@ class ListeBlanche:
             raise Invalid("LISTE-BLANCHE-SHORT", "", f"{len(new.domains)} names, fewer than {self._config.minimum}")
         if old is not None and len(new.domains) * 2 < len(old.domains):
             raise Invalid("LISTE-BLANCHE-SHORT", "", "less than half of the list in use")
-        if old is not None and new.generated < old.generated:
+        if old is None or old.generated is None or new.generated is None:
+            return
+        if new.generated < old.generated:
             raise Invalid("LISTE-BLANCHE-OLD", "", "generated before the list in use")
 
     def due(self) -> bool:
         """Whether it is time for the regular refresh. Also takes over what another process has fetched."""
         if self._signature() != self._stamp:
             self._load()
-        age = self.age()
+        age = self._since_read()
         return age is None or age > self._config.refresh_hours * 3600
 
     def watch(self) -> None:
-        """Say how old the list is: a measure, and a line when it is old (7 days) or far too old (30 days)."""
+        """Say how old the list is by its own date: a measure, and a line when it is old (7 days, 30 days)."""
         age = self.age()
         if age is None:
             log.error("no liste blanche was ever read; unknown domains: %s", self._config.absent)
@@ -197,6 +242,6 @@ class ListeBlanche:
         if stamp == (0, 0):
             return
         try:
-            self._names, self._stamp = read(self._path), stamp
+            self._names, self._stamp = self._dated(read(self._path)), stamp
         except Invalid as error:
             log.error("the kept copy of the liste blanche can't be read: %s", error)

@@ -25,7 +25,9 @@ class ListeBlancheConfig(Strict):
     absent: Literal["laisser-passer", "bloquer"] = Field(
         "bloquer", description="What is decided while no list was ever read."
     )
-    retest_seconds: float = Field(300, ge=0, description="Least time between two refreshes forced by a refused domain.")
+    retest_seconds: float = Field(
+        300, ge=0, description="Least time between two refreshes that one refused domain forces."
+    )
 
 
 class AnnuaireConfig(Strict):

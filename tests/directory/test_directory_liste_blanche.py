@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ class Hand:
     """A clock moved by hand."""
 
     def __init__(self) -> None:
-        self.at = 1_795_000_000.0
+        self.at = 1_795_600_000.0
 
     def now(self) -> float:
         return self.at
@@ -74,7 +75,8 @@ def test_an_old_list_is_still_used_and_said_to_be_old(tmp_path: Path, caplog: py
     with caplog.at_level(logging.WARNING):
         found.watch()
     assert [record.levelname for record in caplog.records] == ["ERROR"]
-    assert found.admits("chu.mssante.fr") and found.age() == 40 * DAY
+    generated = datetime(2026, 11, 23, 4, tzinfo=UTC).timestamp()
+    assert found.admits("chu.mssante.fr") and found.age() == clock.at - generated
 
 
 @pytest.mark.parametrize(
@@ -115,9 +117,92 @@ def test_a_refused_domain_asks_the_source_once_and_not_at_every_mail(tmp_path: P
     """A storm of mails to a foreign domain is not a storm on the national server."""
     clock = Hand()
     found = opened(tmp_path, liste("a.fr"), clock, retest_seconds=300)
-    assert [found.retest(), found.retest()] == [True, False]
+    assert [found.retest("x.fr"), found.retest("x.fr")] == [True, False]
     clock.at += 301
-    assert found.retest() is True
+    assert found.retest("x.fr") is True
+
+
+def test_one_refused_domain_does_not_hold_up_another(tmp_path: Path) -> None:
+    """Each domain has its own limit: one that has just entered is found although another was refused a moment ago."""
+    found = opened(tmp_path, liste("a.fr"), retest_seconds=300)
+    assert found.retest("x.fr") is True
+    (tmp_path / "source.xml").write_text(liste("a.fr", "nouveau.fr"))
+    assert found.retest("nouveau.fr") is True
+    assert found.admits("nouveau.fr")
+
+
+def test_invented_domains_are_no_storm_on_the_source(tmp_path: Path) -> None:
+    """A thousand of them within a second: 30 readings, then one every ten seconds."""
+    clock = Hand()
+    found = opened(tmp_path, liste("a.fr"), clock, retest_seconds=300)
+    assert sum(found.retest(f"x{number}.fr") for number in range(1000)) == 30
+    clock.at += 10
+    assert [found.retest("y.fr"), found.retest("z.fr")] == [True, False]
+
+
+def test_a_source_out_of_reach_is_not_waited_for_by_each_domain(tmp_path: Path) -> None:
+    """The next domain would wait for the same time-out; ten seconds later it is asked again."""
+    clock = Hand()
+    found = opened(tmp_path, clock=clock, source="https://127.0.0.1:9/liste.xml", retest_seconds=300)
+    assert found.retest("x.fr") is False
+    assert found._may_ask("y.fr") is False
+    clock.at += 10
+    assert found._may_ask("y.fr") is True
+
+
+class Gauge(Unobserved):
+    """Keeps the last value of each measure."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, float] = {}
+
+    def set(self, measure: str, value: float, **labels: str) -> None:
+        self.last[measure] = value
+
+
+def test_the_age_is_that_of_the_lists_own_date(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A list that the source has not generated anew for 9 days is old, though it was read a moment ago."""
+    clock, gauge = Hand(), Gauge()
+    clock.at = datetime(2026, 12, 2, 4, tzinfo=UTC).timestamp()
+    found = opened(tmp_path, liste("a.fr", generated="2026-11-23T04:00:00"), clock)
+    found._observer = gauge
+    found.refresh()
+    assert found.age() == gauge.last["liste_blanche_age_seconds"] == 9 * DAY
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert found.due() is False
+
+
+def test_the_own_date_outlives_a_restart_and_a_copy(tmp_path: Path) -> None:
+    """When the file was last touched says nothing."""
+    clock = Hand()
+    opened(tmp_path, liste("a.fr", generated="2026-11-01T00:00:00+01:00"), clock).refresh()
+    (tmp_path / "kept" / "liste-blanche.xml").touch()
+    assert opened(tmp_path, clock=clock).age() == clock.at - datetime(2026, 10, 31, 23, tzinfo=UTC).timestamp()
+
+
+ODD_DATES = ["", "hier", "23/11/2026", "2026-02-30T00:00:00", "1970-01-01T00:00:00", "2099-01-01T00:00:00"]
+
+
+@pytest.mark.parametrize("date", [None, *ODD_DATES])
+def test_a_list_without_a_usable_date_is_taken_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, date: str | None
+) -> None:
+    """Over one that has a date, and a dated one over it: its age is counted from when it was read."""
+    clock = Hand()
+    found = opened(tmp_path, liste("a.fr"), clock)
+    found.refresh()
+    text = liste("a.fr", "b.fr", generated=date or "")
+    text = text if date is not None else text.replace("<DateDeGeneration></DateDeGeneration>", "")
+    (tmp_path / "source.xml").write_text(text)
+    caplog.clear()
+    found.refresh()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert found.admits("b.fr") and found.age() == 0
+    clock.at += 5
+    assert found.age() == 5
+    (tmp_path / "source.xml").write_text(liste("a.fr", "b.fr", "c.fr"))
+    found.refresh()
+    assert found.admits("c.fr")
 
 
 def test_a_list_fetched_by_another_process_is_taken_over(tmp_path: Path) -> None:

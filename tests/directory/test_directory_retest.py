@@ -30,11 +30,11 @@ class Slow(ListeBlanche):
 def test_who_asks_while_the_list_is_being_read_waits_for_it(tmp_path: Path) -> None:
     """Its mail would be dead-lettered (MSS-510) for a domain that the list holds, at the first start for any."""
     made = Slow(tmp_path)
-    first = threading.Thread(target=made.retest)
+    first = threading.Thread(target=made.retest, args=("nouveau.mssante.fr",))
     first.start()
     made.begun.wait(5)
     threading.Timer(0.3, made.gate.set).start()
-    made.retest()  # as the second sink does before it refuses
+    made.retest("nouveau.mssante.fr")  # as the second sink does before it refuses
     admitted = made.admits("nouveau.mssante.fr")
     first.join()
     assert admitted

@@ -11,19 +11,27 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
 from tests.gateway.gateway_parts import Client, hl7
+from tests.runtime.hostile_peers import (
+    DOCUMENT,
+    Attack,
+    half_closes,
+    half_frames,
+    idle,
+    nothing,
+    slow_bodies,
+    trickles,
+)
 
 LIMIT = 2.0
 """Seconds within which a good sender must have its answer."""
-DOCUMENT = "OBX|1|ED|||" + "x" * 300_000
 
 
 @asynccontextmanager
@@ -60,80 +68,6 @@ async def gateway(folder: Path) -> AsyncIterator[tuple[dict[str, int], int]]:
     finally:
         process.send_signal(signal.SIGTERM)
         await asyncio.to_thread(process.wait, 30)
-
-
-# ---------------------------------------------------------------------------------------------- the attacks
-
-
-async def opened(port: int, data: bytes, source: str) -> asyncio.StreamWriter:
-    _, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
-    writer.write(data)
-    return writer
-
-
-async def half_frames(ports: dict[str, int], source: str) -> None:
-    """175 half frames of 400 kB, then silence."""
-    data = b"\x0bMSH|^~\\&|LAB|" + b"x" * 400_000
-    kept = [await opened(ports["sil"], data, source) for _ in range(175)]
-    await asyncio.sleep(60)
-    del kept
-
-
-async def idle(ports: dict[str, int], source: str) -> None:
-    """More connections than there are descriptors, on every port, which say nothing and come again."""
-    kept: list[asyncio.StreamWriter] = []
-    while True:
-        for port in ports.values():
-            for _ in range(40):
-                with contextlib.suppress(OSError):
-                    kept.append(await opened(port, b"", source))
-        for writer in kept[:-600]:
-            writer.close()
-        kept = kept[-600:]
-        await asyncio.sleep(0.3)
-
-
-async def slow_bodies(ports: dict[str, int], source: str) -> None:
-    """HTTP requests that trickle."""
-    head = b"POST /feeds/ris HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 900000\r\n\r\nMSH"
-    kept = [await opened(ports["http"], head, source) for _ in range(100)]
-    while True:
-        for writer in kept:
-            with contextlib.suppress(OSError):
-                writer.write(b"x")
-        await asyncio.sleep(0.2)
-
-
-async def half_closes(ports: dict[str, int], source: str) -> None:
-    """Messages after which the sender closes its side, cuts the connection, or ends its frame oddly."""
-    number = 0
-    while True:
-        number += 1
-        message = b"\x0b" + hl7(f"{source}-{number}", DOCUMENT)
-        with contextlib.suppress(OSError):
-            writer = await opened(ports["sil"], message + (b"\x1c\r", b"\x1c\n", b"\x1c\x00", b"")[number % 4], source)
-            await writer.drain()
-            writer.write_eof()
-            if number % 3 == 0:
-                writer.transport.abort()
-        await asyncio.sleep(0.05)
-
-
-async def trickles(ports: dict[str, int], source: str) -> None:
-    """Frames of one byte now and then, and control ids without end."""
-    kept = [await opened(ports["ris"], b"\x0bMSH|^~\\&|A|B|C|D|2026||ORU^R01|", source) for _ in range(60)]
-    while True:
-        for writer in kept:
-            with contextlib.suppress(OSError):
-                writer.write(b"7" * 1000)
-        await asyncio.sleep(0.1)
-
-
-async def nothing(_ports: dict[str, int], _source: str) -> None:
-    """No attack: what the machine can do at all."""
-
-
-Attack = Callable[[dict[str, int], str], Coroutine[Any, Any, None]]
 
 
 # ------------------------------------------------------------------------------------------ the good sender

@@ -120,7 +120,7 @@ class MssanteSink:
             return
         async with self._testing:  # not `_asking`: a source that is slow to answer must not hold up other mails
             if not liste.admits(domain):
-                await asyncio.to_thread(liste.retest)
+                await asyncio.to_thread(liste.retest, domain)
         if not liste.admits(domain):
             raise Refused("MSS-510", "RCT", "domaine absent de la liste blanche MSSanté")
 
