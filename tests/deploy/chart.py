@@ -1,4 +1,4 @@
-"""Rendering of the Helm chart for the tests: `helm template`, its manifests, and what of them is asked again and again."""
+"""Rendering of the Helm chart for the tests: `helm template`, its manifests, and questions that many tests ask."""
 
 from __future__ import annotations
 

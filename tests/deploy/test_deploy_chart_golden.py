@@ -19,9 +19,7 @@ def test_a_render_is_what_it_was(name: str, kubernetes: str) -> None:
     path = GOLDEN / (f"{name}.yaml" if kubernetes == KUBERNETES else f"{name}-{kubernetes}.yaml")
     if os.environ.get("SEGUR_UPDATE_GOLDEN"):
         path.write_text(rendered(name, kubernetes))
-    assert rendered(name, kubernetes) == path.read_text(), (
-        f"look at the difference, then SEGUR_UPDATE_GOLDEN=1 ({path})"
-    )
+    assert rendered(name, kubernetes) == path.read_text(), f"{path}: look, then SEGUR_UPDATE_GOLDEN=1"
 
 
 @pytest.mark.parametrize("name", VALUES)

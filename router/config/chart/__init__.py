@@ -1,1 +1,1 @@
-"""The Helm chart's values: one declaration, from which values.yaml, values.schema.json and the README's table are made."""
+"""The Helm chart's values: values.yaml, its schema and the README's table are made from one declaration."""

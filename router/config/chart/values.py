@@ -51,9 +51,7 @@ class PipelinesFilesValues(Strict):
     """The pipeline files and their samples. Running pods take a new set by themselves, without a restart."""
 
     files: Labels = Field(default_factory=dict, description="File name -> text, e.g. `biologie.yaml`.")
-    samples: Labels = Field(
-        default_factory=dict, description="File name -> text of a message; it stands in `samples/`."
-    )
+    samples: Labels = Field(default_factory=dict, description="File name -> text of a message, in `samples/`.")
     existingConfigMaps: list[PipelineSourceValues] = Field(
         default_factory=list, description="More of them, when they are too large for a Helm release (1 MiB)."
     )

@@ -67,7 +67,8 @@
 {{- range include "segur.listeners" . | fromJsonArray -}}
 {{- if eq (int .port) 0 -}}{{- $found = append $found (printf "site.config: %s has port 0, which a Service can't name; write one" .name) -}}
 {{- else if lt (int .port) 1024 -}}{{- $found = append $found (printf "site.config: %s has port %d; without rights of root only 1024 and above can be listened on" .name (int .port)) -}}{{- end -}}
-{{- with get $ports (toString (int .port)) -}}{{- $found = append $found (printf "site.config: %s and %s have the same port" . $.Release.Name) -}}{{- end -}}
+{{- $twin := get $ports (toString (int .port)) -}}
+{{- if $twin -}}{{- $found = append $found (printf "site.config: %s and %s have the same port" $twin .name) -}}{{- end -}}
 {{- $_ := set $ports (toString (int .port)) .name -}}
 {{- end -}}
 {{- toJson $found -}}
