@@ -27,6 +27,7 @@ from router.strict import Strict
 from router.structures import StructureConfig
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 
 
 class FeedConfig(Strict):
@@ -216,11 +217,18 @@ def _absolute(value: T, folder: Path) -> T:
             old = getattr(value, name)
             if (new := _absolute(old, folder)) is not old:
                 changed[name] = new
-        return cast(T, value.model_copy(update=changed)) if changed else value
+        return cast(T, _changed(value, changed)) if changed else value
     if isinstance(value, dict):
         made = {key: _absolute(one, folder) for key, one in value.items()}
         return cast(T, made) if any(made[key] is not value[key] for key in made) else value
     return value
+
+
+def _changed(model: M, values: dict[str, object]) -> M:
+    """A copy with other values. What the file does not say is still not said: a default path is no choice of the site's."""
+    copied = model.model_copy(update=values)
+    copied.model_fields_set.intersection_update(model.model_fields_set)
+    return copied
 
 
 def _names(source: Source, site: SiteConfig) -> list[Problem]:

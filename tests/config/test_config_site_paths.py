@@ -39,4 +39,4 @@ def test_a_bus_without_a_path_is_in_the_data_folder(tmp_path: Path) -> None:
 
 def test_a_bus_that_is_named_is_where_the_file_says(tmp_path: Path) -> None:
     """A relative path starts at the folder of the site file."""
-    assert _bus(tmp_path, "var", "bus: {path: bus/bus.db}") == tmp_path / "site" / "bus" / "bus.db"
+    assert _bus(tmp_path, "var", "bus: {type: sqlite, path: bus/bus.db}") == tmp_path / "site" / "bus" / "bus.db"
