@@ -225,7 +225,7 @@ def _absolute(value: T, folder: Path) -> T:
 
 
 def _changed(model: M, values: dict[str, object]) -> M:
-    """A copy with other values. What the file does not say is still not said: a default path is no choice of the site's."""
+    """A copy with other values. What the file does not say stays unsaid: a default path is no choice of the site."""
     copied = model.model_copy(update=values)
     copied.model_fields_set.intersection_update(model.model_fields_set)
     return copied

@@ -36,7 +36,7 @@ def build(folder: Path) -> Path:
 
 
 def start(image: Path, words: list[str], state: Path, site: Path, log: Path) -> subprocess.Popen[bytes]:
-    """The program as process 1 of its own, as account 10001, on a read-only root. `state` is the one writable folder."""
+    """The program as process 1, as account 10001, on a read-only root. `state` is the one writable folder."""
     config = json.loads((image / "config.json").read_text())
     assert config["USER"] == "10001:10001"
     path = config["ENV"]["PATH"].replace("$PATH", "/usr/local/bin:/usr/bin:/bin")

@@ -65,7 +65,9 @@ def test_the_last_stage_builds_nothing() -> None:
 
 def test_everything_is_installed_by_its_hash() -> None:
     """Each pip that reaches a registry demands hashes and wheels; the others reach none."""
-    commands = [part for value in values("RUN", STEPS) for part in value.split("&&") if " install " in part and "pip" in part]
+    commands = [
+        part for value in values("RUN", STEPS) for part in value.split("&&") if " install " in part and "pip" in part
+    ]
     assert len(commands) == 3
     for command in commands:
         assert ("--require-hashes" in command and "--only-binary :all:" in command) or "--no-index" in command

@@ -1,4 +1,4 @@
-"""The image is made by the steps of its Containerfile, and runs as Kubernetes runs it: process 1, not root, read-only."""
+"""The image is made by the steps of its Containerfile, and runs as in Kubernetes: process 1, not root, read-only."""
 
 from __future__ import annotations
 

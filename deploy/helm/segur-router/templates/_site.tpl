@@ -1,7 +1,8 @@
-{{/* router.yaml: what the values say, and what only the chart knows: addresses, folders, files of Secrets. */}}
+{{/* router.yaml: what the values say, and what only the chart knows: addresses, folders, files of Secrets. The data are in
+     a folder of their own, which the router makes for its account alone: a volume's root is open to its group. */}}
 {{- define "segur.site" -}}
 {{- $site := deepCopy (.Values.site.config | default dict) -}}
-{{- $_ := set $site "data" "/var/lib/segur-router" -}}
+{{- $_ := set $site "data" "/var/lib/segur-router/data" -}}
 {{- $_ := set $site "pipelines" "/etc/segur-router/pipelines" -}}
 {{- $_ := set $site "admin" (merge (deepCopy ($site.admin | default dict)) (dict "host" "0.0.0.0")) -}}
 {{- range $name, $feed := $site.feeds | default dict -}}
