@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -44,7 +44,10 @@ def process(pages: dict[str, tuple[int, dict[str, Any]]]) -> Iterator[str]:
 
 def started(*words: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "router.cli.main", "wait-for", *words]
-    return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    environment = {**os.environ, "COLUMNS": "200"}  # one reason, one line
+    return subprocess.Popen(
+        command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+    )
 
 
 def ended(waiting: subprocess.Popen[str], seconds: float = 30) -> tuple[int, str]:
@@ -64,16 +67,14 @@ def test_an_older_pipelines_process_is_waited_for() -> None:
     pages: dict[str, tuple[int, dict[str, Any]]] = {}
     with process(pages) as place:
         waiting = started("pipelines", place)
-        time.sleep(2)
-        assert waiting.poll() is None
+        assert waiting.stdout is not None
+        first = waiting.stdout.readline()
+        assert "does not tell its version (404)" in first
         pages["/version"] = (200, {"version": "0.1.0", "events": EVENT_FORMAT - 1})
-        time.sleep(2.5)
-        assert waiting.poll() is None
+        second = waiting.stdout.readline()
+        assert f"reads events of format {EVENT_FORMAT - 1}, not {EVENT_FORMAT}" in second
         pages["/version"] = (200, {"version": "0.3.0", "events": EVENT_FORMAT})
-        code, said = ended(waiting)
-    assert code == 0
-    assert "does not tell its version (404)" in said
-    assert f"reads events of format {EVENT_FORMAT - 1}, not {EVENT_FORMAT}" in said
+        assert ended(waiting)[0] == 0
 
 
 def test_nobody_there_is_waited_for_until_the_time_is_over() -> None:
