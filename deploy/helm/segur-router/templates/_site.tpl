@@ -4,7 +4,7 @@
 {{- $site := deepCopy (.Values.site.config | default dict) -}}
 {{- $_ := set $site "data" "/var/lib/segur-router/data" -}}
 {{- $_ := set $site "pipelines" "/etc/segur-router/pipelines" -}}
-{{- $_ := set $site "admin" (merge (deepCopy ($site.admin | default dict)) (dict "host" "0.0.0.0")) -}}
+{{- $_ := set $site "admin" (merge (deepCopy ($site.admin | default dict)) (dict "host" "0.0.0.0" "port" (include "segur.adminPort" . | int))) -}}
 {{- range $name, $feed := $site.feeds | default dict -}}
 {{- with $feed.mllp -}}{{- $_ := set $feed "mllp" (merge . (dict "host" "0.0.0.0")) -}}{{- end -}}
 {{- end -}}
