@@ -33,11 +33,17 @@ def make(folder: Path) -> None:
 
 
 def open_to_others(path: Path) -> bool:
-    """Whether other accounts of this machine may do anything with a file or folder. What is not there is not open."""
+    """Whether other accounts of this machine may do anything with a file or folder. What is not there is not open.
+
+    A file of another account that only our own group may read is lent to us: so come the Secrets of Kubernetes.
+    """
     try:
-        return bool(stat.S_IMODE(path.stat().st_mode) & _OTHERS)
+        status = path.stat()
     except FileNotFoundError:
         return False
+    mode = stat.S_IMODE(status.st_mode) & _OTHERS
+    lent = mode == stat.S_IRGRP and status.st_uid != os.geteuid() and status.st_gid == os.getegid()
+    return bool(mode) and not lent
 
 
 def close_inside(folder: Path) -> int:

@@ -45,7 +45,7 @@ HOMES = {
     "uvloop": ("runtime",),
 }
 #: Libraries of the tests: an oracle that the router itself used would judge nothing.
-ONLY_IN_TESTS = ("hl7", "hypothesis", "pytest", "xmlsec")
+ONLY_IN_TESTS = ("dockerfile_parse", "hl7", "hypothesis", "jsonschema", "kubernetes_validate", "pytest", "xmlsec")
 
 
 def imported(path: Path) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
@@ -15,17 +16,23 @@ def add_to(app: typer.Typer) -> None:
     app.command()(test)
 
 
-def check(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
+def check(
+    site: SiteOption = DEFAULT_SITE,
+    as_json: JsonOption = False,
+    container: Annotated[
+        bool, typer.Option("--in-container", help="Also refuse listeners that nobody outside a container reaches.")
+    ] = False,
+) -> None:
     """Check the site file and every pipeline: all problems at once, with file, line, column and what to write."""
     from router.config.pipeline import read_folder
-    from router.config.safety import refusals
+    from router.config.safety import in_container, refusals
     from router.config.site import Site
     from router.errors import ConfigFault
 
     try:
         read = Site(site)
         files, problems = read_folder(read.pipelines, sinks=read.config.sink_types, feeds=set(read.config.feeds))
-        problems = [*refusals(read), *problems]
+        problems = [*refusals(read), *(in_container(read) if container else ()), *problems]
     except ConfigFault as fault:
         files, problems = {}, list(fault.problems)
     if as_json:

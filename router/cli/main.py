@@ -19,6 +19,7 @@ from router.cli import (
     topics,
     try_,
     version,
+    wait_for,
     withdraw,
 )
 from router.cli.output import one_sentence
@@ -36,6 +37,7 @@ app = typer.Typer(
 
 version.add_option_to(app)
 run.add_to(app)
+wait_for.add_to(app)
 send.add_to(app)
 demo.add_to(app)
 simulate.add_to(app)

@@ -18,11 +18,12 @@ def reference(
     write: Annotated[bool, typer.Option("--write", help="Write the files; else say which are stale.")] = False,
     root: Annotated[Path, typer.Option(help="Root of the checkout.")] = Path(),
 ) -> None:
-    """Generate schemas/*.json and docs/reference.md from the models. Without --write, ends with 1 when one is stale."""
+    """Generate schemas, reference and the chart's values from the models. Without --write: 1 when one is stale."""
+    from router.config.chart.files import chart_files
     from router.config.reference import files
 
     stale = []
-    for name, text in files().items():
+    for name, text in {**files(), **chart_files(root)}.items():
         path = root / name
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import Annotated
 
 import typer
@@ -20,8 +21,13 @@ def run(
     only: Annotated[
         str, typer.Option(help="Run only these roles here: gateway, pipelines, sinks, feedback, journal (commas).")
     ] = "",
+    slot: Annotated[
+        int | None,
+        typer.Option(help="Run one worker, under this number; --only names its role.", envvar="SEGUR_SLOT", min=0),
+    ] = None,
 ) -> None:
     """Run the router: one process per role, restarted when they fall; Ctrl-C drains and stops within 10 s."""
+    signal.signal(signal.SIGTERM, _stopped_early)
     from router.config.site import Site
     from router.observe import logs
     from router.runtime.roles import ROLES
@@ -32,7 +38,7 @@ def run(
     if unknown:
         fail(f"no such role: {', '.join(unknown)} (one of {', '.join(ROLES)})")
     logs.configure(role="supervisor")
-    running = RouterProcess(Site(site), roles)
+    running = RouterProcess(Site(site), roles, slot)
 
     def ready() -> None:
         for name, port in running.ports().items():
@@ -43,3 +49,8 @@ def run(
         console.print(f"[bold green]ready[/] {', '.join(running.counts)}")
 
     raise typer.Exit(Exit.GOOD if asyncio.run(running.run(ready)) == 0 else Exit.BAD)
+
+
+def _stopped_early(*_: object) -> None:
+    """Before there is anything to drain. Process 1 of a container has no default action for a signal."""
+    raise SystemExit(0)

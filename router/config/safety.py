@@ -11,6 +11,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from router.bus.settings import KafkaConfig
 from router.errors import Problem
 from router.sinks.certificates import structure_of
 from router.sinks.registry import SINK_TYPES
@@ -27,10 +28,30 @@ def refusals(site: Site) -> list[Problem]:
     source, config = site.source, site.config
     found = [*_certificates(source, config)]
     if config.environment == "production":
-        found += [*_listeners(source, config), *_sinks(source, config)]
+        found += [*_listeners(source, config), *_sinks(source, config), *_pseudonyms(source, config)]
     else:
         found += _named(source, config)
     return sorted(found, key=lambda problem: (problem.line, problem.column))
+
+
+def shared_refusals(site: Site) -> list[Problem]:
+    """Why this site must not run on several machines, each with a data folder of its own."""
+    found = []
+    if site.config.secret is None:
+        text = "is required where several machines or pods share a site: each would hash one patient differently"
+        found.append(site.source.problem(["secret"], text, "add `secret: {file: …}`"))
+    return found
+
+
+def in_container(site: Site) -> list[Problem]:
+    """Listeners that nobody outside a container can reach: no sender, no probe, no scraper."""
+    config = site.config
+    hosts: list[tuple[list[str | int], str]] = [(["admin", "host"], config.admin.host)]
+    if config.http is not None:
+        hosts.append((["http", "host"], config.http.host))
+    hosts += [(["feeds", name, "mllp", "host"], feed.mllp.host) for name, feed in config.feeds.items() if feed.mllp]
+    text = "is on the loopback, which nobody outside the container reaches"
+    return [site.source.problem(path, text, "write `host: 0.0.0.0`") for path, host in hosts if loopback(host)]
 
 
 def loopback(host: str) -> bool:
@@ -87,6 +108,13 @@ def _sinks(source: Source, site: SiteConfig) -> Iterator[Problem]:
     for name, sink in site.sinks.items():
         for found in SINK_TYPES[sink.type].unsafe(sink):
             yield source.problem(["sinks", name, *found.key.split(".")], found.text, found.hint)
+
+
+def _pseudonyms(source: Source, site: SiteConfig) -> Iterator[Problem]:
+    """On Kafka other machines may join: all must hash a patient in the same way."""
+    if isinstance(site.bus, KafkaConfig) and site.secret is None:
+        text = "is required in production with Kafka: a second machine would hash one patient differently"
+        yield source.problem(["secret"], text, "add `secret: {file: …}`")
 
 
 # --------------------------------------------------------------------------------------------- qualification

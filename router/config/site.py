@@ -21,6 +21,7 @@ from router.sinks.registry import SINK_TYPES, carrying_messages
 from router.structures import StructureConfig
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 
 
 class Site:
@@ -83,11 +84,18 @@ def _absolute(value: T, folder: Path) -> T:
             old = getattr(value, name)
             if (new := _absolute(old, folder)) is not old:
                 changed[name] = new
-        return cast(T, value.model_copy(update=changed)) if changed else value
+        return cast(T, _changed(value, changed)) if changed else value
     if isinstance(value, dict):
         made = {key: _absolute(one, folder) for key, one in value.items()}
         return cast(T, made) if any(made[key] is not value[key] for key in made) else value
     return value
+
+
+def _changed(model: M, values: dict[str, object]) -> M:
+    """A copy with other values. What the file does not say stays unsaid: a default path is no choice of the site."""
+    copied = model.model_copy(update=values)
+    copied.model_fields_set.intersection_update(model.model_fields_set)
+    return copied
 
 
 def _names(source: Source, site: SiteConfig) -> list[Problem]:

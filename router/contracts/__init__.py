@@ -9,10 +9,21 @@ from __future__ import annotations
 from router.contracts.bus import Bus, Consumer, Offsets, Outgoing, Partition, Producer, Record, Settle, TopicPlan
 from router.contracts.ledger import Claim, Fence, Ledger, Row
 from router.contracts.sinks import Archive, Attempt, Outcome, OwnTurns, Sink, Step, Turns
-from router.contracts.topics import JOURNAL, RECEIPTS, Header, dlq_topic, held_topic, in_topic, out_topic, raw_topic
+from router.contracts.topics import (
+    EVENT_FORMAT,
+    JOURNAL,
+    RECEIPTS,
+    Header,
+    dlq_topic,
+    held_topic,
+    in_topic,
+    out_topic,
+    raw_topic,
+)
 from router.contracts.watch import Alert, Clock, Observer, SystemClock, Unobserved, no_alert
 
 __all__ = [
+    "EVENT_FORMAT",
     "JOURNAL",
     "RECEIPTS",
     "Alert",

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+EVENT_FORMAT: Final = 1
+"""Number of the format of the records on `in.<feed>`. It is raised when older pipelines can't read what a newer gateway
+writes; a new gateway waits until every pipelines process reads its own (`segur-router wait-for pipelines`)."""
+
 
 def in_topic(feed: str) -> str:
     """Accepted events of a feed: checked, identified, keyed."""

@@ -1,4 +1,4 @@
-"""The administration port: `/metrics`, `/livez`, `/readyz`. Served by the supervisor for all its processes."""
+"""The administration port: `/metrics`, `/livez`, `/readyz`, `/version`, for all processes of a supervisor."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from router.contracts import EVENT_FORMAT
 from router.errors import OperatorFault
 from router.observe.metrics import exposition
+from router.software import our_version
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -23,7 +25,7 @@ Readiness = Callable[[], Mapping[str, str]]
 
 
 def app(readiness: Readiness) -> Starlette:
-    """The three pages."""
+    """The four pages."""
 
     async def metrics(_: Request) -> Response:
         return Response(exposition(), media_type=TEXT)
@@ -35,7 +37,11 @@ def app(readiness: Readiness) -> Starlette:
         waiting = dict(readiness())
         return JSONResponse({"status": "waiting" if waiting else "ok", "waiting": waiting}, 503 if waiting else 200)
 
-    return Starlette(routes=[Route("/metrics", metrics), Route("/livez", livez), Route("/readyz", readyz)])
+    async def version(_: Request) -> Response:
+        return JSONResponse({"version": our_version(), "events": EVENT_FORMAT})
+
+    pages = {"/metrics": metrics, "/livez": livez, "/readyz": readyz, "/version": version}
+    return Starlette(routes=[Route(path, page) for path, page in pages.items()])
 
 
 class AdminServer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ from contextlib import closing, suppress
 from typing import Final
 
 from router import private
-from router.config.safety import refusals
+from router.config.safety import refusals, shared_refusals
 from router.config.site import Site
 from router.errors import ConfigFault, OperatorFault, Unavailable
 from router.observe.health import AdminServer
@@ -23,6 +24,7 @@ from router.runtime.reload import PipelineSet
 from router.runtime.roles import ROLES
 from router.runtime.roles.event_loop import alert
 from router.runtime.site_services import SiteServices
+from router.runtime.supervisor.notify import READY, STOPPING, notify
 from router.runtime.supervisor.workers import Role, Supervisor
 from router.runtime.tenure import Tenure
 
@@ -37,13 +39,20 @@ _AWAY: Final = "the bus can't be used: is the cluster up, are `bus.servers` righ
 class RouterProcess:
     """One machine's share of a site, from `run` to the end."""
 
-    def __init__(self, site: Site, only: Sequence[str] = ()) -> None:
-        """Checks all that can be checked first: site, pipelines, data folder, bus. Raises in one sentence."""
+    def __init__(self, site: Site, only: Sequence[str] = (), slot: int | None = None) -> None:
+        """Checks what can be checked at once: site, data folder, ports. Raises in one sentence.
+
+        slot: run one worker, of the one role of `only`, under this number: one of several machines or pods.
+        """
         self.site = site
         counts = {name: getattr(site.config.roles, name) for name in ROLES}
         self.counts = {name: count for name, count in counts.items() if count and (not only or name in only)}
-        if found := refusals(site):
+        if slot is not None:
+            self.counts = {_only_one(only): 1}
+        self._first = slot or 0
+        if found := [*refusals(site), *(shared_refusals(site) if slot is not None else ())]:
             raise ConfigFault(found)
+        self._prepared = False
         self._writable()
         self._tenure = Tenure(site.data)
         try:
@@ -58,9 +67,8 @@ class RouterProcess:
             _free_ports(site)
         share_between_processes(metrics_folder(site))
         forget_runs(metrics_folder(site))
-        self._prepare()
         for name, count in self.counts.items():
-            for slot in range(count):
+            for slot in range(self._first, self._first + count):
                 ready_file(site, name, slot).unlink(missing_ok=True)
         return Supervisor(
             [self._role(name, count) for name, count in self.counts.items()],
@@ -122,12 +130,14 @@ class RouterProcess:
         def argv(slot: int) -> list[str]:
             return [sys.executable, "-m", "router.runtime.process", str(self.site.path), name, str(slot)]
 
-        return Role(name, argv, count, environment={ARENAS: os.environ.get(ARENAS, "2")})
+        return Role(name, argv, count, self._first, environment={ARENAS: os.environ.get(ARENAS, "2")})
 
     # ----------------------------------------------------------------------------------------------- running
 
     def waiting(self) -> Mapping[str, str]:
         """What is not ready, by worker, and why."""
+        if not self._prepared:
+            return {"start": "opens bus, ledger and journal"}
         waiting = {}
         for worker in self.supervisor.workers:
             if worker.status != "running":
@@ -139,20 +149,30 @@ class RouterProcess:
     def ports(self) -> dict[str, int]:
         """The ports the gateway listens on, by feed (and `http`), once it is ready."""
         with suppress(OSError, ValueError):
-            said = json.loads(ready_file(self.site, "gateway", 0).read_text())
+            said = json.loads(ready_file(self.site, "gateway", self._first).read_text())
             return {name: int(port) for name, port in said["ports"].items()}
         return {}
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> int:
-        """Until SIGTERM or SIGINT; `ready` is called once, when every worker works."""
+        """Until SIGTERM or SIGINT; `ready` is called once, when every worker works.
+
+        The administration port answers first: what comes then may take a minute (a migration of the database). Raises
+        `ConfigFault` or `OperatorFault` when pipelines, bus or database are not as they must be.
+        """
         admin = self.site.config.admin
         server = AdminServer(self.waiting, admin.host, admin.port) if admin.port else None
         tasks = [asyncio.create_task(self._announce(ready))]
         if server is not None:
             tasks.append(asyncio.create_task(server.serve()))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.supervisor.stop)
         try:
+            await asyncio.to_thread(self._prepare)
+            self._prepared = True
             return await self.supervisor.run()
         finally:
+            notify(STOPPING)
             if server is not None:
                 server.stop()
             for task in tasks:
@@ -163,7 +183,14 @@ class RouterProcess:
     async def _announce(self, ready: Callable[[], None]) -> None:
         while self.waiting():  # noqa: ASYNC110  # other processes say it in files
             await asyncio.sleep(LOOK_SECONDS)
+        notify(READY)
         ready()
+
+
+def _only_one(only: Sequence[str]) -> str:
+    if len(only) != 1:
+        raise OperatorFault("SLOT", "--slot", "is the number of one worker: name its role with --only")
+    return only[0]
 
 
 def _free_ports(site: Site) -> None:

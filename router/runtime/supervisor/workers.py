@@ -37,11 +37,15 @@ Status = Literal["starting", "running", "waiting", "draining", "stopped"]
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """Workers of one kind. `argv`: slot number -> command line. `environment` is added to ours."""
+    """Workers of one kind. `argv`: slot number -> command line. `environment` is added to ours.
+
+    `first`: number of the first slot; others are taken by other machines.
+    """
 
     name: str
     argv: Callable[[int], Sequence[str]]
     slots: int = 1
+    first: int = 0
     environment: Mapping[str, str] | None = None
 
 
@@ -91,7 +95,9 @@ class Supervisor:
         self._waits = (first_wait, longest_wait)
         self._stop: asyncio.Event | None = None
         self._stopping = False
-        self.workers = [WorkerState(role.name, slot) for role in roles for slot in range(role.slots)]
+        self.workers = [
+            WorkerState(role.name, slot) for role in roles for slot in range(role.first, role.first + role.slots)
+        ]
 
     def stop(self) -> None:
         """Drain and return from `run`. From the loop's thread."""

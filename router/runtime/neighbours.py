@@ -1,0 +1,90 @@
+"""Other processes of this router, asked over their administration port: are they ready, what do they read?"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+ASK_SECONDS: Final = 3.0
+LOOK_SECONDS: Final = 1.0
+
+Lacking = Callable[[str, int], str]
+"""Address and port -> what is still lacking there, in a few words; "" when nothing is."""
+
+
+def ready(address: str, port: int) -> str:
+    """Whether every worker of that process works."""
+    status, said = _page(address, port, "/readyz")
+    if status == 200:
+        return ""
+    return ", ".join(f"{name} {why}" for name, why in said.get("waiting", {}).items()) or f"answers {status}"
+
+
+def reads(form: int) -> Lacking:
+    """Whether that process reads events of this format (`contracts.EVENT_FORMAT`), or a later one."""
+
+    def lacking(address: str, port: int) -> str:
+        status, said = _page(address, port, "/version")
+        if status != 200:  # a version that can't say it
+            return f"does not tell its version ({status})"
+        found = said.get("events")
+        return "" if isinstance(found, int) and found >= form else f"reads events of format {found}, not {form}"
+
+    return lacking
+
+
+def wait_for(
+    places: Sequence[tuple[str, int]],
+    lacking: Lacking,
+    *,
+    seconds: float | None,
+    told: Callable[[str], None],
+) -> bool:
+    """Until nothing is lacking at any address of these hosts, or the time is over. `told` hears each new reason.
+
+    A name stands for every address behind it, as a headless Service's does; a name that is not known yet is waited for.
+    """
+    end = None if seconds is None else time.monotonic() + seconds
+    before = ""
+    while True:
+        reason = next((found for host, port in places if (found := _missing(host, port, lacking))), "")
+        if not reason:
+            return True
+        if reason != before:
+            told(reason)
+            before = reason
+        if end is not None and time.monotonic() >= end:
+            return False
+        time.sleep(LOOK_SECONDS)
+
+
+def _missing(host: str, port: int, lacking: Lacking) -> str:
+    try:
+        found = socket.getaddrinfo(host, port, family=socket.AF_INET, type=socket.SOCK_STREAM)
+    except OSError:
+        return f"{host} is not known yet"
+    for address in sorted({str(entry[4][0]) for entry in found}):
+        why = lacking(address, port)
+        if why:
+            return f"{host} at {address}: {why}"
+    return ""
+
+
+def _page(address: str, port: int, path: str) -> tuple[int, dict[str, Any]]:
+    """Status and JSON object of a page; status 0 when nobody answers."""
+    connection = http.client.HTTPConnection(address, port, timeout=ASK_SECONDS)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        said = json.loads(answer.read() or b"{}")
+        return answer.status, said if isinstance(said, dict) else {}
+    except ValueError:
+        return answer.status, {}
+    except (OSError, http.client.HTTPException):
+        return 0, {}
+    finally:
+        connection.close()
