@@ -25,7 +25,7 @@ SMALL = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "--class-pat
 
 def fetch() -> None:
     """Bring the jars that `pom.xml` names, unless they are there; two test runs at once wait for each other."""
-    installed = subprocess.run([SERVICES, "conformance"], capture_output=True, text=True)
+    installed = subprocess.run([SERVICES, "conformance"], capture_output=True, text=True, check=False)
     if installed.returncode:
         pytest.fail(installed.stderr.strip(), pytrace=False)
     LIBS.mkdir(exist_ok=True)
@@ -36,7 +36,7 @@ def fetch() -> None:
         for old in LIBS.glob("*.jar"):
             old.unlink()
         command = ["mvn", "-q", "-B", "-f", POM, "dependency:copy-dependencies", f"-DoutputDirectory={LIBS}"]
-        done = subprocess.run([*command, "-DincludeScope=runtime"], capture_output=True, text=True)
+        done = subprocess.run([*command, "-DincludeScope=runtime"], capture_output=True, text=True, check=False)
         if done.returncode:
             pytest.fail(f"Maven could not bring the judges' jars:\n{done.stdout[-2000:]}", pytrace=False)
         COMPLETE.write_text(POM.read_text())
@@ -49,6 +49,7 @@ def verdicts(program: str, questions: Sequence[Sequence[str | Path]]) -> list[st
         ["java", *SMALL, str(JUDGES / f"{program}.java")],
         input=asked,
         capture_output=True,
+        check=False,
         text=True,
         encoding="utf-8",
         timeout=SECONDS,

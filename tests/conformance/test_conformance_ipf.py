@@ -40,20 +40,68 @@ class Spoilt:
 
 _HASH, _SIZE = (rf'<Slot name="{name}">.*?</Slot>' for name in ("hash", "size"))
 SPOILT = (
-    Spoilt("RPLC of 2010", "replace biology", "XDS ITI-41", "iti:2007(:AssociationType:RPLC)", r"iti:2010\1", "Unsupported association type"),
-    Spoilt("time with offset", "pair", "XDS ITI-41", r'(name="creationTime"><ValueList><Value>\d{14})', r"\1+0100", "Invalid time format"),
-    Spoilt("stop before start", "pair", "XDS ITI-41", r'(name="serviceStopTime"><ValueList><Value>)\d{14}', r"\g<1>2001", "must be equal or before"),
-    Spoilt("id of the set", "pair", "XDS ITI-41", r'("urn:uuid:96fdda7c-\S+ value=")[0-9.]+"', r'\g<1>1.02.3"', "OID contains invalid"),
-    Spoilt("two patients", "pair", "XDS ITI-41", r'("urn:uuid:6b5aea1a-\S+ value=")\d', r"\g<1>9", "the same patient ID"),
-    Spoilt("no typeCode", "pair", "XDS ITI-41", "urn:uuid:f0306f51-", "urn:uuid:00306f51-", "amount of classifications of scheme urn:uuid:f0306f51"),
-    Spoilt("member unknown", "pair", "XDS ITI-41", r'(ExtrinsicObject id="Document0)1"', r'\g<1>9"', "but it was not provided"),
+    Spoilt(
+        "RPLC of 2010",
+        "replace biology",
+        "XDS ITI-41",
+        "iti:2007(:AssociationType:RPLC)",
+        r"iti:2010\1",
+        "Unsupported association type",
+    ),
+    Spoilt(
+        "time with offset",
+        "pair",
+        "XDS ITI-41",
+        r'(name="creationTime"><ValueList><Value>\d{14})',
+        r"\1+0100",
+        "Invalid time format",
+    ),
+    Spoilt(
+        "stop before start",
+        "pair",
+        "XDS ITI-41",
+        r'(name="serviceStopTime"><ValueList><Value>)\d{14}',
+        r"\g<1>2001",
+        "must be equal or before",
+    ),
+    Spoilt(
+        "id of the set",
+        "pair",
+        "XDS ITI-41",
+        r'("urn:uuid:96fdda7c-\S+ value=")[0-9.]+"',
+        r'\g<1>1.02.3"',
+        "OID contains invalid",
+    ),
+    Spoilt(
+        "two patients", "pair", "XDS ITI-41", r'("urn:uuid:6b5aea1a-\S+ value=")\d', r"\g<1>9", "the same patient ID"
+    ),
+    Spoilt(
+        "no typeCode",
+        "pair",
+        "XDS ITI-41",
+        "urn:uuid:f0306f51-",
+        "urn:uuid:00306f51-",
+        "amount of classifications of scheme urn:uuid:f0306f51",
+    ),
+    Spoilt(
+        "member unknown",
+        "pair",
+        "XDS ITI-41",
+        r'(ExtrinsicObject id="Document0)1"',
+        r'\g<1>9"',
+        "but it was not provided",
+    ),
     Spoilt("no hash", "pair", "XDM ITI-41", _HASH, "", "Slot = hash"),
     Spoilt("no size", "pair", "XDM ITI-41", _SIZE, "", "Slot = size"),
     Spoilt("no hash in the archive", "mail imaging", "XDM ITI-41", _HASH, "", "Slot = hash"),
     Spoilt("no new status", "delete", "XDS ITI-57", r'<Slot name="NewStatus">.*?</Slot>', "", "new document status"),
-    Spoilt("update unknown", "delete", "XDS ITI-57", "UpdateAvailabilityStatus", "Update", "Unsupported association type"),
-    Spoilt("question without id", "delete", "XDS ITI-18", r"\$XDSDocumentEntryUniqueId", "$XDS", "required query parameter"),
-)  # fmt: skip
+    Spoilt(
+        "update unknown", "delete", "XDS ITI-57", "UpdateAvailabilityStatus", "Update", "Unsupported association type"
+    ),
+    Spoilt(
+        "question without id", "delete", "XDS ITI-18", r"\$XDSDocumentEntryUniqueId", "$XDS", "required query parameter"
+    ),
+)
 
 
 @dataclass(frozen=True)
