@@ -1,8 +1,8 @@
 """Hostile mails through the reader of reports: `python benchmarks/reader/mails.py --count 100000 --seed 1`.
 
 Three sorts. Reports that are false (of another mail, of another recipient, by another reader), mutated: none becomes
-a proof. True failures with bytes put in: none becomes a success. True reports wrapped in MIME that a stranger made
-up (parts in parts, boundaries and charsets of no sort, another null return path further down): none counts. A finding
+a proof. True failures with bytes put in that say nothing: none becomes a success. True reports wrapped in MIME that
+a stranger made up (parts in parts, boundaries and charsets of no sort, another null return path further down): none counts. A finding
 is also whatever is raised, and a mail that takes longer than a second.
 """
 
@@ -56,6 +56,7 @@ TOKENS = (
     *(b"Content-Type: message/delivery-status\r\n\r\n", b"Action: delivered\r\n", b"Status: 2.0.0\r\n", b"\r\n \r\n\t"),
     *(b"Content-Transfer-Encoding: base64\r\n", b"Disposition: a/b;displayed\r\n", b"Auto-Submitted: auto-replied\r\n"),
 )
+_EMPTY = tuple(one for one in TOKENS if not one.startswith((b"Action", b"Status", b"Disposition")))
 BOUNDARIES = ("B", "b.+*?[(", "-" * 70, "=_x", "B B", "é", "B" * 200, "", "--", "\\Q", "'", "a/b:c")
 CHARSETS = (
     "utf-8",
@@ -115,11 +116,11 @@ def failures(sent: Delivery) -> list[bytes]:
 
 
 def inserted(base: bytes, chance: random.Random) -> bytes:
-    """Tokens and noise put in, nothing taken out: what a report says still stands somewhere in it."""
+    """Noise and tokens that say nothing put in, nothing taken out: what a report says still stands in it somewhere."""
     data = bytearray(base)
     for _ in range(chance.randint(1, 6)):
         at = chance.randrange(len(data) + 1)
-        data[at:at] = chance.choice((*TOKENS, chance.randbytes(4))) * chance.choice((1, 1, 1, 100))
+        data[at:at] = chance.choice((*_EMPTY, chance.randbytes(4))) * chance.choice((1, 1, 1, 100))
     return bytes(data)
 
 
