@@ -22,8 +22,9 @@ from router.hl7.message import Message
 from router.hl7.mllp import Decoder, Frame, frame
 
 SLOW = 1.0
+Tokens = tuple[bytes, ...]
 _NOW = datetime(2026, 1, 2, 3, 4, 5)
-_TOKENS = (
+_TOKENS: Tokens = (
     *(b"|", b"^", b"~", b"\\", b"&", b"\r", b"\n", b"\r\n", b"\x0b", b"\x1c", b"\x1c\r", b"\x00", b"\xff", b"\xc3"),
     *(b"MSH|", b"MSH|^~\\&|", b"FHS|", b"PID|", b"OBX|1|ED|||^TEXT^XML^Base64^QUJD", b"=", b'""'),
     *(b"\\X0D0A\\", b"\\.br\\", b"\\XC3A9\\", b"\\E\\", "˜".encode(), "é".encode(), b"\xef\xbb\xbf"),
@@ -42,46 +43,46 @@ class Report:
     findings: list[tuple[str, str]] = field(default_factory=list)
 
 
-def mutated(base: bytes, chance: random.Random) -> bytes:
-    """One to eight mutations: flips, cuts, copies, moves and tokens that mean something to HL7."""
+def mutated(base: bytes, chance: random.Random, tokens: Tokens = _TOKENS) -> bytes:
+    """One to eight mutations: flips, cuts, copies, moves and tokens that mean something to the reader (HL7's)."""
     data = bytearray(base)
     for _ in range(chance.randint(1, 8)):
         at = chance.randrange(len(data) + 1)
         until = min(len(data), at + chance.choice((1, 1, 2, 8, 64, 512)))
-        chance.choice(_MUTATIONS)(data, at, until, chance)
+        chance.choice(_MUTATIONS)(data, at, until, chance, tokens)
     return bytes(data)
 
 
-def _flip(data: bytearray, at: int, until: int, chance: random.Random) -> None:
+def _flip(data: bytearray, at: int, until: int, chance: random.Random, _: Tokens) -> None:
     for place in range(at, until):
         data[place] = chance.randrange(256)
 
 
-def _cut(data: bytearray, at: int, until: int, _: random.Random) -> None:
+def _cut(data: bytearray, at: int, until: int, _: random.Random, __: Tokens) -> None:
     del data[at:until]
 
 
-def _copy(data: bytearray, at: int, until: int, chance: random.Random) -> None:
+def _copy(data: bytearray, at: int, until: int, chance: random.Random, _: Tokens) -> None:
     to = chance.randrange(len(data) + 1)
     data[to:to] = data[at:until]
 
 
-def _token(data: bytearray, at: int, _: int, chance: random.Random) -> None:
-    data[at:at] = chance.choice(_TOKENS) * chance.choice((1, 1, 1, 3))
+def _token(data: bytearray, at: int, _: int, chance: random.Random, tokens: Tokens) -> None:
+    data[at:at] = chance.choice(tokens) * chance.choice((1, 1, 1, 3))
 
 
-def _truncate(data: bytearray, at: int, _: int, chance: random.Random) -> None:
+def _truncate(data: bytearray, at: int, _: int, chance: random.Random, __: Tokens) -> None:
     if chance.random() < 0.2:
         del data[at:]
 
 
-def _header(data: bytearray, _: int, __: int, chance: random.Random) -> None:
-    """The MSH is where it hurts most."""
+def _header(data: bytearray, _: int, __: int, chance: random.Random, tokens: Tokens) -> None:
+    """The beginning is where it hurts most: the MSH, or a mail's own header."""
     place = chance.randrange(min(len(data), 120) + 1)
-    data[place : place + chance.randint(0, 2)] = chance.choice(_TOKENS)
+    data[place : place + chance.randint(0, 2)] = chance.choice(tokens)
 
 
-_MUTATIONS: tuple[Callable[[bytearray, int, int, random.Random], None], ...] = (
+_MUTATIONS: tuple[Callable[[bytearray, int, int, random.Random, Tokens], None], ...] = (
     _flip, _cut, _copy, _token, _token, _truncate, _header,
 )  # fmt: skip
 

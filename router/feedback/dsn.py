@@ -74,7 +74,7 @@ def read_dsn(mail: mime.Part) -> list[DeliveryStatus]:
     ids = tuple(mime.message_ids(mime.original_headers(mail).get("message-id")))
     found = []
     for block in others:
-        action = without_comments(block.get("action")).partition(";")[0].strip().lower()
+        action = without_comments(block.only("action")).partition(";")[0].strip().lower()
         if action in set(Action):
             found.append(_status(Action(action), block, envid, ids, mail.fields.get("date")))
     return found

@@ -38,6 +38,8 @@ TYPES: Final[dict[str, bool | None]] = {
 #: other one (`expired`, `superseded`… of RFC 2298) makes it say nothing.
 _HARMLESS: Final = frozenset({"warning"})
 _FAILURES: Final = frozenset({"error", "failure", "failed"})
+LOST: Final = "?"
+"""The modifier of `processed/`, where one is announced and none stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +70,14 @@ def read_mdn(mail: mime.Part) -> Disposition | None:
     part = next(mime.parts(mail, *mime.DISPOSITION), None)
     if part is None:
         return None
-    fields = mime.blocks(part)[0]
-    read = _disposition(fields.get("disposition")[:_VALUE])
+    fields, *others = mime.blocks(part)
+    read = _disposition(fields.only("disposition")[:_VALUE])
     if read is None:
         return None
     kind, modifiers, inline = read
     subject = mail.fields.get("subject")
-    told = [fields.get(name)[:_VALUE] for name in ("error", "failure")]
+    # a refusal counts wherever it stands: an empty line may have come in front of it
+    told = [block.get(name)[:_VALUE] for block in (fields, *others) for name in ("error", "failure")]
     error = next(filter(None, told), "") or inline
     positive, code = TYPES.get(kind), ""
     if error or modifiers & _FAILURES or kind == "failed":
@@ -101,12 +104,14 @@ def _disposition(value: str) -> tuple[str, frozenset[str], str] | None:
     modes, semicolon, rest = without_comments(value).partition(";")
     if not semicolon or not _MODES.fullmatch(modes.strip()):
         return None
-    kind, _, changed = rest.partition("/")
+    kind, slash, changed = rest.partition("/")
     listed, colon, error = changed.partition(":")
     name = kind.strip(" \t;").lower()
     if not re.fullmatch(r"[a-z-]+", name):
         return None
     modifiers = {one.strip(" \t;").lower() for one in listed.split(",")} - {""}
+    if slash and not modifiers:
+        modifiers = {LOST}
     return name, frozenset(modifiers), error.strip() if colon else ""
 
 

@@ -59,6 +59,11 @@ class Fields:
         wanted = name.lower()
         return (decoded_value(value) for found, value in self._raw if found == wanted)
 
+    def only(self, name: str) -> str:
+        """A field's value when every field of this name says the same; '' when two differ: neither is believed."""
+        values = list(self.all(name))
+        return values[0] if len({one.casefold() for one in values}) == 1 else ""
+
     def raw(self, name: str) -> bytes | None:
         wanted = name.lower()
         return next((value for found, value in self._raw if found == wanted), None)
