@@ -117,7 +117,7 @@ def test_a_domain_that_is_looked_up_again_holds_up_no_deletion(tmp_path: Path) -
     """The source of the liste blanche takes its time to answer about one bad address; other mails go on."""
     using = tools(tmp_path)
     gate = threading.Event()
-    using.directory.liste_blanche.retest = lambda _domain: gate.wait(5)  # type: ignore[method-assign]
+    using.directory.liste_blanche.retest = lambda _domain: gate.wait(5)  # type: ignore[method-assign, assignment]
 
     async def main() -> None:
         async with server(Script()) as port:
