@@ -1,4 +1,4 @@
-"""Rules R02–R12 (MSH) and R20–R24, R30–R32 (structure and action)."""
+"""Rules R02–R12 (MSH) and R20–R24, R30–R32 (structure and action); R98 of the PRT."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ LONGEST_SEGMENT: Final = 64 * 1024
 """Bytes of a segment that the profile reads; of an OBX without OBX-5.5, which holds the document."""
 _READ: Final = ("MSH", "EVN", "PID", "PV1", "ORC", "OBR", "TXA", "OBX", "PRT", "NTE")
 
+OTHER_PARTS: Final = 20
+"""PRT of a message beside its recipients: who sends, where to answer, and what other profiles add."""
+
 _TOLERATED_VERSION: Final = "2.5.1"
 
 #: Required segments: of every message, of an MDM, since the generation that wants orders (hl7-input §1.2, §1.3).
@@ -43,6 +46,15 @@ def reasonable(message: Message, findings: Findings) -> bool:
         if segment.size - held > LONGEST_SEGMENT:
             findings.add("R01", "long", segment=segment.name, n=segment.index)
     return not findings.faults
+
+
+def few_parts(message: Message, rules: ProfileRules, findings: Findings) -> bool:
+    """R98: PRT are counted before one of them is read, for each of them costs several addresses and identities."""
+    most = rules.most_recipients + OTHER_PARTS
+    if message.names.count("PRT") <= most:
+        return True
+    findings.add("R98", "parts", n=most + 1, limit=most)
+    return False
 
 
 def supported(reading: Reading, findings: Findings) -> bool:
