@@ -20,6 +20,8 @@ MESSAGES: Final = {
 MOST_SEGMENTS: Final = 10_000
 LONGEST_SEGMENT: Final = 64 * 1024
 """Bytes of a segment that the profile reads; of an OBX without OBX-5.5, which holds the document."""
+MOST_PIECES: Final = 200_000
+"""Fields, repetitions, components and sub-components of all these segments: each costs when it is searched or cut."""
 _READ: Final = ("MSH", "EVN", "PID", "PV1", "ORC", "OBR", "TXA", "OBX", "PRT", "NTE")
 
 OTHER_PARTS: Final = 20
@@ -36,15 +38,19 @@ _SEQUENCE: Final = ("PID", "ORC", "OBR")
 
 
 def reasonable(message: Message, findings: Findings) -> bool:
-    """R01: no document needs so many segments, or so long ones; refused before any of them is read."""
+    """R01: no document needs so many segments, so long ones, or so many pieces; refused before one of them is read."""
     if len(message.names) > MOST_SEGMENTS:
         findings.add("R01", "lines", limit=MOST_SEGMENTS)
         return False
-    long = [segment for name in _READ for segment in message.segments(name) if segment.size > LONGEST_SEGMENT]
-    for segment in long:
+    read = [segment for name in _READ for segment in message.segments(name)]
+    for segment in read:
+        if segment.size <= LONGEST_SEGMENT:
+            continue
         held = len(segment.rest(5, 5)) if segment.name == "OBX" else 0
         if segment.size - held > LONGEST_SEGMENT:
             findings.add("R01", "long", segment=segment.name, n=segment.index)
+    if not findings.faults and sum(segment.pieces for segment in read) > MOST_PIECES:
+        findings.add("R01", "pieces", limit=MOST_PIECES)
     return not findings.faults
 
 

@@ -67,7 +67,7 @@ def bounded(named: Sequence[Candidate], rules: ProfileRules, findings: Findings)
 
 def _of_part(part: Segment, rules: ProfileRules) -> Candidate:
     found = participants.recipient(part, rules.patient_domains)
-    several = len(part.repetitions(15)) > 1 or bool(part.text("15.4.2"))
+    several = part.repeats(15) or bool(part.text("15.4.2"))
     return Candidate(
         found,
         malformed=bool(found.address_received) and (several or not found.address),

@@ -20,6 +20,7 @@ RULES: Final = (
         Case("separators", "100", "MSH^1^2", "", "Séparateurs absents, répétés ou impossibles (MSH-1, MSH-2)."),
         Case("framing", "100", "", "", "Caractère de trame MLLP à l'intérieur du message."),
         Case("lines", "100", "", "", "Message de plus de {limit} segments."),
+        Case("pieces", "100", "", "", "Message de plus de {limit} champs, répétitions et composants."),
         Case("long", "100", "{segment}^{n}", "", "Segment de plus de 64 Kio, document non compris."),
         Case("repetitions", "100", "{segment}^{n}^{field}", "", "Champ de plus de 1 000 répétitions."),
         Case("line", "100", "{segment}^{n}", "",
