@@ -203,7 +203,9 @@ class TransmissionRequest(Silent):
     sender: Author | None = Field(None, description="PRT SB: feeds the VIHF and the author of the submission set.")
     speaks_for: str = Field("", description="FINESS of the site's structure that sends (decisions D11).")
     reply_to: str = Field("", description="PRT REPLY, PRT-15.4")
-    recipients: tuple[Recipient, ...] = ()
+    recipients: tuple[Recipient, ...] = Field(
+        (), description="All of the message; inside a delivery, its own recipient only."
+    )
     dmp: bool = False
     mss_professionals: bool = False
     mss_patient: bool = False

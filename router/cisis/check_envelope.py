@@ -1,4 +1,4 @@
-"""Rules R02–R12 (MSH) and R20–R24, R30–R32 (structure and action)."""
+"""Rules R02–R12 (MSH) and R20–R24, R30–R32 (structure and action); R98 of the PRT."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ MESSAGES: Final = {
 MOST_SEGMENTS: Final = 10_000
 LONGEST_SEGMENT: Final = 64 * 1024
 """Bytes of a segment that the profile reads; of an OBX without OBX-5.5, which holds the document."""
+MOST_PIECES: Final = 200_000
+"""Fields, repetitions, components and sub-components of all these segments: each costs when it is searched or cut."""
 _READ: Final = ("MSH", "EVN", "PID", "PV1", "ORC", "OBR", "TXA", "OBX", "PRT", "NTE")
+
+OTHER_PARTS: Final = 20
+"""PRT of a message beside its recipients: who sends, where to answer, and what other profiles add."""
 
 _TOLERATED_VERSION: Final = "2.5.1"
 
@@ -33,16 +38,29 @@ _SEQUENCE: Final = ("PID", "ORC", "OBR")
 
 
 def reasonable(message: Message, findings: Findings) -> bool:
-    """R01: no document needs so many segments, or so long ones; refused before any of them is read."""
+    """R01: no document needs so many segments, so long ones, or so many pieces; refused before one of them is read."""
     if len(message.names) > MOST_SEGMENTS:
         findings.add("R01", "lines", limit=MOST_SEGMENTS)
         return False
-    long = [segment for name in _READ for segment in message.segments(name) if segment.size > LONGEST_SEGMENT]
-    for segment in long:
+    read = [segment for name in _READ for segment in message.segments(name)]
+    for segment in read:
+        if segment.size <= LONGEST_SEGMENT:
+            continue
         held = len(segment.rest(5, 5)) if segment.name == "OBX" else 0
         if segment.size - held > LONGEST_SEGMENT:
             findings.add("R01", "long", segment=segment.name, n=segment.index)
+    if not findings.faults and sum(segment.pieces for segment in read) > MOST_PIECES:
+        findings.add("R01", "pieces", limit=MOST_PIECES)
     return not findings.faults
+
+
+def few_parts(message: Message, rules: ProfileRules, findings: Findings) -> bool:
+    """R98: PRT are counted before one of them is read, for each of them costs several addresses and identities."""
+    most = rules.most_recipients + OTHER_PARTS
+    if message.names.count("PRT") <= most:
+        return True
+    findings.add("R98", "parts", n=most + 1, limit=most)
+    return False
 
 
 def supported(reading: Reading, findings: Findings) -> bool:

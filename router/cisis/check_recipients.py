@@ -1,4 +1,4 @@
-"""Rules R49, R65, R80–R88, R95, R97: who sends, and to whom a mail may leave (decisions D2, D5, D6, D9)."""
+"""Rules R49, R65, R80–R88, R95, R97, R98: who sends, and to whom a mail may leave (decisions D2, D5, D6, D9)."""
 
 from __future__ import annotations
 
@@ -57,9 +57,17 @@ def of_message(reading: Reading, documents: Sequence[Document], rules: ProfileRu
     return [one for document in documents for one in of_document(document, rules)]
 
 
+def bounded(named: Sequence[Candidate], rules: ProfileRules, findings: Findings) -> bool:
+    """R98: every recipient is a delivery of its own, with its own copy of the document."""
+    if len(named) <= rules.most_recipients:
+        return True
+    findings.add("R98", n=named[rules.most_recipients].recipient.rank, limit=rules.most_recipients)
+    return False
+
+
 def _of_part(part: Segment, rules: ProfileRules) -> Candidate:
     found = participants.recipient(part, rules.patient_domains)
-    several = len(part.repetitions(15)) > 1 or bool(part.text("15.4.2"))
+    several = part.repeats(15) or bool(part.text("15.4.2"))
     return Candidate(
         found,
         malformed=bool(found.address_received) and (several or not found.address),

@@ -76,6 +76,8 @@ def _checked(
     findings = Findings(rules, Dialect.V2_1)
     if not check_envelope.reasonable(message, findings):
         return findings.refusal(message)
+    if not keep and not check_envelope.few_parts(message, rules, findings):
+        return findings.refusal(message)
     reading = read(message)
     findings = Findings(rules, reading.dialect)
     if message.rejoined:
@@ -93,7 +95,7 @@ def _checked(
     found = check_document.documents_of(reading, rules, findings, schema)
     _check_documents(reading, found, action, rules=rules, valuesets=valuesets, findings=findings)
     check_metadata.check_metadata(reading, rules, findings)
-    request = _request(reading, found, action, rules, findings)
+    request = _request(reading, found, action, rules, findings, keep=keep)
     documents, places = [one for one, _ in found], [segment.index for _, segment in found]
     return conclude(findings, request, documents, message, places=places, keep=keep)
 
@@ -122,9 +124,9 @@ def _check_documents(
 
 
 def _request(
-    reading: Reading, found: _Found, action: Action | None, rules: ProfileRules, findings: Findings
+    reading: Reading, found: _Found, action: Action | None, rules: ProfileRules, findings: Findings, *, keep: bool
 ) -> TransmissionRequest | None:
-    """R40 to R49, R65, R75, R80 to R95; and the request, unless a document or the action is missing."""
+    """R40 to R49, R65, R75, R80 to R98; and the request, unless a document or the action is missing (see `check`)."""
     message = reading.message
     documents = [document for document, _ in found]
     who = _patient(reading, found, rules, findings)
@@ -133,6 +135,8 @@ def _request(
     check_metadata.check_combination(values, places, rules, findings)
     masks = check_metadata.masks_of(reading)
     candidates = check_recipients.of_message(reading, documents, rules)
+    if not check_recipients.bounded(candidates, rules, findings) and not keep:
+        return None
     # Whom an old sender names stands in his CDA: when it could not be read, nothing is known of them, and that is told.
     unknown = reading.table.recipients_in_cda and not candidates and len(documents) < len(reading.documents)
     professionals, patient = (values[name] and not unknown for name in ("DESTMSSANTEPS", "DESTMSSANTEPAT"))

@@ -108,7 +108,7 @@ def check_cda(
     found = check_document.document_of(document, rules, findings, schema, raw=True)
     if found is None:
         return findings.refusal()
-    request = _request(asked, found, action, rules=rules, valuesets=valuesets, findings=findings)
+    request = _request(asked, found, action, rules=rules, valuesets=valuesets, findings=findings, keep=keep)
     return conclude(findings, request, [found], keep=keep)
 
 
@@ -166,6 +166,7 @@ def _request(
     rules: ProfileRules,
     valuesets: TypeCodes,
     findings: Findings,
+    keep: bool,
 ) -> TransmissionRequest | None:
     header, dmp = document.header, asked.yes("dmp")
     who = identity.of_document(header, asked.text("ins-status").upper())
@@ -176,6 +177,8 @@ def _request(
         check_document.check_extension(document, rules, findings, n=1, mdm=False)
         check_document.check_confidentiality(document, rules, findings)
     candidates = _candidates(asked, rules)
+    if not check_recipients.bounded(candidates, rules, findings) and not keep:
+        return None
     masks = Masks(**{name.lower(): asked.yes(header_name) for name, header_name in _MASKS.items()})
     wanted = Wanted(bool(asked.addresses("mssante-ps")), _wants_patient(asked), masks)
     values = {name: asked.yes(header_name) for name, header_name in _MASKS.items()}

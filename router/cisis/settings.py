@@ -75,6 +75,7 @@ class ProfileRules(Strict):
     build_patient_address: bool = Field(
         False, description="Build `<INS>@patient.mssante.fr` when no patient RCT has an address (R82)."
     )
+    most_recipients: int = Field(50, gt=0, description="Recipients of one message at most, the patient included (R98).")
     patient_domains: tuple[str, ...] = Field(
         ("patient.mssante.fr",), description="Domains of the patients' mailboxes (Mon espace santé)."
     )

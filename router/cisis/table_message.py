@@ -1,6 +1,6 @@
 """Rules R01–R39: the frame, the header, the structure, the action and the document (columns: see `rule.py`).
 
-Numbers that hl7-input §2.2 doesn't have (R13, R14, R38) are ours; their `source` is `site`.
+Numbers that hl7-input §2.2 doesn't have (R13–R15, R38) are ours; their `source` is `site`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ RULES: Final = (
         Case("separators", "100", "MSH^1^2", "", "Séparateurs absents, répétés ou impossibles (MSH-1, MSH-2)."),
         Case("framing", "100", "", "", "Caractère de trame MLLP à l'intérieur du message."),
         Case("lines", "100", "", "", "Message de plus de {limit} segments."),
+        Case("pieces", "100", "", "", "Message de plus de {limit} champs, répétitions et composants."),
         Case("long", "100", "{segment}^{n}", "", "Segment de plus de 64 Kio, document non compris."),
         Case("repetitions", "100", "{segment}^{n}^{field}", "", "Champ de plus de 1 000 répétitions."),
         Case("line", "100", "{segment}^{n}", "",
@@ -85,6 +86,9 @@ RULES: Final = (
          "site", "HL7 v2.5 §2.15.9, v2.7 §2.14.9", (
         Case("", "102", "MSH^1^{n}", "", "MSH-{n} est plus long que HL7 ne le permet."),
         Case("usual", "102", "MSH^1^10", "", "MSH-10 dépasse les 20 caractères de HL7 v2.5 et v2.6.", Severity.WARN),
+    ), stage="gateway"),
+    Rule("R15", "A header of a raw CDA's request stands once.", "---E", "site", "decisions D2", (
+        Case("", "198", "{what}", "", "En-tête présent plusieurs fois : {what}.", header="{what}"),
     ), stage="gateway"),
     # ------------------------------------------------------------------------------------------------ structure
     Rule("R20", "Required segments are there: PID, OBX; ORC and OBR since 2.1; EVN, PV1, TXA in an MDM.", "EEE-", "S",

@@ -1,6 +1,6 @@
 """Rules R40–R99: patient, type, version, metadata, recipients, destinations (columns: see `rule.py`).
 
-Numbers that hl7-input §2.2 doesn't have (R47–R49, R65, R74, R75, R94–R97) are ours; their `source` is `site`.
+Numbers that hl7-input §2.2 doesn't have (R47–R49, R65, R74, R75, R94–R98) are ours; their `source` is `site`.
 """
 
 from __future__ import annotations
@@ -213,6 +213,10 @@ RULES: Final = (
     Rule("R97", "An address is written to once.", "WWWW", "site", "mssante §4.2", (
         Case("", "", "PRT^{n}^15^1^4", "", "Même adresse plusieurs fois : un seul courriel."),
     )),
+    Rule("R98", "A message names no more recipients than the feed allows.", "EEEE", "site", "mssante §4.2", (
+        Case("", "207", "PRT^{n}", "906", "Plus de {limit} destinataires dans un message.", header="mssante-ps"),
+        Case("parts", "207", "PRT^{n}", "906", "Plus de {limit} segments PRT dans un message."),
+    ), option="most_recipients"),
     Rule("R99", "Storage or database away, overload, shutting down: AR, the sender may send again.", "EEEE", "P",
          _SHEET, (
         Case("", "207", "", "906", "Plateforme momentanément indisponible : renvoyer le message plus tard."),

@@ -30,6 +30,8 @@ class Record:
     value: bytes = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     timestamp: float = 0.0
+    repeated: frozenset[str] = frozenset()
+    """Names of headers that the record has more than once, which Kafka allows; `headers` holds the last of each."""
 
     @property
     def origin(self) -> Origin:

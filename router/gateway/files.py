@@ -29,6 +29,7 @@ UNFIT: Final[dict[str, str]] = {
     "FOLDER-LINKS": "the file has other names (hard links): it could be somebody else's",
     "FOLDER-DENIED": "the file can't be read, or not be moved",
     "FOLDER-HEADERS": "the `.headers` beside it are no readable regular file of 64 kB at most",
+    "FOLDER-ASKED": "the `.headers` beside it say a name twice, or hold a control character",
     "FOLDER-ERROR": "the file can't be taken",
 }
 

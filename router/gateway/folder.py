@@ -14,6 +14,7 @@ import asyncio
 import glob
 import logging
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -32,6 +33,9 @@ log = logging.getLogger(__name__)
 _KINDS: Final[dict[str, Kind]] = {".hl7": "hl7", ".er7": "hl7", ".xml": "cda"}
 _MAX_HEADERS: Final = 64 * 1024
 """Bytes of a `.headers` file at most."""
+_LINE_END: Final = re.compile(r"\r?\n")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+"""What ends a line in the eyes of some programs, and other controls: no value holds one."""
 _REQUEST_ID: Final = 190
 """Bytes of a file's name that serve as its request id (R14 allows 199 characters)."""
 _AGAIN: Final = 60.0
@@ -295,7 +299,14 @@ def _request(path: Path) -> _Request | None:
 
 
 def _headers(request: _Request | None) -> dict[str, str]:
-    if request is None:
-        return {}
-    lines = (line.partition(":") for line in request.data.decode("utf-8", "replace").splitlines() if ":" in line)
-    return {name.strip().lower().removeprefix("x-segur-"): value.strip() for name, _, value in lines}
+    """The request's headers. Raises `Unfit` for a name that stands twice, or a control character: each may hide one."""
+    found: dict[str, str] = {}
+    lines = _LINE_END.split(request.data.decode("utf-8", "replace")) if request is not None else []
+    for line in lines:
+        name, colon, value = line.partition(":")
+        name = name.strip().lower().removeprefix("x-segur-")
+        if _CONTROL.search(line) or (colon and name in found):
+            raise Unfit("FOLDER-ASKED")
+        if colon:
+            found[name] = value.strip()
+    return found

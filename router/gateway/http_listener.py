@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -145,6 +146,8 @@ class HttpListener:
         if kind is None:
             expected = "Content-Type attendu : application/hl7-v2, text/plain, application/xml ou text/xml\n"
             return PlainTextResponse(expected, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+        if name := _repeated(request):
+            return PlainTextResponse(f"en-tête répété : {name}\n", HTTPStatus.BAD_REQUEST)
         return None
 
     async def _taken(self, request: Request, feed: Feed, kind: Kind) -> Response:
@@ -265,6 +268,12 @@ class _Server(uvicorn.Server):
 
 def _connection(request: Request) -> HttpConnection:
     return cast(HttpConnection, request.state.connection)
+
+
+def _repeated(request: Request) -> str:
+    """The name of a header of ours that stands twice, else "": nobody can tell which of the two is meant."""
+    names = Counter(name for name, _ in request.headers.items() if name.startswith(PREFIX))
+    return next((name for name, lines in names.items() if lines > 1), "")
 
 
 def _asked(request: Request) -> dict[str, str]:

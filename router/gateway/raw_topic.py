@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
@@ -117,9 +118,16 @@ class RawTopic:
         kind: Kind = (
             "cda" if record.headers.get(Header.KIND) == "cda" or record.value[:64].lstrip()[:1] == b"<" else "hl7"
         )
-        lower = ((name.lower(), value) for name, value in record.headers.items())
-        headers = {name: value for name, value in lower if name in _ASKED} if kind == "cda" else {}
-        received = Received(data=record.value, source="raw", at=self._intake.clock.now(), kind=kind, headers=headers)
+        lower = [(name.lower(), value) for name, value in record.headers.items()] if kind == "cda" else []
+        headers = {name: value for name, value in lower if name in _ASKED}
+        received = Received(
+            data=record.value,
+            source="raw",
+            at=self._intake.clock.now(),
+            kind=kind,
+            headers=headers,
+            repeated=_repeated(record) if kind == "cda" else "",
+        )
         self._intake.observer.count("messages_received_total", feed=self._feed.name, source="raw")
         return self._intake.validator.validate(self._feed, received)
 
@@ -153,3 +161,10 @@ class RawTopic:
             return []
         headers = {Header.ID: validated.event_id, Header.ACK: validated.code, Header.ORIGIN: str(record.origin)}
         return [Outgoing(self._ack_topic, record.key, ack, headers)]
+
+
+def _repeated(record: Record) -> str:
+    """The first header of a raw CDA's request that the record has twice, in whatever case; "" when there is none."""
+    names = Counter(name.lower() for name in record.headers)
+    names.update(name.lower() for name in record.repeated)
+    return min((name for name in names if names[name] > 1 and name in _ASKED), default="")

@@ -18,7 +18,8 @@ Kind = Literal["hl7", "cda"]
 class Received:
     """Bytes as they came, without framing. `headers`: of a raw CDA's request, lower case, without prefix.
 
-    peer: the sender's address, where there is one
+    repeated: the name of a header of that request that was given more than once, else ""
+    peer:     the sender's address, where there is one
     """
 
     data: bytes = field(repr=False)
@@ -26,6 +27,7 @@ class Received:
     at: float
     kind: Kind = "hl7"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    repeated: str = ""
     structures: frozenset[str] = frozenset()
     """FINESS numbers that the client who sent it may speak for; empty: all those of the feed."""
     peer: str = ""

@@ -100,6 +100,10 @@ class MessageValidator:
     def _validated(self, feed: Feed, received: Received) -> ValidatedMessage:
         if received.kind == "cda":
             event_id = identity.request_id(feed.name, received.headers, received.data)
+            if received.repeated:  # under an id of its own: the same request with this header once is another one
+                event_id = identity.request_id(feed.name, {**received.headers, "": received.repeated}, received.data)
+                found = answer("R15", what=received.repeated)
+                return self._refused(feed, received, event_id, None, Fault(found.rule, found.err))
             if long := lengths.of_request(received.headers):
                 return self._refused(feed, received, event_id, None, *long)
             return self._known(feed, received, event_id, None) or self._check(feed, received, event_id, None)

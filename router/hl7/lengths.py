@@ -37,11 +37,11 @@ _LAST: Final = 25
 def too_long(message: Message) -> Iterator[int]:
     """The fields of MSH that are longer than HL7 allows."""
     header = message.segments("MSH")[0]
-    for number in range(3, min(_LAST + 1, len(header.spans))):
-        start, end = header.spans[number]
+    for number in range(3, _LAST + 1):
+        start, end = header.span(number)
         limit = LONGEST.get(number, _ANY)
         if end - start <= limit:  # bytes: never fewer than characters
             continue
-        pieces = bytes(header.field(number).raw()).split(message.separators.repetition or b"~")
+        pieces = [bytes(header.field(number).raw())]
         if any(len(piece.decode(message.codec, "replace")) > limit for piece in pieces):
             yield number

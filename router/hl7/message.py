@@ -209,9 +209,9 @@ class Message:
         mark = self.separators.escape
         if not mark or mark + b"X" not in self._data:
             return False
-        written = re.finditer(re.escape(mark) + rb"X([0-9A-F]+)" + re.escape(mark), self._data, re.IGNORECASE)
-        digits = (found[1].decode() for found in written)
-        return any(0 in bytes.fromhex(run) for run in digits if len(run) % 2 == 0)
+        other, any_pair = rb"(?:0[1-9A-F]|[1-9A-F][0-9A-F])*+", rb"(?:[0-9A-F]{2})*+"
+        nul = re.escape(mark) + rb"X" + other + rb"00" + any_pair + re.escape(mark)
+        return re.search(nul, self._data, re.IGNORECASE) is not None
 
     @property
     def misdeclared(self) -> bool:

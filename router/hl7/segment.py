@@ -39,14 +39,16 @@ class Encoded(Protocol):
     def _raw(self, span: Span | None) -> memoryview: ...
 
 
-def cut(data: bytes, start: int, end: int, separator: bytes) -> list[Span]:
-    """Where the pieces of `data[start:end]` lie. An absent separator (b"") cuts nothing."""
+def cut(data: bytes, start: int, end: int, separator: bytes, *, most: int = 0) -> list[Span]:
+    """Where the pieces of `data[start:end]` lie, or of the first `most`. An absent separator (b"") cuts nothing."""
     if not separator:
         return [(start, end)]
     width, spans = len(separator), []
     found = data.find(separator, start, end)
     while found >= 0:
         spans.append((start, found))
+        if len(spans) == most:
+            return spans
         start = found + width
         found = data.find(separator, start, end)
     spans.append((start, end))
@@ -142,12 +144,24 @@ class Segment:
     index: occurrence among the segments of its name;  position: rank in the message; both from 1.
     """
 
-    __slots__ = ("_components", "_end", "_fields", "_message", "_repetitions", "_start", "index", "name", "position")
+    __slots__ = (
+        "_components",
+        "_end",
+        "_fields",
+        "_message",
+        "_places",
+        "_repetitions",
+        "_start",
+        "index",
+        "name",
+        "position",
+    )
 
     def __init__(self, message: Encoded, name: str, *, index: int, position: int, span: Span) -> None:
         self._message, self.name, self.index, self.position = message, name, index, position
         self._start, self._end = span
         self._fields: list[str] | None = None
+        self._places: list[Span] = []
         self._components: dict[int, list[str]] = {}
         self._repetitions: dict[int, list[Repetition]] = {}
 
@@ -165,13 +179,17 @@ class Segment:
 
     def span(self, number: int) -> Span:
         """Where one field lies; empty, at the segment's end, when it is absent."""
-        data, field = self._message._data, self._message.separators.field
-        piece = number + 1
+        field = self._message.separators.field
+        piece = number
         if self.name == "MSH" and number:
             if number == 1:
                 return self._start + 3, self._start + 3 + len(field)
-            piece = number
-        return pick(data, self._start, self._end, field, piece) or (self._end, self._end)
+            piece = number - 1
+        if piece >= _MOST_FIELDS:
+            return pick(self._message._data, self._start, self._end, field, piece + 1) or (self._end, self._end)
+        if not self._places:
+            self._places = cut(self._message._data, self._start, self._end, field, most=_MOST_FIELDS)
+        return self._places[piece] if piece < len(self._places) else (self._end, self._end)
 
     def text(self, tail: str) -> str:
         """`text("15.4")`, `text("3[INS].1")`: decoded, unescaped, trimmed; "" when absent or null (`""`)."""
@@ -222,9 +240,21 @@ class Segment:
         ]
         return found
 
+    def repeats(self, number: int) -> bool:
+        """Whether a field has more than one repetition; none of them is made."""
+        separator = self._repetition_separator(number)
+        return bool(separator) and self._message._data.find(separator, *self.span(number)) >= 0
+
     def repetition_of(self, tail: paths.Tail) -> int:
         """The number of the repetition that `tail.repetition_key` selects, or 0."""
         return next((one.number for one in self.repetitions(tail.field) if self._is(one, tail)), 0)
+
+    @property
+    def pieces(self) -> int:
+        """How many separators and escapes there are in it; they are counted, nothing is cut."""
+        data, known = self._message._data, self._message.separators
+        marks = (known.field, known.component, known.repetition, known.escape, known.subcomponent)
+        return sum(data.count(mark, self._start, self._end) for mark in marks if mark)
 
     @property
     def size(self) -> int:

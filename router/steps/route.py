@@ -103,7 +103,7 @@ class Route:
         structure = self._structure(request)
         sink = self._instance(destination, structure)
         order = DocumentOrder(
-            request=request,
+            request=_own(request, leg),
             recipient=leg.recipient,
             structure=structure,
             options=dict(destination.options),
@@ -208,6 +208,12 @@ class Route:
             pipeline=self._pipeline,
             context=reply_context(order, kind.answer.leg if kind.answer else "") | {"origin": str(event.origin or "")},
         )
+
+
+def _own(request: TransmissionRequest, leg: Leg) -> TransmissionRequest:
+    """The request with the recipient of this delivery only: with all of them in each, payloads would be quadratic."""
+    own = () if leg.recipient is None else (leg.recipient,)
+    return request.model_copy(update={"recipients": own})
 
 
 def _accepted(exchange: Exchange) -> float:

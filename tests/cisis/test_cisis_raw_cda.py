@@ -71,6 +71,15 @@ def test_a_fault_names_its_header(headers: dict[str, str], fault: tuple[str, str
     assert told(check(cda(), {**ASKED, **headers}, structures=[FINESS])) == [fault]
 
 
+def test_R98_a_raw_cda_names_no_more_recipients_than_a_message() -> None:
+    """R98: the addresses of `mssante-ps` and the patient's count together."""
+    many = ",".join(f"a{number}@x.mssante.fr" for number in range(50))
+    alone = {name: value for name, value in ASKED.items() if name != "mssante-patient"}
+    assert told(check(cda(), {**alone, "mssante-ps": many})) == []
+    assert told(check(cda(), {**ASKED, "mssante-ps": many})) == [("R98", "207", "mssante-ps", "906")]
+    assert told(check(cda(), ASKED, **{"most-recipients": 1})) == [("R98", "207", "mssante-ps", "906")]
+
+
 def test_R91_nothing_asked_for() -> None:
     """R91: a request that asks for nothing is refused at `dmp`."""
     assert told(check(cda(), {"request-id": "r1", "ins-status": "VALI"})) == [("R91", "207", "dmp", "906")]

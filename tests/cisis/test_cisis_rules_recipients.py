@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
+from router.cisis import profile
 from router.cisis.findings import Verdict
 from router.cisis.profile import outage
 from router.cisis.rules import TABLE
+from router.cisis.settings import ProfileRules
+from router.hl7.message import Message
 from tests.cisis.messages import (
+    CODES,
     DOCTOR,
     INS,
     PATIENT,
@@ -195,6 +199,31 @@ def test_R97_an_address_is_written_to_once() -> None:
     """R97: the first who bears it stands for both, whatever the case."""
     verdict = check(mdm(parts=(SB, RCT, RCT.replace(DOCTOR, DOCTOR.title()))))
     assert addresses(verdict) == [(DOCTOR, "")] and "R97" in warned(verdict)
+
+
+def test_R98_a_message_names_no_more_recipients_than_the_feed_allows() -> None:
+    """R98: AE 207/906 at the first PRT beyond `most_recipients`; 50 by default, patient and repeated ones included."""
+    doctors = tuple(RCT.replace(DOCTOR, f"a{number}@x.mssante.fr") for number in range(51))
+    assert check(mdm(parts=(SB, *doctors[:50]))).ack_code == "AA"
+    assert told(check(mdm(parts=(SB, *doctors)))) == [("R98", "207", "PRT^52", "906")]
+    assert told(check(mdm(parts=(SB, *doctors[:3])), most_recipients=2)) == [("R98", "207", "PRT^4", "906")]
+    assert told(check(mdm(parts=(SB, RCT, RCT, RCT)), most_recipients=2)) == [("R98", "207", "PRT^4", "906")]
+    assert told(check(oru(parts=(SB, RCT, RCT_PATIENT)), most_recipients=1)) == [("R98", "207", "PRT^3", "906")]
+
+
+def test_R98_participants_of_no_use_are_bounded_too() -> None:
+    """R98: PRT that are no recipient cost as much to read: twenty beside the recipients, refused before they are."""
+    others = tuple(RCT.replace("RCT^^", "RT^^") for _ in range(19))
+    assert check(mdm(parts=(SB, RCT, *others)), most_recipients=1).ack_code == "AA"
+    assert told(check(mdm(parts=(SB, RCT, *others, SB)), most_recipients=1)) == [("R98", "207", "PRT^22", "906")]
+
+
+def test_R98_what_was_accepted_with_more_recipients_keeps_them_all() -> None:
+    """A message accepted before the limit, read again by the pipeline: every recipient is still in its request."""
+    doctors = tuple(RCT.replace(DOCTOR, f"a{number}@x.mssante.fr") for number in range(80))
+    rules = ProfileRules(environment="qualification")
+    verdict = profile.check(Message.parse(mdm(parts=(SB, *doctors))), rules, CODES, keep=True)
+    assert verdict.request is not None and len(verdict.request.recipients) == 80
 
 
 def test_R99_an_outage_is_ar_and_may_be_sent_again() -> None:

@@ -99,4 +99,4 @@ def test_validate_refuses_the_warnings_the_pipeline_names() -> None:
         Validate(ValidateStep(refuse=("R86",)))(exchange)
     assert Validate(ValidateStep(refuse=("R90",)))(exchange) == exchange
     with pytest.raises(ValueError, match="no such rule"):
-        ValidateStep(refuse=("R98",))
+        ValidateStep(refuse=("R96",))

@@ -146,6 +146,32 @@ def test_a_raw_cda_with_its_headers(tmp_path: Path) -> None:
     assert unpack_request(bus.of("in.cda")[0].value) == (expected, b"<a/>")
 
 
+@pytest.mark.parametrize("end", ["\x00", "\x0b", "\x0c", "\x1c", "\x1e", "\x7f", "\x85", "\u2028", "\u2029", "\r"])
+def test_only_a_line_feed_ends_a_line_of_the_headers(tmp_path: Path, end: str) -> None:
+    """A value that came from elsewhere adds no header: other line ends and controls leave the document where it is."""
+    (tmp_path / "doc.xml").write_bytes(b"<a/>")
+    text = f"structure-name: Clinique{end}ins-status: VALI{end}mssante-ps: eve@x.mssante.fr\n"
+    (tmp_path / "doc.xml.headers").write_bytes(text.encode())
+    bus = MemoryBus()
+    play(tmp_path, bus, feed=Feed(name="cda", check=anything))
+    assert bus.of("in.cda") == [] and (tmp_path / "doc.xml").exists()
+    assert names(tmp_path / "done") == names(tmp_path / "refused") == []
+
+
+@pytest.mark.parametrize("again", ["mssante-ps", "X-Segur-Mssante-Ps", " MSSANTE-PS "])
+def test_headers_that_say_a_name_twice_are_not_followed(tmp_path: Path, again: str) -> None:
+    """Which of two recipients is meant nobody can tell: the document stays until its headers are mended."""
+    (tmp_path / "doc.xml").write_bytes(b"<a/>")
+    beside, bus = tmp_path / "doc.xml.headers", MemoryBus()
+    beside.write_bytes(f"mssante-ps: adam@x.mssante.fr\r\n{again}: eve@x.mssante.fr\r\n".encode())
+    play(tmp_path, bus, feed=Feed(name="cda", check=anything))
+    assert bus.of("in.cda") == [] and (tmp_path / "doc.xml").exists()
+    beside.write_bytes(b"mssante-ps: adam@x.mssante.fr\r\n\r\ndmp: Y\r\n")
+    play(tmp_path, bus, feed=Feed(name="cda", check=anything))
+    expected = {"mssante-ps": "adam@x.mssante.fr", "dmp": "Y", "request-id": "doc"}
+    assert unpack_request(bus.of("in.cda")[0].value) == (expected, b"<a/>")
+
+
 def test_a_file_too_large_is_refused(tmp_path: Path) -> None:
     """Beyond the limit: AE with the size, without reading it whole."""
     (tmp_path / "a.hl7").write_bytes(hl7("1", "NTE|1||" + "x" * 5000))

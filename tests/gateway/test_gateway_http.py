@@ -111,6 +111,26 @@ def test_a_raw_cda_carries_its_request_in_headers() -> None:
     play(story())
 
 
+def test_a_request_whose_header_stands_twice_is_refused() -> None:
+    """400 that names the header: which of two recipients, or of two statuses, is meant nobody can tell."""
+
+    async def story() -> None:
+        bus = MemoryBus()
+        twice = [
+            ("Content-Type", "application/xml"),
+            ("X-Segur-Request-Id", "R1"),
+            ("X-Segur-Mssante-Ps", "adam@x.mssante.fr"),
+            ("x-segur-mssante-ps", "eve@x.mssante.fr"),
+        ]
+        async with serving(bus) as client:
+            answer = await client.post("/feeds/cda", content=b"<a/>", headers=twice)
+            once = await client.post("/feeds/cda", content=b"<a/>", headers=twice[:3])
+        assert (answer.status_code, answer.text) == (400, "en-tête répété : x-segur-mssante-ps\n")
+        assert once.status_code == 200 and len(bus.of("in.cda")) == 1
+
+    play(story())
+
+
 def test_a_relay_takes_no_cda() -> None:
     """A raw CDA on a relay feed is refused."""
 

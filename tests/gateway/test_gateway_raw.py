@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from router.bus.kafka.consumer import record_of
 from router.bus.sqlite.sqlite_bus import SqliteBus
-from router.contracts import Header, Outgoing, SystemClock
+from router.contracts import Header, Outgoing, Record, SystemClock
 from router.errors import Fenced, Invalid, Unavailable
 from router.gateway.gateway import Gateway
+from router.gateway.raw_topic import _repeated
 from router.hl7.ack import parse_ack
 from router.ledger.store import SqlLedger
 from tests.gateway.gateway_parts import PSEUDONYMS, Counted, eventually, hl7, relay
@@ -94,6 +98,44 @@ def test_records_become_events_answers_and_dead_letters(tmp_path: Path) -> None:
         assert len(got(bus, "in.sil")) == 3
 
     play(tmp_path, story)
+
+
+def test_R15_a_request_whose_header_stands_twice_is_refused(tmp_path: Path) -> None:
+    """R15: in another case, or repeated as Kafka allows: AE 198 at the header, under an id of its own."""
+
+    async def story(bus: Moody, gateway: Callable[[], Gateway]) -> None:
+        asked = {"kind": "cda", "request-id": "1", "mssante-ps": "adam@x.mssante.fr"}
+        twice = Outgoing("raw.sil", "", b"<a/>", {**asked, "Mssante-Ps": "eve@x.mssante.fr"})
+        bus.producer("outside").publish(
+            [twice, Outgoing("raw.sil", "", b"<b/>", {**asked, "trace": "1", "Trace": "2"})]
+        )
+        running = gateway()
+        await running.start()
+        await eventually(lambda: len(got(bus, "acks")) == 2, 10)
+        await running.close()
+        dead = {one.value[-4:]: one.headers[Header.CODE] for one in got(bus, "dlq.intake")}
+        assert dead[b"<a/>"] == "R15" != dead[b"<b/>"]
+        told = [one.errors[0] for one in map(parse_ack, (one.value for one in got(bus, "acks")))]
+        assert ("198", "mssante-ps") in [(one.code, one.location) for one in told]
+
+    play(tmp_path, story)
+
+
+def test_R15_kafka_says_which_headers_a_record_has_twice() -> None:
+    """A record of the client keeps the last value of a name, and the names it had more than once."""
+    lines = [("mssante-ps", b"adam@x.mssante.fr"), ("dmp", b"Y"), ("mssante-ps", b"eve@x.mssante.fr")]
+    found = SimpleNamespace(topic="raw.sil", partition=0, offset=7, key=None, value=b"<a/>", headers=lines, timestamp=0)
+    assert record_of(found).repeated == {"mssante-ps"}
+    found.headers = lines[1:]
+    assert record_of(found).repeated == frozenset()
+
+
+def test_R15_a_name_that_kafka_repeats_is_no_request() -> None:
+    """What the record had twice reaches the check, whatever its case; other headers count for nothing."""
+    asked = {"kind": "cda", "Mssante-Ps": "eve@x.mssante.fr", "trace": "1"}
+    record = Record("raw.sil", 0, 7, "", b"<a/>", asked)
+    assert _repeated(replace(record, repeated=frozenset({"Mssante-Ps"}))) == "mssante-ps"
+    assert _repeated(replace(record, repeated=frozenset({"trace"}))) == "" == _repeated(record)
 
 
 def test_E50_an_outage_waits(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final
 
@@ -317,7 +317,12 @@ def record_of(found: Any) -> Record:
     """A record of the client as ours; what outside producers leave out is empty."""
     headers = {name: (value or b"").decode("utf-8", "replace") for name, value in found.headers}
     key = (found.key or b"").decode("utf-8", "replace")
-    return Record(found.topic, found.partition, found.offset, key, found.value or b"", headers, found.timestamp / 1000)
+    at, value = found.timestamp / 1000, found.value or b""
+    if len(headers) == len(found.headers):
+        return Record(found.topic, found.partition, found.offset, key, value, headers, at)
+    lines = Counter(name for name, _ in found.headers)
+    twice = frozenset(name for name in lines if lines[name] > 1)
+    return Record(found.topic, found.partition, found.offset, key, value, headers, at, twice)
 
 
 def _raw(partition: Partition) -> TopicPartition:
