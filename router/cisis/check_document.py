@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from weakref import WeakKeyDictionary
 
 from router.cda.document import Document, missing_items, read
-from router.cda.times import wrong_times
+from router.cda.times import born_in_future, future_times, wrong_times
 from router.cisis.findings import Findings
 from router.cisis.reading import Reading
 from router.cisis.rule import Severity
@@ -91,6 +91,10 @@ def document_of(
     wrong = wrong_times(document.header)
     if wrong:
         findings.add("R38", n=n, what=", ".join(name for name, _ in wrong))
+    if born_in_future(document.header, findings.today):
+        findings.add("R38", "birth", n=n)
+    if future := future_times(document.header, findings.today):
+        findings.add("R38", "future", n=n, what=", ".join(future))
     return document
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from router.cda.document import Document
+from router.cisis.age import day_of
 from router.cisis.rule import Severity, in_order
 from router.cisis.rules import TABLE
 from router.cisis.settings import ProfileRules
@@ -60,7 +62,10 @@ class Verdict:
 class Findings:
     """Collects findings by rule number; the rule table gives severity, ERR fields and sentence."""
 
-    def __init__(self, rules: ProfileRules, dialect: Dialect) -> None:
+    def __init__(self, rules: ProfileRules, dialect: Dialect, at: float | None = None) -> None:
+        """`at`: Unix time at which the message was received; None = now."""
+        self.today = day_of(time.time() if at is None else at)
+        """The day from which ages and dates in the future are seen."""
         self._rules = rules
         self._dialect = dialect
         self._faults: dict[Finding, None] = {}

@@ -34,7 +34,12 @@ _Found = Sequence[tuple[Document, Segment]]
 
 
 def check_bytes(
-    data: bytes, rules: ProfileRules, valuesets: TypeCodes, *, schema: SchemaCheck | None = None
+    data: bytes,
+    rules: ProfileRules,
+    valuesets: TypeCodes,
+    *,
+    schema: SchemaCheck | None = None,
+    at: float | None = None,
 ) -> Verdict:
     """Read and check a message as it came out of its frame: never raises, whatever the bytes are.
 
@@ -48,7 +53,7 @@ def check_bytes(
         findings = Findings(rules, Dialect.V2_1)
         findings.add_read(fault, fault.place)
         return findings.refusal(Message.glimpse(data))
-    return _check(message, rules, valuesets, schema, joined=len(message) != len(data))
+    return _check(message, rules, valuesets, schema, at=at, joined=len(message) != len(data))
 
 
 def check(
@@ -58,16 +63,18 @@ def check(
     *,
     schema: SchemaCheck | None = None,
     keep: bool = False,
+    at: float | None = None,
 ) -> Verdict:
     """Check a message that could be read.
 
     schema: the XSD of the CDA, when the site provides it (R36)
+    at:     Unix time at which it was received, None = now: dates of the message are compared with it (R38, D6)
     keep:   give request and documents beside the faults too, where they can be made: for a message that was
             accepted under other options and is read again
     """
     if len(message) > rules.max_message and not keep:
         return _oversize(message, rules)
-    return _check(message, rules, valuesets, schema, keep=keep)
+    return _check(message, rules, valuesets, schema, at=at, keep=keep)
 
 
 def _oversize(message: Message | None, rules: ProfileRules) -> Verdict:
@@ -82,11 +89,12 @@ def _check(
     valuesets: TypeCodes,
     schema: SchemaCheck | None,
     *,
+    at: float | None,
     joined: bool = False,
     keep: bool = False,
 ) -> Verdict:
     try:
-        return _checked(message, rules, valuesets, schema, joined=joined, keep=keep)
+        return _checked(message, rules, valuesets, schema, at=at, joined=joined, keep=keep)
     except Unreadable as fault:  # a field that nobody will cut into pieces
         findings = Findings(rules, Dialect.V2_1)
         findings.add_read(fault, fault.place)
@@ -99,6 +107,7 @@ def _checked(
     valuesets: TypeCodes,
     schema: SchemaCheck | None,
     *,
+    at: float | None,
     joined: bool,
     keep: bool,
 ) -> Verdict:
@@ -106,7 +115,7 @@ def _checked(
     if not check_envelope.reasonable(message, findings):
         return findings.refusal(message)
     reading = read(message)
-    findings = Findings(rules, reading.dialect)
+    findings = Findings(rules, reading.dialect, at)
     if joined:
         findings.add("R01", "joined")
     if message.holds_nul:

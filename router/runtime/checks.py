@@ -53,10 +53,13 @@ class DocumentsCheck:
         if message is None:
             said = received.headers.get(_STATUS)
             received = self._with_status(received)
-            verdict = profile.check_cda(received.data, received.headers, rules, self._value_sets, schema=self._schema)
+            verdict = profile.check_cda(
+                received.data, received.headers, rules, self._value_sets, schema=self._schema, at=received.at
+            )
             ignored = (_IGNORED,) if said and received.headers.get(_STATUS) != said else ()
         else:
-            verdict, ignored = profile.check(message, rules, self._value_sets, schema=self._schema), ()
+            verdict = profile.check(message, rules, self._value_sets, schema=self._schema, at=received.at)
+            ignored = ()
         checked = self._checked(received, verdict)
         return replace(checked, warnings=(*ignored, *checked.warnings)) if ignored else checked
 

@@ -324,8 +324,9 @@ def asked(data: bytes, **values: str) -> bytes:
 
 
 def check(data: bytes, codes: Any = CODES, **options: Any) -> Verdict:
-    """The verdict under the options of a qualification site."""
-    return profile.check_bytes(data, ProfileRules(**{"environment": "qualification", **options}), codes)
+    """The verdict under the options of a qualification site. `at`: Unix time of reception, None = now."""
+    at = options.pop("at", None)
+    return profile.check_bytes(data, ProfileRules(**{"environment": "qualification", **options}), codes, at=at)
 
 
 def told(verdict: Verdict) -> list[tuple[str, str, str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from router.cisis.profile import outage
@@ -27,6 +29,7 @@ from tests.cisis.messages import (
 )
 
 MINOR = {"birth": "20150328"}
+RECEIVED = datetime(2026, 1, 5, 10, tzinfo=UTC).timestamp()
 
 
 def addresses(verdict: object) -> list[tuple[str, str]]:
@@ -151,6 +154,22 @@ def test_R88_the_age_is_that_of_the_day_of_the_act() -> None:
     for birth, refusal in (("20080105", ""), ("20080106", "550")):
         message = edit(oru(cda(birth=birth, act="20260105")), {"PID-7": birth})
         assert addresses(check(asked(message, CONNEXION_SECRETE="Y")))[1] == (PATIENT, refusal)
+
+
+def test_R88_an_act_in_the_future_makes_nobody_an_adult() -> None:
+    """R88: the sender writes the date of the act; one after tomorrow leaves a minor a minor, and is warned of (R38)."""
+    message = edit(oru(cda(birth="20110101", act="20350105")), {"PID-7": "20110101"})
+    for mask in ("INVISIBLE_REP_LEGAUX", "CONNEXION_SECRETE"):
+        verdict = check(asked(message, **{mask: "Y"}))
+        assert addresses(verdict)[1] == (PATIENT, "550")
+        assert {"R38", "R88"} <= warned(verdict)
+
+
+def test_R88_the_day_of_reception_bounds_the_age() -> None:
+    """R88: read again when he has come of age, the message has the verdict of the day it was received."""
+    message = asked(edit(oru(cda(birth="20080106", act="20260106")), {"PID-7": "20080106"}), CONNEXION_SECRETE="Y")
+    assert addresses(check(message, at=RECEIVED))[1] == (PATIENT, "550")
+    assert addresses(check(message, at=RECEIVED + 86400))[1] == (PATIENT, "")
 
 
 @pytest.mark.parametrize("level", ["R", "V"])
