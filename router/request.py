@@ -166,6 +166,7 @@ class DocumentHeader(Silent):
     confidentiality: Code
     language: str = "fr-FR"
     patient: Patient = Field(description="From recordTarget; `ins` here is the INS *as written*, qualified or not.")
+    patients: int = Field(1, description="Patients that recordTarget names; a document is one patient's (R39).")
     authors: tuple[Author, ...] = ()
     custodian: Structure | None = None
     legal_authenticator: Author | None = None

@@ -166,4 +166,9 @@ RULES: Final = (
         Case("birth", "207", "OBX^{n}^5^1^5", "906", "Date de naissance future dans le CDA."),
         Case("future", "", "OBX^{n}^5^1^5", "", "Date future dans l'en-tête CDA : {what}.", _WARN),
     ), deletion=_WARN),
+    Rule("R39", "The CDA names one patient: one recordTarget, one patientRole, one patient.", "EEEE", "site",
+         "decisions D3, dmp §2.3", (
+        Case("", "207", "OBX^{n}^5^1^5", "906",
+             "Le CDA nomme plusieurs patients (recordTarget) : un document est celui d'un seul patient."),
+    ), deletion=_WARN),
 )  # fmt: skip

@@ -65,6 +65,13 @@ def test_an_unqualified_ins_inside_the_document_stops_everything() -> None:
     assert refused(order(patient=patient(qualified=False)), doctor()) == ("MSS-554", "R46")
 
 
+def test_a_document_of_two_patients_is_mailed_to_nobody() -> None:
+    """R39: refused again at the moment of sending; the notice of its deletion leaves."""
+    two = cda(change=(("<author>", "<recordTarget><patientRole/></recordTarget><author>"),))
+    assert refused(order((two,)), doctor()) == ("MSS-554", "R39")
+    assert refused(order((two,), action=Action.DELETE), doctor()) is None
+
+
 def test_a_test_ins_never_leaves_production() -> None:
     """D9: by the message's INS, or by the document's alone."""
     assert refused(order(), doctor(), "production") == ("MSS-554", "INS")

@@ -119,6 +119,12 @@ def _identifiers(case: Case, _: Moment) -> None:
 # ------------------------------------------------------------------------------------------------ to feed only
 
 
+def _one_patient(case: Case, _: Moment) -> None:
+    """R39: a document that names several patients is filed under none."""
+    if any(header.patients > 1 for header in case.request.documents):
+        raise Refused("PFI-R39", "recordTarget", "le document nomme plusieurs patients")
+
+
 def _action(case: Case, _: Moment) -> None:
     """dmp §6.9: a predecessor if and only if the action is a replacement; a new version has a new id (dmp §10.15)."""
     replacing = case.request.action is Action.REPLACE
@@ -220,7 +226,7 @@ def _confidential(case: Case, moment: Moment) -> None:
 
 ALWAYS: Final[tuple[Check, ...]] = (_asked, _own_structure, _qualified, _same_patient, _identifiers)
 FEEDING: Final[tuple[Check, ...]] = (
-    *(_action, _intact, _dated, _coded, _in_value_sets, _complete, _ours, _confidential),
+    *(_one_patient, _action, _intact, _dated, _coded, _in_value_sets, _complete, _ours, _confidential),
 )
 
 

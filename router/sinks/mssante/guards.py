@@ -41,6 +41,8 @@ def check(
     patient = to_patient(recipient, patient_domains)
     if not (request.mss_patient if patient else request.mss_professionals):
         raise Refused("MSS-554", "RCT", "destination non demandée par l'émetteur")
+    if several_patients(request) and request.action is not Action.DELETE:
+        raise Refused("MSS-554", "R39", "le document nomme plusieurs patients")
     _identity(request, environment)
     if patient:
         _patient(request, recipient, patient_domains, today)
@@ -69,6 +71,11 @@ def _patient(request: TransmissionRequest, recipient: Recipient, patient_domains
         raise Refused("MSS-550", "R87", "document invisible au patient")
     if hidden(request, today):
         raise Refused("MSS-550", "D6", "patient mineur ou d'âge inconnu : ses représentants lisent cette boîte")
+
+
+def several_patients(request: TransmissionRequest) -> bool:
+    """Whether a document names several patients (R39): it leaves by no road, not even attached to its deletion."""
+    return any(document.patients > 1 for document in request.documents)
 
 
 def hidden(request: TransmissionRequest, today: date) -> bool:

@@ -143,7 +143,12 @@ class MssanteSink:
         *,
         patient: bool,
     ) -> Contents:
-        """The attachments; none when a deletion is told to a patient: a wrong patient's document stays here (D1)."""
+        """The attachments; none when a deletion is told to a patient: a wrong patient's document stays here (D1).
+
+        None either when the deleted document names several patients (R39).
+        """
+        if guards.several_patients(order.request):
+            return Contents(())
         if patient and order.request.action is Action.DELETE:
             if self._config.suppression_patient == "retenir":
                 raise Refused("MSS-554", "RCT", "avis de suppression au patient retenu par la configuration")
