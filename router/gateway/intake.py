@@ -180,7 +180,10 @@ class Intake:
             answer = Answer("AA", validated.ack, validated.event_id)
         else:
             self._refused.put(validated.event_id, _reason(validated))
-            self.observer.count("dead_letters_total", stage="intake", code=validated.checked.faults[0].rule)
+            checked = validated.checked
+            self.observer.count("dead_letters_total", stage="intake", code=checked.faults[0].rule)
+            if checked.alert:
+                self.complaints.refused(checked.alert, validated.feed, validated.event_id, checked.faults[0].rule)
             answer = Answer("AE", validated.ack, validated.event_id)
         self._tell(future, validated, answer)
 

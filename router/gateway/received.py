@@ -46,6 +46,7 @@ class Checked:
     checked:  what was checked: the profile's dialect, or "" for a relay
     verdict:  what the pipelines may go by instead of checking again; it stands beside the bytes, not in a header
     facts:    fields of the `JournalEntry` that only the check knows (`action`, `asked`, `documents`…)
+    alert:    what a person must hear of the refusal, "" for nothing (`router.gateway.complaints.ALERTS`)
     """
 
     faults: tuple[Fault, ...] = ()
@@ -55,6 +56,7 @@ class Checked:
     headers: Mapping[str, str] = field(default_factory=dict)
     verdict: bytes = field(default=b"", repr=False)
     facts: Mapping[str, object] = field(default_factory=dict)
+    alert: str = ""
 
 
 class Checker(Protocol):

@@ -88,7 +88,7 @@ class DocumentsCheck:
         warnings = tuple(f"{finding.rule}: {finding.err.text}" for finding in verdict.warnings)
         request = verdict.request
         if faults or request is None:
-            return Checked(faults=faults, warnings=warnings)
+            return Checked(faults=faults, warnings=warnings, alert=verdict.alert)
         headers = {}
         if received.kind == "cda" and (status := received.headers.get(_STATUS)):
             headers[Header.INS_STATUS] = status

@@ -14,6 +14,7 @@ from tests.cisis.messages import (
     asked,
     cda,
     check,
+    deletion,
     edit,
     mdm,
     oru,
@@ -157,6 +158,21 @@ def test_R45_with_a_mail_beside_only_the_dmp_leg_stops() -> None:
     assert verdict.request.dmp_inadmissible == ("R45", "Identité non qualifiée : dépôt au DMP impossible.")
     assert verdict.request.dmp and verdict.request.patient.ins is None
     assert told(check(message, dmp_inadmissible="message")) == [("R45", "207", "PID^1^32", "903")]
+
+
+@pytest.mark.parametrize("mode", ["volet", "message"])
+def test_R45_a_deletion_at_the_dmp_wants_the_identity_of_the_deposit(mode: str) -> None:
+    """R45: PROV since the deposit, or no INS: the deletion is AE whatever D4 says, and a person hears of it (D1)."""
+    document = cda(code="18748-4", ids=NO_INS)
+    for changes in ({"PID-32": "PROV"}, {"PID-3": "IPP1^^^CHU-X^PI"}):
+        verdict = check(edit(deletion(document), changes), dmp_inadmissible=mode)
+        assert [one[0] for one in told(verdict)] == ["R45"] and verdict.alert == "deletion-downgraded"
+    verdict = check(edit(asked(deletion(document), DESTDMP="N"), {"PID-32": "PROV"}))
+    assert (verdict.ack_code, verdict.alert) == ("AA", "")
+    verdict = check(edit(mdm(document), {"PID-32": "PROV"}))
+    assert (verdict.ack_code, verdict.alert) == ("AA", "")
+    named = check(edit(deletion(), {"PID-32": "PROV"}))
+    assert {one[0] for one in told(named)} == {"R45", "R46"} and named.alert == "deletion-downgraded"
 
 
 def test_R45_when_nothing_else_can_leave_the_message_is_refused() -> None:

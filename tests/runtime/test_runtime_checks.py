@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from router.cisis.settings import ProfileRules
 from router.cisis.valuesets import ValueSets
 from router.contracts import Header
@@ -25,7 +27,9 @@ def _check(says: bool, *, trusted: bool = False, **headers: str) -> Checked:
 
     rules = ProfileRules(feed="sil", environment="qualification", trust_ins_status=trusted)
     check = DocumentsCheck(rules, ValueSets.load(), Pseudonyms(b"k"), None, qualified)
-    received = Received(data=document.content, source="http", at=1.0, kind="cda", headers={**HEADERS, **headers})
+    received = Received(
+        data=document.content, source="http", at=time.time(), kind="cda", headers={**HEADERS, **headers}
+    )
     checked = check(received, None)
     believed = headers.get("ins-status", "VALI") != "VALI" or (trusted and "ins-status" in headers)
     assert len(asked) == (0 if believed else 1)
