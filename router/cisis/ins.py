@@ -160,6 +160,14 @@ def qualified_ins(identifiers: Iterable[Identifier], what: Status) -> Identifier
     return preferred_ins(one for one in identifiers if is_pid_ins(one) and is_well_formed(one.value))
 
 
+def leaves_unqualified(written: Identifier | None, qualified: Identifier | None) -> bool:
+    """Whether a document would leave with an INS that the message does not qualify (R46, D2).
+
+    written: the INS in the document;  qualified: the one of the message, validated, there and with the right key
+    """
+    return written is not None and qualified is None
+
+
 # ------------------------------------------------------------------------------------------ the same patient?
 
 

@@ -23,6 +23,7 @@ from tests.cisis.messages import (
 )
 
 NO_INS = ((IPP_OID, "IPP1"),)
+LOCAL = f"IPP1^^^CHU-X&{IPP_OID}&ISO^PI"
 #: The message's destinations, all but one.
 DMP_ALONE = {"DESTDMP": "Y", "DESTMSSANTEPS": "N", "DESTMSSANTEPAT": "N"}
 MAIL_ALONE = {"DESTDMP": "N", "DESTMSSANTEPS": "Y", "DESTMSSANTEPAT": "N"}
@@ -195,6 +196,17 @@ def test_R46_fictitious_doubtful_or_absent_status_is_not_qualified(status: str) 
     assert told(check(message)) == [("R46", "207", "OBX^1^5^1^5", "906")]
 
 
+def test_R46_vali_without_an_ins_qualifies_nothing() -> None:
+    """R46: PID-32 = VALI, no INS in PID-3 (or one with a wrong key), one in the CDA: AE at intake, not at the sink."""
+    for pid in (LOCAL, f"{INS[:-2]}11^^^NIR&{INS_TEST}&ISO^INS~{LOCAL}"):
+        ids = ((INS_TEST, INS if pid.startswith("IPP") else INS[:-2] + "11"), (IPP_OID, "IPP1"))
+        verdict = check(edit(asked(oru(cda(ids=ids)), **MAIL_ALONE), {"PID-3": pid}))
+        assert told(verdict) == [("R46", "207", "OBX^1^5^1^5", "906")]
+        assert "PID-3" in verdict.faults[0].text
+    bare = edit(asked(oru(cda(ids=NO_INS)), **MAIL_ALONE), {"PID-3": LOCAL})
+    assert told(check(bare)) == []
+
+
 def test_R46_an_absent_status_is_noted() -> None:
     """R46: without PID-32 the identity is not qualified, and the operator sees why (E29)."""
     verdict = check(edit(asked(oru(cda(ids=NO_INS)), **MAIL_ALONE), {"PID-32": ""}))
@@ -209,11 +221,13 @@ def test_R46_a_fictitious_indicator_disqualifies() -> None:
 
 
 def test_R47_a_wrong_key_matters_to_the_dmp() -> None:
-    """R47: AE 102 with the DMP, a warning without; such an INS is not carried on."""
+    """R47: AE 102 with the DMP, a warning without; such an INS is not carried on, nor the CDA that holds it (R46)."""
     wrong = INS[:-2] + "11"
     message = edit(oru(cda(ids=((INS_TEST, wrong),))), {"PID-3[1].1": wrong})
     assert ("R47", "102", "PID^1^3^1^1", "") in told(check(message))
-    verdict = check(asked(message, **MAIL_ALONE))
+    held = check(asked(message, **MAIL_ALONE))
+    assert "R47" in warned(held) and [one[0] for one in told(held)] == ["R46"]
+    verdict = check(edit(asked(oru(cda(ids=NO_INS)), **MAIL_ALONE), {"PID-3[1].1": wrong}))
     assert "R47" in warned(verdict) and verdict.request is not None
     assert verdict.request.patient.ins is None
     assert wrong not in verdict.request.patient.model_dump_json()

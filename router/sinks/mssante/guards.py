@@ -11,7 +11,7 @@ from typing import Literal
 
 from router.cisis.addresses import clean, parts
 from router.cisis.age import adult_at
-from router.cisis.ins import environment_fault
+from router.cisis.ins import environment_fault, leaves_unqualified
 from router.errors import Refused
 from router.payload import DocumentOrder
 from router.request import Action, Recipient, RecipientKind, TransmissionRequest
@@ -52,7 +52,7 @@ def _identity(request: TransmissionRequest, environment: Literal["production", "
     """An INS that is not qualified leaves by no road (D2); a test INS never leaves production (D9)."""
     written = [document.patient.ins for document in request.documents if document.patient.ins is not None]
     ins = request.patient.ins
-    if ins is None and written:
+    if any(leaves_unqualified(one, ins) for one in written):
         raise Refused("MSS-554", "R46", "le document porte une INS alors que l'identité n'est pas qualifiée")
     for identifier in (*written, *([ins] if ins else [])):
         if reason := environment_fault(identifier, environment):
