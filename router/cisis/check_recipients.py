@@ -113,7 +113,8 @@ def admit(
     for one in candidates:
         patient = one.recipient.kind is RecipientKind.PATIENT
         if not (wanted.patient if patient else wanted.professionals):
-            findings.add("R83", n=one.recipient.rank)
+            # Whoever contradicts himself has no kind that could be "not asked for" (R95).
+            findings.add("R95" if one.contradictory else "R83", n=one.recipient.rank)
             continue
         named = one.recipient
         if not _sound(one, findings):

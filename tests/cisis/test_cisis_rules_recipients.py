@@ -206,6 +206,14 @@ def test_R95_identity_and_mailbox_agree(part: int, address: str) -> None:
     assert ("R95", "207", f"PRT^{part}^15^1^4", "906") in told(verdict)
 
 
+@pytest.mark.parametrize(("part", "address", "kind"), [(3, DOCTOR, "DESTMSSANTEPAT"), (2, PATIENT, "DESTMSSANTEPAT")])
+def test_R95_is_seen_whatever_was_asked_for(part: int, address: str, kind: str) -> None:
+    """R95: an INS with a doctor's mailbox, or the reverse, is AE also where that kind gets no mail (R83)."""
+    parts = (SB, RCT) if part == 2 else (SB, RCT, RCT_PATIENT)
+    message = asked(edit(oru(parts=parts), {f"PRT[{part}]-15.4": address}), **{kind: "N"})
+    assert ("R95", "207", f"PRT^{part}^15^1^4", "906") in told(check(message))
+
+
 def test_R97_an_address_is_written_to_once() -> None:
     """R97: the first who bears it stands for both, whatever the case."""
     verdict = check(mdm(parts=(SB, RCT, RCT.replace(DOCTOR, DOCTOR.title()))))
