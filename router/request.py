@@ -91,8 +91,12 @@ class Device(Silent):
     """An author that is a piece of software."""
 
     id: str = ""
+    authority: str = Field(
+        "", description="OID of the authority that gave the id; '' when unknown, or the id is an OID."
+    )
     name: str = ""
     model: str = ""
+    role: str = Field("", description="functionCode/@displayName")
     specialty: tuple[str, str, str] | None = Field(None, description="(code, label, code system OID)")
 
 

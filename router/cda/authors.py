@@ -17,7 +17,7 @@ def author(element: Any) -> Author:
     role = attribute(child_of(element, "functionCode"), "displayName")
     return Author(
         person=_professional(assigned, role) if machine is None else None,
-        device=_device(assigned, machine) if machine is not None else None,
+        device=_device(assigned, machine, role) if machine is not None else None,
         structure=structure(child_of(assigned, "representedOrganization")),
         time=time_of(child_of(element, "time")),
     )
@@ -67,11 +67,13 @@ def national_id(entity: Any) -> str:
     )
 
 
-def _device(assigned: Any, machine: Any) -> Device:
+def _device(assigned: Any, machine: Any, role: str) -> Device:
     number = next(iter(identifiers_of(assigned.iterchildren(NS + "id"))), None)
     specialty = code_of(child_of(assigned, "code"))
     return Device(
         id=(number.value or number.authority) if number else "",
+        authority=number.authority if number and number.value else "",
+        role=role,
         name=text_of(child_of(machine, "softwareName")),
         model=text_of(child_of(machine, "manufacturerModelName")),
         specialty=(specialty.code, specialty.label, specialty.system) if specialty else None,
