@@ -91,8 +91,12 @@ class Device(Silent):
     """An author that is a piece of software."""
 
     id: str = ""
+    authority: str = Field(
+        "", description="OID of the authority that gave the id; '' when unknown, or the id is an OID."
+    )
     name: str = ""
     model: str = ""
+    role: str = Field("", description="functionCode/@displayName")
     specialty: tuple[str, str, str] | None = Field(None, description="(code, label, code system OID)")
 
 
@@ -166,6 +170,7 @@ class DocumentHeader(Silent):
     confidentiality: Code
     language: str = "fr-FR"
     patient: Patient = Field(description="From recordTarget; `ins` here is the INS *as written*, qualified or not.")
+    patients: int = Field(1, description="Patients that recordTarget names; a document is one patient's (R39).")
     authors: tuple[Author, ...] = ()
     custodian: Structure | None = None
     legal_authenticator: Author | None = None

@@ -2,8 +2,8 @@
 
 Three sorts. Reports that are false (of another mail, of another recipient, by another reader), mutated: none becomes
 a proof. True failures with bytes put in that say nothing: none becomes a success. True reports wrapped in MIME that
-a stranger made up (parts in parts, boundaries and charsets of no sort, another null return path further down): none counts. A finding
-is also whatever is raised, and a mail that takes longer than a second.
+a stranger made up (parts in parts, boundaries and charsets of no sort, another null return path further down): none
+counts. A finding is also whatever is raised, and a mail that takes longer than a second.
 """
 
 from __future__ import annotations

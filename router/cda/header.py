@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from router.cda import oids
+from router.cda.authors import author, legal_authenticator, national_id, structure
 from router.cda.datatypes import (
     NS,
     attribute,
@@ -23,16 +24,7 @@ from router.cda.datatypes import (
     text_of,
     time_of,
 )
-from router.request import (
-    Author,
-    Code,
-    Device,
-    DocumentHeader,
-    Identifier,
-    Patient,
-    Professional,
-    Structure,
-)
+from router.request import Code, DocumentHeader, Identifier, Patient
 
 
 def _path(text: str) -> str:
@@ -109,9 +101,10 @@ def header_of(root: Any, *, size: int, sha1: str) -> DocumentHeader:
         confidentiality=code_of(top.first("confidentialityCode")) or Code(code=""),
         language=attribute(top.first("languageCode"), "code"),
         patient=_patient(child_of(top.first("recordTarget"), "patientRole")),
-        authors=tuple(_author(author) for author in top.all("author")),
-        custodian=_structure(find_in(top.first("custodian"), _Paths.CUSTODIAN)),
-        legal_authenticator=_legal_authenticator(top.all("legalAuthenticator")),
+        patients=_count_patients(top.all("recordTarget")),
+        authors=tuple(map(author, top.all("author"))),
+        custodian=structure(find_in(top.first("custodian"), _Paths.CUSTODIAN)),
+        legal_authenticator=legal_authenticator(top.all("legalAuthenticator")),
         act=code_of(child_of(main, "code")),
         events=tuple(code for act in acts if (code := code_of(child_of(act, "code")))),
         start_time=start,
@@ -139,7 +132,7 @@ def intended_recipients(root: Any) -> tuple[IntendedRecipient, ...]:
     return tuple(
         IntendedRecipient(
             address=value[7:],
-            id=_national_id(recipient),
+            id=national_id(recipient),
             family=family,
             given=given,
             organisation=text_of(recipient.find(_path("receivedOrganization/name"))),
@@ -181,6 +174,15 @@ def _body(component: Any) -> tuple[int, str]:
         return 3, ""
     body = child_of(component, "nonXMLBody")
     return (0, "") if body is None else (1, attribute(child_of(body, "text"), "mediaType"))
+
+
+def _count_patients(targets: Iterable[Any]) -> int:
+    """How many patients are named: `recordTarget`, `patientRole` and `patient` may each be repeated."""
+    return sum(
+        max(1, len(list(role.iterchildren(NS + "patient"))))
+        for target in targets
+        for role in (list(target.iterchildren(NS + "patientRole")) or [target])
+    )
 
 
 def _patient(role: Any) -> Patient:
@@ -243,89 +245,6 @@ def _first_given(givens: _Parts) -> tuple[str, str]:
     if len(unqualified) == 1:
         return unqualified[0].partition(" ")[0], unqualified[0]
     return (unqualified[0] if unqualified else ""), ""
-
-
-def _author(author: Any) -> Author:
-    assigned = child_of(author, "assignedAuthor")
-    machine = child_of(assigned, "assignedAuthoringDevice")
-    role = attribute(child_of(author, "functionCode"), "displayName")
-    return Author(
-        person=_professional(assigned, role) if machine is None else None,
-        device=_device(assigned, machine) if machine is not None else None,
-        structure=_structure(child_of(assigned, "representedOrganization")),
-        time=time_of(child_of(author, "time")),
-    )
-
-
-def _legal_authenticator(signers: Iterable[Any]) -> Author | None:
-    for signer in signers:
-        if attribute(child_of(signer, "signatureCode"), "code") == "S":
-            entity = child_of(signer, "assignedEntity")
-            return Author(
-                person=_professional(entity, ""),
-                structure=_structure(child_of(entity, "representedOrganization")),
-                time=time_of(child_of(signer, "time")),
-            )
-    return None
-
-
-def _professional(entity: Any, role: str) -> Professional | None:
-    person = child_of(entity, "assignedPerson")
-    number = _national_id(entity)
-    if person is None and not number:
-        return None
-    family, given = name_of(child_of(person, "name"))
-    specialty = code_of(child_of(entity, "code"))
-    return Professional(
-        id=number,
-        kind="EI" if "/" in number else "IDNPS",
-        family=family,
-        given=given,
-        specialty=(specialty.code, specialty.label, specialty.system) if specialty else None,
-        role=role,
-    )
-
-
-def _national_id(entity: Any) -> str:
-    """The id issued under the national OID of professionals (PS_IdNat, dmp §2.1), else ""."""
-    if entity is None:
-        return ""
-    return next(
-        (
-            attribute(one, "extension")
-            for one in entity.iterchildren(NS + "id")
-            if one.get("root") == oids.PROFESSIONALS
-        ),
-        "",
-    )
-
-
-def _device(assigned: Any, machine: Any) -> Device:
-    number = next(iter(identifiers_of(assigned.iterchildren(NS + "id"))), None)
-    specialty = code_of(child_of(assigned, "code"))
-    return Device(
-        id=(number.value or number.authority) if number else "",
-        name=text_of(child_of(machine, "softwareName")),
-        model=text_of(child_of(machine, "manufacturerModelName")),
-        specialty=(specialty.code, specialty.label, specialty.system) if specialty else None,
-    )
-
-
-def _structure(organisation: Any) -> Structure | None:
-    """An organisation; `id` only from the national OID, because XON-10 says that it comes from there."""
-    if organisation is None:
-        return None
-    number = next(
-        (
-            attribute(one, "extension")
-            for one in organisation.iterchildren(NS + "id")
-            if one.get("root") == oids.STRUCTURES
-        ),
-        "",
-    )
-    finess = number[1:] if len(number) == 10 and number.startswith("1") else ""
-    name = text_of(child_of(organisation, "name"))
-    return Structure(id=number, name=name, kind="IDNST" if number else "", finess=finess)
 
 
 def _acts(documentations: Iterable[Any]) -> list[Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 
 from router.request import DocumentHeader
@@ -15,6 +15,7 @@ from router.request import DocumentHeader
 #: `AAAA[MM[JJ[hh[mm[ss]]]]]` and the offset from UTC; the fraction of a second is gone when the header is read.
 _TS: Final = re.compile(r"(\d{4}(?:\d\d){0,5})([+-]\d{4})?", re.ASCII)
 _OFFSET: Final = re.compile(r"[+-]\d{1,4}\Z", re.ASCII)
+_BIRTH: Final = "recordTarget/patientRole/patient/birthTime/@value"
 _FIRST_YEAR: Final = 1800
 _LAST_YEAR: Final = 9998
 _MAX_OFFSET: Final = 14 * 60
@@ -71,7 +72,7 @@ TIMES: Final[tuple[Time, ...]] = (
     Time("date de création", "effectiveTime/@value", lambda h: (h.effective_time,)),
     Time(
         "date de naissance",
-        "recordTarget/patientRole/patient/birthTime/@value",
+        _BIRTH,
         lambda h: (h.patient.birth_date,),
         is_birth_date,
     ),
@@ -85,6 +86,23 @@ TIMES: Final[tuple[Time, ...]] = (
     Time("début de l'acte", "documentationOf/serviceEvent/effectiveTime/low/@value", lambda h: (h.start_time,)),
     Time("fin de l'acte", "documentationOf/serviceEvent/effectiveTime/high/@value", lambda h: (h.stop_time,)),
 )
+
+
+def future_times(header: DocumentHeader, today: date) -> list[str]:
+    """The dates that are more than a day after today, but for the birth date: names in French, in table order."""
+    return [one.name for one in TIMES if one.xpath != _BIRTH and _in_future(one, header, today)]
+
+
+def born_in_future(header: DocumentHeader, today: date) -> bool:
+    """Whether the patient's birth date is more than a day after today."""
+    return any(one.xpath == _BIRTH and _in_future(one, header, today) for one in TIMES)
+
+
+def _in_future(one: Time, header: DocumentHeader, today: date) -> bool:
+    """A date is compared as far as it is written: `2026` is not in the future in 2026."""
+    last = (today + timedelta(days=1)).strftime("%Y%m%d")
+    days = (value[:8] for value in one.values(header) if value and one.fits(value))
+    return any(day > last[: len(day)] for day in days)
 
 
 def wrong_times(header: DocumentHeader) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Rules R23, R33–R38 (the documents themselves), R50–R53 (their type), R60–R64 (their identity and versions)."""
+"""Rules R23, R33–R39 (the documents themselves), R50–R53 (their type), R60–R64 (their identity and versions)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from weakref import WeakKeyDictionary
 
 from router.cda.document import Document, missing_items, read
-from router.cda.times import wrong_times
+from router.cda.times import born_in_future, future_times, wrong_times
 from router.cisis.findings import Findings
 from router.cisis.reading import Reading
 from router.cisis.rule import Severity
@@ -40,13 +40,13 @@ class SchemaCheck(Protocol):
     def check(self, document: Document) -> Sequence[str]: ...
 
 
-# --------------------------------------------------------------------------------------- R33–R38: the bytes
+# --------------------------------------------------------------------------------------- R33–R39: the bytes
 
 
 def documents_of(
     reading: Reading, rules: ProfileRules, findings: Findings, schema: SchemaCheck | None
 ) -> list[tuple[Document, Segment]]:
-    """R33 to R38: every document decoded and read, with its OBX; fewer than were sent when one is at fault."""
+    """R33 to R39: every document decoded and read, with its OBX; fewer than were sent when one is at fault."""
     if not reading.documents and reading.message.segments("OBX"):
         findings.add("R33", n=1)
     most = 1 if reading.is_mdm else 2
@@ -76,7 +76,7 @@ def _document(segment: Segment, rules: ProfileRules, findings: Findings, schema:
 def document_of(
     data: bytes, rules: ProfileRules, findings: Findings, schema: SchemaCheck | None, *, n: int = 1, raw: bool = False
 ) -> Document | None:
-    """R35 to R38: a CDA read from its bytes; `raw` for one that came without HL7."""
+    """R35 to R39: a CDA read from its bytes; `raw` for one that came without HL7."""
     place = "CDA" if raw else f"OBX^{n}^5^1^5"
     try:
         document = read(data, limit=rules.max_cda, self_presenting=rules.auto_presentable == "accept")
@@ -88,9 +88,15 @@ def document_of(
     missing = missing_items(document.header)
     if missing:
         findings.add("R37", n=n, what=", ".join(name for name, _ in missing))
+    if document.header.patients > 1:
+        findings.add("R39", n=n)
     wrong = wrong_times(document.header)
     if wrong:
         findings.add("R38", n=n, what=", ".join(name for name, _ in wrong))
+    if born_in_future(document.header, findings.today):
+        findings.add("R38", "birth", n=n)
+    if future := future_times(document.header, findings.today):
+        findings.add("R38", "future", n=n, what=", ".join(future))
     return document
 
 

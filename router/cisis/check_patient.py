@@ -66,10 +66,9 @@ def check_ins(
 ) -> None:
     """R43 to R48. `documents`: each with the occurrence of its OBX."""
     _check_number(identity, rules, findings, dmp=dmp)
-    if not identity.status.validated:
-        for document, n in documents:
-            if document.header.patient.ins is not None:
-                findings.add("R46", n=n)
+    for document, n in documents:
+        if national.leaves_unqualified(document.header.patient.ins, identity.ins):
+            findings.add("R46", "ins" if identity.status.validated else "", n=n)
     if not dmp:
         return
     if not identity.status.validated:

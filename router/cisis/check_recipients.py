@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from router.cda.document import Document
 from router.cisis import participants
 from router.cisis.addresses import clean, parts
+from router.cisis.age import adult_at
 from router.cisis.findings import Findings
 from router.cisis.identity import Identity
-from router.cisis.ins import age_at
 from router.cisis.participants import RECIPIENT, SENDER
 from router.cisis.reading import Reading
 from router.cisis.rule import Severity
@@ -21,7 +22,6 @@ from router.request import Author, DocumentHeader, Masks, Professional, Recipien
 
 #: SMTPERRORCODE of a recipient we refuse ourselves: bad address, mailbox not to be written to.
 BAD_ADDRESS, NOT_ALLOWED = "510", "550"
-_ADULT = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,8 @@ def admit(
     for one in candidates:
         patient = one.recipient.kind is RecipientKind.PATIENT
         if not (wanted.patient if patient else wanted.professionals):
-            findings.add("R83", n=one.recipient.rank)
+            # Whoever contradicts himself has no kind that could be "not asked for" (R95).
+            findings.add("R95" if one.contradictory else "R83", n=one.recipient.rank)
             continue
         named = one.recipient
         if not _sound(one, findings):
@@ -187,18 +188,17 @@ def _patient(
         findings.add("R86", n=n, severity=Severity.ERROR if rules.r86 == "refuse" else Severity.WARN)
         return _refused(recipient, BAD_ADDRESS, "R86")
     hidden = wanted.masks.invisible_rep_legaux or wanted.masks.connexion_secrete
-    if hidden and not _adult(identity, documents):
+    if hidden and not _adult(identity, documents, findings.today):
         findings.add("R88", n=n)
         if not findings.deletion:
             return _refused(recipient, NOT_ALLOWED, "R88")
     return recipient.model_copy(update={"address": f"{identity.ins.value}@{domain}"})
 
 
-def _adult(identity: Identity, documents: Sequence[DocumentHeader]) -> bool:
-    """18 or more at the date of the act, for every document; an unknown age counts as a minor's (D6)."""
-    birth = identity.received.birth_date
-    ages = [age_at(birth, header.start_time or header.effective_time) for header in documents]
-    return bool(ages) and all(age is not None and age >= _ADULT for age in ages)
+def _adult(identity: Identity, documents: Sequence[DocumentHeader], today: date) -> bool:
+    """Of age at the date of the act, for every document (D6). R42 has compared the birth dates of the documents."""
+    acts = [header.start_time or header.effective_time for header in documents]
+    return adult_at([identity.received.birth_date], acts, today)
 
 
 def _refused(recipient: Recipient, code: str, rule: str) -> Recipient:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from router.cda.document import Document
+from router.cisis.age import day_of
 from router.cisis.rule import Severity, in_order
 from router.cisis.rules import TABLE
 from router.cisis.settings import ProfileRules
@@ -19,6 +21,8 @@ from router.request import Dialect, TransmissionRequest
 
 #: Application error: the only ERR-3 that carries an ERR-5.
 APPLICATION_ERROR: Final = "207"
+#: Alert: a document can't be deleted at the DMP, because the identity of its patient is not qualified (any more) (D1).
+DOWNGRADED: Final = "deletion-downgraded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Verdict:
     request:   the sender's demand, when the message is accepted
     documents: the CDA documents, in message order, when the message is accepted
     places:    occurrences of the OBX they came in, from 1; none for a raw CDA
+    alert:     name of the alert that the refusal is worth, "" for none
     message:   the message read; None for a raw CDA, or when nothing of a header could be read
     """
 
@@ -54,6 +59,7 @@ class Verdict:
     documents: tuple[Document, ...] = field(default=(), repr=False)
     message: Message | None = field(default=None, repr=False)
     places: tuple[int, ...] = ()
+    alert: str = ""
 
     @property
     def errors(self) -> tuple[Err, ...]:
@@ -64,7 +70,10 @@ class Verdict:
 class Findings:
     """Collects findings by rule number; the rule table gives severity, ERR fields and sentence."""
 
-    def __init__(self, rules: ProfileRules, dialect: Dialect) -> None:
+    def __init__(self, rules: ProfileRules, dialect: Dialect, at: float | None = None) -> None:
+        """`at`: Unix time at which the message was received; None = now."""
+        self.today = day_of(time.time() if at is None else at)
+        """The day from which ages and dates in the future are seen."""
         self._rules = rules
         self._dialect = dialect
         self._faults: dict[Finding, None] = {}
@@ -79,13 +88,17 @@ class Findings:
         self._keep(self._finding(number, case, place), self._severity(number, case, severity))
 
     def add_dmp(self, number: str, case: str = "", **place: Any) -> None:
-        """Note that the DMP leg can't be tried; `settle` decides whether that costs the whole message (D4)."""
+        """Note that the DMP leg can't be tried; `settle` decides whether that costs the whole message (D4).
+
+        A deletion doesn't wait for that: the table says whether it is refused or only warned (D1).
+        """
         severity = self._severity(number, case, None)
         if severity is Severity.OFF:
             return
         finding = self._finding(number, case, place)
-        if self.deletion and TABLE[number].deletion is Severity.WARN:
-            self._keep(finding, Severity.WARN)
+        told = TABLE[number].deletion if self.deletion else None
+        if told is not None:
+            self._keep(finding, told)
         else:
             self._of_the_dmp.append((finding, severity))
 
@@ -119,6 +132,11 @@ class Findings:
         return stopped
 
     @property
+    def alert(self) -> str:
+        """What a person must hear at once of a refused message, "" when nothing (D1)."""
+        return DOWNGRADED if self.deletion and self.broke("R45") else ""
+
+    @property
     def faults(self) -> tuple[Finding, ...]:
         """By rule number, at most as many as an ACK tells."""
         return tuple(sorted(self._faults, key=_order))[:MAX_ERRORS]
@@ -133,7 +151,7 @@ class Findings:
 
     def refusal(self, message: Message | None = None) -> Verdict:
         """The verdict when there are faults."""
-        return Verdict("AE", self.faults, self.warnings, message=message)
+        return Verdict("AE", self.faults, self.warnings, message=message, alert=self.alert)
 
     def _keep(self, finding: Finding, severity: Severity) -> None:
         """Once each, and of one rule no more than an ACK could tell: a sender's garbage may break one 100,000 times."""

@@ -9,7 +9,6 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
@@ -159,6 +158,14 @@ def qualified_ins(identifiers: Iterable[Identifier], what: Status) -> Identifier
     if not what.validated:
         return None
     return preferred_ins(one for one in identifiers if is_pid_ins(one) and is_well_formed(one.value))
+
+
+def leaves_unqualified(written: Identifier | None, qualified: Identifier | None) -> bool:
+    """Whether a document would leave with an INS that the message does not qualify (R46, D2).
+
+    written: the INS in the document;  qualified: the one of the message, validated, there and with the right key
+    """
+    return written is not None and qualified is None
 
 
 # ------------------------------------------------------------------------------------------ the same patient?
@@ -312,29 +319,3 @@ def is_complete(patient: Patient) -> bool:
             patient.birthplace,
         )
     )
-
-
-def age_at(birth_date: str, act_date: str) -> int | None:
-    """Age in whole years at the date of the act, or None when it can't be known (D6: then he counts as a minor).
-
-    Both are TS; of a birth date without day or month the youngest possible age is given.
-    """
-    act = _date(act_date)
-    year = birth_date[:4]
-    if act is None or len(year) != 4 or not (year.isascii() and year.isdigit()):
-        return None
-    month = _part(birth_date[4:6]) or 12
-    day = _part(birth_date[6:8]) or 31
-    age = act.year - int(year) - ((act.month, act.day) < (month, day))
-    return age if age >= 0 else None
-
-
-def _date(text: str) -> date | None:
-    try:
-        return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
-    except ValueError:
-        return None
-
-
-def _part(text: str) -> int:
-    return int(text) if len(text) == 2 and text.isascii() and text.isdigit() else 0

@@ -64,8 +64,9 @@ def ps_id_nat(number: str, kind: str) -> tuple[str, str]:
 
 def device(part: Segment) -> Device | None:
     """PRT-10 as a piece of software, or None when it is empty."""
-    number = part.text("10.1")
-    return Device(id=number, name=part.text("10.2") or number) if number else None
+    number, oid = part.text("10.1"), part.text("10.3")
+    authority = oid if _OID.fullmatch(oid) else ""
+    return Device(id=number, authority=authority, name=part.text("10.2") or number) if number else None
 
 
 def structure(part: Segment) -> Structure | None:

@@ -35,10 +35,12 @@ def check(
     *,
     schema: SchemaCheck | None = None,
     keep: bool = False,
+    at: float | None = None,
 ) -> Verdict:
     """Check a message that could be read.
 
     schema: the XSD of the CDA, when the site provides it (R36)
+    at:     Unix time at which it was received, None = now: dates of the message are compared with it (R38, D6)
     keep:   give request and documents beside the faults too, where they can be made: for a message that was
             accepted under other options and is read again
     """
@@ -46,7 +48,7 @@ def check(
         findings = Findings(rules, Dialect.V2_1)
         findings.add("R35", "message", limit=rules.max_message)
         return findings.refusal(message)
-    return _check(message, rules, valuesets, schema, keep=keep)
+    return _check(message, rules, valuesets, schema, at=at, keep=keep)
 
 
 def _check(
@@ -55,10 +57,11 @@ def _check(
     valuesets: TypeCodes,
     schema: SchemaCheck | None,
     *,
+    at: float | None,
     keep: bool,
 ) -> Verdict:
     try:
-        return _checked(message, rules, valuesets, schema, keep=keep)
+        return _checked(message, rules, valuesets, schema, at=at, keep=keep)
     except Unreadable as fault:  # a field that nobody will cut into pieces
         findings = Findings(rules, Dialect.V2_1)
         findings.add_read(fault, fault.place)
@@ -71,6 +74,7 @@ def _checked(
     valuesets: TypeCodes,
     schema: SchemaCheck | None,
     *,
+    at: float | None,
     keep: bool,
 ) -> Verdict:
     findings = Findings(rules, Dialect.V2_1)
@@ -79,7 +83,7 @@ def _checked(
     if not keep and not check_envelope.few_parts(message, rules, findings):
         return findings.refusal(message)
     reading = read(message)
-    findings = Findings(rules, reading.dialect)
+    findings = Findings(rules, reading.dialect, at)
     if message.rejoined:
         findings.add("R01", "joined")
     if message.holds_nul:

@@ -92,12 +92,13 @@ def check_cda(
     *,
     schema: SchemaCheck | None = None,
     keep: bool = False,
+    at: float | None = None,
 ) -> Verdict:
     """Check a CDA and the request in its headers. Never raises. ERR-2 is the name of the header, or `CDA`.
 
-    `schema` and `keep`: as for a message, see `router.cisis.profile.check`.
+    `schema`, `keep` and `at`: as for a message, see `router.cisis.profile.check`.
     """
-    findings = Findings(rules, Dialect.CDA)
+    findings = Findings(rules, Dialect.CDA, at)
     # A file of headers or a record may hold a NUL, which no text that leaves may (as `router.hl7.segment.plain`).
     asked = _Asked({name.lower(): value.replace("\x00", "").strip() for name, value in headers.items()}, findings)
     action = _ACTIONS.get(asked.text("action", "initial").lower())

@@ -71,7 +71,7 @@ class Case:
 class Rule:
     """One line of the table; see the module's text for `on`.
 
-    deletion:     severity for a deletion, when it differs (decisions D1)
+    deletion:     severity for a deletion, when it differs (decisions D1); of a rule of D4, E refuses the whole message
     option:       the field of `ProfileRules` that changes this rule
     configurable: `severities` may change it
     reference:    where the rule comes from

@@ -163,9 +163,16 @@ RULES: Final = (
     Rule("R37", "The header items that the XDS metadata need are in the CDA.", "EEEE", "P", f"{_SHEET}, §6.1", (
         Case("", "207", "OBX^{n}^5^1^5", "906", "Élément obligatoire de l'en-tête CDA absent : {what}."),
     )),
-    Rule("R38", "The dates of the header that leave as metadata are HL7 TS and exist.", "EEEE", "site",
-         "hl7-input §6.2, dmp §2.1", (
+    Rule("R38", "The dates of the header that leave as metadata are HL7 TS, exist, and are not in the future.", "EEEE",
+         "site", "hl7-input §6.2, dmp §2.1", (
         Case("", "207", "OBX^{n}^5^1^5", "906",
              "Date de l'en-tête CDA illisible (AAAAMMJJhhmmss±ZZzz attendu) ou impossible : {what}."),
+        Case("birth", "207", "OBX^{n}^5^1^5", "906", "Date de naissance future dans le CDA."),
+        Case("future", "", "OBX^{n}^5^1^5", "", "Date future dans l'en-tête CDA : {what}.", _WARN),
+    ), deletion=_WARN),
+    Rule("R39", "The CDA names one patient: one recordTarget, one patientRole, one patient.", "EEEE", "site",
+         "decisions D3, dmp §2.3", (
+        Case("", "207", "OBX^{n}^5^1^5", "906",
+             "Le CDA nomme plusieurs patients (recordTarget) : un document est celui d'un seul patient."),
     ), deletion=_WARN),
 )  # fmt: skip

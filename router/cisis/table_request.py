@@ -10,6 +10,7 @@ from typing import Final
 from router.cisis.rule import Case, Rule, Severity
 
 _WARN = Severity.WARN
+_ERROR = Severity.ERROR
 _SHEET = "hl7-input §2.2"
 _D4 = f"{_SHEET}, decisions D4"
 
@@ -40,11 +41,13 @@ RULES: Final = (
     Rule("R45", "DESTDMP=Y: the identity is qualified (PID-32 = VALI, an INS).", "EEEE", "S", _D4, (
         Case("", "207", "PID^1^32", "903", "Identité non qualifiée : dépôt au DMP impossible.", header="ins-status"),
         Case("ins", "207", "PID^1^3", "903", "INS absent : dépôt au DMP impossible.", header="ins-status"),
-    ), option="dmp_inadmissible"),
-    Rule("R46", "An INS that is not qualified leaves by no road: without VALI the CDA holds no INS.", "EEEE", "S",
-         f"{_SHEET}, decisions D2", (
+    ), option="dmp_inadmissible", deletion=_ERROR),
+    Rule("R46", "An INS that is not qualified leaves by no road: without VALI and INS in PID, none in the CDA.", "EEEE",
+         "S", f"{_SHEET}, decisions D2", (
         Case("", "207", "OBX^{n}^5^1^5", "906", "Le CDA porte l'INS alors que l'identité n'est pas qualifiée.",
              header="ins-status"),
+        Case("ins", "207", "OBX^{n}^5^1^5", "906",
+             "Le CDA porte l'INS alors que l'identité n'est pas qualifiée : INS valide absent de PID-3."),
         Case("status", "", "PID^1^32", "", "Statut de l'identité absent (PID-32) : lue comme non qualifiée.", _WARN),
     )),
     Rule("R47", "The key of the INS is right (a fault when the DMP is asked for).", "EEEE", "site",

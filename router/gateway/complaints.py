@@ -24,6 +24,12 @@ SENTENCES: Final[dict[Why, str]] = {
     "unsent": "the sender was gone before its answer: when it sends again it gets the stored one",
 }
 
+#: What a refused message is worth to a person, by the name of the alert (decisions D1).
+ALERTS: Final = {
+    "deletion-downgraded": "a deletion was refused: the identity is not qualified, and the DMP may hold the document. "
+    "Withdraw it: segur-router withdraw DOCUMENT --reason …",
+}
+
 _QUIET: Final = 60.0
 """For so many seconds the same complaint about the same peer is only counted."""
 _HABIT: Final = 3600.0
@@ -46,6 +52,10 @@ class Complaints:
             return
         facts = {"feed": feed, "peer": peer, "code": why, "text": SENTENCES[why]}
         self.alert("frame-odd", facts | ({"bytes": str(size)} if size else {}))
+
+    def refused(self, what: str, feed: str, event_id: str, code: str) -> None:
+        """A message was refused that a person must hear of: told each time, because each is another document."""
+        self.alert(what, {"feed": feed, "event_id": event_id, "code": code, "text": ALERTS.get(what, "")})
 
     def turned_away(self, feed: str, peer: str, *, limit: int, for_another: bool = False) -> None:
         """A connection was refused, or ended for another, because there are as many as there may be."""

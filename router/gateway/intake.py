@@ -180,7 +180,10 @@ class Intake:
             answer = Answer("AA", validated.ack, validated.event_id)
         else:
             self._refused.put(validated.event_id, _reason(validated))
-            self.observer.count("dead_letters_total", stage="intake", code=validated.verdict.faults[0].rule)
+            verdict = validated.verdict
+            self.observer.count("dead_letters_total", stage="intake", code=verdict.faults[0].rule)
+            if verdict.alert:
+                self.complaints.refused(verdict.alert, validated.feed, validated.event_id, verdict.faults[0].rule)
             answer = Answer("AE", validated.ack, validated.event_id)
         self._tell(future, validated, answer)
 

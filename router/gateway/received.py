@@ -41,6 +41,7 @@ class FeedVerdict:
     checked:  what was checked: the profile's dialect, or "" for a relay
     packed:   the profile's verdict (`VerdictCodec`), which the pipelines use instead of checking again
     facts:    fields of the `JournalEntry` that only the check knows (`action`, `asked`, `documents`…)
+    alert:    what a person must hear of the refusal, "" for nothing (`router.gateway.complaints.ALERTS`)
     """
 
     faults: tuple[Finding, ...] = ()
@@ -50,6 +51,7 @@ class FeedVerdict:
     headers: Mapping[str, str] = field(default_factory=dict)
     packed: bytes = field(default=b"", repr=False)
     facts: Mapping[str, object] = field(default_factory=dict)
+    alert: str = ""
 
 
 class Checker(Protocol):

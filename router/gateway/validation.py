@@ -103,7 +103,7 @@ class MessageValidator:
             if received.repeated:  # under an id of its own: the same request with this header once is another one
                 event_id = identity.request_id(feed.name, {**received.headers, "": received.repeated}, received.data)
                 found = answer("R15", what=received.repeated)
-                return self._refused(feed, received, event_id, None, Fault(found.rule, found.err))
+                return self._refused(feed, received, event_id, None, found)
             if long := lengths.of_request(received.headers):
                 return self._refused(feed, received, event_id, None, *long)
             return self._known(feed, received, event_id, None) or self._check(feed, received, event_id, None)

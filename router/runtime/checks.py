@@ -53,10 +53,13 @@ class DocumentsCheck:
         if message is None:
             status = received.headers.get(_STATUS)
             received = self._with_status(received)
-            verdict = profile.check_cda(received.data, received.headers, rules, self._value_sets, schema=self._schema)
+            verdict = profile.check_cda(
+                received.data, received.headers, rules, self._value_sets, schema=self._schema, at=received.at
+            )
             ignored = (_IGNORED,) if status and received.headers.get(_STATUS) != status else ()
         else:
-            verdict, ignored = profile.check(message, rules, self._value_sets, schema=self._schema), ()
+            verdict = profile.check(message, rules, self._value_sets, schema=self._schema, at=received.at)
+            ignored = ()
         said = self._of_feed(received, verdict)
         return replace(said, warnings=(*ignored, *said.warnings)) if ignored else said
 
@@ -84,7 +87,7 @@ class DocumentsCheck:
         warnings = tuple(f"{finding.rule}: {finding.err.text}" for finding in verdict.warnings)
         request = verdict.request
         if verdict.faults or request is None:
-            return FeedVerdict(faults=verdict.faults, warnings=warnings)
+            return FeedVerdict(faults=verdict.faults, warnings=warnings, alert=verdict.alert)
         headers = {}
         if received.kind == "cda" and (status := received.headers.get(_STATUS)):
             headers[Header.INS_STATUS] = status

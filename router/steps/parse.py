@@ -67,6 +67,8 @@ class Parse:
         event = exchange.event
         rules = self._rules.get(event.feed, ProfileRules(feed=event.feed))
         rules = rules.speaking_for(list(filter(None, event.headers.get(Header.STRUCTURES, "").split(","))))
+        received = event.headers.get(Header.RECEIVED)
+        at = float(received) if received else None
         if event.headers.get(Header.KIND) == RAW_CDA:
             headers, document = unpack_request(event.body)
             if (codec := self._codec(event)) and (verdict := codec.of_document(event.verdict, document)):
@@ -75,14 +77,14 @@ class Parse:
             if status := event.headers.get(Header.INS_STATUS):  # what the gateway believed: the register, or the sender
                 headers["ins-status"] = status
             return self._concluded(
-                exchange, None, profile.check_cda(document, headers, rules, self._valuesets, keep=True)
+                exchange, None, profile.check_cda(document, headers, rules, self._valuesets, keep=True, at=at)
             )
         message = Message.parse(event.body, charset_fallback=rules.charset_fallback or None, rejoin=rules.rejoin_base64)
         if event.feed not in self._documents:
             return exchange.with_(message=message)
         if (codec := self._codec(event)) and (verdict := codec.of_message(event.verdict, message)):
             return _accepted(exchange, message, verdict)
-        return self._concluded(exchange, message, profile.check(message, rules, self._valuesets, keep=True))
+        return self._concluded(exchange, message, profile.check(message, rules, self._valuesets, keep=True, at=at))
 
     def _codec(self, event: Event) -> VerdictCodec | None:
         """What reads this event's verdict. An event that a person sends through again is decided from its bytes."""

@@ -158,9 +158,14 @@ def xcn(person: Professional) -> str:
 
 
 def xcn_device(device: Device) -> str:
-    """A piece of software: its name and model stand in the place of names, XCN.10 is `U`, XCN.13 `RI`."""
-    authority = "" if is_oid(device.id) else f"&{PROFESSIONALS}&ISO"
-    return fitted(f"{escape(device.id)}^", device.name, "^", device.model, f"^^^^^^{authority}^U^^^RI")
+    """A piece of software: its name and model stand in the place of names, XCN.10 is `U`, XCN.13 `RI`.
+
+    The DMP wants each of them: the name stands for a model that nobody gives, and for an authority that nobody
+    names the national one of persons and systems (dmp §2.1; PDSM4DMP of the ANS, "AuthorPersonSystem").
+    """
+    name, model = device.name or device.model or device.id, device.model or device.name or device.id
+    authority = device.authority if is_oid(device.authority) else PROFESSIONALS
+    return fitted(f"{escape(device.id)}^", name, "^", model, f"^^^^^^&{authority}&ISO^U^^^RI")
 
 
 def author_person(author: Author) -> str:

@@ -191,11 +191,12 @@ def patient_id(request: TransmissionRequest, ipp_oid: str = "") -> str:
 def author_value(author: Author, documents: Sequence[DocumentHeader] = ()) -> AuthorValue:
     """The four slots of an author; `documents` may know his specialty."""
     known = specialty_of(author, documents)
+    who = author.person or author.device
     return AuthorValue(
         person=datatypes.author_person(author),
         institution=datatypes.xon(author.structure) if author.structure else "",
         specialty=datatypes.specialty(known) if known else "",
-        role=datatypes.fitted("", author.person.role) if author.person and author.person.role else "",
+        role=datatypes.fitted("", who.role) if who and who.role else "",
     )
 
 

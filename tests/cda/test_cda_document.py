@@ -97,6 +97,12 @@ def test_a_device_author_is_read() -> None:
         "<assignedAuthoringDevice><manufacturerModelName>M1</manufacturerModelName>"
         "<softwareName>Robot</softwareName></assignedAuthoringDevice>"
     )
+    own = (
+        'id root="1.2.250.1.71.4.2.1" extension="801234534765"/>\n    <code',
+        'id root="1.2.250.1.999.5" extension="R1"/>\n    <code',
+    )
+    kept = read(cda(change=(own, (person, machine)))).header.authors[0].device
+    assert kept and (kept.id, kept.authority, kept.role) == ("R1", "1.2.250.1.999.5", "Biologiste")
     author = read(cda(change=((person, machine),))).header.authors[0]
     assert author.person is None
     assert author.device and (author.device.id, author.device.name, author.device.model) == (

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from router.cda.document import read
-from router.cda.times import is_birth_date, is_noted_time, is_time, wrong_times
+from router.cda.times import born_in_future, future_times, is_birth_date, is_noted_time, is_time, wrong_times
 from router.xds.datatypes import dtm
 from router.xds.metadata import PARIS
 from tests.cda.cda_samples import cda
@@ -130,6 +130,19 @@ def test_r38_each_date_is_named_by_its_place(old: str, new: str, path: str) -> N
     assert wrong_times(read(cda()).header) == []
     [(_, where)] = wrong_times(read(cda(change=((old, new),))).header)
     assert where.endswith(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "future"),
+    [("20260105", False), ("20260106", False), ("20260107", True), ("2026", False), ("202602", True), ("2035", True)],
+)
+def test_r38_a_date_in_the_future_is_named(value: str, future: bool) -> None:
+    """R38: more than a day after today, as far as the date is written; a birth date is told apart."""
+    today = date(2026, 1, 5)
+    low = read(cda(change=(('<low value="20260104092200+0100"', f'<low value="{value}"'),))).header
+    assert future_times(low, today) == (["début de l'acte"] if future else []) and not born_in_future(low, today)
+    born = read(cda(change=(('<birthTime value="19790328"', f'<birthTime value="{value}"'),))).header
+    assert future_times(born, today) == [] and born_in_future(born, today) is future
 
 
 def test_r38_only_seconds_have_a_fraction() -> None:

@@ -326,11 +326,12 @@ def asked(data: bytes, **values: str) -> bytes:
 
 
 def check(data: bytes, codes: Any = CODES, **options: Any) -> Verdict:
-    """The verdict under the options of a qualification site."""
-    return check_bytes(data, ProfileRules(**{"environment": "qualification", **options}), codes)
+    """The verdict under the options of a qualification site. `at`: Unix time of reception, None = now."""
+    at = options.pop("at", None)
+    return check_bytes(data, ProfileRules(**{"environment": "qualification", **options}), codes, at=at)
 
 
-def check_bytes(data: bytes, rules: ProfileRules, codes: Any) -> Verdict:
+def check_bytes(data: bytes, rules: ProfileRules, codes: Any, *, at: float | None = None) -> Verdict:
     """Read a message as it came out of its frame, and check it: never raises, whatever the bytes are.
 
     `Verdict.message` is what could be read of it (its MSH at least), None when not even that.
@@ -341,7 +342,7 @@ def check_bytes(data: bytes, rules: ProfileRules, codes: Any) -> Verdict:
         findings = Findings(rules, Dialect.V2_1)
         findings.add_read(fault, fault.place)
         return findings.refusal(Message.glimpse(data))
-    return check_message(message, rules, codes)
+    return check_message(message, rules, codes, at=at)
 
 
 def told(verdict: Verdict) -> list[tuple[str, str, str, str]]:

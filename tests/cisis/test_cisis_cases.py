@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
+from router.cisis import profile
+from router.cisis.settings import ProfileRules
 from tests.cases import case
-from tests.cisis.messages import Codes, check, told, warned
+from tests.cisis.messages import DOCTOR, Codes, cda, check, deletion, oru, told, warned
 
 CODES = Codes(JDV_J07={"11502-2", "18748-4"}, JDV_J66={"11502-2", "18748-4"})
 
@@ -18,6 +24,51 @@ def test_R38_a_date_that_is_no_ts_is_refused() -> None:
     """R38: AE 207/906 at the document, before any sink could fail on it."""
     verdict = check(case("20-4-effective.hl7"), CODES)
     assert told(verdict) == [("R38", "207", "OBX^1^5^1^5", "906")]
+
+
+SECOND = (
+    b'<recordTarget><patientRole><id root="1.2.250.1.213.1.4.10" extension="177022A03220829"/>'
+    b"<patient><name><family>AUTRE</family></name></patient></patientRole></recordTarget><author>"
+)
+
+
+def two_patients(**changes: Any) -> bytes:
+    """A CDA with a second recordTarget: another patient."""
+    return cda(**changes).replace(b"<author>", SECOND, 1)
+
+
+def test_R39_a_document_is_one_patients() -> None:
+    """R39: a second recordTarget is AE 207/906 at its OBX; a deletion is only warned."""
+    verdict = check(oru(two_patients()))
+    assert told(verdict) == [("R39", "207", "OBX^1^5^1^5", "906")]
+    assert "plusieurs patients" in verdict.faults[0].text
+    second = oru(cda(level=1), two_patients(level=3, uid="1.2.250.1.999.7.82"))
+    assert told(check(second)) == [("R39", "207", "OBX^2^5^1^5", "906")]
+    gone = check(deletion(two_patients(code="18748-4")))
+    assert gone.ack_code == "AA" and "R39" in warned(gone)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            b"</patientRole></recordTarget>",
+            b"</patientRole><patientRole><id root='1.2.3'/></patientRole></recordTarget>",
+        ),
+        (b"</patient></patientRole>", b"</patient><patient><name/></patient></patientRole>"),
+    ],
+    ids=["role", "patient"],
+)
+def test_R39_a_patient_hides_nowhere_in_a_record_target(old: bytes, new: bytes) -> None:
+    """R39: a second patientRole, or a second patient in the role, is a second patient."""
+    assert ("R39", "207", "OBX^1^5^1^5", "906") in told(check(oru(cda().replace(old, new))))
+
+
+def test_R39_a_raw_document_is_one_patients_too() -> None:
+    """R39: AE 207/906 at the document."""
+    asked = {"request-id": "r1", "mssante-ps": DOCTOR, "ins-status": "VALI"}
+    verdict = profile.check_cda(two_patients(), asked, ProfileRules(environment="qualification"), CODES)
+    assert told(verdict) == [("R39", "207", "CDA", "906")]
 
 
 def test_R01_a_line_feed_in_a_note_is_told_as_such() -> None:

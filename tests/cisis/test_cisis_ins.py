@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from router.cisis import ins
+from router.cisis.age import age_at
 from router.cisis.ins import Match
 from router.request import Identifier, Patient
 
@@ -286,4 +289,11 @@ def test_r44_every_trait_counts(missing: str) -> None:
 )
 def test_d6_age_at_the_act(born: str, act: str, age: int | None) -> None:
     """D6: age in whole years; the youngest possible for a partial birth date; None when unknown."""
-    assert ins.age_at(born, act) == age
+    assert age_at(born, act, date(2027, 6, 1)) == age
+
+
+@pytest.mark.parametrize(("act", "age"), [("20260104", 17), ("20260105", 18), ("20260106", 18), ("20260107", None)])
+def test_d6_nobody_is_older_than_today(act: str, age: int | None) -> None:
+    """D6: an act of tomorrow (clocks) counts as today's, one after tomorrow gives no age."""
+    assert age_at("20080105", act, date(2026, 1, 5)) == age
+    assert age_at("20080106", act, date(2026, 1, 5)) == (None if age is None else 17)

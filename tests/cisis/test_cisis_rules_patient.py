@@ -14,6 +14,7 @@ from tests.cisis.messages import (
     asked,
     cda,
     check,
+    deletion,
     edit,
     mdm,
     oru,
@@ -23,6 +24,7 @@ from tests.cisis.messages import (
 from tests.typed import present
 
 NO_INS = ((IPP_OID, "IPP1"),)
+LOCAL = f"IPP1^^^CHU-X&{IPP_OID}&ISO^PI"
 #: The message's destinations, all but one.
 DMP_ALONE = {"DESTDMP": "Y", "DESTMSSANTEPS": "N", "DESTMSSANTEPAT": "N"}
 MAIL_ALONE = {"DESTDMP": "N", "DESTMSSANTEPS": "Y", "DESTMSSANTEPAT": "N"}
@@ -160,6 +162,21 @@ def test_R45_with_a_mail_beside_only_the_dmp_leg_stops() -> None:
     assert told(check(message, dmp_inadmissible="message")) == [("R45", "207", "PID^1^32", "903")]
 
 
+@pytest.mark.parametrize("mode", ["volet", "message"])
+def test_R45_a_deletion_at_the_dmp_wants_the_identity_of_the_deposit(mode: str) -> None:
+    """R45: PROV since the deposit, or no INS: the deletion is AE whatever D4 says, and a person hears of it (D1)."""
+    document = cda(code="18748-4", ids=NO_INS)
+    for changes in ({"PID-32": "PROV"}, {"PID-3": "IPP1^^^CHU-X^PI"}):
+        verdict = check(edit(deletion(document), changes), dmp_inadmissible=mode)
+        assert [one[0] for one in told(verdict)] == ["R45"] and verdict.alert == "deletion-downgraded"
+    verdict = check(edit(asked(deletion(document), DESTDMP="N"), {"PID-32": "PROV"}))
+    assert (verdict.ack_code, verdict.alert) == ("AA", "")
+    verdict = check(edit(mdm(document), {"PID-32": "PROV"}))
+    assert (verdict.ack_code, verdict.alert) == ("AA", "")
+    named = check(edit(deletion(), {"PID-32": "PROV"}))
+    assert {one[0] for one in told(named)} == {"R45", "R46"} and named.alert == "deletion-downgraded"
+
+
 def test_R45_when_nothing_else_can_leave_the_message_is_refused() -> None:
     """R45: a mail to the patient, which is refused too, does not save the message."""
     message = provisional(cda(ids=NO_INS), DESTDMP="Y", DESTMSSANTEPS="N", DESTMSSANTEPAT="Y")
@@ -180,6 +197,17 @@ def test_R46_fictitious_doubtful_or_absent_status_is_not_qualified(status: str) 
     assert told(check(message)) == [("R46", "207", "OBX^1^5^1^5", "906")]
 
 
+def test_R46_vali_without_an_ins_qualifies_nothing() -> None:
+    """R46: PID-32 = VALI, no INS in PID-3 (or one with a wrong key), one in the CDA: AE at intake, not at the sink."""
+    for pid in (LOCAL, f"{INS[:-2]}11^^^NIR&{INS_TEST}&ISO^INS~{LOCAL}"):
+        ids = ((INS_TEST, INS if pid.startswith("IPP") else INS[:-2] + "11"), (IPP_OID, "IPP1"))
+        verdict = check(edit(asked(oru(cda(ids=ids)), **MAIL_ALONE), {"PID-3": pid}))
+        assert told(verdict) == [("R46", "207", "OBX^1^5^1^5", "906")]
+        assert "PID-3" in verdict.faults[0].text
+    bare = edit(asked(oru(cda(ids=NO_INS)), **MAIL_ALONE), {"PID-3": LOCAL})
+    assert told(check(bare)) == []
+
+
 def test_R46_an_absent_status_is_noted() -> None:
     """R46: without PID-32 the identity is not qualified, and the operator sees why (E29)."""
     verdict = check(edit(asked(oru(cda(ids=NO_INS)), **MAIL_ALONE), {"PID-32": ""}))
@@ -194,11 +222,13 @@ def test_R46_a_fictitious_indicator_disqualifies() -> None:
 
 
 def test_R47_a_wrong_key_matters_to_the_dmp() -> None:
-    """R47: AE 102 with the DMP, a warning without; such an INS is not carried on."""
+    """R47: AE 102 with the DMP, a warning without; such an INS is not carried on, nor the CDA that holds it (R46)."""
     wrong = INS[:-2] + "11"
     message = edit(oru(cda(ids=((INS_TEST, wrong),))), {"PID-3[1].1": wrong})
     assert ("R47", "102", "PID^1^3^1^1", "") in told(check(message))
-    verdict = check(asked(message, **MAIL_ALONE))
+    held = check(asked(message, **MAIL_ALONE))
+    assert "R47" in warned(held) and [one[0] for one in told(held)] == ["R46"]
+    verdict = check(edit(asked(oru(cda(ids=NO_INS)), **MAIL_ALONE), {"PID-3[1].1": wrong}))
     assert "R47" in warned(verdict) and verdict.request is not None
     assert verdict.request.patient.ins is None
     assert wrong not in verdict.request.patient.model_dump_json()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ from tests.cisis.messages import (
 from tests.typed import present
 
 MINOR: dict[str, Any] = {"birth": "20150328"}
+RECEIVED = datetime(2026, 1, 5, 10, tzinfo=UTC).timestamp()
 
 
 def addresses(verdict: Verdict) -> list[tuple[str, str]]:
@@ -161,6 +163,22 @@ def test_R88_the_age_is_that_of_the_day_of_the_act() -> None:
         assert addresses(check(asked(message, CONNEXION_SECRETE="Y")))[1] == (PATIENT, refusal)
 
 
+def test_R88_an_act_in_the_future_makes_nobody_an_adult() -> None:
+    """R88: the sender writes the date of the act; one after tomorrow leaves a minor a minor, and is warned of (R38)."""
+    message = edit(oru(cda(birth="20110101", act="20350105")), {"PID-7": "20110101"})
+    for mask in ("INVISIBLE_REP_LEGAUX", "CONNEXION_SECRETE"):
+        verdict = check(asked(message, **{mask: "Y"}))
+        assert addresses(verdict)[1] == (PATIENT, "550")
+        assert {"R38", "R88"} <= warned(verdict)
+
+
+def test_R88_the_day_of_reception_bounds_the_age() -> None:
+    """R88: read again when he has come of age, the message has the verdict of the day it was received."""
+    message = asked(edit(oru(cda(birth="20080106", act="20260106")), {"PID-7": "20080106"}), CONNEXION_SECRETE="Y")
+    assert addresses(check(message, at=RECEIVED))[1] == (PATIENT, "550")
+    assert addresses(check(message, at=RECEIVED + 86400))[1] == (PATIENT, "")
+
+
 @pytest.mark.parametrize("level", ["R", "V"])
 def test_R90_a_restricted_document_for_the_dmp(level: str) -> None:
     """R90: warned, held back or refused as the site says; a deletion is only warned."""
@@ -193,6 +211,14 @@ def test_R95_identity_and_mailbox_agree(part: int, address: str) -> None:
     """R95: the wrong person might read it: AE 207/906."""
     verdict = check(edit(oru(), {f"PRT[{part}]-15.4": address}))
     assert ("R95", "207", f"PRT^{part}^15^1^4", "906") in told(verdict)
+
+
+@pytest.mark.parametrize(("part", "address", "kind"), [(3, DOCTOR, "DESTMSSANTEPAT"), (2, PATIENT, "DESTMSSANTEPAT")])
+def test_R95_is_seen_whatever_was_asked_for(part: int, address: str, kind: str) -> None:
+    """R95: an INS with a doctor's mailbox, or the reverse, is AE also where that kind gets no mail (R83)."""
+    parts = (SB, RCT) if part == 2 else (SB, RCT, RCT_PATIENT)
+    message = asked(edit(oru(parts=parts), {f"PRT[{part}]-15.4": address}), **{kind: "N"})
+    assert ("R95", "207", f"PRT^{part}^15^1^4", "906") in told(check(message))
 
 
 def test_R97_an_address_is_written_to_once() -> None:

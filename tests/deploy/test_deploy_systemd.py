@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from router.cli.output import Exit
-from router.config.site import LimitsConfig
+from router.config.site_models import LimitsConfig
 from router.runtime.supervisor.router_process import CLOSING_SECONDS
 from router.runtime.supervisor.workers import EXIT_CONFIG
 from tests.deploy.chart import ROOT

@@ -34,7 +34,7 @@ def planned(most: int) -> tuple[Delivery, ...]:
         pseudonyms=PSEUDONYMS,
         clock=SystemClock(),
     )
-    return route(exchange).deliveries
+    return tuple(route(exchange).deliveries)
 
 
 def test_a_delivery_carries_its_own_recipient_only() -> None:

@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 import uvloop
 
+from router.cisis.findings import Finding
 from router.contracts import Header
 from router.gateway.intake import Intake
+from router.gateway.received import FeedVerdict, Received
 from router.gateway.settings import TlsConfig
+from router.hl7.ack import Err
 from router.hl7.message import Message
 from router.hl7.mllp import frame
-from tests.gateway.gateway_parts import Client, MemoryBus, eventually, hl7, listening, make_intake
+from tests.gateway.gateway_parts import Client, MemoryBus, eventually, hl7, listening, make_intake, relay
 from tests.gateway.test_gateway_whole import Authority
 
 BIG = "OBX|1|ST|||" + "x" * 50_000
@@ -49,6 +52,27 @@ def play(loop: str, story: Any) -> None:
 
 
 both = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+
+
+def test_a_refusal_that_a_person_must_hear_of_is_an_alert() -> None:
+    """D1: a deletion that the DMP can't take: feed, event and `withdraw`, once for one message, and no identity."""
+
+    def check(_received: Received, _message: Message | None) -> FeedVerdict:
+        return FeedVerdict(faults=(Finding("R45", Err("207", "PID^1^32", text="statut")),), alert="deletion-downgraded")
+
+    async def story() -> None:
+        intake = make_intake(MemoryBus())
+        heard = heard_by(intake)
+        async with listening(intake, relay(check)) as listener:
+            client = await Client.connect(listener.port)
+            for _ in range(2):
+                assert any(line.startswith("MSA|AE|") for line in await client.ask(hl7()))
+            client.close()
+        [(what, facts)] = heard.alerts
+        assert (what, facts["feed"], facts["code"]) == ("deletion-downgraded", "sil", "R45")
+        assert facts["event_id"] and "segur-router withdraw" in facts["text"] and "DUPONT" not in str(facts)
+
+    play("asyncio", story())
 
 
 @both

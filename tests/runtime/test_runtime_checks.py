@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from router.cisis.settings import ProfileRules
@@ -29,7 +30,9 @@ def _check(says: bool, *, trusted: bool = False, headers: Mapping[str, str] | No
 
     rules = ProfileRules(feed="sil", environment="qualification", trust_ins_status=trusted)
     check = DocumentsCheck(rules, ValueSets.load(), PSEUDONYMS, None, qualified)
-    received = Received(data=document.content, source="http", at=1.0, kind="cda", headers={**HEADERS, **headers})
+    received = Received(
+        data=document.content, source="http", at=time.time(), kind="cda", headers={**HEADERS, **headers}
+    )
     verdict = check(received, None)
     believed = headers.get("ins-status", "VALI") != "VALI" or (trusted and "ins-status" in headers)
     assert len(asked) == (0 if believed else 1)

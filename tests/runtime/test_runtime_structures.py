@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ class World:
 
     def answer(self, data: bytes, *structures: str) -> tuple[str, ...]:
         """(`AA`) or (`AE`, rule, place) of the first fault. `structures`: all that the client may speak for."""
-        received = Received(data=data, source="mllp", at=0.0, structures=frozenset(structures))
+        received = Received(data=data, source="mllp", at=time.time(), structures=frozenset(structures))
         verdict = self.player.check("sil", received, Message.parse(data))
         return ("AE", verdict.faults[0].rule, verdict.faults[0].err.location) if verdict.faults else ("AA",)
 

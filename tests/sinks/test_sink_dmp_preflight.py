@@ -16,6 +16,7 @@ from router.simulators.sender import HOPITAL_A, Maker
 from router.sinks.dmp import vihf
 from router.sinks.dmp.preflight import Case, Moment, check
 from router.sinks.dmp.settings import DmpConfig, LpsConfig, VihfConfig
+from router.software import our_version
 from router.structures import StructureConfig
 from router.xds.tables import tables
 from tests.sinks.dmp_world import request
@@ -79,7 +80,7 @@ def identity(value: str = "", authority: str = "") -> Change:
         held = asked.patient.ins
         assert held is not None
         ins = held.model_copy(update={"value": value or held.value, "authority": authority or held.authority})
-        patient = asked.patient.model_copy(update={"ins": ins})
+        patient = asked.patient.model_copy(update={"ins": ins, "identifiers": (ins,)})
         return document(patient=patient)(asked.model_copy(update={"patient": patient}))
 
     return change
@@ -91,6 +92,15 @@ NAMELESS = (
     .model_copy(
         update={"person": ASKED.documents[0].authors[0].person.model_copy(update={"given": ""})}  # type: ignore[union-attr]
     )
+)
+
+IPP_FIRST = ASKED.documents[0].patient.model_copy(
+    update={
+        "identifiers": (
+            Identifier(value="IPP-1", authority="1.2.250.1.999.9"),
+            *ASKED.documents[0].patient.identifiers,
+        )
+    }
 )
 
 REFUSED: list[tuple[str, Change]] = [
@@ -122,6 +132,10 @@ REFUSED: list[tuple[str, Change]] = [
     ("PFI-FORMAT", document(template_ids=("1.2.250.1.213.1.1.1.10",))),
     ("PFI-CLASS", document(code=Code(code="99999-9", system="2.16.840.1.113883.6.1"))),
     ("PFI-LEGAL", document(legal_authenticator=None)),
+    ("PFI-LEGAL", document(legal_authenticator=NAMELESS)),
+    ("PFI-LEGAL", document(legal_authenticator=NAMELESS.model_copy(update={"person": None}))),
+    ("PFI-R39", document(patients=2)),
+    ("PFI-INS-FIRST", document(patient=IPP_FIRST)),
     ("PFI-AUTHOR", document(authors=())),
     ("PFI-AUTHOR", document(authors=(NAMELESS,))),
     ("PFI-MASKS", asking(masks=Masks(masque_ps=True, invisible_patient=True))),
@@ -245,6 +259,15 @@ def test_nobody_signs_as_another_structure() -> None:
         with pytest.raises(Refused) as caught:
             vihf.subject(ASKED.sender, structure, VihfConfig(), LPS)
         assert (caught.value.code, caught.value.place) == ("PFI-SENDER", "PRT-8")
+
+
+@pytest.mark.parametrize(("version", "written"), [("", our_version()), ("7.2", "7.2")])
+def test_the_vihf_names_the_version_of_the_software(version: str, written: str) -> None:
+    """LPS_Version: this router's own, unless the site file gives another."""
+    lps = LPS.model_copy(update={"version": version})
+    speaker = vihf.subject(ASKED.sender, OURS, VihfConfig(), lps)
+    values = vihf.plain_values(ASKED, speaker, patient_cx="x", sector="SA01", vihf=VihfConfig(), lps=lps)
+    assert dict(values)["LPS_Version"] == written
 
 
 def test_who_answers_for_an_automaton() -> None:

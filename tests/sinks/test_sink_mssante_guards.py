@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -13,12 +14,13 @@ from router.sinks.mssante.guards import check
 from tests.cda.cda_samples import cda
 from tests.sinks.mssante_samples import INS, doctor, order, patient, patient_recipient
 
+TODAY = date(2026, 3, 1)
 NO_INS = (('<id root="1.2.250.1.213.1.4.10" extension="279035121518989"/>', ""),)
 
 
 def refused(given: DocumentOrder, recipient: Recipient, environment: Any = "qualification") -> tuple[str, str] | None:
     try:
-        check(given, recipient, environment=environment, patient_domains=("patient.mssante.fr",))
+        check(given, recipient, environment=environment, patient_domains=("patient.mssante.fr",), today=TODAY)
     except Refused as fault:
         return fault.code, fault.place
     return None
@@ -63,6 +65,13 @@ def test_an_unqualified_ins_inside_the_document_stops_everything() -> None:
     assert refused(order(patient=patient(qualified=False)), doctor()) == ("MSS-554", "R46")
 
 
+def test_a_document_of_two_patients_is_mailed_to_nobody() -> None:
+    """R39: refused again at the moment of sending; the notice of its deletion leaves."""
+    two = cda(change=(("<author>", "<recordTarget><patientRole/></recordTarget><author>"),))
+    assert refused(order((two,)), doctor()) == ("MSS-554", "R39")
+    assert refused(order((two,), action=Action.DELETE), doctor()) is None
+
+
 def test_a_test_ins_never_leaves_production() -> None:
     """D9: by the message's INS, or by the document's alone."""
     assert refused(order(), doctor(), "production") == ("MSS-554", "INS")
@@ -96,6 +105,17 @@ def test_a_minors_hidden_document_is_not_sent_to_the_mailbox_his_parents_read(
     given = order((document,), masks=masks, patient=patient(birth_date=born))
     assert refused(given, patient_recipient()) == (None if passes else ("MSS-550", "D6"))
     assert refused(order((document,), patient=patient(birth_date=born)), patient_recipient()) is None
+
+
+@pytest.mark.parametrize("masks", [Masks(invisible_rep_legaux=True), Masks(connexion_secrete=True)])
+def test_an_act_in_the_future_makes_nobody_an_adult(masks: Masks) -> None:
+    """D6: the sender writes the date of the act; one after tomorrow gives no known age, whatever the birth date."""
+    change = (
+        ('<birthTime value="19790328"/>', '<birthTime value="20110101"/>'),
+        ('<low value="20260104092200+0100"', '<low value="20350104092200+0100"'),
+    )
+    given = order((cda(change=change),), masks=masks, patient=patient(birth_date="20110101"))
+    assert refused(given, patient_recipient()) == ("MSS-550", "D6")
 
 
 @pytest.mark.parametrize(

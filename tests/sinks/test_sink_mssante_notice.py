@@ -11,10 +11,10 @@ import pytest
 
 from router.request import Action, Masks
 from tests.cda.cda_samples import cda
-from tests.sinks.mssante_samples import delivery, order, patient, patient_recipient
+from tests.sinks.mssante_samples import delivery, doctor, order, patient, patient_recipient
 from tests.sinks.mssante_server import Script
 from tests.sinks.test_sink_mssante import send
-from tests.typed import body_text
+from tests.typed import body_text, present
 
 FREE = "Compte rendu ci-joint, Mme X a une maladie rare"
 
@@ -44,6 +44,16 @@ def test_the_notice_of_a_deletion_holds_no_word_of_the_sender(tmp_path: Path) ->
     assert FREE not in text and "joint" not in text and "maladie" not in str(mail["Subject"])
     assert "CR d'examens biologiques" in text and "CR d'examens biologiques" in mail["Subject"]
     assert "04/01/2026" in text and "supprimer" in text
+
+
+def test_a_document_of_two_patients_is_not_attached_to_its_deletion(tmp_path: Path) -> None:
+    """R39: a professional is told of the deletion, and gets nothing of the other patient's."""
+    two = cda(change=(("<author>", "<recordTarget><patientRole/></recordTarget><author>"),))
+    script = Script()
+    send(script, tmp_path, delivery(order((two,), recipient=doctor(), action=Action.DELETE), (two,)))
+    mail = email.message_from_bytes(script.mails[0], policy=email.policy.default)
+    assert not list(mail.iter_attachments())
+    assert "1.2.250.1.999.1.7" in present(mail.get_body()).get_content()
 
 
 def test_with_the_document_goes_the_senders_text(tmp_path: Path) -> None:

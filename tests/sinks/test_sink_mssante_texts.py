@@ -99,6 +99,19 @@ def test_the_notice_stands_before_the_senders_text_on_replace_and_delete() -> No
     assert literal == "Cher confrère,\nci-joint le CR."
 
 
+def test_both_documents_of_a_pair_are_named() -> None:
+    """An N1 + N3 pair: replace and delete name both identifiers, of the new documents and of the old ones."""
+    twin = (
+        ('<id root="1.2.250.1.999.1.7"/>', '<id root="1.2.250.1.999.1.8"/>'),
+        ("1.2.250.1.999.1.6", "1.2.250.1.999.1.5"),
+    )
+    pair = (cda(), cda(change=twin))
+    gone = notice(request(pair, action=Action.DELETE), patient=False, structure="A", texts=TextsConfig())
+    assert "identifiant 1.2.250.1.999.1.7 et 1.2.250.1.999.1.8)" in gone
+    new = notice(request(pair, action=Action.REPLACE), patient=False, structure="A", texts=TextsConfig())
+    assert "identifiant 1.2.250.1.999.1.6 et 1.2.250.1.999.1.5)" in new
+
+
 def test_an_initial_mail_keeps_the_senders_own_text() -> None:
     """CORPSMAIL alone, control characters removed."""
     made = request((cda(),), body_patient="Bonjour\x00 Madame", body_professionals="Cher confrère")

@@ -142,6 +142,14 @@ def test_persons_software_and_organisations() -> None:
     assert datatypes.xcn(person) == "801234567866^Dupont\\S\\Durand^Jean^^^^^^&1.2.250.1.71.4.2.1&ISO^D^^^IDNPS"
     machine = Device(id="3300017985/SIL", name="SIL", model="V4")
     assert datatypes.author_person(Author(device=machine)).endswith("^SIL^V4^^^^^^&1.2.250.1.71.4.2.1&ISO^U^^^RI")
+    plain = Device(id="LOGICIEL-1", name="LOGICIEL-1")
+    assert datatypes.author_person(Author(device=plain)) == (
+        "LOGICIEL-1^LOGICIEL-1^LOGICIEL-1^^^^^^&1.2.250.1.71.4.2.1&ISO^U^^^RI"
+    )
+    oid = Device(id="1.2.250.1.999.5", name="SIL")
+    assert datatypes.xcn_device(oid) == "1.2.250.1.999.5^SIL^SIL^^^^^^&1.2.250.1.71.4.2.1&ISO^U^^^RI"
+    own = Device(id="ROBOT-1", authority="1.2.250.1.999.5", name="Robot", model="M1")
+    assert datatypes.xcn_device(own) == "ROBOT-1^Robot^M1^^^^^^&1.2.250.1.999.5&ISO^U^^^RI"
     structure = Structure(id="300017985", name="Hopital A", kind="FINEG")
     assert datatypes.xon(structure) == "Hopital A^^^^^&1.2.250.1.71.4.2.2&ISO^IDNST^^^1300017985"
     assert datatypes.xon(Structure(name="Cabinet {0}")) == "Cabinet {0}"

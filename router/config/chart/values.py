@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from router.config.chart.roles import Labels, Object, RolesValues, SingleValues
-from router.config.site import SiteConfig
+from router.config.site_models import SiteConfig
 from router.strict import Strict
 
 NAME = r"^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?$"

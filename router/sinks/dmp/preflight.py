@@ -119,6 +119,19 @@ def _identifiers(case: Case, _: Moment) -> None:
 # ------------------------------------------------------------------------------------------------ to feed only
 
 
+def _ins_first(case: Case, _: Moment) -> None:
+    """dmp §2.3: patientId is the INS, and the DMP compares it with the first id of recordTarget."""
+    for header in case.request.documents:
+        if header.patient.ins is not None and header.patient.identifiers[:1] != (header.patient.ins,):
+            raise Refused("PFI-INS-FIRST", "recordTarget", "l'INS n'est pas le premier identifiant du patient")
+
+
+def _one_patient(case: Case, _: Moment) -> None:
+    """R39: a document that names several patients is filed under none."""
+    if any(header.patients > 1 for header in case.request.documents):
+        raise Refused("PFI-R39", "recordTarget", "le document nomme plusieurs patients")
+
+
 def _action(case: Case, _: Moment) -> None:
     """dmp §6.9: a predecessor if and only if the action is a replacement; a new version has a new id (dmp §10.15)."""
     replacing = case.request.action is Action.REPLACE
@@ -190,10 +203,13 @@ def _ours(case: Case, _: Moment) -> None:
 
 
 def _complete(case: Case, _: Moment) -> None:
-    """dmp §6.10 and PDT-INF-617: a legal authenticator; authors with name and given name."""
+    """dmp §6.10 and PDT-INF-617: a legal authenticator and authors, with name and given name."""
     for header in case.request.documents:
         if header.legal_authenticator is None:
             raise Refused("PFI-LEGAL", "legalAuthenticator", "le document n'est pas validé par un responsable légal")
+        signer = header.legal_authenticator.person
+        if signer is None or not (signer.family and signer.given):
+            raise Refused("PFI-LEGAL", "legalAuthenticator", "nom ou prénom du responsable légal absent")
         _named(header)
 
 
@@ -220,7 +236,7 @@ def _confidential(case: Case, moment: Moment) -> None:
 
 ALWAYS: Final[tuple[Check, ...]] = (_asked, _own_structure, _qualified, _same_patient, _identifiers)
 FEEDING: Final[tuple[Check, ...]] = (
-    *(_action, _intact, _dated, _coded, _in_value_sets, _complete, _ours, _confidential),
+    *(_one_patient, _ins_first, _action, _intact, _dated, _coded, _in_value_sets, _complete, _ours, _confidential),
 )
 
 

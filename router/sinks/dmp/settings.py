@@ -30,7 +30,7 @@ class LpsConfig(Strict):
     """How the software presents itself in the VIHF (dmp §3)."""
 
     name: str = Field("segur-router", description="LPS_Nom.")
-    version: str = Field("0.1", description="LPS_Version.")
+    version: str = Field("", description="LPS_Version; empty = the version of this router.")
     homologation: str = Field(description="LPS_ID_HOMOLOGATION_DMP: number given by the CNDA.")
     id: str = Field("", description="LPS_ID; optional.")
 

@@ -18,6 +18,7 @@ from router.request import Author, DocumentHeader, TransmissionRequest
 from router.sinks.dmp.canonical import DIGEST_URI, DS, SIGNATURE_URI, attribute, digest, text
 from router.sinks.dmp.credentials import Seal
 from router.sinks.dmp.settings import LpsConfig, VihfConfig
+from router.software import our_version
 from router.structures import StructureConfig
 from router.xds import datatypes
 from router.xds.specialties import completed
@@ -187,14 +188,14 @@ def assertion(
         f'<saml2:Assertion xmlns:saml2="{SAML}" ID="{identifier}" IssueInstant="{moment}" Version="2.0">'
         f'<saml2:Issuer Format="{_X509_NAME}">{text(seal.subject)}</saml2:Issuer>'
     )
-    values = _values(request, speaker, patient_cx=patient_cx, sector=sector, vihf=vihf, lps=lps)
+    values = plain_values(request, speaker, patient_cx=patient_cx, sector=sector, vihf=vihf, lps=lps)
     # `xs` is used in the value of xsi:type alone, so exclusive canonical form leaves its declaration out.
     hashed = head + _tail(speaker, vihf, values, moment, "")
     value = digest(hashed.encode(), ALGORITHM)
     return head + _signature(identifier, value, seal) + _tail(speaker, vihf, values, moment, _XS)
 
 
-def _values(
+def plain_values(
     request: TransmissionRequest,
     speaker: Subject,
     *,
@@ -214,7 +215,7 @@ def _values(
         (Name.SUBJECT, speaker.name),
         ("LPS_ID", lps.id),
         ("LPS_Nom", lps.name),
-        ("LPS_Version", lps.version),
+        ("LPS_Version", lps.version or our_version()),
         ("LPS_ID_HOMOLOGATION_DMP", lps.homologation),
     ]
     if request.masks.connexion_secrete:

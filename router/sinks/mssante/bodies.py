@@ -93,11 +93,13 @@ def notice(
 
 
 def _values(request: TransmissionRequest, document: DocumentHeader, structure: str) -> dict[str, str]:
+    """What stands in a text, by field. Of an N1 + N3 pair both identifiers are named, in message order."""
+    replaced = dict.fromkeys(one.replaces for one in request.documents if one.replaces)
     return {
         "titre": plain(document.title or document.code.label) or "document",
         "date": day(act_time(document)) or "date inconnue",
-        "id": document.id,
-        "ancien": document.replaces or request.replaces or "inconnu",
+        "id": " et ".join(one.id for one in request.documents),
+        "ancien": " et ".join(replaced) or request.replaces or "inconnu",
         "structure": plain(structure) or "un établissement de santé",
     }
 

@@ -6,16 +6,16 @@ Each rule protects somebody; none can be relaxed by a pipeline. All raise `Refus
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import date
 from typing import Literal
 
 from router.cisis.addresses import clean, parts
-from router.cisis.ins import age_at, environment_fault
+from router.cisis.age import adult_at
+from router.cisis.ins import environment_fault, leaves_unqualified
 from router.errors import Refused
 from router.payload import DocumentOrder
 from router.request import Action, Recipient, RecipientKind, TransmissionRequest
 from router.sinks.mssante.naming import act_time
-
-ADULT = 18
 
 
 def to_patient(recipient: Recipient, patient_domains: Collection[str]) -> bool:
@@ -29,6 +29,7 @@ def check(
     *,
     environment: Literal["production", "qualification"],
     patient_domains: Collection[str],
+    today: date,
 ) -> None:
     """Every rule but the liste blanche. Raises `Refused`."""
     request = order.request
@@ -40,23 +41,25 @@ def check(
     patient = to_patient(recipient, patient_domains)
     if not (request.mss_patient if patient else request.mss_professionals):
         raise Refused("MSS-554", "RCT", "destination non demandée par l'émetteur")
+    if several_patients(request) and request.action is not Action.DELETE:
+        raise Refused("MSS-554", "R39", "le document nomme plusieurs patients")
     _identity(request, environment)
     if patient:
-        _patient(request, recipient, patient_domains)
+        _patient(request, recipient, patient_domains, today)
 
 
 def _identity(request: TransmissionRequest, environment: Literal["production", "qualification"]) -> None:
     """An INS that is not qualified leaves by no road (D2); a test INS never leaves production (D9)."""
     written = [document.patient.ins for document in request.documents if document.patient.ins is not None]
     ins = request.patient.ins
-    if ins is None and written:
+    if any(leaves_unqualified(one, ins) for one in written):
         raise Refused("MSS-554", "R46", "le document porte une INS alors que l'identité n'est pas qualifiée")
     for identifier in (*written, *([ins] if ins else [])):
         if reason := environment_fault(identifier, environment):
             raise Refused("MSS-554", "INS", reason)
 
 
-def _patient(request: TransmissionRequest, recipient: Recipient, patient_domains: Collection[str]) -> None:
+def _patient(request: TransmissionRequest, recipient: Recipient, patient_domains: Collection[str], today: date) -> None:
     local, domain = parts(recipient.address)
     if request.patient.ins is None:
         raise Refused("MSS-510", "PID-32", "INS non qualifiée : pas d'envoi au patient")
@@ -66,18 +69,22 @@ def _patient(request: TransmissionRequest, recipient: Recipient, patient_domains
         return  # masks never hold back a deletion (D1): its notice says nothing of the document
     if request.masks.invisible_patient:
         raise Refused("MSS-550", "R87", "document invisible au patient")
-    if hidden(request):
+    if hidden(request, today):
         raise Refused("MSS-550", "D6", "patient mineur ou d'âge inconnu : ses représentants lisent cette boîte")
 
 
-def hidden(request: TransmissionRequest) -> bool:
+def several_patients(request: TransmissionRequest) -> bool:
+    """Whether a document names several patients (R39): it leaves by no road, not even attached to its deletion."""
+    return any(document.patients > 1 for document in request.documents)
+
+
+def hidden(request: TransmissionRequest, today: date) -> bool:
     """Whether the document may not be shown in the patient's mailbox: masked to him, or to those who read it (D6)."""
     to_representatives = request.masks.invisible_rep_legaux or request.masks.connexion_secrete
-    return request.masks.invisible_patient or (to_representatives and not _adult(request))
+    return request.masks.invisible_patient or (to_representatives and not _adult(request, today))
 
 
-def _adult(request: TransmissionRequest) -> bool:
-    """Of age at the date of the act by every birth date we hold; an unknown age is a minor's (D6)."""
-    dates = {request.patient.birth_date, request.principal.patient.birth_date} - {""}
-    ages = [age_at(born, act_time(request.principal)) for born in dates]
-    return bool(ages) and all(age is not None and age >= ADULT for age in ages)
+def _adult(request: TransmissionRequest, today: date) -> bool:
+    """Of age at the date of every document's act by every birth date we hold; an unknown age is a minor's (D6)."""
+    born = {request.patient.birth_date, *(document.patient.birth_date for document in request.documents)} - {""}
+    return adult_at(born, map(act_time, request.documents), today)

@@ -10,8 +10,10 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from typing import Literal
 
+from router.cisis.age import day_of
 from router.contracts import Attempt, Outcome
 from router.directory.addresses import addr_spec, domain_of
 from router.errors import Malformed, OperatorFault, Refused
@@ -61,7 +63,13 @@ class MssanteSink:
         recipient = _recipient(order)
         sender = self._sender(order.structure)
         domains = self._config.patient_domains
-        guards.check(order, recipient, environment=self._tools.environment, patient_domains=domains)
+        guards.check(
+            order,
+            recipient,
+            environment=self._tools.environment,
+            patient_domains=domains,
+            today=self._today(),
+        )
         await self._admitted(recipient)
         async with self._slots:
             attempt.recheck()
@@ -135,11 +143,16 @@ class MssanteSink:
         *,
         patient: bool,
     ) -> Contents:
-        """The attachments; none when a deletion is told to a patient: a wrong patient's document stays here (D1)."""
+        """The attachments; none when a deletion is told to a patient: a wrong patient's document stays here (D1).
+
+        None either when the deleted document names several patients (R39).
+        """
+        if guards.several_patients(order.request):
+            return Contents(())
         if patient and order.request.action is Action.DELETE:
             if self._config.suppression_patient == "retenir":
                 raise Refused("MSS-554", "RCT", "avis de suppression au patient retenu par la configuration")
-            if self._config.suppression_patient == "avis-seul" or guards.hidden(order.request):
+            if self._config.suppression_patient == "avis-seul" or guards.hidden(order.request, self._today()):
                 return Contents(())
         async with self._packing:
             if sum(map(len, documents)) < LARGE:
@@ -165,7 +178,7 @@ class MssanteSink:
             label=structure.label or structure.name,
             to=config.redirect_all_mail or _recipient(order).address,
             reply_to="" if final else self._reply_to(request.reply_to),
-            subject=subject(request, accents=config.accents) if carries else notice_subject(_title(request)),
+            subject=subject(request, accents=config.accents) if carries else notice_subject(self._title(request)),
             date=attempt.first or self._tools.clock.now(),
             read_receipt=request.ack_lecture,
             return_receipt=config.return_receipt_to,
@@ -183,7 +196,7 @@ class MssanteSink:
         """The body. Without a document it is our notice alone: the sender's text would speak of one (D1)."""
         texts = self._config.texts
         if not contents.attachments:
-            return notice(request, patient=patient, structure=structure.name, texts=texts, title=_title(request))
+            return notice(request, patient=patient, structure=structure.name, texts=texts, title=self._title(request))
         return body(
             request,
             patient=patient,
@@ -192,6 +205,13 @@ class MssanteSink:
             notice_first=self._config.avis_devant_corps,
             copy=contents.copy,
         )
+
+    def _today(self) -> date:
+        return day_of(self._tools.clock.now())
+
+    def _title(self, request: TransmissionRequest) -> str:
+        """How a notice names the document: by its official type, and not even so when the patient may not see it."""
+        return "document de santé" if guards.hidden(request, self._today()) else official_label(request.principal)
 
     def _reply_to(self, address: str) -> str:
         """Where to answer, if it is an address of the espace de confiance; else none, and the mail goes anyway."""
@@ -257,11 +277,6 @@ def _recipient(order: DocumentOrder) -> Recipient:
     if order.recipient is None:
         raise Malformed("PAYLOAD", "", "a mail without a recipient")
     return order.recipient
-
-
-def _title(request: TransmissionRequest) -> str:
-    """How a notice names the document: by its official type, and not even so when the patient may not see it."""
-    return "document de santé" if guards.hidden(request) else official_label(request.principal)
 
 
 def _for_production(config: MssanteConfig) -> None:
