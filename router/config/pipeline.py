@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from router.config.expressions import Expression, ExpressionFault
 from router.config.load import Source
 from router.errors import ConfigFault, Problem
+from router.language import N_, filled
 from router.steps.enrich import EnrichStep
 from router.steps.look_up import LookUpStep
 from router.steps.route import HL7, MSSANTE, TYPES
@@ -33,7 +34,7 @@ class StepConfig(Strict):
         chosen = [name for name in type(self).model_fields if getattr(self, name) is not None]
         if len(chosen) != 1:
             names = ", ".join(info.alias or name for name, info in type(self).model_fields.items())
-            raise ValueError(f"a step has exactly one key, one of: {names}")
+            raise ValueError(filled("a step has exactly one key, one of: {names}", names=names))
         return self
 
 
@@ -110,7 +111,8 @@ class PipelineFile:
         problems = []
         for feed in self.config.feeds:
             if feed not in feeds:
-                problems.append(source.problem(["feed"], f"no feed {feed!r} in the site file", _one_of(feeds)))
+                text = filled("no feed {name} in the site file", name=repr(feed))
+                problems.append(source.problem(["feed"], text, _one_of(feeds)))
         for name, use in self.config.sinks.items():
             path: list[str | int] = ["sinks", name]
             kind = name if name in TYPES else sinks.get(name)
@@ -147,7 +149,10 @@ class PipelineFile:
 
     def failing(self, example: Example, sentence: str) -> Problem:
         """A problem at the place of an example whose outcome differs."""
-        return self._source.problem(["examples", self.config.examples.index(example)], f"{example.name}: {sentence}")
+        return self._source.problem(
+            ["examples", self.config.examples.index(example)],
+            filled("example {name}: {text}", name=repr(example.name), text=sentence),
+        )
 
     def sample(self, example: Example) -> bytes:
         return (self.path.parent / example.message).read_bytes()
@@ -167,7 +172,9 @@ def read_folder(
             continue
         twin = files.get(read.config.name)
         if twin is not None:
-            problems.append(Problem(str(path), 1, 1, "name", f"is already the name of {twin.path.name}"))
+            problems.append(
+                Problem(str(path), 1, 1, "name", filled("is already the name of {name}", name=twin.path.name))
+            )
         else:
             files[read.config.name] = read
     if not files and not problems:
@@ -176,7 +183,7 @@ def read_folder(
 
 
 def _one_of(names: set[str]) -> str:
-    return f"one of {', '.join(sorted(names))}" if names else "none is defined"
+    return filled("one of {names}", names=", ".join(sorted(names))) if names else N_("none is defined")
 
 
 def schema() -> dict[str, Any]:

@@ -19,6 +19,7 @@ from router.directory.settings import DirectoryConfig
 from router.engine.retry_policy import RetryPolicy
 from router.errors import ConfigFault, Problem
 from router.gateway.settings import FolderConfig, HttpConfig, MllpConfig
+from router.language import N_, filled
 from router.secret import Secret
 from router.sinks.dmp.settings import DmpConfig
 from router.sinks.hl7 import Hl7Config
@@ -229,7 +230,7 @@ def _absolute(value: T, folder: Path) -> T:
 def _names(source: Source, site: SiteConfig) -> list[Problem]:
     """References inside the file that lead nowhere."""
     problems = [
-        source.problem(["sinks", name], f"is named like another type than its own ({config.type})")
+        source.problem(["sinks", name], filled("is named like another type than its own ({kind})", kind=config.type))
         for name, config in site.sinks.items()
         if name.split(".")[0] != config.type
     ]
@@ -249,7 +250,9 @@ def _structure(source: Source, site: SiteConfig, finess: str, structure: Structu
     for kind in ("dmp", "mssante"):
         instance = getattr(structure, kind)
         if instance and site.sink_types.get(instance) != kind:
-            yield source.problem(["structures", finess, kind], f"no {kind} sink is named {instance!r}")
+            yield source.problem(
+                ["structures", finess, kind], filled("no {kind} sink is named {name}", kind=kind, name=repr(instance))
+            )
     if structure.mssante and not structure.mailbox:
         yield source.problem(["structures", finess], "sends mail but has no mailbox", "add `mailbox`")
     elif structure.mailbox and clean(structure.mailbox) is None:
@@ -258,7 +261,9 @@ def _structure(source: Source, site: SiteConfig, finess: str, structure: Structu
 
 def _feed(source: Source, site: SiteConfig, name: str, feed: FeedConfig) -> Iterator[Problem]:
     if feed.reply and site.sink_types.get(feed.reply) != "hl7":
-        yield source.problem(["feeds", name, "reply"], f"no hl7 sink is named {feed.reply!r}")
+        yield source.problem(
+            ["feeds", name, "reply"], filled("no {kind} sink is named {name}", kind="hl7", name=repr(feed.reply))
+        )
     if not (feed.mllp or feed.folder or feed.http or feed.raw_topic):
         yield source.problem(["feeds", name], "has no way in", "add mllp, http, folder or raw_topic")
     if feed.http and site.http is None:
@@ -274,7 +279,8 @@ def _ports(source: Source, site: SiteConfig) -> list[Problem]:
             other = seen.setdefault(feed.mllp.port, name)
             if other != name:
                 path: list[str | int] = ["feeds", name, "mllp", "port"]
-                problems.append(source.problem(path, f"port {feed.mllp.port} is already that of feed {other!r}"))
+                text = filled("port {port} is already that of feed {name}", port=feed.mllp.port, name=repr(other))
+                problems.append(source.problem(path, text))
     return problems
 
 
@@ -284,7 +290,9 @@ def _environment(source: Source, site: SiteConfig) -> list[Problem]:
     for name, feed in site.feeds.items():
         if "environment" in feed.rules.model_fields_set and feed.rules.environment != site.environment:
             path: list[str | int] = ["feeds", name, "rules", "environment"]
-            problems.append(source.problem(path, f"must agree with the site's: {site.environment}"))
+            problems.append(
+                source.problem(path, filled("must agree with the site's: {environment}", environment=site.environment))
+            )
     if site.environment == "production":
         for name, config in site.sinks.items():
             for key, sentence in _NOT_IN_PRODUCTION.items():
@@ -301,11 +309,13 @@ def _copies(source: Source, bus: KafkaConfig) -> Iterator[Problem]:
     """What is acknowledged must survive the loss of a broker."""
     for name, least in (("replication_factor", 3), ("min_insync_replicas", 2)):
         if getattr(bus, name) < least:
-            sentence = f"is {least} or more in production: what is acknowledged must survive the loss of a broker"
+            sentence = filled(
+                "is {least} or more in production: what is acknowledged must survive the loss of a broker", least=least
+            )
             yield source.problem(["bus", name], sentence)
 
 
 _NOT_IN_PRODUCTION = {
-    "keep": "keeps clear documents on disk: qualification only",
-    "redirect_all_mail": "sends everything to one address: qualification only (decisions D9)",
+    "keep": N_("keeps clear documents on disk: qualification only"),
+    "redirect_all_mail": N_("sends everything to one address: qualification only (decisions D9)"),
 }

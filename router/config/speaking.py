@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from router.errors import Problem
+from router.language import filled
 
 if TYPE_CHECKING:
     from router.config.load import Source
@@ -18,7 +19,10 @@ def speaking(source: Source, site: SiteConfig) -> Iterator[Problem]:
     for name, feed in site.feeds.items():
         for rank, finess in enumerate(feed.rules.structures):
             if finess not in site.structures:
-                yield source.problem(["feeds", name, "rules", "structures", rank], f"{finess} is not in `structures`")
+                yield source.problem(
+                    ["feeds", name, "rules", "structures", rank],
+                    filled("{finess} is not in `structures`", finess=finess),
+                )
         if feed.kind == "documents" and len(site.structures) > 1 and not feed.rules.structures:
             text = "speaks for no structure: the site has several"
             yield source.problem(["feeds", name], text, "name them in `rules.structures`")
@@ -28,7 +32,7 @@ def speaking(source: Source, site: SiteConfig) -> Iterator[Problem]:
         yield from _clients(source, site, name, feed)
     for facility, finess in site.facilities.items():
         if finess not in site.structures:
-            yield source.problem(["facilities", facility], f"{finess} is not in `structures`")
+            yield source.problem(["facilities", facility], filled("{finess} is not in `structures`", finess=finess))
     yield from _sinks(source, site)
 
 
@@ -43,13 +47,13 @@ def _clients(source: Source, site: SiteConfig, name: str, feed: FeedConfig) -> I
         listeners.append(("http", site.http))
     for what, listener in listeners:
         if listener.tls is None or listener.tls.client_ca is None:
-            text = f"needs client certificates on {what}"
+            text = filled("needs client certificates on {listener}", listener=what)
             yield source.problem(["feeds", name, "clients"], text, "set `tls` with `client_ca` there")
     own = feed.rules.structures or tuple(site.structures)
     for client, structures in feed.clients.items():
         for rank, finess in enumerate(structures):
             if finess not in own:
-                text = f"{finess} is not one that this feed may speak for"
+                text = filled("{finess} is not one that this feed may speak for", finess=finess)
                 yield source.problem(["feeds", name, "clients", client, rank], text)
 
 
@@ -59,5 +63,9 @@ def _sinks(source: Source, site: SiteConfig) -> Iterator[Problem]:
     for finess, structure in site.structures.items():
         other = first.setdefault(structure.dmp, finess) if structure.dmp else finess
         if other != finess:
-            text = f"{structure.dmp} is already that of {other}: a DMP sink speaks for one structure"
+            text = filled(
+                "{sink} is already that of {finess}: a DMP sink speaks for one structure",
+                sink=structure.dmp,
+                finess=other,
+            )
             yield source.problem(["structures", finess, "dmp"], text, "give each its own sink and certificates")

@@ -21,6 +21,7 @@ from router.hl7 import ack, write
 from router.hl7.ack import Code, Err
 from router.hl7.header import Unreadable
 from router.hl7.message import Message
+from router.language import translated
 from router.wire import event_record, journal_record
 
 _OUTAGE: Final = outage().err
@@ -172,9 +173,10 @@ def _local(second: int) -> datetime:
 
 
 def _fault(fault: MessageFault) -> Fault:
+    text = translated(fault.text, "fr")  # what senders read is French, whatever the operator's language
     if isinstance(fault, Unreadable):
-        return Fault(fault.code, Err(fault.condition, fault.place, text=fault.text))
-    return Fault(fault.code, Err("207", fault.place, application=ack.application("906"), text=fault.text))
+        return Fault(fault.code, Err(fault.condition, fault.place, text=text))
+    return Fault(fault.code, Err("207", fault.place, application=ack.application("906"), text=text))
 
 
 def _as_message(received: Received) -> Message | None:

@@ -11,6 +11,7 @@ from router.config.pipeline import PipelineFile, SinkUse, StepConfig
 from router.contracts import Header, Step
 from router.engine.pipeline.compiled import UNWANTED, CompiledPipeline, Routed
 from router.exchange import Exchange, Filtered
+from router.language import N_, filled
 from router.register import adt
 from router.runtime.site_services import SiteServices
 from router.steps.enrich import Enrich
@@ -63,9 +64,13 @@ class Compiled:
             exchange = result
         plan = self.route(exchange)
         for delivery in plan.deliveries:
-            exchange = exchange.decided("route", f"vers {delivery.label} par {delivery.sink}")
+            exchange = exchange.decided(
+                "route", filled("vers {label} par {sink}", label=delivery.label, sink=delivery.sink)
+            )
         for receipt in plan.receipts:
-            exchange = exchange.decided("route", f"{receipt.label} non servi : {receipt.text}", receipt.code)
+            exchange = exchange.decided(
+                "route", filled("{label} non servi : {text}", label=receipt.label, text=receipt.text), receipt.code
+            )
         return Routed(plan.deliveries, exchange, plan.receipts)
 
 
@@ -87,7 +92,9 @@ class RegisterPipeline:
         change = adt.read(exchange.message, rules.autorites)
         again = Header.ORIGIN in event.headers
         applied = self.services.register.apply(event.id, change, origin=event.origin, again=again)
-        exchange = exchange.decided("register", f"{change.event} appliqué" if applied.new else "déjà appliqué")
+        exchange = exchange.decided(
+            "register", filled("{event} appliqué", event=change.event) if applied.new else N_("déjà appliqué")
+        )
         if applied.alert is not None:
             exchange = exchange.decided("register", applied.alert.text, applied.alert.kind)
             self.services.alert("impact", {"event_id": event.id, "feed": self.feed, "text": applied.alert.text})

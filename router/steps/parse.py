@@ -22,6 +22,7 @@ from router.contracts import Header
 from router.errors import Invalid
 from router.exchange import Event, Exchange
 from router.hl7.message import Message
+from router.language import filled
 from router.payload import unpack_request
 from router.strict import Strict
 
@@ -93,7 +94,9 @@ class Parse:
             first = verdict.faults[0]
             raise Invalid(first.rule, first.err.location, first.text)
         for fault in verdict.faults:
-            exchange = exchange.decided(STEP, f"accepté sous d'autres options : {fault.text}", fault.rule)
+            exchange = exchange.decided(
+                STEP, filled("accepté sous d'autres options : {text}", text=fault.text), fault.rule
+            )
         if verdict.request is None:
             raise Invalid("R33", "OBX^1", "le message ne porte aucun document")
         warnings = tuple((warning.rule, warning.text) for warning in verdict.warnings)
@@ -109,5 +112,5 @@ def _reached(exchange: Exchange, message: Message | None, reached: Reached) -> E
         exchange = exchange.decided(STEP, text, rule)
     if reached.request.dmp_inadmissible is not None:
         rule, reason = reached.request.dmp_inadmissible
-        exchange = exchange.decided(STEP, f"volet DMP non tenté : {reason}", rule)
+        exchange = exchange.decided(STEP, filled("volet DMP non tenté : {reason}", reason=reason), rule)
     return exchange.with_(message=message, request=reached.request, documents=reached.documents)

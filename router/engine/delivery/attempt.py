@@ -29,6 +29,7 @@ from router.errors import (
     RouterError,
 )
 from router.exchange import Delivery, State
+from router.language import filled
 
 
 def passed(slot: PendingDelivery, passing: Sequence[Row]) -> None:
@@ -172,7 +173,9 @@ class Attempts:
         end = await self._guarded(parts.sink.verify(delivery, attempt))
         if isinstance(end.fault, MessageFault):
             self._count_unknown("held")
-            return End(fault=OutcomeUnknown(HELD, end.fault.place, f"verification failed: {end.fault.code}"))
+            return End(
+                fault=OutcomeUnknown(HELD, end.fault.place, filled("verification failed: {code}", code=end.fault.code))
+            )
         if end.fault is not None:
             return end
         self._count_unknown("absent" if end.outcome is None else "verified")

@@ -14,6 +14,7 @@ from typing import Final
 from router.config.safety import refusals
 from router.config.site import Site
 from router.errors import ConfigFault, OperatorFault, Unavailable
+from router.language import filled
 from router.observe.health import AdminServer
 from router.observe.metrics import Metrics, forget_runs, process_died, share_between_processes
 from router.runtime.process import metrics_folder, ready_file
@@ -78,7 +79,9 @@ class RouterProcess:
             probe.write_text("")
             probe.unlink()
         except OSError as error:
-            raise OperatorFault("SITE-DATA", str(folder), f"can't be written: {error.strerror}") from error
+            raise OperatorFault(
+                "SITE-DATA", str(folder), filled("can't be written: {reason}", reason=error.strerror)
+            ) from error
 
     def _prepare(self) -> None:
         """Open once what every worker opens, so that a mistake is told here, in one sentence, and schemas exist."""
@@ -158,7 +161,11 @@ def _free_ports(site: Site) -> None:
                 probe.bind((host, port))
             except OSError as error:
                 place = f"{host}:{port}"
-                raise OperatorFault("LISTEN", place, f"{what} can't listen there: {error.strerror}") from error
+                raise OperatorFault(
+                    "LISTEN",
+                    place,
+                    filled("{listener} can't listen there: {reason}", listener=what, reason=error.strerror),
+                ) from error
 
 
 def _says_ready(site: Site, role: str, slot: int, pid: int) -> bool:

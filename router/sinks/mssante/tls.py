@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 
 from router.errors import OperatorFault
+from router.language import filled
 from router.sinks import revocation
 from router.sinks.mssante.settings import TlsConfig
 
@@ -21,7 +22,8 @@ def client_context(config: TlsConfig) -> ssl.SSLContext:
             context.load_cert_chain(config.certificate, config.key, password=password)
         current = config.crl is None or revocation.check(context, config.crl, config.crl_expired, chain=True)
     except (OSError, ssl.SSLError, ValueError) as error:
-        raise OperatorFault("MSS-TLS", "tls", f"fichier de certificat inutilisable ({type(error).__name__})") from error
+        text = filled("fichier de certificat inutilisable ({error})", error=type(error).__name__)
+        raise OperatorFault("MSS-TLS", "tls", text) from error
     if not current:
         raise OperatorFault("MSS-CRL", str(config.crl), "liste de révocation expirée")
     return context
