@@ -34,6 +34,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from router.database.raw_driver import RawDriver
 from router.errors import Bug, OperatorFault, RouterError, Unavailable
 from router.files import KeptFiles
+from router.language import filled
 from router.locks import TurnLock
 
 Migrations = Mapping[int, Callable[[Connection], None]]
@@ -180,7 +181,7 @@ class Database:
         try:
             return TurnLock(Path(f"{path}.lock"))
         except OSError as error:
-            text = f"the folder of the database can't be used: {error.strerror}"
+            text = filled("the folder of the database can't be used: {reason}", reason=error.strerror)
             raise OperatorFault(f"{self._code}-CANTOPEN", "", text) from error
 
     @contextmanager

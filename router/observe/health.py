@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from router.errors import OperatorFault
+from router.language import filled
 from router.observe.metrics import exposition
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -49,7 +50,9 @@ class AdminServer:
             self._socket.bind((host, port))
         except OSError as error:
             self._socket.close()
-            raise OperatorFault("ADMIN-PORT", f"{host}:{port}", f"can't listen: {error.strerror}") from error
+            raise OperatorFault(
+                "ADMIN-PORT", f"{host}:{port}", filled("can't listen: {reason}", reason=error.strerror)
+            ) from error
         config = uvicorn.Config(app(readiness), log_config=None, access_log=False, lifespan="off")
         self._server = _Quiet(config)
 
