@@ -123,9 +123,10 @@ class PipelineFile:
                 known = {*sinks, *BY_STRUCTURE}
                 problems.append(source.problem(path, "no such sink in the site file", _one_of(known)))
             elif name in SINK_TYPES and name not in BY_STRUCTURE:
-                problems.append(source.problem(path, f"name the instance: {name} has no structure to choose it"))
+                text = filled("name the instance: {kind} has no structure to choose it", kind=name)
+                problems.append(source.problem(path, text))
             problems += [
-                source.problem([*path, key], f"is for {' and '.join(owners)} sinks only")
+                source.problem([*path, key], filled("is for {names} sinks only", names=", ".join(owners)))
                 for key, owners in _foreign(use, kind)
             ]
         return problems

@@ -226,7 +226,8 @@ class Database:
         try:
             self._files.note(Path(path), Path(f"{path}.lock"))
         except OSError as error:
-            raise OperatorFault(f"{self._code}-REPLACED", "", f"a file of the database: {error.strerror}") from error
+            text = filled("a file of the database: {reason}", reason=error.strerror)
+            raise OperatorFault(f"{self._code}-REPLACED", "", text) from error
 
     def _before_connect(self, *_: Any) -> None:
         """A connection is never opened on another file than the one the others have open."""

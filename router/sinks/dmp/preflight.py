@@ -179,7 +179,8 @@ def _in_value_sets(case: Case, moment: Moment) -> None:
             if code is None:
                 raise Refused("PFI-METADATA", place, "le document ne donne pas cette métadonnée requise par le DMP")
             if moment.value_sets.contains(name, code.code, code.system) is False:
-                raise Refused("PFI-VALUE-SET", place, f"code hors du jeu de valeurs {name} du DMP")
+                text = filled("code hors du jeu de valeurs {name} du DMP", name=name)
+                raise Refused("PFI-VALUE-SET", place, text)
 
 
 def _ours(case: Case, _: Moment) -> None:

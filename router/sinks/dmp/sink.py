@@ -166,7 +166,7 @@ def _agree(config: DmpConfig, environment: str) -> None:
             filled("l'adresse du DMP n'est pas celle de l'environnement {environment}", environment=environment),
         )
     if environment == "production" and config.max_per_second >= LIMIT:
-        text = f"le DMP admet moins de {LIMIT:.0f} dépôts par seconde et par structure"
+        text = filled("le DMP admet moins de {limit} dépôts par seconde et par structure", limit=f"{LIMIT:.0f}")
         raise OperatorFault("DMP-RATE", "max_per_second", text)
     if environment == "production" and config.keep is not None:
         raise OperatorFault("DMP-KEEP", "keep", "garde des documents en clair sur disque : qualification seulement")
