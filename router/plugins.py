@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from typing import TypeVar
 
 from router.errors import OperatorFault
+from router.language import filled
 
 T = TypeVar("T")
 
@@ -21,8 +22,14 @@ def installed(group: str, kind: type[T]) -> Iterator[T]:
         try:
             found = point.load()
         except Exception as error:  # whatever an import may raise
-            text = f"{point.value} of {group} can't be imported ({type(error).__name__})"
+            text = filled(
+                "{name} of {group} can't be imported ({error})",
+                name=point.value,
+                group=group,
+                error=type(error).__name__,
+            )
             raise OperatorFault("PLUGIN", point.name, text) from error
         if not isinstance(found, kind):
-            raise OperatorFault("PLUGIN", point.name, f"{point.value} of {group} is no {kind.__name__}")
+            text = filled("{name} of {group} is no {kind}", name=point.value, group=group, kind=kind.__name__)
+            raise OperatorFault("PLUGIN", point.name, text)
         yield found

@@ -16,6 +16,7 @@ from router.contracts import (
     out_topic,
     raw_topic,
 )
+from router.language import filled
 
 DAY: Final = 86_400.0
 MIB: Final = 1024 * 1024
@@ -87,7 +88,20 @@ def site_plans(
 
 def not_drained(topic: str, waiting: int) -> str:
     """Why a topic can't be migrated yet."""
-    return (
-        f"topic {topic} still holds {waiting} records that some group has not consumed: stop what writes to it, let "
-        "the workers finish, stop them, and try again"
+    return filled(
+        "topic {topic} still holds {waiting} records that some group has not consumed: stop what writes to it, let "
+        "the workers finish, stop them, and try again",
+        topic=topic,
+        waiting=waiting,
+    )
+
+
+def partitions_differ(plan: TopicPlan, present: int) -> str:
+    """Why a topic does not keep its plan, and what changes that."""
+    return filled(
+        "topic {topic} has {present} partitions, planned: {planned}; a keyed topic never changes its partition count "
+        "in place: `segur-router topics migrate`",
+        topic=plan.name,
+        present=present,
+        planned=plan.partitions,
     )

@@ -15,6 +15,7 @@ from lxml import etree
 
 from router.cda import xml
 from router.errors import OperatorFault
+from router.language import filled
 
 _SVRL: Final = "{http://purl.oclc.org/dsdl/svrl}"
 _LIMIT: Final = 64 * 2**20
@@ -75,7 +76,9 @@ def _compiled(saxon: _Saxon, schematron: Path, engine: Path | None) -> str:
     folder = engine or schematron.parent / "moteur"
     missing = [name for name in ENGINE if not (folder / name).is_file()]
     if missing:
-        raise OperatorFault("CDA-AUDIT", str(folder), "moteur Schematron incomplet : " + ", ".join(missing))
+        raise OperatorFault(
+            "CDA-AUDIT", str(folder), filled("moteur Schematron incomplet : {names}", names=", ".join(missing))
+        )
     source: Path | str = schematron
     for name in ENGINE:
         source = saxon.run(folder / name, source)
@@ -116,7 +119,11 @@ class _Saxon:
         except self._error as error:
             name = stylesheet.name if isinstance(stylesheet, Path) else "schematron compilé"
             absent = _ABSENT.search(str(error))
-            reason = f"fichier absent : {Path(absent[1]).name}" if absent else "la transformation XSLT a échoué"
+            reason = (
+                filled("fichier absent : {name}", name=Path(absent[1]).name)
+                if absent
+                else "la transformation XSLT a échoué"
+            )
             raise OperatorFault("CDA-AUDIT", name, reason) from error
 
 

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from router.cda.xml import PLACE
 from router.errors import Invalid
+from router.language import filled
 from router.request import DocumentHeader
 
 #: OID of at most 64 characters (dmp §2.1): the DMP knows documents by OID only.
@@ -78,4 +79,6 @@ def missing_items(header: DocumentHeader) -> list[tuple[str, str]]:
 def require(header: DocumentHeader) -> None:
     """Raise `Invalid` R37 that names everything missing, if anything is."""
     if missing := missing_items(header):
-        raise Invalid("R37", PLACE, "en-tête CDA incomplet : " + ", ".join(name for name, _ in missing))
+        raise Invalid(
+            "R37", PLACE, filled("en-tête CDA incomplet : {what}", what=", ".join(name for name, _ in missing))
+        )

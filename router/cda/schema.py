@@ -14,6 +14,7 @@ from router.cda import xml
 from router.cda.document import Document
 from router.cda.presented import document_in
 from router.errors import Invalid, OperatorFault
+from router.language import N_, filled
 
 Mode = Literal["off", "warn", "error"]
 
@@ -43,7 +44,9 @@ class SchemaGate:
         log: Any = self._schema.error_log
         found = [_sentence(entry) for entry in list(log)[:_MOST]]
         if self.mode == "error":
-            raise Invalid("R36", xml.PLACE, "document non conforme au schéma CDA : " + " ; ".join(found))
+            raise Invalid(
+                "R36", xml.PLACE, filled("document non conforme au schéma CDA : {texts}", texts=" ; ".join(found))
+            )
         return found
 
 
@@ -62,7 +65,9 @@ def _load(path: Path) -> etree.XMLSchema:
         parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
         return etree.XMLSchema(etree.parse(str(path), parser))
     except (etree.XMLSyntaxError, etree.XMLSchemaParseError, OSError) as error:
-        raise OperatorFault("CDA-SCHEMA", str(path), f"schéma CDA illisible : {type(error).__name__}") from error
+        raise OperatorFault(
+            "CDA-SCHEMA", str(path), filled("schéma CDA illisible : {error}", error=type(error).__name__)
+        ) from error
 
 
 #: libxml2's kind of error -> what it means. Its own text quotes the value, so it is never shown.
@@ -81,4 +86,6 @@ _MEANINGS: Final = {
 
 
 def _sentence(entry: Any) -> str:
-    return f"{_MEANINGS.get(entry.type_name or '', 'non conforme')} (ligne {entry.line})"
+    return filled(
+        "{text} (ligne {line})", text=_MEANINGS.get(entry.type_name or "", N_("non conforme")), line=entry.line
+    )

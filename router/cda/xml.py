@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn
 from lxml import etree
 
 from router.errors import Malformed
+from router.language import filled
 
 PLACE: Final = "OBX^1^5^1^5"
 """Where the document stands in the message: ERR-2 of every fault of the document (hl7-input §2.2, R35–R37)."""
@@ -68,7 +69,7 @@ def refused(text: str) -> Malformed:
 def check_bytes(data: bytes, limit: int) -> None:
     """Size, first character and declared encoding. Raises `Malformed` R35."""
     if len(data) > limit:
-        raise refused(f"Document plus grand que la limite de la plateforme ({limit} octets).")
+        raise refused(filled("Document plus grand que la limite de la plateforme ({limit} octets).", limit=limit))
     if data.startswith(_WIDE):
         raise refused("Document codé en UTF-16 ou UTF-32 : UTF-8 attendu.")
     start = data[3:200] if data.startswith(_BOM) else data[:200]
@@ -88,7 +89,7 @@ def check_syntax(data: bytes) -> None:
         raise refused("Document refusé : une déclaration DOCTYPE est interdite.") from None
     except etree.XMLSyntaxError as error:
         line, column = error.position
-        raise refused(f"XML mal formé (ligne {line}, colonne {column}).") from None
+        raise refused(filled("XML mal formé (ligne {line}, colonne {column}).", line=line, column=column)) from None
     if any(entry.domain == etree.ErrorDomains.NAMESPACE for entry in checker.error_log):
         raise refused("XML mal formé : préfixe d'espace de noms non déclaré.")
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
 from router.cda import oids
+from router.language import N_
 from router.request import Identifier, Patient
 
 Environment = Literal["production", "qualification"]
@@ -97,7 +98,7 @@ def environment_fault(identifier: Identifier, environment: Environment) -> str:
     issued = OIDS.get(authority_of(identifier))
     if issued is None or issued.environment == environment:
         return ""
-    return "INS de test en production" if environment == "production" else "INS réelle hors production"
+    return N_("INS de test en production") if environment == "production" else N_("INS réelle hors production")
 
 
 # ------------------------------------------------------------------------------------------------- its status

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from router.cisis.rule import Severity
 from router.cisis.rules import CONFIGURABLE
+from router.language import filled
 from router.strict import Strict
 
 MEBIBYTE = 1024 * 1024
@@ -100,7 +101,13 @@ class ProfileRules(Strict):
     def _only_configurable(cls, value: dict[str, Severity]) -> dict[str, Severity]:
         wrong = sorted(set(value) - CONFIGURABLE)
         if wrong:
-            raise ValueError(f"not configurable: {', '.join(wrong)}; these are: {', '.join(sorted(CONFIGURABLE))}")
+            raise ValueError(
+                filled(
+                    "not configurable: {names}; these are: {known}",
+                    names=", ".join(wrong),
+                    known=", ".join(sorted(CONFIGURABLE)),
+                )
+            )
         return value
 
     def speaking_for(self, structures: Collection[str]) -> ProfileRules:

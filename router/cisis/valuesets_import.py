@@ -16,6 +16,7 @@ from typing import Any, Final
 from router.cda import xml
 from router.cisis.valuesets import Concept, ValueSet, ValueSets, write
 from router.errors import Malformed
+from router.language import filled
 
 _SVS: Final = "{urn:ihe:svs:2008}"
 _KEY = re.compile(r"JDV[-_]?(J\d+)")
@@ -206,7 +207,7 @@ def _objects(parent: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     found = parent.get(key) or []
     listed = found if isinstance(found, list) else [found]
     if not all(isinstance(one, dict) for one in listed):
-        raise _Unusable(f"structure FHIR inattendue ({key})")
+        raise _Unusable(filled("structure FHIR inattendue ({key})", key=key))
     return listed
 
 
@@ -214,7 +215,7 @@ def _text_of(parent: Mapping[str, Any], key: str) -> str:
     """The text under a key; "" when the key is absent."""
     found = parent.get(key) or ""
     if not isinstance(found, str):
-        raise _Unusable(f"structure FHIR inattendue ({key})")
+        raise _Unusable(filled("structure FHIR inattendue ({key})", key=key))
     return found
 
 

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from router.cli.output import Exit, console, said, show_json
+from router.cli.output import Exit, console, described, said, show_json, told
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
+from router.language import _, plural
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,9 +40,16 @@ def check(
         show_json([asdict(problem) for problem in problems])
     else:
         for problem in problems:
-            console.print(f"[red]✗[/] {said(problem)}", soft_wrap=True)
+            console.print(f"[red]✗[/] {described(problem)}", soft_wrap=True)
         if not problems:
-            console.print(f"[green]✓[/] {said(site)} and {len(files)} pipelines: {said(', '.join(files))}")
+            text = plural(
+                "{site} and {count} pipeline: {names}",
+                "{site} and {count} pipelines: {names}",
+                len(files),
+                site=site,
+                names=", ".join(files),
+            )
+            console.print(f"[green]✓[/] {said(text)}")
     raise typer.Exit(Exit.USAGE if problems else Exit.GOOD)
 
 
@@ -58,7 +66,7 @@ def test(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
             mark = "[red]✗[/]" if result.problems else "[green]✓[/]"
             console.print(f"{mark} {said(result.pipeline)}: {said(result.example)}")
             for problem in result.problems:
-                console.print(f"    {said(problem)}", soft_wrap=True)
+                console.print(f"    {told(problem)}", soft_wrap=True)
         failed = sum(bool(result.problems) for result in results)
-        console.print(f"{len(results) - failed} passed, {failed} failed")
+        console.print(_("{passed} passed, {failed} failed", passed=len(results) - failed, failed=failed))
     raise typer.Exit(Exit.BAD if any(result.problems for result in results) else Exit.GOOD)

@@ -7,14 +7,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from router.cli.output import console, said
+from router.cli.output import console, said, told
 from router.cli.site import paste
-from router.cli.times import age, moment
+from router.cli.times import ago, moment
 from router.contracts import Ledger
 from router.engine.dead_letters import listing
 from router.engine.dead_letters.listing import DeadLetter, Filter, Group
 from router.engine.dead_letters.operator_commands import Answer
 from router.errors import Unavailable
+from router.language import N_, _, plural, translated
 from router.runtime.site_services import SiteServices
 from router.runtime.wording import ADVICE
 from router.sinks.registry import SINK_TYPES
@@ -60,47 +61,47 @@ def show_groups(found: Sequence[Group], now: float, site: Path) -> None:
             soft_wrap=True,
         )
         if group.text:
-            console.print(f"       {said(group.text)}", soft_wrap=True)
+            console.print(f"       {told(group.text)}", soft_wrap=True)
         if group.next:
-            console.print(f"       → {said(group.next)}", soft_wrap=True, style="yellow")
+            console.print(f"       → {told(group.next)}", soft_wrap=True, style="yellow")
         console.print(f"       [dim]{said(_whence(group, now))}[/]", soft_wrap=True)
     total = sum(group.count for group in found)
-    console.print(f"\n{total} dead letter{'s' * (total > 1)}, {len(found)} cause{'s' * (len(found) > 1)}. Next:")
+    letters = plural("{count} dead letter", "{count} dead letters", total)
+    causes = plural("{count} cause", "{count} causes", len(found))
+    console.print("\n" + _("{letters}, {causes}. Next:", letters=letters, causes=causes))
     for words in (("show", found[0].cause), ("replay", found[0].cause, "--dry-run")):
         console.print(f"  {paste('dlq', *words, site=site)}", style="dim", soft_wrap=True)
 
 
 def _whence(group: Group, now: float) -> str:
-    senders = f"from {', '.join(group.feeds)}; " if group.feeds else ""
+    senders = _("from {feeds}", feeds=", ".join(group.feeds)) + "; " if group.feeds else ""
     if group.count == 1:
-        return f"{senders}{age(group.last, now)} ago"
-    return f"{senders}first {age(group.first, now)} ago, last {age(group.last, now)} ago"
+        return senders + ago(group.last, now)
+    return senders + _("first {first}, last {last}", first=ago(group.first, now), last=ago(group.last, now))
 
 
 def show_dead_letter(dead_letter: DeadLetter, now: float) -> None:
     """Everything about one dead letter but its bytes."""
-    first, last, ago = moment(dead_letter.first), moment(dead_letter.last), age(dead_letter.last, now)
-    times = f"{dead_letter.attempts}, first {first}, last {last} ({ago} ago)"
+    first, last = moment(dead_letter.first), f"{moment(dead_letter.last)} ({ago(dead_letter.last, now)})"
+    times = f"{dead_letter.attempts}, " + _("first {first}, last {last}", first=first, last=last)
     lines = {
-        "what": dead_letter.text,
-        "place": dead_letter.place,
-        "to do": dead_letter.next,
-        "recipient": dead_letter.label,
-        "sender": dead_letter.feed,
-        "pipeline": dead_letter.pipeline if dead_letter.pipeline != dead_letter.where else "",
-        "attempts": times
-        if dead_letter.attempts > 1
-        else f"1, {moment(dead_letter.last)} ({age(dead_letter.last, now)} ago)",
-        "event": dead_letter.event_id,
-        "delivery": dead_letter.delivery_id,
-        "cause": dead_letter.cause,
-        "origin": dead_letter.origin,
-        "stands at": str(dead_letter.at),
+        N_("what"): translated(dead_letter.text),
+        N_("place"): dead_letter.place,
+        N_("to do"): translated(dead_letter.next),
+        N_("recipient"): dead_letter.label,
+        N_("sender"): dead_letter.feed,
+        N_("pipeline"): dead_letter.pipeline if dead_letter.pipeline != dead_letter.where else "",
+        N_("attempts"): times if dead_letter.attempts > 1 else f"1, {last}",
+        N_("event"): dead_letter.event_id,
+        N_("delivery"): dead_letter.delivery_id,
+        N_("cause"): dead_letter.cause,
+        N_("origin"): dead_letter.origin,
+        N_("stands at"): str(dead_letter.at),
     }
     console.print(f"[bold red]{said(dead_letter.code)}[/] [bold]{said(dead_letter.where)}[/]")
     for name, value in lines.items():
         if value:
-            console.print(f"  [dim]{name:10}[/] {said(value)}", soft_wrap=True)
+            console.print(f"  [dim]{_(name):12}[/] {said(value)}", soft_wrap=True)
 
 
 def show_answer(answer: Answer) -> None:
@@ -111,7 +112,7 @@ def show_answer(answer: Answer) -> None:
     )
     console.print(f"  [yellow]✗[/] {said(name)}", soft_wrap=True)
     for line in filter(None, (answer.text, answer.proof)):
-        console.print(f"      {said(line)}", soft_wrap=True)
+        console.print(f"      {told(line)}", soft_wrap=True)
 
 
 def dead_letter_json(dead_letter: DeadLetter) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import typer
 from router.cli.output import Exit, console, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.cli.times import moment
+from router.language import AS_WRITTEN, _, in_language, language
 
 if TYPE_CHECKING:
     from router.config.pipeline import PipelineFile
@@ -48,17 +49,17 @@ def diff(
     services = SiteServices(read)
     try:
         difference_run = PipelineDiff(services, candidate, present)
-        found = list(difference_run.differences(last))
+        with in_language(AS_WRITTEN if as_json else language()):
+            found = list(difference_run.differences(last))
         seen = difference_run.seen
     finally:
         services.close()
     if as_json:
         show_json({"pipeline": candidate.config.name, "events": seen, "differences": [asdict(one) for one in found]})
     else:
-        beside = "" if present else ", which is new here"
-        console.print(
-            f"[bold]{said(candidate.config.name)}[/]{beside}: {len(found)} of {seen} events would end otherwise"
-        )
+        beside = "" if present else " " + _("(new here)")
+        otherwise = _("{count} of {total} events would end otherwise", count=len(found), total=seen)
+        console.print(f"[bold]{said(candidate.config.name)}[/]{said(beside)}: {said(otherwise)}")
         for one in found:
             _print(one)
     raise typer.Exit(Exit.BAD if found else Exit.GOOD)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.progress import track
 
-from router.cli.output import Exit, console, errors, fail, show_json
+from router.cli.output import Exit, confirm, console, errors, fail, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.cli.times import since as since_when
 from router.config.account import account
+from router.language import N_, _, plural
 
 if TYPE_CHECKING:
     from router.cli.waiting import Became
@@ -62,9 +63,12 @@ def _filter(services: SiteServices, id_: str, sink: str, feed: str, code: str, p
     """Raises in one sentence for a sink or a feed that the site hasn't got: an empty answer would mislead."""
     from router.engine.dead_letters.listing import Filter
 
-    for what, name, known in (("sink", sink, services.config.sinks), ("feed", feed, services.config.feeds)):
+    for what, name, known in (
+        (N_("no such sink: {name} (one of {known})"), sink, services.config.sinks),
+        (N_("no such feed: {name} (one of {known})"), feed, services.config.feeds),
+    ):
         if name and name not in known:
-            fail(f"no such {what}: {name} (one of {', '.join(known)})")
+            fail(_(what, name=name, known=", ".join(known)))
     id_ = "" if id_ == "all" else id_
     since_at = since_when(since, services.clock.now())
     return Filter(id=id_, sink=sink, feed=feed, code=code, pipeline=pipeline, since=since_at)
@@ -74,7 +78,8 @@ def _nothing(which: Filter) -> NoReturn:
     asked = {name: value for name, value in asdict(which).items() if value and name not in ("id", "since")}
     words = [repr(which.id)] if which.id else []
     words += [f"{name} {value}" for name, value in asked.items()]
-    fail(f"no dead letter answers to {', '.join(words) or 'this'}: `segur-router dlq ls` shows them", Exit.BAD)
+    told = _("no dead letter answers to {words}: `segur-router dlq ls` shows them", words=", ".join(words) or _("this"))
+    fail(told, Exit.BAD)
 
 
 @commands.command("ls")
@@ -101,7 +106,7 @@ def list_(
     elif found:
         show_groups(found, now, site)
     else:
-        console.print("[green]no dead letter[/]")
+        console.print(_("no dead letter"), style="green")
 
 
 @commands.command()
@@ -132,7 +137,7 @@ def show(
                 shown = record.value.decode("utf-8", "replace").replace("\r", "\n")
                 console.print(shown, markup=False, soft_wrap=True)
         if len(found) > limit:
-            console.print(f"[dim]… and {len(found) - limit} more (--limit)[/]")
+            console.print(_("… and {count} more (--limit)", count=len(found) - limit), style="dim")
 
 
 @commands.command()
@@ -167,7 +172,8 @@ def replay(
         found = chosen(services, ledger, which)
         if not found:
             _nothing(which)
-        _confirm(f"Replay {len(found)} dead letter{'s' * (len(found) > 1)}?", dry_run or yes or as_json)
+        question = plural("Replay {count} dead letter?", "Replay {count} dead letters?", len(found))
+        _confirm(question, dry_run or yes or as_json)
         producer = None if dry_run else services.bus.producer(f"operator-{os.getpid()}")
         before = ledger.get([dead_letter.delivery_id for dead_letter in found if dead_letter.delivery_id])
         moment = services.clock.now()
@@ -203,7 +209,7 @@ def discard(
     from router.runtime.wording import EVIDENCE
 
     if not reason.strip():
-        fail("a reason is needed: it is what your colleagues will read")
+        fail(_("a reason is needed: it is what your colleagues will read"))
     with _opened(site) as (services, ledger):
         which = _filter(services, id_, "", "", "", "", "")
         found = chosen(services, ledger, which)
@@ -212,10 +218,11 @@ def discard(
         rows = ledger.get([dead_letter.delivery_id for dead_letter in found if dead_letter.delivery_id])
         if any(_pending(row) and row.delivery.id != which.id for row in rows.values()):
             fail(
-                "none of them is a dead letter (any more): one that still waits is given up by its delivery's id",
+                _("none of them is a dead letter (any more): one that still waits is given up by its delivery's id"),
                 Exit.BAD,
             )
-        _confirm(f"Give up {len(found)} dead letter{'s' * (len(found) > 1)}?", dry_run or yes or as_json)
+        question = plural("Give up {count} dead letter?", "Give up {count} dead letters?", len(found))
+        _confirm(question, dry_run or yes or as_json)
         producer = None if dry_run else services.bus.producer(f"operator-{os.getpid()}")
         answers = operator_commands.discard(
             ledger, found, by=account(), reason=reason, producer=producer, names=EVIDENCE
@@ -256,7 +263,7 @@ def _pending(row: Row) -> bool:
 
 def _confirm(question: str, certain: bool) -> None:
     if not certain:
-        typer.confirm(question, abort=True)
+        confirm(question)
 
 
 def _all(answers: Iterator[Answer], count: int, as_json: bool) -> list[Answer]:
@@ -273,13 +280,15 @@ def _tell(told: list[Answer], became: dict[str, list[Became]], *, dry_run: bool,
     if as_json:
         show_json([_answer_json(answer) | {"became": _ends_json(answer.dead_letter, became)} for answer in told])
     else:
-        verb = "would be done" if dry_run else "ordered"
-        console.print(f"{len(told) - len(refused)} {verb}, {len(refused)} refused")
+        template = (
+            N_("{count} would be done, {refused} refused") if dry_run else N_("{count} ordered, {refused} refused")
+        )
+        console.print(_(template, count=len(told) - len(refused), refused=len(refused)))
         for answer in refused:
             show_answer(answer)
         show_became(ends)
         if hint and not dry_run and len(told) > len(refused):
-            console.print("[dim]`explain` tells what becomes of them; `--wait` waits for it[/]")
+            console.print(_("`explain` tells what becomes of them; `--wait` waits for it"), style="dim")
     bad = refused or any(not one.good for one in ends)
     raise typer.Exit(Exit.BAD if bad else Exit.GOOD)
 

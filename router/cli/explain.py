@@ -11,6 +11,7 @@ import typer
 
 from router.cli.output import Exit, console, fail, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
+from router.language import _
 
 if TYPE_CHECKING:
     from router.contracts import Record
@@ -60,8 +61,15 @@ def explain(
     finally:
         services.close()
     if not stories:
-        late = f": the journal is {behind:.0f} s late, try again" if behind else ""
-        fail(f"nothing is known under this identifier{late}", Exit.BAD)
+        if behind:
+            fail(
+                _(
+                    "nothing is known under this identifier: the journal is {seconds} s late, try again",
+                    seconds=f"{behind:.0f}",
+                ),
+                Exit.BAD,
+            )
+        fail(_("nothing is known under this identifier"), Exit.BAD)
     if as_json:
         show_json([asdict(story) | {"journal_behind_seconds": behind} for story in stories])
         return

@@ -12,6 +12,7 @@ from router.cli import (
     dlq,
     explain,
     national,
+    options,
     reference,
     run,
     send,
@@ -27,6 +28,7 @@ from router.observe.logs import hush
 
 app = typer.Typer(
     name="segur-router",
+    cls=options.Command,
     help="Routes hospital documents (HL7 v2 / CDA) to the DMP and to MSSanté, and tells senders what became of them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -35,7 +37,7 @@ app = typer.Typer(
     " · 4 a bug of ours.",
 )
 
-version.add_option_to(app)
+options.add_to(app)
 run.add_to(app)
 wait_for.add_to(app)
 send.add_to(app)

@@ -12,6 +12,7 @@ from rich.table import Table
 from router.cli.output import Exit, console, fail, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.cli.value_sets import tell, value_sets
+from router.language import N_, _, translated
 
 cisis = typer.Typer(no_args_is_help=True, help="The national profile (CI-SIS).")
 cda = typer.Typer(no_args_is_help=True, help="CDA documents.")
@@ -44,10 +45,11 @@ def rules(as_json: JsonOption = False) -> None:
         show_json(told)
         return
     table = Table(box=None, pad_edge=False)
-    for name in ("Rule", "Severity", "ERR-3", "ERR-2", "ERR-5", "Condition"):
-        table.add_column(name, overflow="fold")
+    for name in (N_("Rule"), N_("Severity"), "ERR-3", "ERR-2", "ERR-5", N_("Condition")):
+        table.add_column(_(name), overflow="fold")
     for rule in told:
-        table.add_row(*(str(rule[key] or "") for key in ("rule", "severity", "err3", "err2", "err5", "condition")))
+        cells = (str(rule[key] or "") for key in ("rule", "severity", "err3", "err2", "err5", "condition"))
+        table.add_row(*map(translated, cells))
     console.print(table)
 
 
@@ -68,7 +70,7 @@ def audit(
     else:
         for failure in report.failures:
             console.print(f"[red]✗[/] {said(failure.place)}: {said(failure.text)}", soft_wrap=True)
-        console.print(f"{report.rules} rules fired, {len(report.failures)} failures")
+        console.print(_("{rules} rules fired, {failures} failures", rules=report.rules, failures=len(report.failures)))
     raise typer.Exit(Exit.BAD if report.failures else Exit.GOOD)
 
 
@@ -103,14 +105,20 @@ def rebuild(
     from router.runtime.site_services import SiteServices
 
     if not yes:
-        fail("stop the pipelines, then say --yes: until it is rebuilt no opposition is known", Exit.USAGE)
+        fail(_("stop the pipelines, then say --yes: until it is rebuilt no opposition is known"), Exit.USAGE)
     logs.configure(level="WARNING")
     services = SiteServices(Site(site))
     try:
         done = run(services, partly=partly)
     finally:
         services.close()
-    console.print(f"{done.events} events of {len(done.feeds)} ADT feeds applied, {done.unreadable} unreadable")
+    text = _(
+        "{events} events of {feeds} ADT feeds applied, {unreadable} unreadable",
+        events=done.events,
+        feeds=len(done.feeds),
+        unreadable=done.unreadable,
+    )
+    console.print(text)
     raise typer.Exit(Exit.BAD if done.unreadable else Exit.GOOD)
 
 
@@ -139,10 +147,16 @@ def impact(
     if as_json:
         show_json([asdict(entry) for entry in entries])
     elif not entries:
-        fail("nothing is known to have left under this identity", Exit.BAD)
+        fail(_("nothing is known to have left under this identity"), Exit.BAD)
     else:
         for entry in entries:
             left = datetime.fromtimestamp(entry.left).strftime("%d/%m/%Y %H:%M")
-            console.print(
-                said(f"{entry.kind}: {entry.document} left on {left} by {entry.sink}, delivery {entry.delivery_id}")
+            text = _(
+                "{kind}: {document} left on {moment} by {sink}, delivery {delivery}",
+                kind=entry.kind,
+                document=entry.document,
+                moment=left,
+                sink=entry.sink,
+                delivery=entry.delivery_id,
             )
+            console.print(said(text))

@@ -1,4 +1,5 @@
-"""How every command speaks: one sentence for a failure, JSON where a program reads, exit codes that mean something.
+"""How every command speaks: the operator's language, one sentence for a failure, JSON where a program reads, exit codes
+that mean something.
 
 | code | meaning |
 |---|---|
@@ -21,7 +22,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from router.errors import ConfigFault, RouterError, Unavailable
+from router.errors import ConfigFault, Problem, RouterError, Unavailable
+from router.language import _, plural, translated
 from router.printable import printable, printable_json, printable_lines
 
 
@@ -49,6 +51,37 @@ def said(value: object) -> str:
     return escape(printable(str(value)))
 
 
+def told(text: str) -> str:
+    """A text of ours that is stored or was raised, in the language of this process."""
+    return said(translated(text))
+
+
+def described(problem: Problem) -> str:
+    """A problem of a file: its place, what is wrong, what to write instead."""
+    path = f"{problem.path}: " if problem.path else ""
+    hint = f" ({translated(problem.hint)})" if problem.hint else ""
+    return said(f"{problem.file}:{problem.line}:{problem.column}: {path}{translated(problem.text)}{hint}")
+
+
+def sentence_of(fault: RouterError) -> str:
+    """A fault in one sentence: its code, where, and what it says."""
+    text = translated(fault.text).replace("\n", " ")
+    if not fault.place:
+        return f"{fault.code}: {text}" if text else fault.code
+    return _("{code} at {place}: {text}", code=fault.code, place=fault.place, text=text).rstrip(": ")
+
+
+def confirm(question: str) -> None:
+    """Go on only when the person says yes, in French or in English; else end with 1, nothing done."""
+    console.print(f"{said(question)} {escape(_('[y/N]'))} ", end="")
+    try:
+        answer = input()
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in ("o", "oui", "y", "yes"):
+        fail(_("nothing was done"), Exit.BAD)
+
+
 def fail(sentence: str, code: Exit = Exit.USAGE) -> NoReturn:
     """End with one sentence on the standard error."""
     errors.print(f"[bold red]segur-router:[/] {said(sentence)}", soft_wrap=True)
@@ -67,20 +100,21 @@ def one_sentence() -> Iterator[None]:
         yield
     except ConfigFault as fault:
         for problem in fault.problems:
-            errors.print(f"[red]✗[/] {said(problem)}", soft_wrap=True)
+            errors.print(f"[red]✗[/] {described(problem)}", soft_wrap=True)
         count = len(fault.problems)
-        fail(f"{count} problem{'s' if count > 1 else ''} to correct")
+        fail(plural("{count} problem to correct", "{count} problems to correct", count))
     except Unavailable as fault:
-        fail(str(fault), Exit.AWAY)
+        fail(sentence_of(fault), Exit.AWAY)
     except RouterError as fault:
-        fail(str(fault))
+        fail(sentence_of(fault))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except OSError as error:  # a folder that can't be written, a port in use, a disk that is full
         where = f"{error.filename}: " if error.filename else ""
-        fail(f"{where}{error.strerror or type(error).__name__}")
+        fail(f"{where}{translated(error.strerror or type(error).__name__)}")
     except Exception as error:  # its text may quote a message: only the class and the place are shown
         frames = traceback.extract_tb(error.__traceback__)
         ours = [frame for frame in frames if "/router/" in frame.filename] or frames
         place = f"{ours[-1].filename.rpartition('/router/')[2]}:{ours[-1].lineno}" if ours else "?"
-        fail(f"unexpected {type(error).__name__} at {place}: a bug of ours, please report it", Exit.BUG)
+        name = type(error).__name__
+        fail(_("unexpected {error} at {place}: a bug of ours, please report it", error=name, place=place), Exit.BUG)

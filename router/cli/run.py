@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from router.cli.output import Exit, console, fail
+from router.cli.output import Exit, console, fail, said
 from router.cli.site import DEFAULT_SITE, SiteOption
+from router.language import _
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,17 +37,18 @@ def run(
     roles = [role.strip() for role in only.split(",") if role.strip()]
     unknown = [role for role in roles if role not in ROLES]
     if unknown:
-        fail(f"no such role: {', '.join(unknown)} (one of {', '.join(ROLES)})")
+        fail(_("no such role: {names} (one of {known})", names=", ".join(unknown), known=", ".join(ROLES)))
     logs.configure(role="supervisor")
     running = RouterProcess(Site(site), roles, slot)
 
     def ready() -> None:
         for name, port in running.ports().items():
-            console.print(f"[green]listening[/] {name} on port {port}")
+            console.print(said(_("listening: {name}, port {port}", name=name, port=port)), style="green")
         admin = running.site.config.admin
         if admin.port:
-            console.print(f"[green]listening[/] administration on http://{admin.host}:{admin.port}/metrics")
-        console.print(f"[bold green]ready[/] {', '.join(running.counts)}")
+            address = f"http://{admin.host}:{admin.port}/metrics"
+            console.print(said(_("listening: administration, {address}", address=address)), style="green")
+        console.print(said(_("ready: {roles}", roles=", ".join(running.counts))), style="bold green")
 
     raise typer.Exit(Exit.GOOD if asyncio.run(running.run(ready)) == 0 else Exit.BAD)
 

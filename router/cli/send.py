@@ -16,6 +16,7 @@ from router.cli.output import Exit, console, fail, said, show_json
 from router.hl7.ack import parse_ack
 from router.hl7.message import Message
 from router.hl7.mllp import Decoder, Frame, frame
+from router.language import N_, _, translated
 from router.tls import client_context
 
 _SUFFIXES = (".hl7", ".er7", ".txt")
@@ -46,17 +47,18 @@ def send(
     """Send messages over MLLP and show each ACK. Ends with 1 when one of them is not AA."""
     files = [file for path in paths for file in _files(path)]
     if not files:
-        fail("no .hl7 or .er7 file in what you named")
+        fail(_("no .hl7 or .er7 file in what you named"))
     host, port = host_and_port(to)
     context = _context(ca, cert)
     try:
         answers = asyncio.run(_send_all(files, host, port, context, timeout))
     except ConnectionRefusedError:
-        fail(f"no answer from {to}: nobody listens there", Exit.AWAY)
+        fail(_("no answer from {to}: nobody listens there", to=to), Exit.AWAY)
     except (OSError, asyncio.IncompleteReadError) as error:
-        fail(f"no answer from {to}: {type(error).__name__}: {getattr(error, 'strerror', '') or error}", Exit.AWAY)
+        why = translated(getattr(error, "strerror", None) or type(error).__name__)
+        fail(_("no answer from {to}: {why}", to=to, why=why), Exit.AWAY)
     except TimeoutError:
-        fail(f"no ACK from {to} within {timeout:g} s", Exit.AWAY)
+        fail(_("no ACK from {to} within {seconds} s", to=to, seconds=f"{timeout:g}"), Exit.AWAY)
     if as_json:
         show_json([asdict(answer) for answer in answers])
     else:
@@ -74,7 +76,8 @@ def _context(ca: Path | None, cert: Path | None) -> ssl.SSLContext | None:
     try:
         return client_context(ca, cert)
     except ssl.SSLError as error:
-        fail(f"{ca if cert is None else f'{ca} or {cert}'} holds no certificate that can be used ({error.reason})")
+        names = ", ".join(str(path) for path in (ca, cert) if path is not None)
+        fail(_("{names} holds no certificate that can be used ({reason})", names=names, reason=error.reason))
 
 
 async def _send_all(
@@ -115,12 +118,20 @@ def _answer(file: Path, ack: bytes) -> Answer:
     return Answer(file.name, parsed.control_id, parsed.code, errors)
 
 
+def _why(error: str) -> str:
+    """The codes of an ERR as they are, its sentence in our language when it is one of ours."""
+    words = error.split(" ")
+    known = (number for number in range(len(words)) if translated(" ".join(words[number:])) != " ".join(words[number:]))
+    start = next(known, len(words))
+    return said(" ".join([*words[:start], translated(" ".join(words[start:]))]).strip())
+
+
 def _table(answers: list[Answer]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for name in ("File", "MSH-10", "ACK", "Why"):
-        table.add_column(name)
+    for name in (N_("File"), "MSH-10", "ACK", N_("Why")):
+        table.add_column(_(name))
     for answer in answers:
         colour = "green" if answer.ack == "AA" else "red" if answer.ack == "AE" else "yellow"
-        why = "\n".join(map(said, answer.errors))
+        why = "\n".join(map(_why, answer.errors))
         table.add_row(said(answer.file), said(answer.control_id), f"[{colour}]{said(answer.ack)}[/]", why)
     return table

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from router.cli.output import fail
+from router.language import _
 
 _UNITS: Final = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "j": 86_400.0}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|j)")
@@ -21,7 +22,7 @@ def since(text: str, now: float) -> float:
     try:
         return datetime.fromisoformat(text).timestamp()
     except ValueError:
-        fail(f"{text!r} is no time: write 30m, 2h, 3d, 2026-11-25 or 2026-11-25T14:00")
+        fail(_("{text} is no time: write 30m, 2h, 3d, 2026-11-25 or 2026-11-25T14:00", text=repr(text)))
 
 
 def age(at: float, now: float) -> str:
@@ -34,7 +35,12 @@ def age(at: float, now: float) -> str:
     if seconds < 36 * 3600:
         hours, minutes = divmod(int(seconds / 60), 60)
         return f"{hours} h {minutes:02}"
-    return f"{seconds / 86_400:.0f} d"
+    return _("{days} d", days=f"{seconds / 86_400:.0f}")
+
+
+def ago(at: float, now: float) -> str:
+    """`3 min ago`, `il y a 3 min`."""
+    return _("{age} ago", age=age(at, now))
 
 
 def moment(at: float) -> str:

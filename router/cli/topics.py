@@ -9,9 +9,10 @@ import typer
 from rich.table import Table
 
 from router.bus.opening import open_bus
-from router.cli.output import Exit, console, fail, said, show_json
+from router.cli.output import Exit, console, fail, said, show_json, told
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.contracts import TopicPlan, out_topic
+from router.language import N_, _, plural
 from router.observe import logs
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def _services(site: Path) -> SiteServices:
 
 
 def _retention(plan: TopicPlan) -> str:
-    return "for ever" if plan.retention is None else f"{plan.retention / 86_400:g} days"
+    days = None if plan.retention is None else f"{plan.retention / 86_400:g}"
+    return _("without end") if days is None else _("{days} days", days=days)
 
 
 @commands.command()
@@ -59,10 +61,12 @@ def plan(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
         )
     else:
         table = Table(box=None, pad_edge=False)
-        for name in ("Topic", "Partitions", "Retention", "Largest record"):
-            table.add_column(name)
+        for name in (N_("Topic"), N_("Partitions"), N_("Retention"), N_("Largest record")):
+            table.add_column(_(name))
         for one in plans:
-            table.add_row(one.name, str(one.partitions), _retention(one), f"{one.max_bytes / 2**20:g} MiB")
+            table.add_row(
+                one.name, str(one.partitions), _retention(one), _("{mib} MiB", mib=f"{one.max_bytes / 2**20:g}")
+            )
         console.print(table)
         _show(differences)
     raise typer.Exit(Exit.BAD if differences else Exit.GOOD)
@@ -70,7 +74,7 @@ def plan(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
 
 def _show(differences: list[str]) -> None:
     for difference in differences:
-        console.print(f"[yellow]≠[/] {said(difference)}", soft_wrap=True)
+        console.print(f"[yellow]≠[/] {told(difference)}", soft_wrap=True)
 
 
 @commands.command()
@@ -83,7 +87,7 @@ def apply(site: SiteOption = DEFAULT_SITE) -> None:
         left = list(services.bus.check(plans))  # the bus that `SiteServices` opens has every topic of the site
     finally:
         services.close()
-    console.print(f"[green]✓[/] {len(plans)} topics")
+    console.print(f"[green]✓[/] {said(plural('{count} topic', '{count} topics', len(plans)))}")
     _show(left)
     raise typer.Exit(Exit.BAD if left else Exit.GOOD)
 
@@ -100,10 +104,15 @@ def migrate(
         plans = {plan.name: plan for plan in services.plans()}
         unknown = sorted(set(topics) - plans.keys())
         if unknown:
-            fail(f"not a topic of this site: {', '.join(unknown)}")
+            fail(_("not a topic of this site: {names}", names=", ".join(unknown)))
         standing = _standing(services, frozenset(topics))
         if standing:
-            fail(f"{standing} deliveries still stand on these topics: let them end, or resolve them, then try again")
+            fail(
+                _(
+                    "{count} deliveries still stand on these topics: let them end, or resolve them, then try again",
+                    count=standing,
+                )
+            )
         for sink in services.config.sinks:
             if out_topic(sink) in topics:  # places begin at 0 again: a deletion must still come after what it deletes
                 services.ledger().outdate(sink)
@@ -116,8 +125,10 @@ def migrate(
     finally:
         services.close()
     for name in changed:
-        console.print(f"[green]✓[/] {name}: {plans[name].partitions} partitions")
-    console.print(f"{len(changed)} of {len(topics)} topics made anew")
+        console.print(
+            f"[green]✓[/] {said(name)}: {plural('{count} partition', '{count} partitions', plans[name].partitions)}"
+        )
+    console.print(_("{count} of {total} topics made anew", count=len(changed), total=len(topics)))
 
 
 def _standing(services: SiteServices, topics: frozenset[str]) -> int:

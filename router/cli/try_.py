@@ -10,6 +10,7 @@ import typer
 
 from router.cli.output import Exit, console, fail, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
+from router.language import AS_WRITTEN, _, in_language, language
 
 if TYPE_CHECKING:
     from router.config.pipeline import PipelineFile
@@ -44,23 +45,25 @@ def try_(
     chosen = _feed(pipeline, feed)
     services = SiteServices(read)
     try:
-        told = run_dry(services, pipeline, chosen, message.read_bytes())
+        with in_language(AS_WRITTEN if as_json else language()):
+            told = run_dry(services, pipeline, chosen, message.read_bytes())
     finally:
         services.close()
     if as_json:
         show_json({"pipeline": pipeline.config.name, "feed": chosen, "effects": [asdict(one) for one in told.effects]})
     else:
-        console.print(f"[bold]{said(pipeline.config.name)}[/] on feed {said(chosen)}, {said(message.name)}")
+        text = _("feed {feed}, {message}", feed=chosen, message=message.name)
+        console.print(f"[bold]{said(pipeline.config.name)}[/] {said(text)}")
         for effect in told.effects:
             _print(effect)
-        console.print("[dim]nothing was stored or sent[/]")
+        console.print(_("nothing was stored or sent"), style="dim")
     raise typer.Exit(Exit.GOOD if told.reached else Exit.BAD)
 
 
 def _feed(pipeline: PipelineFile, name: str) -> str:
     feeds = pipeline.config.feeds
     if name and name not in feeds:
-        fail(f"this pipeline does not read feed {name} (one of {', '.join(feeds)})")
+        fail(_("this pipeline does not read feed {name} (one of {known})", name=name, known=", ".join(feeds)))
     return name or feeds[0]
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from router.cli.output import Exit, console, one_sentence, said, show_json
+from router.cli.output import Exit, console, one_sentence, said, show_json, told
 from router.cli.site import JsonOption
+from router.language import _
 
 if TYPE_CHECKING:
     from router.cisis.valuesets_import import ImportReport
@@ -39,7 +40,7 @@ def list_(to: FolderOption = Path("valuesets"), as_json: JsonOption = False) -> 
         return
     table = Table(box=None, pad_edge=False)
     for name in ("set", "version", "codes", "oid", "source"):
-        table.add_column(name.capitalize(), overflow="fold")
+        table.add_column(_(name).capitalize(), overflow="fold")
     for row in told:
         table.add_row(*(said(str(value)) for value in row.values()))
     console.print(table)
@@ -68,16 +69,16 @@ def tell(report: ImportReport) -> None:
     """Print what an import changed, and why it could not."""
     for change in report.changes:
         if not change.changed:
-            console.print(f"[dim]{said(change.key)}: unchanged ({change.after})[/]")
+            console.print(said(_("{key}: unchanged ({value})", key=change.key, value=change.after)), style="dim")
             continue
-        console.print(f"[bold]{said(change.key)}[/]: {said(change.before or 'absent')} → {said(change.after)}")
+        console.print(f"[bold]{said(change.key)}[/]: {said(change.before or _('absent'))} → {said(change.after)}")
         for sign, codes in (("+", change.added), ("-", change.removed)):
             if codes:
                 console.print(f"  {sign} {said(', '.join(codes))}", soft_wrap=True)
         for code, before, after in change.relabelled:
             console.print(f"  {said(code)}: {said(before)} → {said(after)}", soft_wrap=True)
     for problem in report.problems:
-        console.print(f"[red]✗[/] {said(problem)}", soft_wrap=True)
+        console.print(f"[red]✗[/] {told(problem)}", soft_wrap=True)
 
 
 def _gathered(sources: Sequence[str], folder: Path, ca: Path | None) -> list[Path]:

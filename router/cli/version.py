@@ -1,4 +1,4 @@
-"""`segur-router --version`, and `segur-router version` for that of the libraries too."""
+"""`segur-router version`: that of the router and of its libraries."""
 
 from __future__ import annotations
 
@@ -9,29 +9,10 @@ from typing import Annotated
 import typer
 
 from router.cli.output import console, show_json
-from router.software import our_version
 
 
 def add_to(app: typer.Typer) -> None:
     app.command()(version)
-
-
-def add_option_to(app: typer.Typer) -> None:
-    """The `--version` option of the command itself."""
-
-    @app.callback()
-    def options(
-        shown: Annotated[
-            bool, typer.Option("--version", help="Show the version and end.", is_eager=True, callback=_show)
-        ] = False,
-    ) -> None:
-        """What stands before the name of a command."""
-
-
-def _show(asked: bool) -> None:
-    if asked:
-        print(f"segur-router {our_version()}")
-        raise typer.Exit
 
 
 def version(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from router.cli.address import host_and_port
 from router.cli.output import Exit, console, fail
+from router.language import _
 
 commands = typer.Typer(no_args_is_help=True, help="Wait until other processes of this router are far enough.")
 PlacesArgument = Annotated[
@@ -28,7 +29,7 @@ def ready(
     from router.runtime.neighbours import wait_for
 
     if not wait_for([host_and_port(place) for place in places], is_ready, seconds=timeout, told=console.print):
-        fail(f"not ready after {timeout:g} s", Exit.AWAY)
+        fail(_("not ready after {seconds} s", seconds=f"{timeout:g}"), Exit.AWAY)
 
 
 @commands.command()
@@ -42,4 +43,4 @@ def pipelines(
 
     hosts = [host_and_port(place) for place in places]
     if not wait_for(hosts, reads(EVENT_FORMAT), seconds=timeout or None, told=console.print):
-        fail(f"pipelines are not far enough after {timeout:g} s", Exit.AWAY)
+        fail(_("pipelines are not far enough after {seconds} s", seconds=f"{timeout:g}"), Exit.AWAY)

@@ -19,6 +19,7 @@ from router.engine.dead_letters.evidence import proof
 from router.exchange import Disposition, State
 from router.journal.store import Journal
 from router.journal.views import DeliveryState, EventStory, Moment
+from router.language import N_, _, translated
 from router.runtime.wording import EVIDENCE
 
 T = TypeVar("T")
@@ -26,17 +27,17 @@ T = TypeVar("T")
 _LOOK_SECONDS: Final = 0.2
 _FINAL: Final = (State.DONE, State.SUPERSEDED, State.DEAD)
 _FILTERED: Final = "filtered"
-_WORDS: Final[dict[str, str]] = {
-    "": "the order was not taken yet: is the router running?",
-    _FILTERED: "filtered",
-    State.READY: "not yet tried",
-    State.BEGUN: "on its way",
-    State.WAITING: "waits for another try",
-    State.PARKED: "parked",
-    State.UNKNOWN: "outcome unknown, being verified",
-    State.DONE: "delivered",
-    State.SUPERSEDED: "superseded",
-    State.DEAD: "failed again",
+STATES: Final[dict[str, str]] = {
+    "": N_("the order was not taken yet: is the router running?"),
+    _FILTERED: N_("filtered"),
+    State.READY: N_("not yet tried"),
+    State.BEGUN: N_("on its way"),
+    State.WAITING: N_("waits for another try"),
+    State.PARKED: N_("parked"),
+    State.UNKNOWN: N_("outcome unknown, being verified"),
+    State.DONE: N_("delivered"),
+    State.SUPERSEDED: N_("superseded"),
+    State.DEAD: N_("failed again"),
 }
 _STATES: Final[dict[str, str]] = {
     Disposition.DELIVERED: State.DONE,
@@ -71,7 +72,7 @@ def wait_for(ledger: Ledger, ids: Sequence[str], before: Mapping[str, Row], time
         ended = sum(_ended(rows.get(id_), before.get(id_)) for id_ in ids)
         return [_became(id_, rows.get(id_), before.get(id_)) for id_ in ids], ended
 
-    return _watched("delivering", len(ids), look, timeout)
+    return _watched(_("delivering"), len(ids), look, timeout)
 
 
 def wait_for_events(journal: Journal, ids: Sequence[str], since: float, timeout: float) -> dict[str, list[Became]]:
@@ -82,7 +83,7 @@ def wait_for_events(journal: Journal, ids: Sequence[str], since: float, timeout:
         found = {id_: _came_of(id_, story, since) for id_, story in stories.items()}
         return found, sum(all(one.state not in ("", State.WAITING) for one in came) for came in found.values())
 
-    return _watched("deciding", len(ids), look, timeout)
+    return _watched(_("deciding"), len(ids), look, timeout)
 
 
 def _watched(doing: str, total: int, look: Callable[[], tuple[T, int]], timeout: float) -> T:
@@ -143,7 +144,7 @@ def show_became(found: Sequence[Became]) -> None:
     """One line each: a tick or what is wrong."""
     for one in found:
         mark = "[green]✓[/]" if one.good else "[red]✗[/]" if one.state in ("", State.DEAD) else "[yellow]…[/]"
-        console.print(f"{mark} {said(f'{one.sink} {one.label}'.strip())}: {_WORDS[one.state]}", soft_wrap=True)
+        console.print(f"{mark} {said(f'{one.sink} {one.label}'.strip())}: {said(_(STATES[one.state]))}", soft_wrap=True)
         if one.text:
             code = f"{one.code} " if one.state == State.DEAD else ""
-            console.print(f"    {said(code + one.text)}", soft_wrap=True, style="dim")
+            console.print(f"    {said(code + translated(one.text))}", soft_wrap=True, style="dim")

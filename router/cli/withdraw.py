@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from router.cli.output import Exit, console, fail, said, show_json
+from router.cli.output import Exit, confirm, console, fail, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.cli.times import moment
 from router.config.account import account
+from router.language import _, translated
 
 if TYPE_CHECKING:
     from router.cli.waiting import Became
@@ -54,7 +55,7 @@ def withdraw(
     from router.runtime.withdraw import Withdrawals
 
     if not reason.strip():
-        fail("a reason is needed: it is what your colleagues will read")
+        fail(_("a reason is needed: it is what your colleagues will read"))
     logs.configure(level="WARNING")
     read = Site(site)
     if not dry_run:
@@ -66,11 +67,11 @@ def withdraw(
         try:
             planned = withdrawals.plan(document.removeprefix("urn:oid:"), copy)
         except MessageFault as fault:
-            fail(fault.text, Exit.BAD)
+            fail(translated(fault.text), Exit.BAD)
         if not as_json:
             _show(planned, document)
         if not (dry_run or yes or as_json):
-            typer.confirm("Take it out of the DMP?", abort=True)
+            confirm(_("Take it out of the DMP?"))
         became: list[Became] = []
         if not dry_run:
             withdrawals.order(planned, by=account(), reason=reason, producer_name=f"operator-{os.getpid()}")
@@ -84,27 +85,31 @@ def _allowed(config: SiteConfig) -> None:
     """This right is given by name; being able to run the command is not enough."""
     who = account()
     if who not in config.operators.withdraw:
-        fail(f"{who} may not withdraw documents: the site file grants it (operators: {{withdraw: [{who}]}})")
+        right = f"operators: {{withdraw: [{who}]}}"
+        fail(_("{who} may not withdraw documents: the site file grants it ({right})", who=who, right=right))
 
 
 def _show(planned: Withdrawal, document: str) -> None:
+    from router.cli.waiting import STATES
+
     deposit, request = planned.deposit, planned.order.request
-    console.print(f"[bold]Document[/] {said(document)}, message {said(request.control_id)}")
+    console.print(said(_("Document {name}, message {control_id}", name=document, control_id=request.control_id)))
     if deposit is None:
-        console.print("  [yellow]no deposit in the ledger: the INS is that of the file[/]")
+        console.print("  " + _("no deposit in the ledger: the INS is that of the file"), style="yellow")
     else:
         lot = deposit.evidence.get("submission_set", "")
-        state = (
-            f"deposited {moment(deposit.updated)}, lot {said(lot)}" if lot else f"not deposited yet ({deposit.state})"
-        )
-        console.print(f"  {state}", soft_wrap=True)
-    console.print(f"  TD3.3c goes to {said(planned.delivery.sink)}, under the INS of the deposit")
+        if lot:
+            state = _("deposited {moment}, lot {lot}", moment=moment(deposit.updated), lot=lot)
+        else:
+            state = _("not deposited yet ({state})", state=_(STATES[deposit.state]))
+        console.print(f"  {said(state)}", soft_wrap=True)
+    console.print("  " + said(_("TD3.3c goes to {sink}, under the INS of the deposit", sink=planned.delivery.sink)))
     if not planned.received:
-        console.print("  nobody had it by mail")
+        console.print("  " + _("nobody had it by mail"))
         return
-    console.print("[bold]Had it by mail[/] (these can't be taken back: tell them)")
+    console.print(_("Had it by mail (these can't be taken back: tell them)"), style="bold")
     for one in planned.received:
-        doubt = "" if one.certain else "  [yellow]perhaps[/]"
+        doubt = "" if one.certain else f"  [yellow]{said(_('perhaps'))}[/]"
         console.print(f"  {said(one.label)}  [dim]{moment(one.at)}  {said(one.message_id)}[/]{doubt}", soft_wrap=True)
 
 
@@ -125,5 +130,5 @@ def _tell(planned: Withdrawal, became: list[Became], *, as_json: bool) -> None:
     elif became:
         show_became(became)
     else:
-        console.print("[dim]nothing was sent (--dry-run)[/]")
+        console.print(_("nothing was sent (--dry-run)"), style="dim")
     raise typer.Exit(Exit.GOOD if all(one.good for one in became) else Exit.BAD)

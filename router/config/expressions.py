@@ -28,6 +28,7 @@ import cel  # noqa: E402
 from router.contracts import Header  # noqa: E402
 from router.errors import Bug  # noqa: E402
 from router.exchange import Exchange  # noqa: E402
+from router.language import N_, filled  # noqa: E402
 
 Values = Mapping[str, Mapping[str, Any]]
 
@@ -58,6 +59,8 @@ SPECIMEN: Final[Values] = {
 }
 
 _MEMBER: Final = re.compile(r"\b(message|document|request|event)\s*\.\s*([A-Za-z_]\w*)")
+_FAILURES: Final = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+"""What the evaluation of an expression may raise."""
 _TEXT: Final = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
 
 
@@ -81,18 +84,23 @@ class Expression:
     def _check_names(self) -> None:
         for name in self._program.variables():
             if name not in SPECIMEN:
-                raise ExpressionFault(f"unknown name {name!r}: use one of {', '.join(SPECIMEN)}")
+                raise ExpressionFault(
+                    filled("unknown name {name}: use one of {known}", name=repr(name), known=", ".join(SPECIMEN))
+                )
         for owner, member in _MEMBER.findall(_TEXT.sub("''", self.source)):
             if member not in SPECIMEN[owner]:
-                raise ExpressionFault(f"{owner} has no {member!r}: use one of {', '.join(SPECIMEN[owner])}")
+                known = ", ".join(SPECIMEN[owner])
+                raise ExpressionFault(
+                    filled("{owner} has no {member}: use one of {known}", owner=owner, member=repr(member), known=known)
+                )
 
     def _check_type(self) -> None:
         try:
             value = self._program.execute(_context(SPECIMEN, lambda _: ""))
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise ExpressionFault(f"{type(error).__name__}: {str(error).splitlines()[0][:160]}") from error
+        except _FAILURES as error:
+            raise ExpressionFault(_evaluation_error(error)) from error
         if not isinstance(value, bool):
-            raise ExpressionFault(f"must be true or false, not {type(value).__name__}")
+            raise ExpressionFault(filled("must be true or false, not {kind}", kind=type(value).__name__))
 
     def __call__(self, exchange: Exchange) -> bool:
         """Whether the condition holds. Raises `Bug` if the evaluation itself fails."""
@@ -100,7 +108,7 @@ class Expression:
         read = message.text if message is not None else lambda _: ""
         try:
             return bool(self._program.execute(_context(values(exchange), read)))
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        except _FAILURES as error:
             raise Bug.of(error, "when") from error
 
 
@@ -110,7 +118,26 @@ def _context(variables: Values, field: Any) -> cel.Context:
 
 def _parse_error(text: str) -> str:
     found = re.search(r"<input>:\d+:(\d+): (.*)", text)
-    return f"column {found[1]}: {found[2][:160]}" if found else "not a CEL expression"
+    if not found:
+        return N_("not a CEL expression")
+    token = re.search(r"'(.+?)'(?: expecting|$)", found[2])
+    if token is None:
+        return filled("column {column}: not a CEL expression", column=found[1])
+    if token[1] == "<EOF>":
+        return filled("column {column}: the expression ends too early", column=found[1])
+    return filled("column {column}: {token} can't stand here", column=found[1], token=repr(token[1][:60]))
+
+
+def _evaluation_error(error: Exception) -> str:
+    """The library's sentences are for programmers: only the name of what it does not know is kept."""
+    unknown = re.match(r"Undefined variable or function: '(\w+)'", str(error))
+    if unknown:
+        return filled("unknown function {name}", name=repr(unknown[1]))
+    if isinstance(error, TypeError):
+        return filled(
+            "{error}: texts, numbers, true and false are not compared or combined with one another", error="TypeError"
+        )
+    return filled("{error}: the expression can't be evaluated", error=type(error).__name__)
 
 
 def values(exchange: Exchange) -> Values:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from io import StringIO
@@ -14,16 +15,52 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError
 
 from router.errors import ConfigFault, Problem
+from router.language import N_, T_, filled
 
 M = TypeVar("M", bound=BaseModel)
 
-#: pydantic's error type -> what an operator reads.
+_LIST: Final = N_("must be a list")
+_MAPPING: Final = N_("must be a mapping of keys")
+_NUMBER: Final = N_("must be a number")
+_WHOLE: Final = N_("must be a whole number")
+#: pydantic's error type -> what an operator reads; `{…}` is a key of the error's context. pydantic's own texts are for
+#: programmers, and in English.
 _SENTENCES: Final[Mapping[str, str]] = {
-    "missing": "is required",
-    "extra_forbidden": "is not known here",
-    "union_tag_invalid": "has an unknown type",
-    "union_tag_not_found": "needs a type",
+    "missing": N_("is required"),
+    "extra_forbidden": N_("is not known here"),
+    "union_tag_invalid": N_("has an unknown type"),
+    "union_tag_not_found": N_("needs a type"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), N_("must be true or false")),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), _WHOLE),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), _NUMBER),
+    "string_type": N_("must be a text"),
+    "path_type": N_("must be a path"),
+    "string_pattern_mismatch": T_("must have the form {pattern}"),
+    "string_too_short": T_("must have {min_length} characters or more"),
+    "string_too_long": T_("must have {max_length} characters or fewer"),
+    "greater_than": T_("must be more than {gt}"),
+    "greater_than_equal": T_("must be {ge} or more"),
+    "less_than": T_("must be less than {lt}"),
+    "less_than_equal": T_("must be {le} or less"),
+    **dict.fromkeys(("literal_error", "enum"), T_("must be one of {expected}")),
+    "too_short": T_("needs {min_length} entries or more"),
+    "too_long": T_("takes {max_length} entries or fewer"),
+    **dict.fromkeys(("list_type", "tuple_type", "set_type", "frozen_set_type"), _LIST),
+    **dict.fromkeys(("dict_type", "model_type", "mapping_type", "model_attributes_type"), _MAPPING),
+    "none_required": N_("must be left out"),
 }
+_OTHER: Final = N_("has a value that can't stand here")
+#: What the reader of YAML says (its beginning) -> what an operator reads.
+_YAML: Final[Mapping[str, str]] = {
+    "found duplicate key": N_("this key stands here twice"),
+    "found character": N_("a character that YAML does not allow here: indent with blanks, quote texts"),
+    "mapping values are not allowed": N_("a colon where no key can stand: check the indentation, or quote the text"),
+    "could not find expected ':'": N_("a key without its colon"),
+    "expected <block end>": N_("the indentation does not go with the lines before"),
+    "expected ','": N_("a bracket or a brace is not closed"),
+    "found unexpected end of stream": N_("a quotation mark is not closed"),
+}
+_NO_YAML: Final = N_("not YAML")
 
 
 class Source:
@@ -35,8 +72,10 @@ class Source:
         try:
             self.text = path.read_text(encoding="utf-8") if text is None else text
         except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8"
-            raise ConfigFault([Problem(str(path), 1, 1, "", f"can't be read: {reason}")]) from error
+            reason = getattr(error, "strerror", None) or N_("not UTF-8")
+            raise ConfigFault(
+                [Problem(str(path), 1, 1, "", filled("can't be read: {reason}", reason=reason))]
+            ) from error
         self._tree = self._parse()
 
     def _parse(self) -> CommentedMap:
@@ -47,7 +86,8 @@ class Source:
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            text = str(error.problem or error.context or "not YAML").splitlines()[0]
+            said = str(error.problem or error.context or "")
+            text = next((ours for theirs, ours in _YAML.items() if said.startswith(theirs)), _NO_YAML)
             raise ConfigFault([Problem(str(self.path), line, column, "", text)]) from error
         if not isinstance(tree, CommentedMap):
             raise ConfigFault([Problem(str(self.path), 1, 1, "", "must be a mapping of keys", "write `name: …`")])
@@ -87,12 +127,12 @@ class Source:
     def _explain(self, model: type[BaseModel], item: dict[str, Any]) -> Problem:
         path = self._without_tags(item["loc"])
         kind = item["type"]
-        text = _SENTENCES.get(kind) or item["msg"].removeprefix("Value error, ")
+        text = _sentence(kind, item.get("ctx", {}))
         hint = ""
         if kind == "extra_forbidden":
             hint = _closest(str(path[-1]), _known_keys(model, item["loc"][:-1]))
         elif kind == "union_tag_invalid":
-            hint = f"one of {item['ctx']['expected_tags']}"
+            hint = filled("one of {names}", names=item["ctx"]["expected_tags"])
         return self.problem(path, text, hint)
 
     def _without_tags(self, loc: Sequence[str | int]) -> list[str | int]:
@@ -109,6 +149,19 @@ class Source:
             if inside or last:
                 path.append(part)
         return path
+
+
+def _sentence(kind: str, context: Mapping[str, Any]) -> str:
+    """Our words for one of pydantic's errors; those of our own validators are kept."""
+    if kind == "value_error" and (own := str(context.get("error", ""))):
+        return own
+    values = {**context, "expected": _quoted(str(context.get("expected", "")))}
+    return _SENTENCES.get(kind, _OTHER).format(**values)
+
+
+def _quoted(names: str) -> str:
+    """`a, b` of pydantic's `'a' or 'b'`."""
+    return ", ".join(re.findall(r"'([^']*)'", names)) or names
 
 
 def dotted(path: Sequence[str | int]) -> str:
@@ -165,5 +218,5 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 def _closest(word: str, known: Sequence[str]) -> str:
     near = get_close_matches(word, known, n=1, cutoff=0.6)
     if near:
-        return f"did you mean `{near[0]}`?"
-    return f"known keys: {', '.join(known)}" if known else ""
+        return filled("did you mean `{name}`?", name=near[0])
+    return filled("known keys: {names}", names=", ".join(known)) if known else ""

@@ -13,6 +13,7 @@ from router.config.expressions import Expression, ExpressionFault
 from router.config.load import Source
 from router.config.sink_models import BY_STRUCTURE, Expectation, SinkUse, owners_of
 from router.errors import ConfigFault, Problem
+from router.language import N_, filled
 from router.sinks.registry import SINK_TYPES
 from router.steps.registry import STEPS
 from router.strict import Strict
@@ -29,7 +30,7 @@ class _StepConfig(Strict):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if len(self._chosen()) != 1:
-            raise ValueError(f"a step has exactly one key, one of: {', '.join(STEPS)}")
+            raise ValueError(filled("a step has exactly one key, one of: {names}", names=", ".join(STEPS)))
         return self
 
     def _chosen(self) -> list[str]:
@@ -113,7 +114,8 @@ class PipelineFile:
         problems = []
         for feed in self.config.feeds:
             if feed not in feeds:
-                problems.append(source.problem(["feed"], f"no feed {feed!r} in the site file", _one_of(feeds)))
+                text = filled("no feed {name} in the site file", name=repr(feed))
+                problems.append(source.problem(["feed"], text, _one_of(feeds)))
         for name, use in self.config.sinks.items():
             path: list[str | int] = ["sinks", name]
             kind = name if name in SINK_TYPES else sinks.get(name)
@@ -121,9 +123,10 @@ class PipelineFile:
                 known = {*sinks, *BY_STRUCTURE}
                 problems.append(source.problem(path, "no such sink in the site file", _one_of(known)))
             elif name in SINK_TYPES and name not in BY_STRUCTURE:
-                problems.append(source.problem(path, f"name the instance: {name} has no structure to choose it"))
+                text = filled("name the instance: {kind} has no structure to choose it", kind=name)
+                problems.append(source.problem(path, text))
             problems += [
-                source.problem([*path, key], f"is for {' and '.join(owners)} sinks only")
+                source.problem([*path, key], filled("is for {names} sinks only", names=", ".join(owners)))
                 for key, owners in _foreign(use, kind)
             ]
         return problems
@@ -153,7 +156,10 @@ class PipelineFile:
 
     def failing(self, example: Example, sentence: str) -> Problem:
         """A problem at the place of an example whose outcome differs."""
-        return self._source.problem(["examples", self.config.examples.index(example)], f"{example.name}: {sentence}")
+        return self._source.problem(
+            ["examples", self.config.examples.index(example)],
+            filled("example {name}: {text}", name=repr(example.name), text=sentence),
+        )
 
     def sample(self, example: Example) -> bytes:
         return (self.path.parent / example.message).read_bytes()
@@ -173,7 +179,9 @@ def read_folder(
             continue
         twin = files.get(read.config.name)
         if twin is not None:
-            problems.append(Problem(str(path), 1, 1, "name", f"is already the name of {twin.path.name}"))
+            problems.append(
+                Problem(str(path), 1, 1, "name", filled("is already the name of {name}", name=twin.path.name))
+            )
         else:
             files[read.config.name] = read
     if not files and not problems:
@@ -190,7 +198,7 @@ def _foreign(use: SinkUse, kind: str | None) -> Iterator[tuple[str, list[str]]]:
 
 
 def _one_of(names: set[str]) -> str:
-    return f"one of {', '.join(sorted(names))}" if names else "none is defined"
+    return filled("one of {names}", names=", ".join(sorted(names))) if names else N_("none is defined")
 
 
 def schema() -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from router.bus.settings import KafkaConfig
 from router.errors import Problem
+from router.language import filled
 from router.sinks.certificates import structure_of
 from router.sinks.registry import SINK_TYPES
 
@@ -86,7 +87,7 @@ def _listeners(source: Source, site: SiteConfig) -> Iterator[Problem]:
 
 def _tls(source: Source, path: list[str | int], listener: MllpConfig | HttpConfig) -> Iterator[Problem]:
     if listener.tls is None:
-        text = f"listens on {listener.host} without TLS: required in production"
+        text = filled("listens on {host} without TLS: required in production", host=listener.host)
         yield source.problem(path, text, "add `tls`, or listen on 127.0.0.1")
 
 
@@ -145,8 +146,9 @@ def _certificates(source: Source, site: SiteConfig) -> Iterator[Problem]:
             for key, certificate in kind.certificates(site.sinks[instance]).items():
                 named = structure_of(certificate)
                 if named and named != structure.id_nat:
-                    text = (
-                        f"is the certificate of structure {named}, not of {structure.id_nat}, "
-                        "which this sink speaks for"
+                    text = filled(
+                        "is the certificate of structure {named}, not of {own}, which this sink speaks for",
+                        named=named,
+                        own=structure.id_nat,
                     )
                     yield source.problem(["sinks", instance, *key.split(".")], text)

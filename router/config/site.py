@@ -17,6 +17,7 @@ from router.config.load import Source
 from router.config.site_models import FeedConfig, SiteConfig
 from router.config.speaking import speaking
 from router.errors import ConfigFault, Problem
+from router.language import N_, filled
 from router.sinks.registry import SINK_TYPES, carrying_messages
 from router.structures import StructureConfig
 
@@ -101,7 +102,7 @@ def _changed(model: M, values: dict[str, object]) -> M:
 def _names(source: Source, site: SiteConfig) -> list[Problem]:
     """References inside the file that lead nowhere."""
     problems = [
-        source.problem(["sinks", name], f"is named like another type than its own ({config.type})")
+        source.problem(["sinks", name], filled("is named like another type than its own ({kind})", kind=config.type))
         for name, config in site.sinks.items()
         if name.split(".")[0] != config.type
     ]
@@ -121,18 +122,19 @@ def _structure(source: Source, site: SiteConfig, finess: str, structure: Structu
     for kind, declared in SINK_TYPES.items():
         instance = structure.sink_of(kind)
         if instance and site.sink_types.get(instance) != kind:
-            yield source.problem(["structures", finess, kind], f"no {kind} sink is named {instance!r}")
+            text = filled("no {kind} sink is named {name}", kind=kind, name=repr(instance))
+            yield source.problem(["structures", finess, kind], text)
         for needed, sentence in declared.needs.items() if instance else ():
             if not getattr(structure, needed):
-                yield source.problem(["structures", finess], sentence, f"add `{needed}`")
+                yield source.problem(["structures", finess], sentence, filled("add `{name}`", name=needed))
     if structure.mailbox and clean(structure.mailbox) is None:
         yield source.problem(["structures", finess, "mailbox"], "must be one plain mail address")
 
 
 def _feed(source: Source, site: SiteConfig, name: str, feed: FeedConfig) -> Iterator[Problem]:
     if feed.reply and site.sink_types.get(feed.reply) not in carrying_messages():
-        kinds = " or ".join(carrying_messages())
-        yield source.problem(["feeds", name, "reply"], f"no {kinds} sink is named {feed.reply!r}")
+        text = filled("no {kind} sink is named {name}", kind="/".join(carrying_messages()), name=repr(feed.reply))
+        yield source.problem(["feeds", name, "reply"], text)
     if not (feed.mllp or feed.folder or feed.http or feed.raw_topic):
         yield source.problem(["feeds", name], "has no way in", "add mllp, http, folder or raw_topic")
     if feed.http and site.http is None:
@@ -148,7 +150,8 @@ def _ports(source: Source, site: SiteConfig) -> list[Problem]:
             other = seen.setdefault(feed.mllp.port, name)
             if other != name:
                 path: list[str | int] = ["feeds", name, "mllp", "port"]
-                problems.append(source.problem(path, f"port {feed.mllp.port} is already that of feed {other!r}"))
+                text = filled("port {port} is already that of feed {name}", port=feed.mllp.port, name=repr(other))
+                problems.append(source.problem(path, text))
     return problems
 
 
@@ -158,7 +161,9 @@ def _environment(source: Source, site: SiteConfig) -> list[Problem]:
     for name, feed in site.feeds.items():
         if "environment" in feed.rules.model_fields_set and feed.rules.environment != site.environment:
             path: list[str | int] = ["feeds", name, "rules", "environment"]
-            problems.append(source.problem(path, f"must agree with the site's: {site.environment}"))
+            problems.append(
+                source.problem(path, filled("must agree with the site's: {environment}", environment=site.environment))
+            )
     if site.environment == "production":
         for name, config in site.sinks.items():
             for key, sentence in _NOT_IN_PRODUCTION.items():
@@ -175,11 +180,13 @@ def _copies(source: Source, bus: KafkaConfig) -> Iterator[Problem]:
     """What is acknowledged must survive the loss of a broker."""
     for name, least in (("replication_factor", 3), ("min_insync_replicas", 2)):
         if getattr(bus, name) < least:
-            sentence = f"is {least} or more in production: what is acknowledged must survive the loss of a broker"
+            sentence = filled(
+                "is {least} or more in production: what is acknowledged must survive the loss of a broker", least=least
+            )
             yield source.problem(["bus", name], sentence)
 
 
 _NOT_IN_PRODUCTION = {
-    "keep": "keeps clear documents on disk: qualification only",
-    "redirect_all_mail": "sends everything to one address: qualification only (decisions D9)",
+    "keep": N_("keeps clear documents on disk: qualification only"),
+    "redirect_all_mail": N_("sends everything to one address: qualification only (decisions D9)"),
 }

@@ -8,6 +8,7 @@ from router.config.load import Source
 from router.config.site_models import FeedConfig, SiteConfig
 from router.errors import Problem
 from router.gateway.settings import HttpConfig, MllpConfig
+from router.language import filled
 from router.sinks.registry import SINK_TYPES
 
 
@@ -16,7 +17,10 @@ def speaking(source: Source, site: SiteConfig) -> Iterator[Problem]:
     for name, feed in site.feeds.items():
         for rank, finess in enumerate(feed.rules.structures):
             if finess not in site.structures:
-                yield source.problem(["feeds", name, "rules", "structures", rank], f"{finess} is not in `structures`")
+                yield source.problem(
+                    ["feeds", name, "rules", "structures", rank],
+                    filled("{finess} is not in `structures`", finess=finess),
+                )
         if feed.kind == "documents" and len(site.structures) > 1 and not feed.rules.structures:
             text = "speaks for no structure: the site has several"
             yield source.problem(["feeds", name], text, "name them in `rules.structures`")
@@ -26,7 +30,7 @@ def speaking(source: Source, site: SiteConfig) -> Iterator[Problem]:
         yield from _clients(source, site, name, feed)
     for facility, finess in site.facilities.items():
         if finess not in site.structures:
-            yield source.problem(["facilities", facility], f"{finess} is not in `structures`")
+            yield source.problem(["facilities", facility], filled("{finess} is not in `structures`", finess=finess))
     yield from _sinks(source, site)
 
 
@@ -41,13 +45,13 @@ def _clients(source: Source, site: SiteConfig, name: str, feed: FeedConfig) -> I
         listeners.append(("http", site.http))
     for what, listener in listeners:
         if listener.tls is None or listener.tls.client_ca is None:
-            text = f"needs client certificates on {what}"
+            text = filled("needs client certificates on {listener}", listener=what)
             yield source.problem(["feeds", name, "clients"], text, "set `tls` with `client_ca` there")
     own = feed.rules.structures or tuple(site.structures)
     for client, structures in feed.clients.items():
         for rank, finess in enumerate(structures):
             if finess not in own:
-                text = f"{finess} is not one that this feed may speak for"
+                text = filled("{finess} is not one that this feed may speak for", finess=finess)
                 yield source.problem(["feeds", name, "clients", client, rank], text)
 
 
@@ -59,5 +63,10 @@ def _sinks(source: Source, site: SiteConfig) -> Iterator[Problem]:
             instance = structure.sink_of(kind.name)
             other = first.setdefault(instance, finess) if instance else finess
             if other != finess:
-                text = f"{instance} is already that of {other}: a {kind.code} sink speaks for one structure"
+                text = filled(
+                    "{sink} is already that of {finess}: a {code} sink speaks for one structure",
+                    sink=instance,
+                    finess=other,
+                    code=kind.code,
+                )
                 yield source.problem(["structures", finess, kind.name], text, "give each its own sink and certificates")

@@ -34,6 +34,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from router.database.raw_driver import RawDriver
 from router.errors import Bug, OperatorFault, RouterError, Unavailable
 from router.files import KeptFiles
+from router.language import filled
 from router.locks import TurnLock
 
 Migrations = Mapping[int, Callable[[Connection], None]]
@@ -180,7 +181,7 @@ class Database:
         try:
             return TurnLock(Path(f"{path}.lock"))
         except OSError as error:
-            text = f"the folder of the database can't be used: {error.strerror}"
+            text = filled("the folder of the database can't be used: {reason}", reason=error.strerror)
             raise OperatorFault(f"{self._code}-CANTOPEN", "", text) from error
 
     @contextmanager
@@ -225,7 +226,8 @@ class Database:
         try:
             self._files.note(Path(path), Path(f"{path}.lock"))
         except OSError as error:
-            raise OperatorFault(f"{self._code}-REPLACED", "", f"a file of the database: {error.strerror}") from error
+            text = filled("a file of the database: {reason}", reason=error.strerror)
+            raise OperatorFault(f"{self._code}-REPLACED", "", text) from error
 
     def _before_connect(self, *_: Any) -> None:
         """A connection is never opened on another file than the one the others have open."""

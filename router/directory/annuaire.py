@@ -23,6 +23,7 @@ from router.directory.addresses import addr_spec
 from router.directory.fetch import fetch
 from router.directory.settings import AnnuaireConfig
 from router.errors import Invalid
+from router.language import filled
 
 log = logging.getLogger(__name__)
 
@@ -122,9 +123,9 @@ class Annuaire:
 
     def _believe(self, report: Imported) -> None:
         if report.malformed * 1000 > report.lines + report.malformed:
-            raise Invalid("ANNUAIRE-LINES", "", f"{report.malformed} malformed lines")
+            raise Invalid("ANNUAIRE-LINES", "", filled("{count} malformed lines", count=report.malformed))
         if report.lines < self._minimum or report.lines * 2 < len(self):
-            raise Invalid("ANNUAIRE-SHORT", "", f"{report.lines} mailboxes only")
+            raise Invalid("ANNUAIRE-SHORT", "", filled("{count} mailboxes only", count=report.lines))
 
     def _database(self) -> sqlite3.Connection:
         """This thread's connection to the file in use; opened again after a swap."""

@@ -11,6 +11,7 @@ from typing import IO
 import httpx
 
 from router.errors import OperatorFault, Unavailable
+from router.language import filled
 from router.tls import client_context
 
 
@@ -56,7 +57,7 @@ def _copy(chunks: Iterator[bytes], target: IO[bytes], limit: int) -> None:
     for chunk in chunks:
         size += len(chunk)
         if size > limit:
-            raise Unavailable("DIRECTORY-SIZE", "", f"more than {limit} bytes")
+            raise Unavailable("DIRECTORY-SIZE", "", filled("more than {limit} bytes", limit=limit))
         target.write(chunk)
 
 
@@ -66,7 +67,9 @@ def _foreign(source: str) -> Iterator[None]:
     try:
         yield
     except httpx.HTTPStatusError as error:
-        raise Unavailable("DIRECTORY-HTTP", source, f"answered {error.response.status_code}") from error
+        raise Unavailable(
+            "DIRECTORY-HTTP", source, filled("answered {status}", status=error.response.status_code)
+        ) from error
     except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise OperatorFault(

@@ -15,6 +15,7 @@ from router.directory.addresses import addr_spec
 from router.directory.annuaire import Mailbox
 from router.directory.settings import FhirConfig
 from router.errors import Malformed, OperatorFault, Unavailable
+from router.language import filled
 
 _MESSAGING: Final = "https://hl7.fr/ig/fhir/core/StructureDefinition/fr-core-contact-point-email-type"
 _METADATA: Final = "https://interop.esante.gouv.fr/ig/fhir/annuaire/StructureDefinition/as-ext-mailbox-mss-metadata"
@@ -54,9 +55,9 @@ class FhirAnnuaire:
         for _ in range(_PAGES):
             answer = client.get(url, params=parameters)
             if answer.status_code in {401, 403}:
-                raise OperatorFault("ANNUAIRE-FHIR", "key", f"clé refusée ({answer.status_code})")
+                raise OperatorFault("ANNUAIRE-FHIR", "key", filled("clé refusée ({status})", status=answer.status_code))
             if answer.status_code != 200:
-                raise Unavailable("ANNUAIRE-FHIR", "", f"réponse {answer.status_code}")
+                raise Unavailable("ANNUAIRE-FHIR", "", filled("réponse {status}", status=answer.status_code))
             bundle = _bundle(answer)
             for entry in bundle.get("entry", ()):
                 yield entry.get("resource", {})

@@ -22,6 +22,7 @@ from router.directory.addresses import idna
 from router.directory.fetch import fetch
 from router.directory.settings import ListeBlancheConfig
 from router.errors import Invalid, OperatorFault, Unavailable
+from router.language import filled
 
 log = logging.getLogger(__name__)
 
@@ -204,7 +205,11 @@ class ListeBlanche:
         """Raises `Invalid` unless the new list may replace the old one."""
         old = self._names
         if len(new.domains) < self._config.minimum:
-            raise Invalid("LISTE-BLANCHE-SHORT", "", f"{len(new.domains)} names, fewer than {self._config.minimum}")
+            raise Invalid(
+                "LISTE-BLANCHE-SHORT",
+                "",
+                filled("{count} names, fewer than {least}", count=len(new.domains), least=self._config.minimum),
+            )
         if old is not None and len(new.domains) * 2 < len(old.domains):
             raise Invalid("LISTE-BLANCHE-SHORT", "", "less than half of the list in use")
         if old is None or old.generated is None or new.generated is None:

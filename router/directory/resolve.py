@@ -14,6 +14,7 @@ from router.directory.addresses import addr_spec, domain_of
 from router.directory.annuaire import Annuaire, Mailbox, finess
 from router.directory.liste_blanche import ListeBlanche
 from router.directory.settings import LocalMailbox
+from router.language import filled
 from router.request import Patient, Recipient, RecipientKind
 
 PATIENT_DOMAIN: Final = "patient.mssante.fr"
@@ -68,15 +69,19 @@ class Resolver:
         if len(attached) == 1:
             return Found(attached, "annuaire : la boîte de ce RPPS dans la structure demandée")
         if self._ambiguous == "toutes":
-            return Found(found, f"annuaire : les {len(found)} boîtes de ce RPPS (ambiguous: toutes)")
-        return Found(reason=f"{len(found)} boîtes aux lettres pour ce RPPS")
+            return Found(
+                found, filled("annuaire : les {count} boîtes de ce RPPS (ambiguous: toutes)", count=len(found))
+            )
+        return Found(reason=filled("{count} boîtes aux lettres pour ce RPPS", count=len(found)))
 
     def _local(self, recipient: Recipient) -> Found:
         found = {line.address.lower(): line.address for line in self._table if _names(line, recipient)}
         if len(found) == 1:
             return Found(tuple(found.values()), "table locale du site")
         if found:
-            return Found(reason=f"{len(found)} lignes de la table locale répondent à ce destinataire")
+            return Found(
+                reason=filled("{count} lignes de la table locale répondent à ce destinataire", count=len(found))
+            )
         return Found(reason="destinataire absent de la table locale des boîtes aux lettres")
 
     def _usable(self, box: Mailbox) -> bool:

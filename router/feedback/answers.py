@@ -17,6 +17,7 @@ from typing import Final
 
 from router.cisis import smtp_codes, zam
 from router.exchange import Delivery, Disposition, Origin, Receipt, ReceiptKind, delivery_id
+from router.language import translated
 from router.request import Dialect
 from router.sinks.mssante.codes import NO_PROOF
 from router.sinks.registry import SINK_TYPES
@@ -126,7 +127,7 @@ def answers(
         control_id=identity[:20],
         error=None if positive else _error(receipt, kind, endpoint),
         recipient=None if kind is zam.Kind.DMP else _named(receipt, kind, who),
-        text="" if positive else receipt.text[:250],
+        text="" if positive else translated(receipt.text, "fr")[:250],
     )
     return (
         Delivery(
@@ -171,7 +172,7 @@ def _error(receipt: Receipt, kind: zam.Kind, endpoint: Endpoint) -> tuple[str, s
     """ERR-5: code, label, coding system."""
     code = receipt.code.removeprefix(next((own for own in _PREFIXES if receipt.code.startswith(own)), ""))
     if kind is zam.Kind.DMP:
-        return code or OTHER, receipt.text or code, endpoint.dmp_error_system
+        return code or OTHER, translated(receipt.text, "fr") or code, endpoint.dmp_error_system
     if kind is zam.Kind.READING:
         told = code if code in APPLICATION_LABELS else OTHER
         return told, APPLICATION_LABELS[told], APPLICATION_SYSTEM

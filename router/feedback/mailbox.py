@@ -22,6 +22,7 @@ from router.errors import OperatorFault, RouterError, Unavailable
 from router.feedback.attempts import Attempts
 from router.feedback.reading import digest
 from router.feedback.reports import Handled, Kind, Place, Reports
+from router.language import filled
 from router.sinks.mssante.settings import ImapConfig, TlsConfig
 from router.sinks.mssante.tls import client_context
 from router.wire import receipt_record
@@ -290,8 +291,12 @@ def foreign() -> Iterator[None]:
     except LoginError as error:
         raise OperatorFault("MSS-IMAP", "LOGIN", "le serveur IMAP refuse notre authentification") from error
     except IMAPClientError as error:
-        raise Unavailable("MSS-IMAP", "", f"le serveur IMAP a répondu une erreur ({type(error).__name__})") from error
+        raise Unavailable(
+            "MSS-IMAP", "", filled("le serveur IMAP a répondu une erreur ({error})", error=type(error).__name__)
+        ) from error
     except OSError as error:
         if "CERTIFICATE" in str(error).upper():
             raise OperatorFault("MSS-IMAP", "TLS", "certificat refusé : le nôtre, ou celui du serveur") from error
-        raise Unavailable("MSS-IMAP", "", f"le serveur IMAP ne répond pas ({type(error).__name__})") from error
+        raise Unavailable(
+            "MSS-IMAP", "", filled("le serveur IMAP ne répond pas ({error})", error=type(error).__name__)
+        ) from error

@@ -21,6 +21,7 @@ from router.feedback.limits import LIMITS, Limits, TooMuch
 from router.feedback.mdn import Disposition
 from router.feedback.proofs import Proof, Proofs, Strength
 from router.feedback.reading import Kind, Place, Read, read
+from router.language import N_, filled
 from router.sinks.mssante.settings import FeedbackRules
 
 __all__ = ["Handled", "Kind", "Place", "Read", "Reports"]
@@ -48,11 +49,11 @@ class _Untrusted(Exception):
 
 #: Action of a DSN -> text of its receipt.
 _TEXTS: Final = {
-    Action.DELIVERED: "remis dans la boîte du destinataire",
-    Action.RELAYED: "relayé à un serveur qui n'en dira pas plus",
-    Action.EXPANDED: "remis à une liste",
-    Action.DELAYED: "remise retardée, le serveur essaie encore",
-    Action.FAILED: "non remis",
+    Action.DELIVERED: N_("remis dans la boîte du destinataire"),
+    Action.RELAYED: N_("relayé à un serveur qui n'en dira pas plus"),
+    Action.EXPANDED: N_("remis à une liste"),
+    Action.DELAYED: N_("remise retardée, le serveur essaie encore"),
+    Action.FAILED: N_("non remis"),
 }
 _PROVES: Final = {
     Action.DELIVERED: Strength.DELIVERED,
@@ -173,7 +174,9 @@ class Reports:
             ok=False,
             at=mime.now_or(status.at, now),
             code=CONTRADICTED,
-            text=f"« non remis » contredit une preuve plus forte ({what}) : à vérifier par une personne",
+            text=filled(
+                "« non remis » contredit une preuve plus forte ({what}) : à vérifier par une personne", what=what
+            ),
             evidence=evidence,
         )
 
@@ -182,7 +185,7 @@ class Reports:
         code, text = "MSS-250", _TEXTS[status.action]
         if failed:
             code = f"MSS-{status.code}"
-            text = f"{text} ({status.status})" if status.status else text
+            text = filled("{text} ({status})", text=text, status=status.status) if status.status else text
         elif status.action is Action.DELAYED:
             code = DELAYED
         elif status.action is Action.RELAYED and self._rules[known.row.delivery.sink].relayed == "silence":
@@ -212,15 +215,15 @@ class Reports:
             raise _Untrusted("its subject says the contrary of its report")
         ok = said.positive is not False
         code = "MSS-READ" if ok else f"MSS-{said.code}"
-        text = f"accusé de lecture : {said.type}"
+        text = filled("accusé de lecture : {kind}", kind=said.type)
         if said.type == "deleted" and not ok:
-            text = "supprimé sans lecture certaine"
+            text = N_("supprimé sans lecture certaine")
         elif not ok:
-            text = f"refusé par le logiciel du destinataire ({said.code})"
+            text = filled("refusé par le logiciel du destinataire ({code})", code=said.code)
         if self._silent(known, said):
             code, ok = SILENT, True
         if forwarded:
-            text = f"{text}, par une boîte à laquelle le destinataire l'a transféré"
+            text = filled("{text}, par une boîte à laquelle le destinataire l'a transféré", text=text)
         evidence = {"report": found.mark, "disposition": said.type}
         if not _patients(known):
             evidence["reader"] = said.reader

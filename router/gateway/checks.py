@@ -8,6 +8,7 @@ from router.gateway import identity
 from router.gateway.received import FeedVerdict, Received
 from router.hl7.ack import Err
 from router.hl7.message import Message
+from router.language import N_, filled
 
 #: MSH fields without which a message can't be answered or ordered: (rule, field) (HL7 v2.5 §2.16.9; R02, R07).
 _NEEDED = (("R02", 9), ("R07", 10), ("R05", 12))
@@ -16,7 +17,9 @@ _NEEDED = (("R02", 9), ("R07", 10), ("R05", 12))
 def envelope(message: Message) -> tuple[Finding, ...]:
     """What any feed asks of a message: MSH-9, 10 and 12, one PID at most, no continuation (R12)."""
     faults = [
-        Finding(rule, Err("101", f"MSH^1^{number}", text=f"MSH-{number} est obligatoire"))
+        Finding(
+            rule, Err("101", f"MSH^1^{number}", text=filled("{segment}-{n} est obligatoire", segment="MSH", n=number))
+        )
         for rule, number in _NEEDED
         if not message.text(f"MSH-{number}")
     ]
@@ -35,7 +38,7 @@ class RelayCheck:
         """See `Checker`. A raw CDA is refused: there is nothing to relay it with."""
         if message is None:
             return FeedVerdict(faults=(Finding("R02", Err("200", "MSH^1^9", text="ce flux attend des messages HL7")),))
-        warnings = ("R10: le texte semble en UTF-8, MSH-18 dit autre chose",) if message.misdeclared else ()
+        warnings = ("R10: " + N_("le texte semble en UTF-8, MSH-18 dit autre chose"),) if message.misdeclared else ()
         return FeedVerdict(
             faults=envelope(message), warnings=warnings, key=identity.patient_key(message, self._pseudonyms)
         )

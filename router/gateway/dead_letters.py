@@ -12,13 +12,14 @@ from router.gateway import identity
 from router.gateway.received import Received, ValidatedMessage
 from router.hl7.ack import CONTROL_ID
 from router.hl7.lengths import LONGEST
+from router.language import N_
 from router.payload import pack_request
 from router.wire import journal_record
 
 STAGE: Final = "intake"
 _PARTY: Final = LONGEST[3]
 
-_ADVICE: Final = advice((("*", "Faire corriger l'émetteur : il renverra le message. Rien n'est parti."),))
+_ADVICE: Final = advice((("*", N_("Faire corriger l'émetteur : il renverra le message. Rien n'est parti.")),))
 
 
 def body(received: Received) -> bytes:

@@ -15,6 +15,7 @@ from typing import Final
 
 from router.errors import OperatorFault
 from router.gateway.complaints import Complaints
+from router.language import filled
 
 GRACE: Final = 1.5
 """Seconds that a new connection has to bring a message, when others want its place."""
@@ -91,6 +92,12 @@ def enough_descriptors(connections: int) -> None:
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return
     if hard != resource.RLIM_INFINITY and hard < needed:
-        text = f"the listeners may have {connections} connections, which needs {needed} open files; the limit is {hard}"
-        raise OperatorFault("NOFILE", "max_connections", f"{text}: raise it (LimitNOFILE=, ulimit -n) or lower them")
+        text = filled(
+            "the listeners may have {count} connections, which needs {wanted} open files; the limit is {limit}: "
+            "raise it (LimitNOFILE=, ulimit -n) or lower them",
+            count=connections,
+            wanted=needed,
+            limit=hard,
+        )
+        raise OperatorFault("NOFILE", "max_connections", text)
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

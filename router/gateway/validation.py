@@ -22,6 +22,7 @@ from router.hl7 import ack, write
 from router.hl7.ack import Code, Err
 from router.hl7.header import Unreadable
 from router.hl7.message import Message
+from router.language import translated
 from router.wire import event_record, journal_record
 
 _OUTAGE: Final = outage().err
@@ -189,9 +190,10 @@ def _local(second: int) -> datetime:
 
 
 def _fault(fault: MessageFault) -> Finding:
+    text = translated(fault.text, "fr")  # what senders read is French, whatever the operator's language
     if isinstance(fault, Unreadable):
-        return Finding(fault.code, Err(fault.condition, fault.place, text=fault.text))
-    return Finding(fault.code, Err("207", fault.place, application=ack.application("906"), text=fault.text))
+        return Finding(fault.code, Err(fault.condition, fault.place, text=text))
+    return Finding(fault.code, Err("207", fault.place, application=ack.application("906"), text=text))
 
 
 def _as_message(received: Received) -> Message | None:

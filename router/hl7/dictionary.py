@@ -15,6 +15,7 @@ from typing import Any, Final
 from router.hl7.ack import Err
 from router.hl7.message import Message
 from router.hl7.segment import Segment
+from router.language import filled
 
 #: Data types whose form can be checked (HL7 v2.5 chapter 2A). The others are any text.
 FORMS: Final[dict[str, re.Pattern[str]]] = {
@@ -104,7 +105,11 @@ def check(message: Message, version: str, structure: str = "") -> list[Err]:
 
 
 def _missing(message: Message, structure: Structure) -> list[Err]:
-    return [Err("100", name, text=f"segment {name} absent") for name in structure.required if name not in message]
+    return [
+        Err("100", name, text=filled("segment {segment} absent", segment=name))
+        for name in structure.required
+        if name not in message
+    ]
 
 
 def _wrong(segment: Segment, rules: tuple[FieldRule, ...]) -> Iterator[Err]:
@@ -114,7 +119,11 @@ def _wrong(segment: Segment, rules: tuple[FieldRule, ...]) -> Iterator[Err]:
         empty = rule.number >= len(spans) or spans[rule.number][0] == spans[rule.number][1]
         if empty:
             if rule.required:
-                yield Err("101", f"{place}^{rule.number}", text=f"{segment.name}-{rule.number} est obligatoire")
+                yield Err(
+                    "101",
+                    f"{place}^{rule.number}",
+                    text=filled("{segment}-{n} est obligatoire", segment=segment.name, n=rule.number),
+                )
         elif rule.leaves:
             yield from _malformed(segment, rule, place)
 
@@ -125,9 +134,14 @@ def _malformed(segment: Segment, rule: FieldRule, place: str) -> Iterator[Err]:
             value = repetition.text(component, subcomponent)
             if value and not FORMS[datatype].fullmatch(value):
                 where = f"{place}^{rule.number}^{repetition.number}^{component}"
-                yield Err(
-                    "102", where, text=f"{segment.name}-{rule.number}.{component} n'a pas la forme d'un {datatype}"
+                text = filled(
+                    "{segment}-{n}.{component} n'a pas la forme d'un {datatype}",
+                    segment=segment.name,
+                    n=rule.number,
+                    component=component,
+                    datatype=datatype,
                 )
+                yield Err("102", where, text=text)
 
 
 def _field(number: int, child: Any) -> FieldRule:

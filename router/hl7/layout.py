@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from router.hl7.header import BOM, Unreadable
+from router.language import filled
 
 MAX_SEGMENTS: Final = 100_000
 """More lines than this is no message: it would cost memory, not meaning."""
@@ -49,7 +50,7 @@ def lines(data: bytes, at: int) -> Iterator[tuple[int, int]]:
             yield at, end
         count += 1
         if count > MAX_SEGMENTS:
-            raise Unreadable("R01", "100", "", f"Message de plus de {MAX_SEGMENTS} segments.")
+            raise Unreadable("R01", "100", "", filled("Message de plus de {limit} segments.", limit=MAX_SEGMENTS))
         at = end + 1
         if end == cr:
             cr = data.find(b"\r", at)

@@ -16,6 +16,8 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from router.language import filled
+
 #: Segment -> (field, component) that names an occurrence.
 SEGMENT_KEY: Final[dict[str, tuple[int, int]]] = {
     "OBX": (3, 1),  # observation identifier: OBX[DESTDMP]-5.1
@@ -102,7 +104,7 @@ def parse(text: str) -> Path:
     """Parse an address; cached. Raises `ValueError` when it has not the form above."""
     found = _FORM.fullmatch(text)
     if found is None:
-        raise ValueError(f"not an HL7 address: {text!r} (write it like PID-3[INS].1)")
+        raise ValueError(filled("not an HL7 address: {value} (write it like PID-3[INS].1)", value=repr(text)))
     occurrence, key = _which(found["which"])
     return Path(found["segment"], occurrence, key, _tail(found))
 
@@ -112,7 +114,7 @@ def parse_tail(text: str) -> Tail:
     """Parse what follows the segment: `5`, `15.4`, `3[INS].4.2`. Raises `ValueError`."""
     found = _TAIL.fullmatch(text)
     if found is None:
-        raise ValueError(f"not an address within a segment: {text!r} (write it like 3[INS].1)")
+        raise ValueError(filled("not an address within a segment: {value} (write it like 3[INS].1)", value=repr(text)))
     return _tail(found)
 
 

@@ -1,4 +1,4 @@
-"""A story as lines of text for an operator, in French: what was asked, what was decided and why, what became of it."""
+"""A story as lines of text, in the operator's language: what was asked, what was decided and why, what became of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from router.engine.dead_letters import evidence
 from router.journal.views import DeliveryState, EventStory, Moment, MomentKind
+from router.language import N_, _, translated, translated_head
 from router.printable import printable
 from router.sinks import registry
 
@@ -28,41 +29,41 @@ class Line:
 
 
 _KINDS: Final[dict[MomentKind, str]] = {
-    "received": "reçu",
-    "duplicate": "doublon",
-    "refused": "refusé",
-    "warning": "alerte",
-    "decided": "décidé",
-    "decision": "choix",
-    "filtered": "écarté",
-    "dead": "en échec",
-    "command": "commande",
-    "delivery": "envoi",
-    "attempt": "essai",
-    "dsn": "réception",
-    "mdn": "lecture",
+    "received": N_("reçu"),
+    "duplicate": N_("doublon"),
+    "refused": N_("refusé"),
+    "warning": N_("alerte"),
+    "decided": N_("décidé"),
+    "decision": N_("choix"),
+    "filtered": N_("écarté"),
+    "dead": N_("en échec"),
+    "command": N_("commande"),
+    "delivery": N_("envoi"),
+    "attempt": N_("essai"),
+    "dsn": N_("réception"),
+    "mdn": N_("lecture"),
 }
 _DISPOSITIONS: Final = {
-    "delivered": "remis",
-    "filtered": "écarté",
-    "superseded": "remplacé",
-    "dead_lettered": "en échec",
-    "": "en cours",
+    "delivered": N_("remis"),
+    "filtered": N_("écarté"),
+    "superseded": N_("remplacé"),
+    "dead_lettered": N_("en échec"),
+    "": N_("en cours"),
 }
 _STATES: Final = {
-    "ready": "prêt",
-    "begun": "envoi commencé",
-    "waiting": "attend un nouvel essai",
-    "parked": "retenu derrière un message en échec",
-    "unknown": "issue inconnue, en vérification",
+    "ready": N_("prêt"),
+    "begun": N_("envoi commencé"),
+    "waiting": N_("attend un nouvel essai"),
+    "parked": N_("retenu derrière un message en échec"),
+    "unknown": N_("issue inconnue, en vérification"),
 }
 _ASKED: Final = {
     **dict(registry.asked().values()),
-    "ack-reception": "accusés de réception",
-    "ack-lecture": "accusés de lecture",
+    "ack-reception": N_("accusés de réception"),
+    "ack-lecture": N_("accusés de lecture"),
 }
 _EVIDENCE: Final = registry.evidence_names()
-_ACTIONS: Final = {"initial": "création", "replace": "remplacement", "delete": "suppression"}
+_ACTIONS: Final = {"initial": N_("création"), "replace": N_("remplacement"), "delete": N_("suppression")}
 _LATE_SECONDS: Final = 5.0
 _PROOF_WIDTH: Final = 72
 """Beside the time and the kind on a terminal of 100 columns; longer proofs take a line each."""
@@ -82,7 +83,7 @@ def render(
     behind: seconds by which the journal is late on the bus; None when nobody knows
     names:  MSH-10 of other events that this story mentions, by event id
     """
-    lines = [*_heading(story), Line(""), *_destinations(story.deliveries), Line("Déroulé", "title")]
+    lines = [*_heading(story), Line(""), *_destinations(story.deliveries), Line(_("Déroulé"), "title")]
     day, names = _day(story.event.received), names or {}
     lines += [line for moment in _collapsed(_told_once(story.timeline)) for line in _lines(moment, day, names)]
     return [replace(line, text=printable(line.text)) for line in (*lines, _lateness(behind))]
@@ -95,38 +96,40 @@ def mentioned(story: EventStory) -> set[str]:
 
 def _lateness(behind: float | None) -> Line:
     if behind is None:
-        return Line("Retard du journal inconnu : le bus ne répond pas.", "warning")
+        return Line(_("Retard du journal inconnu : le bus ne répond pas."), "warning")
     if not behind:
-        return Line("Journal à jour.", "dim")
+        return Line(_("Journal à jour."), "dim")
     style: Style = "warning" if behind > _LATE_SECONDS else "dim"
-    return Line(f"Le journal a {behind:.0f} s de retard : la suite n'y est pas encore.", style)
+    return Line(_("Le journal a {seconds} s de retard : la suite n'y est pas encore.", seconds=f"{behind:.0f}"), style)
 
 
 def _heading(story: EventStory) -> Iterator[Line]:
     event = story.event
-    yield Line(f"Message {event.control_id or '(sans MSH-10)'} du flux {event.feed or '?'}", "title")
+    name = event.control_id or _("(sans MSH-10)")
+    yield Line(_("Message {name} du flux {feed}", name=name, feed=event.feed or "?"), "title")
     facts = [
-        f"reçu le {_moment(event.received)}",
-        f"par {event.source}" if event.source else "",
-        f"de {event.sender}" if event.sender else "",
+        _("reçu le {moment}", moment=_moment(event.received)),
+        _("par {source}", source=event.source) if event.source else "",
+        _("de {sender}", sender=event.sender) if event.sender else "",
         _size(event.size),
-        f"volet {event.dialect}" if event.dialect else "",
-        f"réponse {event.ack}" if event.ack else "",
+        _("volet {dialect}", dialect=event.dialect) if event.dialect else "",
+        _("réponse {ack}", ack=event.ack) if event.ack else "",
     ]
     yield Line("  " + ", ".join(fact for fact in facts if fact))
-    asked = ", ".join(_ASKED.get(word, word) for word in event.asked)
+    asked = ", ".join(_(_ASKED.get(word, word)) for word in event.asked)
     if asked or event.action:
-        yield Line(f"  demande : {_ACTIONS.get(event.action, event.action)} — {asked or 'aucune destination'}")
+        action = _(_ACTIONS.get(event.action, event.action))
+        yield Line("  " + _("demande : {action} — {asked}", action=action, asked=asked or _("aucune destination")))
     for document in story.documents:
-        yield Line(f"  document {document}")
-    yield Line(f"  identifiant {event.event_id}", "dim")
+        yield Line("  " + _("document {name}", name=document))
+    yield Line("  " + _("identifiant {name}", name=event.event_id), "dim")
 
 
 def _destinations(deliveries: Sequence[DeliveryState]) -> Iterator[Line]:
     """Where the documents went; then, on one line for each endpoint, what went back to the sender."""
     if not deliveries:
         return
-    yield Line("Destinations", "title")
+    yield Line(_("Destinations"), "title")
     answers: dict[str, list[DeliveryState]] = {}
     for delivery in deliveries:
         if delivery.label.startswith(_ANSWER):
@@ -135,24 +138,24 @@ def _destinations(deliveries: Sequence[DeliveryState]) -> Iterator[Line]:
             yield _destination(delivery)
     for sink, told in answers.items():
         said = " ; ".join(f"{one.label.removeprefix(_ANSWER)} {_end(one)}" for one in told)
-        yield Line(
-            f"  retour à l'émetteur ({sink}) : {said}", min((_style_of(one.disposition) for one in told), key=_RANK)
-        )
+        style = min((_style_of(one.disposition) for one in told), key=_RANK)
+        yield Line("  " + _("retour à l'émetteur ({sink}) : {said}", sink=sink, said=said), style)
     yield Line("")
 
 
 def _destination(delivery: DeliveryState) -> Line:
-    tries = f", {delivery.attempts} essais" if delivery.attempts > 1 else ""
-    why = " ".join(part for part in (delivery.code, delivery.text) if part)
+    tries = ", " + _("{count} essais", count=delivery.attempts) if delivery.attempts > 1 else ""
+    why = " ".join(part for part in (delivery.code, translated(delivery.text)) if part)
     failed = delivery.disposition != "delivered" and why
-    text = f"  {delivery.sink} ({delivery.label}) : {_end(delivery)}{tries}" + (f" — {why}" if failed else "")
+    where = _("{sink} ({label}) : {end}", sink=delivery.sink, label=delivery.label, end=_end(delivery))
+    text = f"  {where}{tries}" + (f" — {why}" if failed else "")
     return Line(text, _style_of(delivery.disposition))
 
 
 def _end(delivery: DeliveryState) -> str:
     if not delivery.disposition and delivery.state:
-        return _STATES.get(delivery.state, delivery.state)
-    return _DISPOSITIONS.get(delivery.disposition, delivery.disposition)
+        return _(_STATES.get(delivery.state, delivery.state))
+    return _(_DISPOSITIONS.get(delivery.disposition, delivery.disposition))
 
 
 def _style_of(disposition: str) -> Style:
@@ -191,10 +194,10 @@ def _lines(item: tuple[Moment, int], day: str, names: Mapping[str, str]) -> Iter
     what = _KINDS[moment.kind]
     if moment.kind == "delivery":
         what = _DISPOSITIONS.get(moment.disposition, what)
-    parts = [moment.where, moment.code, f"[{moment.place}]" if moment.place else "", moment.text]
+    parts = [moment.where, moment.code, f"[{moment.place}]" if moment.place else "", _told(moment)]
     text = " ".join(part for part in parts if part)
-    times = f" ({count} fois)" if count > 1 else ""
-    start = f"  {when:<12}  {what:<10} "
+    times = " " + _("({count} fois)", count=count) if count > 1 else ""
+    start = f"  {when:<12}  {_(what):<10} "
     yield Line(f"{start}{text}{times}", _style(moment), len(start))
     shown = [*_overtaken(moment, names), *evidence.evidence(moment.evidence.items(), _EVIDENCE)]
     joined = " ; ".join(shown)
@@ -202,9 +205,14 @@ def _lines(item: tuple[Moment, int], day: str, names: Mapping[str, str]) -> Iter
         yield Line(" " * len(start) + proved, "dim", len(start))
 
 
+def _told(moment: Moment) -> str:
+    """The sentence; of a command, ours and then the person's own words."""
+    return translated_head(moment.text) if moment.kind == "command" else translated(moment.text)
+
+
 def _overtaken(moment: Moment, names: Mapping[str, str]) -> Iterator[str]:
     if by := moment.evidence.get(evidence.SUPERSEDED_BY):
-        yield f"par le message {names[by]}" if by in names else f"par l'événement {by}"
+        yield _("par le message {name}", name=names[by]) if by in names else _("par l'événement {name}", name=by)
 
 
 def _style(moment: Moment) -> Style:
@@ -222,7 +230,9 @@ def _style(moment: Moment) -> Style:
 def _size(size: int) -> str:
     if not size:
         return ""
-    return f"{size} o" if size < 1024 else f"{size / 1024:.0f} Ko" if size < 1024**2 else f"{size / 1024**2:.1f} Mo"
+    if size < 1024:
+        return _("{size} o", size=size)
+    return _("{size} Ko", size=f"{size / 1024:.0f}") if size < 1024**2 else _("{size} Mo", size=f"{size / 1024**2:.1f}")
 
 
 def _day(at: float) -> str:
@@ -236,4 +246,4 @@ def _clock(moment: Moment) -> str:
 
 
 def _moment(at: float) -> str:
-    return time.strftime("%d/%m/%Y à %H:%M:%S", time.localtime(at))
+    return _("{day} à {time}", day=_day(at), time=time.strftime("%H:%M:%S", time.localtime(at)))

@@ -7,6 +7,7 @@ from typing import Final
 
 from router.exchange import JournalEntry, Receipt, ReceiptKind
 from router.journal.views import DeliveryState, EventStory, EventSummary, Moment, MomentKind
+from router.language import N_, filled
 
 _ENTRY_KINDS: Final[dict[str, MomentKind]] = {
     "received": "received",
@@ -85,7 +86,9 @@ def _count(entry: JournalEntry) -> str:
     count = len(entry.deliveries)
     if entry.kind != "decided":
         return ""
-    return f"{count} envoi{'s' if count > 1 else ''}" if count else "aucun envoi"
+    if count > 1:
+        return filled("{count} envois", count=count)
+    return N_("1 envoi") if count else N_("aucun envoi")
 
 
 def _of_receipt(receipt: Receipt) -> Moment:

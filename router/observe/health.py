@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from router.contracts import EVENT_FORMAT
 from router.errors import OperatorFault
+from router.language import filled
 from router.observe.metrics import exposition
 from router.software import our_version
 
@@ -55,7 +56,9 @@ class AdminServer:
             self._socket.bind((host, port))
         except OSError as error:
             self._socket.close()
-            raise OperatorFault("ADMIN-PORT", f"{host}:{port}", f"can't listen: {error.strerror}") from error
+            raise OperatorFault(
+                "ADMIN-PORT", f"{host}:{port}", filled("can't listen: {reason}", reason=error.strerror)
+            ) from error
         config = uvicorn.Config(app(readiness), log_config=None, access_log=False, lifespan="off")
         self._server = _Quiet(config)
 

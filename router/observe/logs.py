@@ -16,6 +16,7 @@ from typing import Any, Final, TextIO, cast
 import structlog
 
 from router.errors import RouterError
+from router.language import translated
 from router.printable import printable
 
 #: Keys that may stand in a log line. Their values come from bounded sets, counts, times and opaque ids.
@@ -94,6 +95,13 @@ def _shown(value: Any) -> Any:
     return [_shown(one) for one in value] if isinstance(value, list | tuple) else value
 
 
+def _english(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The log is for developers and programs: one language, whatever the operator reads on the screens."""
+    if isinstance(text := line.get("text"), str):
+        line["text"] = translated(text, "en")
+    return line
+
+
 def _safe_exception(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     info = line.pop("exc_info", None)
     error = sys.exc_info()[1] if info is True else info if isinstance(info, BaseException) else None
@@ -133,6 +141,7 @@ def configure(*, role: str = "", slot: int = 0, level: str = "INFO", pretty: boo
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _safe_exception,
             _only_known_keys,
+            _english,
             _printable,
             renderer,
         ],

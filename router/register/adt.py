@@ -13,6 +13,7 @@ from router.cisis import ins
 from router.hl7.ack import Err
 from router.hl7.message import Message
 from router.hl7.segment import Repetition, Segment
+from router.language import N_, filled
 from router.request import Identifier
 
 
@@ -172,7 +173,8 @@ def _patient_faults(message: Message, known: Event, priors: Sequence[Prior]) -> 
     if len(pids) > 1 and known.prior != "merge":
         yield Err("198", "PID^2", text="un seul patient est attendu")
     if sum(map(len, (part for prior in priors for part in prior.parts))) > _MOST_IDENTIFIERS:
-        yield Err("198", "MRG^1^1", text=f"plus de {_MOST_IDENTIFIERS} identifiants dans un même message")
+        text = filled("plus de {limit} identifiants dans un même message", limit=_MOST_IDENTIFIERS)
+        yield Err("198", "MRG^1^1", text=text)
     for n, prior in enumerate(priors, start=1):
         if not prior.former:
             yield Err("101", f"MRG^{n}^1", text="identité antérieure absente")
@@ -186,20 +188,24 @@ def _patient_faults(message: Message, known: Event, priors: Sequence[Prior]) -> 
 
 
 def _zfa_faults(message: Message) -> Iterator[Err]:
-    tables = ((1, DMP_STATES, "état du DMP"), (9, OPPOSITIONS, "opposition"), (11, CONSENTS, "consentement"))
+    tables = (
+        (1, DMP_STATES, N_("état du DMP")),
+        (9, OPPOSITIONS, N_("opposition")),
+        (11, CONSENTS, N_("consentement")),
+    )
     for number, table, what in tables:
         value = message.text(f"ZFA-{number}").upper()
         if value and value not in table:
-            yield Err("103", f"ZFA^1^{number}", text=f"valeur inconnue : {what}")
+            yield Err("103", f"ZFA^1^{number}", text=filled("valeur inconnue : {what}", what=what))
 
 
 def _warnings(event: str, what: ins.Status | None) -> Iterator[str]:
     if event == "A08":
-        yield "A08 n'est pas un événement de PAM-FR : traité comme A31"
+        yield N_("A08 n'est pas un événement de PAM-FR : traité comme A31")
     if what is None:
-        yield "PID-32 absent : le statut de l'identité connu est conservé"
+        yield N_("PID-32 absent : le statut de l'identité connu est conservé")
     elif what.unknown:
-        yield "PID-32 contient un code inconnu"
+        yield N_("PID-32 contient un code inconnu")
 
 
 # --------------------------------------------------------------------------------------------------- reading

@@ -21,11 +21,12 @@ from router.gateway.identity import patient_key
 from router.gateway.received import FeedVerdict, Received
 from router.hl7.ack import Err
 from router.hl7.message import Message
+from router.language import N_
 from router.register import adt
 from router.request import Identifier
 
 _STATUS: Final = "ins-status"
-_IGNORED: Final = "R45: ins-status ignoré : ce flux n'est pas habilité à qualifier les identités"
+_IGNORED: Final = "R45: " + N_("ins-status ignoré : ce flux n'est pas habilité à qualifier les identités")
 
 
 class DocumentsCheck:

@@ -21,6 +21,7 @@ from router.exchange import (
     ReceiptKind,
     delivery_id,
 )
+from router.language import N_, filled
 from router.payload import DocumentOrder, reply_context
 from router.request import TransmissionRequest
 from router.sinks import registry
@@ -139,5 +140,5 @@ def _why(ends: Sequence[MessageFault | Filtered]) -> tuple[str, str]:
     for end in sorted(ends, key=lambda end: not isinstance(end, MessageFault)):
         if isinstance(end, MessageFault):
             return end.code, end.text
-        return end.code, f"arrêté par le circuit du routeur : {end.reason}"
-    return "NOT-SERVED", "aucun circuit du routeur ne dessert cette destination"
+        return end.code, filled("arrêté par le circuit du routeur : {text}", text=end.reason)
+    return "NOT-SERVED", N_("aucun circuit du routeur ne dessert cette destination")

@@ -15,9 +15,10 @@ from pydantic import BaseModel
 from router.config.pipeline import PipelineFile
 from router.contracts import Header
 from router.errors import MessageFault
-from router.exchange import Decision, Event, Exchange, Filtered, Origin, Routed
+from router.exchange import Decision, Event, Exchange, Filtered, Origin, Receipt, Routed
 from router.gateway.received import Received
 from router.hl7.message import Message
+from router.language import N_, _, plural, translated
 from router.runtime.describe import ASKED
 from router.runtime.examples import Player
 from router.runtime.pipelines import Compiled
@@ -64,10 +65,11 @@ def _stages(services: SiteServices, file: PipelineFile, feed: str, data: bytes, 
         return
     verdict = player.check(feed, Received(data=data, source="mllp", at=services.clock.now()), message)
     if verdict.faults:
-        faults = tuple(f"AE {one.rule} {one.err.location}: {one.err.text}" for one in verdict.faults)
+        faults = tuple(f"AE {one.rule} {one.err.location}: {translated(one.err.text)}" for one in verdict.faults)
         yield Effect("gateway", faults, "bad", ends=True)
         return
-    yield Effect("gateway", ("AA", *verdict.warnings), "warning" if verdict.warnings else "good")
+    lines = ("AA", *map(translated, verdict.warnings))
+    yield Effect("gateway", lines, "warning" if verdict.warnings else "good")
     headers = {Header.CHECKED: verdict.checked, Header.RECEIVED: f"{services.clock.now():.3f}"}
     exchange = Exchange(Event("0" * 32, feed, verdict.key, data, headers, Origin(f"in.{feed}", 0, 0)))
     yield from _pipeline(player.compiled(file, feed), file, exchange, told, known=verdict.warnings)
@@ -82,16 +84,19 @@ def _pipeline(
         yield Effect("parse", (_asked(parsed), *_decided(exchange, parsed, known)))
         if pipeline.when is not None:
             wanted = pipeline.when(parsed)
-            sentence = f"{pipeline.when.source} is {str(wanted).lower()}"
+            template = N_("{condition} is true") if wanted else N_("{condition} is false")
+            sentence = _(template, condition=pipeline.when.source)
             yield Effect("when", (sentence,), "good" if wanted else "warning", ends=not wanted)
         exchange = parsed
         for config, step in zip(file.config.steps, pipeline.steps, strict=True):
             result = step(exchange)
             if isinstance(result, Filtered):
-                yield Effect(config.name, (f"filtered: {result.reason}",), "warning", ends=True)
+                yield Effect(
+                    config.name, (_("filtered: {reason}", reason=translated(result.reason)),), "warning", ends=True
+                )
                 return
             lines = (*_decided(exchange, result), *_changes(exchange, result))
-            yield Effect(config.name, lines or ("nothing changed",))
+            yield Effect(config.name, lines or (_("nothing changed"),))
             exchange = result
         routed = pipeline.route(exchange)
     except MessageFault as fault:
@@ -103,41 +108,49 @@ def _pipeline(
 
 def _refused(stage: str, fault: MessageFault) -> Effect:
     where = f" {fault.place}" if fault.place else ""
-    return Effect(stage, (f"{fault.code}{where}: {fault.text}",), "bad", ends=True)
+    return Effect(stage, (f"{fault.code}{where}: {translated(fault.text)}",), "bad", ends=True)
 
 
 def _routed(routed: Routed) -> Effect:
     lines = [f"{delivery.sink} → {delivery.label}" for delivery in routed.deliveries]
-    lines += [f"{one.sink}: {one.label} not served, {one.code}: {one.text}" for one in routed.receipts]
+    lines += [_refusal(one) for one in routed.receipts]
     style: Style = "warning" if routed.receipts else "good"
-    return Effect("route", tuple(lines) or ("nobody",), style if lines else "warning")
+    return Effect("route", tuple(lines) or (_("nobody"),), style if lines else "warning")
+
+
+def _refusal(one: Receipt) -> str:
+    served = _("{sink}: {label} not served, {code}", sink=one.sink, label=one.label, code=one.code)
+    return f"{served}: {translated(one.text)}"
 
 
 def _asked(exchange: Exchange) -> str:
     """What the sender asked, as `explain` words it; a relay has no request."""
     request = exchange.request
     if request is None:
-        return "read, nothing asked: a relay"
-    asked = ", ".join(word for name, word in ASKED.items() if getattr(request, name)) or "nothing"
+        return _("read, nothing asked: a relay")
+    asked = ", ".join(word for name, word in ASKED.items() if getattr(request, name)) or _("nothing")
     types = ", ".join(f"{one.code.code} (N{one.level})" for one in request.documents)
-    count = len(request.recipients)
-    return f"volet {request.dialect}, {request.action}; asks {asked}; {types}; {count} recipient{'s' * (count != 1)}"
+    recipients = plural("{count} recipient", "{count} recipients", len(request.recipients))
+    head = _("volet {dialect}, {action}; asks {asked}", dialect=request.dialect, action=request.action, asked=asked)
+    return f"{head}; {types}; {recipients}"
 
 
 def _decided(before: Exchange, after: Exchange, known: Sequence[str] = ()) -> list[str]:
     """Decisions that a step added, without those that repeat a warning of the gateway."""
     new: Sequence[Decision] = after.decisions[len(before.decisions) :]
     sentences = (f"{one.code}: {one.text}" if one.code else one.text for one in new)
-    return [sentence for sentence in sentences if sentence not in known]
+    return [translated(sentence) for sentence in sentences if sentence not in known]
 
 
 def _changes(before: Exchange, after: Exchange) -> list[str]:
     """Names of what a step changed, without values."""
     names = list(_different(before.request, after.request, "request"))
     if before.body != after.body:
-        names.append("the message's bytes")
-    more = f" and {len(names) - _MOST_CHANGES} more" if len(names) > _MOST_CHANGES else ""
-    return [f"changed: {', '.join(names[:_MOST_CHANGES])}{more}"] if names else []
+        names.append(_("the message's bytes"))
+    if not names:
+        return []
+    more = " " + _("and {count} more", count=len(names) - _MOST_CHANGES) if len(names) > _MOST_CHANGES else ""
+    return [_("changed: {names}", names=", ".join(names[:_MOST_CHANGES])) + more]
 
 
 def _different(before: Any, after: Any, name: str) -> Iterator[str]:

@@ -20,11 +20,14 @@ from router.exchange import Event, Exchange, Filtered, Origin
 from router.gateway.checks import RelayCheck
 from router.gateway.received import FeedVerdict, Received
 from router.hl7.message import Message
+from router.language import N_, filled
 from router.runtime.checks import AdtCheck, DocumentsCheck
 from router.runtime.pipelines import Compiled, Compiler
 from router.runtime.site_services import SiteServices
 from router.sinks.registry import SINK_TYPES, type_of
 
+_FILTERED: Final = N_("filtered: not expected, and it is")
+_NOT_FILTERED: Final = N_("filtered: expected, and it is not")
 FOREIGN: Final = "R65"
 """The rule that a message breaks when it speaks for a structure of another feed."""
 
@@ -78,11 +81,15 @@ def _played(player: Player, file: PipelineFile, example: Example) -> list[str]:
     try:
         return player.play(file, example).problems
     except OSError as error:
-        return [f"{example.message}: {error.strerror}"]
+        return [filled("{name} can't be read: {reason}", name=example.message, reason=error.strerror)]
     except RouterError as fault:
-        return [str(fault)]
+        return [_of_fault(fault)]
     except Exception as error:  # a reload must not end the thread that watches
-        return [str(Bug.of(error, file.config.name))]
+        return [_of_fault(Bug.of(error, file.config.name))]
+
+
+def _of_fault(fault: RouterError) -> str:
+    return filled("{code} at {where}: {text}", code=fault.code, where=fault.place or "?", text=fault.text)
 
 
 @contextmanager
@@ -200,11 +207,19 @@ def _differences(example: Example, actual: Actual) -> list[str]:
     for name, got in one.items():
         want = getattr(expected, name)
         if want != got and (want is not None or name == "fault"):
-            found.append(f"{name}: expected {want or 'none'}, got {got or 'none'}")
+            found.append(_differs(name, want or "", got or ""))
     for name, given in several.items():
         want = getattr(expected, name)
         if want is not None and sorted(want) != sorted(given):
-            found.append(f"{name}: expected {', '.join(want) or 'nobody'}, got {', '.join(given) or 'nobody'}")
+            found.append(_differs(name, ", ".join(want), ", ".join(given)))
     if expected.filtered != actual.filtered:
-        found.append(f"filtered: expected {expected.filtered}, got {actual.filtered}")
+        found.append(_FILTERED if actual.filtered else _NOT_FILTERED)
     return found
+
+
+def _differs(name: str, want: str, got: str) -> str:
+    if not want:
+        return filled("{name}: expected none, got {got}", name=name, got=got)
+    if not got:
+        return filled("{name}: expected {want}, got none", name=name, want=want)
+    return filled("{name}: expected {want}, got {got}", name=name, want=want, got=got)

@@ -14,6 +14,7 @@ from router.contracts import Header, in_topic
 from router.engine.pipeline.compiled import UNWANTED
 from router.errors import MessageFault
 from router.exchange import Delivery, Event, Exchange, Filtered, Routed
+from router.language import _
 from router.runtime.examples import Player
 from router.runtime.pipelines import Compiled
 from router.runtime.site_services import SiteServices
@@ -74,14 +75,19 @@ def _end(pipeline: Compiled | None, event: Event) -> _End:
     try:
         result = pipeline.process(Exchange(event))
     except MessageFault as fault:
-        return _End({}, frozenset({f"dead letter {fault.code} {fault.place}".strip()}))
+        return _End({}, frozenset({_("dead letter {code} {place}", code=fault.code, place=fault.place).strip()}))
     if isinstance(result, Filtered):
-        return _End({}, frozenset() if result.code == UNWANTED else frozenset({f"filtered: {result.reason}"}))
+        return _End(
+            {}, frozenset() if result.code == UNWANTED else frozenset({_("filtered: {reason}", reason=result.reason)})
+        )
     return _End({delivery.id: delivery for delivery in result.deliveries}, _refusals(result))
 
 
 def _refusals(routed: Routed) -> frozenset[str]:
-    return frozenset(f"{one.sink}: {one.label} not served, {one.code}" for one in routed.receipts)
+    return frozenset(
+        _("{sink}: {label} not served, {code}", sink=one.sink, label=one.label, code=one.code)
+        for one in routed.receipts
+    )
 
 
 def _difference(event: Event, old: _End, new: _End) -> Difference | None:

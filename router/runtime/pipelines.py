@@ -14,6 +14,7 @@ from router.contracts import Header, Step
 from router.directory.directory import Directory
 from router.engine.pipeline.compiled import UNWANTED, CompiledPipeline
 from router.exchange import Exchange, Filtered, Routed
+from router.language import N_, filled
 from router.register import adt
 from router.register.store import Register
 from router.runtime.site_services import SiteServices
@@ -64,9 +65,13 @@ class Compiled:
             exchange = result
         routed = self.route(exchange)
         for delivery in routed.deliveries:
-            exchange = exchange.decided("route", f"vers {delivery.label} par {delivery.sink}")
+            exchange = exchange.decided(
+                "route", filled("vers {label} par {sink}", label=delivery.label, sink=delivery.sink)
+            )
         for receipt in routed.receipts:
-            exchange = exchange.decided("route", f"{receipt.label} non servi : {receipt.text}", receipt.code)
+            exchange = exchange.decided(
+                "route", filled("{label} non servi : {text}", label=receipt.label, text=receipt.text), receipt.code
+            )
         return replace(routed, exchange=exchange)
 
 
@@ -88,7 +93,9 @@ class RegisterPipeline:
         change = adt.read(exchange.message, rules.autorites)
         again = Header.ORIGIN in event.headers
         applied = self.services.register.apply(event.id, change, origin=event.origin, again=again)
-        exchange = exchange.decided("register", f"{change.event} appliqué" if applied.new else "déjà appliqué")
+        exchange = exchange.decided(
+            "register", filled("{event} appliqué", event=change.event) if applied.new else N_("déjà appliqué")
+        )
         if applied.alert is not None:
             exchange = exchange.decided("register", applied.alert.text, applied.alert.kind)
             self.services.alert("impact", {"event_id": event.id, "feed": self.feed, "text": applied.alert.text})

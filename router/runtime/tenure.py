@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from router.errors import OperatorFault
+from router.language import filled
 from router.locks import FileLock
 
 FILE: Final = "router.lock"
@@ -29,9 +30,14 @@ class Tenure:
         try:
             taken = self._lock.try_take()
         except OSError as error:
-            raise OperatorFault("SITE-DATA", str(path), f"can't be locked: {error.strerror}") from error
+            raise OperatorFault(
+                "SITE-DATA", str(path), filled("can't be locked: {reason}", reason=error.strerror)
+            ) from error
         if not taken:
-            text = f"a router runs on this data folder already ({_holder(path)}): stop it, or give this one its own"
+            text = filled(
+                "a router runs on this data folder already ({holder}): stop it, or give this one its own",
+                holder=_holder(path),
+            )
             raise OperatorFault(CODE, str(data), text)
         self._lock.write(f"process {os.getpid()} on {platform.node()}\n".encode())
 

@@ -19,6 +19,7 @@ from router.engine.dead_letters.evidence import proof
 from router.engine.delivery.supersession_rules import DELETE, later, lineages
 from router.errors import MessageFault, Refused
 from router.exchange import Delivery, Event, Exchange, JournalEntry, Origin, State, delivery_id
+from router.language import N_, filled
 from router.payload import WITHDRAWN, DocumentOrder, pack, unpack
 from router.request import Action
 from router.runtime.pipelines import Compiler
@@ -32,6 +33,7 @@ from router.wire import delivery_at, delivery_record, event_at, journal_record, 
 PIPELINE: Final = "withdraw"
 """This stands in the place of a pipeline's name, because no pipeline file made this delivery."""
 COMMAND: Final = "WITHDRAW"
+ORDERED: Final = N_("Retrait du DMP ordonné.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class Withdrawals:
         delivery = self._delivery(deposit, order, payload, number)
         while (known := self._ledger.get([delivery.id]).get(delivery.id)) is not None:
             if known.state is not State.SUPERSEDED:
-                raise Refused("WITHDRAW-KNOWN", "", f"retrait déjà ordonné : {_became(known)}")
+                raise Refused("WITHDRAW-KNOWN", "", filled("retrait déjà ordonné : {text}", text=_became(known)))
             number += 1  # given up, or overtaken by a deletion that did not succeed either: it may be ordered again
             delivery = self._delivery(deposit, order, payload, number)
         return Withdrawal(delivery, deposit, order, tuple(self._received(delivery)))
@@ -143,7 +145,8 @@ class Withdrawals:
         try:
             exchange = Compiler(self._services).parse(Exchange(event))
         except MessageFault as fault:
-            raise Refused("WITHDRAW-COPY", fault.place, f"ce message ne peut pas être relu : {fault.text}") from fault
+            text = filled("ce message ne peut pas être relu : {text}", text=fault.text)
+            raise Refused("WITHDRAW-COPY", fault.place, text) from fault
         request, structures = exchange.asked(), self._services.config.structures
         named = request.sender.structure.finess if request.sender and request.sender.structure else ""
         structure = structures.get(request.speaks_for or named)
@@ -220,17 +223,22 @@ def _still_there(deposit: Row, versions: Sequence[Row]) -> None:
     after = [row for row in versions if row.state is State.DONE and later(row, deposit)]
     for row in after:
         if row.delivery.action == DELETE:
-            raise Refused("WITHDRAW-DONE", "", f"ce document n'est plus au DMP : {proof(row, EVIDENCE)}")
+            text = filled("ce document n'est plus au DMP : {text}", text=proof(row, EVIDENCE))
+            raise Refused("WITHDRAW-DONE", "", text)
     for row in after:
         if row.delivery.replaces and row.delivery.replaces == deposit.delivery.document:
             name = row.evidence.get("xds_unique_id", row.delivery.id)
-            raise Refused("WITHDRAW-REPLACED", "", f"remplacé depuis par {name} : retirer cette version-là")
+            raise Refused(
+                "WITHDRAW-REPLACED", "", filled("remplacé depuis par {name} : retirer cette version-là", name=name)
+            )
 
 
 def _became(row: Row) -> str:
     if row.state is State.DEAD:
-        return f"en échec ({row.code}) ; corriger, puis `segur-router dlq replay {row.delivery.id}`"
-    return proof(row, EVIDENCE) or "en cours"
+        return filled(
+            "en échec ({code}) ; corriger, puis `segur-router dlq replay {name}`", code=row.code, name=row.delivery.id
+        )
+    return proof(row, EVIDENCE) or N_("en cours")
 
 
 def _as_deletion(order: DocumentOrder) -> DocumentOrder:
@@ -271,7 +279,7 @@ def _entries(planned: Withdrawal, services: SiteServices, by: str, reason: str) 
         feed=delivery.feed,
         source=by,
         code=COMMAND,
-        text=f"Retrait du DMP ordonné. {reason}",
+        text=" ".join((ORDERED, reason)),
     )
     decided = JournalEntry(
         event_id=delivery.event_id,

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from router.cisis import ins
 from router.exchange import Decision, Exchange, Pseudonyms
+from router.language import N_, filled
 from router.register.patient import RegisteredPatient, ins_pseudonym, ipp_pseudonym
 from router.register.store import Register
 from router.request import Action, Identifier, Patient, Recipient, RecipientKind, TransmissionRequest
@@ -30,8 +31,8 @@ INS_IN_DOCUMENT: Final = "R46"
 BAD_ADDRESS: Final = "510"
 NOT_SENT: Final = "554"
 
-_OPPOSED: Final = "patient opposé à l'alimentation de son DMP (registre)"
-_HOLDS_INS: Final = "le document contient l'INS d'une identité qui n'est plus qualifiée (registre)"
+_OPPOSED: Final = N_("patient opposé à l'alimentation de son DMP (registre)")
+_HOLDS_INS: Final = N_("le document contient l'INS d'une identité qui n'est plus qualifiée (registre)")
 
 
 class EnrichStep(Strict):
@@ -89,15 +90,17 @@ def _opposed(request: TransmissionRequest, decisions: list[Decision]) -> Transmi
     if not request.dmp:
         return request
     if request.action is Action.DELETE:  # D1: a deletion is never blocked by an opposition
-        decisions.append(Decision(STEP, f"{_OPPOSED} : la suppression est tentée quand même", OPPOSITION))
+        decisions.append(
+            Decision(STEP, filled("{text} : la suppression est tentée quand même", text=_OPPOSED), OPPOSITION)
+        )
         return request
     return _without_dmp(request, OPPOSITION, _OPPOSED, decisions)
 
 
 def _unqualified(request: TransmissionRequest, reason: str, decisions: list[Decision]) -> TransmissionRequest:
-    decisions.append(Decision(STEP, f"{reason} : aucune INS ne part", NOT_QUALIFIED))
+    decisions.append(Decision(STEP, filled("{reason} : aucune INS ne part", reason=reason), NOT_QUALIFIED))
     if request.dmp:
-        by_hand = f"{reason} : suppression impossible ici, utiliser `segur-router withdraw`"
+        by_hand = filled("{reason} : suppression impossible ici, utiliser `segur-router withdraw`", reason=reason)
         told = by_hand if request.action is Action.DELETE else reason
         request = _without_dmp(request, NOT_QUALIFIED, told, decisions)
     held = any(document.patient.ins for document in request.documents)
@@ -112,9 +115,9 @@ def _withdrawn(request: TransmissionRequest, patient: RegisteredPatient, numbers
     if request.patient.ins is None or not numbers:
         return ""
     if patient.qualified is False or (patient.retired and patient.ins not in numbers):
-        return "INS retirée ou identité déqualifiée depuis (registre)"
+        return N_("INS retirée ou identité déqualifiée depuis (registre)")
     if patient.ins and patient.ins != numbers[0]:
-        return "INS différente de celle du registre"
+        return N_("INS différente de celle du registre")
     return ""
 
 
@@ -122,7 +125,7 @@ def _without_dmp(
     request: TransmissionRequest, code: str, reason: str, decisions: list[Decision]
 ) -> TransmissionRequest:
     """The DMP leg is not tried; `request.dmp` stays, so that the refusal is told to the sender (D5)."""
-    decisions.append(Decision(STEP, f"DMP non tenté : {reason}", code))
+    decisions.append(Decision(STEP, filled("DMP non tenté : {reason}", reason=reason), code))
     if request.dmp_inadmissible is not None:
         return request
     return request.model_copy(update={"dmp_inadmissible": (code, reason)})

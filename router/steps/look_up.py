@@ -13,6 +13,7 @@ from pydantic import Field
 from router.directory.directory import Directory
 from router.directory.resolve import BAD_ADDRESS, Resolver
 from router.exchange import Decision, Exchange
+from router.language import filled
 from router.request import Patient, Recipient
 from router.steps.step_type import StepType
 from router.strict import Strict
@@ -61,9 +62,11 @@ class LookUp:
         place = f"PRT^{recipient.rank}"
         if not found.addresses:
             refused = recipient.model_copy(update={"refusal": (BAD_ADDRESS, found.reason)})
-            return [refused], Decision(STEP, f"{place} : {found.reason}", f"MSS-{BAD_ADDRESS}")
+            return [refused], Decision(
+                STEP, filled("{place} : {text}", place=place, text=found.reason), f"MSS-{BAD_ADDRESS}"
+            )
         made = [recipient.model_copy(update={"address": address}) for address in found.addresses]
-        return made, Decision(STEP, f"{place} : {found.reason}")
+        return made, Decision(STEP, filled("{place} : {text}", place=place, text=found.reason))
 
 
 def _settled(recipient: Recipient) -> bool:

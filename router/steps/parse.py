@@ -22,6 +22,7 @@ from router.contracts import Header
 from router.errors import Invalid
 from router.exchange import Event, Exchange
 from router.hl7.message import Message
+from router.language import filled
 from router.payload import unpack_request
 from router.strict import Strict
 
@@ -95,7 +96,9 @@ class Parse:
             first = verdict.faults[0]
             raise Invalid(first.rule, first.err.location, first.text)
         for fault in verdict.faults:
-            exchange = exchange.decided(STEP, f"accepté sous d'autres options : {fault.text}", fault.rule)
+            exchange = exchange.decided(
+                STEP, filled("accepté sous d'autres options : {text}", text=fault.text), fault.rule
+            )
         return _accepted(exchange, message, verdict)
 
     def _tolerant(self, event: Event) -> bool:
@@ -111,5 +114,5 @@ def _accepted(exchange: Exchange, message: Message | None, verdict: Verdict) -> 
         exchange = exchange.decided(STEP, warning.text, warning.rule)
     if verdict.request.dmp_inadmissible is not None:
         rule, reason = verdict.request.dmp_inadmissible
-        exchange = exchange.decided(STEP, f"volet DMP non tenté : {reason}", rule)
+        exchange = exchange.decided(STEP, filled("volet DMP non tenté : {reason}", reason=reason), rule)
     return exchange.with_(message=message, request=verdict.request, documents=verdict.documents)

@@ -25,11 +25,12 @@ from router.exchange import (
     Routed,
     delivery_id,
 )
+from router.language import N_
 from router.payload import DocumentOrder, pack, reply_context
 from router.request import TransmissionRequest
 from router.structures import StructureConfig
 
-NO_SINK: Final = ("SITE-SINK", "aucun connecteur du routeur ne sert cette destination pour cette structure")
+NO_SINK: Final = ("SITE-SINK", N_("aucun connecteur du routeur ne sert cette destination pour cette structure"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from router.cisis.check_document import SchemaCheck
 from router.cisis.rules import TABLE
 from router.errors import Invalid, OperatorFault
 from router.exchange import Exchange
+from router.language import filled
 from router.request import Action
 from router.steps.step_type import StepType
 from router.strict import Strict
@@ -38,7 +39,7 @@ class ValidateStep(Strict):
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         unknown = sorted(set(value) - set(TABLE))
         if unknown:
-            raise ValueError(f"no such rule: {', '.join(unknown)}")
+            raise ValueError(filled("no such rule: {names}", names=", ".join(unknown)))
         return value
 
 

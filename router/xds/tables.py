@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from router.errors import OperatorFault
+from router.language import filled
 from router.request import Code, DocumentHeader
 
 CLASS_SYSTEM: Final = "1.2.250.1.213.1.1.4.1"
@@ -97,5 +98,7 @@ def _rows(folder: Path | None, name: str, columns: int) -> list[list[str]]:
         [cell.strip() for cell in row] for row in csv.reader(line for line in lines if not line.startswith("#")) if row
     ]
     if not rows or any(len(row) != columns for row in rows):
-        raise OperatorFault("XDS-TABLE", f"{name}.csv", f"chaque ligne doit avoir {columns} colonnes")
+        raise OperatorFault(
+            "XDS-TABLE", f"{name}.csv", filled("chaque ligne doit avoir {columns} colonnes", columns=columns)
+        )
     return rows

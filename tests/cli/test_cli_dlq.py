@@ -78,7 +78,8 @@ async def _story(folder: Path) -> None:
         page = (await typed(played.site, "dlq", "ls")).out
         assert page.splitlines()[0].split()[:4] == ["2", "×", "MSS-552", "RCPT"]  # the most numerous first
         assert "from ris, sil; first " in page
-        assert "→ Boîte pleine" in page
+        assert "→ Mailbox full" in page
+        assert "→ Boîte pleine" in (await typed(played.site, "dlq", "ls", "--lang", "fr")).out
         shown = (await typed(played.site, "dlq", "show", cause)).out
         assert shown.count(full.address) == 2
         await _filters(played, cause)
@@ -94,11 +95,11 @@ async def _story(folder: Path) -> None:
 
 async def _afterwards(played: Stage, sent: list[Sent]) -> None:
     """The journal tells who ordered what; what was delivered is refused with its proof; the rest is given up."""
-    again = await typed(played.site, "dlq", "replay", sent[0].control_id, "--yes")
+    again = await typed(played.site, "dlq", "replay", sent[0].control_id, "--yes", "--lang", "fr")
     assert again.code == 1
     assert "déjà livré" in again.out
     assert "Message-ID <" in again.out
-    story = (await typed(played.site, "explain", sent[0].control_id)).out
+    story = (await typed(played.site, "explain", sent[0].control_id, "--lang", "fr")).out
     assert "Rejeu accepté. boîte vidée" in story
     outside = next(g for g in await _groups(played, 2) if g["code"] == "MSS-510")
     given_up = await typed(

@@ -40,8 +40,8 @@ def _received(name: str) -> JournalEntry:
     return JournalEntry(event_id=name * 8, kind="received", at=time.time(), feed="sil", control_id=name)
 
 
-def _explain(site: Path, name: str) -> str:
-    return CliRunner().invoke(app, ["explain", name, "--site", str(site)]).output
+def _explain(site: Path, name: str, language: str = "fr") -> str:
+    return CliRunner().invoke(app, ["explain", name, "--site", str(site), "--lang", language]).output
 
 
 @contextmanager
@@ -71,6 +71,6 @@ def test_explain_says_how_late_the_journal_is(site: Path) -> None:
             assert page.splitlines()[-2] == "Journal à jour."
         producer.publish([journal_record(_received("MSG2"))])
         assert "de retard : la suite n'y est pas encore." in _explain(site, "MSG1")
-        assert "the journal is" in _explain(site, "MSG2")
+        assert "the journal is" in _explain(site, "MSG2", "en")
     finally:
         services.close()

@@ -47,7 +47,7 @@ async def _refusals(played: Stage, uid: str) -> None:
     refused = await typed(plain, "withdraw", uid, "--reason", WHY, "--yes")
     assert (refused.code, "may not withdraw" in refused.err) == (2, True), refused
     assert (await typed(played.site, "withdraw", uid, "--reason", " ", "--yes")).code == 2
-    unknown = await typed(played.site, "withdraw", "1.2.3.4", "--reason", WHY, "--yes")
+    unknown = await typed(played.site, "withdraw", "1.2.3.4", "--reason", WHY, "--yes", "--lang", "fr")
     assert (unknown.code, "aucun dépôt connu" in unknown.err) == (1, True)
     assert (await typed(played.site, "withdraw", uid, "--reason", WHY, answer="n\n")).code == 1
 
@@ -81,13 +81,13 @@ async def _story(folder: Path, *, expired: bool) -> None:
         assert played.dmp_status(report.uid) == "Deleted"
         assert len(played.mails(report.uid)) == 2  # the recipients are a person's business
 
-        again = await typed(played.site, "withdraw", report.uid, "--reason", WHY, "--yes")
+        again = await typed(played.site, "withdraw", report.uid, "--reason", WHY, "--yes", "--lang", "fr")
         assert (again.code, "n'est plus au DMP" in again.err) == (1, True), again
         assert await played.until(lambda: _tells(played.site, control_id), PATIENCE)
 
 
 async def _tells(site: Path, control_id: str) -> bool:
-    page = (await typed(site, "explain", control_id)).out
+    page = (await typed(site, "explain", control_id, "--lang", "fr")).out
     return "WITHDRAW" in page and WHY in page and "demande : suppression" in page
 
 

@@ -42,7 +42,7 @@ def test_all_problems_are_reported_in_the_order_of_the_file() -> None:
         "site.yaml:3:3: sinks.q.port: is required",
         "site.yaml:3:16: sinks.q.prt: is not known here (did you mean `port`?)",
         "site.yaml:4:3: sinks.r: has an unknown type (one of 'a', 'b')",
-        "site.yaml:6:16: sinks.z.host: Input should be a valid string",
+        "site.yaml:6:16: sinks.z.host: must be a text",
     ]
 
 

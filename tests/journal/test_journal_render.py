@@ -14,6 +14,8 @@ from router.journal.store import Journal
 from router.journal.views import EventStory
 from tests.journal.journal_samples import START, receipt, received, whole
 
+pytestmark = pytest.mark.usefixtures("french")
+
 
 def told(tmp_path: Path, *more: Receipt) -> EventStory:
     journal = Journal(f"sqlite:///{tmp_path / 'journal.db'}", SystemClock())

@@ -9,6 +9,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from router.bus.plans import DAY, MIB
 from router.bus.settings import KafkaConfig
+from router.language import filled
 
 _OFFSETS_KEPT: Final = 14 * DAY
 _REQUEST_ROOM: Final = 10 * MIB
@@ -30,26 +31,40 @@ def _copies(brokers: int, settings: Mapping[str, str], config: KafkaConfig) -> I
     """Our topics are not the only ones that must survive a broker: offsets and transactions stand in Kafka's own."""
     wanted = config.replication_factor
     if brokers < wanted:
-        yield f"the cluster has {brokers} brokers, bus.replication_factor asks for {wanted}: add brokers"
+        yield filled(
+            "the cluster has {count} brokers, bus.replication_factor asks for {wanted}: add brokers",
+            count=brokers,
+            wanted=wanted,
+        )
     for name in ("offsets.topic.replication.factor", "transaction.state.log.replication.factor"):
         found = _number(settings, name)
         if found is not None and found < wanted:
-            yield (
-                f"the brokers keep {name}={found}, {wanted} is needed: set it, and reassign the partitions of Kafka's "
-                "own topic if it exists already"
+            yield filled(
+                "the brokers keep {name}={number}, {wanted} is needed: set it, and reassign the partitions of Kafka's "
+                "own topic if it exists already",
+                name=name,
+                number=found,
+                wanted=wanted,
             )
     found = _number(settings, "transaction.state.log.min.isr")
     if found is not None and found < config.min_insync_replicas:
-        yield f"the brokers have transaction.state.log.min.isr={found}: set it to {config.min_insync_replicas}"
+        yield filled(
+            "the brokers have transaction.state.log.min.isr={number}: set it to {wanted}",
+            number=found,
+            wanted=config.min_insync_replicas,
+        )
 
 
 def _memory(settings: Mapping[str, str]) -> Iterator[str]:
     """How long the cluster remembers where a stopped group stood."""
     kept = _number(settings, "offsets.retention.minutes")
     if kept is not None and kept * 60 < _OFFSETS_KEPT:
-        yield (
-            f"the brokers forget the offsets of a stopped group after {kept / 1440:g} days "
-            f"(offsets.retention.minutes={kept}): set it to {int(_OFFSETS_KEPT / 60)} or more"
+        yield filled(
+            "the brokers forget the offsets of a stopped group after {days} days (offsets.retention.minutes={number}): "
+            "set it to {wanted} or more",
+            days=f"{kept / 1440:g}",
+            number=kept,
+            wanted=int(_OFFSETS_KEPT / 60),
         )
 
 
@@ -57,22 +72,28 @@ def _limits(settings: Mapping[str, str], config: KafkaConfig, max_bytes: int) ->
     """Sizes and times that the brokers would refuse at the first large message, or at the first start."""
     request = _number(settings, "socket.request.max.bytes")
     if request is not None and request < max_bytes + _REQUEST_ROOM:
-        yield (
-            f"the brokers take requests of {request} bytes at most (socket.request.max.bytes): set it to "
-            f"{max_bytes + _REQUEST_ROOM} or more"
+        yield filled(
+            "the brokers take requests of {bytes} bytes at most (socket.request.max.bytes): set it to {wanted} or more",
+            bytes=request,
+            wanted=max_bytes + _REQUEST_ROOM,
         )
     longest = _number(settings, "transaction.max.timeout.ms")
     if longest is not None and longest < config.publish_timeout * 1000:
-        yield (
-            f"the brokers allow transactions of {longest / 1000:g} s (transaction.max.timeout.ms), bus.publish_timeout "
-            f"is {config.publish_timeout:g} s: raise the one or lower the other"
+        yield filled(
+            "the brokers allow transactions of {longest} s (transaction.max.timeout.ms), bus.publish_timeout is "
+            "{seconds} s: raise the one or lower the other",
+            longest=f"{longest / 1000:g}",
+            seconds=f"{config.publish_timeout:g}",
         )
     least, most = _number(settings, "group.min.session.timeout.ms"), _number(settings, "group.max.session.timeout.ms")
     session = config.session_timeout * 1000
     if least is not None and most is not None and not least <= session <= most:
-        yield (
-            f"the brokers allow sessions of {least / 1000:g} to {most / 1000:g} s (group.min/max.session.timeout.ms), "
-            f"bus.session_timeout is {config.session_timeout:g} s"
+        yield filled(
+            "the brokers allow sessions of {least} to {most} s (group.min/max.session.timeout.ms), bus.session_timeout "
+            "is {seconds} s",
+            least=f"{least / 1000:g}",
+            most=f"{most / 1000:g}",
+            seconds=f"{config.session_timeout:g}",
         )
 
 

@@ -30,6 +30,7 @@ from router.bus.settings import KafkaConfig
 from router.contracts import Consumer, Partition, Producer, Record, TopicPlan
 from router.errors import OperatorFault, RouterError
 from router.exchange import Origin
+from router.language import filled
 
 Client = TypeVar("Client")
 
@@ -248,7 +249,9 @@ def _check_codec(name: str) -> None:
     """Raises `OperatorFault` for a compression whose Python package is missing: the client would only fail to open."""
     available, package = _CODECS.get(name, (None, ""))
     if available is not None and not available():
-        text = f"{name} needs the Python package {package}: install it, or choose gzip or none"
+        text = filled(
+            "{name} needs the Python package {package}: install it, or choose gzip or none", name=name, package=package
+        )
         raise OperatorFault("KAFKA-COMPRESSION", "bus.compression", text)
 
 

@@ -13,6 +13,7 @@ from router.bus.kafka.topics import Topics, places
 from router.bus.plans import not_drained
 from router.contracts import TopicPlan
 from router.errors import OperatorFault
+from router.language import filled
 
 Positions = dict[TopicPartition, int]
 Holds = Callable[[TopicPartition, int, int], bool]
@@ -63,5 +64,7 @@ def _forget_readers(admin: KafkaAdminClient, topic: str, readers: dict[str, Posi
     for group, by_place in answers.items():
         if any(answer is not NoError for answer in by_place.values()):
             raise OperatorFault(
-                "KAFKA-TOPIC", topic, f"a member of group {group} still reads it: stop the router, then try again"
+                "KAFKA-TOPIC",
+                topic,
+                filled("a member of group {group} still reads it: stop the router, then try again", group=group),
             )

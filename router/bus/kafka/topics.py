@@ -15,10 +15,11 @@ from kafka.protocol.consumer import IsolationLevel
 
 from router.bus.kafka.cluster import settings_of, shortcomings
 from router.bus.kafka.errors import mapped
-from router.bus.plans import DAY, MIB, default_plan
+from router.bus.plans import DAY, MIB, default_plan, partitions_differ
 from router.bus.settings import KafkaConfig
 from router.contracts import TopicPlan
 from router.errors import OperatorFault
+from router.language import N_, filled
 
 _OVERHEAD: Final = 64 * 1024
 """Bytes that a batch adds to its one record: headers, key, framing."""
@@ -115,13 +116,18 @@ class Topics:
             sentences = shortcomings(self._admin(), self._config, max((plan.max_bytes for plan in plans), default=0))
         for plan in plans:
             if plan.name not in found:
-                sentences.append(f"topic {plan.name} does not exist: `segur-router topics apply` creates it")
+                sentences.append(
+                    filled("topic {topic} does not exist: `segur-router topics apply` creates it", topic=plan.name)
+                )
                 continue
             topic = found[plan.name]
             sentences += self._fixed(plan, topic)
             sentences += [
-                f"topic {plan.name}: {_told(name, topic.settings.get(name, ''), value)}: `segur-router topics apply` "
-                "sets it"
+                filled(
+                    "topic {topic}: {text}: `segur-router topics apply` sets it",
+                    topic=plan.name,
+                    text=_told(name, topic.settings.get(name, ""), value),
+                )
                 for name, value in self._changes(plan, topic).items()
             ]
         return sentences
@@ -161,15 +167,17 @@ class Topics:
         """What differs and can't be changed in place."""
         sentences = []
         if topic.partitions != plan.partitions:
-            sentences.append(
-                f"topic {plan.name} has {topic.partitions} partitions, planned: {plan.partitions}; a keyed topic never "
-                "changes its partition count in place: `segur-router topics migrate`"
-            )
+            sentences.append(partitions_differ(plan, topic.partitions))
         if topic.replicas < self._config.replication_factor:
             sentences.append(
-                f"topic {plan.name} has {topic.replicas} replicas, {self._config.replication_factor} are needed: an "
-                "acknowledged message must survive the loss of a broker; add some with kafka-reassign-partitions, or "
-                "let `segur-router topics migrate` make it anew once it is drained"
+                filled(
+                    "topic {topic} has {count} replicas, {wanted} are needed: an acknowledged message must survive the "
+                    "loss of a broker; add some with kafka-reassign-partitions, or let `segur-router topics migrate` "
+                    "make it anew once it is drained",
+                    topic=plan.name,
+                    count=topic.replicas,
+                    wanted=self._config.replication_factor,
+                )
             )
         return sentences
 
@@ -235,17 +243,17 @@ def _suffices(name: str, found: str | None, wanted: str) -> bool:
 
 def _told(name: str, found: str, wanted: str) -> str:
     """One setting that does not suffice, for a person: retention in days, sizes in MiB, as the cluster names them."""
-    return f"{name}={found}{_readable(name, found)}, {wanted}{_readable(name, wanted)} needed"
+    return filled("{name}={what}, {text} needed", name=name, what=_readable(name, found), text=_readable(name, wanted))
 
 
 def _readable(name: str, value: str) -> str:
     if value == "-1":
-        return " (without end)"
+        return N_("-1 (without end)")
     if name == "retention.ms" and value.isdigit():
-        return f" ({int(value) / 1000 / DAY:g} days)"
+        return filled("{number} ({days} days)", number=value, days=f"{int(value) / 1000 / DAY:g}")
     if name == "max.message.bytes" and value.isdigit():
-        return f" ({int(value) / MIB:.1f} MiB)"
-    return ""
+        return filled("{number} ({megabytes} MiB)", number=value, megabytes=f"{int(value) / MIB:.1f}")
+    return value
 
 
 def places(topic: str, count: int) -> list[TopicPartition]:

@@ -7,11 +7,12 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from router.bus.plans import not_drained
+from router.bus.plans import not_drained, partitions_differ
 from router.bus.sqlite.store import SHIFT, Store, Topic, mapped
 from router.bus.sqlite.writer import SqliteWriter, create_topics
 from router.contracts import TopicPlan
 from router.errors import OperatorFault
+from router.language import N_, filled
 from router.locks import make_way
 
 _ROWS: Final = 200
@@ -26,7 +27,7 @@ def apply_plans(connection: sqlite3.Connection, plans: Sequence[TopicPlan]) -> N
     present = _present(connection)
     wrong = [text for plan in plans if (text := _partition_trouble(present, plan))]
     if wrong:
-        raise OperatorFault("BUS-TOPIC", "", " ".join(wrong))
+        raise OperatorFault("BUS-TOPIC", "", "\n".join(wrong))
     create_topics(connection, plans)
     connection.executemany(
         "UPDATE topics SET retention=?, max_bytes=? WHERE name=?",
@@ -40,15 +41,31 @@ def differences(connection: sqlite3.Connection, plans: Sequence[TopicPlan]) -> l
     found = []
     for plan in plans:
         if plan.name not in present:
-            found.append(f"topic {plan.name} does not exist: `segur-router topics apply` creates it")
+            found.append(
+                filled("topic {topic} does not exist: `segur-router topics apply` creates it", topic=plan.name)
+            )
             continue
         _, retention, max_bytes = present[plan.name]
         if trouble := _partition_trouble(present, plan):
             found.append(trouble)
         if retention != plan.retention:
-            found.append(f"topic {plan.name} keeps its records {_days(retention)}, planned: {_days(plan.retention)}")
+            found.append(
+                filled(
+                    "topic {topic} keeps its records {what}, planned: {text}",
+                    topic=plan.name,
+                    what=_days(retention),
+                    text=_days(plan.retention),
+                )
+            )
         if max_bytes != plan.max_bytes:
-            found.append(f"topic {plan.name} takes records up to {max_bytes} bytes, planned: {plan.max_bytes}")
+            found.append(
+                filled(
+                    "topic {topic} takes records up to {bytes} bytes, planned: {planned}",
+                    topic=plan.name,
+                    bytes=max_bytes,
+                    planned=plan.max_bytes,
+                )
+            )
     return found
 
 
@@ -149,11 +166,8 @@ def _present(connection: sqlite3.Connection) -> dict[str, tuple[int, float | Non
 def _partition_trouble(present: dict[str, tuple[int, float | None, int]], plan: TopicPlan) -> str:
     if plan.name not in present or present[plan.name][0] == plan.partitions:
         return ""
-    return (
-        f"topic {plan.name} has {present[plan.name][0]} partitions, planned: {plan.partitions}; a keyed topic never "
-        "changes its partition count in place: `segur-router topics migrate`."
-    )
+    return partitions_differ(plan, present[plan.name][0])
 
 
 def _days(seconds: float | None) -> str:
-    return "for ever" if seconds is None else f"for {seconds / 86_400:g} days"
+    return N_("for ever") if seconds is None else filled("for {days} days", days=f"{seconds / 86_400:g}")

@@ -18,6 +18,7 @@ from router.bus.sqlite.writer import Batch, SqliteWriter, prepared
 from router.contracts import Consumer, Outgoing, Partition, Producer, Record, Settle, TopicPlan
 from router.errors import Fenced, OperatorFault
 from router.exchange import Origin
+from router.language import filled
 
 _SCAN_ROWS: Final = 64
 
@@ -135,7 +136,11 @@ class SqliteBus:
         changed = [plan for plan in plans if plan.name in known and len(known[plan.name].ids) != plan.partitions]
         for plan in changed:
             if readers(self._locks, plan.name):
-                raise OperatorFault("BUS-TOPIC", plan.name, f"topic {plan.name} is still read: stop the router first")
+                raise OperatorFault(
+                    "BUS-TOPIC",
+                    plan.name,
+                    filled("topic {topic} is still read: stop the router first", topic=plan.name),
+                )
             self._writer.run(lambda connection, plan=plan: recreate(connection, plan))  # type: ignore[misc]
         with mapped(), self._store.reader() as connection:
             self._store.reload(connection)

@@ -14,6 +14,7 @@ from typing import Final
 
 from router.errors import OperatorFault, RouterError, Unavailable
 from router.files import KeptFiles
+from router.language import filled
 
 #: A record's rowid is its partition's number in this file and its offset: a partition is one range of the B-tree.
 SHIFT: Final = 40
@@ -60,12 +61,16 @@ def trouble(error: sqlite3.Error | OSError) -> RouterError:
     """Our error for one of SQLite or of the lock files. Its text names no value."""
     if isinstance(error, OSError):
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR):
-            return OperatorFault("BUS-OPEN", "", f"the folder of the bus can't be used: {error.strerror}")
+            return OperatorFault(
+                "BUS-OPEN", "", filled("the folder of the bus can't be used: {reason}", reason=error.strerror)
+            )
         code = "BUS-FULL" if error.errno in _FULL_DISK else "BUS-IO"
-        return Unavailable(code, "", f"the folder of the bus can't be used now: {error.strerror}")
+        return Unavailable(code, "", filled("the folder of the bus can't be used now: {reason}", reason=error.strerror))
     name = getattr(error, "sqlite_errorname", "") or ""
     primary = "_".join(name.split("_")[:2])
-    code, operator, text = _TROUBLES.get(primary, ("BUS-SQLITE", False, f"the bus can't be used now: {name}"))
+    code, operator, text = _TROUBLES.get(
+        primary, ("BUS-SQLITE", False, filled("the bus can't be used now: {name}", name=name))
+    )
     return OperatorFault(code, "", text) if operator else Unavailable(code, "", text)
 
 

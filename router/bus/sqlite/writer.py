@@ -26,6 +26,7 @@ from router.bus.sqlite.store import BUSY_SECONDS, SHIFT, Store, Topic, mapped
 from router.contracts import Outgoing, Partition, TopicPlan
 from router.errors import Fenced, Invalid, RouterError, Unavailable
 from router.exchange import Origin
+from router.language import filled
 from router.locks import TurnLock
 
 T = TypeVar("T")
@@ -262,7 +263,11 @@ class _Transaction:
             topic = topics.get(record.topic) or self._topic(record.topic)
             topics[record.topic] = topic
             if len(record.value) > topic.max_bytes:
-                raise Invalid("BUS-SIZE", topic.name, f"larger than the {topic.max_bytes} bytes this topic takes")
+                raise Invalid(
+                    "BUS-SIZE",
+                    topic.name,
+                    filled("larger than the {bytes} bytes this topic takes", bytes=topic.max_bytes),
+                )
         return topics
 
     def _row(self, batch: Batch, topic: Topic, record: Prepared) -> tuple[int, str, str, float, bytes]:

@@ -20,6 +20,7 @@ from router.engine.delivery.supersession_rules import HELD, passable
 from router.engine.delivery.worker_settings import WorkerSettings
 from router.errors import Fenced, Malformed, MessageFault, OutcomeUnknown, Overtaken
 from router.exchange import Delivery, State
+from router.language import filled
 
 
 class Attempts:
@@ -109,8 +110,8 @@ class Attempts:
         result = await self._calls.verify(delivery, attempt)
         if isinstance(result.fault, MessageFault):
             self._count_unknown("held")
-            held = OutcomeUnknown(HELD, result.fault.place, f"verification failed: {result.fault.code}")
-            return AttemptResult(delivery, fault=held)
+            text = filled("verification failed: {code}", code=result.fault.code)
+            return AttemptResult(delivery, fault=OutcomeUnknown(HELD, result.fault.place, text))
         if result.fault is not None:
             return result
         self._count_unknown("absent" if result.outcome is None else "verified")

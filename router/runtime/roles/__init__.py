@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from router.errors import OperatorFault
+from router.language import filled
 
 if TYPE_CHECKING:
     from router.runtime.site_services import SiteServices
@@ -38,6 +39,6 @@ class Role(Protocol):
 def open_role(name: str, services: SiteServices, slot: int) -> Role:
     """Raises `OperatorFault` in one sentence for what a person must mend."""
     if name not in _KINDS:
-        raise OperatorFault("ROLE", name, f"no such role: one of {', '.join(ROLES)}")
+        raise OperatorFault("ROLE", name, filled("no such role: one of {names}", names=", ".join(ROLES)))
     module, kind = _KINDS[name]
     return cast(Role, getattr(import_module(f"{__name__}.{module}"), kind)(services, slot))

@@ -16,6 +16,7 @@ from router import private
 from router.config.safety import refusals, shared_refusals
 from router.config.site import Site
 from router.errors import ConfigFault, OperatorFault, Unavailable
+from router.language import N_, filled
 from router.observe.health import AdminServer
 from router.observe.metrics import Metrics, forget_runs, process_died, share_between_processes
 from router.runtime.process import metrics_folder, ready_file
@@ -89,7 +90,9 @@ class RouterProcess:
             probe.write_text("")
             probe.unlink()
         except OSError as error:
-            raise OperatorFault("SITE-DATA", str(folder), f"can't be written: {error.strerror}") from error
+            raise OperatorFault(
+                "SITE-DATA", str(folder), filled("can't be written: {reason}", reason=error.strerror)
+            ) from error
         self._closed_to_others()
 
     def _closed_to_others(self) -> None:
@@ -99,12 +102,14 @@ class RouterProcess:
         for path, mode in ((data, "700"), (key, "600")):
             if path is None or not private.open_to_others(path):
                 continue
-            text = f"other accounts of this machine can reach it: chmod {mode}, or choose another place"
+            text = filled(
+                "other accounts of this machine can reach it: chmod {mode}, or choose another place", mode=mode
+            )
             if path is data and self.site.config.environment == "production":
                 raise OperatorFault("SITE-OPEN", str(path), text)
             alert("data-open", {"code": "SITE-OPEN", "place": str(path), "text": text})
         if closed := private.close_inside(data):
-            text = "files and folders in the data folder were open to other accounts: they no longer are"
+            text = N_("files and folders in the data folder were open to other accounts: they no longer are")
             alert("data-open", {"code": "SITE-OPEN", "place": str(data), "text": text, "count": str(closed)})
 
     def _prepare(self) -> None:
@@ -206,7 +211,11 @@ def _free_ports(site: Site) -> None:
                 probe.bind((host, port))
             except OSError as error:
                 place = f"{host}:{port}"
-                raise OperatorFault("LISTEN", place, f"{what} can't listen there: {error.strerror}") from error
+                raise OperatorFault(
+                    "LISTEN",
+                    place,
+                    filled("{listener} can't listen there: {reason}", listener=what, reason=error.strerror),
+                ) from error
 
 
 def _says_ready(site: Site, role: str, slot: int, pid: int) -> bool:

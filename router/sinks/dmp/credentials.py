@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from router.errors import OperatorFault
+from router.language import filled
 from router.sinks import revocation
 from router.sinks.certificates import structure_in
 from router.sinks.dmp.canonical import HASHES, digest
@@ -136,7 +137,7 @@ def load_identity(config: DmpConfig) -> Identity:
         current = config.crl is None or revocation.check(context, config.crl, config.crl_expired, lasting=True)
         leaf = x509.load_pem_x509_certificates(auth.certificate.read_bytes())[0]
     except (OSError, ValueError) as error:
-        reason = f"fichier de certificat inutilisable ({type(error).__name__})"
+        reason = filled("fichier de certificat inutilisable ({error})", error=type(error).__name__)
         raise OperatorFault("DMP-CERT-AUTH", "auth", reason) from error
     if not current:
         raise OperatorFault("DMP-CRL", str(config.crl), "liste de révocation expirée")

@@ -9,6 +9,7 @@ from typing import Final
 
 from router.contracts import Outcome, Row
 from router.errors import Refused, RouterError
+from router.language import T_
 from router.sinks.dmp import deposit_history, transactions
 from router.sinks.dmp.answers import RegistryAnswer
 from router.sinks.dmp.job import Job
@@ -54,7 +55,7 @@ class Deletion:
             made, refused = await each(shown.found, act, memory, making=True)
             faults |= refused
         if faults:
-            raise summed_up(faults, tuple(made), memory, "supprimé")
+            raise summed_up(faults, tuple(made), memory, T_("N{n} supprimé"))
         if not made and not memory.made:
             return self._nothing_to_delete(rows)
         return self.job.done("Deleted", " ; ".join(dict.fromkeys(filter(None, made.values()))))

@@ -12,6 +12,7 @@ from typing import Final
 from router.contracts import Attempt, Outcome, Row
 from router.errors import Refused, Unavailable
 from router.exchange import Delivery
+from router.language import T_
 from router.payload import reply_context
 from router.request import Action, DocumentHeader
 from router.sinks.dmp import deposit_history, transactions
@@ -81,7 +82,7 @@ class Job:
         left = [part for part in self.parts if not memory.has_made(part.unique_id)]
         results, faults = await each(left, partial(self._replace_one, rows, memory), memory, making=True)
         if faults:
-            raise summed_up(faults, tuple(results), memory, "remplacé")
+            raise summed_up(faults, tuple(results), memory, T_("N{n} remplacé"))
         statuses = [status for status, _ in results.values()]
         notes = " ; ".join(dict.fromkeys(note for _, note in results.values() if note))
         return self.done("Duplicate" if "Duplicate" in statuses else "Success", notes)

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from router.cisis import ins
 from router.cisis.valuesets import ValueSets
 from router.errors import Refused, Unavailable
+from router.language import filled
 from router.payload import DocumentOrder
 from router.request import Action, DocumentHeader, TransmissionRequest
 from router.sinks.dmp.settings import DmpConfig
@@ -151,7 +152,8 @@ def _intact(case: Case, moment: Moment) -> None:
     """The bytes are those whose header was read; and not too many."""
     for header, data in zip(case.request.documents, case.documents, strict=True):
         if len(data) > moment.config.max_document_bytes:
-            raise Refused("PFI-SIZE", "OBX-5", f"document de plus de {moment.config.max_document_bytes} octets")
+            text = filled("document de plus de {limit} octets", limit=moment.config.max_document_bytes)
+            raise Refused("PFI-SIZE", "OBX-5", text)
         if len(data) != header.size or hashlib.sha1(data, usedforsecurity=False).hexdigest() != header.sha1:
             raise Refused("PFI-HASH", "OBX-5", "les octets du document ont changé depuis sa réception")
 
@@ -190,7 +192,8 @@ def _in_value_sets(case: Case, moment: Moment) -> None:
             if code is None:
                 raise Refused("PFI-METADATA", place, "le document ne donne pas cette métadonnée requise par le DMP")
             if moment.value_sets.contains(name, code.code, code.system) is False:
-                raise Refused("PFI-VALUE-SET", place, f"code hors du jeu de valeurs {name} du DMP")
+                text = filled("code hors du jeu de valeurs {name} du DMP", name=name)
+                raise Refused("PFI-VALUE-SET", place, text)
 
 
 def _ours(case: Case, _: Moment) -> None:

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from router.contracts import Attempt
 from router.errors import Fenced, MessageFault, OperatorFault, OutcomeUnknown, Overtaken, Refused, RouterError
+from router.language import filled
 from router.sinks.dmp.deposit_history import MADE, parts_of
 
 T = TypeVar("T")
@@ -87,15 +88,15 @@ async def each(
 def summed_up(faults: Faults, made: Sequence[Part], memory: Memory, done: str) -> RouterError:
     """The one fault of an attempt: an unknown outcome before a wait before a refusal; it remembers what is done.
 
-    done: what is said of a document that is made, e.g. `supprimé`.
+    done: what is said of a document that is made, a template of its level, e.g. `N{n} supprimé`.
     """
     worst = min(faults.values(), key=_rank)
     everything = (*memory.made, *made)
     if isinstance(worst, MessageFault) and (everything or len(faults) > 1):
-        said = [f"N{part.level} {done}" for part in everything]
-        said += [f"N{part.level} non ({fault.code})" for part, fault in faults.items()]
+        said = [filled(done, n=part.level) for part in everything]
+        said += [filled("N{n} non ({code})", n=part.level, code=fault.code) for part, fault in faults.items()]
         business = all(isinstance(fault, Refused) and fault.business for fault in faults.values())
-        worst = Refused(worst.code, worst.place, f"{worst.text} : {', '.join(said)}", business=business)
+        worst = Refused(worst.code, worst.place, " ; ".join((worst.text, *said)), business=business)
     waiting = [part for part, fault in faults.items() if not isinstance(fault, MessageFault)]
     worst.progress = _progress(memory, made, faults, waiting)
     return worst

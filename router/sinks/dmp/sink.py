@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from router.contracts import Attempt, Outcome
 from router.errors import OperatorFault, Refused
 from router.exchange import Delivery
+from router.language import filled
 from router.payload import reply_context, unpack, unpack_order
 from router.request import Action
 from router.sinks.dmp import vihf
@@ -160,10 +161,12 @@ def _agree(config: DmpConfig, environment: str) -> None:
     host = urlsplit(config.url).hostname or ""
     if (environment == "production") != (host in config.production_hosts):
         raise OperatorFault(
-            "DMP-ENVIRONMENT", "url", f"l'adresse du DMP n'est pas celle de l'environnement {environment}"
+            "DMP-ENVIRONMENT",
+            "url",
+            filled("l'adresse du DMP n'est pas celle de l'environnement {environment}", environment=environment),
         )
     if environment == "production" and config.max_per_second >= LIMIT:
-        text = f"le DMP admet moins de {LIMIT:.0f} dépôts par seconde et par structure"
+        text = filled("le DMP admet moins de {limit} dépôts par seconde et par structure", limit=f"{LIMIT:.0f}")
         raise OperatorFault("DMP-RATE", "max_per_second", text)
     if environment == "production" and config.keep is not None:
         raise OperatorFault("DMP-KEEP", "keep", "garde des documents en clair sur disque : qualification seulement")

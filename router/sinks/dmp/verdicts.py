@@ -18,6 +18,7 @@ from typing import Final, cast, get_args
 import aiohttp
 
 from router.errors import Bug, OperatorFault, OutcomeUnknown, Refused, RouterError, Unavailable
+from router.language import N_, filled
 from router.sinks.dmp.answers import Fault, HttpAnswer
 from router.sinks.dmp.settings import Verdict
 
@@ -59,7 +60,7 @@ class Verdicts:
 
     def sentence(self, code: str) -> str:
         """A sentence in French for people, without any value of the message."""
-        return _table().get(code, ("", "Refus du DMP sans explication connue"))[1]
+        return _table().get(code, ("", N_("Refus du DMP sans explication connue")))[1]
 
     def fault(self, code: str, place: str, attempt: int, *, unsure: bool = False) -> RouterError:
         """The fault to raise for a code that isn't a success; `attempt` counts from 1.
@@ -72,7 +73,7 @@ class Verdicts:
         if kind == "retry":
             return Unavailable(name, place, text)
         if kind == "limited" and unsure:  # at the last attempt too: what follows in the lineage must know of the doubt
-            return OutcomeUnknown(name, place, f"{text} : le document est peut-être enregistré")
+            return OutcomeUnknown(name, place, filled("{text} : le document est peut-être enregistré", text=text))
         if kind == "limited" and attempt < TRIES:
             return Unavailable(name, place, text, circuit=False)
         return Refused(name, place, text, business=kind == "business")
@@ -102,10 +103,10 @@ def http_fault(answer: HttpAnswer, place: str, *, feeding: bool, html: bool) -> 
     """
     code, text = f"DMP-HTTP-{answer.status}", "le serveur renvoie vers une autre adresse"
     if html and answer.status < 300:
-        code, text = "DMP-HTML", "le serveur répond par une page : adresse ou certificat à vérifier"
+        code, text = "DMP-HTML", N_("le serveur répond par une page : adresse ou certificat à vérifier")
     if code == "DMP-HTML" or 300 <= answer.status < 400:
         return OutcomeUnknown(code, place, UNKNOWN_TEXT) if feeding else OperatorFault(code, place, text)
-    default = ("unknown", "retry", "réponse du serveur illisible")
+    default = ("unknown", "retry", N_("réponse du serveur illisible"))
     kinds = HTTP_VERDICTS.get(answer.status, default)
     text = kinds[2]
     match kinds[0] if feeding else kinds[1]:
@@ -184,7 +185,7 @@ def _table() -> Mapping[str, tuple[Verdict, str]]:
     table = {}
     for code, kind, sentence in _rows("verdicts.csv"):
         if kind not in known:
-            raise OperatorFault("DMP-TABLE", "verdicts.csv", f"classe inconnue pour {code}")
+            raise OperatorFault("DMP-TABLE", "verdicts.csv", filled("classe inconnue pour {code}", code=code))
         table[code] = (cast(Verdict, kind), sentence)
     return table
 

@@ -19,6 +19,7 @@ from router.exchange import Delivery
 from router.hl7.ack import MESSAGE_CONDITIONS, Ack, parse_ack
 from router.hl7.message import Message
 from router.hl7.mllp import Decoder, Event, Frame, frame
+from router.language import N_
 from router.sinks import revocation
 from router.sinks.hl7.settings import Hl7Config, Hl7TlsConfig
 from router.tls import client_context
@@ -170,7 +171,7 @@ class Hl7Sink:
         number = error.code if error is not None and error.code.isdecimal() else ""
         code = f"HL7-{ack.code}-{number}" if number else f"HL7-{ack.code}"
         place = error.location if error is not None and _is_place(error.location) else ""
-        text = MESSAGE_CONDITIONS.get(number, "refused by the partner")
+        text = MESSAGE_CONDITIONS.get(number, N_("refused by the partner"))
         if meaning == "later" or number in self._config.retried:
             return Unavailable(code, place, text, circuit=False)
         return Refused(code, place, text)

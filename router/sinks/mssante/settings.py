@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from router.contracts.sink_type import SinkSettings
 from router.directory.addresses import addr_spec, idna
+from router.language import filled
 from router.secret import Secret
 from router.strict import Strict
 
@@ -46,7 +47,7 @@ class LoginConfig(Strict):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.auth in {"plain", "login"} and self.password is None:
-            raise ValueError(f"auth {self.auth} needs `password`")
+            raise ValueError(filled("auth {method} needs `password`", method=self.auth))
         if self.auth == "xoauth2" and self.token is None:
             raise ValueError("auth xoauth2 needs `token`")
         return self

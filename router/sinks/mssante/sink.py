@@ -18,6 +18,7 @@ from router.contracts import Attempt, Outcome
 from router.directory.addresses import addr_spec, domain_of
 from router.errors import Malformed, OperatorFault, Refused
 from router.exchange import Delivery, State
+from router.language import N_, filled
 from router.payload import DocumentOrder, reply_context, unpack_documents, unpack_order
 from router.request import Action, Recipient, TransmissionRequest
 from router.sinks.mssante import guards
@@ -87,7 +88,7 @@ class MssanteSink:
         raw = build(mail)
         limit = self._config.max_patient_mail_bytes if patient else self._config.max_mail_bytes
         if len(raw) > limit:
-            raise Refused("MSS-523", "MAIL", f"message de plus de {limit // 1_000_000} Mo")
+            raise Refused("MSS-523", "MAIL", filled("message de plus de {megabytes} Mo", megabytes=limit // 1_000_000))
         self._keep(delivery, raw)
         named = envid(delivery.id, self._tools.pseudonyms)
         envelope = Envelope(sender, mail.to, named, order.request.ack_reception)
@@ -268,7 +269,9 @@ class MssanteSink:
         alone = contents.attachments and not contents.copy
         return Outcome(
             code="MSS-250",
-            text="pris en charge par l'opérateur MSSanté" + (", sans copie PDF" if alone else ""),
+            text=N_("pris en charge par l'opérateur MSSanté, sans copie PDF")
+            if alone
+            else N_("pris en charge par l'opérateur MSSanté"),
             evidence={key: value for key, value in evidence.items() if value},
         )
 
@@ -282,8 +285,8 @@ def _recipient(order: DocumentOrder) -> Recipient:
 def _for_production(config: MssanteConfig) -> None:
     """Raises `OperatorFault` for what production forbids (decisions D9, mssante §1.1)."""
     for key, sentence in (
-        ("redirect_all_mail", "une redirection de tout le courrier n'existe pas en production"),
-        ("keep", "les courriels ne sont pas gardés en clair en production"),
+        ("redirect_all_mail", N_("une redirection de tout le courrier n'existe pas en production")),
+        ("keep", N_("les courriels ne sont pas gardés en clair en production")),
     ):
         if getattr(config, key) is not None:
             raise OperatorFault("MSS-PRODUCTION", key, sentence)

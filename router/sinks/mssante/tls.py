@@ -6,6 +6,7 @@ import ssl
 
 from router import tls
 from router.errors import OperatorFault
+from router.language import filled
 from router.sinks import revocation
 from router.sinks.mssante.settings import TlsConfig
 
@@ -17,7 +18,8 @@ def client_context(config: TlsConfig) -> ssl.SSLContext:
         context = tls.client_context(config.ca, config.certificate, config.key, password)
         current = config.crl is None or revocation.check(context, config.crl, config.crl_expired, chain=True)
     except (OSError, ValueError) as error:
-        raise OperatorFault("MSS-TLS", "tls", f"fichier de certificat inutilisable ({type(error).__name__})") from error
+        text = filled("fichier de certificat inutilisable ({error})", error=type(error).__name__)
+        raise OperatorFault("MSS-TLS", "tls", text) from error
     if not current:
         raise OperatorFault("MSS-CRL", str(config.crl), "liste de révocation expirée")
     return context

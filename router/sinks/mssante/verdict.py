@@ -17,6 +17,7 @@ from typing import Final
 from aiosmtplib import errors
 
 from router.errors import OperatorFault, OutcomeUnknown, Refused, RouterError, Unavailable
+from router.language import filled
 from router.sinks.mssante.codes import TOO_BIG, enhanced_of, error_code
 
 
@@ -90,14 +91,16 @@ def _of_connection(error: BaseException, phase: Phase) -> RouterError:
         code = "MSS-442" if phase not in OURS else _connect_code(error)
         return Unavailable(code, phase, SENTENCES[Phase.CONNECT])
     if phase in OURS:
-        return OperatorFault("MSS-SMTP", phase, f"session SMTP impossible ({type(error).__name__})")
+        return OperatorFault("MSS-SMTP", phase, filled("session SMTP impossible ({error})", error=type(error).__name__))
     return Refused("MSS-501", phase, "commande SMTP impossible à écrire")
 
 
 def of_reply(code: int, text: str, phase: Phase) -> RouterError:
     """The fault for a server's refusal."""
     enhanced = enhanced_of(text)
-    told = f"{SENTENCES[phase]} ({code}{' ' + enhanced if enhanced else ''})"
+    told = filled("{text} ({status})", text=SENTENCES[phase], status=code)
+    if enhanced:
+        told = filled("{text} ({status} {enhanced})", text=SENTENCES[phase], status=code, enhanced=enhanced)
     if phase in OURS and _CERTIFICATE.search(text):
         return OperatorFault("MSS-TLS", phase, "le serveur de messagerie refuse notre certificat")
     if code in CREDENTIALS:
