@@ -40,7 +40,7 @@ def test_a_gateway_with_a_slot_says_its_ports(tmp_path: Path) -> None:
         end = time.monotonic() + 10
         while "listening" not in (log := (tmp_path / "log").read_text()) and time.monotonic() < end:
             time.sleep(0.05)
-        assert re.search(r"listening http on port \d+", log)
+        assert re.search(r"listening: http, port \d+", log)
 
 
 def test_a_slot_needs_its_role(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def mode(path: Path) -> int:
 
 def test_the_data_folder_is_made_for_us_alone(tmp_path: Path) -> None:
     """Under umask 022 the folder is 0700 all the same, and so is what the first start makes in it."""
-    RouterProcess(site(tmp_path), ["gateway"])
+    RouterProcess(site(tmp_path), ["gateway"]).site.secret()
     assert mode(tmp_path / "var") == 0o700
     assert mode(tmp_path / "var/pseudonyms.key") == 0o600
 
@@ -66,7 +66,7 @@ def test_an_open_data_folder_is_told_elsewhere_and_its_content_closed(
     (tmp_path / "var/bus.db").write_bytes(b"")
     told: list[str] = []
     monkeypatch.setattr(router_process, "alert", lambda what, facts: told.append(f"{what} {facts.get('count', '')}"))
-    RouterProcess(site(tmp_path), ["gateway"])
+    RouterProcess(site(tmp_path), ["gateway"]).site.secret()
     assert told[0] == "data-open " and told[1].startswith("data-open 2")
     assert mode(tmp_path / "var/bus.db") == 0o600 and mode(tmp_path / "var/run") == 0o700
 

@@ -28,7 +28,7 @@ from tests.engine.rig import FAST
 from tests.engine.sinks import ScriptedSink, delivery
 from tests.services import kafka_servers  # noqa: F401
 
-SINK = "hl7.dpi"
+SINK = "hl7.reconciled"
 SITE = f"""\
 environment: qualification
 data: var

@@ -139,6 +139,6 @@ def test_the_threads_of_a_worker_share_few_arenas(
         monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
     else:
         monkeypatch.setenv("MALLOC_ARENA_MAX", ours)
-    running = SimpleNamespace(site=SimpleNamespace(path=Path("router.yaml")))
+    running = SimpleNamespace(site=SimpleNamespace(path=Path("router.yaml")), _first=0)
     role = RouterProcess._role(running, "sinks", 1)  # type: ignore[arg-type]
     assert (role.environment or {})["MALLOC_ARENA_MAX"] == theirs
