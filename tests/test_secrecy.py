@@ -183,7 +183,7 @@ def test_the_day_left_traces(traces: tuple[dict[str, str], list[str]]) -> None:
         "try": ["gateway", "AE R46", "AE R42"],
         "keys and headers": ["in.sil", "dlq.intake"],
         "receipts and journal": ['"disposition"'],
-        "log": ["ready gateway", "circuit-open"],
+        "log": ["ready: gateway", "circuit-open"],
     }.items():
         assert [word for word in words if word not in found[place]] == [], place
 

@@ -40,6 +40,8 @@ sinks:
   {SINK}: {{type: hl7, host: 127.0.0.1, port: 1}}
 """
 
+SHARED = SITE.replace("partitions: 2", "partitions: 8")
+"""On the broker that all tests share, topics such as `receipts` have 8 partitions."""
 
 ENDED = (State.DONE, State.DEAD, State.SUPERSEDED)
 
@@ -310,7 +312,7 @@ def test_a_worker_does_not_take_another_bus_by_itself(stage: Stage) -> None:
 @pytest.fixture
 def on_kafka(tmp_path: Path, kafka_servers: str) -> Iterator[Stage]:  # noqa: F811
     bus = f"bus: {{type: kafka, servers: '{kafka_servers}', prefix: 'r{uuid.uuid4().hex[:8]}-', replication_factor: 1"
-    stage = Stage(tmp_path / "site", f"{SITE}{bus}, min_insync_replicas: 1, session_timeout: 6}}\n")
+    stage = Stage(tmp_path / "site", f"{SHARED}{bus}, min_insync_replicas: 1, session_timeout: 6}}\n")
     with contextlib.suppress(Unavailable):  # of a broker that has never seen a group
         stage.start()
     yield stage
