@@ -177,15 +177,25 @@ def test_what_another_recipient_got_passes_nobody() -> None:
     late("replace", story)
 
 
-@pytest.mark.parametrize("second", ["delete", "replace"])
-def test_a_document_that_was_accepted_after_its_deletion_is_sent(second: str) -> None:
+def test_a_document_that_was_accepted_after_its_deletion_is_sent() -> None:
     """The sender thought better of it."""
 
     async def story(rig: Rig, old: Delivery, new: Delivery) -> None:
         rig.publish(replace(old, created=new.created + 1))
         await rig.settled()
 
-    late(second, story)
+    late("delete", story)
+
+
+def test_a_first_version_that_was_accepted_after_its_replacement_was_made_is_superseded() -> None:
+    """Decisions D1: the recipient's newest letter would be the one that was annulled."""
+
+    async def story(rig: Rig, old: Delivery, new: Delivery) -> None:
+        first = replace(old, created=new.created + 1)
+        rig.publish(first)
+        await rig.until(lambda: rig.state(first) is State.SUPERSEDED)
+
+    late("replace", story)
 
 
 @pytest.mark.parametrize("sent_again", [False, True])
