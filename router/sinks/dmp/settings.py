@@ -106,7 +106,11 @@ class DmpConfig(SinkSettings):
     connections: int = Field(8, ge=1, le=100, description="Connections at once.")
     keep_alive: float = Field(20, ge=0, description="Seconds after which an idle connection is not used again.")
     connect_timeout: float = Field(10, gt=0, description="Seconds to connect.")
-    read_timeout: float = Field(60, gt=0, description="Seconds of silence of the server, and of a blocked write.")
+    read_timeout: float = Field(
+        60,
+        gt=0,
+        description="Seconds without a byte; a whole call: 10 times that, and 1 s for each 16 kB.",
+    )
     visibility_delay: float = Field(30, ge=0, description="Seconds until TD3.1b surely shows what was fed.")
     keep: Path | None = Field(None, description="Folder for every request and answer: qualification only.")
 
