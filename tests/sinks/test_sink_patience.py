@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from router.errors import OutcomeUnknown, Unavailable
 from router.patience import TOTAL, Patience, patient
 from router.simulators.authority import Certificates, make_certificates
 from router.simulators.sender import HOPITAL_A
+from router.sinks.dmp.answers import HttpAnswer, Unreadable, envelope
+from router.sinks.dmp.settings import DmpConfig
 from tests.sinks.dmp_world import FIRST, made, opened
 from tests.sinks.test_sink_dmp_peer import sample
 from tests.trickle import trickle
@@ -79,6 +82,25 @@ def test_a_dmp_that_trickles_its_answer_is_left(certificates: Certificates, begi
 
     with trickle(begin, drop, context=certificates.server_context(tls12_only=True)) as port:
         asyncio.run(story(port))
+
+
+@pytest.mark.parametrize("hostile", ["parts", "part headers", "elements", "errors"])
+def test_an_answer_of_the_largest_size_is_soon_read(hostile: str) -> None:
+    """Millions of parts, header lines, elements: an answer must not keep the event loop from other deliveries."""
+    size = DmpConfig.model_fields["max_answer_bytes"].default
+    error = b"<RegistryError xmlns='urn:oasis:names:tc:ebxml-regrep:xsd:rs:3.0'/>"
+    soap = b"<s:Envelope xmlns:s='http://www.w3.org/2003/05/soap-envelope'><s:Body><r>%s</r></s:Body></s:Envelope>"
+    bodies = {
+        "parts": b"\r\n--b\r\n\r\n" * (size // 9),
+        "part headers": b"\r\n--b\r\n" + b"x\n" * (size // 2) + b"\r\n\r\n<a/>",
+        "elements": soap % (b"<a/>" * (size // 4)),
+        "errors": soap % (error * (size // len(error))),
+    }
+    kind = 'multipart/related; boundary="b"; start="<z>"' if "part" in hostile else "application/soap+xml"
+    start = time.process_time()
+    with suppress(Unreadable):
+        envelope(HttpAnswer(200, kind, bodies[hostile]))
+    assert time.process_time() - start < 1.5
 
 
 @pytest.mark.parametrize("begin", [b"", b"HTTP/1.1 200 OK\r\nX: "])

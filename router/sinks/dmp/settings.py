@@ -97,7 +97,7 @@ class DmpConfig(SinkSettings):
     naive_time: str = Field("Europe/Paris", description="Time zone of times without offset; '' refuses them.")
     max_future: float = Field(300, ge=0, description="Seconds a document may be dated ahead: we wait as long.")
     max_document_bytes: int = Field(50_000_000, gt=0, description="Larger documents are refused before sending.")
-    max_answer_bytes: int = Field(20_000_000, gt=0, description="Larger answers are not read.")
+    max_answer_bytes: int = Field(4_000_000, gt=0, description="Larger answers are not read.")
     max_per_second: float = Field(
         4,
         gt=0,
