@@ -27,6 +27,8 @@ from router.gateway.settings import FolderConfig
 
 log = logging.getLogger(__name__)
 
+_TOLD: Final = 20
+"""Entries that stay, of which one look tells each by itself: who lays 100,000 links does not write our log."""
 _AGAIN: Final = 60.0
 """Seconds after which a file whose answer or move failed is tried again."""
 
@@ -104,6 +106,7 @@ class WatchedFolder:
 
     async def _watch(self) -> None:
         while not self._stop.is_set():
+            began = self._intake.clock.monotonic()
             try:
                 await self.look()
                 self._trouble = 0
@@ -113,7 +116,9 @@ class WatchedFolder:
                     log.warning("folder can't be used", extra={"code": "FOLDER", "reason": type(error).__name__})
                 self._trouble = error.errno or -1
             try:
-                await asyncio.wait_for(self._stop.wait(), self._config.interval)
+                # A folder of very many entries takes long to look at: half of the time is for others.
+                took = self._intake.clock.monotonic() - began
+                await asyncio.wait_for(self._stop.wait(), max(self._config.interval, min(took, _AGAIN)))
             except TimeoutError:
                 continue
 
@@ -193,13 +198,16 @@ class WatchedFolder:
         found.taken += 1
 
     def _tell(self, left: dict[str, tuple[str, int]]) -> None:
-        """Say once of each entry that it stays, and how many do."""
+        """Say once of each entry that it stays, and how many do; of very many at once, of some only."""
         self._intake.observer.set("files_left", len(left), feed=self._feed.name)
-        for name, (code, inode) in left.items():
-            if self._left.get(name) != (code, inode):
-                text = files.UNFIT.get(code, "the file can't be taken")
-                facts = {"feed": self._feed.name, "code": code, "place": f"inode {inode}", "text": text}
-                self._intake.complaints.alert("file-left", facts)
+        new = [one for name, one in left.items() if self._left.get(name) != one]
+        for code, inode in new[:_TOLD]:
+            text = files.UNFIT.get(code, "the file can't be taken")
+            facts = {"feed": self._feed.name, "code": code, "place": f"inode {inode}", "text": text}
+            self._intake.complaints.alert("file-left", facts)
+        if len(new) > _TOLD:
+            facts = {"feed": self._feed.name, "code": new[_TOLD][0], "place": f"{len(new) - _TOLD} more"}
+            self._intake.complaints.alert("file-left", facts)
         self._left = left
 
     async def _stored(self, received: Received, excess: int) -> tuple[ValidatedMessage, asyncio.Future[Answer]]:

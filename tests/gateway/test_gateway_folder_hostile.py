@@ -271,6 +271,16 @@ def test_many_refused_files_cost_the_good_one_behind_them_no_wait_each(
     assert len(list((tmp_path / "refused").iterdir())) == 400
 
 
+def test_very_many_entries_that_stay_do_not_fill_the_log(tmp_path: Path) -> None:
+    """300 links: some are told each by itself, the others by their number, and the message is taken."""
+    for number in range(300):
+        (tmp_path / f"a{number}.hl7").symlink_to("/etc/passwd")
+    (tmp_path / "z.hl7").write_bytes(hl7("1"))
+    bus, told = play(tmp_path)
+    assert len(bus.of("in.sil")) == 1 and len(told) == 21
+    assert told[-1]["place"] == "280 more"
+
+
 def test_an_outage_among_refused_files_leaves_all_and_loses_none(tmp_path: Path) -> None:
     """The bus is away: refused files stay too, and the good one behind them; later each is answered once."""
     bus = MemoryBus()
