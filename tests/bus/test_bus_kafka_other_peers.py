@@ -11,6 +11,8 @@ from router.bus.settings import KafkaConfig
 from router.errors import OperatorFault
 from tests.trickle import PAUSE, trickle
 
+pytestmark = pytest.mark.alone
+
 
 def config(port: int) -> KafkaConfig:
     made = KafkaConfig.model_validate({"servers": f"127.0.0.1:{port}"})

@@ -13,6 +13,8 @@ from router.errors import OperatorFault, Unavailable
 from router.simulators.authority import Certificates, make_certificates
 from tests.trickle import PAUSE, trickle
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:

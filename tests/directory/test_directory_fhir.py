@@ -148,6 +148,7 @@ def test_an_answer_without_end_is_not_read_to_its_end(server: Annuaire) -> None:
         client(server).mailboxes(rpps="10003456789")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n"], ids=["headers", "body"])
 def test_a_server_that_trickles_is_left(monkeypatch: pytest.MonkeyPatch, begin: bytes) -> None:
     """A byte now and then: the call ends within ten time-outs."""

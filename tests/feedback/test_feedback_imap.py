@@ -20,6 +20,8 @@ from router.feedback.reports import Handled, Kind, Place
 from router.sinks.mssante.settings import ImapConfig, TlsConfig
 from tests.trickle import PAUSE, trickle
 
+pytestmark = pytest.mark.alone
+
 CAPABLE = b"* PREAUTH [CAPABILITY IMAP4rev1 AUTH=PLAIN MOVE UIDPLUS] ready\r\n"
 
 

@@ -20,6 +20,8 @@ from tests.sinks.dmp_world import FIRST, made, opened
 from tests.sinks.test_sink_dmp_peer import sample
 from tests.trickle import trickle
 
+pytestmark = pytest.mark.alone
+
 SILENCE = 0.1
 
 
