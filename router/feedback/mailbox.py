@@ -37,6 +37,7 @@ class Mailbox:
 
     sink: the one whose configuration it is, for logs and metrics
     user: whose mailbox it is when the configuration names none
+    authzid: the account asked for when the certificate logs in (SASL EXTERNAL); "": whichever it opens
     attempts: remembers over a restart which mail was being read; default: nothing is remembered
     """
 
@@ -49,6 +50,7 @@ class Mailbox:
         *,
         tls: TlsConfig,
         user: str,
+        authzid: str = "",
         clock: Clock,
         observer: Observer,
         alert: Alert,
@@ -60,6 +62,7 @@ class Mailbox:
         self._producer = producer
         self._tls = config.tls or tls
         self._user = config.login.user or user
+        self._authzid = config.login.user or authzid
         self._clock = clock
         self._observer = observer
         self._alert = alert
@@ -242,7 +245,7 @@ class Mailbox:
     def _login(self, client: IMAPClient) -> None:
         login = self._config.login
         if login.auth == "externe":
-            client.sasl_login("EXTERNAL", lambda _: b"")
+            client.sasl_login("EXTERNAL", lambda _: self._authzid.encode())  # RFC 4422
         elif login.auth == "plain":
             client.plain_login(self._user, login.password.read() if login.password else "")
         elif login.auth == "login":
