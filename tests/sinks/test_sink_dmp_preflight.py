@@ -163,7 +163,14 @@ ALWAYS = ("PFI-DESTDMP", "PFI-R52", "PFI-INS", "PFI-INS-OID", "PFI-INS-KEY", "PF
 def test_form_never_blocks_a_deletion(code: str, change: Change) -> None:
     """Type, format, class, masks, dates don't hold up a deletion; the patient and the identifier do (decisions D1)."""
     bent = change(ASKED).model_copy(update={"action": Action.DELETE})
-    assert code_of(bent) == (code if code in ALWAYS else "")
+    absent = all(one.patient.ins is None for one in bent.documents)
+    assert code_of(bent) == (code if code in ALWAYS and not absent else "")
+
+
+def test_a_deletion_goes_without_the_ins_in_the_document() -> None:
+    """R43 only warns for it (D1): the INS of the message says whose document it is; another one is refused."""
+    deletion = asking(action=Action.DELETE)(ASKED)
+    assert code_of(document(patient=ASKED.patient.model_copy(update={"ins": None}))(deletion)) == ""
 
 
 @pytest.mark.parametrize(

@@ -95,10 +95,15 @@ def _qualified(case: Case, moment: Moment) -> None:
 
 
 def _same_patient(case: Case, _: Moment) -> None:
-    """dmp §6.5: the INS of the request is that of each document, OID and matricule."""
+    """dmp §6.5: the INS of the request is that of each document, OID and matricule.
+
+    The document of a deletion may lack it (D1): the INS of the message, then that of the deposit, say whose it is.
+    """
     identity = case.request.patient.ins
     for header in case.request.documents:
         named = header.patient.ins
+        if named is None and case.request.action is Action.DELETE:
+            continue
         if named is None or identity is None:
             raise Refused("PFI-INS-CDA", "recordTarget", "le document ne porte pas l'INS du patient")
         if (named.authority, named.value) != (identity.authority, identity.value):
