@@ -76,21 +76,24 @@ class Mailbox:
 
     def run(self) -> None:
         """Read until `stop`. An absent server is waited for; what configuration must cure raises an alert."""
-        pause = self._config.poll_seconds
+        pause, away = self._config.poll_seconds, False
         while not self._stop.is_set():
             try:
                 while self.poll() >= self._config.max_each_poll and not self._stop.is_set():
                     pass
+                if away:
+                    self._alert("mailbox-readable", {"sink": self._sink})
+                away = False
                 pause = self._config.poll_seconds
             except OperatorFault as fault:
                 self._alert("mailbox can't be read", {"sink": self._sink, "code": fault.code, "place": fault.place})
-                pause = min(pause * 2, MAX_PAUSE)
+                pause, away = min(pause * 2, MAX_PAUSE), True
             except Unavailable as fault:
                 log.warning("mailbox of %s not read: %s", self._sink, fault)
-                pause = min(pause * 2, MAX_PAUSE)
+                pause, away = min(pause * 2, MAX_PAUSE), True
             except Exception as error:  # a thread that ended would leave every later report unread
                 self._alert("mailbox can't be read", {"sink": self._sink, "code": f"BUG-{type(error).__name__}"})
-                pause = min(pause * 2, MAX_PAUSE)
+                pause, away = min(pause * 2, MAX_PAUSE), True
             self._stop.wait(pause)
         self._producer.close()
 

@@ -292,3 +292,38 @@ def test_an_expired_certificate_is_ours_to_mend(station: Station, certificates: 
         assert not ward.operator.mails
 
     play(station, certificates, scene)
+
+
+def test_a_mailbox_that_can_be_read_again_says_so_once(station: Station, certificates: Certificates) -> None:
+    """After an outage of the server; operators see it as information."""
+    told: list[str] = []
+
+    async def scene(ward: Ward) -> None:
+        config = ward.config().imap
+        assert config is not None
+        mailbox = Mailbox(
+            SINK,
+            config.model_copy(update={"poll_seconds": 0.01}),
+            Reports(station.correlator({SINK}), Proofs(station.ledger), {}, admits=lambda _: True),
+            station.bus.producer("other"),
+            tls=ward.config().tls,
+            user=MAILBOX,
+            clock=SystemClock(),
+            observer=Unobserved(),
+            alert=lambda what, _: told.append(what),
+        )
+        reads = iter([Unavailable("MSS-IMAP", "imap", "away"), 0, 0])
+
+        def poll() -> int:
+            found = next(reads, None)
+            if isinstance(found, Exception):
+                raise found
+            if found is None:
+                mailbox.stop()
+            return 0
+
+        mailbox.poll = poll  # type: ignore[method-assign]
+        await asyncio.to_thread(mailbox.run)
+
+    play(station, certificates, scene)
+    assert told == ["mailbox-readable"]
