@@ -17,7 +17,7 @@ from router.runtime.describe import Unserved
 from router.runtime.unmatched import Unmatched
 from tests.cisis.messages import oru
 from tests.feedback.feedback_samples import HL7, ORIGIN
-from tests.sinks.mssante_samples import order
+from tests.sinks.mssante_samples import doctor, order
 
 ENDPOINTS = {"sil": Endpoint(HL7)}
 
@@ -54,7 +54,7 @@ def test_a_raw_cda_is_a_document_and_an_unknown_feed_loses_nothing() -> None:
 
 def test_the_sender_is_told_of_every_destination_that_nobody_serves() -> None:
     """The DMP by a Z01 `N`, each mail by a Z02 `N`: with the code of the dead letter (D5)."""
-    asked = order(dmp=True)
+    asked = order(dmp=True, recipients=(doctor(),))
     event = Event("e" * 32, "sil", "k", b"", {}, Origin("in.sil", 0, 1))
     nobody = Refused(NO_PIPELINE, "sil", "aucun circuit ne prend ce message")
     unserved = Unserved(Pseudonyms(b"test"), SystemClock(), lambda exchange: exchange)
