@@ -201,6 +201,19 @@ def _in_value_sets(case: Case, moment: Moment) -> None:
                 raise Refused("PFI-VALUE-SET", place, text)
 
 
+def doubts(case: Case, moment: Moment) -> str:
+    """What passes without a proof, in one sentence: codes that our value sets take for members; '' when none."""
+    found = {
+        name: code.code
+        for header in case.request.documents
+        for name, code in (("JDV_J61", header.facility_type), ("JDV_J62", header.practice_setting))
+        if code is not None and moment.value_sets.unverified(name, code.code)
+    }
+    return " ; ".join(
+        filled("{code} : présence non vérifiée dans {name}", code=found[name], name=name) for name in found
+    )
+
+
 def _ours(case: Case, _: Moment) -> None:
     """dmp §2.3, §5.1: one author at least is of the structure that the VIHF names; the DMP refuses the others."""
     own = case.order.structure
