@@ -11,14 +11,14 @@ gives nothing new, and a failure after a success (or the reverse) gives both.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Final
 
 from router.cisis import smtp_codes, zam
 from router.exchange import Delivery, Disposition, Origin, Receipt, ReceiptKind, delivery_id
-from router.language import translated
+from router.language import N_, translated
 from router.request import Dialect
 from router.sinks.dmp.said import SAID
 from router.sinks.mssante.codes import NO_PROOF
@@ -112,6 +112,7 @@ def answers(
     `who` may look the patient's address up; it is asked only when the answer names a recipient.
     """
     found = answer_kind(receipt)
+    receipt = _overtaken(receipt) if receipt.disposition is Disposition.SUPERSEDED else receipt
     endpoint = endpoints.get(receipt.feed)
     if found is None or endpoint is None or not wanted(receipt, found[0]):
         return ()
@@ -147,6 +148,12 @@ def answers(
             label=f"ZAM^{kind} {mark}",
         ),
     )
+
+
+def _overtaken(receipt: Receipt) -> Receipt:
+    """What ended it is the later message, not the trouble that it waited for: a DMP that is away, a full mailbox."""
+    text = N_("version remplacée ou supprimée par un message suivant")
+    return replace(receipt, code="SUPERSEDED", text=text)
 
 
 def _reply(receipt: Receipt) -> zam.ReplyTo:

@@ -79,6 +79,13 @@ def test_a_superseded_mail_is_answered_too() -> None:
     assert zam(receipt(delivery(), disposition=Disposition.SUPERSEDED)).text("OBX[1]-5") == "N"
 
 
+def test_a_superseded_delivery_does_not_blame_what_it_waited_for() -> None:
+    """The DMP was away when the deletion came: the deletion ended it, and that is what the sender reads."""
+    message = zam(from_dmp(disposition=Disposition.SUPERSEDED, code="DMP-CONNECT", text="serveur du DMP injoignable"))
+    assert [message.text(f"ERR-5.{part}") for part in (1, 3)] == ["SUPERSEDED", "99PFI"]
+    assert message.text("ERR-8") == "version remplacée ou supprimée par un message suivant"
+
+
 def test_the_dmp_answers_by_z01() -> None:
     """Y, and N with the DMP's code in the coding system this sender wants."""
     assert zam(from_dmp()).text("MSH-9.2") == "Z01"

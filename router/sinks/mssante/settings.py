@@ -138,6 +138,7 @@ class MssanteConfig(SinkSettings):
     )
     nil: str = Field("", description="X-MSS-NIL: product reference of convergence.esante.gouv.fr.")
     software: str = Field("segur-router", description="Name of the software in README.TXT.")
+    vendor: str = Field("", description="Who answers for that software, in README.TXT.")
     accents: bool = Field(False, description="Keep accents outside the first word of the subject.")
     xdm_action_slot: str = Field(
         "urn:ans:ci-sis:action", description="Slot that says replace (C) or delete (D) in METADATA.XML."
