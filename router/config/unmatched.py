@@ -30,7 +30,7 @@ _RANGES: Final[Mapping[str, tuple[Any, ...]]] = {
     "document.confidentiality": ("N", "R", "V"),
     "request.action": ("initial", "replace", "delete"),
     "request.dialect": ("1.2", "2.0", "2.1"),
-    **{f"request.{name}": _YES_NO for name in ("dmp", "mssante", "mssante_patient", "qualified", "masked")},
+    **{f"request.{name}": _YES_NO for name, value in SPECIMEN["request"].items() if isinstance(value, bool)},
     "request.recipients": (0, 1, 2),
 }
 

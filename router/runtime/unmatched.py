@@ -31,8 +31,8 @@ class Unmatched:
 
 
 def _holds_a_document(event: Event) -> bool:
-    """A message for documents (MDM), or with one in an OBX (type ED); whatever is no HL7 is one itself."""
-    if event.headers.get(Header.KIND, "hl7") != "hl7":
+    """A message for documents (MDM), or with one in an OBX (type ED); a raw CDA is one itself."""
+    if event.headers.get(Header.KIND) == "cda":
         return True
     message = Message.parse(event.body)
     return message.code == "MDM" or any(one.text("2").upper() == "ED" for one in message.segments("OBX"))
