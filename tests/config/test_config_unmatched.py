@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from router.config.pipeline import read_folder
+from router.config.site import Site
 from router.config.site_models import FeedConfig
 from router.config.unmatched import unmatched
 
@@ -62,3 +65,10 @@ def test_a_type_of_document_that_nobody_takes_is_described() -> None:
 def test_feeds_that_may_leave_messages_aside_are_not_told(feed: dict[str, Any]) -> None:
     """ADT, relays, and whoever says so."""
     assert warnings(feed=feed) == []
+
+
+def test_the_pipelines_that_come_with_the_router_take_every_document() -> None:
+    """Whichever feed it comes on."""
+    site = Site(Path("router.yaml"))
+    files, problems = read_folder(site.pipelines, sinks=site.config.sink_types, feeds=set(site.config.feeds))
+    assert (problems, list(unmatched(site.config.feeds, files.values()))) == ([], [])
