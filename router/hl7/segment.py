@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, Protocol
 
+from router.hl7 import layout
 from router.hl7 import path as paths
 from router.hl7.header import Separators, Unreadable
 from router.hl7.text import BLANKS, unescape
@@ -22,8 +23,6 @@ _SHORT: Final = 2048
 """Bytes up to which a segment, or a repetition, is cut into texts."""
 _MOST_FIELDS: Final = 256
 """Fields that are cut; those behind are searched."""
-_COUNTED: Final = 4 * 1024
-"""Bytes of a segment up to which its separators are simply counted."""
 _NULL: Final = '""'
 NUL: Final = "\x00"
 
@@ -253,18 +252,9 @@ class Segment:
 
     def pieces(self, most: int) -> int:
         """How many separators and escapes there are in it, or more than `most`; they are counted, nothing is cut."""
-        data, known = self._message._data, self._message.separators
+        known = self._message.separators
         marks = (known.field, known.component, known.repetition, known.escape, known.subcomponent)
-        if self.size <= _COUNTED:
-            return sum(data.count(mark, self._start, self._end) for mark in marks if mark)
-        # `count` looks at one byte at a time, `find` at many: ten times as fast on a document in base64
-        found = 0
-        for mark in filter(None, marks):
-            at = data.find(mark, self._start, self._end)
-            while at >= 0 and found <= most:
-                found += 1
-                at = data.find(mark, at + 1, self._end)
-        return found
+        return layout.count(self._message._data, self._start, self._end, marks, most)
 
     @property
     def size(self) -> int:
