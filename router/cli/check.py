@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from router.cli.output import Exit, console, described, said, show_json, told
+from router.cli.output import Exit, console, described, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.language import _, plural
 
@@ -64,12 +64,18 @@ def _show(checked: Checked, site: Path) -> None:
         console.print(f"[green]✓[/] {said(text)}")
 
 
-def test(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
+def test(
+    pipelines: Annotated[
+        list[str] | None, typer.Argument(metavar="[PIPELINE]…", help="Names or files of pipelines; default: all.")
+    ] = None,
+    site: SiteOption = DEFAULT_SITE,
+    as_json: JsonOption = False,
+) -> None:
     """Run the examples of every pipeline: what the gateway answers, who would get what. Nothing is sent."""
     from router.config.site import Site
     from router.runtime.examples import play_all
 
-    results = play_all(Site(site))
+    results = play_all(Site(site), pipelines or ())
     if as_json:
         show_json([asdict(result) for result in results])
     else:
@@ -77,7 +83,7 @@ def test(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
             mark = "[red]✗[/]" if result.problems else "[green]✓[/]"
             console.print(f"{mark} {said(result.pipeline)}: {said(result.example)}")
             for problem in result.problems:
-                console.print(f"    {told(problem)}", soft_wrap=True)
+                console.print(f"    {described(problem)}", soft_wrap=True)
         failed = sum(bool(result.problems) for result in results)
         console.print(_("{passed} passed, {failed} failed", passed=len(results) - failed, failed=failed))
     raise typer.Exit(Exit.BAD if any(result.problems for result in results) else Exit.GOOD)

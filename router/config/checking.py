@@ -15,6 +15,7 @@ from router.config.named_files import look
 from router.config.pipeline import PipelineDraft
 from router.config.safety import in_container, refusals
 from router.config.site import SiteFile
+from router.config.site_models import SiteRest
 from router.config.unmatched import impossible, unmatched
 from router.errors import ConfigFault, Problem, in_order
 from router.language import filled
@@ -41,7 +42,7 @@ def check(path: Path, *, container: bool = False, files: bool = True) -> Checked
     try:
         site = SiteFile(path)
     except ConfigFault as fault:
-        return Checked(list(fault.problems))
+        return _without_site(path.parent / SiteRest().pipelines, list(fault.problems))
     drafts, wrong = read_drafts(site.pipelines, site)
     found = [*site.problems, *refusals(site), *(in_container(site) if container else ())]
     found += look(site) if files else ()
@@ -50,6 +51,19 @@ def check(path: Path, *, container: bool = False, files: bool = True) -> Checked
     for draft in drafts:
         checked.problems += in_order(_once([*draft.problems, *impossible(site, draft), *_oddities(draft)]))
     checked.problems += wrong
+    return checked
+
+
+def _without_site(folder: Path, problems: list[Problem]) -> Checked:
+    """The site file is no YAML: what its pipelines say by themselves is told all the same."""
+    checked = Checked(problems)
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            draft = PipelineDraft(path, sinks=None, feeds=None)
+        except ConfigFault as fault:
+            checked.problems += fault.problems
+        else:
+            checked.problems += in_order(_once([*draft.problems, *_oddities(draft)]))
     return checked
 
 

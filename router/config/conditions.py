@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from router.cisis.valuesets import shipped
 from router.config.cel_tree import Call, Literal, Name, Node, NotCel, Operation, parse, walk
-from router.config.sentences import nearest
+from router.config.sentences import nearest, one_of
 from router.errors import Severity
 from router.hl7 import path as addresses
 from router.hl7.dictionary import dictionary
@@ -120,16 +120,11 @@ def _names(tree: Node) -> Iterator[Found]:
         if isinstance(node, Name):
             known = SPECIMEN.get(node.owner)
             if known is None:
-                text = filled("unknown name {name}: use one of {known}", name=repr(node.owner), known=_list(SPECIMEN))
-                yield Found(node.column, text, nearest(node.owner, tuple(SPECIMEN)))
+                hint = nearest(node.owner, tuple(SPECIMEN)) or one_of(tuple(SPECIMEN))
+                yield Found(node.column, filled("unknown name {name}", name=repr(node.owner)), hint)
             elif node.member and node.member not in known:
-                text = filled(
-                    "{owner} has no {member}: use one of {known}",
-                    owner=node.owner,
-                    member=repr(node.member),
-                    known=_list(known),
-                )
-                yield Found(node.column, text, nearest(node.member, tuple(known)))
+                text = filled("{owner} has no {member}", owner=node.owner, member=repr(node.member))
+                yield Found(node.column, text, nearest(node.member, tuple(known)) or one_of(tuple(known)))
 
 
 def _addresses(tree: Node) -> Iterator[Found]:
@@ -215,10 +210,6 @@ def _kind(node: Node) -> str:
 
 def _kind_of(value: object) -> str:
     return _TRUTH if isinstance(value, bool) else _TEXT if isinstance(value, str) else _NUMBER
-
-
-def _list(names: Any) -> str:
-    return ", ".join(names)
 
 
 # -------------------------------------------------------------------------------------------------- oddities

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from router.config.sentences import of_yaml
+from router.config.sentences import OPENED, of_yaml
 from router.errors import ConfigFault, Problem, Severity
 from router.language import N_, filled
 
@@ -37,12 +37,16 @@ class Source:
         try:
             tree = yaml.load(StringIO(self.text))
         except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
+            said = str(error.problem or error.context or "")
+            text = of_yaml(said)
+            marks = [error.problem_mark, error.context_mark]
+            mark = next((one for one in (reversed(marks) if said.startswith(OPENED) else marks) if one), None)
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            text = of_yaml(str(error.problem or error.context or ""))
             raise ConfigFault([Problem(str(self.path), line, column, "", text)]) from error
         except (YAMLError, ValueError) as error:  # a character that no YAML may hold; a number that is none
             raise ConfigFault([Problem(str(self.path), 1, 1, "", of_yaml(""))]) from error
+        if tree is None:
+            raise ConfigFault([Problem(str(self.path), 1, 1, "", "is empty", "write `name: …`")])
         if not isinstance(tree, CommentedMap):
             raise ConfigFault([Problem(str(self.path), 1, 1, "", "must be a mapping of keys", "write `name: …`")])
         return tree

@@ -168,7 +168,7 @@ def _liste_blanche(site: SiteFile, where: Where, path: Path) -> Iterator[Problem
         text = filled("{name} is no liste blanche: {reason}", name=str(path), reason=fault.text)
         yield site.source.problem(where, text)
         return
-    if count < least:
+    if count < least and not site.source.lost([*where[:-1], "minimum"]):
         text = filled("{count} names, fewer than {least}", count=count, least=least)
         yield site.source.problem(where, text, "a shorter `minimum`, or the whole list")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -190,12 +190,18 @@ class PipelineFile:
         self.path, self.config, self.text, self._source = draft.path, draft.config, draft.text, draft.source
         self.digest = hashlib.sha256(draft.text.encode()).hexdigest()[:12]
 
-    def failing(self, example: Example, sentence: str) -> Problem:
-        """A problem at the place of an example whose outcome differs."""
+    def failing(self, example: Example, key: str, sentence: str, hint: str = "") -> Problem:
+        """A problem at what an example expects and does not reach; `key` "": at the whole."""
+        path: list[str | int] = ["examples", self.config.examples.index(example)]
+        if key and self._source.source.holds([*path, "expect", key]):
+            path += ["expect", key]
         return self._source.problem(
-            ["examples", self.config.examples.index(example)],
-            filled("example {name}: {text}", name=repr(example.name), text=sentence),
+            path, filled("example {name}: {text}", name=repr(example.name), text=sentence), hint
         )
+
+    def line(self, path: Sequence[str | int]) -> int:
+        """Where a part of the file stands."""
+        return self._source.source.place(path)[0]
 
     def sample(self, example: Example) -> bytes:
         return (self.path.parent / example.message).read_bytes()

@@ -69,6 +69,7 @@ _LANGUAGE: Final[Mapping[str, str]] = {
 #: What the reader of YAML says (its beginning) -> what an operator reads.
 _YAML: Final[Mapping[str, str]] = {
     "found duplicate key": N_("this key stands here twice"),
+    "found character '\\t'": N_("a tab: YAML indents with blanks"),
     "found character": N_("a character that YAML does not allow here: indent with blanks, quote texts"),
     "mapping values are not allowed": N_("a colon where no key can stand: check the indentation, or quote the text"),
     "could not find expected ':'": N_("a key without its colon"),
@@ -78,6 +79,8 @@ _YAML: Final[Mapping[str, str]] = {
     "found undefined alias": N_("a * that names nothing: quote the text"),
 }
 _NO_YAML: Final = N_("not YAML")
+OPENED: Final = ("expected ','", "found unexpected end of stream")
+"""What is told where the bracket or the quotation mark stands, not where the reader gave up."""
 
 
 def of_yaml(said: str) -> str:
@@ -105,15 +108,15 @@ def hint_of(kind: str, context: Mapping[str, Any], value: object) -> str:
     said = str(value).strip().lower() if isinstance(value, str) else ""
     if kind == "union_tag_invalid":
         names = _quoted(str(context["expected_tags"]))
-        return nearest(said, names) or filled("one of {names}", names=", ".join(names))
+        return nearest(str(context.get("tag", "")), names) or filled("one of {names}", names=", ".join(names))
     if kind in ("literal_error", "enum"):
         return nearest(said, _quoted(str(context.get("expected", ""))))
     if kind in ("bool_type", "bool_parsing"):
         return _LANGUAGE.get(said, "")
     if kind in ("string_type", "string_sub_type") and isinstance(value, int | float):
-        return N_("write it in quotes")
-    if kind.startswith(("int_", "float_")) and said.replace(",", "", 1).replace(".", "", 1).isdigit():
-        return N_("write it without quotes, with a full stop before decimals")
+        return "" if isinstance(value, bool) else N_("write it in quotes")
+    if kind.startswith(("int_", "float_")) and re.fullmatch(r"[\d\s]+([.,]\d+)?", said):
+        return N_("write it without quotes and blanks, with a full stop before decimals")
     return ""
 
 

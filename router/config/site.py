@@ -61,7 +61,8 @@ class SiteFile:
     @property
     def feeds(self) -> set[str] | None:
         """Names of the feeds that the file writes, wrong ones included; None when it has no such table."""
-        return set(self.source.names("feeds")) or None
+        written = self.source.names("feeds")
+        return {*written, *(name.lower() for name in written if self.source.lost(["feeds", name]))} or None
 
     @property
     def sink_types(self) -> dict[str, str] | None:
@@ -184,7 +185,7 @@ def _finess(source: Reading[SiteConfig], number: str) -> Iterator[Problem]:
     """A FINESS has nine characters; its last digit is a key, which a test number need not have."""
     path = ["structures", number]
     if not FINESS.fullmatch(number):
-        text = "is no FINESS: it has nine digits (2A or 2B may stand first)"
+        text = "is no FINESS: it has nine digits, with 2A or 2B first in Corsica"
         short = number.isdigit() and len(number) < LENGTH
         yield source.problem(path, text, "write it in quotes: YAML drops the zero before a number" if short else "")
     elif not keyed(number):

@@ -11,11 +11,12 @@ from router.errors import Problem
 from router.gateway.settings import HttpConfig, MllpConfig
 from router.language import filled
 from router.sinks.registry import SINK_TYPES
+from router.structures import LENGTH
 
 
 def speaking(source: Reading[SiteConfig], site: SiteConfig) -> Iterator[Problem]:
     """What would let a message leave in the name of another structure, or of none."""
-    known = source.names("structures")
+    known = [name.zfill(LENGTH) if name.isdigit() else name for name in source.names("structures")]
     for name, feed in site.feeds.items():
         for rank, finess in enumerate(feed.rules.structures):
             if finess not in known:
@@ -55,7 +56,7 @@ def _clients(source: Reading[SiteConfig], site: SiteConfig, name: str, feed: Fee
         if listener.tls is None or listener.tls.client_ca is None:
             text = filled("needs client certificates on {listener}", listener=what)
             yield source.problem(["feeds", name, "clients"], text, "set `tls` with `client_ca` there")
-    own = feed.rules.structures or source.names("structures")
+    own = feed.rules.structures or tuple(site.structures)
     if source.lost(["feeds", name, "rules", "structures"]):
         return
     for client, structures in feed.clients.items():

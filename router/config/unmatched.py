@@ -21,24 +21,26 @@ def unmatched(site: SiteFile, drafts: Sequence[PipelineDraft], *, whole: bool) -
 
     Nothing is said of a feed one of whose pipelines can't be judged.
     """
-    unknown = not whole or any(draft.source.lost(["feed"]) for draft in drafts)
+    known = site.feeds or ()
+    strays = any(feed not in known for draft in drafts for feed in draft.config.feeds)
+    unknown = not whole or strays or any(draft.source.lost(["feed"]) for draft in drafts)
     for name, feed in site.config.feeds.items():
         path: Where = ["feeds", name]
         readers = [draft for draft in drafts if name in draft.config.feeds]
         if feed.kind == "adt" or unknown or site.source.lost([*path, "kind"]):
             continue
         if not readers:
-            text = "no pipeline reads this feed: each of its messages becomes a dead letter (NO-PIPELINE)"
+            text = "no pipeline reads this feed: each of its messages becomes a dead letter NO-PIPELINE"
             hint = filled("add a pipeline with `feed: {name}`", name=name)
             yield site.source.problem(path, text, hint, severity="warning")
             continue
         conditions = [Condition.of(draft.config.when) if draft.config.when else None for draft in readers]
         judged = [one for one in conditions if one is not None]
-        if len(judged) < len(readers):  # one takes everything, or nobody can say what it takes
-            continue
+        if len(judged) < len(readers) or any(never([one], name, feed) for one in judged):
+            continue  # one takes everything, nobody can say what it takes, or it takes nothing: told at its place
         if (case := left_out(judged, name, feed)) is not None:
             text = filled(
-                "none of the pipelines {names} takes a message with {value}: it becomes a dead letter (NO-PIPELINE)",
+                "none of the pipelines {names} takes a message with {value}: it becomes a dead letter NO-PIPELINE",
                 names=", ".join(draft.config.name or draft.path.name for draft in readers),
                 value=_shown(case, judged),
             )

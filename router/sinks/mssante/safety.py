@@ -13,7 +13,7 @@ def unsafe(config: MssanteConfig, environment: str) -> Iterator[Unsafe]:
     if environment != "production":
         return
     if config.redirect_all_mail is not None:
-        text = "sends everything to one address: qualification only (decisions D9)"
+        text = "sends everything to one address: qualification only"
         yield Unsafe("redirect_all_mail", text, "leave it out")
     if config.keep is not None:
         yield Unsafe("keep", "keeps clear documents on disk: qualification only", "leave it out")
