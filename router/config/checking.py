@@ -16,6 +16,7 @@ from router.config.pipeline import PipelineDraft
 from router.config.safety import in_container, refusals
 from router.config.site import SiteFile
 from router.config.site_models import SiteRest
+from router.config.starting import needs, starting
 from router.config.unmatched import impossible, unmatched
 from router.errors import ConfigFault, Problem, in_order
 from router.language import filled
@@ -45,11 +46,12 @@ def check(path: Path, *, container: bool = False, files: bool = True) -> Checked
         return _without_site(path.parent / SiteRest().pipelines, list(fault.problems))
     drafts, wrong = read_drafts(site.pipelines, site)
     found = [*site.problems, *refusals(site), *(in_container(site) if container else ())]
-    found += look(site) if files else ()
+    found += [*starting(site), *look(site)] if files else ()
     found += unmatched(site, drafts, whole=not wrong and site.pipelines is not None)
     checked = Checked(in_order(_once(found)), [draft.config.name for draft in drafts])
     for draft in drafts:
-        checked.problems += in_order(_once([*draft.problems, *impossible(site, draft), *_oddities(draft)]))
+        found = [*draft.problems, *needs(site, draft), *impossible(site, draft), *_oddities(draft)]
+        checked.problems += in_order(_once(found))
     checked.problems += wrong
     return checked
 

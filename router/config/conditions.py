@@ -69,6 +69,7 @@ _FUNCTIONS: Final = {
     "size": _NUMBER,
     **dict.fromkeys(("startsWith", "endsWith", "contains", "matches"), _TRUTH),
 }
+_MACROS: Final = frozenset({"all", "exists", "exists_one", "filter", "map"})
 _QUOTES: Final = T_("write {value} in quotes: {quoted}")
 _NO_QUOTES: Final = T_("write {value} without quotes")
 
@@ -116,8 +117,9 @@ def oddities(tree: Node) -> Iterator[Found]:
 
 
 def _names(tree: Node) -> Iterator[Found]:
+    bound = {name.owner for name in map(_bound, walk(tree)) if name is not None}
     for node in walk(tree):
-        if isinstance(node, Name):
+        if isinstance(node, Name) and node.owner not in bound:
             known = SPECIMEN.get(node.owner)
             if known is None:
                 hint = nearest(node.owner, tuple(SPECIMEN)) or one_of(tuple(SPECIMEN))
@@ -125,6 +127,15 @@ def _names(tree: Node) -> Iterator[Found]:
             elif node.member and node.member not in known:
                 text = filled("{owner} has no {member}", owner=node.owner, member=repr(node.member))
                 yield Found(node.column, text, nearest(node.member, tuple(known)) or one_of(tuple(known)))
+
+
+def _bound(node: Node) -> Name | None:
+    """The variable that a macro names: `x` of `list.exists(x, x == 1)`."""
+    match node:
+        case Call(name=name, arguments=(Name(member="") as variable, *_)) if name in _MACROS:
+            return variable
+        case _:
+            return None
 
 
 def _addresses(tree: Node) -> Iterator[Found]:

@@ -6,12 +6,13 @@ each variable. What compares in another way (a regular expression, a computation
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Final
 
-from router.config.cel_tree import Call, Literal, Name, Node, NotCel, Operation, parse
+from router.config.cel_tree import Call, Literal, Name, Node, NotCel, Operation, parse, walk
 from router.config.conditions import KNOWN, SPECIMEN
 from router.config.expressions import Expression, ExpressionFault
 from router.config.site_models import FeedConfig
@@ -41,6 +42,8 @@ class Condition:
 
     expression: Expression
     compared: Mapping[Variable, frozenset[Any]]
+    parts: frozenset[tuple[Variable, str]]
+    """Texts that a variable may begin with, end with or contain."""
 
     @classmethod
     def of(cls, source: str) -> Condition | None:
@@ -52,7 +55,8 @@ class Condition:
         compared: dict[Variable, set[Any]] = {}
         if not _understood(tree, compared):
             return None
-        return cls(expression, {name: frozenset(values) for name, values in compared.items()})
+        frozen = {name: frozenset(values) for name, values in compared.items()}
+        return cls(expression, frozen, frozenset(_parts(tree)))
 
     def holds(self, case: Case) -> bool | None:
         """Whether it is true of a case; None when it can't be evaluated."""
@@ -65,6 +69,9 @@ class Condition:
 
 def never(conditions: Sequence[Condition], name: str, feed: FeedConfig) -> bool:
     """Whether no message of this feed makes all of these true."""
+    parts = Counter(variable for variable, _ in frozenset().union(*(one.parts for one in conditions)))
+    if any(count > 1 for count in parts.values()):
+        return False  # a text may hold two parts in more ways than are tried
     cases = _cases(conditions, name, feed)
     return cases is not None and not any(all(one.holds(case) is not False for one in conditions) for case in cases)
 
@@ -92,8 +99,21 @@ def _understood(node: Node, compared: dict[Variable, set[Any]]) -> bool:
         case Operation(sign=sign, operands=operands) if sign in _JOINING:
             understood = all(_understood(one, compared) for one in operands)
         case Call(name=name, target=target, arguments=(Literal(value=str(part)),)) if name in _METHODS and target:
-            understood = _pair(target, Literal(part, 1), compared, more=(part + OTHER, OTHER + part))
+            understood = _pair(target, Literal(part, 1), compared, more=_with(part))
     return understood
+
+
+def _with(part: str) -> tuple[str, ...]:
+    """Texts that begin with a part, end with it, only contain it, or do all of it and are another text."""
+    return part + OTHER, OTHER + part, OTHER + part + OTHER, part + OTHER + part
+
+
+def _parts(tree: Node) -> Iterator[tuple[Variable, str]]:
+    for node in walk(tree):
+        match node:
+            case Call(name=name, target=target, arguments=(Literal(value=str(part)),)) if name in _METHODS:
+                if (variable := _variable(target)) is not None:
+                    yield variable, part
 
 
 def _pair(left: Node, right: Node, compared: dict[Variable, set[Any]], more: tuple[str, ...] = ()) -> bool:

@@ -133,21 +133,21 @@ def _played(player: Player, file: PipelineFile, example: Example) -> Result:
 
 
 def _of_fault(fault: RouterError) -> str:
-    return filled("{code} at {where}: {text}", code=fault.code, where=fault.place or "?", text=fault.text)
+    """Each part is a text of its own, so that each is told in the reader's language."""
+    return f"{fault.code}: {fault.text}" + (f" ; {fault.place}" if fault.place else "")
 
 
 def _decided(file: PipelineFile, actual: Actual) -> str:
     """What decided where it ended, and why when it ended early."""
-    stage, reason = actual.stage, actual.reason
+    stage = actual.stage
     if stage == ("gateway",):
-        return filled("decided by the gateway: {reason}", reason=reason) if reason else N_("decided by the gateway")
-    if stage == ("parse",):
-        return filled("decided when it was read: {reason}", reason=reason)
-    name = str(stage[0]) if stage[0] != "steps" else file.config.steps[int(stage[1])].name
-    line = file.line(stage)
-    if not reason:
-        return filled("decided by `{name}`, line {line}", name=name, line=line)
-    return filled("decided by `{name}`, line {line}: {reason}", name=name, line=line, reason=reason)
+        said = N_("decided by the gateway")
+    elif stage == ("parse",):
+        said = N_("decided when it was read")
+    else:
+        name = str(stage[0]) if stage[0] != "steps" else file.config.steps[int(stage[1])].name
+        said = filled("decided by `{name}`, line {line}", name=name, line=file.line(stage))
+    return f"{said} ; {actual.reason}" if actual.reason else said
 
 
 @contextmanager
@@ -191,8 +191,7 @@ class Player:
         verdict = self.check(feed, Received(data=data, source="mllp", at=self._services.clock.now()), message)
         if verdict.faults:
             first = verdict.faults[0]
-            said = filled("{code} at {where}: {text}", code=first.rule, where=first.err.location, text=first.err.text)
-            return Actual("AE", first.rule, reason=said)
+            return Actual("AE", first.rule, reason=f"{first.rule}: {first.err.text} ; {first.err.location}")
         pipeline = self.compiled(file, feed)
         headers = {Header.CHECKED: verdict.checked, Header.RECEIVED: f"{self._services.clock.now():.3f}"}
         event = Event("0" * 32, feed, verdict.key, data, headers, Origin(f"in.{feed}", 0, 0))
