@@ -58,6 +58,8 @@ FORMS: Final[Mapping[str, str]] = {
 }
 _TEXT_OR_LIST: Final = N_("must be a text or a list of texts")
 _OTHER: Final = N_("has a value that can't stand here")
+_PLAIN_WHOLE: Final = N_("write it without quotes and blanks")
+_PLAIN_NUMBER: Final = N_("write it without quotes and blanks, with a full stop before decimals")
 _LANGUAGE: Final[Mapping[str, str]] = {
     "yes": N_("write true"),
     "oui": N_("write true"),
@@ -116,7 +118,7 @@ def hint_of(kind: str, context: Mapping[str, Any], value: object) -> str:
     if kind in ("string_type", "string_sub_type") and isinstance(value, int | float):
         return "" if isinstance(value, bool) else N_("write it in quotes")
     if kind.startswith(("int_", "float_")) and re.fullmatch(r"[\d\s]+([.,]\d+)?", said):
-        return N_("write it without quotes and blanks, with a full stop before decimals")
+        return _PLAIN_WHOLE if kind.startswith("int_") else _PLAIN_NUMBER
     return ""
 
 

@@ -95,7 +95,8 @@ def test_the_models_have_no_kind_of_value_that_the_table_lacks() -> None:
     [
         ("bool_parsing", {}, "oui", "write true"),
         ("bool_parsing", {}, "perhaps", ""),
-        ("int_parsing", {}, "2 575", "write it without quotes and blanks, with a full stop before decimals"),
+        ("int_parsing", {}, "2 575", "write it without quotes and blanks"),
+        ("float_parsing", {}, "2,5", "write it without quotes and blanks, with a full stop before decimals"),
         ("int_parsing", {}, "many", ""),
         ("string_type", {}, 12, "write it in quotes"),
         ("string_type", {}, True, ""),
