@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import ConfigDict, Field
 
 from router.strict import Strict
 
+Environment = Literal["production", "qualification"]
+"""What a site is for. Identities, mailboxes and addresses of the two never mix (D9)."""
 FINESS: Final = re.compile(r"(?:\d{2}|2[AB])\d{7}")
 """Nine characters: département (2A and 2B for Corsica), number, key."""
 LENGTH: Final = 9

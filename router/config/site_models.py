@@ -16,6 +16,7 @@ from router.engine.retry_policy import RetryPolicy
 from router.gateway.settings import FolderConfig, HttpConfig, MllpConfig
 from router.secret import Secret
 from router.strict import Strict
+from router.structures import Environment
 
 
 class FeedConfig(Strict):
@@ -109,7 +110,7 @@ class LimitsConfig(Strict):
 class SiteConfig(Strict):
     """The whole site file. Unknown keys are refused; secrets are named by environment variable or file."""
 
-    environment: Literal["production", "qualification"] = Field(description="They never mix (decisions D9).")
+    environment: Environment = Field(description="They never mix (decisions D9).")
     data: Path = Field(Path("var"), description="Folder of the embedded bus, the databases and the run files.")
     secret: Secret | None = Field(
         None,
@@ -148,6 +149,6 @@ class SiteConfig(Strict):
 class SiteRest(SiteConfig):
     """What is left of a site file when something required can't be read: looked at by `check`, never run with."""
 
-    environment: Literal["production", "qualification"] = "qualification"
+    environment: Environment = "qualification"
     feeds: dict[str, FeedConfig] = Field(default_factory=dict)
     sinks: dict[str, SinkConfig] = Field(default_factory=dict)
