@@ -121,7 +121,7 @@ class OperatorFault(RouterError):
 
 
 Severity = Literal["error", "warning"]
-"""`error`: the router does not run with it. `warning`: it runs, and somebody should look."""
+"""`error`: to be corrected, and what the router refuses to run with is among it. `warning`: somebody should look."""
 
 
 @dataclass(frozen=True, slots=True)

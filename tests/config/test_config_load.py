@@ -54,7 +54,7 @@ def test_all_problems_are_reported_in_the_order_of_the_file() -> None:
 
 @pytest.mark.parametrize(
     ("text", "place"),
-    [("a: [1", "site.yaml:1:6"), ("a: 1\na: 2\n", "site.yaml:2:1"), ("- x", "site.yaml:1:1"), ("", "site.yaml:1:1")],
+    [("a: [1", "site.yaml:1:4"), ("a: 1\na: 2\n", "site.yaml:2:1"), ("- x", "site.yaml:1:1"), ("", "site.yaml:1:1")],
 )
 def test_what_is_not_a_yaml_mapping_is_refused_at_its_place(text: str, place: str) -> None:
     """Broken YAML, a key written twice and a list each get a line and a column."""
