@@ -26,9 +26,7 @@ KNOWN = {
     ("sinks/dmp/credentials.py", "DMP-CERT-SIGN"): "our certificate's files",
     ("sinks/dmp/dialogue.py", "DMP-CERT-SIGN"): "the dates of our certificate",
     ("sinks/dmp/sink.py", "DMP-CERT-STRUCTURE"): "a certificate that is another structure's",
-    ("sinks/dmp/sink.py", "DMP-ENVIRONMENT"): "the site file, at the start",
-    ("sinks/dmp/sink.py", "DMP-KEEP"): "the site file, at the start",
-    ("sinks/dmp/sink.py", "DMP-RATE"): "the site file, at the start",
+    ("sinks/dmp/sink.py", "?"): "the site file, at the start",
     (
         "sinks/dmp/verdicts.py",
         "?",

@@ -60,7 +60,7 @@ class KafkaBus:
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
         self._common = _connection(config)
-        _check_codec(config.compression)
+        check_codec(config.compression)
         self._admin_client: KafkaAdminClient | None = None
         self._admin_lock = threading.Lock()
         self._let_in = False
@@ -245,7 +245,7 @@ class KafkaBus:
         }
 
 
-def _check_codec(name: str) -> None:
+def check_codec(name: str) -> None:
     """Raises `OperatorFault` for a compression whose Python package is missing: the client would only fail to open."""
     available, package = _CODECS.get(name, (None, ""))
     if available is not None and not available():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from router.contracts import Sink
 from router.contracts.sink_type import Answer, Asked, Leg, SinkType
 from router.exchange import Pseudonyms
 from router.request import TransmissionRequest
+from router.sinks.dmp.safety import unsafe
 from router.sinks.dmp.settings import LEG, DmpConfig
 from router.sinks.tools import Tools
 
@@ -25,10 +27,18 @@ def _legs(request: TransmissionRequest, _pseudonyms: Pseudonyms) -> Iterator[Leg
         yield Leg("dmp", "DMP", refusal=request.dmp_inadmissible)
 
 
+def _loads(settings: DmpConfig) -> Mapping[str, Callable[[], object]]:
+    """The two certificates as the sink reads them."""
+    from router.sinks.dmp.credentials import load_identity, load_seal
+
+    return {"auth": partial(load_identity, settings), "sign": partial(load_seal, settings.sign)}
+
+
 DMP = SinkType(
     name="dmp",
     settings=DmpConfig,
     open=_open,
+    loads=_loads,
     carries="documents",
     legs=_legs,
     asked=(Asked("dmp", "dmp", "DMP"),),
@@ -46,6 +56,7 @@ DMP = SinkType(
         "auth.certificate": settings.auth.certificate,
         "sign.certificate": settings.sign.certificate,
     },
+    unsafe=unsafe,
     structure="Sink instance that feeds its DMP documents (`dmp.chu`).",
     expects="outcome",
     expectation="`delivered`, or the code with which the DMP leg is refused.",

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Final, Literal, Protocol, cast
 
+from router import tls
 from router.contracts import Attempt, Clock, Observer, Outcome
 from router.errors import Malformed, OperatorFault, OutcomeUnknown, Refused, Unavailable
 from router.exchange import Delivery
@@ -22,7 +23,6 @@ from router.hl7.mllp import Decoder, Event, Frame, frame
 from router.language import N_
 from router.sinks import revocation
 from router.sinks.hl7.settings import Hl7Config, Hl7TlsConfig
-from router.tls import client_context
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ class Hl7Sink:
     async def _connect(self) -> Link:
         config = self._config
         loop = asyncio.get_running_loop()
-        context = _context(config.tls) if config.tls else None
+        context = client_context(config.tls) if config.tls else None
         name = (config.tls.server_name or config.host) if config.tls else None
         opening = loop.create_connection(Link, config.host, config.port, ssl=context, server_hostname=name)
         try:
@@ -316,10 +316,11 @@ def _unsent() -> Unavailable:
     return Unavailable("HL7-CUT", "", "the connection broke before the message was sent", circuit=False)
 
 
-def _context(config: Hl7TlsConfig) -> ssl.SSLContext:
+def client_context(config: Hl7TlsConfig) -> ssl.SSLContext:
+    """A fresh context from the files as they are now. Raises `OperatorFault` when one of them can't be used."""
     try:
         password = config.key_password.read() if config.key_password else None
-        context = client_context(config.ca, config.certificate, config.key, password)
+        context = tls.client_context(config.ca, config.certificate, config.key, password)
         current = config.crl is None or revocation.check(context, config.crl, config.crl_expired)
     except (OSError, ValueError) as error:
         raise OperatorFault("HL7-TLS", "", "certificate, key, authorities or lists can't be read") from error

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
+
 from router.contracts import Sink
 from router.contracts.sink_type import SinkType
 from router.sinks.hl7.settings import Hl7Config
@@ -14,10 +17,17 @@ def _open(name: str, settings: Hl7Config, tools: Tools) -> Sink:
     return Hl7Sink(name, settings, tools)
 
 
+def _loads(settings: Hl7Config) -> Mapping[str, Callable[[], object]]:
+    from router.sinks.hl7.sink import client_context
+
+    return {"tls": partial(client_context, settings.tls)} if settings.tls is not None else {}
+
+
 HL7 = SinkType(
     name="hl7",
     settings=Hl7Config,
     open=_open,
+    loads=_loads,
     carries="message",
     expects="instances",
     expectation="Sinks that get the message.",
