@@ -43,6 +43,7 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Tell what became of a message: received, decided and why, attempts, receipts, what went back to the sender."""
+    from router.cli.presence import absence_from
     from router.config.site import Site
     from router.journal.render import mentioned, render
     from router.observe import logs
@@ -57,10 +58,13 @@ def explain(
             names = [of("ins", id_), *(of("ipp", one.ipp_oid, id_) for one in services.config.structures.values())]
         stories = [story for name in names for story in services.journal.story(name, limit)][:limit]
         behind = _behind(services)
+        absent = absence_from(services)
         others = _control_ids(services, set().union(*map(mentioned, stories)))
     finally:
         services.close()
     if not stories:
+        if absent:
+            fail(_("nothing is known under this identifier, and {reason}", reason=absent), Exit.BAD)
         if behind:
             fail(
                 _(
@@ -71,10 +75,10 @@ def explain(
             )
         fail(_("nothing is known under this identifier"), Exit.BAD)
     if as_json:
-        show_json([asdict(story) | {"journal_behind_seconds": behind} for story in stories])
+        show_json([asdict(story) | {"journal_behind_seconds": behind, "running": not absent} for story in stories])
         return
     for story in stories:
-        for line in render(story, behind=behind, names=others):
+        for line in render(story, behind=behind, names=others, absent=absent):
             _print(line)
         console.print()
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from pathlib import Path
 from typing import Final
 
 from router.errors import OperatorFault
 from router.language import filled
-from router.locks import FileLock
+from router.locks import FileLock, is_held
 
 FILE: Final = "router.lock"
 CODE: Final = "SITE-IN-USE"
+_TRIES: Final = 3
+_PAUSE_SECONDS: Final = 0.05
 
 
 class Tenure:
@@ -28,7 +31,7 @@ class Tenure:
         path = data / FILE
         self._lock = FileLock(path)
         try:
-            taken = self._lock.try_take()
+            taken = self._take()
         except OSError as error:
             raise OperatorFault(
                 "SITE-DATA", str(path), filled("can't be locked: {reason}", reason=error.strerror)
@@ -41,9 +44,22 @@ class Tenure:
             raise OperatorFault(CODE, str(data), text)
         self._lock.write(f"process {os.getpid()} on {platform.node()}\n".encode())
 
+    def _take(self) -> bool:
+        """Who only asks whether a router runs holds the lock for an instant (`locks.is_held`): we try again."""
+        for _ in range(_TRIES):
+            if self._lock.try_take():
+                return True
+            time.sleep(_PAUSE_SECONDS)
+        return self._lock.try_take()
+
     def end(self) -> None:
         """Let another run. Safe to call twice."""
         self._lock.release()
+
+
+def runs(data: Path) -> bool:
+    """Whether a router runs on this data folder now. Raises `OSError` when the folder can't be looked into."""
+    return is_held(data / FILE)
 
 
 def _holder(path: Path) -> str:

@@ -42,6 +42,10 @@ class MemoryBus:
         with self.changed:
             return {place: at for (of, place), at in self.committed.items() if of == group}
 
+    def living(self, groups: Collection[str]) -> Mapping[str, Sequence[str]]:
+        with self.changed:
+            return {group: sorted(one.member for one in self.members[group]) for group in groups}
+
     def parts(self, topic: str) -> list[list[Record]]:
         with self.changed:
             return self.topics.setdefault(topic, [[] for _ in range(self.partitions)])

@@ -152,6 +152,15 @@ class KafkaBus:
             committed = self._admin().list_group_offsets(name).get(name, {})
         return {Partition(at.topic, at.partition): found.offset for at, found in committed.items() if found.offset >= 0}
 
+    def living(self, groups: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """A member that died without closing counts until its session has timed out."""
+        prefix = self._config.prefix
+        if not groups:
+            return {}
+        with mapped():
+            found = self._admin().describe_groups([f"{prefix}{group}" for group in groups])
+        return {group: _instances(found.get(f"{prefix}{group}", {})) for group in groups}
+
     def identities(self, topics: Collection[str]) -> Mapping[str, str]:
         return self._topics.identities(topics)
 
@@ -243,6 +252,12 @@ class KafkaBus:
             "receive_message_max_bytes": self._config.fetch_bytes + self._config.max_bytes + 1024 * 1024,
             "allow_auto_create_topics": False,
         }
+
+
+def _instances(group: Mapping[str, Any]) -> list[str]:
+    """The static names of a group's members, in order, from the cluster's description of it."""
+    members = group.get("members", ())
+    return sorted(str(member.get("group_instance_id") or member.get("client_id") or "?") for member in members)
 
 
 def _check_codec(name: str) -> None:
