@@ -211,6 +211,7 @@ def discard(
 ) -> None:
     """Give dead letters up for good, with a reason."""
     from router.cli.dead_letters import chosen
+    from router.cli.presence import absence_from
     from router.engine.dead_letters import operator_commands
     from router.runtime.wording import EVIDENCE
 
@@ -234,7 +235,8 @@ def discard(
             ledger, found, by=account(), reason=reason, producer=producer, names=EVIDENCE
         )
         told = _all(answers, len(found), as_json)
-    _tell(told, {}, dry_run=dry_run, as_json=as_json, hint=False)
+        absent = absence_from(services)
+    _tell(told, {}, dry_run=dry_run, as_json=as_json, hint=False, absent=absent)
 
 
 def _became(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel
 
+from router.contracts.peers import Peer
 from router.contracts.sinks import Sink
 from router.exchange import Pseudonyms
 from router.request import Recipient, TransmissionRequest
@@ -97,6 +98,11 @@ def nothing_unsafe(_settings: SinkSettings) -> Iterable[Unsafe]:
     return ()
 
 
+def no_peers(_settings: SinkSettings) -> Iterable[Peer]:
+    """For a type whose server `doctor` can't try."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkType:
     """One kind of outside system. `check` says what of a declaration can't work."""
@@ -127,6 +133,8 @@ class SinkType:
     """(settings) -> key of the site file and file of each certificate that must be the structure's own."""
     unsafe: Callable[[Any], Iterable[Unsafe]] = nothing_unsafe
     """(settings) -> what production forbids in this configuration (decisions D12)."""
+    peers: Callable[[Any], Iterable[Peer]] = no_peers
+    """(settings) -> the servers that an instance talks to, with the TLS that it would use."""
     needs: Mapping[str, str] = field(default_factory=dict)
     """Field that a structure with such an instance must have -> what is wrong without it."""
     options: type[BaseModel] | None = None

@@ -72,7 +72,12 @@ def living(bus: Bus, groups: Collection[str]) -> tuple[str, ...] | None:
         found = bus.living(groups)
     except RouterError:
         return None
-    return tuple(sorted({name for names in found.values() for name in names}))
+    return tuple(sorted({_worker(name) for names in found.values() for name in names}))
+
+
+def _worker(member: str) -> str:
+    """`sinks-0` of the member `sinks-0-dmp.chu`: a worker of the sinks is a member for each of them."""
+    return "-".join(member.split("-")[:2])
 
 
 def _started(said: LastState | None) -> float:

@@ -115,6 +115,8 @@ def test_dead_letters_of_a_stopped_router(site: Path) -> None:
     assert time.monotonic() - begun < 20
     assert "the order waits on the bus until the router starts: the router is not running" in ordered.out
     assert ordered.code == 1
+    given_up = _said(site, "dlq", "discard", CAUSE, "--reason", "vu", "--yes")
+    assert "the order waits on the bus until the router starts" in given_up.out
     plain = _said(site, "dlq", "replay", CAUSE, "--yes", "--decide-again")
     assert "--wait" not in plain.out
 

@@ -459,7 +459,7 @@ class BusContract:
         consumer.close()
 
     def test_a_group_names_its_living_members(self, bus: Bus, topic: str) -> None:
-        """Whoever reads is named under the group it joined; who has closed no longer is, nor is a group that never was."""
+        """Whoever reads is named under its group; who has closed is not, and a group that never was has nobody."""
         group = f"g{uuid.uuid4().hex[:8]}"
         first, second = (bus.consumer(group, [topic], member=f"sinks-{slot}") for slot in (0, 1))
         until = time.monotonic() + 20

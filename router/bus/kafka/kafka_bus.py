@@ -25,6 +25,7 @@ from router.bus.kafka.patches.failed_transaction import abort_with_batches
 from router.bus.kafka.patches.fetch_copies import spare_copies
 from router.bus.kafka.producer import KafkaProducer
 from router.bus.kafka.record_reader import KafkaRecordReader
+from router.bus.kafka.rights import Rights, lacking
 from router.bus.kafka.topics import Topics, places
 from router.bus.settings import KafkaConfig
 from router.contracts import Consumer, Partition, Producer, Record, TopicPlan
@@ -160,6 +161,12 @@ class KafkaBus:
         with mapped():
             found = self._admin().describe_groups([f"{prefix}{group}" for group in groups])
         return {group: _instances(found.get(f"{prefix}{group}", {})) for group in groups}
+
+    def lacking(self, topics: Sequence[str], groups: Sequence[str]) -> Rights:
+        """Rights that the router needs on these topics and groups, and our account has not."""
+        prefix = self._config.prefix
+        with mapped():
+            return lacking(self._admin(), topics, [f"{prefix}{group}" for group in groups])
 
     def identities(self, topics: Collection[str]) -> Mapping[str, str]:
         return self._topics.identities(topics)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
+from dataclasses import replace
+from urllib.parse import urlsplit
 
 from router.contracts import Sink
+from router.contracts.peers import Peer
 from router.contracts.sink_type import Answer, Asked, Leg, SinkType
 from router.exchange import Pseudonyms
 from router.request import TransmissionRequest
@@ -25,6 +29,25 @@ def _legs(request: TransmissionRequest, _pseudonyms: Pseudonyms) -> Iterator[Leg
         yield Leg("dmp", "DMP", refusal=request.dmp_inadmissible)
 
 
+def _peers(settings: DmpConfig) -> Iterator[Peer]:
+    """The DMP, or the proxy on the way to it, which is reached in clear."""
+    if settings.proxy:
+        yield _at(settings.proxy, 8080, key="proxy")
+        return
+
+    def context() -> ssl.SSLContext:
+        from router.sinks.dmp.credentials import load_identity
+
+        return load_identity(settings).context
+
+    yield replace(_at(settings.url, 443), tls=context)
+
+
+def _at(url: str, port: int, key: str = "") -> Peer:
+    parts = urlsplit(url if "//" in url else f"//{url}")
+    return Peer(parts.hostname or "", parts.port or port, key)
+
+
 DMP = SinkType(
     name="dmp",
     settings=DmpConfig,
@@ -34,6 +57,7 @@ DMP = SinkType(
     asked=(Asked("dmp", "dmp", "DMP"),),
     answer=Answer(LEG, "Z01"),
     code="DMP",
+    peers=_peers,
     one_structure=True,
     certificates=lambda settings: {
         "auth.certificate": settings.auth.certificate,
