@@ -53,9 +53,9 @@ def test_checks_run_side_by_side_within_their_time(tmp_path: Path) -> None:
     """One that hangs is given up, one that breaks is told as such, and the others say what they found."""
     never = threading.Event()
 
-    def hangs(_: Installation) -> list[Verdict]:
+    def hangs(_: Installation) -> Iterator[Verdict]:
+        yield good("before")
         never.wait(30)
-        return []
 
     def breaks(_: Installation) -> list[Verdict]:
         raise KeyError("DUPONT")
@@ -76,6 +76,7 @@ def test_checks_run_side_by_side_within_their_time(tmp_path: Path) -> None:
     assert [(one.check, one.wrong) for one in results] == [
         ("hangs", True), ("breaks", False), ("away", True), ("well", False)
     ]  # fmt: skip
+    assert [one.subject for one in results[0].verdicts] == ["before", "hangs"]
     assert "KeyError" in results[1].verdicts[0].text and "DUPONT" not in str(results[1])
     assert results[2].verdicts[0] == wrong("LEDGER-AWAY database", "the database does not answer")
 

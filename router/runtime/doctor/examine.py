@@ -46,7 +46,7 @@ class _Run:
     """One check in a thread of its own: a thread that hangs ends with the process."""
 
     check: Check
-    verdicts: tuple[Verdict, ...] = ()
+    found: list[Verdict] = field(default_factory=list)
     began: float = 0.0
     took: float = 0.0
     done: threading.Event = field(default_factory=threading.Event)
@@ -57,7 +57,7 @@ class _Run:
 
         def work() -> None:
             with in_language(speaking):
-                self.verdicts = _guarded(self.check, installation)
+                _look(self.check, installation, self.found)
             self.took = time.monotonic() - self.began
             self.done.set()
 
@@ -66,24 +66,23 @@ class _Run:
     def result(self) -> Result:
         left = self.check.seconds - (time.monotonic() - self.began)
         if self.done.wait(max(0.0, left)):
-            return Result(self.check.name, self.verdicts, self.took)
+            return Result(self.check.name, tuple(self.found), self.took)
         text = filled("no answer within {seconds} s", seconds=f"{self.check.seconds:g}")
-        return Result(self.check.name, (wrong(self.check.name, text),), self.check.seconds)
+        return Result(self.check.name, (*self.found, wrong(self.check.name, text)), self.check.seconds)
 
 
-def _guarded(check: Check, installation: Installation) -> tuple[Verdict, ...]:
+def _look(check: Check, installation: Installation, found: list[Verdict]) -> None:
+    """Add what the check finds, one by one: what comes before it fails, or hangs, is not lost."""
     try:
-        return tuple(check.look(installation))
+        for verdict in check.look(installation):
+            found.append(verdict)
     except RouterError as fault:
-        subject = f"{fault.code} {fault.place}".strip()
-        return (wrong(subject, fault.text),)
+        found.append(wrong(f"{fault.code} {fault.place}".strip(), fault.text))
     except OSError as error:
-        return (wrong(check.name, error.strerror or type(error).__name__),)
+        where = str(error.filename or check.name)
+        found.append(wrong(where, error.strerror or type(error).__name__))
     except Exception as error:  # a bug in one check must not hide what the others find
         place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{place.filename.rpartition('/router/')[2]}:{place.lineno}"
-        return (
-            remark(
-                check.name, filled("this check failed: {error} at {where}", error=type(error).__name__, where=where)
-            ),
-        )
+        at = f"{place.filename.rpartition('/router/')[2]}:{place.lineno}"
+        text = filled("this check failed: {error} at {where}", error=type(error).__name__, where=at)
+        found.append(remark(check.name, text))
