@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import platform
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from router.errors import OperatorFault
 from router.language import filled
-from router.locks import FileLock, is_held
+from router.locks import FileLock, FolderLock, is_held
 
 FILE: Final = "router.lock"
 CODE: Final = "SITE-IN-USE"
@@ -29,7 +30,7 @@ class Tenure:
         """Raises `OperatorFault`: `SITE-IN-USE` names the holder's process, `SITE-DATA` a folder without locks."""
         data.mkdir(parents=True, exist_ok=True)
         path = data / FILE
-        self._lock = FileLock(path)
+        self._lock, self._folder = FileLock(path), FolderLock(data)
         try:
             taken = self._take()
         except OSError as error:
@@ -37,6 +38,7 @@ class Tenure:
                 "SITE-DATA", str(path), filled("can't be locked: {reason}", reason=error.strerror)
             ) from error
         if not taken:
+            self._folder.release()
             text = filled(
                 "a router runs on this data folder already ({holder}): stop it, or give this one its own",
                 holder=_holder(path),
@@ -45,21 +47,29 @@ class Tenure:
         self._lock.write(f"process {os.getpid()} on {platform.node()}\n".encode())
 
     def _take(self) -> bool:
-        """Who only asks whether a router runs holds the lock for an instant (`locks.is_held`): we try again."""
+        """Who deletes or moves the file away frees no place: the folder itself is locked too.
+
+        Who only asks whether a router runs holds the locks for an instant (`locks.is_held`): we try again.
+        """
         for _ in range(_TRIES):
-            if self._lock.try_take():
+            if self._folder.try_take() and self._lock.try_take():
                 return True
             time.sleep(_PAUSE_SECONDS)
-        return self._lock.try_take()
+        return self._folder.try_take() and self._lock.try_take()
 
     def end(self) -> None:
         """Let another run. Safe to call twice."""
         self._lock.release()
+        self._folder.release()
 
 
 def runs(data: Path) -> bool:
     """Whether a router runs on this data folder now. Raises `OSError` when the folder can't be looked into."""
-    return is_held(data / FILE)
+    if is_held(data / FILE):
+        return True
+    with suppress(OSError):  # folders can't be locked everywhere (NFS)
+        return is_held(data)
+    return False
 
 
 def _holder(path: Path) -> str:
