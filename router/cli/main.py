@@ -10,6 +10,7 @@ from router.cli import (
     demo,
     diff,
     dlq,
+    doctor,
     explain,
     national,
     options,
@@ -17,6 +18,7 @@ from router.cli import (
     run,
     send,
     simulate,
+    status,
     topics,
     try_,
     version,
@@ -46,6 +48,8 @@ simulate.add_to(app)
 check.add_to(app)
 try_.add_to(app)
 diff.add_to(app)
+status.add_to(app)
+doctor.add_to(app)
 explain.add_to(app)
 dlq.add_to(app)
 withdraw.add_to(app)

@@ -65,7 +65,7 @@ class DatabaseConfig(Strict):
 
 
 class AdminConfig(Strict):
-    """The port of `/metrics`, `/livez` and `/readyz`."""
+    """The port of `/metrics`, `/livez`, `/readyz`, `/version` and `/status`."""
 
     host: str = "127.0.0.1"
     port: int = Field(9464, ge=0, le=65535, description="0 turns it off.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel
 
+from router.contracts.peers import Peer
 from router.contracts.sinks import Sink
 from router.exchange import Pseudonyms
 from router.request import Recipient, TransmissionRequest
@@ -104,6 +105,11 @@ def nothing_unsafe(_settings: SinkSettings, _environment: str) -> Iterable[Unsaf
     return ()
 
 
+def no_peers(_settings: SinkSettings) -> Iterable[Peer]:
+    """For a type whose server `doctor` can't try."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkType:
     """One kind of outside system. `check` says what of a declaration can't work."""
@@ -139,6 +145,8 @@ class SinkType:
     loads: Callable[[Any], Mapping[str, Callable[[], object]]] = nothing_loaded
     """(settings) -> key of the site file and how the sink reads the files there (`OperatorFault` when it can't), so
     that `check` may do it before."""
+    peers: Callable[[Any], Iterable[Peer]] = no_peers
+    """(settings) -> the servers that an instance talks to, with the TLS that it would use."""
     needs: Mapping[str, str] = field(default_factory=dict)
     """Field that a structure with such an instance must have -> what is wrong without it."""
     options: type[BaseModel] | None = None

@@ -45,7 +45,7 @@ NAMED = {
     "config/expressions.py": "the values of those variables",
     "config/possible.py": "wishes of the request: without any of them no document is taken (R91)",
     "feedback/correlate.py": "reads the mailboxes of the MSSanté sinks",
-    "gateway/folder.py": "the kind of an event's body: HL7 or CDA",
+    "gateway/folder_files.py": "the kind of an event's body: HL7 or CDA",
     "gateway/http_listener.py": "the kind of an event's body",
     "gateway/identity.py": "the kind of an event's body",
     "gateway/raw_topic.py": "the kind of an event's body",

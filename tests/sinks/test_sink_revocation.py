@@ -19,7 +19,7 @@ from router.simulators.authority import Authority
 from router.sinks import revocation
 from router.sinks.dmp.credentials import load_identity
 from router.sinks.hl7.settings import Hl7TlsConfig
-from router.sinks.hl7.sink import client_context as hl7_context
+from router.sinks.hl7.tls import client_context as hl7_context
 from router.sinks.mssante.settings import TlsConfig
 from router.sinks.mssante.tls import client_context
 from tests.sinks.dmp_world import config as dmp_config

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
+from urllib.parse import urlsplit
 
 from router.contracts import Sink
+from router.contracts.peers import Peer
 from router.contracts.sink_type import Answer, Asked, Leg, SinkType
 from router.exchange import Pseudonyms
 from router.request import TransmissionRequest
@@ -34,6 +38,25 @@ def _loads(settings: DmpConfig) -> Mapping[str, Callable[[], object]]:
     return {"auth": partial(load_identity, settings), "sign": partial(load_seal, settings.sign)}
 
 
+def _peers(settings: DmpConfig) -> Iterator[Peer]:
+    """The DMP, or the proxy on the way to it, which is reached in clear."""
+    if settings.proxy:
+        yield _at(settings.proxy, 8080, key="proxy")
+        return
+
+    def context() -> ssl.SSLContext:
+        from router.sinks.dmp.credentials import load_identity
+
+        return load_identity(settings).context
+
+    yield replace(_at(settings.url, 443), tls=context)
+
+
+def _at(url: str, port: int, key: str = "") -> Peer:
+    parts = urlsplit(url if "//" in url else f"//{url}")
+    return Peer(parts.hostname or "", parts.port or port, key)
+
+
 DMP = SinkType(
     name="dmp",
     settings=DmpConfig,
@@ -44,6 +67,7 @@ DMP = SinkType(
     asked=(Asked("dmp", "dmp", "DMP"),),
     answer=Answer(LEG, "Z01"),
     code="DMP",
+    peers=_peers,
     own=(
         *("DMP-ADDRESS", "DMP-ANSWER-SIZE", "DMP-CERT-*", "DMP-CONNECT", "DMP-CRL", "DMP-CUT", "DMP-ENVIRONMENT"),
         *("DMP-FAULT-*", "DMP-HTML", "DMP-HTTP-*", "DMP-INCONNU", "DMP-KEEP", "DMP-NF", "DMP-PARTIAL", "DMP-RATE"),

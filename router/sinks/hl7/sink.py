@@ -13,7 +13,6 @@ import ssl
 from collections.abc import Mapping
 from typing import Final, Literal, Protocol, cast
 
-from router import tls
 from router.contracts import Attempt, Clock, Observer, Outcome
 from router.errors import Malformed, OperatorFault, OutcomeUnknown, Refused, Unavailable
 from router.exchange import Delivery
@@ -21,8 +20,8 @@ from router.hl7.ack import MESSAGE_CONDITIONS, Ack, parse_ack
 from router.hl7.message import Message
 from router.hl7.mllp import Decoder, Event, Frame, frame
 from router.language import N_
-from router.sinks import revocation
-from router.sinks.hl7.settings import Hl7Config, Hl7TlsConfig
+from router.sinks.hl7.settings import Hl7Config
+from router.sinks.hl7.tls import client_context
 
 log = logging.getLogger(__name__)
 
@@ -314,19 +313,6 @@ def _keep_alive(opened: socket.socket) -> None:
 
 def _unsent() -> Unavailable:
     return Unavailable("HL7-CUT", "", "the connection broke before the message was sent", circuit=False)
-
-
-def client_context(config: Hl7TlsConfig) -> ssl.SSLContext:
-    """A fresh context from the files as they are now. Raises `OperatorFault` when one of them can't be used."""
-    try:
-        password = config.key_password.read() if config.key_password else None
-        context = tls.client_context(config.ca, config.certificate, config.key, password)
-        current = config.crl is None or revocation.check(context, config.crl, config.crl_expired)
-    except (OSError, ValueError) as error:
-        raise OperatorFault("HL7-TLS", "", "certificate, key, authorities or lists can't be read") from error
-    if not current:
-        raise OperatorFault("HL7-CRL", str(config.crl), "revocation list expired")
-    return context
 
 
 def _is_place(text: str) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from typing import Any
 
 from router.contracts import Sink
+from router.contracts.peers import Peer, Starttls
 from router.contracts.sink_type import Answer, Asked, Leg, SinkType
 from router.exchange import Pseudonyms, recipient_label
 from router.request import Recipient, RecipientKind, TransmissionRequest
 from router.sinks.mssante.safety import unsafe
-from router.sinks.mssante.settings import LEG, MssanteConfig, MssanteOptions
+from router.sinks.mssante.settings import LEG, Mode, MssanteConfig, MssanteOptions, TlsConfig
 from router.sinks.tools import Tools
 
 
@@ -51,6 +54,23 @@ def _loads(settings: MssanteConfig) -> Mapping[str, Callable[[], object]]:
     return {key: partial(client_context, tls) for key, tls in parts.items() if tls is not None}
 
 
+def _peers(settings: MssanteConfig) -> Iterator[Peer]:
+    yield Peer(settings.host, settings.port, **_security(settings.mode, settings.tls, "smtp"))
+    if (imap := settings.imap) is not None:
+        yield Peer(imap.host, imap.port, "imap", **_security(imap.mode, imap.tls or settings.tls, "imap"))
+
+
+def _security(mode: Mode, tls: TlsConfig, protocol: Starttls) -> dict[str, Any]:
+    """Fields of `Peer` that say how a connection is encrypted."""
+
+    def context() -> ssl.SSLContext:
+        from router.sinks.mssante.tls import client_context
+
+        return client_context(tls)
+
+    return {"tls": None if mode == "plain" else context, "starttls": protocol if mode == "starttls" else ""}
+
+
 MSSANTE = SinkType(
     name="mssante",
     settings=MssanteConfig,
@@ -65,6 +85,7 @@ MSSANTE = SinkType(
     answer=Answer(LEG, "Z02"),
     code="MSS",
     unsafe=unsafe,
+    peers=_peers,
     structure="Sink instance that sends its mail (`mssante.chu`).",
     needs={"mailbox": "sends mail but has no mailbox"},
     options=MssanteOptions,
