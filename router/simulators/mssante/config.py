@@ -25,7 +25,8 @@ class MssanteConfig:
     domains: those it delivers to; everything else is outside the espace de confiance.
     accounts: address -> password of the mailboxes that may submit and read; its domains are hosted here.
     certificates: with them STARTTLS is offered. client_certificate: TLS clients must show one of the authority.
-    auth: `none` takes whoever has passed TLS; `plain` and `external` ask for it before MAIL.
+    auth: `none` takes whoever has passed TLS; `plain` and `external` ask for it before MAIL. IMAP asks for the same,
+    with `none` for a password or, behind a client certificate, for EXTERNAL.
     imap_tls: implicit TLS on the IMAP port, else STARTTLS when there are certificates.
     dsn: whether the extension is advertised. read: recipient -> how his mailbox answers a read request by itself.
     report_delay: seconds between acceptance and the delivery report.
@@ -51,6 +52,13 @@ class MssanteConfig:
     folder: Path | None = None
     keep: Keep = "all"
     uid_validity: int = 1_700_000_000
+
+    @property
+    def reading(self) -> tuple[str, ...]:
+        """SASL mechanisms that the IMAP port takes."""
+        if self.auth == "none":
+            return ("PLAIN", "EXTERNAL") if self.client_certificate else ("PLAIN",)
+        return (self.auth.upper(),)
 
 
 @dataclass(frozen=True, slots=True)

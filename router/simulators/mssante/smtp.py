@@ -141,7 +141,7 @@ class SmtpSession:
             given = "" if initial == "=" else base64.b64decode(initial, validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             return Reply(501, "5.5.2", "Cannot decode")
-        self._login = login(self._config, given, self._wire.certificate())
+        self._login = login(self._config, mechanism, given, self._wire.certificate())
         return Reply(235, "2.7.0", "Authenticated") if self._login else Reply(535, "5.7.8", "Refused")
 
     # -------------------------------------------------------------------------------------------- envelope
@@ -262,13 +262,13 @@ class SmtpSession:
         return Reply(221, "2.0.0", "Bye")
 
 
-def login(config: MssanteConfig, given: str, certificate: bytes | None) -> str:
+def login(config: MssanteConfig, mechanism: str, given: str, certificate: bytes | None) -> str:
     """The account a SASL response opens, "" when it opens none.
 
     PLAIN: `authzid NUL authcid NUL password`. EXTERNAL: the client's certificate, and the account it asks for (the
     only one when it asks for none).
     """
-    if config.auth == "external":
+    if mechanism.upper() == "EXTERNAL":
         if certificate is None:
             return ""
         return given if given in config.accounts else next(iter(config.accounts), "") if not given else ""
