@@ -11,6 +11,7 @@ from router.cli import (
     diff,
     dlq,
     explain,
+    init,
     national,
     options,
     reference,
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 
 options.add_to(app)
+init.add_to(app)
 run.add_to(app)
 wait_for.add_to(app)
 send.add_to(app)
