@@ -36,7 +36,7 @@ def copy_pipelines(folder: Path, feeds: Mapping[str, Sequence[str]], sinks: Set[
         if text is not None and named <= sinks:
             (folder / file.name).write_text(text, encoding="utf-8")
     (folder / "samples").mkdir()
-    for sample in sorted(SAMPLES.iterdir()):
+    for sample in sorted(SAMPLES.glob("*.hl7")):
         shutil.copyfile(sample, folder / "samples" / sample.name)
 
 
