@@ -14,13 +14,14 @@ from router.cli.simulate_site import simulate_site
 
 commands = typer.Typer(no_args_is_help=True, help="Simulators: of a whole site, or one by one.")
 
+commands.command("site")(simulate_site)
+
 ControlOption = Annotated[int, typer.Option(help="Port that takes commands as JSON; 0 takes a free one.")]
 FolderOption = Annotated[Path, typer.Option(help="Folder of the throw-away certificates (made when missing).")]
 _FOLDER = Path("certificates")
 
 
 def add_to(app: typer.Typer) -> None:
-    commands.command("site")(simulate_site)
     app.add_typer(commands, name="simulate")
 
 

@@ -34,8 +34,11 @@ def write_site(folder: Path, profile: Profile, bus: str = "sqlite") -> None:
         raise OperatorFault("INIT-FOLDER", str(folder), "is not empty: name a new folder, nothing was written")
     there = folder.is_dir()
     above = folder if there else folder.parent
-    above.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".segur-router-init-", dir=above))
+    try:
+        above.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".segur-router-init-", dir=above))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(above)) from error
     try:
         fill(draft, profile, bus)
         if there:

@@ -153,10 +153,14 @@ def test_a_wrong_option_is_one_sentence(tmp_path: Path, options: tuple[str, ...]
 
 
 def test_a_folder_above_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
-    """What the operating system refuses is said with its place."""
+    """What the operating system refuses is said with the place that the operator knows."""
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match=r"Not a directory|File exists"):
+    with pytest.raises(OSError, match=r"Not a directory|File exists") as caught:
         write_site(tmp_path / "file" / "site", PROFILES["minimal"])
+    assert caught.value.filename == str(tmp_path / "file")
+    with pytest.raises(OSError) as refused:
+        write_site(Path("/proc/site"), PROFILES["minimal"])
+    assert refused.value.filename == "/proc"
 
 
 def test_a_feed_without_pipelines_of_its_own_leaves_them_out(tmp_path: Path) -> None:
