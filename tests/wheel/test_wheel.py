@@ -49,8 +49,10 @@ class Installed:
         return done.stdout + done.stderr
 
     def python(self, text: str) -> str:
-        command = [self.program.with_name("python"), "-c", text]
-        return subprocess.check_output(command, cwd=self.folder, env=self._environment, text=True)
+        command = [str(self.program.with_name("python")), "-c", text]
+        return subprocess.run(
+            command, cwd=self.folder, env=self._environment, stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
 
     @contextmanager
     def running(self, *words: str, until: str) -> Iterator[None]:
