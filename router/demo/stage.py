@@ -178,6 +178,7 @@ async def stage(
         certificates=certificates,
         client_certificate=True,
         accounts=dict.fromkeys((A.mailbox, *others), "demo"),
+        owners={A.mailbox: A.structure.id_nat} | {mailbox: one.id_nat for mailbox, one in others.items()},
         auth="external",
         folder=folder / "mailboxes",
     )

@@ -152,6 +152,7 @@ def _mssante(site: Site) -> Iterator[Stand]:
             smtp_port=port,
             imap_port=first.imap.port if first.imap is not None else 0,
             accounts=accounts,
+            owners=_owners(site),
             domains=MssanteConfig().domains | {mailbox.rpartition("@")[2] for mailbox in accounts},
             client_certificate=first.tls.certificate is not None,
             auth=_AUTH[first.login.auth],
@@ -196,6 +197,11 @@ def _accounts(site: Site, name: str, sink: Any) -> Iterator[tuple[str, str]]:
     users = [login.user for login in logins if login.user]
     for mailbox in (*own, *([sink.mailbox] if sink.mailbox else ()), *users):
         yield mailbox, password
+
+
+def _owners(site: Site) -> dict[str, str]:
+    """Mailbox -> Struct_IdNat, where the certificates of `segur-router init` say whose it is."""
+    return {one.mailbox: one.id_nat for one in site.config.structures.values() if one.mailbox}
 
 
 def _structures(site: Site) -> dict[str, str]:

@@ -191,3 +191,30 @@ def _read_mailbox(sink: Any) -> None:
         else:
             client.login(sink.mailbox, sink.imap.login.password.read())
         assert client.select("INBOX")[0] == "OK"
+
+
+def test_each_hospital_reads_its_own_mailbox(tmp_path: Path) -> None:
+    """Two mailboxes at one operator: the certificate says whose it is, and nobody reads the reports of the other."""
+    site = _site(tmp_path, "ght")
+    first, second = site.config.structures.values()
+
+    async def play() -> None:
+        async with simulated(site) as stands:
+            operator: Any = stands[1].simulator
+            for rank, one in enumerate((first, second), start=1):
+                for _ in range(rank):
+                    operator.post.deliver(one.mailbox, b"Subject: report\r\n\r\n")
+            sinks = [site.config.sinks[one.sink_of("mssante")] for one in (first, second)]
+            assert [await asyncio.to_thread(_mails, sink) for sink in sinks] == [b"1", b"2"]
+
+    asyncio.run(play())
+
+
+def _mails(sink: Any) -> bytes:
+    """How many mails the INBOX of this sink's certificate holds. It names no account, as the router does."""
+    with imaplib.IMAP4(sink.imap.host, sink.imap.port) as client:
+        client.starttls(client_context(sink.tls.ca, sink.tls.certificate, sink.tls.key))
+        client.authenticate("EXTERNAL", lambda _: b"")
+        (count,) = client.select("INBOX")[1]
+        assert isinstance(count, bytes)
+        return count

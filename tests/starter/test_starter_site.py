@@ -28,9 +28,12 @@ from tests.cli.cli import command
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module", params=[(name, bus) for name in PROFILES for bus in BUSES], ids="-".join)
+WRITTEN = [*((name, BUSES[0]) for name in PROFILES), *(("minimal", bus) for bus in BUSES[1:])]
+
+
+@pytest.fixture(scope="module", params=WRITTEN, ids="-".join)
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """A site of each profile on each bus."""
+    """A site of each profile, and one on each bus."""
     name, bus = request.param
     folder = tmp_path_factory.mktemp("init") / "site"
     write_site(folder, PROFILES[name], bus)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from router.simulators.dmp.certificate import load, structure
 from router.simulators.mssante.config import Envelope, MssanteConfig
 from router.simulators.mssante.reports import HOST
 from router.simulators.mssante.wire import Closed, Wire
@@ -266,12 +267,14 @@ def login(config: MssanteConfig, mechanism: str, given: str, certificate: bytes 
     """The account a SASL response opens, "" when it opens none.
 
     PLAIN: `authzid NUL authcid NUL password`. EXTERNAL: the client's certificate, and the account it asks for (the
-    only one when it asks for none).
+    first that is its own when it asks for none).
     """
     if mechanism.upper() == "EXTERNAL":
         if certificate is None:
             return ""
-        return given if given in config.accounts else next(iter(config.accounts), "") if not given else ""
+        unit = structure(load(certificate))
+        own = [address for address in config.accounts if config.owners.get(address, unit) == unit]
+        return given if given in own else next(iter(own), "") if not given else ""
     parts = given.split("\0")
     known = len(parts) == 3 and parts[1] in config.accounts and config.accounts[parts[1]] == parts[2]
     return parts[1] if known else ""
