@@ -186,9 +186,9 @@ def _free() -> int:
 
 
 def _wait(truth: object) -> None:
-    """Until it holds, a minute at most."""
+    """Until it holds, two minutes at most."""
     assert callable(truth)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not truth():
         assert time.monotonic() < deadline
         time.sleep(0.5)
