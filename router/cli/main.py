@@ -12,6 +12,7 @@ from router.cli import (
     dlq,
     doctor,
     explain,
+    init,
     national,
     options,
     reference,
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 
 options.add_to(app)
+init.add_to(app)
 run.add_to(app)
 wait_for.add_to(app)
 send.add_to(app)
