@@ -54,7 +54,7 @@ def read_event(record: Record) -> Event:
     """
     if (form := int(record.headers.get(Header.FORMAT, "1"))) > EVENT_FORMAT:
         text = filled(
-            "events of format {number}, written by a newer segur-router: upgrade this process, it reads {most} and older",
+            "events of format {number}, by a newer segur-router: upgrade this process, which reads up to {most}",
             number=form,
             most=EVENT_FORMAT,
         )

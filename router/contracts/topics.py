@@ -6,8 +6,8 @@ from typing import Final
 
 EVENT_FORMAT: Final = 1
 """Number of the format of the records on `in.<feed>`, in their header `format`. It is raised when older pipelines can't
-read what a newer gateway writes; a new gateway waits until every pipelines process reads its own (`segur-router wait-for
-pipelines`), and older pipelines wait at a newer record and say so (`EVENT-FORMAT`)."""
+read what a newer gateway writes. A new gateway waits until every pipelines process reads its own (`segur-router
+wait-for pipelines`); older pipelines wait at a newer record and say so (`EVENT-FORMAT`)."""
 
 
 def in_topic(feed: str) -> str:

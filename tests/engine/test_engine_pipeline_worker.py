@@ -536,7 +536,7 @@ def test_an_event_of_a_newer_format_waits_and_says_so(monkeypatch: pytest.Monkey
 
 
 def test_the_number_of_the_format_is_the_records_and_not_the_events() -> None:
-    """Every record of `in.<feed>` has it; what is made of the event says nothing of it; a record without is format 1."""
+    """Every record of `in.<feed>` has it, its dead letter has not; a record without it is of format 1."""
     rig = Rig(Pipe(lambda _: Invalid("NO", "", "no")))
     rig.event(1)
     (record,) = rig.bus.scan("in.sil")
