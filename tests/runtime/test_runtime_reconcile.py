@@ -204,6 +204,24 @@ def test_what_the_old_ledger_held_as_unfinished_is_not_repeated(stage: Stage) ->
     assert stage.delivered() == sorted(one.id for one in [slow, *more])
 
 
+def test_what_waited_and_ended_since_is_not_repeated_when_nothing_else_came(stage: Stage) -> None:
+    """The sink's topic shows no gap: an event that came since tells that the ledger is older, and every row is asked."""
+    stage.sink.behaviour = lambda _d, _a: 30.0
+    (slow,) = some(0, 1)
+    stage.publish(slow)
+    with pytest.raises(TimeoutError):
+        stage.deliver(slow, seconds=1.0)
+    stage.backup("ledger.db")
+    stage.sink.behaviour = lambda _d, _a: None
+    stage.deliver(slow)
+    stage.receive(1)
+    stage.restore("ledger.db")
+    stage.start()
+    assert stage.state(slow) is State.DONE
+    stage.deliver(slow)
+    assert stage.delivered() == [slow.id]
+
+
 def test_what_nobody_remembers_is_delivered_as_an_unknown_outcome(stage: Stage) -> None:
     """Read by the old ledger's successor, begun perhaps, no receipt: the sink type says what to do, nothing is lost."""
     (first,) = some(0, 1)
