@@ -59,22 +59,38 @@ def count_sqlite(path: Path, *, thorough: bool) -> dict[str, int]:
         check = "integrity_check" if thorough else "quick_check"
         if (said := database.execute(f"PRAGMA {check}(1)").fetchone()[0]) != "ok":
             raise sqlite3.DatabaseError(said)
-        names = [
-            name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type='table' ORDER BY name")
-        ]
-        names = [name for name in names if not name.startswith("sqlite_")]
+        found = database.execute("SELECT name FROM sqlite_schema WHERE type='table' ORDER BY name").fetchall()
+        names = [name for (name,) in found if not name.startswith("sqlite_")]
         return {name: database.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in names}  # noqa: S608
 
 
-def sqlite_versions(path: Path) -> dict[str, int]:
-    """Room -> version of its tables, as the file says. Empty for the bus, which has a number of its own."""
-    with _mapped("BACKUP-DAMAGED", path.name), closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as found:
+def sqlite_versions(path: Path, *, live: bool = False) -> dict[str, int]:
+    """Room -> version of its tables, as the file says. Empty for the bus, which has a number of its own.
+
+    live: others may write to the file; else it is one of a backup, and nothing is made beside it
+    """
+    name = f"file:{path}?mode=rw" if live else f"file:{path}?immutable=1"
+    with _mapped("BACKUP-DAMAGED", path.name), closing(sqlite3.connect(name, uri=True)) as found:
         if not found.execute("SELECT 1 FROM sqlite_schema WHERE name=?", (VERSIONS,)).fetchone():
             return {}
         return dict(found.execute(f"SELECT room, version FROM {VERSIONS}"))  # noqa: S608
 
 
 # ------------------------------------------------------------------------------------------------ PostgreSQL
+
+
+def sqlite_path(url: str) -> Path:
+    """The file of an SQLite URL."""
+    return Path(make_url(url).database or "")
+
+
+def versions(url: str) -> dict[str, int]:
+    """Room -> version of its tables in a database that may be in use; empty for one that holds none of ours."""
+    if not is_postgresql(url):
+        path = sqlite_path(url)
+        return sqlite_versions(path, live=True) if path.is_file() else {}
+    with _connected(url) as connection:
+        return _versions(connection) if VERSIONS in _ours(connection) else {}
 
 
 def is_postgresql(url: str) -> bool:
@@ -140,7 +156,7 @@ def _ours(connection: Connection) -> list[str]:
 
 
 def _versions(connection: Connection) -> dict[str, int]:
-    return {room: version for room, version in connection.execute(text(f"SELECT room, version FROM {VERSIONS}"))}  # noqa: S608
+    return {row.room: row.version for row in connection.execute(text(f"SELECT room, version FROM {VERSIONS}"))}  # noqa: S608
 
 
 def _run(program: str, url: str, arguments: Sequence[str]) -> None:

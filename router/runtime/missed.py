@@ -25,13 +25,13 @@ _CLOCKS: Final = 3600.0
 
 def claims_of(bus: Bus, topic: str, gaps: Gaps, now: float) -> list[Claim]:
     """The claims of the events in these gaps, the first one of an id first."""
-    return list(reversed([claim for record in _within(bus, topic, gaps) if (claim := claim_of(record, now))]))
+    return list(reversed([claim for record in within(bus, topic, gaps) if (claim := claim_of(record, now))]))
 
 
 def rows_of(bus: Bus, topic: str, gaps: Gaps) -> list[Row]:
     """The rows of the deliveries in these gaps, as they are when they come; of one id the first."""
     rows: dict[str, Row] = {}
-    for record in _within(bus, topic, gaps):  # the newest first: of one id the oldest stays
+    for record in within(bus, topic, gaps):  # the newest first: of one id the oldest stays
         if (row := _row(record)) is not None:
             rows[row.delivery.id] = row
     return sorted(rows.values(), key=lambda row: (row.partition, row.sequence))
@@ -54,7 +54,7 @@ def _row(record: Record) -> Row | None:
     )
 
 
-def _within(bus: Bus, topic: str, gaps: Gaps) -> Iterator[Record]:
+def within(bus: Bus, topic: str, gaps: Gaps) -> Iterator[Record]:
     """The records in these gaps, the newest first."""
     left = {number: start for number, (start, _) in gaps.items()}
     for record in bus.scan(topic, newest_first=True):

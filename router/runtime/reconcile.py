@@ -69,7 +69,7 @@ def reconcile(services: SiteServices, alert: Alert, ledger: Ledger, *, adopt: bo
         found = Reconciled()
         _regress(services, ledger, found, alert, adopt=adopt)
         for feed in services.config.feeds:
-            _recover_claims(services.bus, ledger, in_topic(feed), found, services.clock.now())
+            recover_claims(services.bus, ledger, in_topic(feed), found, services.clock.now())
         older = bool(found.claims) or any(_gaps(services.bus, ledger, out, out) for out in _outs(services))
         for sink in services.config.sinks:
             _recover_rows(services.bus, ledger, sink, found, older=older)
@@ -162,7 +162,7 @@ def _gaps(bus: Bus, ledger: Ledger, topic: str, group: str) -> dict[int, tuple[i
     return {number: (seen.get(number, 0), at) for number, at in consumed.items() if at > seen.get(number, 0)}
 
 
-def _recover_claims(bus: Bus, ledger: Ledger, topic: str, found: Reconciled, now: float) -> None:
+def recover_claims(bus: Bus, ledger: Ledger, topic: str, found: Reconciled, now: float) -> None:
     """Claims are enough: what was decided stands on the bus since the transaction that moved the offsets."""
     gaps = _gaps(bus, ledger, topic, PIPELINES)
     if not gaps:

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from router.contracts import Bus, Header, Ledger, Record, Row, dlq_topic
+from router.contracts import Bus, Header, Ledger, Record, Row, dlq_topic, out_topic
 from router.engine.dead_letters.remediation import Advice, cause, next_step
-from router.exchange import Origin
+from router.engine.delivery.supersession_rules import HELD
+from router.exchange import Origin, State
 from router.wire import record_at
 
 RESOLVED: Final = "resolved"
@@ -100,10 +101,13 @@ def letters(
     """The unresolved dead letters that the filter admits, oldest first.
 
     `sinks`: all sinks of the site, so that records on their topics which were no deliveries are found too.
+    Asked for the code `UNKNOWN-HELD`, deliveries that are held for a person are among them.
     """
     found: list[DeadLetter] = []
     if which.stage in ("", "sink"):
         found += [of_row(row, advice) for row in ledger.dead(which.sink or None)]
+        if which.code == HELD:  # no dead letters: they wait for the same person
+            found += [of_row(row, advice) for row in held(ledger, [which.sink] if which.sink else sinks)]
         found += _unreadable(bus, {which.sink} if which.sink else set(sinks), advice)
     if not which.sink:
         for stage in STAGES:
@@ -112,6 +116,16 @@ def letters(
     today = {one.older_cause: one.cause for one in found if one.older_cause}
     which = replace(which, id=today.get(which.id, which.id), cause=today.get(which.cause, which.cause))
     return sorted(filter(which.admits, found), key=lambda dead_letter: (dead_letter.last, dead_letter.at))
+
+
+def held(ledger: Ledger, sinks: Iterable[str]) -> list[Row]:
+    """The deliveries of these sinks whose outcome is unknown and waits for a person."""
+    return [
+        row
+        for sink in sinks
+        for row in ledger.unfinished(sink, sorted(ledger.seen(out_topic(sink))))
+        if row.state is State.PARKED and row.code == HELD
+    ]
 
 
 def groups(
