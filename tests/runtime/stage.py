@@ -42,11 +42,11 @@ ENDED = (State.DONE, State.DEAD, State.SUPERSEDED)
 class Stage:
     """A site whose processes are played one after the other; `files` are copied and put back between them."""
 
-    def __init__(self, folder: Path, site: str = SITE) -> None:
+    def __init__(self, folder: Path, site: str = SITE, sink: str = SINK) -> None:
         folder.mkdir(exist_ok=True)
         (folder / "router.yaml").write_text(site)
         self.folder = folder
-        self.sink = ScriptedSink(name=SINK)
+        self.sink = ScriptedSink(name=sink)
         self.alerts: list[tuple[str, dict[str, str]]] = []
         self.open()
 
@@ -126,6 +126,11 @@ class Stage:
     def state(self, one: Delivery) -> State | None:
         row = self.ledger.get([one.id]).get(one.id)
         return None if row is None else row.state
+
+    def some(self, first: int, last: int) -> list[Delivery]:
+        """Deliveries of this stage's sink, of which no other stage has any."""
+        name = self.sink.name
+        return [delivery(n, f"{name}-{n}", sink=name) for n in range(first, last)]
 
     def told(self) -> list[str]:
         return [what for what, _ in self.alerts]
