@@ -6,23 +6,33 @@ with the test's own folder.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
 import shutil
+import sqlite3
 import time
 import uuid
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import MetaData
 
+from router.config.site import Site
+from router.database import Database, copies
 from router.errors import OperatorFault, Unavailable
 from router.exchange import State
+from router.ledger.tables import VERSION as LEDGER
 from router.runtime.backup.make import backup
+from router.runtime.backup.migrate import migrate
 from router.runtime.backup.restore import restore
-from tests.runtime.stage import SHARED, SINK, Stage, some
+from router.runtime.site_services import SiteServices
+from tests.engine.chain import Chain, until
+from tests.runtime.stage import SHARED, SINK, SITE, Stage, some
 from tests.services import kafka_servers, postgresql_url  # noqa: F401
 
 
@@ -166,3 +176,60 @@ def test_drill_b_lost_bus(tmp_path: Path, drill: Drill) -> None:
     assert facts == {"sent": 7, "delivered": 7, "repeated": 0, "held": 0, "lost": 0}
     drill.report(**facts, events=len(lost["events"]), deliveries=len(lost["deliveries"]))
     stage.close()
+
+
+DUMPS = Path(__file__).resolve().parents[1] / "engine" / "data"
+"""What 0.1.0 left: 1 delivered, 2 a dead letter, 3 waits, 4 behind it, 5 and 6 not decided (`test_engine_upgrade`)."""
+
+
+def states(ledger: Path) -> dict[str, int]:
+    with closing(sqlite3.connect(ledger)) as database:
+        return dict(database.execute("SELECT state, count(*) FROM ledger_deliveries GROUP BY state"))
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["waiting", "held"])
+def test_drill_d_upgrade_from_0_1_0(tmp_path: Path, drill: Drill, held: bool) -> None:
+    """Pending, held and dead letters of 0.1.0 are the same after `ledger migrate`, and go on; back leads the backup."""
+    folder = tmp_path / "site"
+    (folder / "var").mkdir(parents=True)
+    (folder / "router.yaml").write_text(SITE)
+    ledger = folder / "var" / "ledger.db"
+    for name in ("bus", "ledger"):
+        with closing(sqlite3.connect(folder / "var" / f"{name}.db")) as database:
+            database.executescript((DUMPS / f"{name}_0.1.0.sql").read_text(encoding="utf-8"))
+            if held and name == "ledger":
+                database.execute(
+                    "UPDATE ledger_deliveries SET state='parked', code='UNKNOWN-HELD' WHERE state='waiting'"
+                )
+                database.commit()
+    before, old = states(ledger), copies.versions(f"sqlite:///{ledger}")["ledger"]
+    assert before == {"done": 1, "dead": 1, "parked" if held else "waiting": 1, "ready": 1}
+    services = SiteServices(Site(folder / "router.yaml"))
+    saved = backup(services, folder / "backups")
+    assert saved.manifest.schemas["ledger"] == old  # a backup changes nothing of what it copies
+    _opened_by(ledger, old)
+    assert migrate(services)["ledger"] == (old, LEDGER)
+    services.close()
+    assert states(ledger) == before
+    with pytest.raises(OperatorFault) as refused:
+        _opened_by(ledger, old)
+    assert str(refused.value) == "LEDGER-VERSION: the database was written by a newer segur-router"
+    _opened_by(saved.folder / "ledger.db", old)  # the way back
+    chain = Chain(folder / "var")
+
+    async def story() -> None:
+        async with chain.running() as intake:
+            await until(lambda: set(chain.delivered) >= ({6} if held else {3, 4, 5, 6}))
+            assert (await chain.send(intake, 1, patient=1)).code == "AA"
+            await asyncio.sleep(0.3)
+
+    asyncio.run(story())
+    assert sorted(chain.delivered) == ([6] if held else [3, 4, 5, 6])
+    after = states(ledger)
+    assert after["dead"] == 1 and after.get("parked", 0) == held
+    drill.report(before=before, after=after, versions=[old, LEDGER])
+
+
+def _opened_by(ledger: Path, version: int) -> None:
+    """Opened as the version that knows the ledger's tables in this number does."""
+    Database("ledger", f"sqlite:///{ledger}", MetaData(), version).close()

@@ -63,6 +63,11 @@ class Found:
 def settle(services: SiteServices, ledger: Ledger, taken: Manifest, bus: Bus) -> Found:
     """Bring the restored databases up to what the bus can prove. To do it twice is harmless. Raises `Unavailable`."""
     found = Found(bus)
+    if bus == "copy":  # first: what follows writes receipts
+        found.doubtful = doubt.ranges(services.bus, list(services.config.feeds))
+        for place, (start, end) in found.doubtful.items():
+            topic = place.rpartition("/")[0]
+            found.undecided[topic] = found.undecided.get(topic, 0) + end - start
     if bus != "moved":
         claims = Reconciled()
         for feed in services.config.feeds:
@@ -70,11 +75,6 @@ def settle(services: SiteServices, ledger: Ledger, taken: Manifest, bus: Bus) ->
         found.claims = claims.claims
         for sink in services.config.sinks:
             _rows(services, ledger, sink, found)
-    if bus == "copy":
-        found.doubtful = doubt.ranges(services.bus, list(services.config.feeds))
-        for place, (start, end) in found.doubtful.items():
-            topic = place.rpartition("/")[0]
-            found.undecided[topic] = found.undecided.get(topic, 0) + end - start
     found.journal = _journal(services, taken)
     _register(services, taken, found)
     compared = reconcile(services, services.alert, ledger, adopt=True)
