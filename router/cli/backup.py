@@ -146,8 +146,10 @@ def _show(done: Restored, site: Path, *, every: bool) -> None:
             table.add_row(str(count), _(text))
     console.print(table)
     if every:
+        from router.cli.waiting import STATES
+
         for one in found.deliveries:
-            console.print(f"  {said(one['sink'])}  {said(one['id'])}  {said(one['state'])}", soft_wrap=True)
+            console.print(f"  {said(one['sink'])}  {said(one['id'])}  {said(_(STATES[one['state']]))}", soft_wrap=True)
     _cannot_know(done, site, moment(taken.started))
 
 

@@ -64,6 +64,8 @@ def order(stage: Stage) -> list[str]:
     """A person says: send what is held. Returns the ids of those."""
     which = listing.Filter(code="UNKNOWN-HELD")
     held = listing.letters(stage.bus, stage.ledger, which, sinks=[SINK])
+    assert listing.letters(stage.bus, stage.ledger, sinks=[SINK]) == []  # they are no dead letters
+    assert listing.letters(stage.bus, stage.ledger, listing.Filter(id=held[0].cause), sinks=[SINK]) == held
     with closing(stage.bus.producer("operator")) as producer:
         answers = list(operator_commands.replay(stage.bus, stage.ledger, held, by="ann", producer=producer))
     assert all(answer.accepted for answer in answers)

@@ -130,6 +130,14 @@ def test_drill_a_older_ledger_on_kafka_and_postgresql(
     with contextlib.suppress(Unavailable):  # of a broker that has never seen a group
         stage.start()
 
+    with pytest.MonkeyPatch.context() as without:
+        without.setenv("PATH", str(tmp_path))
+        with pytest.raises(OperatorFault, match=r"BACKUP-PG-DUMP .*not installed .*--without-database"):
+            backup(stage.services, stage.folder / "none")
+    assert not list((stage.folder / "none").glob("2*"))
+    elsewhere = backup(stage.services, stage.folder / "none", with_database=False).manifest
+    assert elsewhere.database == "elsewhere" and "database.dump" not in elsewhere.files
+
     def restored(source: Path) -> Any:
         site = stage.folder / "router.yaml"
         with pytest.raises(OperatorFault, match=r"RESTORE-DATABASE .*give an empty one"):

@@ -101,13 +101,12 @@ def letters(
     """The unresolved dead letters that the filter admits, oldest first.
 
     `sinks`: all sinks of the site, so that records on their topics which were no deliveries are found too.
-    Asked for the code `UNKNOWN-HELD`, deliveries that are held for a person are among them.
+    Asked for by their code (`UNKNOWN-HELD`) or cause, deliveries that are held for a person are among them.
     """
     found: list[DeadLetter] = []
     if which.stage in ("", "sink"):
         found += [of_row(row, advice) for row in ledger.dead(which.sink or None)]
-        if which.code == HELD:  # no dead letters: they wait for the same person
-            found += [of_row(row, advice) for row in held(ledger, [which.sink] if which.sink else sinks)]
+        found += [of_row(row, advice) for row in _held(ledger, which, sinks)]
         found += _unreadable(bus, {which.sink} if which.sink else set(sinks), advice)
     if not which.sink:
         for stage in STAGES:
@@ -116,16 +115,6 @@ def letters(
     today = {one.older_cause: one.cause for one in found if one.older_cause}
     which = replace(which, id=today.get(which.id, which.id), cause=today.get(which.cause, which.cause))
     return sorted(filter(which.admits, found), key=lambda dead_letter: (dead_letter.last, dead_letter.at))
-
-
-def held(ledger: Ledger, sinks: Iterable[str]) -> list[Row]:
-    """The deliveries of these sinks whose outcome is unknown and waits for a person."""
-    return [
-        row
-        for sink in sinks
-        for row in ledger.unfinished(sink, sorted(ledger.seen(out_topic(sink))))
-        if row.state is State.PARKED and row.code == HELD
-    ]
 
 
 def groups(
@@ -183,6 +172,18 @@ def of_row(row: Row, advice: Advice = next_step) -> DeadLetter:
 
 
 # ---------------------------------------------------------------------------------------------- internals
+
+
+def _held(ledger: Ledger, which: Filter, sinks: Iterable[str]) -> list[Row]:
+    """Deliveries whose unknown outcome waits for a person. They are no dead letters: only who asks for them sees them,
+    by their code or by the cause that a list has shown."""
+    wanted = [
+        sink
+        for sink in ([which.sink] if which.sink else sinks)
+        if which.code == HELD or cause("sink", sink, HELD, "") in (which.id, which.cause)
+    ]
+    rows = (row for sink in wanted for row in ledger.unfinished(sink, sorted(ledger.seen(out_topic(sink)))))
+    return [row for row in rows if row.state is State.PARKED and row.code == HELD]
 
 
 def _of_topic(bus: Bus, stage: str, advice: Advice) -> list[DeadLetter]:
