@@ -83,14 +83,14 @@ class Stage:
     def publish(self, *deliveries: Delivery) -> None:
         self.bus.producer("test").publish([delivery_record(one) for one in deliveries])
 
-    def event(self, number: int) -> Origin:
+    def event(self, number: int, body: bytes = b"MSH|") -> Origin:
         """An event comes, and nobody has decided it yet."""
-        (origin,) = self.bus.producer("gateway").publish([event_record(_event(number))])
+        (origin,) = self.bus.producer("gateway").publish([event_record(_event(number, body))])
         return origin
 
-    def receive(self, number: int) -> Event:
+    def receive(self, number: int, body: bytes = b"MSH|") -> Event:
         """An event comes and the pipelines claim it."""
-        event, origin = _event(number), self.event(number)
+        event, origin = _event(number, body), self.event(number, body)
         claim = Claim(event.id, origin, b"ACK%d" % number, 1.0)
         place = Partition(origin.topic, origin.partition)
         consumer = self.bus.consumer("pipelines", [in_topic("gam")], member="m")
@@ -139,9 +139,9 @@ class Stage:
         return sorted(call.delivery.id for call in self.sink.calls if call.ok)
 
 
-def _event(number: int) -> Event:
+def _event(number: int, body: bytes) -> Event:
     headers = {Header.ACK_BYTES: pybase64.b64encode(b"ACK%d" % number).decode()}
-    return Event(f"{number:032d}", "gam", "k", b"MSH|", headers, Origin("x", 0, 0))
+    return Event(f"{number:032d}", "gam", "k", body, headers, Origin("x", 0, 0))
 
 
 def some(first: int, last: int) -> list[Delivery]:

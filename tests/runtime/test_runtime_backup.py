@@ -13,17 +13,23 @@ from pathlib import Path
 
 import pytest
 
+from router.config.site import Site
 from router.contracts import Outgoing, Row, in_topic, out_topic
 from router.engine.dead_letters import listing, operator_commands
 from router.errors import OperatorFault
 from router.exchange import Delivery, Origin, State
+from router.hl7.message import Message
 from router.language import in_language, translated
+from router.register.patient import ipp_pseudonym
+from router.request import Identifier
 from router.runtime.backup import manifest
 from router.runtime.backup.make import backup
 from router.runtime.backup.migrate import migrate
-from router.runtime.backup.restore import Restored, refuse_unfinished, restore
+from router.runtime.backup.restore import Restored, restore
 from router.runtime.backup.verify import verify
+from router.runtime.supervisor.router_process import RouterProcess
 from router.runtime.tenure import Tenure
+from router.simulators.sender.maker import Maker
 from tests.engine.sinks import delivery
 from tests.runtime.stage import SINK, Stage, some
 
@@ -44,18 +50,18 @@ def taken(stage: Stage) -> Path:
     return backup(stage.services, stage.folder / "backups").folder
 
 
-def again(stage: Stage, source: Path, **options: bool) -> Restored:
+def again(stage: Stage, source: Path, *, keep_bus: bool = False, moved: bool = False) -> Restored:
     """The data folder is lost, and restored."""
     stage.close()
     kept = stage.folder / "kept"
-    if options.get("keep_bus"):
+    if keep_bus:
         kept.mkdir()
         for path in (stage.folder / "var").glob("bus.db*"):
             path.rename(kept / path.name)
     shutil.rmtree(stage.folder / "var")
-    if options.get("keep_bus"):
+    if keep_bus:
         kept.rename(stage.folder / "var")
-    done = restore(stage.folder / "router.yaml", source, alert=stage.alert, **options)
+    done = restore(stage.folder / "router.yaml", source, alert=stage.alert, keep_bus=keep_bus, moved=moved)
     stage.open()
     return done
 
@@ -275,9 +281,9 @@ def test_a_restore_that_was_cut_short_is_done_again(stage: Stage) -> None:
     (data / "restore.unfinished").touch()
     (data / "bus.db").write_bytes(b"half")
     with pytest.raises(OperatorFault, match="RESTORE-UNFINISHED"):
-        refuse_unfinished(data)
+        RouterProcess(Site(stage.folder / "router.yaml"))
     restore(stage.folder / "router.yaml", folder, alert=stage.alert)
-    refuse_unfinished(data)
+    assert not (data / "restore.unfinished").exists()
     stage.open()
 
 
@@ -332,3 +338,18 @@ def test_migrate_says_what_it_did(stage: Stage) -> None:
     done = migrate(stage.services)
     assert done["ledger"] == (done["ledger"][1], done["ledger"][1]) and done["journal"][0] is None
     assert {before for before, _ in migrate(stage.services).values()} == {after for _, after in done.values()}
+
+
+def test_the_register_learns_again_what_was_said_of_patients_since(stage: Stage) -> None:
+    """Events of an ADT feed that the pipelines had decided after the backup are applied again; once each."""
+    maker = Maker(9)
+    messages = [maker.adt("A28", maker.patient()) for _ in range(3)]
+    names = Message.parse(messages[2]).segments("PID")[0].repetitions(3)
+    one = next(name for name in names if name.text(5) == "PI")
+    folder = taken(stage)
+    for number, message in enumerate(messages):
+        stage.receive(number, message)
+    done = again(stage, folder, keep_bus=True)
+    assert (done.found.register, done.found.unreadable) == (3, 0)
+    authority = Identifier(value=one.text(1), authority=one.text(4, 2), namespace=one.text(4, 1))
+    assert stage.services.register.find(ipp_pseudonym(stage.services.pseudonyms, authority)) is not None
