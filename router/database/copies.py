@@ -36,11 +36,16 @@ def _mapped(code: str, place: str) -> Iterator[None]:
         raise OperatorFault(code, place, filled("not a whole database: {name}", name=name)) from error
 
 
+def _uri(path: Path, how: str) -> str:
+    """Opened so, a file that is not there is never made."""
+    return f"{path.absolute().as_uri()}?{how}"
+
+
 def copy_sqlite(source: Path, target: Path) -> None:
     """One consistent view of `source`, whoever writes to it meanwhile. The log is within it: `target` is one file."""
     with (
         _mapped("BACKUP-COPY", source.name),
-        closing(sqlite3.connect(source, timeout=_BUSY_SECONDS)) as old,
+        closing(sqlite3.connect(_uri(source, "mode=rw"), uri=True, timeout=_BUSY_SECONDS)) as old,
         closing(sqlite3.connect(target)) as new,
     ):
         old.backup(new)  # in one step: after several, every commit of another process would begin it again
@@ -54,7 +59,7 @@ def count_sqlite(path: Path, *, thorough: bool) -> dict[str, int]:
     """
     with (
         _mapped("BACKUP-DAMAGED", path.name),
-        closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as database,
+        closing(sqlite3.connect(_uri(path, "immutable=1"), uri=True)) as database,
     ):
         check = "integrity_check" if thorough else "quick_check"
         if (said := database.execute(f"PRAGMA {check}(1)").fetchone()[0]) != "ok":
@@ -69,7 +74,7 @@ def sqlite_versions(path: Path, *, live: bool = False) -> dict[str, int]:
 
     live: others may write to the file; else it is one of a backup, and nothing is made beside it
     """
-    name = f"file:{path}?mode=rw" if live else f"file:{path}?immutable=1"
+    name = _uri(path, "mode=rw" if live else "immutable=1")
     with _mapped("BACKUP-DAMAGED", path.name), closing(sqlite3.connect(name, uri=True)) as found:
         if not found.execute("SELECT 1 FROM sqlite_schema WHERE name=?", (VERSIONS,)).fetchone():
             return {}
