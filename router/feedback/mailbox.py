@@ -20,6 +20,7 @@ from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, LoginEr
 from router.contracts import Alert, Clock, Observer, Producer
 from router.errors import OperatorFault, RouterError, Unavailable
 from router.feedback.attempts import Attempts
+from router.feedback.imap import AnswerTooLarge, BoundedClient
 from router.feedback.reading import digest
 from router.feedback.reports import Handled, Kind, Place, Reports
 from router.language import filled
@@ -30,6 +31,8 @@ from router.wire import receipt_record
 log = logging.getLogger(__name__)
 
 MAX_PAUSE: Final = 600.0
+_SPARE: Final = 64 * 1024
+"""Bytes of the literals in one answer beside the mail: names of folders."""
 
 
 class Mailbox:
@@ -224,18 +227,16 @@ class Mailbox:
     def _session(self) -> Iterator[IMAPClient]:
         config = self._config
         context = client_context(self._tls) if config.mode != "plain" else None
-        client = IMAPClient(
-            config.host,
-            config.port,
-            ssl=config.mode == "tls",
-            ssl_context=context if config.mode == "tls" else None,
-            timeout=config.timeout,
-        )
+        first = context if config.mode == "tls" else None
+        client = BoundedClient(config.host, config.port, first, config.timeout, config.max_mail_bytes + _SPARE)
         try:
             if config.mode == "starttls":
                 client.starttls(context)
             self._login(client)
             yield client
+        except (IMAPClientAbortError, OSError):
+            _end(client)  # a server that broke off, or is too slow, is not asked once more
+            raise
         finally:
             _leave(client)
 
@@ -277,10 +278,14 @@ def _leave(client: Any) -> None:
     try:
         client.logout()
     except (IMAPClientError, OSError):
-        try:
-            client.shutdown()
-        except (IMAPClientError, OSError):
-            log.debug("IMAP connection already gone")
+        _end(client)
+
+
+def _end(client: Any) -> None:
+    try:
+        client.shutdown()
+    except (IMAPClientError, OSError):
+        log.debug("IMAP connection already gone")
 
 
 @contextmanager
@@ -290,6 +295,8 @@ def foreign() -> Iterator[None]:
         yield
     except LoginError as error:
         raise OperatorFault("MSS-IMAP", "LOGIN", "le serveur IMAP refuse notre authentification") from error
+    except AnswerTooLarge as error:
+        raise Unavailable("MSS-IMAP-SIZE", "", "le serveur IMAP envoie plus que ce qui est demandé") from error
     except IMAPClientError as error:
         raise Unavailable(
             "MSS-IMAP", "", filled("le serveur IMAP a répondu une erreur ({error})", error=type(error).__name__)

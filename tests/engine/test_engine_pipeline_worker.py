@@ -14,6 +14,7 @@ import pytest
 
 from router.contracts import EVENT_FORMAT, Header, Outgoing, Partition, Settle, SystemClock, Unobserved, no_alert
 from router.engine.dead_letters.remediation import next_step
+from router.engine.pipeline import worker as module
 from router.engine.pipeline.compiled import UNWANTED, BugLimit, all_served, no_description
 from router.engine.pipeline.decider import Decider
 from router.engine.pipeline.worker import PipelineWorker
@@ -379,6 +380,42 @@ def test_a_large_batch_is_split_into_transactions() -> None:
     assert len(rig.deliveries()) == 12
     assert max(sizes) <= 8 * 1024 * 1024
     assert len(sizes) >= 3
+
+
+def test_a_disk_that_is_almost_full_takes_the_events_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No room for 8 MB, but for 3: events are written alone, in order, rather than wait together for ever."""
+    monkeypatch.setattr(module, "backoff", lambda *_: 0.001)
+    rig = Rig(Pipe(routed))
+    for n in range(6):
+        rig.event(n, body=b"x" * 2_000_000)
+    real = MemoryProducer.publish
+
+    def tight(self: MemoryProducer, records: Sequence[Outgoing], *, settle: Settle | None = None) -> Sequence[Origin]:
+        if settle is not None and sum(len(record.value) for record in records) > 3_000_000:
+            raise Unavailable("BUS-FULL")
+        return real(self, records, settle=settle)
+
+    monkeypatch.setattr(MemoryProducer, "publish", tight)
+    with rig.running():
+        rig.until(lambda: rig.committed() == 6)
+    assert sorted(one.event_id for one in rig.deliveries()) == [f"id-{n}" for n in range(6)]
+    assert "stage-waits" in rig.alerts
+
+
+def test_a_stage_that_waits_for_long_tells_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger is away: who was not there for the first alert sees the next."""
+    monkeypatch.setattr(module, "backoff", lambda *_: 0.001)
+    monkeypatch.setattr(module, "TELL_AGAIN", 5)
+    rig = Rig(Pipe(routed))
+    rig.event(0)
+    with rig.running():
+        rig.until(lambda: rig.committed() == 1)
+        rig.ledger.away = True
+        rig.event(1)
+        rig.until(lambda: rig.alerts.count("stage-waits") >= 3)
+        rig.ledger.away = False
+        rig.until(lambda: rig.committed() == 2)
+    assert len(rig.deliveries()) == 2
 
 
 def test_decide_again_marks_its_deliveries() -> None:

@@ -69,7 +69,9 @@ class ImapConfig(Strict):
     quarantine: str = Field("Quarantaine", description="Where what can't be correlated goes.")
     human: str = Field("Humain", description="Where mail written by people goes: somebody must read it.")
     poll_seconds: float = Field(30, gt=0, description="Time between two readings.")
-    timeout: float = Field(60, gt=0, description="Seconds before a call is abandoned.")
+    timeout: float = Field(
+        60, gt=0, description="Seconds without a byte; a whole command: 10 times that, and 1 s for each 16 kB."
+    )
     max_mail_bytes: int = Field(40_000_000, ge=100_000, description="Larger mails go to quarantine unread.")
     max_each_poll: int = Field(200, ge=1, description="Mails handled in one reading.")
 
