@@ -13,9 +13,7 @@ from typing import Final
 
 from router.contracts import RECEIPTS, Bus, Partition, in_topic
 from router.engine.delivery.worker_settings import nothing_doubtful
-from router.engine.pipeline.worker import GROUP as PIPELINES
 from router.exchange import Origin
-from router.feedback.worker import GROUP as FEEDBACK
 
 FILE: Final = "restored.json"
 """In the data folder: what the last restore found and did."""
@@ -25,6 +23,9 @@ Ranges = Mapping[str, tuple[int, int]]
 
 def ranges(bus: Bus, feeds: list[str]) -> dict[str, tuple[int, int]]:
     """What their groups have not consumed yet."""
+    from router.engine.pipeline.worker import GROUP as PIPELINES  # not for a sinks process, which asks `of_site` alone
+    from router.feedback.worker import GROUP as FEEDBACK
+
     found: dict[str, tuple[int, int]] = {}
     for group, topics in ((PIPELINES, [in_topic(feed) for feed in feeds]), (FEEDBACK, [RECEIPTS])):
         consumed = bus.positions(group)

@@ -26,11 +26,10 @@ from router.register.tables import VERSION as REGISTER
 from router.runtime import tenure
 from router.runtime.backup import doubt, manifest, settle
 from router.runtime.backup.manifest import BUS, DUMP, KEY, ROOMS, Manifest
+from router.runtime.backup.unfinished import FILE as UNFINISHED
 from router.runtime.backup.verify import verify
 from router.runtime.site_services import SiteServices
 
-UNFINISHED: Final = "restore.unfinished"
-"""In a data folder whose restore has not ended: no router starts on it."""
 SCHEMAS: Final = {"ledger": LEDGER, "journal": JOURNAL, "register": REGISTER}
 _STAYS: Final = frozenset({tenure.FILE, KEY, UNFINISHED, "lost+found"})
 
@@ -87,12 +86,6 @@ def restore(
     finally:
         holding.end()
     return done
-
-
-def refuse_unfinished(data: Path) -> None:
-    """For a router that starts. Raises `OperatorFault` (`RESTORE-UNFINISHED`)."""
-    if (data / UNFINISHED).exists():
-        raise OperatorFault("RESTORE-UNFINISHED", str(data), "a restore was cut short here: do it again")
 
 
 def _site(path: Path, folder: Path, taken: Manifest) -> tuple[Path, ...]:

@@ -19,7 +19,7 @@ from router.errors import ConfigFault, OperatorFault, Unavailable
 from router.language import N_, filled
 from router.observe.health import AdminServer
 from router.observe.metrics import Metrics, forget_runs, process_died, share_between_processes
-from router.runtime.backup.restore import refuse_unfinished
+from router.runtime.backup import unfinished
 from router.runtime.process import metrics_folder, ready_file
 from router.runtime.reconcile import reconcile
 from router.runtime.reload import PipelineSet
@@ -56,7 +56,7 @@ class RouterProcess:
             raise ConfigFault(found)
         self._prepared = False
         self._writable()
-        refuse_unfinished(site.data)
+        unfinished.refuse(site.data)
         self._tenure = Tenure(site.data)
         try:
             self.supervisor = self._supervisor()
