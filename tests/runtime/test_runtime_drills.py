@@ -51,7 +51,7 @@ class Drill:
 
 @pytest.fixture
 def drill(request: pytest.FixtureRequest, tmp_path: Path) -> Drill:
-    return Drill(request.node.originalname.removeprefix("test_"), tmp_path)
+    return Drill(request.node.name.removeprefix("test_").replace("[", "-").rstrip("]"), tmp_path)
 
 
 def counted(stage: Stage, sent: list[Any]) -> dict[str, int]:
