@@ -40,6 +40,7 @@ class Mailbox:
 
     sink: the one whose configuration it is, for logs and metrics
     user: whose mailbox it is when the configuration names none
+    authzid: the account asked for when the certificate logs in (SASL EXTERNAL); "": whichever it opens
     attempts: remembers over a restart which mail was being read; default: nothing is remembered
     """
 
@@ -52,6 +53,7 @@ class Mailbox:
         *,
         tls: TlsConfig,
         user: str,
+        authzid: str = "",
         clock: Clock,
         observer: Observer,
         alert: Alert,
@@ -63,6 +65,7 @@ class Mailbox:
         self._producer = producer
         self._tls = config.tls or tls
         self._user = config.login.user or user
+        self._authzid = config.login.user or authzid
         self._clock = clock
         self._observer = observer
         self._alert = alert
@@ -76,21 +79,24 @@ class Mailbox:
 
     def run(self) -> None:
         """Read until `stop`. An absent server is waited for; what configuration must cure raises an alert."""
-        pause = self._config.poll_seconds
+        pause, away = self._config.poll_seconds, False
         while not self._stop.is_set():
             try:
                 while self.poll() >= self._config.max_each_poll and not self._stop.is_set():
                     pass
+                if away:
+                    self._alert("mailbox-readable", {"sink": self._sink})
+                away = False
                 pause = self._config.poll_seconds
             except OperatorFault as fault:
                 self._alert("mailbox can't be read", {"sink": self._sink, "code": fault.code, "place": fault.place})
-                pause = min(pause * 2, MAX_PAUSE)
+                pause, away = min(pause * 2, MAX_PAUSE), True
             except Unavailable as fault:
                 log.warning("mailbox of %s not read: %s", self._sink, fault)
-                pause = min(pause * 2, MAX_PAUSE)
+                pause, away = min(pause * 2, MAX_PAUSE), True
             except Exception as error:  # a thread that ended would leave every later report unread
                 self._alert("mailbox can't be read", {"sink": self._sink, "code": f"BUG-{type(error).__name__}"})
-                pause = min(pause * 2, MAX_PAUSE)
+                pause, away = min(pause * 2, MAX_PAUSE), True
             self._stop.wait(pause)
         self._producer.close()
 
@@ -243,7 +249,7 @@ class Mailbox:
     def _login(self, client: IMAPClient) -> None:
         login = self._config.login
         if login.auth == "externe":
-            client.sasl_login("EXTERNAL", lambda _: b"")
+            client.sasl_login("EXTERNAL", lambda _: self._authzid.encode())  # RFC 4422
         elif login.auth == "plain":
             client.plain_login(self._user, login.password.read() if login.password else "")
         elif login.auth == "login":

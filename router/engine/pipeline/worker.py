@@ -37,8 +37,10 @@ from router.engine.pipeline.compiled import (
     CompiledPipeline,
     Describe,
     Pipelines,
+    Unmatched,
     Unserved,
     all_served,
+    always_a_dead_letter,
     no_description,
 )
 from router.engine.pipeline.decider import Decider, Stopped, Work
@@ -95,6 +97,7 @@ class PipelineWorker:
         member: str,
         describe: Describe = no_description,
         unserved: Unserved = all_served,
+        unmatched: Unmatched = always_a_dead_letter,
         clock: Clock | None = None,
         observer: Observer | None = None,
         alert: Alert = no_alert,
@@ -112,6 +115,7 @@ class PipelineWorker:
         self._decider = Decider(
             describe=describe,
             unserved=unserved,
+            unmatched=unmatched,
             limit=bugs or BugLimit(),
             clock=self._clock,
             observer=self._observer,
@@ -202,7 +206,8 @@ class PipelineWorker:
                 self._pause(consumer, feed, fault)
                 _read_again(again, record)
                 continue
-            self._attempts.pop(feed, None)
+            if self._attempts.pop(feed, 0):
+                self._alert("feed-goes-on", {"feed": feed})
             yield record, work
 
     def _decide(
