@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from router.secret import Secret
 from router.strict import Strict
+
+M = TypeVar("M", bound=BaseModel)
 
 LISTE_BLANCHE_URL = "https://espacedeconfiance.mssante.fr/listeblanchemssante.xml"
 FHIR_URL = "https://gateway.api.esante.gouv.fr/fhir/v2"
@@ -68,3 +70,23 @@ class DirectoryConfig(Strict):
     annuaire: AnnuaireConfig = Field(default_factory=AnnuaireConfig, description="Extraction of the annuaire santé.")
     fhir: FhirConfig | None = Field(None, description="FHIR interface, for `segur-router directory`.")
     mailboxes: tuple[LocalMailbox, ...] = Field((), description="Organisations, services and applications.")
+
+    def beginning_at(self, folder: Path) -> DirectoryConfig:
+        """The same with relative paths of lists started at a folder; what is not said stays unsaid."""
+        lists, annuaire = self.liste_blanche, self.annuaire
+        return _with(
+            self,
+            liste_blanche=_with(lists, source=_from(folder, lists.source)),
+            annuaire=_with(annuaire, extraction=_from(folder, annuaire.extraction)),
+        )
+
+
+def _from(folder: Path, source: str | None) -> str | None:
+    return source if source is None or "://" in source else str(folder / source)
+
+
+def _with(model: M, **values: object) -> M:
+    """A copy with other values, of which only those count as said that were said before."""
+    copied = model.model_copy(update=values)
+    copied.model_fields_set.intersection_update(model.model_fields_set)
+    return copied

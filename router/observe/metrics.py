@@ -24,6 +24,7 @@ _GAUGE_MODES: Final[dict[Measure, str]] = {
     "certificate_expiry_seconds": "livemin",
     "liste_blanche_age_seconds": _MAX,
     "lag": _MAX,
+    "mailbox_ok": "livemin",
 }
 
 

@@ -156,6 +156,9 @@ def _cases(folder: Path) -> dict[str, list[list[str]]]:
         "impact": [[NASTY, *site, *more] for more in both],
         "topics plan": [[*site, *more] for more in both],
         "topics apply": [site],
+        "status": [[*site, *more] for more in both],
+        "doctor": [[*site, "--only", "site,keys,peers", *more] for more in (*both, ["--all"])]
+        + [["--only", NASTY, *site], ["--site", str(folder / "wrong.yaml")]],
     }
 
 
