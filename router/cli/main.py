@@ -6,6 +6,7 @@ import typer
 
 from router import private
 from router.cli import (
+    backup,
     check,
     demo,
     diff,
@@ -56,6 +57,7 @@ explain.add_to(app)
 dlq.add_to(app)
 withdraw.add_to(app)
 topics.add_to(app)
+backup.add_to(app)
 national.add_to(app)
 reference.add_to(app)
 version.add_to(app)
