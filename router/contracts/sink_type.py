@@ -92,6 +92,11 @@ def no_certificates(_settings: SinkSettings) -> Mapping[str, Path]:
     return {}
 
 
+def no_codes() -> Iterable[str]:
+    """For a type whose faults are all counted as `other`."""
+    return ()
+
+
 def nothing_unsafe(_settings: SinkSettings) -> Iterable[Unsafe]:
     """For a type every configuration of which may run in production."""
     return ()
@@ -118,6 +123,8 @@ class SinkType:
     """What feedback tells the sender of an outcome; None: nothing."""
     code: str = ""
     """Start of this type's fault codes (`MSS` of `MSS-550`). What the sender is told comes without it."""
+    codes: Callable[[], Iterable[str]] = no_codes
+    """Fault codes that metrics count by name, each from 0; any other is counted as `other`."""
     structure: str = ""
     """`documents` only: description of the key of `structures` that names the instance (the key is `name`). "": no
     such key, so a pipeline names the instance."""

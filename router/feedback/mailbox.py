@@ -38,6 +38,7 @@ class Mailbox:
     sink: the one whose configuration it is, for logs and metrics
     user: whose mailbox it is when the configuration names none
     attempts: remembers over a restart which mail was being read; default: nothing is remembered
+    number: of the mailbox in the site, from 0: its label in metrics
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class Mailbox:
         observer: Observer,
         alert: Alert,
         attempts: Attempts | None = None,
+        number: int = 0,
     ) -> None:
         self._sink = sink
+        self._labels = {"sink": sink, "mailbox": str(number)}
         self._config = config
         self._reports = reports
         self._producer = producer
@@ -79,17 +82,24 @@ class Mailbox:
                 while self.poll() >= self._config.max_each_poll and not self._stop.is_set():
                     pass
                 pause = self._config.poll_seconds
+                self._observer.set("mailbox_ok", 1, **self._labels)
             except OperatorFault as fault:
+                self._unread()
                 self._alert("mailbox can't be read", {"sink": self._sink, "code": fault.code, "place": fault.place})
                 pause = min(pause * 2, MAX_PAUSE)
             except Unavailable as fault:
+                self._unread()
                 log.warning("mailbox of %s not read: %s", self._sink, fault)
                 pause = min(pause * 2, MAX_PAUSE)
             except Exception as error:  # a thread that ended would leave every later report unread
+                self._unread()
                 self._alert("mailbox can't be read", {"sink": self._sink, "code": f"BUG-{type(error).__name__}"})
                 pause = min(pause * 2, MAX_PAUSE)
             self._stop.wait(pause)
         self._producer.close()
+
+    def _unread(self) -> None:
+        self._observer.set("mailbox_ok", 0, **self._labels)
 
     def stop(self) -> None:
         """Ask `run` to return; any thread."""
@@ -122,12 +132,12 @@ class Mailbox:
 
     def _age(self, client: IMAPClient, found: Sequence[int]) -> None:
         """Measure when the oldest mail of the inbox arrived: it is there until its report is told, or a person's."""
-        arrived = 0.0
+        arrived = self._clock.now()
         if found:
             first = min(found)
             moment = client.fetch([first], ["INTERNALDATE"]).get(first, {}).get(b"INTERNALDATE")
-            arrived = moment.timestamp() if isinstance(moment, datetime) else self._clock.now()
-        self._observer.set("oldest_unread_mail_timestamp", arrived, sink=self._sink)
+            arrived = min(arrived, moment.timestamp()) if isinstance(moment, datetime) else arrived
+        self._observer.set("oldest_unread_mail_timestamp_seconds", arrived, **self._labels)
 
     def _tried(self, client: IMAPClient, number: int) -> None:
         """Handle one mail. One at which the server fails again stays where it is: the next ones have their turn."""

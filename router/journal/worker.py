@@ -76,7 +76,7 @@ class JournalWorker:
         while not self._stop.is_set():
             records = consumer.poll(max_records=_RECORDS, max_bytes=_BYTES, timeout=_POLL_SECONDS)
             if not records:
-                self._observer.set("journal_lag_seconds", 0.0)
+                self._observer.set("journal_timestamp_seconds", self._clock.now())
                 continue
             self._write(consumer, list(records))
             if len(records) < _RECORDS:
@@ -102,7 +102,7 @@ class JournalWorker:
 
     def _lag(self, records: Sequence[Record]) -> None:
         oldest = min(record.timestamp for record in records)
-        self._observer.set("journal_lag_seconds", max(0.0, self._clock.now() - oldest))
+        self._observer.set("journal_timestamp_seconds", min(oldest, self._clock.now()))
 
 
 def store(journal: Journal, records: Sequence[Record], observer: Observer) -> None:
@@ -116,7 +116,7 @@ def store(journal: Journal, records: Sequence[Record], observer: Observer) -> No
             else:
                 entries.append(read_journal(record))
         except ValueError as error:
-            observer.count("dead_letters_total", stage="journal", code=f"BUG-{type(error).__name__}")
+            observer.count("dead_letters_total", stage="journal", feed="", sink="", code=f"BUG-{type(error).__name__}")
     journal.write(entries, receipts, seen=max((record.timestamp for record in records), default=None))
 
 

@@ -239,14 +239,14 @@ class Gauges:
     def count(self, measure: str, amount: float = 1, **labels: str) -> None: ...
 
     def set(self, measure: str, value: float, **labels: str) -> None:
-        if measure == "oldest_unread_mail_timestamp":
+        if measure == "oldest_unread_mail_timestamp_seconds":
             self.seen.append(value)
 
     def time(self, measure: str, seconds: float, **labels: str) -> None: ...
 
 
 def test_the_oldest_unread_mail_is_measured(station: Station, certificates: Certificates) -> None:
-    """When it arrived, before it is read; 0 once the inbox is empty. It does not move while a reader is stuck."""
+    """When it arrived, before it is read; the present once the inbox is empty. A stuck reader moves nothing."""
 
     async def scene(ward: Ward) -> None:
         gauges = Gauges()
@@ -255,7 +255,7 @@ def test_the_oldest_unread_mail_is_measured(station: Station, certificates: Cert
         before = time.time()
         await asyncio.to_thread(ward.mailbox.poll)
         first, last = gauges.seen
-        assert abs(first - before) < 60
-        assert last == 0
+        assert before - 60 < first <= last
+        assert last >= before
 
     play(station, certificates, scene)

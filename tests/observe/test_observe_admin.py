@@ -66,20 +66,21 @@ def _labels(page: str, name: str) -> list[dict[str, str]]:
 async def _measures(played: Stage) -> None:
     async def said() -> bool:
         page = (await _page(played, "/metrics"))[1]
-        return 'segur_dead_letters_total{code="MSS-552"' in page and "segur_lag{" in page
+        dead = 'segur_dead_letters_total{code="MSS-552",feed="",sink="mssante.hopital-a",stage="sink"} 1.0'
+        return dead in page and "segur_lag{" in page
 
     assert await played.until(said, PATIENCE)
     page = (await _page(played, "/metrics"))[1]
     assert _checked(page) == ""
-    for name, (_, labels, _text) in MEASURES.items():
+    for name, declared in MEASURES.items():
         for found in _labels(page, name):
-            assert set(found) - {"le", "pid"} <= set(labels), name
-    certificates = {found["name"] for found in _labels(page, "certificate_expiry_seconds")}
+            assert set(found) - {"le", "pid"} <= set(declared.labels), name
+    certificates = {found["name"] for found in _labels(page, "certificate_expiry_timestamp_seconds")}
     assert certificates == {"dmp.hopital-a/auth", "dmp.hopital-a/sign", "mssante.hopital-a/tls"}
-    for name in ("oldest_pending_seconds", "in_flight", "circuit_open"):
-        assert {found["sink"] for found in _labels(page, name)} >= {"dmp.hopital-a", "mssante.hopital-a"}, name
+    for gauge in ("oldest_pending_timestamp_seconds", "in_flight", "circuit_open"):
+        assert {found["sink"] for found in _labels(page, gauge)} >= {"dmp.hopital-a", "mssante.hopital-a"}, gauge
     assert {found["pipeline"] for found in _labels(page, "pipeline_seconds")} >= {"biologie", "lettres"}
-    for line in ("segur_journal_lag_seconds ", 'segur_duplicates_avoided_total{stage="intake"} 1.0'):
+    for line in ("segur_journal_timestamp_seconds ", 'segur_duplicates_avoided_total{stage="intake"} 1.0'):
         assert f"\n{line}" in page, line
     assert not [v for v in re.findall(r"^segur_inversions_total{.*} (\S+)$", page, re.MULTILINE) if float(v)]
 

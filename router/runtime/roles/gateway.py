@@ -45,7 +45,7 @@ class GatewayRole(EventLoopRole):
             alert=services.alert,
         )
         parts = {f"feed {name}": feed for name, feed in config.feeds.items()} | {"http": config.http}
-        expiries = Expiries(parts, services.observer, services.clock)
+        expiries = Expiries(parts, services.observer)
         expiries.start()
         try:
             await gateway.run(stop, lambda: ready({name: str(port) for name, port in gateway.ports.items()}))

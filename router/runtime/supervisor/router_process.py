@@ -19,12 +19,14 @@ from router.errors import ConfigFault, OperatorFault, Unavailable
 from router.language import N_, filled
 from router.observe.health import AdminServer
 from router.observe.metrics import Metrics, forget_runs, process_died, share_between_processes
+from router.runtime.label_values import begin_at_zero, closed_lists
 from router.runtime.process import metrics_folder, ready_file
 from router.runtime.reconcile import reconcile
 from router.runtime.reload import PipelineSet
 from router.runtime.roles import ROLES
 from router.runtime.roles.event_loop import alert
 from router.runtime.site_services import SiteServices
+from router.runtime.supervisor.house import House
 from router.runtime.supervisor.notify import READY, STOPPING, notify
 from router.runtime.supervisor.workers import Role, Supervisor
 from router.runtime.tenure import Tenure
@@ -71,10 +73,12 @@ class RouterProcess:
         for name, count in self.counts.items():
             for slot in range(self._first, self._first + count):
                 ready_file(site, name, slot).unlink(missing_ok=True)
+        self.observer = Metrics(closed_lists(site))
+        begin_at_zero(site, self.counts, self.observer)
         return Supervisor(
             [self._role(name, count) for name, count in self.counts.items()],
             state=site.data / "run" / "state.json",
-            observer=Metrics(),
+            observer=self.observer,
             alert=alert,
             ended=process_died,
             drain=site.config.limits.drain_seconds + CLOSING_SECONDS,
@@ -166,7 +170,8 @@ class RouterProcess:
         """
         admin = self.site.config.admin
         server = AdminServer(self.waiting, admin.host, admin.port) if admin.port else None
-        tasks = [asyncio.create_task(self._announce(ready))]
+        house = House(self.site.data, self.observer)
+        tasks = [asyncio.create_task(self._announce(ready)), asyncio.create_task(house.watch())]
         if server is not None:
             tasks.append(asyncio.create_task(server.serve()))
         loop = asyncio.get_running_loop()

@@ -8,6 +8,7 @@ from router.contracts import Sink
 from router.contracts.sink_type import Answer, Asked, Leg, SinkType
 from router.exchange import Pseudonyms
 from router.request import TransmissionRequest
+from router.sinks.dmp.codes import codes
 from router.sinks.dmp.settings import LEG, DmpConfig
 from router.sinks.tools import Tools
 
@@ -34,6 +35,7 @@ DMP = SinkType(
     asked=(Asked("dmp", "dmp", "DMP"),),
     answer=Answer(LEG, "Z01"),
     code="DMP",
+    codes=codes,
     one_structure=True,
     certificates=lambda settings: {
         "auth.certificate": settings.auth.certificate,

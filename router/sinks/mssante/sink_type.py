@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from router.cisis.smtp_codes import LABELS
 from router.contracts import Sink
 from router.contracts.sink_type import Answer, Asked, Leg, SinkType, Unsafe
 from router.exchange import Pseudonyms, recipient_label
@@ -51,6 +52,11 @@ def _unsafe(settings: MssanteConfig) -> Iterator[Unsafe]:
         yield Unsafe("nil", text, "its reference on convergence.esante.gouv.fr")
 
 
+def _codes() -> tuple[str, ...]:
+    """SMTPERRORCODE, and what comes before the conversation."""
+    return (*(f"MSS-{code}" for code in LABELS), "MSS-CRL", "MSS-MAILBOX", "MSS-PRODUCTION", "MSS-SMTP", "MSS-TLS")
+
+
 MSSANTE = SinkType(
     name="mssante",
     settings=MssanteConfig,
@@ -63,6 +69,7 @@ MSSANTE = SinkType(
     ),
     answer=Answer(LEG, "Z02"),
     code="MSS",
+    codes=_codes,
     unsafe=_unsafe,
     structure="Sink instance that sends its mail (`mssante.chu`).",
     needs={"mailbox": "sends mail but has no mailbox"},
