@@ -17,9 +17,13 @@ import pytest
 
 from router.demo.stage import Stage, stage
 from router.measures import MEASURES
+from tests.deploy.promql import selectors
+from tests.observe.prometheus import everything_asked, prometheus
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.timeout(600)]
 PATIENCE = 90.0
+NOT_IN_THE_DEMO = {"segur_files_left"}
+"""The demo watches no folder."""
 
 
 def _get(port: int, page: str) -> tuple[int, str]:
@@ -85,6 +89,23 @@ async def _measures(played: Stage) -> None:
     assert not [v for v in re.findall(r"^segur_inversions_total{.*} (\S+)$", page, re.MULTILINE) if float(v)]
 
 
+async def _prometheus(played: Stage) -> None:
+    """A real Prometheus scrapes the router: it takes every rule and every query of a panel, and finds every metric."""
+    async with prometheus(played.folder / "prometheus", played.ports["admin"]) as server:
+        assert await played.until(lambda: bool(server.values('up{job="segur-router"} == 1')), PATIENCE)
+        assert await played.until(lambda: server.rules_evaluated(), PATIENCE)
+        assert server.rule_errors() == []
+        asked = {query: await asyncio.to_thread(server.problem, query) for query in everything_asked()}
+        assert {query: problem for query, problem in asked.items() if problem} == {}
+        named = {one.metric for query in everything_asked() for one in selectors(query)}
+        have = await asyncio.to_thread(server.names)
+        assert named - have - NOT_IN_THE_DEMO == set()
+        firing = await asyncio.to_thread(server.values, 'ALERTS{alertstate="firing"}')
+        names = {one["metric"]["alertname"] for one in firing}
+        assert "SegurWatchdog" in names
+        assert not names & {"SegurRouterDown", "SegurInversion", "SegurRefusing", "SegurRoleMissing"}
+
+
 async def _health(played: Stage) -> None:
     """A worker is killed: alive all the time, not ready until it works again."""
     assert (await _page(played, "/readyz"))[0] == 200
@@ -109,6 +130,7 @@ async def _story(folder: Path) -> None:
         await played.start()
         await _traffic(played)
         await _measures(played)
+        await _prometheus(played)
         await _health(played)
 
 
