@@ -35,12 +35,15 @@ class Server:
 
     def _get(self, page: str, **query: str) -> Any:
         try:
-            with urllib.request.urlopen(f"{self._url}/{page}?{urllib.parse.urlencode(query)}", timeout=20) as answer:
+            address = f"{self._url}/{page}?{urllib.parse.urlencode(query)}"
+            with urllib.request.urlopen(address, timeout=20) as answer:  # noqa: S310  (this machine, http)
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            return json.load(error)
+            text = error.read().decode()
+            said = json.loads(text) if text.startswith("{") else {"status": "error", "error": text}
         except OSError as error:  # it starts
-            return {"status": "error", "error": str(error), "data": {"result": [], "groups": []}}
+            said = {"status": "error", "error": str(error)}
+        return {"data": {"result": [], "groups": []}, **said}
 
     def values(self, query: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._get("query", query=query)["data"]["result"]
