@@ -75,6 +75,7 @@ class PipelineSet:
         self._take([*files.values(), *kept])
         standing = {file.path.name for file in kept}
         if replaced := [problem for problem in problems if Path(problem.file).name in standing]:
+            self._services.observer.count("reload_total", result="refused")
             self._refused(replaced)
         return [problem for problem in problems if Path(problem.file).name not in standing]
 
