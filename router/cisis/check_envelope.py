@@ -49,7 +49,7 @@ def reasonable(message: Message, findings: Findings) -> bool:
         held = len(segment.rest(5, 5)) if segment.name == "OBX" else 0
         if segment.size - held > LONGEST_SEGMENT:
             findings.add("R01", "long", segment=segment.name, n=segment.index)
-    if not findings.faults and sum(segment.pieces for segment in read) > MOST_PIECES:
+    if not findings.faults and sum(segment.pieces(MOST_PIECES) for segment in read) > MOST_PIECES:
         findings.add("R01", "pieces", limit=MOST_PIECES)
     return not findings.faults
 

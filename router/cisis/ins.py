@@ -10,13 +10,12 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from router.cda import oids
 from router.language import N_
 from router.request import Identifier, Patient
-
-Environment = Literal["production", "qualification"]
+from router.structures import Environment
 
 
 class InsOid(NamedTuple):

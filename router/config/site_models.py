@@ -15,6 +15,7 @@ from router.engine.retry_policy import RetryPolicy
 from router.gateway.settings import FolderConfig, HttpConfig, MllpConfig
 from router.secret import Secret
 from router.strict import Strict
+from router.structures import Environment
 
 
 class FeedConfig(Strict):
@@ -124,7 +125,7 @@ class LimitsConfig(Strict):
 class SiteConfig(Strict):
     """The whole site file. Unknown keys are refused; secrets are named by environment variable or file."""
 
-    environment: Literal["production", "qualification"] = Field(description="They never mix (decisions D9).")
+    environment: Environment = Field(description="They never mix (decisions D9).")
     data: Path = Field(Path("var"), description="Folder of the embedded bus, the databases and the run files.")
     secret: Secret | None = Field(
         None,

@@ -26,6 +26,8 @@ from tests.feedback.test_feedback_operator import Ward, play
 from tests.feedback.test_feedback_reports import KO, handled
 from tests.sinks.mssante_samples import MAILBOX, delivery, patient_recipient
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from router.cisis import ins
@@ -21,6 +21,7 @@ from router.payload import DocumentOrder
 from router.request import Action, DocumentHeader, TransmissionRequest
 from router.sinks.dmp.settings import DmpConfig
 from router.sinks.tools import shipped
+from router.structures import Environment
 from router.xds import datatypes
 from router.xds.tables import Tables
 
@@ -31,7 +32,7 @@ class Moment:
 
     config: DmpConfig
     codes: Tables
-    environment: Literal["production", "qualification"]
+    environment: Environment
     now: float
     value_sets: ValueSets = field(default_factory=shipped, repr=False)
 
