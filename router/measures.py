@@ -45,6 +45,7 @@ Measure = Literal[
     "mailbox_ok",
     "oldest_unread_mail_timestamp_seconds",
     "lag",
+    "topics_differing",
     "journal_timestamp_seconds",
     "bytes_held",
     "rebalances_total",
@@ -217,6 +218,9 @@ MEASURES: Final[dict[Measure, Declaration]] = {
     ),
     # ------------------------------------------------------------------------------- bus, ledger, journal
     "lag": _gauge("group topic", "Records not yet consumed", "journal", "max"),
+    "topics_differing": _gauge(
+        "", "Ways in which topics differ from their plan: see `segur-router topics plan`", "journal", "max"
+    ),
     "journal_timestamp_seconds": _gauge("", "Unix time up to which the journal is written", "journal", "min"),
     "bytes_held": _gauge("stage", "Bytes of messages held in memory by a stage", "gateway pipelines sinks"),
     "rebalances_total": _counter("group", "Times that a member of the group was given partitions", _WORKERS),

@@ -57,17 +57,20 @@ class Maintenance:
             thread.join(timeout=5)
 
     def _run(self) -> None:
-        swept, expected = 0.0, -EXPECTED_SECONDS
+        chores = {
+            self._gauges: 0.0,
+            self._expected: EXPECTED_SECONDS,
+            self._topics: SWEEP_SECONDS,
+            self._compare: SWEEP_SECONDS,
+            self._sweep: SWEEP_SECONDS,
+        }
+        done = dict.fromkeys(chores, float("-inf"))
         while not self._stop.wait(GAUGE_SECONDS):
-            now = self._services.clock.monotonic()
-            self._guarded(self._gauges)
-            if now - expected > EXPECTED_SECONDS:
-                expected = now
-                self._guarded(self._expected)
-            if now - swept > SWEEP_SECONDS:
-                swept = now
-                self._guarded(self._compare)
-                self._guarded(self._sweep)
+            for chore, pause in chores.items():
+                now = self._services.clock.monotonic()
+                if now - done[chore] > pause:
+                    done[chore] = now
+                    self._guarded(chore)
 
     @staticmethod
     def _guarded(work: Callable[[], None]) -> None:
@@ -104,6 +107,11 @@ class Maintenance:
         usual = expected_hour(services.journal.received, services.config.feeds, services.clock.now())
         for feed, count in usual.items():
             services.observer.set("feed_expected_hour", count, feed=feed)
+
+    def _topics(self) -> None:
+        """Somebody may have changed a topic on the cluster: retention, size of records, partitions."""
+        services = self._services
+        services.observer.set("topics_differing", len(services.bus.check(services.plans())))
 
     def _compare(self) -> None:
         """A database may have been restored under a router that runs."""
