@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from router.cli.main import app
-from tests.deploy.chart import ROOT, read
+from tests.deploy.chart import ROOT, VALUES, read, template
 from tests.deploy.promql import grouped, problems
 
 RULES = ROOT / "deploy" / "prometheus" / "rules"
@@ -174,3 +174,12 @@ def test_a_runbook_begins_with_a_command_that_exists(name: str) -> None:
 
 def _known() -> set[str]:
     return {str(one.name or getattr(one.callback, "__name__", "")) for one in app.registered_commands}
+
+
+def test_the_job_is_the_same_under_another_name() -> None:
+    """A release with names of its own is scraped under the job that rules and dashboards name."""
+    done = template("--values", str(VALUES["hopital"]), "--set", "nameOverride=pfi")
+    assert done.returncode == 0, done.stderr
+    (monitor,) = [one for one in read(done.stdout) if one["kind"] == "ServiceMonitor"]
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert {"targetLabel": "job", "replacement": "segur-router"} in endpoint["relabelings"]
