@@ -17,6 +17,7 @@ KNOWN = {
     ("directory/fetch.py", "DIRECTORY-CA"): "a file of authorities",
     ("directory/fetch.py", "DIRECTORY-FILE"): "the file of a list",
     ("directory/fetch.py", "DIRECTORY-HTTP"): "the address of a list",
+    ("directory/http.py", "DIRECTORY-HTTP"): "where the server of a list leads",
     ("directory/fhir.py", "ANNUAIRE-FHIR"): "our key; a command of the operator's",
     ("feedback/mailbox.py", "MSS-IMAP"): "our login or certificate",
     ("sinks/dmp/channel.py", "DMP-CERT-AUTH"): "the date of our certificate",

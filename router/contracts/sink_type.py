@@ -125,6 +125,8 @@ class SinkType:
     """Start of this type's fault codes (`MSS` of `MSS-550`). What the sender is told comes without it."""
     codes: Callable[[], Iterable[str]] = no_codes
     """Fault codes that metrics count by name, each from 0; any other is counted as `other`."""
+    own: tuple[str, ...] = ()
+    """Patterns of codes that begin with `code` and are names of the router's: nobody outside answered them."""
     structure: str = ""
     """`documents` only: description of the key of `structures` that names the instance (the key is `name`). "": no
     such key, so a pipeline names the instance."""

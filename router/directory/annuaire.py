@@ -145,7 +145,7 @@ def refresh(annuaire: Annuaire, config: AnnuaireConfig, folder: Path, clock: Clo
         return None
     target = folder / f"extraction.{os.getpid()}"
     try:
-        fetch(config.extraction, target, ca=config.ca, limit=LIMIT, timeout=600)
+        fetch(config.extraction, target, ca=config.ca, limit=LIMIT)
         return annuaire.load(target)
     finally:
         target.unlink(missing_ok=True)

@@ -6,6 +6,8 @@ A mailbox is a `telecom` whose first extension says MSSANTE; it stands on Practi
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -13,14 +15,18 @@ import httpx
 
 from router.directory.addresses import addr_spec
 from router.directory.annuaire import Mailbox
+from router.directory.http import get
 from router.directory.settings import FhirConfig
 from router.errors import Malformed, OperatorFault, Unavailable
 from router.language import filled
+from router.tls import client_context
 
 _MESSAGING: Final = "https://hl7.fr/ig/fhir/core/StructureDefinition/fr-core-contact-point-email-type"
 _METADATA: Final = "https://interop.esante.gouv.fr/ig/fhir/annuaire/StructureDefinition/as-ext-mailbox-mss-metadata"
 _FINESS: Final = "https://finess.esante.gouv.fr"
 _PAGES: Final = 20
+_LIMIT: Final = 8 * 2**20
+"""Bytes of one page at most."""
 
 
 class FhirAnnuaire:
@@ -41,36 +47,45 @@ class FhirAnnuaire:
         headers = {"ESANTE-API-KEY": self._config.key.read(), "Accept": "application/fhir+json"}
         found: dict[tuple[str, str], Mailbox] = {}
         try:
-            with httpx.Client(headers=headers, timeout=self._config.timeout) as client:
-                for resource in self._resources(client, f"{self._config.url.rstrip('/')}/{kind}", query):
-                    for box in _boxes(resource, rpps=rpps, finess=finess):
-                        found.setdefault((box.address, box.structure), box)
-        except httpx.HTTPError as error:
+            first = httpx.URL(f"{self._config.url.rstrip('/')}/{kind}", params=query)
+            for resource in self._resources(first, headers):
+                for box in _boxes(resource, rpps=rpps, finess=finess):
+                    found.setdefault((box.address, box.structure), box)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise Unavailable("ANNUAIRE-FHIR", "", type(error).__name__) from error
         return tuple(found.values())
 
-    def _resources(self, client: httpx.Client, url: str, query: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
+    def _resources(self, url: httpx.URL, headers: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
         """Every resource of a search, following `next`, on the same server only: the key goes nowhere else."""
-        parameters: Mapping[str, str] | None = query
+        context = client_context(None, system=True)
         for _ in range(_PAGES):
-            answer = client.get(url, params=parameters)
-            if answer.status_code in {401, 403}:
-                raise OperatorFault("ANNUAIRE-FHIR", "key", filled("clé refusée ({status})", status=answer.status_code))
-            if answer.status_code != 200:
-                raise Unavailable("ANNUAIRE-FHIR", "", filled("réponse {status}", status=answer.status_code))
-            bundle = _bundle(answer)
+            page = io.BytesIO()
+            status = get(
+                str(url), page.write, context=context, limit=_LIMIT, silence=self._config.timeout, headers=headers
+            )
+            if status in {401, 403}:
+                raise OperatorFault("ANNUAIRE-FHIR", "key", filled("clé refusée ({status})", status=status))
+            if status != 200:
+                raise Unavailable("ANNUAIRE-FHIR", "", filled("réponse {status}", status=status))
+            bundle = _bundle(page.getvalue())
             for entry in bundle.get("entry", ()):
                 yield entry.get("resource", {})
             links = {link.get("relation"): link.get("url", "") for link in bundle.get("link", ())}
-            url, parameters = str(links.get("next") or ""), None
-            if not url or httpx.URL(url).host != httpx.URL(self._config.url).host:
+            following = str(links.get("next") or "")
+            if not following or _server(httpx.URL(following)) != _server(httpx.URL(self._config.url)):
                 return
+            url = httpx.URL(following)
 
 
-def _bundle(answer: httpx.Response) -> Mapping[str, Any]:
+def _server(url: httpx.URL) -> tuple[str, str, int | None]:
+    """Whom an address leads to, and whether by TLS."""
+    return url.scheme, url.host, url.port
+
+
+def _bundle(page: bytes) -> Mapping[str, Any]:
     try:
-        bundle = answer.json()
-    except ValueError as error:
+        bundle = json.loads(page)
+    except (ValueError, RecursionError) as error:
         raise Malformed("ANNUAIRE-FHIR", "", "la réponse n'est pas du JSON") from error
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
         raise Malformed("ANNUAIRE-FHIR", "", "la réponse n'est pas un Bundle FHIR")

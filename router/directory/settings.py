@@ -46,7 +46,9 @@ class FhirConfig(Strict):
 
     url: str = Field(FHIR_URL, description="Base address, R4.")
     key: Secret = Field(description="Where the value of ESANTE-API-KEY is.")
-    timeout: float = Field(30, gt=0, description="Seconds.")
+    timeout: float = Field(
+        30, gt=0, description="Seconds without a byte; a whole call: 10 times that, and 1 s for each 16 kB."
+    )
 
 
 class LocalMailbox(Strict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from router.directory.fhir import FhirAnnuaire
 from router.directory.settings import FhirConfig
 from router.errors import Malformed, OperatorFault, Unavailable
+from tests.trickle import PAUSE, trickle
 
 MESSAGING = "https://hl7.fr/ig/fhir/core/StructureDefinition/fr-core-contact-point-email-type"
 METADATA = "https://interop.esante.gouv.fr/ig/fhir/annuaire/StructureDefinition/as-ext-mailbox-mss-metadata"
@@ -128,3 +130,32 @@ def test_each_failure_has_its_kind(server: Annuaire, status: int, page: Any, kin
     server.status, server.pages = status, [page]
     with pytest.raises(kind):
         client(server).mailboxes(rpps="10003456789")
+
+
+def test_the_key_does_not_go_over_plain_http_where_it_went_by_tls(server: Annuaire) -> None:
+    """A `next` with another scheme or port on the same host is another server."""
+    for elsewhere in ("https://127.0.0.1:{port}/fhir/v2/Practitioner", "http://127.0.0.1:9/fhir/v2/Practitioner"):
+        server.asked.clear()
+        server.pages = [bundle(next_page=elsewhere.format(port=server.server_address[1]))]
+        assert client(server).mailboxes(rpps="10003456789") == ()
+        assert len(server.asked) == 1
+
+
+def test_an_answer_without_end_is_not_read_to_its_end(server: Annuaire) -> None:
+    """A page larger than any real one ends with a fault, before it fills the memory."""
+    server.pages = [b" " * (9 << 20)]
+    with pytest.raises(Unavailable, match="DIRECTORY-SIZE"):
+        client(server).mailboxes(rpps="10003456789")
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n"], ids=["headers", "body"])
+def test_a_server_that_trickles_is_left(monkeypatch: pytest.MonkeyPatch, begin: bytes) -> None:
+    """A byte now and then: the call ends within ten time-outs."""
+    monkeypatch.setenv("ANNUAIRE_KEY", "k-1")
+    with trickle(begin) as port:
+        config = {"url": f"http://127.0.0.1:{port}", "key": {"env": "ANNUAIRE_KEY"}, "timeout": PAUSE * 4}
+        start = time.monotonic()
+        with pytest.raises(Unavailable):
+            FhirAnnuaire(FhirConfig.model_validate(config)).mailboxes(rpps="10003456789")
+        assert time.monotonic() - start < PAUSE * 4 * 10 * 2.5
