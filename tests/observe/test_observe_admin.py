@@ -71,7 +71,8 @@ async def _measures(played: Stage) -> None:
     async def said() -> bool:
         page = (await _page(played, "/metrics"))[1]
         dead = 'segur_dead_letters_total{code="MSS-552",feed="",sink="mssante.hopital-a",stage="sink"} 1.0'
-        return dead in page and "segur_lag{" in page
+        gauge = 'segur_oldest_pending_timestamp_seconds{sink="mssante.hopital-a"}'
+        return dead in page and gauge in page and "segur_lag{" in page
 
     assert await played.until(said, PATIENCE)
     page = (await _page(played, "/metrics"))[1]
