@@ -71,6 +71,22 @@ class AdminConfig(Strict):
     port: int = Field(9464, ge=0, le=65535, description="0 turns it off.")
 
 
+class TracesConfig(Strict):
+    """OpenTelemetry: one trace for each event, from its acceptance to its receipts. It holds no patient data.
+
+    Needs `pip install segur-router[traces]`.
+    """
+
+    endpoint: str = Field(
+        pattern=r"^https?://",
+        description="Whole address of the collector (OTLP over HTTP): `http://127.0.0.1:4318/v1/traces`.",
+    )
+    ca: Path | None = Field(None, description="Authority of an https collector; default: those of the system.")
+    ratio: float = Field(
+        1.0, gt=0, le=1, description="Share of the events that are traced; the whole event, or nothing."
+    )
+
+
 class OperatorsConfig(Strict):
     """Who may give the commands that need a right of their own: accounts of the machine, as `id -un` names them."""
 
@@ -138,6 +154,7 @@ class SiteConfig(Strict):
     directory: DirectoryConfig = Field(default_factory=DirectoryConfig)
     http: HttpConfig | None = Field(None, description="HTTP intake.")
     admin: AdminConfig = Field(default_factory=AdminConfig)
+    traces: TracesConfig | None = Field(None, description="Traces; default: none.")
     roles: RolesConfig = Field(default_factory=RolesConfig)
     operators: OperatorsConfig = Field(default_factory=OperatorsConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)

@@ -12,6 +12,7 @@ from router.config.pipeline import PipelineDraft
 from router.config.site import SiteFile
 from router.errors import OperatorFault, Problem
 from router.language import filled
+from router.software import TRACES, installed
 from router.steps.registry import STEPS
 
 Where = list[str | int]
@@ -27,6 +28,9 @@ def starting(site: SiteFile) -> Iterator[Problem]:
             yield from _folder(site, path, folder)
     yield from _closed(site)
     yield from _bus(site)
+    if site.config.traces is not None and not installed(TRACES):
+        text = "the library of traces is not installed"
+        yield site.source.problem(["traces"], text, "pip install 'segur-router[traces]'")
 
 
 def needs(site: SiteFile, draft: PipelineDraft) -> Iterator[Problem]:

@@ -110,6 +110,11 @@ def no_peers(_settings: SinkSettings) -> Iterable[Peer]:
     return ()
 
 
+def no_codes() -> Iterable[str]:
+    """For a type whose faults are all counted as `other`."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkType:
     """One kind of outside system. `check` says what of a declaration can't work."""
@@ -131,6 +136,8 @@ class SinkType:
     """What feedback tells the sender of an outcome; None: nothing."""
     code: str = ""
     """Start of this type's fault codes (`MSS` of `MSS-550`). What the sender is told comes without it."""
+    codes: Callable[[], Iterable[str]] = no_codes
+    """Fault codes that metrics count by name, each from 0; any other is counted as `other`."""
     own: tuple[str, ...] = ()
     """Patterns of codes that begin with `code` and are names of the router's: nobody outside answered them."""
     structure: str = ""

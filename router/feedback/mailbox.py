@@ -141,12 +141,12 @@ class Mailbox:
 
     def _age(self, client: IMAPClient, found: Sequence[int]) -> None:
         """Measure when the oldest mail of the inbox arrived: it is there until its report is told, or a person's."""
-        arrived = 0.0
+        arrived = self._clock.now()
         if found:
             first = min(found)
             moment = client.fetch([first], ["INTERNALDATE"]).get(first, {}).get(b"INTERNALDATE")
-            arrived = moment.timestamp() if isinstance(moment, datetime) else self._clock.now()
-        self._observer.set("oldest_unread_mail_timestamp", arrived, sink=self._sink)
+            arrived = min(arrived, moment.timestamp()) if isinstance(moment, datetime) else arrived
+        self._observer.set("oldest_unread_mail_timestamp_seconds", arrived, **self._labels)
 
     def _tried(self, client: IMAPClient, number: int) -> None:
         """Handle one mail. One at which the server fails again stays where it is: the next ones have their turn."""

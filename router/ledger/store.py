@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Table, and_, delete, func, or_, select, update
 
 from router.contracts import Claim, Fence, Offsets, Row, Standing
-from router.database import Database
+from router.database import Database, Took, unheard
 from router.exchange import Origin, State
 from router.ledger import fences, marks, reconciling
 from router.ledger.fast_path_postgresql import PostgresqlFastPath
@@ -38,10 +38,12 @@ class SqlLedger:
 
     Raises `Unavailable` (`LEDGER-…`) while the database is away; the next call connects again.
     away: why it was so when the ledger was opened, None when it was not
+    took: hears how long each transaction or statement took
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, took: Took = unheard) -> None:
         self._database = Database("ledger", url, METADATA, VERSION, MIGRATIONS)
+        self._database.timing.took = took
         self.away = self._database.away
         hot = PostgresqlFastPath if self._database.dialect == "postgresql" else SqliteFastPath
         self._hot = hot(self._database)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from router.config.site import Site
-from router.contracts import JOURNAL
+from router.contracts import JOURNAL, Unobserved
 from router.demo.stage import Stage, stage
 from router.runtime.reload import PipelineSet
 from router.runtime.site_services import SiteServices
@@ -101,6 +101,17 @@ def test_a_changed_file_is_taken_and_a_wrong_one_is_refused(tmp_path: Path) -> N
     asyncio.run(_story(tmp_path / "stage"))
 
 
+class Seen(Unobserved):
+    """An observer that adds up what is counted, by measure and last label."""
+
+    def __init__(self) -> None:
+        self.counted: dict[tuple[str, str], float] = {}
+
+    def count(self, measure: str, amount: float = 1, **labels: str) -> None:
+        at = (measure, list(labels.values())[-1])
+        self.counted[at] = self.counted.get(at, 0) + amount
+
+
 async def _stage_only(folder: Path) -> None:
     async with stage(folder, seed=52):
         pass
@@ -112,14 +123,18 @@ def test_a_worker_that_starts_again_keeps_the_last_good_version(tmp_path: Path) 
     site = tmp_path / "stage" / "router.yaml"
     file = tmp_path / "stage" / "pipelines" / "biologie.yaml"
     good = file.read_text()
-    services = SiteServices(Site(site))
+    seen = Seen()
+    services = SiteServices(Site(site), observer=seen)
     try:
         assert PipelineSet(services).resume() == []
+        assert ("reload_total", "refused") not in seen.counted
         file.write_text("name: [")
         refused: list[str] = []
         again = PipelineSet(services, refused=lambda problems: refused.extend(map(str, problems)))
         assert again.resume() == []
         assert [len(refused), "biologie.yaml:1:" in refused[0]] == [1, True]
+        assert seen.counted["reload_total", "refused"] == 1
+        assert seen.counted["events_total", "decided"] == 0  # it exists before the first event
         assert _digest(good) in {pipeline.digest for pipeline in again.of("sil")}
         (tmp_path / "stage" / "pipelines" / "neuf.yaml").write_text("name: [")
         assert len(again.resume()) == 1  # it never was right: nothing to go on with

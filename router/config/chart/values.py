@@ -181,6 +181,10 @@ class RulesValues(Strict):
 
     enabled: bool = Field(False, description="Make a PrometheusRule.")
     labels: Labels = Field(default_factory=dict, description="Labels by which your Prometheus picks it up.")
+    runbooks: str = Field(
+        "docs/runbooks",
+        description="Where you publish the pages of docs/runbooks: each alert's `runbook_url` begins with it.",
+    )
 
 
 class DashboardsValues(Strict):

@@ -115,7 +115,7 @@ class RowOpener:
         settings = self._settings
         dead_letter = row_transitions.unreadable(record, fault, settings.sink, settings.advice, settings.clock.now())
         await self._writer.write([record.partition], records=[dead_letter])
-        settings.observer.count("dead_letters_total", stage="sink", code=fault.code)
+        settings.observer.count("dead_letters_total", stage="sink", feed="", sink=settings.sink, code=fault.code)
 
     def _anticipate(self, rows: dict[str, Row]) -> dict[str, Row]:
         """Rows that will start at once are opened as `begun`: one write instead of two.

@@ -278,6 +278,7 @@ class SinkWorker:
         """Measures every second, a sweep every few, and a look at partitions lost without a word."""
         clock, limits = self._settings.clock, self._settings.limits
         swept = clock.monotonic()
+        self._gauges.measure()
         while True:
             await asyncio.sleep(min(1.0, limits.sweep))
             self._gauges.measure()

@@ -212,7 +212,7 @@ class Decider:
         said = {"code": fault.code, "place": fault.place, "text": fault.text}
         story.entries.append(self._entry(event, "dead", pipeline, **said))
         self._observer.count("events_total", pipeline=name, disposition="dead_lettered")
-        self._observer.count("dead_letters_total", stage="pipeline", code=fault.code)
+        self._observer.count("dead_letters_total", stage="pipeline", feed=event.feed, sink="", code=fault.code)
 
     def _letter(self, pipeline: CompiledPipeline | None, event: Event, fault: MessageFault) -> Outgoing:
         """The event's bytes untouched, on `dlq.pipeline`, with why and what to do."""

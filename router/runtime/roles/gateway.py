@@ -44,7 +44,7 @@ class GatewayRole(EventLoopRole):
             drain=config.limits.drain_seconds,
             alert=services.alert,
         )
-        expiries = Expiries(listeners(config), services.observer, services.clock)
+        expiries = Expiries(listeners(config), services.observer)
         expiries.start()
         try:
             await gateway.run(stop, lambda: ready({name: str(port) for name, port in gateway.ports.items()}))

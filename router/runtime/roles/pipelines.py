@@ -8,6 +8,7 @@ import structlog
 
 from router.engine.pipeline.worker import PipelineWorker
 from router.errors import ConfigFault, Problem
+from router.runtime.counted import Counted
 from router.runtime.describe import Describe, Unserved
 from router.runtime.reload import PipelineSet
 from router.runtime.roles import Ready
@@ -34,7 +35,7 @@ class PipelinesRole:
             list(services.config.feeds),
             self._pipelines.of,
             member=f"pipelines-{slot}",
-            describe=Describe(services.pseudonyms),
+            describe=Counted(Describe(services.pseudonyms), services.observer),
             unserved=Unserved(services.pseudonyms, services.clock, self._pipelines.parse),
             unmatched=Unmatched(services.config.feeds),
             clock=services.clock,

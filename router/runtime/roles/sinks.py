@@ -34,7 +34,7 @@ class SinksRole(EventLoopRole):
     async def _work(self, stop: asyncio.Event, ready: Ready) -> None:
         services, config = self._services, self._services.config
         services.start_directory()
-        expiries = Expiries(config.sinks, services.observer, services.clock)
+        expiries = Expiries(config.sinks, services.observer)
         expiries.start()
         workers = []
         doubtful = doubt.of_site(services.site.data)

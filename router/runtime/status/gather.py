@@ -213,7 +213,7 @@ class Gatherer:
         for number, inbox in enumerate(inboxes(self.site.config)):
             sink = inbox.sinks[0]
             mine = [r for r in measured.of("mailbox_ok", sink=sink) if r.labels.get("mailbox") in (str(number), None)]
-            ages = measured.of("oldest_unread_mail_timestamp", "oldest_unread_mail_timestamp_seconds", sink=sink)
+            ages = measured.of("oldest_unread_mail_timestamp_seconds", sink=sink)
             waits = min((reading.value for reading in ages if reading.value), default=None)
             people = sum(measured.total("mail_read_total", sink=sink, kind=kind) or 0 for kind in _PEOPLE)
             late = waits is not None and now - waits > 2 * inbox.imap.poll_seconds

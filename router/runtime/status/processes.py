@@ -16,7 +16,7 @@ from router.runtime.status.views import ProcessReport, Unseen, WorkerView
 from router.runtime.supervisor.workers import WorkerState, last_state
 from router.software import our_version
 
-#: Of `router.measures`: what `status` shows of a process. The names of a mail's age: the one, or the other.
+#: Of `router.measures`: what `status` shows of a process.
 SHOWN: Final = frozenset(
     {
         "circuit_open",
@@ -25,7 +25,6 @@ SHOWN: Final = frozenset(
         "files_left",
         "mailbox_ok",
         "mail_read_total",
-        "oldest_unread_mail_timestamp",
         "oldest_unread_mail_timestamp_seconds",
     }
 )

@@ -19,6 +19,7 @@ from router.language import N_, filled
 from router.observe.health import AdminServer
 from router.observe.metrics import Metrics, forget_runs, process_died, share_between_processes
 from router.runtime.backup import unfinished
+from router.runtime.label_values import begin_at_zero, closed_lists
 from router.runtime.listeners import occupied
 from router.runtime.process import is_ready, metrics_folder, ready_file
 from router.runtime.reconcile import reconcile
@@ -27,6 +28,7 @@ from router.runtime.roles import ROLES
 from router.runtime.roles.event_loop import alert
 from router.runtime.site_services import SiteServices
 from router.runtime.status.processes import page
+from router.runtime.supervisor.machine_measures import MachineMeasures
 from router.runtime.supervisor.notify import READY, STOPPING, notify
 from router.runtime.supervisor.workers import Role, Supervisor
 from router.runtime.tenure import Tenure
@@ -74,10 +76,12 @@ class RouterProcess:
         for name, count in self.counts.items():
             for slot in range(self._first, self._first + count):
                 ready_file(site, name, slot).unlink(missing_ok=True)
+        self.observer = Metrics(closed_lists(site))
+        begin_at_zero(site, self.counts, self.observer)
         return Supervisor(
             [self._role(name, count) for name, count in self.counts.items()],
             state=site.data / "run" / "state.json",
-            observer=Metrics(),
+            observer=self.observer,
             alert=alert,
             ended=process_died,
             drain=site.config.limits.drain_seconds + CLOSING_SECONDS,
@@ -173,7 +177,8 @@ class RouterProcess:
         """
         admin = self.site.config.admin
         server = AdminServer(self.waiting, admin.host, admin.port, self._page) if admin.port else None
-        tasks = [asyncio.create_task(self._announce(ready))]
+        machine = MachineMeasures(self.site.data, self.observer)
+        tasks = [asyncio.create_task(self._announce(ready)), asyncio.create_task(machine.watch())]
         if server is not None:
             tasks.append(asyncio.create_task(server.serve()))
         loop = asyncio.get_running_loop()

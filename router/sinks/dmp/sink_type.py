@@ -13,6 +13,7 @@ from router.contracts.peers import Peer
 from router.contracts.sink_type import Answer, Asked, Leg, SinkType
 from router.exchange import Pseudonyms
 from router.request import TransmissionRequest
+from router.sinks.dmp.codes import codes
 from router.sinks.dmp.safety import unsafe
 from router.sinks.dmp.settings import LEG, DmpConfig
 from router.sinks.tools import Tools
@@ -68,6 +69,7 @@ DMP = SinkType(
     answer=Answer(LEG, "Z01"),
     code="DMP",
     peers=_peers,
+    codes=codes,
     own=(
         *("DMP-ADDRESS", "DMP-ANSWER-SIZE", "DMP-CERT-*", "DMP-CONNECT", "DMP-CRL", "DMP-CUT", "DMP-ENVIRONMENT"),
         *("DMP-FAULT-*", "DMP-HTML", "DMP-HTTP-*", "DMP-INCONNU", "DMP-KEEP", "DMP-NF", "DMP-PARTIAL", "DMP-RATE"),

@@ -7,13 +7,11 @@ as `router.sinks.dmp.said` leaves them.
 
 from __future__ import annotations
 
-import csv
 import re
 import ssl
 import unicodedata
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Final, cast, get_args
 
 import aiohttp
@@ -21,6 +19,7 @@ import aiohttp
 from router.errors import Bug, OperatorFault, OutcomeUnknown, Refused, RouterError, Unavailable
 from router.language import N_, filled
 from router.sinks.dmp.answers import Fault, HttpAnswer
+from router.sinks.dmp.codes import rows
 from router.sinks.dmp.settings import Verdict
 
 TRIES: Final = 3
@@ -187,7 +186,7 @@ def _plain(text: str) -> str:
 def _table() -> Mapping[str, tuple[Verdict, str]]:
     known = get_args(Verdict)
     table = {}
-    for code, kind, sentence in _rows("verdicts.csv"):
+    for code, kind, sentence in rows("verdicts.csv"):
         if kind not in known:
             raise OperatorFault("DMP-TABLE", "verdicts.csv", filled("classe inconnue pour {code}", code=code))
         table[code] = (cast(Verdict, kind), sentence)
@@ -196,9 +195,4 @@ def _table() -> Mapping[str, tuple[Verdict, str]]:
 
 @cache
 def _fault_texts() -> list[tuple[str, str]]:
-    return [(words, code) for words, code in _rows("faults.csv")]
-
-
-def _rows(name: str) -> list[list[str]]:
-    lines = (files("router.sinks.dmp") / name).read_text(encoding="utf-8").splitlines()
-    return list(csv.reader(line for line in lines if line and not line.startswith("#")))
+    return [(words, code) for words, code in rows("faults.csv")]

@@ -9,6 +9,7 @@ from functools import partial
 from router.contracts import Sink
 from router.contracts.peers import Peer
 from router.contracts.sink_type import SinkType
+from router.hl7.ack import MESSAGE_CONDITIONS
 from router.sinks.hl7.settings import Hl7Config
 from router.sinks.tools import Tools
 
@@ -38,6 +39,14 @@ def _peers(settings: Hl7Config) -> Iterator[Peer]:
     yield Peer(settings.host, settings.port, tls=context if tls is not None else None, server_name=name)
 
 
+def _codes() -> tuple[str, ...]:
+    """Answers of the partner (HL7 tables 0008 and 0357), and what comes before one."""
+    answers = [f"HL7-{code}" for code in ("AE", "AR", "CE", "CR")]
+    named = [f"{answer}-{condition}" for answer in answers for condition in MESSAGE_CONDITIONS]
+    own = "ACK ACK-ID CHARSET CONNECT CRL CUT PATH TIMEOUT TLS"
+    return (*answers, *named, *(f"HL7-{what}" for what in own.split()))
+
+
 HL7 = SinkType(
     name="hl7",
     settings=Hl7Config,
@@ -45,6 +54,7 @@ HL7 = SinkType(
     loads=_loads,
     carries="message",
     peers=_peers,
+    codes=_codes,
     expects="instances",
     expectation="Sinks that get the message.",
     evidence={"hl7_ack": "ACK", "hl7_control_id": "message HL7"},

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from router.cisis.smtp_codes import LABELS
 from router.contracts import Sink
 from router.contracts.peers import Peer, Starttls
 from router.contracts.sink_type import Answer, Asked, Leg, SinkType
@@ -71,6 +72,11 @@ def _security(mode: Mode, tls: TlsConfig, protocol: Starttls) -> dict[str, Any]:
     return {"tls": None if mode == "plain" else context, "starttls": protocol if mode == "starttls" else ""}
 
 
+def _codes() -> tuple[str, ...]:
+    """SMTPERRORCODE, and what comes before the conversation."""
+    return (*(f"MSS-{code}" for code in LABELS), "MSS-CRL", "MSS-MAILBOX", "MSS-PRODUCTION", "MSS-SMTP", "MSS-TLS")
+
+
 MSSANTE = SinkType(
     name="mssante",
     settings=MssanteConfig,
@@ -84,6 +90,7 @@ MSSANTE = SinkType(
     ),
     answer=Answer(LEG, "Z02"),
     code="MSS",
+    codes=_codes,
     unsafe=unsafe,
     peers=_peers,
     structure="Sink instance that sends its mail (`mssante.chu`).",
