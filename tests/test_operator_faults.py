@@ -17,7 +17,7 @@ KNOWN = {
     ("directory/fetch.py", "DIRECTORY-CA"): "a file of authorities",
     ("directory/fetch.py", "DIRECTORY-FILE"): "the file of a list",
     ("directory/fetch.py", "DIRECTORY-HTTP"): "the address of a list",
-    ("directory/fhir.py", "ANNUAIRE-FHIR"): "our key; a command of the operator's",
+    ("directory/fhir_client.py", "ANNUAIRE-FHIR"): "our key",
     ("feedback/mailbox.py", "MSS-IMAP"): "our login or certificate",
     ("sinks/dmp/channel.py", "DMP-CERT-AUTH"): "the date of our certificate",
     ("sinks/dmp/credentials.py", "DMP-CERT-AUTH"): "our certificate's files",

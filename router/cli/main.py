@@ -9,6 +9,7 @@ from router.cli import (
     check,
     demo,
     diff,
+    directory,
     dlq,
     explain,
     national,
@@ -49,6 +50,7 @@ diff.add_to(app)
 explain.add_to(app)
 dlq.add_to(app)
 withdraw.add_to(app)
+directory.add_to(app)
 topics.add_to(app)
 national.add_to(app)
 reference.add_to(app)

@@ -127,8 +127,11 @@ def _structure(source: Source, site: SiteConfig, finess: str, structure: Structu
         for needed, sentence in declared.needs.items() if instance else ():
             if not getattr(structure, needed):
                 yield source.problem(["structures", finess], sentence, filled("add `{name}`", name=needed))
-    if structure.mailbox and clean(structure.mailbox) is None:
-        yield source.problem(["structures", finess, "mailbox"], "must be one plain mail address")
+    senders: list[tuple[list[str | int], str]] = [([], structure.mailbox)]
+    senders += [(["applications", rank], one.mailbox) for rank, one in enumerate(structure.applications)]
+    for place, mailbox in senders:
+        if mailbox and clean(mailbox) is None:
+            yield source.problem(["structures", finess, *place, "mailbox"], "must be one plain mail address")
 
 
 def _feed(source: Source, site: SiteConfig, name: str, feed: FeedConfig) -> Iterator[Problem]:

@@ -22,6 +22,8 @@ _GAUGE_MODES: Final[dict[Measure, str]] = {
     "journal_lag_seconds": _MAX,
     "certificate_expiry_seconds": "livemin",
     "liste_blanche_age_seconds": _MAX,
+    "annuaire_age_seconds": _MAX,
+    "directory_differences": _MAX,
     "lag": _MAX,
 }
 

@@ -153,6 +153,11 @@ def _cases(folder: Path) -> dict[str, list[list[str]]]:
         "dlq discard": [["d" * 32, "--reason", NASTY, "--dry-run", *site, *more] for more in both],
         "withdraw": [[NASTY, "--reason", NASTY, "--dry-run", *site, *more] for more in both],
         "impact": [[NASTY, *site, *more] for more in both],
+        "directory import": [[message, *site, *more] for more in both] + [[NASTY, *site]],
+        "directory refresh": [[*site, *more] for more in both],
+        "directory find": [[NASTY, *site, *more] for more in both] + [[f"{NASTY}@b.fr", *site]],
+        "directory explain": [["10000000001", *site, *more] for more in both] + [[NASTY, *site]],
+        "directory check": [[*site, *more] for more in both] + [["--last", *site]],
         "topics plan": [[*site, *more] for more in both],
         "topics apply": [site],
     }
