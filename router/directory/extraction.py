@@ -41,6 +41,8 @@ RPPS_KIND: Final = "8"
 
 Progress = Callable[[int, int], None]
 """(bytes read, bytes in all), now and then."""
+LONGEST: Final = 254
+"""Characters of an address (RFC 5321)."""
 TELL_BYTES: Final = 1 << 20
 
 
@@ -158,9 +160,10 @@ def _address(text: str) -> str:
         return ""
     clean = _domain(domain)
     try:
-        return addr_spec(f"{local}@{clean}").lower() if clean else ""
+        address = f"{addr_spec(f'{local}@a.b')[:-4]}@{clean}".lower()
     except ValueError:
         return ""
+    return address if clean and len(address) <= LONGEST else ""
 
 
 @lru_cache(maxsize=20_000)
