@@ -1,4 +1,4 @@
-"""`segur-router simulate`: a DMP, an MSSanté operator, a sender's endpoint, or a sender, to try the router against."""
+"""`segur-router simulate`: a DMP, an MSSanté operator, an annuaire, a sender or its endpoint, to try it against."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from router.cli.address import host_and_port
 from router.cli.output import Exit, console, fail
 
-commands = typer.Typer(no_args_is_help=True, help="Simulators: dmp, mssante, endpoint, sender.")
+commands = typer.Typer(no_args_is_help=True, help="Simulators: dmp, mssante, annuaire, endpoint, sender.")
 
 FolderOption = Annotated[Path, typer.Option(help="Folder of the throw-away certificates (made when missing).")]
 _FOLDER = Path("certificates")
@@ -58,6 +58,23 @@ def mssante(
         folder=keep,
     )
     asyncio.run(serve_mssante(config, _told))
+
+
+@commands.command()
+def annuaire(
+    port: Annotated[int, typer.Option(help="HTTP port; 0 takes a free one.")] = 9080,
+    key: Annotated[str, typer.Option(help="The ESANTE-API-KEY that it wants.")] = "demo-key",
+    extraction: Annotated[Path | None, typer.Option(help="Also write the extraction file of the same people.")] = None,
+) -> None:
+    """The FHIR interface of the annuaire santé: key, pages, rate limit (mssante §5.1). A control port takes JSON."""
+    from router.simulators.annuaire import AnnuaireConfig
+    from router.simulators.annuaire.extraction import write_extraction
+    from router.simulators.serve import serve_annuaire
+
+    config = AnnuaireConfig(key=key, port=port)
+    if extraction is not None:
+        write_extraction(extraction, config.people, config.organisations)
+    asyncio.run(serve_annuaire(config, _told))
 
 
 @commands.command()

@@ -23,6 +23,9 @@ from ruamel.yaml import YAML
 from router.config.account import account
 from router.errors import Unavailable
 from router.runtime.supervisor.workers import die_with_parent
+from router.simulators.annuaire import KEY
+from router.simulators.annuaire.extraction import write_extraction
+from router.simulators.annuaire.people import ORGANISATIONS, PEOPLE
 from router.simulators.dmp import DmpConfig
 from router.simulators.mssante import MssanteConfig
 from router.simulators.sender.hl7 import Recipient
@@ -191,6 +194,7 @@ async def stage(
     async with world(folder / "certificates", dmp=dmp, mssante=mssante) as outside:
         ports = {name: _free() for name in ("sil", "ris", "gam", "http", "admin")}
         (folder / "liste-blanche.xml").write_text(_liste_blanche())
+        _annuaire(folder)
         _copy_pipelines(folder)
         site = _site(folder, outside, ports, mailbox, bus)
         with (folder / "router.yaml").open("w", encoding="utf-8") as file:
@@ -221,7 +225,17 @@ def _copy_pipelines(folder: Path) -> None:
     (folder / "pipelines").mkdir()
     for file in ("biologie.yaml", "imagerie.yaml", "lettres.yaml"):
         shutil.copy(shipped / file, folder / "pipelines" / file)
+    letters = folder / "pipelines" / "lettres.yaml"
+    looked_up = "  - enrich: {patient: register}\n  - look_up: {recipients: annuaire}\n"
+    letters.write_text(letters.read_text().replace("  - enrich: {patient: register}\n", looked_up))
     shutil.copytree(shipped / "samples", folder / "pipelines" / "samples")
+
+
+def _annuaire(folder: Path) -> None:
+    """An extraction of yesterday, before the first of the people had a mailbox; the key of the annuaire online."""
+    write_extraction(folder / "extraction.txt", PEOPLE[1:], ORGANISATIONS)
+    (folder / "annuaire.key").touch(0o600)
+    (folder / "annuaire.key").write_text(KEY)
 
 
 def _liste_blanche() -> str:
@@ -243,7 +257,7 @@ def _site(
     made = outside.certificates
     auth, auth_key = made.pair(f"{HOPITAL_A.finess}-auth")
     sign, sign_key = made.pair(f"{HOPITAL_A.finess}-sign")
-    rules = {"autorites": {AUTHORITY: HOPITAL_A.ipp_oid}}
+    rules = {"autorites": {AUTHORITY: HOPITAL_A.ipp_oid}, "resolution_annuaire": "si-absente"}
     documents = {"http": True, "reply": "hl7.expediteur", "rules": rules}
     quick = {"ceiling": 5, "probe_first": 0.3, "probe_ceiling": 1}
     site: dict[str, Any] = {
@@ -302,7 +316,12 @@ def _site(
             "dmp": {"first": 0.5, **quick},
             "hl7": {"first": 0.5, **quick},
         },
-        "directory": {"liste_blanche": {"source": str(folder / "liste-blanche.xml"), "minimum": 1, "always": []}},
+        "directory": {
+            "liste_blanche": {"source": str(folder / "liste-blanche.xml"), "minimum": 1, "always": []},
+            "annuaire": {"extraction": str(folder / "extraction.txt"), "minimum": 1},
+            "fhir": {"url": outside.annuaire.url, "key": {"file": str(folder / "annuaire.key")}},
+            "sources": ["table", "extraction", "fhir"],
+        },
     }
     if bus is not None:
         site |= bus

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +16,7 @@ from router.directory.check import Configured, NightlyCheck
 from router.directory.choice import Choice
 from router.directory.fhir import FhirAnnuaire
 from router.directory.liste_blanche import ListeBlanche
-from router.directory.mailboxes import MailboxSource
+from router.directory.mailboxes import MailboxSource, SourceName
 from router.directory.professions import Professions
 from router.directory.resolve import Resolver
 from router.directory.settings import DirectoryConfig
@@ -80,16 +80,19 @@ class Directory:
 
     def sources(self) -> tuple[MailboxSource, ...]:
         """Where professionals are looked up for messages, in the order that the site says."""
-        known = {source.name: source for source in self.all_sources()}
-        return tuple(known[name] for name in self.config.sources if name in known)
+        return self._named(self.config.sources)
 
     def resolver(self, ambiguous: Literal["refuse", "toutes"] = "refuse") -> Resolver:
         """Finds mailboxes by the site's sources and rules."""
         return Resolver(self.sources, self.table, self.choice, self.liste_blanche, ambiguous=ambiguous)
 
     def professions(self) -> Professions:
-        """Tells professions by the site's sources."""
-        return Professions(self.sources)
+        """Tells professions by the sources that the site names for them."""
+        return Professions(lambda: self._named(self.config.professions))
+
+    def _named(self, names: Sequence[SourceName]) -> tuple[MailboxSource, ...]:
+        known = {source.name: source for source in self.all_sources()}
+        return tuple(known[name] for name in names if name in known)
 
     def start(self) -> None:
         """Refresh now if due, and from then on, in a thread of its own."""

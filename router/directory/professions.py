@@ -51,7 +51,7 @@ class Professions:
 
         The reason is "" when nothing was looked up: no source that knows people, or a sender who is no person.
         """
-        if not any(source.name != "table" for source in self._sources()):
+        if not self._sources():
             return request, ""
         documents = tuple(self._header(header) for header in request.documents)
         sender = request.sender

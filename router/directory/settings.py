@@ -150,8 +150,13 @@ class DirectoryConfig(Strict):
     )
     sources: tuple[SourceName, ...] = Field(
         ("table", "extraction"),
-        description="Where a professional's mailbox and profession are looked up, in this order: the first one that "
-        "knows a mailbox that may be used answers. One that is not configured is passed over.",
+        description="Where a professional's mailbox is looked up, in this order: the first one that knows a mailbox "
+        "that may be used answers. One that is not configured is passed over.",
+    )
+    professions: tuple[Literal["extraction", "fhir"], ...] = Field(
+        ("extraction",),
+        description="Where the profession of a sender is looked up. Every message asks: fhir costs a call for each "
+        "sender whose answer is not kept, and its time-out when it is away.",
     )
     choice: ChoiceConfig = Field(default_factory=ChoiceConfig, description="Which of several mailboxes is used.")
     patience_hours: float = Field(
@@ -164,8 +169,8 @@ class DirectoryConfig(Strict):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if "fhir" in self.sources and self.fhir is None:
-            raise ValueError("`sources` names fhir, and there is no `fhir`")
+        if "fhir" in (*self.sources, *self.professions) and self.fhir is None:
+            raise ValueError("`sources` or `professions` names fhir, and there is no `fhir`")
         if len(set(self.sources)) != len(self.sources):
             raise ValueError("`sources` names one twice")
         return self

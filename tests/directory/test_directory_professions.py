@@ -69,7 +69,7 @@ def test_of_several_savoir_faire_the_document_says_which(tmp_path: Path, monkeyp
     monkeypatch.setenv("ANNUAIRE_KEY", "k-1")
     skills = (("C12", "Compétence"), ("SM26", "Médecine Générale (SM)"), ("SM44", "Radio-diagnostic (SM)"))
     with annuaire(people=(Person(LEO, skills=skills),)) as server:
-        made = directory(tmp_path, sources=["fhir"], fhir=fhir(server))
+        made = directory(tmp_path, professions=["fhir"], fhir=fhir(server))
         assert specialty(made.professions().completed(asked(LEO, SM44))[0]) == SM44
         assert specialty(made.professions().completed(asked(LEO))[0])[0] == "G15_10/SM26"
 
@@ -105,7 +105,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnnuaireSimulator]:
 
 def test_a_directory_that_is_down_delays_no_document(server: AnnuaireSimulator, tmp_path: Path) -> None:
     """A profession is worth no wait: the document tells, and when it does not either, that is said."""
-    made = directory(tmp_path, sources=["fhir"], fhir=fhir(server))
+    made = directory(tmp_path, professions=["fhir"], fhir=fhir(server))
     server.fail(503, count=20)
     assert made.professions().completed(asked(LEO, SM44))[1] == "profession de l'émetteur, source : document"
     _, reason = made.professions().completed(asked(LEO))

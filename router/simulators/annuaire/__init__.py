@@ -1,6 +1,6 @@
 """A simulated annuaire santé: its FHIR interface and its extraction file (mssante §5)."""
 
 from router.simulators.annuaire.people import Box, Organisation, Person, Practice
-from router.simulators.annuaire.simulator import AnnuaireConfig, AnnuaireSimulator
+from router.simulators.annuaire.simulator import KEY, AnnuaireConfig, AnnuaireSimulator
 
-__all__ = ["AnnuaireConfig", "AnnuaireSimulator", "Box", "Organisation", "Person", "Practice"]
+__all__ = ["KEY", "AnnuaireConfig", "AnnuaireSimulator", "Box", "Organisation", "Person", "Practice"]

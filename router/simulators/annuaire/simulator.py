@@ -21,6 +21,7 @@ from router.simulators.control import Command, control_server
 from router.simulators.http import HttpServer, Request, Response
 
 BASE: Final = "/fhir/v2"
+KEY: Final = "demo-key"
 PAGE: Final = 50
 _JSON: Final = "application/fhir+json;charset=UTF-8"
 _CONTROLS: Final = frozenset({"_count", "_total", "_elements", "_lastUpdated"})
@@ -39,7 +40,7 @@ that is cut, JSON that is no Bundle, pages that never end."""
 class AnnuaireConfig:
     """rate: calls a second, for all; `page`: resources on a page when the caller does not say."""
 
-    key: str = field(default="demo-key", repr=False)
+    key: str = field(default=KEY, repr=False)
     port: int = 0
     control_port: int | None = 0
     rate: int = 17
