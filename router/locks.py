@@ -6,6 +6,7 @@ the open file, so two locks of one process exclude each other like those of two 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -16,6 +17,8 @@ from urllib.parse import quote
 _SPIN_FIRST = 0.0001
 _SPIN_MOST = 0.001
 _BREATH_SECONDS = 0.005
+_NO_LOCKS = frozenset({errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.EOPNOTSUPP, errno.EISDIR})
+"""What file systems answer that can't lock a folder."""
 
 
 def file_name(text: str) -> str:
@@ -35,11 +38,11 @@ class FileLock:
     def held(self) -> bool:
         return self._file is not None
 
-    def try_take(self) -> bool:
+    def try_take(self, flags: int = os.O_RDWR | os.O_CREAT) -> bool:
         """Take it if nobody has it. Raises OSError when the file can't be opened."""
         if self._file is not None:
             return True
-        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = os.open(self.path, flags | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -66,6 +69,25 @@ class FileLock:
     def forget(self) -> None:
         """In a forked child: close our copy, the parent goes on holding it."""
         self.release()
+
+
+class FolderLock:
+    """An exclusive lock on a folder itself: nobody can move it away or delete it, as a lock file can be."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = FileLock(path)
+
+    def try_take(self) -> bool:
+        """Take it if nobody has it. True also where folders can't be locked (NFS). Raises OSError as opening does."""
+        try:
+            return self._lock.try_take(os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return True
+            raise
+
+    def release(self) -> None:
+        self._lock.release()
 
 
 class TurnLock:

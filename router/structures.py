@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import ConfigDict, Field
 
 from router.strict import Strict
+
+Environment = Literal["production", "qualification"]
+"""What a site is for. Identities, mailboxes and addresses of the two never mix (D9)."""
 
 
 class SendingApplication(Strict):

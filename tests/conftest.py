@@ -1,16 +1,41 @@
-"""What every test shares: the repository's root on the path, and English screens unless a test asks for French."""
+"""What every test shares: the root on the path, English screens unless a test asks for French, and who runs alone.
+
+The suite runs in several processes (`-n`), each with a broker and a database server of its own. A test with the marker
+`alone` measures time or memory: while it runs, the other processes wait between two tests.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.nodes import Item
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ["SEGUR_LANG"] = "en"  # also of the processes that tests start
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: Item) -> Iterator[None]:
+    """A test that wants to be alone waits for the others, and they for it. Its time limit does not run meanwhile."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if run is None:
+        return (yield)
+    with contextlib.ExitStack() as held:
+        door, room = (
+            held.enter_context((Path(tempfile.gettempdir()) / f"segur-tests-{run}.{name}").open("w"))
+            for name in ("door", "room")
+        )
+        fcntl.flock(door, fcntl.LOCK_EX)  # who waits for the room keeps the door: the others can't go before
+        fcntl.flock(room, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        return (yield)
 
 
 @pytest.fixture(autouse=True)

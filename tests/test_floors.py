@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -48,10 +49,15 @@ HOMES = {
 ONLY_IN_TESTS = ("dockerfile_parse", "hl7", "hypothesis", "jsonschema", "kubernetes_validate", "pytest", "xmlsec")
 
 
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
 def imported(path: Path) -> set[str]:
     """Top-level names of what a file imports, also inside functions; our own relative names left out."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -71,7 +77,7 @@ def imports_between_files() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for module, path in modules.items():
         mine = found[module] = set()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Import):
                 mine |= {alias.name for alias in node.names} & modules.keys()
             elif isinstance(node, ast.ImportFrom) and node.module in modules:
@@ -158,9 +164,7 @@ def test_nothing_is_left_for_later_in_a_comment() -> None:
 
 def test_every_module_says_what_it_is_for() -> None:
     """Each file starts with a docstring."""
-    mute = [
-        str(path.relative_to(ROOT)) for path in SOURCES if not ast.get_docstring(ast.parse(path.read_text("utf-8")))
-    ]
+    mute = [str(path.relative_to(ROOT)) for path in SOURCES if not ast.get_docstring(parsed(path))]
     assert not mute
 
 

@@ -18,6 +18,7 @@ KNOWN = {
     ("directory/fetch.py", "DIRECTORY-FILE"): "the file of a list",
     ("directory/fetch.py", "DIRECTORY-HTTP"): "the address of a list",
     ("directory/fhir_client.py", "ANNUAIRE-FHIR"): "our key",
+    ("directory/http.py", "DIRECTORY-HTTP"): "where the server of a list leads",
     ("feedback/mailbox.py", "MSS-IMAP"): "our login or certificate",
     ("sinks/dmp/channel.py", "DMP-CERT-AUTH"): "the date of our certificate",
     ("sinks/dmp/credentials.py", "DMP-CERT-AUTH"): "our certificate's files",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Final
 
 from router.contracts import (
     JOURNAL,
@@ -17,6 +17,7 @@ from router.contracts import (
     raw_topic,
 )
 from router.language import filled
+from router.structures import Environment
 
 DAY: Final = 86_400.0
 MIB: Final = 1024 * 1024
@@ -41,8 +42,6 @@ RETENTION: Final[dict[str, float | None]] = {
 
 ANSWERS_KEPT: Final = 14 * DAY
 """How long topics keep the answers for outside producers: also for one that was down over a holiday."""
-
-Environment = Literal["production", "qualification"]
 
 
 def partition_of(key: str, partitions: int) -> int:

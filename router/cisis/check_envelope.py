@@ -49,7 +49,7 @@ def reasonable(message: Message, findings: Findings) -> bool:
         held = len(segment.rest(5, 5)) if segment.name == "OBX" else 0
         if segment.size - held > LONGEST_SEGMENT:
             findings.add("R01", "long", segment=segment.name, n=segment.index)
-    if not findings.faults and sum(segment.pieces for segment in read) > MOST_PIECES:
+    if not findings.faults and sum(segment.pieces(MOST_PIECES) for segment in read) > MOST_PIECES:
         findings.add("R01", "pieces", limit=MOST_PIECES)
     return not findings.faults
 
@@ -171,7 +171,7 @@ def check_action(reading: Reading, findings: Findings) -> Action | None:
         if not agreed:
             findings.add("R30")
     elif len(said) > 1:
-        findings.add("R31")
+        findings.add("R31", n=reading.documents[0].index)
     if len(set(statuses[:2])) > 1:
         findings.add("R23", n=reading.documents[1].index)
     return action

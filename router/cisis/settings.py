@@ -14,6 +14,7 @@ from router.cisis.rule import Severity
 from router.cisis.rules import CONFIGURABLE
 from router.language import filled
 from router.strict import Strict
+from router.structures import Environment
 
 MEBIBYTE = 1024 * 1024
 
@@ -24,7 +25,7 @@ class ProfileRules(Strict):
     model_config = ConfigDict(alias_generator=lambda name: name.replace("_", "-"))
 
     feed: str = Field("", description="Name of the feed; filled by the loader.")
-    environment: Literal["production", "qualification"] = Field(
+    environment: Environment = Field(
         "production", description="In production the test INS (OID .10, .11) are refused, and MSH-11 is P (D9)."
     )
     senders: tuple[str, ...] = Field(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from router.cli.output import Exit, console, described, said, show_json, told
+from router.cli.output import Exit, console, described, errors, said, show_json, told
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.language import _, plural
 
@@ -28,6 +28,7 @@ def check(
     from router.config.pipeline import read_folder
     from router.config.safety import in_container, refusals
     from router.config.site import Site
+    from router.config.unmatched import unmatched
     from router.errors import ConfigFault
 
     try:
@@ -36,6 +37,8 @@ def check(
         problems = [*refusals(read), *(in_container(read) if container else ()), *problems]
     except ConfigFault as fault:
         files, problems = {}, list(fault.problems)
+    for warning in unmatched(read.config.feeds, files.values()) if files else ():
+        errors.print(f"[yellow]![/] {told(warning)}", soft_wrap=True)
     if as_json:
         show_json([asdict(problem) for problem in problems])
     else:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, Final
 
@@ -59,6 +59,7 @@ SPECIMEN: Final[Values] = {
 }
 
 _MEMBER: Final = re.compile(r"\b(message|document|request|event)\s*\.\s*([A-Za-z_]\w*)")
+_FIELD: Final = re.compile(r"\bfield\s*\(")
 _FAILURES: Final = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
 """What the evaluation of an expression may raise."""
 _TEXT: Final = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
@@ -87,12 +88,21 @@ class Expression:
                 raise ExpressionFault(
                     filled("unknown name {name}: use one of {known}", name=repr(name), known=", ".join(SPECIMEN))
                 )
-        for owner, member in _MEMBER.findall(_TEXT.sub("''", self.source)):
+        for owner, member in self._members():
             if member not in SPECIMEN[owner]:
                 known = ", ".join(SPECIMEN[owner])
                 raise ExpressionFault(
                     filled("{owner} has no {member}: use one of {known}", owner=owner, member=repr(member), known=known)
                 )
+
+    def _members(self) -> list[tuple[str, str]]:
+        return _MEMBER.findall(_TEXT.sub("''", self.source))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it asks about (`request.dmp`), each once; `field` stands for any field of the message."""
+        found = [".".join(pair) for pair in self._members()]
+        return tuple(dict.fromkeys([*found, *(["field"] if _FIELD.search(_TEXT.sub("''", self.source)) else [])]))
 
     def _check_type(self) -> None:
         try:
@@ -105,9 +115,13 @@ class Expression:
     def __call__(self, exchange: Exchange) -> bool:
         """Whether the condition holds. Raises `Bug` if the evaluation itself fails."""
         message = exchange.message
-        read = message.text if message is not None else lambda _: ""
+        read: Callable[[str], str] = message.text if message is not None else lambda _: ""
+        return self.on(values(exchange), read)
+
+    def on(self, given: Values, field: Callable[[str], str] = lambda _: "") -> bool:
+        """Whether the condition holds for these values. Raises `Bug` if the evaluation itself fails."""
         try:
-            return bool(self._program.execute(_context(values(exchange), read)))
+            return bool(self._program.execute(_context(given, field)))
         except _FAILURES as error:
             raise Bug.of(error, "when") from error
 

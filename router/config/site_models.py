@@ -15,6 +15,7 @@ from router.engine.retry_policy import RetryPolicy
 from router.gateway.settings import FolderConfig, HttpConfig, MllpConfig
 from router.secret import Secret
 from router.strict import Strict
+from router.structures import Environment
 
 
 class FeedConfig(Strict):
@@ -38,6 +39,11 @@ class FeedConfig(Strict):
     ack_topic: str | None = Field(None, description="Topic for the answers to `raw.<name>`.")
     reply: str | None = Field(None, description="The hl7 sink that takes ZAM^Z01/Z02/Z03 back to this sender.")
     dmp_error_system: str = Field("DMP_ERROR_CODE", description="ERR-5.3 of a Z01; some senders want DMPERRORCODE.")
+    unmatched: Literal["dead-letter", "ignore"] | None = Field(
+        None,
+        description="A message that no pipeline takes: a dead letter (NO-PIPELINE), or only a line of the journal. "
+        "Default: a dead letter on a documents feed, and on a relay feed when it carries a document.",
+    )
     rules: ProfileRules = Field(
         default_factory=ProfileRules, description="How strictly the national profile is applied to this feed."
     )
@@ -108,7 +114,7 @@ class LimitsConfig(Strict):
 class SiteConfig(Strict):
     """The whole site file. Unknown keys are refused; secrets are named by environment variable or file."""
 
-    environment: Literal["production", "qualification"] = Field(description="They never mix (decisions D9).")
+    environment: Environment = Field(description="They never mix (decisions D9).")
     data: Path = Field(Path("var"), description="Folder of the embedded bus, the databases and the run files.")
     secret: Secret | None = Field(
         None,

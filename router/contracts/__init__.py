@@ -20,12 +20,13 @@ from router.contracts.topics import (
     out_topic,
     raw_topic,
 )
-from router.contracts.watch import Alert, Clock, Observer, SystemClock, Unobserved, no_alert
+from router.contracts.watch import RECOVERIES, Alert, Clock, Observer, SystemClock, Unobserved, no_alert
 
 __all__ = [
     "EVENT_FORMAT",
     "JOURNAL",
     "RECEIPTS",
+    "RECOVERIES",
     "Alert",
     "Archive",
     "Attempt",

@@ -118,6 +118,8 @@ class SinkType:
     """What feedback tells the sender of an outcome; None: nothing."""
     code: str = ""
     """Start of this type's fault codes (`MSS` of `MSS-550`). What the sender is told comes without it."""
+    own: tuple[str, ...] = ()
+    """Patterns of codes that begin with `code` and are names of the router's: nobody outside answered them."""
     structure: str = ""
     """`documents` only: description of the key of `structures` that names the instance (the key is `name`). "": no
     such key, so a pipeline names the instance."""

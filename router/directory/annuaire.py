@@ -242,7 +242,7 @@ def refresh(
         return None
     target = folder / f"extraction.{os.getpid()}"
     try:
-        fetch(config.extraction, target, ca=config.ca, limit=LIMIT, timeout=600)
+        fetch(config.extraction, target, ca=config.ca, limit=LIMIT)
         return annuaire.load(target)
     finally:
         target.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from typing import IO
 
 import httpx
 
+from router.directory.http import get
 from router.errors import OperatorFault, Unavailable
 from router.language import filled
 from router.tls import client_context
@@ -20,10 +21,10 @@ def remote(source: str) -> bool:
 
 
 def fetch(source: str, target: Path, *, ca: Path | None, limit: int, timeout: float = 60) -> None:
-    """Copy `source` into the file `target`.
+    """Copy `source` into the file `target`. `timeout`: seconds without a byte; the whole: see `router.patience`.
 
-    Raises `OperatorFault` for what configuration must cure (plain http, a missing file, a certificate that its
-    pinned authority did not sign), `Unavailable` for the rest; more than `limit` bytes is `Unavailable` too.
+    Raises `OperatorFault` for what configuration must cure (plain http, also by a redirection; a missing file; a
+    certificate that its pinned authority did not sign), `Unavailable` for the rest, e.g. more than `limit` bytes.
     """
     if not remote(source):
         try:
@@ -34,14 +35,10 @@ def fetch(source: str, target: Path, *, ca: Path | None, limit: int, timeout: fl
         return
     if not source.startswith("https://"):
         raise OperatorFault("DIRECTORY-HTTP", source, "must be https: the list's authenticity rests on TLS alone")
-    with (
-        _foreign(source),
-        httpx.Client(verify=context(ca), timeout=timeout, follow_redirects=True) as client,
-        client.stream("GET", source) as answer,
-        target.open("wb") as copy,
-    ):
-        answer.raise_for_status()
-        _copy(answer.iter_bytes(), copy, limit)
+    with _foreign(source), target.open("wb") as copy:
+        status = get(source, copy.write, context=context(ca), limit=limit, silence=timeout, follow=True)
+    if not 200 <= status < 300:
+        raise Unavailable("DIRECTORY-HTTP", source, filled("answered {status}", status=status))
 
 
 def context(ca: Path | None) -> ssl.SSLContext:
@@ -66,10 +63,6 @@ def _foreign(source: str) -> Iterator[None]:
     """Nothing of httpx leaves this module."""
     try:
         yield
-    except httpx.HTTPStatusError as error:
-        raise Unavailable(
-            "DIRECTORY-HTTP", source, filled("answered {status}", status=error.response.status_code)
-        ) from error
     except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise OperatorFault(

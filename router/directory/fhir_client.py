@@ -6,6 +6,7 @@ only one. What the server does wrong is never the message's fault, so nothing he
 
 from __future__ import annotations
 
+import io
 import json
 import ssl
 import threading
@@ -16,6 +17,7 @@ import httpx
 
 from router.contracts import Clock, Turns
 from router.directory.fetch import context
+from router.directory.http import get
 from router.directory.settings import FhirConfig
 from router.errors import OperatorFault, Unavailable
 from router.language import filled
@@ -40,7 +42,7 @@ class FhirClient:
         self._wake = threading.Event()
         self._paused_until = 0.0
         self._lock = threading.Lock()
-        self._open: httpx.Client | None = None
+        self._context: ssl.SSLContext | None = None
 
     def search(self, kind: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
         """Every resource that a search gives, in order.
@@ -66,42 +68,38 @@ class FhirClient:
     def _search(self, kind: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
         config = self._config
         end = self._clock.monotonic() + config.timeout
-        client = self._client()
-        client.headers["ESANTE-API-KEY"] = config.key.read()
         found: list[Mapping[str, Any]] = []
         url, parameters, seen, size = f"{self._base}/{kind}", dict(query), set[str](), 0
         while url:
             if url in seen or len(seen) >= PAGES:
                 raise Unavailable(CODE, "", "pages that don't end")
             seen.add(url)
-            raw = self._page(client, url, parameters, end, BYTES - size)
+            raw = self._page(url, parameters, end, BYTES - size)
             size += len(raw)
             bundle = _bundle(raw)
             found += _resources(bundle)
             url, parameters = self._next(bundle), {}
         return found
 
-    def _client(self) -> httpx.Client:
-        """One client for all threads; a fresh one after a failure, so that a renewed authority is read."""
+    def _secure(self) -> ssl.SSLContext:
+        """The context for all threads; a fresh one after a failure, so that a renewed authority is read."""
         with self._lock:
-            if self._open is None:
-                secure: ssl.SSLContext | bool = context(self._config.ca) if self._base.scheme == "https" else False
-                headers = {"Accept": "application/fhir+json"}
-                self._open = httpx.Client(headers=headers, timeout=self._config.timeout, verify=secure)
-            return self._open
+            if self._context is None:
+                plain = self._base.scheme != "https"
+                self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else context(self._config.ca)
+            return self._context
 
     def _renew(self) -> None:
-        """Let the client go; another thread may still be using it, so it is not closed here."""
         with self._lock:
-            self._open = None
+            self._context = None
 
-    def _page(self, client: httpx.Client, url: str, parameters: dict[str, str], end: float, most: int) -> bytes:
+    def _page(self, url: str, parameters: dict[str, str], end: float, most: int) -> bytes:
         """One page, asked again while the server is busy and there is time."""
         for number in range(TRIES):
             self._turn(end)
             try:
-                status, body, asked = self._get(client, url, parameters, end, most)
-            except httpx.TransportError:
+                status, body, asked = self._get(url, parameters, end, most)
+            except (httpx.TransportError, TimeoutError):
                 if number + 1 == TRIES or self._clock.monotonic() >= end:
                     raise
                 status, body, asked = 503, b"", None
@@ -124,19 +122,21 @@ class FhirClient:
         if wait > 0:
             self._wake.wait(wait)
 
-    def _get(
-        self, client: httpx.Client, url: str, parameters: dict[str, str], end: float, most: int
-    ) -> tuple[int, bytes, float | None]:
-        """Status, body, seconds that the server asks us to wait. A body that comes too slowly is given up."""
-        with client.stream("GET", url, params=parameters or None) as answer:
-            body = bytearray()
-            for chunk in answer.iter_bytes():
-                body += chunk
-                if len(body) > most:
-                    raise Unavailable(CODE, "", filled("more than {limit} bytes", limit=BYTES))
-                if self._clock.monotonic() > end:
-                    raise Unavailable(CODE, "", "the answer is too slow")
-            return answer.status_code, bytes(body), _retry_after(answer)
+    def _get(self, url: str, parameters: dict[str, str], end: float, most: int) -> tuple[int, bytes, float | None]:
+        """Status, body, seconds that the server asks us to wait. A peer that trickles is left in time."""
+        body, told = io.BytesIO(), dict[str, str]()
+        left = max(end - self._clock.monotonic(), 0.05)
+        status = get(
+            str(httpx.URL(url, params=parameters)) if parameters else url,
+            body.write,
+            context=self._secure(),
+            limit=most,
+            silence=left,
+            total=left,
+            headers={"ESANTE-API-KEY": self._config.key.read(), "Accept": "application/fhir+json"},
+            told=told,
+        )
+        return status, body.getvalue(), _retry_after(told.get("retry-after", ""))
 
     def _next(self, bundle: Mapping[str, Any]) -> str:
         """The address of the next page, "" at the end. Only on the same server: the key goes nowhere else."""
@@ -177,7 +177,6 @@ def _resources(bundle: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [one for one in found if one.get("resourceType") != "OperationOutcome"]
 
 
-def _retry_after(answer: httpx.Response) -> float | None:
+def _retry_after(text: str) -> float | None:
     """Retry-After in seconds; a date, or nonsense, is none."""
-    text = answer.headers.get("Retry-After", "")
     return float(min(int(text), 3600)) if text.isascii() and text.isdigit() else None

@@ -21,6 +21,8 @@ _ID: Final = re.compile(r"[0-9a-f]{32}")
 _ENVID: Final = re.compile(r"([0-9a-f]{32})[0-9a-f]{32}")
 _OURS: Final = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})@(.+)", re.IGNORECASE)
 _DESTINATION: Final = "mss:"
+_NAMED: Final = 20
+"""Message-IDs of a report that are looked up: its author chooses how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Correlator:
         if _ENVID.fullmatch(envid) and not secret:
             return None
         old = envid if _ID.fullmatch(envid) else ""  # given to mails sent before ENVID had a secret
-        named = [one for one in (secret, old, *map(delivery_of, message_ids)) if one]
+        named = [one for one in (secret, old, *map(delivery_of, message_ids[:_NAMED])) if one]
         rows = self._ledger.get(named) if named else {}
         for identity in named:
             row = rows.get(identity)

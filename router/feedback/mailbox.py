@@ -20,6 +20,7 @@ from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, LoginEr
 from router.contracts import Alert, Clock, Observer, Producer
 from router.errors import OperatorFault, RouterError, Unavailable
 from router.feedback.attempts import Attempts
+from router.feedback.imap import AnswerTooLarge, BoundedClient
 from router.feedback.reading import digest
 from router.feedback.reports import Handled, Kind, Place, Reports
 from router.language import filled
@@ -30,6 +31,8 @@ from router.wire import receipt_record
 log = logging.getLogger(__name__)
 
 MAX_PAUSE: Final = 600.0
+_SPARE: Final = 64 * 1024
+"""Bytes of the literals in one answer beside the mail: names of folders."""
 
 
 class Mailbox:
@@ -37,6 +40,7 @@ class Mailbox:
 
     sink: the one whose configuration it is, for logs and metrics
     user: whose mailbox it is when the configuration names none
+    authzid: the account asked for when the certificate logs in (SASL EXTERNAL); "": whichever it opens
     attempts: remembers over a restart which mail was being read; default: nothing is remembered
     """
 
@@ -49,6 +53,7 @@ class Mailbox:
         *,
         tls: TlsConfig,
         user: str,
+        authzid: str = "",
         clock: Clock,
         observer: Observer,
         alert: Alert,
@@ -60,6 +65,7 @@ class Mailbox:
         self._producer = producer
         self._tls = config.tls or tls
         self._user = config.login.user or user
+        self._authzid = config.login.user or authzid
         self._clock = clock
         self._observer = observer
         self._alert = alert
@@ -73,21 +79,24 @@ class Mailbox:
 
     def run(self) -> None:
         """Read until `stop`. An absent server is waited for; what configuration must cure raises an alert."""
-        pause = self._config.poll_seconds
+        pause, away = self._config.poll_seconds, False
         while not self._stop.is_set():
             try:
                 while self.poll() >= self._config.max_each_poll and not self._stop.is_set():
                     pass
+                if away:
+                    self._alert("mailbox-readable", {"sink": self._sink})
+                away = False
                 pause = self._config.poll_seconds
             except OperatorFault as fault:
                 self._alert("mailbox can't be read", {"sink": self._sink, "code": fault.code, "place": fault.place})
-                pause = min(pause * 2, MAX_PAUSE)
+                pause, away = min(pause * 2, MAX_PAUSE), True
             except Unavailable as fault:
                 log.warning("mailbox of %s not read: %s", self._sink, fault)
-                pause = min(pause * 2, MAX_PAUSE)
+                pause, away = min(pause * 2, MAX_PAUSE), True
             except Exception as error:  # a thread that ended would leave every later report unread
                 self._alert("mailbox can't be read", {"sink": self._sink, "code": f"BUG-{type(error).__name__}"})
-                pause = min(pause * 2, MAX_PAUSE)
+                pause, away = min(pause * 2, MAX_PAUSE), True
             self._stop.wait(pause)
         self._producer.close()
 
@@ -224,25 +233,23 @@ class Mailbox:
     def _session(self) -> Iterator[IMAPClient]:
         config = self._config
         context = client_context(self._tls) if config.mode != "plain" else None
-        client = IMAPClient(
-            config.host,
-            config.port,
-            ssl=config.mode == "tls",
-            ssl_context=context if config.mode == "tls" else None,
-            timeout=config.timeout,
-        )
+        first = context if config.mode == "tls" else None
+        client = BoundedClient(config.host, config.port, first, config.timeout, config.max_mail_bytes + _SPARE)
         try:
             if config.mode == "starttls":
                 client.starttls(context)
             self._login(client)
             yield client
+        except (IMAPClientAbortError, OSError):
+            _end(client)  # a server that broke off, or is too slow, is not asked once more
+            raise
         finally:
             _leave(client)
 
     def _login(self, client: IMAPClient) -> None:
         login = self._config.login
         if login.auth == "externe":
-            client.sasl_login("EXTERNAL", lambda _: b"")
+            client.sasl_login("EXTERNAL", lambda _: self._authzid.encode())  # RFC 4422
         elif login.auth == "plain":
             client.plain_login(self._user, login.password.read() if login.password else "")
         elif login.auth == "login":
@@ -277,10 +284,14 @@ def _leave(client: Any) -> None:
     try:
         client.logout()
     except (IMAPClientError, OSError):
-        try:
-            client.shutdown()
-        except (IMAPClientError, OSError):
-            log.debug("IMAP connection already gone")
+        _end(client)
+
+
+def _end(client: Any) -> None:
+    try:
+        client.shutdown()
+    except (IMAPClientError, OSError):
+        log.debug("IMAP connection already gone")
 
 
 @contextmanager
@@ -290,6 +301,8 @@ def foreign() -> Iterator[None]:
         yield
     except LoginError as error:
         raise OperatorFault("MSS-IMAP", "LOGIN", "le serveur IMAP refuse notre authentification") from error
+    except AnswerTooLarge as error:
+        raise Unavailable("MSS-IMAP-SIZE", "", "le serveur IMAP envoie plus que ce qui est demandé") from error
     except IMAPClientError as error:
         raise Unavailable(
             "MSS-IMAP", "", filled("le serveur IMAP a répondu une erreur ({error})", error=type(error).__name__)

@@ -115,15 +115,19 @@ class Reports:
 
     def _statuses(self, found: Read, now: float) -> Handled:
         """A report may speak of many recipients, when a list was expanded: those of our deliveries count."""
-        spoken = [(self._named(status), status) for status in found.statuses]
-        ours = [(known, status) for known, status in spoken if self._correlator.speaks_of(known, status.recipients)]
-        if not ours:
+        mails = {_mail(status): status for status in found.statuses}  # ledger and bus are asked once for each mail
+        named = {mail: self._named(status) for mail, status in mails.items()}
+        spoken = [(named[_mail(status)], status) for status in found.statuses]
+        spoken = [(known, status) for known, status in spoken if self._correlator.speaks_of(known, status.recipients)]
+        if not spoken:
             raise _Untrusted("it names another recipient than the delivery's")
+        said: dict[tuple[str, Action], tuple[Known, DeliveryStatus]] = {}
+        for known, status in spoken:  # what stands there twice counts once
+            said.setdefault((known.row.delivery.id, status.action), (known, status))
+        ours = list(said.values())
         for known, _ in ours:
             self._from_a_server(found, known)
-        if len({(known.row.delivery.id, status.action) for known, status in ours}) > len(
-            {known.row.delivery.id for known, _ in ours}
-        ):
+        if len(ours) > len({known.row.delivery.id for known, _ in ours}):
             raise _Untrusted("it says two things of one recipient")
         receipts, proved, facts = [], [], {}
         for known, status in ours:
@@ -300,6 +304,11 @@ class Reports:
             evidence={name: value for name, value in (kept | evidence).items() if value},
             context=known.context,
         )
+
+
+def _mail(status: DeliveryStatus) -> tuple[str, tuple[str, ...]]:
+    """What a status says of the mail that it is about."""
+    return status.envid, status.message_ids
 
 
 def _patients(known: Known) -> bool:

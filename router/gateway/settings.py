@@ -25,11 +25,19 @@ class TlsConfig(Strict):
     client_names: tuple[str, ...] = Field(
         (), description="Names (CN or DNS) a client certificate must bear one of; empty = any name of `client_ca`."
     )
+    crl: Path | None = Field(
+        None, description="PEM of the revocation lists of `client_ca`; none: clients' revocation is not checked."
+    )
+    crl_expired: Literal["accepter", "refuser"] = Field(
+        "accepter", description="What an expired list does: accepter still refuses the clients it names; refuser, all."
+    )
 
     @model_validator(mode="after")
-    def _names_need_certificates(self) -> TlsConfig:
+    def _need_certificates(self) -> TlsConfig:
         if self.client_names and self.client_ca is None:
             raise ValueError("client_names needs client_ca: without it no client certificate is asked for")
+        if self.crl and self.client_ca is None:
+            raise ValueError("crl needs client_ca: without it no client certificate is asked for")
         return self
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
 from router.errors import OperatorFault
 from router.gateway.settings import TlsConfig
+from router.sinks import revocation
+
+log = logging.getLogger(__name__)
 
 
 class Certificates:
@@ -54,13 +58,17 @@ class Certificates:
             if config.client_ca is not None:
                 context.load_verify_locations(config.client_ca)
                 context.verify_mode = ssl.CERT_REQUIRED
-        except (OSError, ssl.SSLError) as error:
+            if config.crl is not None and not revocation.check(context, config.crl, config.crl_expired, lasting=True):
+                context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF  # no client until there is a new list
+                log.error("revocation list expired, no client is admitted: %s", config.crl)
+        except (OSError, ValueError) as error:
             raise OperatorFault(
-                "TLS", str(config.certificate), "certificate, key or client CA can't be read"
+                "TLS", str(config.certificate), "certificate, key, client CA or revocation lists can't be read"
             ) from error
 
     def _stamps(self) -> tuple[object, ...]:
-        return tuple(_stamp(path) for path in (self._config.certificate, self._config.key, self._config.client_ca))
+        config = self._config
+        return tuple(_stamp(path) for path in (config.certificate, config.key, config.client_ca, config.crl))
 
 
 def _stamp(path: Path | None) -> tuple[int, int, int] | None:

@@ -6,7 +6,7 @@ CR is the standard's segment end; LF and CRLF are met everywhere and accepted (h
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -17,6 +17,8 @@ MAX_SEGMENTS: Final = 100_000
 """More lines than this is no message: it would cost memory, not meaning."""
 
 _NAME: Final = re.compile(rb"[A-Z][A-Z0-9]{2}")
+_SHORT: Final = 4 * 1024
+"""Bytes of a segment up to which its separators are simply counted."""
 _ENVELOPE: Final = (b"FHS", b"BHS", b"BTS", b"FTS")
 #: Where a message or a line of a batch's envelope begins; of the latter nothing but the name may be there.
 _MSH_LINE: Final = re.compile(rb"(?:\A|(?<=[\r\n]))(?:MSH[^\w\s]|(?:FHS|BHS|BTS|FTS)(?:[^\w\s]|[ \t]*(?:[\r\n]|\Z)))")
@@ -126,3 +128,20 @@ def _separator(data: bytes) -> bytes:
 
 def _is_segment(line: bytes) -> bool:
     return bool(name_of(line[:3])) and (len(line) == 3 or not line[3:4].isalnum())
+
+
+def count(data: bytes, start: int, end: int, marks: Iterable[bytes], most: int) -> int:
+    """How often these bytes occur in `data[start:end]`, or a number above `most`. An absent mark (b"") is not there.
+
+    `bytes.count` looks at each byte, `bytes.find` at many at once: ten times as fast on a document in base64.
+    """
+    found = 0
+    for mark in filter(None, marks):
+        if end - start <= _SHORT:
+            found += data.count(mark, start, end)
+            continue
+        at = data.find(mark, start, end)
+        while at >= 0 and found <= most:
+            found += 1
+            at = data.find(mark, at + 1, end)
+    return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, Protocol
 
+from router.hl7 import layout
 from router.hl7 import path as paths
 from router.hl7.header import Separators, Unreadable
 from router.hl7.text import BLANKS, unescape
@@ -249,12 +250,11 @@ class Segment:
         """The number of the repetition that `tail.repetition_key` selects, or 0."""
         return next((one.number for one in self.repetitions(tail.field) if self._is(one, tail)), 0)
 
-    @property
-    def pieces(self) -> int:
-        """How many separators and escapes there are in it; they are counted, nothing is cut."""
-        data, known = self._message._data, self._message.separators
+    def pieces(self, most: int) -> int:
+        """How many separators and escapes there are in it, or more than `most`; they are counted, nothing is cut."""
+        known = self._message.separators
         marks = (known.field, known.component, known.repetition, known.escape, known.subcomponent)
-        return sum(data.count(mark, self._start, self._end) for mark in marks if mark)
+        return layout.count(self._message._data, self._start, self._end, marks, most)
 
     @property
     def size(self) -> int:

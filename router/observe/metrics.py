@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from router.measures import MEASURES, Measure
+from router.observe.measure_file import MeasureFile
 
 PREFIX: Final = "segur_"
 _BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 3600)
@@ -35,6 +36,7 @@ def share_between_processes(folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    values.MmapedDict = MeasureFile  # type: ignore[attr-defined]
     # The library chose when it was imported, before it could know.
     values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 ASK_SECONDS: Final = 3.0
 LOOK_SECONDS: Final = 1.0
+_PAGE: Final = 64 * 1024
+"""Bytes of a page that are read."""
 
 Lacking = Callable[[str, int], str]
 """Address and port -> what is still lacking there, in a few words; "" when nothing is."""
@@ -80,7 +82,7 @@ def _page(address: str, port: int, path: str) -> tuple[int, dict[str, Any]]:
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
-        said = json.loads(answer.read() or b"{}")
+        said = json.loads(answer.read(_PAGE) or b"{}")
         return answer.status, said if isinstance(said, dict) else {}
     except ValueError:
         return answer.status, {}

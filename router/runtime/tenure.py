@@ -13,7 +13,7 @@ from typing import Final
 
 from router.errors import OperatorFault
 from router.language import filled
-from router.locks import FileLock
+from router.locks import FileLock, FolderLock
 
 FILE: Final = "router.lock"
 CODE: Final = "SITE-IN-USE"
@@ -26,14 +26,16 @@ class Tenure:
         """Raises `OperatorFault`: `SITE-IN-USE` names the holder's process, `SITE-DATA` a folder without locks."""
         data.mkdir(parents=True, exist_ok=True)
         path = data / FILE
-        self._lock = FileLock(path)
+        self._lock, self._folder = FileLock(path), FolderLock(data)
         try:
-            taken = self._lock.try_take()
+            # Who deletes or moves the file away frees no place: the folder itself is locked too.
+            taken = self._folder.try_take() and self._lock.try_take()
         except OSError as error:
             raise OperatorFault(
                 "SITE-DATA", str(path), filled("can't be locked: {reason}", reason=error.strerror)
             ) from error
         if not taken:
+            self._folder.release()
             text = filled(
                 "a router runs on this data folder already ({holder}): stop it, or give this one its own",
                 holder=_holder(path),
@@ -44,6 +46,7 @@ class Tenure:
     def end(self) -> None:
         """Let another run. Safe to call twice."""
         self._lock.release()
+        self._folder.release()
 
 
 def _holder(path: Path) -> str:

@@ -1,7 +1,7 @@
-"""Revocation lists of every client of ours: what a list says counts, also once it has expired (ECO.1.1.7).
+"""Revocation lists of servers and of clients: what a list says counts, also once it has expired (ECO.1.1.7).
 
 OpenSSL refuses every certificate as soon as a list is out of date. Where the site says `accepter`, an outdated list is
-still read: a server whose certificate it names is refused, the others are accepted.
+still read: who shows a certificate that it names is refused, the others are accepted.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ _END: Final = b"-----END X509 CRL-----"
 
 
 def check(context: ssl.SSLContext, path: Path, expired: Expired, *, chain: bool = False, lasting: bool = False) -> bool:
-    """Make `context` check servers against the lists of a PEM file. False: one has expired and must not be used.
+    """Make `context` check the other side against the lists of a PEM file. False: one has expired and must not be used.
 
-    chain:   every certificate up to the root needs a list of its issuer, not the server's alone
+    chain:   every certificate up to the root needs a list of its issuer, not the other side's alone
     lasting: the context is kept for long, so that a list may expire while it is in use
     Raises OSError or ValueError when the file can't be read.
     """
     lists = _read(path)
     now = datetime.now(UTC)
     current = all(one.next_update_utc is None or one.next_update_utc > now for one in lists)
+    # OpenSSL does not look at the lists again when a TLS session is resumed: we do, whatever it does.
+    _refuse(context, frozenset((one.issuer, entry.serial_number) for one in lists for entry in one))
     if expired == "accepter":
-        _refuse(context, frozenset((one.issuer, entry.serial_number) for one in lists for entry in one))
         if not current:
             log.error("revocation list expired, what it says still counts: %s", path)
         if not current or lasting:
@@ -52,7 +53,7 @@ def _read(path: Path) -> Sequence[x509.CertificateRevocationList]:
 
 
 def _refuse(context: ssl.SSLContext, revoked: frozenset[tuple[x509.Name, int]]) -> None:
-    """End the handshake of this context with a server whose certificate is among these (issuer, serial number)."""
+    """End the handshake of this context when the other side's certificate is among these (issuer, serial number)."""
 
     class CheckedObject(ssl.SSLObject):
         def do_handshake(self) -> None:

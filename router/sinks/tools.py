@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal
 
 from router.cisis.valuesets import ValueSets
 from router.contracts import Archive, Clock, Observer, OwnTurns, Turns
 from router.directory.directory import Directory
 from router.exchange import Pseudonyms
+from router.structures import Environment
 
 
 @cache
@@ -25,7 +25,7 @@ class Tools:
     clock: Clock
     observer: Observer
     archive: Archive
-    environment: Literal["production", "qualification"]
+    environment: Environment
     pseudonyms: Pseudonyms
     directory: Directory
     value_sets: ValueSets = field(default_factory=shipped)

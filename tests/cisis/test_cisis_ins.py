@@ -10,6 +10,7 @@ from router.cisis import ins
 from router.cisis.age import age_at
 from router.cisis.ins import Match
 from router.request import Identifier, Patient
+from router.structures import Environment
 
 TEST = "1.2.250.1.213.1.4.10"
 REAL = "1.2.250.1.213.1.4.8"
@@ -84,7 +85,7 @@ def test_the_nir_is_preferred_to_the_nia() -> None:
         (LOCAL, "production", False),
     ],
 )
-def test_d9_test_and_real_ins_agree_with_the_environment(oid: str, environment: ins.Environment, refused: bool) -> None:
+def test_d9_test_and_real_ins_agree_with_the_environment(oid: str, environment: Environment, refused: bool) -> None:
     """D9: a test INS has no place in production, nor a real one in qualification."""
     assert bool(ins.environment_fault(cx(VALID, oid, "INS"), environment)) is refused
 

@@ -192,7 +192,7 @@ def test_send_to_nobody_is_one_sentence() -> None:
         ("simulate dmp --folder /proc/nowhere", 2, "/proc/nowhere: No such file or directory"),
         ("demo --folder /proc/nowhere", 2, "/proc/nowhere: No such file or directory"),
         ("run --only kitchen", 2, "no such role: kitchen"),
-        ("try pipelines/biologie.yaml pipelines/samples/biologie-ok.hl7 --feed ris", 2, "does not read feed ris"),
+        ("try pipelines/biologie.yaml pipelines/samples/biologie-ok.hl7 --feed gam", 2, "does not read feed gam"),
     ],
 )
 def test_wrong_input_is_one_sentence(words: str, code: int, sentence: str) -> None:

@@ -15,6 +15,7 @@ from router.directory.settings import FhirConfig
 from router.errors import OperatorFault, Unavailable
 from router.simulators.annuaire import AnnuaireSimulator, Box, Person, Practice
 from tests.directory.annuaire_world import CLINIC, LEO, MARIE, ORGANISATIONS, MovedClock, annuaire, fhir
+from tests.trickle import PAUSE, trickle
 
 OTHER = "10000000043"
 
@@ -164,3 +165,23 @@ def test_calls_are_spaced_below_the_limit_of_the_server(tmp_path: Path, monkeypa
         for number in range(12):
             assert source.mailboxes(rpps=f"100000001{number:02}") == ()
         assert len(server.asked) == 12
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n"], ids=["headers", "body"])
+def test_a_server_that_trickles_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: bytes) -> None:
+    """A byte now and then: the look-up ends in its time."""
+    monkeypatch.setenv("ANNUAIRE_KEY", "k-1")
+    with trickle(begin) as port:
+        settings = {"url": f"http://127.0.0.1:{port}", "key": {"env": "ANNUAIRE_KEY"}, "timeout": PAUSE * 4}
+        began = time.monotonic()
+        with pytest.raises(Unavailable):
+            FhirAnnuaire(FhirConfig.model_validate(settings), tmp_path).mailboxes(rpps=MARIE)
+        assert time.monotonic() - began < PAUSE * 4 * 2.5 + 1
+
+
+def test_an_answer_without_end_is_not_read_to_its_end(server: AnnuaireSimulator, tmp_path: Path) -> None:
+    """More than any real answer ends with a fault, before it fills the memory."""
+    server.fill((Person(MARIE, boxes=(Box("a" * (17 << 20) + "@b.fr"),)),), ())
+    with pytest.raises(Unavailable, match="DIRECTORY-SIZE"):
+        client(server, tmp_path).mailboxes(rpps=MARIE)

@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from router.contracts import Header, Outgoing, Partition, Settle, SystemClock, Unobserved, no_alert
+from router.engine.dead_letters.listing import letters
+from router.engine.dead_letters.operator_commands import replay
 from router.engine.dead_letters.remediation import next_step
-from router.engine.pipeline.compiled import UNWANTED, BugLimit, all_served, no_description
+from router.engine.pipeline import worker as module
+from router.engine.pipeline.compiled import UNWANTED, BugLimit, all_served, always_a_dead_letter, no_description
 from router.engine.pipeline.decider import Decider
 from router.engine.pipeline.worker import PipelineWorker
 from router.errors import Fenced, Invalid, OperatorFault, Unavailable
@@ -196,13 +199,49 @@ def test_a_fault_is_a_dead_letter_and_the_sender_is_told() -> None:
 
 
 def test_an_event_nobody_wants_says_so() -> None:
-    """No pipeline, or none whose condition holds: the journal has one `filtered` line with the reason."""
+    """No pipeline, or none whose condition holds: a dead letter that says what to do, and the sender is told."""
+    told: list[str] = []
+
+    def unserved(_exchange: Any, _deliveries: Any, _receipts: Any, ends: Any) -> list[Receipt]:
+        told.extend(end.code for end in ends)
+        return []
+
     rig = Rig(Pipe(lambda _: Filtered("when", UNWANTED)))
+    rig.event(1, body=b"MSH|a document")
+    with rig.running(unserved=unserved):
+        rig.until(lambda: rig.committed() == 1)
+    (letter,) = rig.bus.scan("dlq.pipeline")
+    headers = letter.headers
+    assert (letter.value, headers[Header.CODE], headers[Header.PLACE]) == (b"MSH|a document", "NO-PIPELINE", "sil")
+    assert headers[Header.NEXT].startswith("Aucun circuit ne prend ce message")
+    (entry,) = rig.journal("dead")
+    assert (entry.code, entry.pipeline, told) == ("NO-PIPELINE", "", ["NO-PIPELINE"])
+
+
+def test_an_event_that_may_be_left_aside_is_no_dead_letter() -> None:
+    """What the site does not count as lost is one `filtered` line of the journal."""
+    rig = Rig(Pipe(lambda _: Filtered("when", UNWANTED)))
+    rig.event(1)
+    with rig.running(unmatched=lambda _: False):
+        rig.until(lambda: rig.committed() == 1)
+    (entry,) = rig.journal("filtered")
+    assert (entry.code, entry.text, entry.pipeline) == ("NO-PIPELINE", "no pipeline", "")
+    assert rig.bus.scan("dlq.pipeline") == []
+
+
+def test_an_event_nobody_wanted_is_replayed_once_a_pipeline_takes_it() -> None:
+    """The dead letter is the event itself: decided again, it is delivered."""
+    taken = Pipe(lambda _: Filtered("when", UNWANTED))
+    rig = Rig(taken)
     rig.event(1)
     with rig.running():
         rig.until(lambda: rig.committed() == 1)
-    (entry,) = rig.journal("filtered")
-    assert (entry.text, entry.pipeline) == ("no pipeline", "")
+        taken.work = routed
+        chosen = letters(rig.bus, rig.ledger)
+        (answer,) = replay(rig.bus, rig.ledger, chosen, by="test", producer=rig.bus.producer("operator"))
+        assert answer.accepted
+        rig.until(lambda: rig.committed() == 2)
+    assert [one.event_id for one in rig.deliveries()] == ["id-1"]
 
 
 def test_each_pipeline_has_its_own_end() -> None:
@@ -381,6 +420,42 @@ def test_a_large_batch_is_split_into_transactions() -> None:
     assert len(sizes) >= 3
 
 
+def test_a_disk_that_is_almost_full_takes_the_events_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No room for 8 MB, but for 3: events are written alone, in order, rather than wait together for ever."""
+    monkeypatch.setattr(module, "backoff", lambda *_: 0.001)
+    rig = Rig(Pipe(routed))
+    for n in range(6):
+        rig.event(n, body=b"x" * 2_000_000)
+    real = MemoryProducer.publish
+
+    def tight(self: MemoryProducer, records: Sequence[Outgoing], *, settle: Settle | None = None) -> Sequence[Origin]:
+        if settle is not None and sum(len(record.value) for record in records) > 3_000_000:
+            raise Unavailable("BUS-FULL")
+        return real(self, records, settle=settle)
+
+    monkeypatch.setattr(MemoryProducer, "publish", tight)
+    with rig.running():
+        rig.until(lambda: rig.committed() == 6)
+    assert sorted(one.event_id for one in rig.deliveries()) == [f"id-{n}" for n in range(6)]
+    assert "stage-waits" in rig.alerts
+
+
+def test_a_stage_that_waits_for_long_tells_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger is away: who was not there for the first alert sees the next."""
+    monkeypatch.setattr(module, "backoff", lambda *_: 0.001)
+    monkeypatch.setattr(module, "TELL_AGAIN", 5)
+    rig = Rig(Pipe(routed))
+    rig.event(0)
+    with rig.running():
+        rig.until(lambda: rig.committed() == 1)
+        rig.ledger.away = True
+        rig.event(1)
+        rig.until(lambda: rig.alerts.count("stage-waits") >= 3)
+        rig.ledger.away = False
+        rig.until(lambda: rig.committed() == 2)
+    assert len(rig.deliveries()) == 2
+
+
 def test_decide_again_marks_its_deliveries() -> None:
     """An event that an operator sent through again keeps its origin, is no duplicate, and its deliveries say so."""
     rig = Rig(Pipe(routed))
@@ -498,6 +573,7 @@ def test_reloads_leave_nothing_behind() -> None:
     decider = Decider(
         describe=no_description,
         unserved=all_served,
+        unmatched=always_a_dead_letter,
         limit=BugLimit(),
         clock=SystemClock(),
         observer=Unobserved(),

@@ -19,6 +19,8 @@ from benchmarks.place import until
 from benchmarks.soak.broker import RestartableBroker
 from benchmarks.soak.environment import quiet_port
 
+pytestmark = pytest.mark.alone
+
 CONNECTIONS = 100
 SIZE = 20_000_000
 LIMIT_MB = 600.0

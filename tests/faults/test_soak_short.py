@@ -9,6 +9,8 @@ import pytest
 from benchmarks.soak.run import Plan, Result, play
 from benchmarks.soak.traffic import Pace
 
+pytestmark = pytest.mark.alone
+
 PACE = Pace(relays=2, documents=2)
 HOSTILE = {
     "half frames", "slow bodies", "odd ends of frames", "endless fields", "poison mails", "forged reports",

@@ -17,6 +17,7 @@ from router.errors import Unavailable
 from router.exchange import Origin, State
 from router.feedback.mime import message_ids
 from router.feedback.reports import Place
+from router.ledger.store import SqlLedger
 from router.simulators.authority import Certificates, make_certificates
 from router.simulators.mssante import imap_selected
 from router.simulators.mssante.imap_syntax import No
@@ -24,7 +25,9 @@ from router.sinks.mssante.mail import message_id
 from tests.feedback.feedback_samples import SINK, Station, an_order, dsn, letter, mdn
 from tests.feedback.test_feedback_operator import Ward, play
 from tests.feedback.test_feedback_reports import KO, handled
-from tests.sinks.mssante_samples import MAILBOX, delivery, patient_recipient
+from tests.sinks.mssante_samples import DOCTOR, MAILBOX, delivery, patient_recipient
+
+pytestmark = pytest.mark.alone
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +95,29 @@ def test_a_message_id_that_is_none_is_soon_read(size: int) -> None:
     start = time.perf_counter()
     message_ids("<" + "@" * size)
     assert time.perf_counter() - start < 0.2
+
+
+@pytest.mark.parametrize("action", ["delivered", "failed"])
+def test_hundreds_of_recipients_in_one_report_cost_one_look_at_the_ledger(
+    station: Station, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    """A report of 300 blocks about one mail, with a ledger of 20 ms a read: judged at once, and it counts once."""
+    sent = station.sent()
+    for name in ("get", "proofs"):
+        real = getattr(SqlLedger, name, None)
+        if real is not None:
+
+            def slow(*given: Any, real: Any = real, **named: Any) -> Any:
+                time.sleep(0.02)
+                return real(*given, **named)
+
+            monkeypatch.setattr(SqlLedger, name, slow)
+    block = (
+        f"Final-Recipient: rfc822; {DOCTOR}\nAction: {action}\nStatus: {'2.0.0' if action == 'delivered' else '5.1.1'}"
+    )
+    others = "Final-Recipient: rfc822; autre@cabinet.mssante.fr\nAction: delivered"
+    raw = dsn(sent.id, action, extra=("", *("\n\n".join([block, others] * 150).split("\n"))))
+    start = time.perf_counter()
+    found = handled(station, raw)
+    assert time.perf_counter() - start < 2
+    assert found.place is Place.DONE and len(found.receipts) == 1

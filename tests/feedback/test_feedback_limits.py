@@ -22,6 +22,8 @@ from tests.feedback.test_feedback_operator import Ward, play
 from tests.feedback.test_feedback_reports import handled
 from tests.sinks.mssante_samples import DOCTOR, MAILBOX
 
+pytestmark = pytest.mark.alone
+
 REPORT = "Content-Type: multipart/report; report-type=delivery-status; boundary=B\r\nReturn-Path: <>\r\n"
 MEGABYTE = 2**20
 

@@ -18,6 +18,8 @@ from router.gateway.places import enough_descriptors
 from router.gateway.settings import MllpConfig
 from tests.gateway.gateway_parts import Client, MemoryBus, eventually, hl7, listening, make_intake, relay
 
+pytestmark = pytest.mark.alone
+
 MEBIBYTE = 2**20
 HALF = b"\x0bMSH|^~\\&|LAB|HOSP|" + b"x" * 400_000
 DOCUMENT = "OBX|1|ED|||" + "x" * 600_000

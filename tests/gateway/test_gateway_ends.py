@@ -24,6 +24,8 @@ from router.hl7.mllp import frame
 from tests.gateway.gateway_parts import Client, MemoryBus, eventually, hl7, listening, make_intake, relay
 from tests.gateway.test_gateway_whole import Authority
 
+pytestmark = pytest.mark.alone
+
 BIG = "OBX|1|ST|||" + "x" * 50_000
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from router.errors import Unavailable
+from router.exchange import Origin
 from router.gateway.folder import WatchedFolder
 from router.gateway.settings import FolderConfig
 from router.hl7 import layout
-from tests.gateway.gateway_parts import MemoryBus, hl7, make_intake, relay
+from tests.gateway.gateway_parts import MemoryBus, eventually, hl7, make_intake, relay
 from tests.gateway.test_gateway_odd import cda_feed
 
 SECRET = b"-----BEGIN PRIVATE KEY-----\n"
@@ -105,7 +109,7 @@ def test_a_file_that_we_may_not_read_is_told_and_taken_once_we_may(
     real = os.open
 
     def refusing(path: object, *rest: object, **named: object) -> int:
-        if str(path).endswith("/a.hl7"):
+        if path == "a.hl7":
             raise PermissionError(13, "Permission denied")
         return real(path, *rest, **named)  # type: ignore[arg-type]
 
@@ -184,3 +188,137 @@ def test_what_we_write_is_private(tmp_path: Path, readable_by: str, file: int, f
     play(tmp_path, cda=True, readable_by=readable_by)
     assert modes(tmp_path / "done") | modes(tmp_path / "refused") == {file}
     assert {stat.S_IMODE((tmp_path / one).stat().st_mode) for one in ("done", "refused")} == {folder}
+
+
+@pytest.mark.parametrize("kept", ["done", "refused"])
+def test_done_swapped_for_a_link_while_a_file_is_in_hand_leads_nowhere(tmp_path: Path, kept: str) -> None:
+    """`done` or `refused` becomes a link between the look and the move: no document and no answer goes behind it."""
+    place, elsewhere = tmp_path / "in", tmp_path / "elsewhere"
+    place.mkdir()
+    elsewhere.mkdir()
+    (place / "a.hl7").write_bytes(hl7("1") if kept == "done" else b"hello")
+
+    async def story() -> None:
+        bus = MemoryBus()
+        intake = make_intake(bus)
+        intake.start()
+        folder = WatchedFolder(FolderConfig(path=place, settle=0), relay(), intake)
+        await asyncio.to_thread(folder._prepare)
+        bus.gate.clear()
+        looking = asyncio.create_task(folder.look())
+        await eventually(lambda: bool(intake._unanswered))
+        (place / kept).rename(place / "away")
+        (place / kept).symlink_to(elsewhere)
+        bus.gate.set()
+        await looking
+        assert list(elsewhere.iterdir()) == [] and (place / "a.hl7").exists()
+        (place / kept).unlink()
+        folder._later.clear()
+        await folder.look()
+        await intake.close(2)
+        assert sorted(one.name for one in (place / kept).iterdir()) == ["a.hl7", "a.hl7.ack"]
+
+    asyncio.run(asyncio.wait_for(story(), 20))
+
+
+def test_done_swapped_for_a_link_while_the_answer_goes_to_the_disk_leads_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The swap comes after our folder was looked at: answer and document are in the folder that was opened."""
+    place, elsewhere = tmp_path / "in", tmp_path / "elsewhere"
+    place.mkdir()
+    elsewhere.mkdir()
+    (place / "a.hl7").write_bytes(hl7("1"))
+    real = os.fsync
+
+    def swapping(number: int) -> None:
+        real(number)
+        if (place / "done").is_dir() and not (place / "away").exists() and any((place / "done").iterdir()):
+            (place / "done").rename(place / "away")
+            (place / "done").symlink_to(elsewhere)
+
+    async def story() -> None:
+        intake = make_intake(MemoryBus())
+        intake.start()
+        folder = WatchedFolder(FolderConfig(path=place, settle=0), relay(), intake)
+        await asyncio.to_thread(folder._prepare)
+        monkeypatch.setattr(os, "fsync", swapping)
+        await folder.look()
+        await intake.close(2)
+
+    asyncio.run(asyncio.wait_for(story(), 20))
+    assert list(elsewhere.iterdir()) == []
+    assert sorted(one.name for one in (place / "away").iterdir()) == ["a.hl7", "a.hl7.ack"]
+
+
+def test_many_refused_files_cost_the_good_one_behind_them_no_wait_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """200 files of rubbish before a message: their dead letters are written together, and the message is taken."""
+    for number in range(200):
+        (tmp_path / f"a{number:03}.hl7").write_bytes(b"rubbish %d" % number)
+    (tmp_path / "z.hl7").write_bytes(hl7("1"))
+    real = MemoryBus.publish
+
+    def slow(*given: Any, **named: Any) -> Sequence[Origin]:  # as a disk that has to sync
+        time.sleep(0.02)
+        return real(*given, **named)
+
+    monkeypatch.setattr(MemoryBus, "publish", slow)
+    bus, told = play(tmp_path, looks=1)
+    assert len(bus.of("in.sil")) == 1 and len(bus.of("dlq.intake")) == 200 and told == []
+    assert len(bus.batches) < 100
+    assert len(list((tmp_path / "refused").iterdir())) == 400
+
+
+def test_very_many_entries_that_stay_do_not_fill_the_log(tmp_path: Path) -> None:
+    """300 links: some are told each by itself, the others by their number, and the message is taken."""
+    for number in range(300):
+        (tmp_path / f"a{number}.hl7").symlink_to("/etc/passwd")
+    (tmp_path / "z.hl7").write_bytes(hl7("1"))
+    bus, told = play(tmp_path)
+    assert len(bus.of("in.sil")) == 1 and len(told) == 21
+    assert told[-1]["place"] == "280 more"
+
+
+def test_an_outage_among_refused_files_leaves_all_and_loses_none(tmp_path: Path) -> None:
+    """The bus is away: refused files stay too, and the good one behind them; later each is answered once."""
+    bus = MemoryBus()
+    for number in range(40):
+        (tmp_path / f"a{number:03}.hl7").write_bytes(b"rubbish %d" % number)
+    (tmp_path / "z.hl7").write_bytes(hl7("1"))
+
+    async def story() -> None:
+        intake = make_intake(bus)
+        intake.start()
+        folder = WatchedFolder(FolderConfig(path=tmp_path, settle=0), relay(), intake)
+        await asyncio.to_thread(folder._prepare)
+        bus.error = Unavailable("BUS-FULL")
+        assert await folder.look() == 0
+        assert len(list(tmp_path.glob("*.hl7"))) == 41
+        bus.error = None
+        assert await folder.look() == 41
+        await intake.close(2)
+
+    asyncio.run(asyncio.wait_for(story(), 20))
+    assert len(bus.of("dlq.intake")) == 40 and len(bus.of("in.sil")) == 1
+
+
+def test_a_name_that_came_very_often_is_kept_apart_with_few_questions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One name for all, 2,000 times before: the next one gets a free name, not after 2,000 looks."""
+    (tmp_path / "done").mkdir(parents=True)
+    for name in ["export.hl7", *(f"export.{number}.hl7" for number in range(1, 2000))]:
+        (tmp_path / "done" / name).touch()
+    (tmp_path / "export.hl7").write_bytes(hl7("1"))
+    asked: list[object] = []
+    real = os.lstat
+
+    def counted(*given: Any, **named: Any) -> os.stat_result:
+        asked.append(given)
+        return real(*given, **named)
+
+    monkeypatch.setattr(os, "lstat", counted)
+    play(tmp_path, looks=1)
+    assert (tmp_path / "done/export.2000.hl7").exists() and len(asked) < 100

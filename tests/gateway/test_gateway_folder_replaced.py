@@ -46,6 +46,52 @@ def test_a_file_replaced_while_its_answer_goes_to_the_disk_is_read_too(
     asyncio.run(asyncio.wait_for(story(), 20))
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_file_replaced_between_the_last_look_and_the_move_is_read_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    """What was moved is not what was read: it goes back, unanswered, and is read, as what took its name."""
+
+    async def story() -> None:
+        bus = MemoryBus()
+        intake = make_intake(bus)
+        intake.start()
+        folder = await watched(tmp_path, intake, relay())
+        (tmp_path / "export.hl7").write_bytes(hl7("1"))
+        replaced = iter([hl7("2"), hl7("3")] if again else [hl7("2")])
+
+        def put() -> None:
+            data = next(replaced, b"")
+            if data:
+                (tmp_path / "export.tmp").write_bytes(data)
+                (tmp_path / "export.tmp").rename(tmp_path / "export.hl7")
+
+        for call in ("rename", "replace"):
+            real = getattr(os, call)
+
+            def moving(source: Any, *rest: Any, real: Any = real, **named: Any) -> None:
+                ours = Path(source).name == "export.hl7"
+                if ours:
+                    put()
+                real(source, *rest, **named)
+                if ours:
+                    put()
+
+            monkeypatch.setattr(os, call, moving)
+        for _ in range(4):
+            await folder.look()
+        await intake.close(2)
+        controls = sorted(one.headers[Header.CONTROL] for one in bus.of("in.sil"))
+        assert controls == (["1", "2", "3"] if again else ["1", "2"])
+        assert list(tmp_path.glob("*.hl7")) == []
+        moved = {one.name: one.read_bytes() for one in (tmp_path / "done").glob("*.hl7")}
+        for name, data in moved.items():
+            control = data.split(b"|")[9]
+            assert b"MSA|AA|" + control in (tmp_path / "done" / f"{name}.ack").read_bytes()
+
+    asyncio.run(asyncio.wait_for(story(), 20))
+
+
 def test_the_next_request_laid_beside_a_cda_in_hand_is_not_taken_away(tmp_path: Path) -> None:
     """One name for all, the request first: the request of the next document must still stand there when it comes."""
     asked: list[dict[str, str]] = []

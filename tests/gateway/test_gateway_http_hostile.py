@@ -16,6 +16,8 @@ from router.gateway.intake import Intake
 from router.gateway.settings import HttpConfig
 from tests.gateway.gateway_parts import Client, MemoryBus, eventually, hl7, listening, make_intake, relay
 
+pytestmark = pytest.mark.alone
+
 MEBIBYTE = 2**20
 
 

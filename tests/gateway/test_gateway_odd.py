@@ -14,6 +14,7 @@ import pytest
 from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import Header, Outgoing, SystemClock
 from router.errors import OperatorFault
+from router.gateway.files import Directory
 from router.gateway.folder import WatchedFolder
 from router.gateway.gateway import Gateway
 from router.gateway.received import Feed, FeedVerdict, Received
@@ -171,15 +172,15 @@ def test_a_crash_in_the_middle_of_the_move_keeps_a_cda_and_its_request_together(
         calls = iter(range(10))
 
         def fatal(real: Any) -> Any:
-            def step(self: Path, *given: Any, **named: Any) -> Any:
+            def step(self: Directory, *given: Any, **named: Any) -> Any:
                 if next(calls) == at:
                     raise Killed
                 return real(self, *given, **named)
 
             return step
 
-        for name in ("replace", "unlink"):
-            patch.setattr(Path, name, fatal(getattr(Path, name)))
+        for name in ("move", "remove"):
+            patch.setattr(Directory, name, fatal(getattr(Directory, name)))
 
     for at in range(3):
         place = tmp_path / str(at)

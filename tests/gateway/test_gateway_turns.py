@@ -14,6 +14,8 @@ from router.gateway.turns import Turns
 from tests.gateway.gateway_parts import Client, MemoryBus, hl7, listening, make_intake, relay
 from tests.gateway.test_gateway_budget import play
 
+pytestmark = pytest.mark.alone
+
 BIG = "OBX|1|ST|||" + "x" * 50_000
 
 

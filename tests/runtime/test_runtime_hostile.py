@@ -30,6 +30,8 @@ from tests.runtime.hostile_peers import (
     trickles,
 )
 
+pytestmark = pytest.mark.alone
+
 LIMIT = 2.0
 """Seconds within which a good sender must have its answer."""
 

@@ -43,17 +43,27 @@ def site(sinks: dict[str, MssanteConfig], **mailboxes: str) -> Any:
 @pytest.mark.parametrize(
     ("login", "users"),
     [
-        ({"auth": "externe"}, [A]),
+        ({"auth": "externe"}, [A, B]),
+        ({"auth": "externe", "user": "pfi"}, [A]),
         ({"auth": "aucune"}, [A]),
         (PASSWORD | {"user": "pfi"}, [A]),
         (PASSWORD, [A, B]),
     ],
-    ids=["certificate", "certificate alone", "one name", "each its own"],
+    ids=["certificate", "certificate for one account", "certificate alone", "one name", "each its own"],
 )
 def test_structures_share_what_one_account_reads(login: dict[str, Any], users: list[str]) -> None:
     """Two readers of one inbox would tell each report twice."""
     found = inboxes(site({"mssante.a": sink(login)}, a=A, b=B))
     assert [(one.sinks, one.user) for one in found] == [(["mssante.a"], user) for user in users]
+
+
+def test_a_certificate_of_several_mailboxes_asks_for_each_by_name() -> None:
+    """Without a name the operator opens one of them, and the reports of the others are never read."""
+    login = {"auth": "externe"}
+    assert [one.authzid for one in inboxes(site({"mssante.a": sink(login)}, a=A, b=B))] == [A, B]
+    assert [one.authzid for one in inboxes(site({"mssante.a": sink(login)}, a=A))] == [""]
+    other = sink(login, "b.pem", mailbox=B)
+    assert [one.authzid for one in inboxes(site({"mssante.a": sink(login, mailbox=A), "mssante.b": other}))] == ["", ""]
 
 
 def test_sinks_share_the_mailbox_that_both_send_from() -> None:

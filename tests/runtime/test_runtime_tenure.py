@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +50,37 @@ def test_a_folder_in_use_is_refused_with_its_holder(tmp_path: Path) -> None:
         other.kill()
         os.kill(int(child), signal.SIGKILL)
         other.stdout.close()
+
+
+@pytest.mark.parametrize("away", ["deleted", "moved"])
+def test_a_lock_file_that_is_gone_lets_nobody_in(tmp_path: Path, away: str) -> None:
+    """Deleted or moved away under the router: a second one is refused all the same, and makes no new file."""
+    mine = Tenure(tmp_path)
+    if away == "deleted":
+        (tmp_path / FILE).unlink()
+    else:
+        (tmp_path / FILE).rename(tmp_path / "old.lock")
+    with pytest.raises(OperatorFault, match="SITE-IN-USE"):
+        Tenure(tmp_path)
+    assert not (tmp_path / FILE).exists()
+    mine.end()
+    Tenure(tmp_path).end()
+
+
+def test_where_folders_have_no_locks_the_file_alone_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share that refuses a lock on a folder (NFS): the router runs, and a second one is refused."""
+    real = fcntl.flock
+
+    def as_nfs(number: int, how: int) -> None:
+        if stat.S_ISDIR(os.fstat(number).st_mode):
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        real(number, how)
+
+    monkeypatch.setattr(fcntl, "flock", as_nfs)
+    mine = Tenure(tmp_path)
+    with pytest.raises(OperatorFault, match=f"SITE-IN-USE.*process {os.getpid()} on "):
+        Tenure(tmp_path)
+    mine.end()
 
 
 def test_two_folders_are_two_routers(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from kafka.net.selector import NetworkSelector
 from router.bus.kafka.errors import trouble
 from router.bus.settings import KafkaConfig, KafkaTls
 from router.errors import OperatorFault
+from router.patience import Patience
 from router.tls import client_context, show_certificate
 
 #: ApiVersions v0 and Metadata v1 of no topic, each with its length: any broker since 0.10 answers both, in order.
@@ -42,6 +43,10 @@ _UNKNOWN_AUTHORITY: Final = "the broker's certificate comes from an authority th
 _TLS_WANTED: Final = "this port of the broker speaks TLS: set bus.tls"
 _NO_TLS: Final = "this port of the broker does not speak TLS"
 _TLS_ALERT: Final = 0x15
+_LARGEST: Final = 64 * 2**20
+"""Bytes of a reply that Kafka may send us: what says a larger size (an HTTP server: `HTTP`) is no broker."""
+_SILENCE: Final = 30.0
+"""Seconds of a line that has no time-out of its own."""
 
 #: Alerts of TLS about *our* certificate (RFC 8446 §6.2), as OpenSSL spells them.
 _OUR_CERTIFICATE: Final = ("ALERT_BAD_CERTIFICATE", "ALERT_CERTIFICATE_", "ALERT_UNKNOWN_CA", "ALERT_UNSUPPORTED_CERT")
@@ -178,22 +183,27 @@ def _answer(line: socket.socket, silence: OperatorFault) -> None:
     Raises `OperatorFault` for an alert, `_Silent` for the end of the connection.
     """
     try:
-        size = int.from_bytes(_exactly(line, 4), "big")
+        patience = Patience(line.gettimeout() or _SILENCE)
+        size = int.from_bytes(_exactly(line, 4, patience), "big")
         if size >> 24 == _TLS_ALERT and not isinstance(line, ssl.SSLSocket):
             raise OperatorFault("KAFKA-TLS", "bus.tls", _TLS_WANTED)
-        _exactly(line, size)
+        if size > _LARGEST:
+            raise _Silent(silence)
+        _exactly(line, size, patience)
     except (EOFError, ConnectionError, *_SILENT_END) as error:
         raise _Silent(silence) from error
     except ssl.SSLError as error:
         raise _alert(error) from error
 
 
-def _exactly(line: socket.socket, count: int) -> bytes:
+def _exactly(line: socket.socket, count: int, patience: Patience) -> bytes:
     found = bytearray()
     while len(found) < count:
+        line.settimeout(patience.left())
         part = line.recv(min(count - len(found), 65_536))
         if not part:
             raise EOFError
+        patience.moved(len(part))
         found += part
     return bytes(found)
 

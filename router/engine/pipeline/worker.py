@@ -37,8 +37,10 @@ from router.engine.pipeline.compiled import (
     CompiledPipeline,
     Describe,
     Pipelines,
+    Unmatched,
     Unserved,
     all_served,
+    always_a_dead_letter,
     no_description,
 )
 from router.engine.pipeline.decider import Decider, Stopped, Work
@@ -58,7 +60,9 @@ POLL: Final = 0.2
 PATIENCE: Final = 1.0
 """The most seconds between two tries while one event may cause the `OperatorFault`: later events may show it."""
 TELL_AGAIN: Final = 60
-"""A feed that waits for a person causes an alert again after so many tries."""
+"""A feed, or a stage, that waits causes an alert again after so many tries."""
+APART: Final = 8
+"""After so many tries (some seconds) the events of a transaction are written one by one."""
 
 
 @dataclass(slots=True)
@@ -91,6 +95,7 @@ class PipelineWorker:
         member: str,
         describe: Describe = no_description,
         unserved: Unserved = all_served,
+        unmatched: Unmatched = always_a_dead_letter,
         clock: Clock | None = None,
         observer: Observer | None = None,
         alert: Alert = no_alert,
@@ -108,6 +113,7 @@ class PipelineWorker:
         self._decider = Decider(
             describe=describe,
             unserved=unserved,
+            unmatched=unmatched,
             limit=bugs or BugLimit(),
             clock=self._clock,
             observer=self._observer,
@@ -193,7 +199,8 @@ class PipelineWorker:
                 self._pause(consumer, feed, fault)
                 _read_again(again, record)
                 continue
-            self._attempts.pop(feed, None)
+            if self._attempts.pop(feed, 0):
+                self._alert("feed-goes-on", {"feed": feed})
             yield record, work
 
     def _decide(
@@ -224,7 +231,9 @@ class PipelineWorker:
             self._producer.publish(records, settle=Settle(consumer, offsets))
 
         try:
-            self._insist(consumer, publish)
+            self._insist(consumer, publish, tries=APART if len(works) > 1 else 0)
+        except Unavailable:  # a disk that is almost full may take them one by one
+            return all(self._write(consumer, [one]) for one in works)
         except Fenced:
             if self._gone.isdisjoint(offsets) and all(consumer.owns(partition) for partition in offsets):
                 raise  # another process took our name
@@ -273,15 +282,20 @@ class PipelineWorker:
     def _partitions(self, consumer: Consumer, feed: str) -> list[Partition]:
         return [partition for partition in consumer.assignment() if partition.topic == in_topic(feed)]
 
-    def _insist(self, consumer: Consumer | None, work: Callable[[], T]) -> T:
-        """Until it succeeds: the database or the bus is away, the batch waits, polling goes on."""
+    def _insist(self, consumer: Consumer | None, work: Callable[[], T], tries: int = 0) -> T:
+        """Until it succeeds: the database or the bus is away, the batch waits, polling goes on.
+
+        tries: raises `Unavailable` after so many; 0: never
+        """
         attempts = 0
         while True:
             try:
                 return work()
             except Unavailable as fault:
                 attempts += 1
-                if attempts == 1:
+                if attempts == tries:
+                    raise
+                if attempts == 1 or attempts % TELL_AGAIN == 0:
                     self._alert("stage-waits", {"stage": "pipeline", "code": fault.code})
                 self._idle(consumer, backoff(attempts, 0.05, 2.0, 5.0, 0.05))
 

@@ -13,6 +13,7 @@ from router.runtime.reload import PipelineSet
 from router.runtime.roles import Ready
 from router.runtime.roles.event_loop import alert
 from router.runtime.site_services import SiteServices
+from router.runtime.unmatched import Unmatched
 from router.runtime.wording import ADVICE
 
 log = structlog.get_logger()
@@ -35,6 +36,7 @@ class PipelinesRole:
             member=f"pipelines-{slot}",
             describe=Describe(services.pseudonyms),
             unserved=Unserved(services.pseudonyms, services.clock, self._pipelines.parse),
+            unmatched=Unmatched(services.config.feeds),
             clock=services.clock,
             observer=services.observer,
             alert=alert,

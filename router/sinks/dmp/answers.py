@@ -21,6 +21,10 @@ _V3: Final = "{urn:hl7-org:v3}"
 _SUCCESS: Final = "urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Success"
 _FAILURE: Final = "urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Failure"
 _WARNING: Final = "Warning"
+_PARTS: Final = 20
+"""Parts of a multipart answer that are looked at: the SOAP envelope is the first, or among the first."""
+_PART_HEADER: Final = 8 * 1024
+"""Bytes of the header of a part that are read."""
 
 
 class Unreadable(Exception):
@@ -175,13 +179,14 @@ def _fault(element: Any, soap: str) -> Fault:
 
 
 def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[str, bytes]]:
-    """(Content-ID without brackets, content) of each part; the last one may lack its end."""
-    for piece in (b"\r\n" + body).split(b"\r\n--" + boundary)[1:]:
+    """(Content-ID without brackets, content) of each part, some parts at most; the last one may lack its end."""
+    mark = b"\r\n--" + boundary
+    for piece in (b"\r\n" + body).split(mark, _PARTS)[1:]:
         if piece.startswith(b"--"):
             return
         head, found, content = piece.partition(b"\r\n\r\n")
         if found:
-            lines = head.decode("latin-1").splitlines()
+            lines = head[:_PART_HEADER].decode("latin-1").splitlines()
             cid = next((line.partition(":")[2] for line in lines if line.lower().startswith("content-id:")), "")
             yield cid.strip("<> "), content
 

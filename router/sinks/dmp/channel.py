@@ -13,6 +13,7 @@ import aiohttp
 
 from router.contracts import OwnTurns, Turns
 from router.errors import OperatorFault, OutcomeUnknown, RouterError, Unavailable
+from router.patience import Timer, patient
 from router.sinks.dmp.answers import HttpAnswer
 from router.sinks.dmp.credentials import Identity, Watched
 from router.sinks.dmp.settings import DmpConfig
@@ -91,7 +92,10 @@ class Channel:
         """One GET: raises as `call` would when the server can't be reached, refuses us, or says it is away."""
         try:
             client = await self._pool()
-            async with client.get(url, proxy=self._config.proxy or None, allow_redirects=False) as answer:
+            async with (
+                patient(self._config.read_timeout, self._config.connect_timeout),
+                client.get(url, proxy=self._config.proxy or None, allow_redirects=False) as answer,
+            ):
                 status = answer.status
         except RouterError:
             raise
@@ -113,10 +117,10 @@ class Channel:
             "Content-Length": str(request.length),
             "Accept": "application/soap+xml, multipart/related",
         }
-        async with asyncio.timeout(config.connect_timeout + config.read_timeout) as patience:
+        async with patient(config.read_timeout, config.connect_timeout) as timer:
             asking = client.post(
                 request.url,
-                data=body.pieces(patience, config.read_timeout),
+                data=body.pieces(timer),
                 headers=headers,
                 proxy=config.proxy or None,
                 allow_redirects=False,
@@ -125,15 +129,15 @@ class Channel:
                 return HttpAnswer(
                     answer.status,
                     answer.headers.get("content-type", ""),
-                    await self._read(answer.content, patience),
+                    await self._read(answer.content, timer),
                     answer.headers.get("retry-after", ""),
                 )
 
-    async def _read(self, content: aiohttp.StreamReader, patience: asyncio.Timeout) -> bytes:
+    async def _read(self, content: aiohttp.StreamReader, timer: Timer) -> bytes:
         held: list[bytes] = []
         size = 0
         async for piece in content.iter_any():
-            _allow(patience, self._config.read_timeout)
+            timer.moved(len(piece))
             size += len(piece)
             if size > self._config.max_answer_bytes:
                 raise _TooLong
@@ -177,20 +181,20 @@ class _Body:
         self._request = request
         self.sent = False
 
-    async def pieces(self, patience: asyncio.Timeout, seconds: float) -> AsyncIterator[bytes]:
-        """Of a megabyte at most; `patience` ends so many seconds after the latest one was taken."""
+    async def pieces(self, timer: Timer) -> AsyncIterator[bytes]:
+        """Of a megabyte at most; `timer` learns of each one that was taken."""
         held: list[bytes] = []
         size = 0
         for piece in self._small():
             if size + len(piece) > _PIECE:
                 yield b"".join(held)
-                _allow(patience, seconds)
+                timer.moved(size)
                 held, size = [], 0
             held.append(piece)
             size += len(piece)
         self.sent = True
         yield b"".join(held)
-        _allow(patience, seconds)
+        timer.moved(size)
 
     def _small(self) -> Iterator[bytes]:
         for part in self._request.parts:
@@ -200,8 +204,3 @@ class _Body:
             view = memoryview(part)
             for at in range(0, len(part), _PIECE):
                 yield bytes(view[at : at + _PIECE])
-
-
-def _allow(patience: asyncio.Timeout, seconds: float) -> None:
-    """Something moved: so many seconds more."""
-    patience.reschedule(asyncio.get_running_loop().time() + seconds)

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from router.cisis import ins
@@ -21,6 +21,7 @@ from router.payload import DocumentOrder
 from router.request import Action, DocumentHeader, TransmissionRequest
 from router.sinks.dmp.settings import DmpConfig
 from router.sinks.tools import shipped
+from router.structures import Environment
 from router.xds import datatypes
 from router.xds.tables import Tables
 
@@ -31,7 +32,7 @@ class Moment:
 
     config: DmpConfig
     codes: Tables
-    environment: Literal["production", "qualification"]
+    environment: Environment
     now: float
     value_sets: ValueSets = field(default_factory=shipped, repr=False)
 
@@ -95,10 +96,15 @@ def _qualified(case: Case, moment: Moment) -> None:
 
 
 def _same_patient(case: Case, _: Moment) -> None:
-    """dmp §6.5: the INS of the request is that of each document, OID and matricule."""
+    """dmp §6.5: the INS of the request is that of each document, OID and matricule.
+
+    The document of a deletion may lack it (D1): the INS of the message, then that of the deposit, say whose it is.
+    """
     identity = case.request.patient.ins
     for header in case.request.documents:
         named = header.patient.ins
+        if named is None and case.request.action is Action.DELETE:
+            continue
         if named is None or identity is None:
             raise Refused("PFI-INS-CDA", "recordTarget", "le document ne porte pas l'INS du patient")
         if (named.authority, named.value) != (identity.authority, identity.value):
@@ -194,6 +200,19 @@ def _in_value_sets(case: Case, moment: Moment) -> None:
             if moment.value_sets.contains(name, code.code, code.system) is False:
                 text = filled("code hors du jeu de valeurs {name} du DMP", name=name)
                 raise Refused("PFI-VALUE-SET", place, text)
+
+
+def doubts(case: Case, moment: Moment) -> str:
+    """What passes without a proof, in one sentence: codes that our value sets take for members; '' when none."""
+    found = {
+        name: code.code
+        for header in case.request.documents
+        for name, code in (("JDV_J61", header.facility_type), ("JDV_J62", header.practice_setting))
+        if code is not None and moment.value_sets.unverified(name, code.code)
+    }
+    return " ; ".join(
+        filled("{code} : présence non vérifiée dans {name}", code=found[name], name=name) for name in found
+    )
 
 
 def _ours(case: Case, _: Moment) -> None:

@@ -97,7 +97,7 @@ class DmpConfig(SinkSettings):
     naive_time: str = Field("Europe/Paris", description="Time zone of times without offset; '' refuses them.")
     max_future: float = Field(300, ge=0, description="Seconds a document may be dated ahead: we wait as long.")
     max_document_bytes: int = Field(50_000_000, gt=0, description="Larger documents are refused before sending.")
-    max_answer_bytes: int = Field(20_000_000, gt=0, description="Larger answers are not read.")
+    max_answer_bytes: int = Field(4_000_000, gt=0, description="Larger answers are not read.")
     max_per_second: float = Field(
         4,
         gt=0,
@@ -106,7 +106,11 @@ class DmpConfig(SinkSettings):
     connections: int = Field(8, ge=1, le=100, description="Connections at once.")
     keep_alive: float = Field(20, ge=0, description="Seconds after which an idle connection is not used again.")
     connect_timeout: float = Field(10, gt=0, description="Seconds to connect.")
-    read_timeout: float = Field(60, gt=0, description="Seconds of silence of the server, and of a blocked write.")
+    read_timeout: float = Field(
+        60,
+        gt=0,
+        description="Seconds without a byte; a whole call: 10 times that, and 1 s for each 16 kB.",
+    )
     visibility_delay: float = Field(30, ge=0, description="Seconds until TD3.1b surely shows what was fed.")
     keep: Path | None = Field(None, description="Folder for every request and answer: qualification only.")
 

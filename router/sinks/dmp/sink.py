@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Final, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -26,7 +27,7 @@ from router.sinks.dmp.dialogue import Dialogue, DmpClient
 from router.sinks.dmp.existence import UNEXPLAINED, Existences
 from router.sinks.dmp.identities import Identities
 from router.sinks.dmp.job import Job, SinkContext
-from router.sinks.dmp.preflight import Case, Moment, check
+from router.sinks.dmp.preflight import Case, Moment, check, doubts
 from router.sinks.dmp.settings import LEG, DmpConfig
 from router.sinks.dmp.verdicts import Verdicts
 from router.sinks.tools import Tools
@@ -104,6 +105,11 @@ class DmpSink:
         _ = job.structure  # nothing is signed in the name of a structure that the site does not know (D11)
         if job.case.request.action is Action.DELETE:
             return await Deletion(job).delete()
+        outcome = await self._fed(job)
+        doubt = doubts(job.case, moment)
+        return replace(outcome, text=" ; ".join(filter(None, (outcome.text, doubt)))) if doubt else outcome
+
+    async def _fed(self, job: Job) -> Outcome:
         if self._config.preflight == "off":
             return await job.feed()
         production = self._tools.environment == "production"

@@ -34,6 +34,13 @@ DMP = SinkType(
     asked=(Asked("dmp", "dmp", "DMP"),),
     answer=Answer(LEG, "Z01"),
     code="DMP",
+    own=(
+        *("DMP-ADDRESS", "DMP-ANSWER-SIZE", "DMP-CERT-*", "DMP-CONNECT", "DMP-CRL", "DMP-CUT", "DMP-ENVIRONMENT"),
+        *("DMP-FAULT-*", "DMP-HTML", "DMP-HTTP-*", "DMP-INCONNU", "DMP-KEEP", "DMP-NF", "DMP-PARTIAL", "DMP-RATE"),
+        *("DMP-RELATES-TO", "DMP-TABLE", "DMP-TIMEOUT", "DMP-TLS*"),
+        # Faults of the DMP that have a text and no code (`faults.csv`).
+        *("DMP-AUTHENTIFICATION", "DMP-AUTHOR_INSTITUTION", "DMP-PS_STRUCTURE", "DMP-SPECIALITE", "DMP-STRUCTURE"),
+    ),
     one_structure=True,
     certificates=lambda settings: {
         "auth.certificate": settings.auth.certificate,

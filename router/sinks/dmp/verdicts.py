@@ -1,7 +1,8 @@
 """From what the DMP answered to what the router does: the one place where foreign failures become ours (dmp §5).
 
 The tables `verdicts.csv` and `faults.csv` say what each code means; `verdicts` of the site file overrides a code.
-Codes are kept in the faults we raise (`DMP-DMPClosed`); free texts of the DMP are not, they may quote the patient.
+Codes are kept in the faults we raise (`DMP-DMPClosed`). Free texts of the DMP may quote the patient: they are kept only
+as `router.sinks.dmp.said` leaves them.
 """
 
 from __future__ import annotations
@@ -62,10 +63,11 @@ class Verdicts:
         """A sentence in French for people, without any value of the message."""
         return _table().get(code, ("", N_("Refus du DMP sans explication connue")))[1]
 
-    def fault(self, code: str, place: str, attempt: int, *, unsure: bool = False) -> RouterError:
+    def fault(self, code: str, place: str, attempt: int, *, unsure: bool = False, said: str = "") -> RouterError:
         """The fault to raise for a code that isn't a success; `attempt` counts from 1.
 
         unsure: the DMP failed in the middle of a request that changes something, and doesn't say how far it came.
+        said:   the DMP's own words, without any value (`router.sinks.dmp.said`): a refusal tells them to the sender
         """
         kind, name, text = self.of(code), f"DMP-{safe(code)}", self.sentence(code)
         if kind == "config":
@@ -76,6 +78,8 @@ class Verdicts:
             return OutcomeUnknown(name, place, filled("{text} : le document est peut-être enregistré", text=text))
         if kind == "limited" and attempt < TRIES:
             return Unavailable(name, place, text, circuit=False)
+        if said:
+            text = filled("{text} — le DMP dit : {said}", text=text, said=said)
         return Refused(name, place, text, business=kind == "business")
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date
-from typing import Literal
 
 from router.cisis.addresses import clean, parts
 from router.cisis.age import adult_at
@@ -16,6 +15,7 @@ from router.errors import Refused
 from router.payload import DocumentOrder
 from router.request import Action, Recipient, RecipientKind, TransmissionRequest
 from router.sinks.mssante.naming import act_time
+from router.structures import Environment
 
 
 def to_patient(recipient: Recipient, patient_domains: Collection[str]) -> bool:
@@ -27,7 +27,7 @@ def check(
     order: DocumentOrder,
     recipient: Recipient,
     *,
-    environment: Literal["production", "qualification"],
+    environment: Environment,
     patient_domains: Collection[str],
     today: date,
 ) -> None:
@@ -48,7 +48,7 @@ def check(
         _patient(request, recipient, patient_domains, today)
 
 
-def _identity(request: TransmissionRequest, environment: Literal["production", "qualification"]) -> None:
+def _identity(request: TransmissionRequest, environment: Environment) -> None:
     """An INS that is not qualified leaves by no road (D2); a test INS never leaves production (D9)."""
     written = [document.patient.ins for document in request.documents if document.patient.ins is not None]
     ins = request.patient.ins
