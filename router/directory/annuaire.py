@@ -23,6 +23,7 @@ from router.directory.mailboxes import Mailbox, Profession, SourceName, finess
 from router.directory.settings import AnnuaireConfig
 from router.errors import Invalid, Unavailable
 from router.language import filled
+from router.locks import FileLock
 
 _VERSION: Final = 2
 """Of the tables (`PRAGMA user_version`). A file of another version is not read: the next import makes it anew."""
@@ -236,16 +237,30 @@ class Annuaire:
 def refresh(
     annuaire: Annuaire, config: AnnuaireConfig, folder: Path, clock: Clock, *, forced: bool = False
 ) -> Imported | None:
-    """Fetch and import when it is time. Raises `Unavailable`, `OperatorFault`, `Invalid`; None when not due."""
-    age = annuaire.age(clock.now())
-    if config.extraction is None or not (forced or age is None or age >= config.refresh_hours * 3600):
+    """Fetch and import when it is time. One process of the machine does, the others use what it brings.
+
+    Raises `Unavailable`, `OperatorFault`, `Invalid`; None when it is not due, or another process is at it.
+    """
+    if config.extraction is None or not (forced or _due(annuaire, config, clock)):
         return None
-    target = folder / f"extraction.{os.getpid()}"
+    lock, target = FileLock(folder / "extraction.lock"), folder / f"extraction.{os.getpid()}"
+    if not lock.try_take():
+        if forced:
+            raise Unavailable("ANNUAIRE-BUSY", "", "another process is importing the extraction")
+        return None
     try:
+        if not (forced or _due(annuaire, config, clock)):
+            return None
         fetch(config.extraction, target, ca=config.ca, limit=LIMIT)
         return annuaire.load(target)
     finally:
         target.unlink(missing_ok=True)
+        lock.release()
+
+
+def _due(annuaire: Annuaire, config: AnnuaireConfig, clock: Clock) -> bool:
+    age = annuaire.age(clock.now())
+    return age is None or age >= config.refresh_hours * 3600
 
 
 def _fill(database: sqlite3.Connection, rows: Rows) -> Imported:

@@ -17,6 +17,7 @@ from router.directory.extraction import COLUMNS, HEADER, Progress
 from router.directory.settings import DirectoryConfig
 from router.errors import Invalid, Unavailable
 from router.exchange import Event, Exchange
+from router.locks import FileLock
 from router.request import Professional, Recipient, RecipientKind, Structure
 from router.steps.look_up import LookUp, LookUpStep
 from tests.sinks.mssante_samples import DOCTOR, doctor, liste, patient, request
@@ -160,6 +161,20 @@ def test_an_extraction_that_lost_a_fifth_waits_for_a_person(tmp_path: Path) -> N
         annuaire.load(extraction(tmp_path, lines[:79]))
     assert annuaire.load(extraction(tmp_path, lines[:79]), fewer=True).lines == 79
     assert annuaire.load(extraction(tmp_path, lines[:64])).lines == 64
+
+
+def test_one_process_imports_and_the_others_use_it(tmp_path: Path) -> None:
+    """While one is at it the others go on with what is in use; a person who asks is told."""
+    made = opened(tmp_path, [line("a@b.fr")], annuaire={"minimum": 0, "extraction": str(tmp_path / "extraction.txt")})
+    extraction(tmp_path, [line("a@b.fr"), line("c@b.fr")])
+    lock = FileLock(tmp_path / "kept" / "extraction.lock")
+    assert lock.try_take()
+    made.refresh()
+    with pytest.raises(Unavailable, match="ANNUAIRE-BUSY"):
+        made.fetch()
+    assert len(made.annuaire) == 1
+    lock.release()
+    assert made.fetch() is not None and len(made.annuaire) == 2
 
 
 def test_before_the_first_import_nobody_can_say_that_nobody_is_there(tmp_path: Path) -> None:
