@@ -19,8 +19,9 @@ A fault carries a stable `code` (`R45`, `MSS-550`, `DMP-DMPClosed`), a `place` (
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 
 class RouterError(Exception):
@@ -119,6 +120,10 @@ class OperatorFault(RouterError):
     """Our configuration, credentials or certificates: nothing is the message's fault."""
 
 
+Severity = Literal["error", "warning"]
+"""`error`: to be corrected, and what the router refuses to run with is among it. `warning`: somebody should look."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One mistake in a file of the operator's: where it is and what to write instead."""
@@ -129,6 +134,7 @@ class Problem:
     path: str
     text: str
     hint: str = ""
+    severity: Severity = "error"
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}"
@@ -143,3 +149,8 @@ class ConfigFault(OperatorFault):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("CONFIG", "", "\n".join(map(str, problems)))
         self.problems = tuple(problems)
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Problems of one file in the order of its lines."""
+    return sorted(problems, key=lambda found: (found.line, found.column))

@@ -45,6 +45,7 @@ Measure = Literal[
     "dsn_overdue",
     "mail_read_total",
     "oldest_unread_mail_timestamp",
+    "mailbox_ok",
 ]
 
 Kind = Literal["counter", "gauge", "histogram"]
@@ -106,6 +107,11 @@ MEASURES: Final[dict[Measure, tuple[Kind, tuple[str, ...], str]]] = {
         "gauge",
         ("sink",),
         "Unix time of arrival of the oldest mail not handled; 0: none",
+    ),
+    "mailbox_ok": (
+        "gauge",
+        ("sink", "mailbox"),
+        "1 when the mailbox could be read the last time, 0 when not; `mailbox`: its number in the site file, from 0",
     ),
 }
 """Every measure carries the prefix `segur_` in Prometheus."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+import re
+from typing import Final, Literal, Self
 
 from pydantic import ConfigDict, Field
 
@@ -10,6 +11,17 @@ from router.strict import Strict
 
 Environment = Literal["production", "qualification"]
 """What a site is for. Identities, mailboxes and addresses of the two never mix (D9)."""
+FINESS: Final = re.compile(r"(?:\d{2}|2[AB])\d{7}")
+"""Nine characters: département (2A and 2B for Corsica), number, key."""
+LENGTH: Final = 9
+
+
+def keyed(finess: str) -> bool:
+    """Whether the last digit is the key (Luhn) of a FINESS. No sheet of ours states it for letters: those pass."""
+    if not finess.isdigit():
+        return True
+    doubled = (int(digit) * (2 - rank % 2) for rank, digit in enumerate(reversed(finess), 1))
+    return sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0
 
 
 class SendingApplication(Strict):

@@ -45,6 +45,8 @@ PLACES: Final[dict[str, Place]] = {
         ((2, "text"),),
     ),
     **dict.fromkeys(("Outcome", "Receipt", "JournalEntry", "replace", "_refusal", "_receipt"), ((-1, "text"),)),
+    **dict.fromkeys(("Attention", "Unseen"), ((2, "text"),)),
+    **dict.fromkeys(("wrong", "remark"), ((1, "text"),)),
     "Unreadable": ((3, "text"),),
     **dict.fromkeys(("add", "add_dmp", "hold_dmp", "answer"), ((-1, "what"),)),
     "refused": ((0, "text"),),

@@ -11,6 +11,7 @@ from router.cli import (
     diff,
     directory,
     dlq,
+    doctor,
     explain,
     national,
     options,
@@ -18,6 +19,7 @@ from router.cli import (
     run,
     send,
     simulate,
+    status,
     topics,
     try_,
     version,
@@ -47,6 +49,8 @@ simulate.add_to(app)
 check.add_to(app)
 try_.add_to(app)
 diff.add_to(app)
+status.add_to(app)
+doctor.add_to(app)
 explain.add_to(app)
 dlq.add_to(app)
 withdraw.add_to(app)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from router.bus.settings import BusConfig, SqliteBusConfig
 from router.cisis.settings import ProfileRules
+from router.config.sentences import NAME
 from router.config.sink_models import INSTANCE, SinkConfig, SiteStructure
 from router.directory.settings import DirectoryConfig
 from router.engine.retry_policy import RetryPolicy
@@ -64,7 +65,7 @@ class DatabaseConfig(Strict):
 
 
 class AdminConfig(Strict):
-    """The port of `/metrics`, `/livez` and `/readyz`."""
+    """The port of `/metrics`, `/livez`, `/readyz`, `/version` and `/status`."""
 
     host: str = "127.0.0.1"
     port: int = Field(9464, ge=0, le=65535, description="0 turns it off.")
@@ -128,7 +129,7 @@ class SiteConfig(Strict):
         default_factory=dict,
         description="MSH-4 -> FINESS of a structure, for messages without PRT-8 on feeds that speak for several (D11).",
     )
-    feeds: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")], FeedConfig] = Field(min_length=1)
+    feeds: dict[Annotated[str, Field(pattern=NAME)], FeedConfig] = Field(min_length=1)
     sinks: dict[Annotated[str, Field(pattern=INSTANCE)], SinkConfig] = Field(min_length=1)
     retry: dict[str, RetryPolicy] = Field(
         default_factory=dict,
@@ -148,3 +149,11 @@ class SiteConfig(Strict):
     def sink_types(self) -> dict[str, str]:
         """Instance -> type."""
         return {name: config.type for name, config in self.sinks.items()}
+
+
+class SiteRest(SiteConfig):
+    """What is left of a site file when something required can't be read: looked at by `check`, never run with."""
+
+    environment: Environment = "qualification"
+    feeds: dict[str, FeedConfig] = Field(default_factory=dict)
+    sinks: dict[str, SinkConfig] = Field(default_factory=dict)

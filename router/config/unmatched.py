@@ -1,84 +1,87 @@
-"""Documents of a feed that no pipeline takes, as far as the conditions of the pipelines show (`segur-router check`).
+"""What the pipelines of a site take together: messages that match none of them, conditions that nothing can meet.
 
-A document that no pipeline takes is a dead letter (`NO-PIPELINE`), so this is a warning, not a fault. The conditions
-are tried on every combination of what they ask about. A condition that asks about anything else (`field(…)`, the
-sending application, a title) may take any document, and its feed is not judged.
+A document that no pipeline takes becomes a dead letter (NO-PIPELINE): said here, before one comes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import product
-from math import prod
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
 
-from router.cisis.valuesets import ValueSets, shipped
-from router.config.expressions import SPECIMEN, Expression
-from router.config.pipeline import PipelineFile
-from router.config.site_models import FeedConfig
+from router.config.pipeline import PipelineDraft
+from router.config.possible import OTHER, Case, Condition, Variable, left_out, never
+from router.config.site import SiteFile
+from router.errors import Problem
 from router.language import filled
 
-MOST: Final = 20_000
-"""Combinations that are tried; conditions that need more are not judged."""
-_TYPES: Final = ("ORU^R01", "MDM^T02", "MDM^T10", "MDM^T04")
-_YES_NO: Final = (True, False)
-#: What a document of a documents feed may be, by the name that a condition uses.
-_RANGES: Final[Mapping[str, tuple[Any, ...]]] = {
-    "message.type": _TYPES,
-    "message.event": tuple(one.partition("^")[2] for one in _TYPES),
-    "document.level": (1, 3),
-    "document.confidentiality": ("N", "R", "V"),
-    "request.action": ("initial", "replace", "delete"),
-    "request.dialect": ("1.2", "2.0", "2.1"),
-    **{f"request.{name}": _YES_NO for name, value in SPECIMEN["request"].items() if isinstance(value, bool)},
-    "request.recipients": (0, 1, 2),
-}
+Where = list[str | int]
 
 
-def unmatched(
-    feeds: Mapping[str, FeedConfig], files: Iterable[PipelineFile], value_sets: ValueSets | None = None
-) -> Iterator[str]:
-    """One sentence for each documents feed of which a document may match no pipeline."""
-    found = list(files)
-    for name, feed in feeds.items():
-        if feed.kind != "documents" or feed.unmatched == "ignore":
+def unmatched(site: SiteFile, drafts: Sequence[PipelineDraft], *, whole: bool) -> Iterator[Problem]:
+    """Messages of each feed that no pipeline takes. whole: whether every pipeline file could be read.
+
+    Nothing is said of a feed one of whose pipelines can't be judged.
+    """
+    known = site.feeds or ()
+    strays = any(feed not in known for draft in drafts for feed in draft.config.feeds)
+    unknown = not whole or strays or any(draft.source.lost(["feed"]) for draft in drafts)
+    for name, feed in site.config.feeds.items():
+        path: Where = ["feeds", name]
+        readers = [draft for draft in drafts if name in draft.config.feeds]
+        quiet = feed.unmatched == "ignore" or (feed.kind == "adt" and feed.unmatched is None)
+        if quiet or unknown or site.source.lost([*path, "kind"]):
             continue
-        conditions = [one.config.when for one in found if name in one.config.feeds]
-        if not conditions:
-            yield filled("feed {name}: no pipeline reads it, every document becomes a dead letter", name=name)
-        elif example := _example([one for one in conditions if one], value_sets or shipped(), all(conditions)):
-            yield filled(
-                "feed {name}: no pipeline takes a document with {example}: it becomes a dead letter",
-                name=name,
-                example=example,
+        if not readers:
+            text = "no pipeline reads this feed: each of its documents becomes a dead letter NO-PIPELINE"
+            hint = filled("add a pipeline with `feed: {name}`", name=name)
+            yield site.source.problem(path, text, hint, severity="warning")
+            continue
+        if feed.kind == "relay" and feed.unmatched is None:
+            continue  # most of what it leaves aside carries no document
+        conditions = [Condition.of(draft.config.when) if draft.config.when else None for draft in readers]
+        judged = [one for one in conditions if one is not None]
+        if len(judged) < len(readers) or any(never([one], name, feed) for one in judged):
+            continue  # one takes everything, nobody can say what it takes, or it takes nothing: told at its place
+        if (case := left_out(judged, name, feed)) is not None:
+            text = filled(
+                "none of the pipelines {names} takes a message with {value}: it becomes a dead letter NO-PIPELINE",
+                names=", ".join(draft.config.name or draft.path.name for draft in readers),
+                value=_shown(case, judged),
             )
+            yield site.source.problem(path, text, "add a pipeline for it, or widen a `when`", severity="warning")
 
 
-def _example(conditions: list[str], value_sets: ValueSets, every_one_has_a_condition: bool) -> str:
-    """A document that none of these takes, as the conditions name it; "" when there is none, or nobody can tell."""
-    if not every_one_has_a_condition:
-        return ""
-    programs = [Expression(text) for text in conditions]
-    asked = list(dict.fromkeys(name for program in programs for name in program.names))
-    known = value_sets.sets.get("JDV_J07")
-    ranges = {**_RANGES, "document.type": tuple(known.by_code) if known else ()}
-    if not all(ranges.get(name) for name in asked) or prod(len(ranges[name]) for name in asked) > MOST:
-        return ""
-    for chosen in product(*(ranges[one] for one in asked)):
-        given = dict(zip(asked, chosen, strict=True))
-        if not any(program.on(_values(given)) for program in programs):
-            return ", ".join(f"{name} = {_shown(value)}" for name, value in given.items())
-    return ""
+def impossible(site: SiteFile, draft: PipelineDraft) -> Iterator[Problem]:
+    """Conditions of a pipeline that no message of its feeds meets."""
+    feeds = {name: feed for name, feed in site.config.feeds.items() if name in draft.config.feeds}
+    feeds = {name: feed for name, feed in feeds.items() if not site.source.lost(["feeds", name, "kind"])}
+    if not feeds or len(feeds) < len(draft.config.feeds):
+        return
+    before: list[Condition] = []
+    for path, source in draft.conditions():
+        condition = Condition.of(source)
+        if condition is None:
+            continue
+        if all(never([condition], name, feed) for name, feed in feeds.items()):
+            yield draft.source.problem(path, "can never hold: no message of its feeds has these values")
+        elif all(never([*before, condition], name, feed) for name, feed in feeds.items()):
+            text = "can never hold here: the conditions before it leave out what it asks for"
+            yield draft.source.problem(path, text)
+        elif path[0] != "sinks":  # all sinks get the same exchange: none narrows what another gets
+            before.append(condition)
 
 
-def _values(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    made = {owner: dict(members) for owner, members in SPECIMEN.items()}
-    for name, value in given.items():
-        owner, _, member = name.partition(".")
-        made[owner][member] = value
-    return made
+def _shown(case: Case, conditions: Sequence[Condition]) -> str:
+    return ", ".join(_value(variable, value, conditions) for variable, value in case.items())
 
 
-def _shown(value: Any) -> str:
-    """As CEL writes it."""
-    return str(value).lower() if isinstance(value, bool) else f'"{value}"' if isinstance(value, str) else str(value)
+def _value(variable: Variable, value: object, conditions: Sequence[Condition]) -> str:
+    """In CEL, as the operator would write it."""
+    owner, member = variable
+    name = f'field("{member}")' if owner == "field" else f"{owner}.{member}"
+    if value == OTHER or (isinstance(value, str) and OTHER in value):
+        compared = {one for condition in conditions for one in condition.compared.get(variable, ())}
+        listed = ", ".join(f'"{one}"' for one in sorted(map(str, compared)) if OTHER not in one)
+        return f"!({name} in [{listed}])"
+    if isinstance(value, bool):
+        return name if value else f"!{name}"
+    return f'{name} == "{value}"' if isinstance(value, str) else f"{name} == {value}"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, field_validator, model_validator
 
 from router.directory.addresses import addr_spec, idna
 from router.directory.mailboxes import SourceName, rpps
 from router.secret import Secret
 from router.strict import Strict
+
+M = TypeVar("M", bound=BaseModel)
 
 LISTE_BLANCHE_URL = "https://espacedeconfiance.mssante.fr/listeblanchemssante.xml"
 FHIR_URL = "https://gateway.api.esante.gouv.fr/fhir/v2"
@@ -174,3 +176,23 @@ class DirectoryConfig(Strict):
         if len(set(self.sources)) != len(self.sources):
             raise ValueError("`sources` names one twice")
         return self
+
+    def beginning_at(self, folder: Path) -> DirectoryConfig:
+        """The same with relative paths of lists started at a folder; what is not said stays unsaid."""
+        lists, annuaire = self.liste_blanche, self.annuaire
+        return _with(
+            self,
+            liste_blanche=_with(lists, source=_from(folder, lists.source)),
+            annuaire=_with(annuaire, extraction=_from(folder, annuaire.extraction)),
+        )
+
+
+def _from(folder: Path, source: str | None) -> str | None:
+    return source if source is None or "://" in source else str(folder / source)
+
+
+def _with(model: M, **values: object) -> M:
+    """A copy with other values, of which only those count as said that were said before."""
+    copied = model.model_copy(update=values)
+    copied.model_fields_set.intersection_update(model.model_fields_set)
+    return copied

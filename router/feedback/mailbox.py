@@ -42,6 +42,7 @@ class Mailbox:
     user: whose mailbox it is when the configuration names none
     authzid: the account asked for when the certificate logs in (SASL EXTERNAL); "": whichever it opens
     attempts: remembers over a restart which mail was being read; default: nothing is remembered
+    number: of the mailbox in the site, from 0: its label in metrics
     """
 
     def __init__(
@@ -58,8 +59,10 @@ class Mailbox:
         observer: Observer,
         alert: Alert,
         attempts: Attempts | None = None,
+        number: int = 0,
     ) -> None:
         self._sink = sink
+        self._labels = {"sink": sink, "mailbox": str(number)}
         self._config = config
         self._reports = reports
         self._producer = producer
@@ -88,17 +91,24 @@ class Mailbox:
                     self._alert("mailbox-readable", {"sink": self._sink})
                 away = False
                 pause = self._config.poll_seconds
+                self._observer.set("mailbox_ok", 1, **self._labels)
             except OperatorFault as fault:
+                self._unread()
                 self._alert("mailbox can't be read", {"sink": self._sink, "code": fault.code, "place": fault.place})
                 pause, away = min(pause * 2, MAX_PAUSE), True
             except Unavailable as fault:
+                self._unread()
                 log.warning("mailbox of %s not read: %s", self._sink, fault)
                 pause, away = min(pause * 2, MAX_PAUSE), True
             except Exception as error:  # a thread that ended would leave every later report unread
+                self._unread()
                 self._alert("mailbox can't be read", {"sink": self._sink, "code": f"BUG-{type(error).__name__}"})
                 pause, away = min(pause * 2, MAX_PAUSE), True
             self._stop.wait(pause)
         self._producer.close()
+
+    def _unread(self) -> None:
+        self._observer.set("mailbox_ok", 0, **self._labels)
 
     def stop(self) -> None:
         """Ask `run` to return; any thread."""

@@ -24,7 +24,7 @@ from router.journal.tables import (
     VERSION,
 )
 from router.journal.timeline import outline, tell
-from router.journal.views import DeliveryState, EventStory, EventSummary
+from router.journal.views import Activity, DeliveryState, EventStory, EventSummary
 from router.locks import make_way
 
 _PRUNED_AT_ONCE: Final = 500
@@ -172,6 +172,16 @@ class Journal:
         with self._database.read() as connection:
             found = connection.execute(query.group_by(of.sink, of.disposition))
             return {(sink, disposition): count for sink, disposition, count in found}
+
+    def activity(self, feed: str, since: float) -> Activity:
+        """What came by a feed: its last message ever, and how many since this Unix time."""
+        of = EVENTS.c
+        mine = of.feed == feed
+        counted = select(func.count(), func.count().filter(of.ack.not_in(("", "AA")))).where(mine, of.received >= since)
+        with self._database.read() as connection:
+            last: float | None = connection.execute(select(func.max(of.received)).where(mine)).scalar()
+            received, refused = connection.execute(counted).one()
+        return Activity(last, received, refused)
 
     def oldest(self) -> float | None:
         """When the oldest event of the journal was received."""

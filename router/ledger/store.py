@@ -6,11 +6,11 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Table, and_, delete, or_, select, update
+from sqlalchemy import Table, and_, delete, func, or_, select, update
 
-from router.contracts import Claim, Fence, Offsets, Row
+from router.contracts import Claim, Fence, Offsets, Row, Standing
 from router.database import Database
-from router.exchange import Origin
+from router.exchange import Origin, State
 from router.ledger import fences, marks, reconciling
 from router.ledger.fast_path_postgresql import PostgresqlFastPath
 from router.ledger.fast_path_sqlite import SqliteFastPath
@@ -88,6 +88,13 @@ class SqlLedger:
         of = DELIVERIES.c
         query = select(DELIVERIES).where(of.sink == sink, of.partition.in_(list(partitions)), UNFINISHED)
         return self._rows(query.order_by(of.partition, of.sequence))
+
+    def standing(self) -> Sequence[Standing]:
+        of = DELIVERIES.c
+        keys = (of.sink, of.state, of.code)
+        query = select(*keys, func.count(), func.min(of.created)).where(UNFINISHED).group_by(*keys).order_by(*keys)
+        with self._database.read() as connection:
+            return [Standing(sink, State(state), *left) for sink, state, *left in connection.execute(query)]
 
     def get(self, ids: Sequence[str]) -> Mapping[str, Row]:
         return self._hot.get(ids)

@@ -26,6 +26,7 @@ _GAUGE_MODES: Final[dict[Measure, str]] = {
     "annuaire_age_seconds": _MAX,
     "directory_differences": _MAX,
     "lag": _MAX,
+    "mailbox_ok": "livemin",
 }
 
 

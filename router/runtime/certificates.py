@@ -9,6 +9,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from router.config.site_models import SiteConfig
 from router.contracts import Clock, Observer
 from router.sinks.certificates import expires
 
@@ -23,6 +24,17 @@ def named(config: BaseModel | None, name: str) -> Iterator[tuple[str, Path]]:
             yield name, value
         elif isinstance(value, BaseModel):
             yield from named(value, f"{name}/{field}")
+
+
+def listeners(config: SiteConfig) -> dict[str, BaseModel | None]:
+    """The parts of the site file that listen, by the name under which operators know them."""
+    return {f"feed {name}": feed for name, feed in config.feeds.items()} | {"http": config.http}
+
+
+def certificates_of(config: SiteConfig) -> dict[str, Path]:
+    """Every certificate of ours that the site file names: name -> file."""
+    parts = listeners(config) | dict(config.sinks) | {"bus": config.bus}
+    return dict(found for name, part in parts.items() for found in named(part, name))
 
 
 class Expiries:

@@ -39,6 +39,14 @@ def ready_file(site: Site, role: str, slot: int) -> Path:
     return site.data / "run" / f"{role}-{slot}.json"
 
 
+def is_ready(site: Site, role: str, slot: int, pid: int) -> bool:
+    """Whether the worker that is this process says that it works."""
+    try:
+        return bool(json.loads(ready_file(site, role, slot).read_text())["pid"] == pid)
+    except (OSError, ValueError, KeyError):
+        return False
+
+
 def metrics_folder(site: Site) -> Path:
     """Where the workers of this machine leave their measures."""
     return site.data / "run" / "metrics"

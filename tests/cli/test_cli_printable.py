@@ -160,6 +160,9 @@ def _cases(folder: Path) -> dict[str, list[list[str]]]:
         "directory check": [[*site, *more] for more in both] + [["--last", *site]],
         "topics plan": [[*site, *more] for more in both],
         "topics apply": [site],
+        "status": [[*site, *more] for more in both],
+        "doctor": [[*site, "--only", "site,keys,peers", *more] for more in (*both, ["--all"])]
+        + [["--only", NASTY, *site], ["--site", str(folder / "wrong.yaml")]],
     }
 
 

@@ -80,15 +80,14 @@ async def _story(folder: Path) -> None:
         file.write_text(second.replace("document.type ==", "document.tipe ==", 1))
         await _until_reloads(played, "refused", 1)
         log = played.log.read_text()
-        assert f"biologie.yaml:{line}:1: when: document has no 'tipe'" in log, log[-3000:]
+        assert f"biologie.yaml:{line}:7: when: document has no 'tipe'" in log, log[-3000:]
         assert await _digest_of_next(played) == _digest(second)
 
         file.write_text(second.replace("dmp: delivered", "dmp: R45", 1))
         await _until_reloads(played, "refused", 2)
         log = played.log.read_text()
-        assert re.search(r"biologie\.yaml:\d+:\d+: examples\[\d+\]: .*dmp: expected R45, got delivered", log), log[
-            -3000:
-        ]
+        told = r"biologie\.yaml:\d+:\d+: examples\[\d+\]\.expect\.dmp: .*dmp: expected R45, got delivered"
+        assert re.search(told, log), log[-3000:]
         assert await _digest_of_next(played) == _digest(second)
 
         file.write_text(first)

@@ -118,8 +118,13 @@ def groups(
     bus: Bus, ledger: Ledger, which: Filter = ALL, *, sinks: Iterable[str] = (), advice: Advice = next_step
 ) -> list[Group]:
     """Unresolved dead letters by cause, the most numerous first."""
+    return by_cause(letters(bus, ledger, which, sinks=sinks, advice=advice))
+
+
+def by_cause(found: Iterable[DeadLetter]) -> list[Group]:
+    """These dead letters by cause, the most numerous first."""
     causes: dict[str, list[DeadLetter]] = {}
-    for dead_letter in letters(bus, ledger, which, sinks=sinks, advice=advice):
+    for dead_letter in found:
         causes.setdefault(dead_letter.cause, []).append(dead_letter)
     return sorted(map(_group, causes.values()), key=lambda group: (-group.count, group.first))
 

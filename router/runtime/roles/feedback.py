@@ -60,6 +60,7 @@ class FeedbackRole:
             observer=services.observer,
             alert=alert,
             attempts=Attempts(services.data("mailbox") / f"{_name(inbox)}.reading"),
+            number=rank,
         )
 
     def run(self, ready: Ready) -> None:

@@ -6,10 +6,9 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import Final
 
 from router import private
@@ -19,12 +18,14 @@ from router.errors import ConfigFault, OperatorFault, Unavailable
 from router.language import N_, filled
 from router.observe.health import AdminServer
 from router.observe.metrics import Metrics, forget_runs, process_died, share_between_processes
-from router.runtime.process import metrics_folder, ready_file
+from router.runtime.listeners import occupied
+from router.runtime.process import is_ready, metrics_folder, ready_file
 from router.runtime.reconcile import reconcile
 from router.runtime.reload import PipelineSet
 from router.runtime.roles import ROLES
 from router.runtime.roles.event_loop import alert
 from router.runtime.site_services import SiteServices
+from router.runtime.status.processes import page
 from router.runtime.supervisor.notify import READY, STOPPING, notify
 from router.runtime.supervisor.workers import Role, Supervisor
 from router.runtime.tenure import Tenure
@@ -147,9 +148,13 @@ class RouterProcess:
         for worker in self.supervisor.workers:
             if worker.status != "running":
                 waiting[worker.name] = worker.status
-            elif not _says_ready(self.site, worker.role, worker.slot, worker.pid):
+            elif not is_ready(self.site, worker.role, worker.slot, worker.pid):
                 waiting[worker.name] = "starting"
         return waiting
+
+    def _page(self) -> Mapping[str, object]:
+        """For `/status`: how the workers are, and what they have measured."""
+        return page(self.site)
 
     def ports(self) -> dict[str, int]:
         """The ports the gateway listens on, by feed (and `http`), once it is ready."""
@@ -165,7 +170,7 @@ class RouterProcess:
         `ConfigFault` or `OperatorFault` when pipelines, bus or database are not as they must be.
         """
         admin = self.site.config.admin
-        server = AdminServer(self.waiting, admin.host, admin.port) if admin.port else None
+        server = AdminServer(self.waiting, admin.host, admin.port, self._page) if admin.port else None
         tasks = [asyncio.create_task(self._announce(ready))]
         if server is not None:
             tasks.append(asyncio.create_task(server.serve()))
@@ -200,26 +205,6 @@ def _only_one(only: Sequence[str]) -> str:
 
 def _free_ports(site: Site) -> None:
     """Raises `OperatorFault` for a listener's port that something else has: told now, not by a worker that falls."""
-    listeners = {f"feed {name}": feed.mllp for name, feed in site.config.feeds.items() if feed.mllp is not None}
-    places = {what: (one.host, one.port) for what, one in listeners.items()}
-    if site.config.http is not None:
-        places["http"] = (site.config.http.host, site.config.http.port)
-    for what, (host, port) in places.items():
-        with closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                place = f"{host}:{port}"
-                raise OperatorFault(
-                    "LISTEN",
-                    place,
-                    filled("{listener} can't listen there: {reason}", listener=what, reason=error.strerror),
-                ) from error
-
-
-def _says_ready(site: Site, role: str, slot: int, pid: int) -> bool:
-    try:
-        return bool(json.loads(ready_file(site, role, slot).read_text())["pid"] == pid)
-    except (OSError, ValueError, KeyError):
-        return False
+    for one in occupied(site):
+        text = filled("{listener} can't listen there: {reason}", listener=one.what, reason=one.reason)
+        raise OperatorFault("LISTEN", one.place, text)
