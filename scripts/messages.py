@@ -84,7 +84,9 @@ VALIDATORS: Final = re.compile(
 )
 #: Screens that are not for operators, and what is not the router.
 LEFT_OUT: Final = (
-    "simulators",
+    "simulators/dmp",
+    "simulators/mssante",
+    "simulators/sender",
     "demo",
     "cli/demo.py",
     "cli/simulate.py",

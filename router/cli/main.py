@@ -6,6 +6,7 @@ import typer
 
 from router import private
 from router.cli import (
+    backup,
     check,
     demo,
     diff,
@@ -13,6 +14,7 @@ from router.cli import (
     dlq,
     doctor,
     explain,
+    init,
     national,
     options,
     reference,
@@ -41,6 +43,7 @@ app = typer.Typer(
 )
 
 options.add_to(app)
+init.add_to(app)
 run.add_to(app)
 wait_for.add_to(app)
 send.add_to(app)
@@ -56,6 +59,7 @@ dlq.add_to(app)
 withdraw.add_to(app)
 directory.add_to(app)
 topics.add_to(app)
+backup.add_to(app)
 national.add_to(app)
 reference.add_to(app)
 version.add_to(app)

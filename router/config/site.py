@@ -21,6 +21,7 @@ from router.config.speaking import speaking
 from router.errors import ConfigFault, Problem, in_order
 from router.language import filled
 from router.sinks.registry import SINK_TYPES, carrying_messages
+from router.strict import FILE_OR_ADDRESS
 from router.structures import FINESS, LENGTH, StructureConfig, keyed
 
 T = TypeVar("T")
@@ -41,8 +42,7 @@ class SiteFile:
             if isinstance(structure, dict):
                 structure.setdefault("finess", finess)
         self.source = Reading[SiteConfig](source, SiteConfig, SiteRest, data)
-        config = _absolute(self.source.config, self.folder)
-        self.config = _changed(config, {"directory": config.directory.beginning_at(self.folder)})
+        self.config = _absolute(self.source.config, self.folder)
         self.problems = in_order(
             [
                 *self.source.problems,
@@ -114,15 +114,21 @@ def _absolute(value: T, folder: Path) -> T:
         return cast(T, value if value.is_absolute() else folder / value)
     if isinstance(value, BaseModel):
         changed = {}
-        for name in type(value).model_fields:
+        for name, field in type(value).model_fields.items():
             old = getattr(value, name)
-            if (new := _absolute(old, folder)) is not old:
+            new = _file(old, folder) if FILE_OR_ADDRESS in field.metadata else _absolute(old, folder)
+            if new is not old:
                 changed[name] = new
         return cast(T, _changed(value, changed)) if changed else value
     if isinstance(value, dict):
         made = {key: _absolute(one, folder) for key, one in value.items()}
         return cast(T, made) if any(made[key] is not value[key] for key in made) else value
     return value
+
+
+def _file(value: str | None, folder: Path) -> str | None:
+    """The same for a text that may be an address: that one stays as it is."""
+    return value if value is None or "://" in value or Path(value).is_absolute() else str(folder / value)
 
 
 def _changed(model: M, values: dict[str, object]) -> M:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from router.directory.addresses import addr_spec, idna
 from router.directory.mailboxes import SourceName, rpps
 from router.secret import Secret
-from router.strict import Strict
-
-M = TypeVar("M", bound=BaseModel)
+from router.strict import FILE_OR_ADDRESS, Strict
 
 LISTE_BLANCHE_URL = "https://espacedeconfiance.mssante.fr/listeblanchemssante.xml"
 FHIR_URL = "https://gateway.api.esante.gouv.fr/fhir/v2"
@@ -32,7 +30,9 @@ def _lower(text: str) -> str:
 class ListeBlancheConfig(Strict):
     """Where the liste blanche comes from, and how it is judged before it replaces the one in use (mssante §6)."""
 
-    source: str = Field(LISTE_BLANCHE_URL, description="https address, or path of a file kept fresh by other means.")
+    source: Annotated[str, FILE_OR_ADDRESS] = Field(
+        LISTE_BLANCHE_URL, description="https address, or path of a file kept fresh by other means."
+    )
     ca: Path | None = Field(None, description="PEM of the authority of the server (IGC-Santé); needed for https.")
     refresh_hours: float = Field(24, gt=0, description="Hours between two readings; up to a tenth is added at random.")
     minimum: int = Field(1000, ge=1, description="A list with fewer names is refused (the real one has over 8,000).")
@@ -48,7 +48,7 @@ class ListeBlancheConfig(Strict):
 class AnnuaireConfig(Strict):
     """The extraction of the annuaire santé, read into a local database (mssante §5.2)."""
 
-    extraction: str | None = Field(
+    extraction: Annotated[str | None, FILE_OR_ADDRESS] = Field(
         None, description="Path or https address of `Extraction_Correspondance_MSSante` (zip or text)."
     )
     ca: Path | None = Field(None, description="PEM of the authority of that server (IGC-Santé).")
@@ -176,23 +176,3 @@ class DirectoryConfig(Strict):
         if len(set(self.sources)) != len(self.sources):
             raise ValueError("`sources` names one twice")
         return self
-
-    def beginning_at(self, folder: Path) -> DirectoryConfig:
-        """The same with relative paths of lists started at a folder; what is not said stays unsaid."""
-        lists, annuaire = self.liste_blanche, self.annuaire
-        return _with(
-            self,
-            liste_blanche=_with(lists, source=_from(folder, lists.source)),
-            annuaire=_with(annuaire, extraction=_from(folder, annuaire.extraction)),
-        )
-
-
-def _from(folder: Path, source: str | None) -> str | None:
-    return source if source is None or "://" in source else str(folder / source)
-
-
-def _with(model: M, **values: object) -> M:
-    """A copy with other values, of which only those count as said that were said before."""
-    copied = model.model_copy(update=values)
-    copied.model_fields_set.intersection_update(model.model_fields_set)
-    return copied

@@ -8,12 +8,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from router.errors import OperatorFault, Unavailable
+from router.language import filled
+from router.locks import TurnLock
 from router.simulators.annuaire import AnnuaireConfig, AnnuaireSimulator
-from router.simulators.authority import Certificates, make_certificates
+from router.simulators.authority import Authority, Certificates
 from router.simulators.dmp import DmpConfig, DmpSimulator
 from router.simulators.hl7_peer import Hl7Peer
 from router.simulators.mssante import MssanteConfig, MssanteSimulator
 from router.simulators.sender.people import HOPITAL_A
+
+_TURN_SECONDS = 60.0
 
 Told = Callable[[dict[str, str | int]], None]
 """Is called once with the names and ports of what listens, when everything does."""
@@ -69,13 +74,36 @@ async def world(
 
 
 def ensure_certificates(folder: Path, structures: dict[str, str] | None = None) -> Certificates:
-    """The certificates in `folder`, made when one of them is missing."""
+    """The certificates in `folder`; those that are missing are made, by the authority that made the others.
+
+    Several processes may ask at once: one makes them. Nothing that is there is replaced. Raises `OperatorFault` for a
+    folder with an authority that is not ours, where something is missing.
+    """
     wanted = structures or {HOPITAL_A.finess: HOPITAL_A.name}
+    folder.mkdir(parents=True, exist_ok=True)
     found = Certificates(folder)
-    names = ["server", *(f"{finess}-{usage}" for finess in wanted for usage in ("auth", "sign"))]
-    if found.ca.exists() and all(path.exists() for name in names for path in found.pair(name)):
-        return found
-    return make_certificates(folder, wanted)
+    turn = TurnLock(folder / ".lock")
+    try:
+        if not turn.take(_TURN_SECONDS):
+            raise Unavailable("SIMULATOR-CERTIFICATES", str(folder), "another process makes certificates there")
+        missing = found.missing(wanted) if found.ca.exists() else found.names(wanted)
+        if missing:
+            _make(found, missing, wanted)
+    finally:
+        turn.close()
+    return found
+
+
+def _make(found: Certificates, missing: list[str], structures: dict[str, str]) -> None:
+    authority = Authority.kept(found.folder)
+    if authority is None and found.ca.exists():
+        text = filled("{name} is missing, and the authority of this folder is not a simulated one", name=missing[0])
+        raise OperatorFault("SIMULATOR-CERTIFICATES", str(found.folder), text)
+    if authority is None:
+        authority = Authority()
+        authority.keep(found.folder)
+    for name in missing:
+        found.issue(authority, name, structures.get(name.partition("-")[0], ""))
 
 
 async def serve_dmp(config: DmpConfig, told: Told) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from router.contracts import EVENT_FORMAT
+from router.errors import Unavailable
 from router.exchange import Delivery, Disposition, Event, Receipt, ReceiptKind
 from router.feedback.answers import DELAYED, OVERDUE, SILENT, Endpoint, answers, untold
 from router.feedback.recipients import Recipients
@@ -246,4 +248,20 @@ def test_a_patient_refused_before_any_delivery_is_named_from_the_event(tmp_path:
     message = zam(given, who=Recipients(station.bus, station.ledger))
     told = ("27707", "27707@patient.mssante.fr") if mine else ("", "")
     assert (message.text("OBX[2]-4"), message.text("OBX[2]-5.4")) == told
+    station.close()
+
+
+def test_feedback_waits_for_a_newer_process_to_read_a_newer_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an upgrade an older feedback process neither ends nor answers without the recipient: it waits."""
+    station = Station(tmp_path)
+    event = Event(delivery().event_id, "sil", "k", b"MSH|")
+    monkeypatch.setattr("router.wire.EVENT_FORMAT", EVENT_FORMAT + 1)
+    (origin,) = station.bus.producer("test").publish([event_record(event)])
+    monkeypatch.undo()
+    context = {"control_id": "015", "leg": "mss", "rank": "2", "origin": str(origin)}
+    given = receipt(delivery(), ok=False, disposition=Disposition.FILTERED, code="MSS-510", context=context)
+    with pytest.raises(Unavailable, match="EVENT-FORMAT"):
+        Recipients(station.bus, station.ledger)(given)
     station.close()

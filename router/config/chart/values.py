@@ -132,6 +132,10 @@ class UpgradeValues(Strict):
     waitForPipelines: bool = Field(
         True, description="A new gateway starts only when every pipelines pod reads its events."
     )
+    migrate: bool = Field(
+        False, description="Before anything is changed, a Job brings the tables of PostgreSQL to the new version."
+    )
+    migrateDeadlineSeconds: int = Field(3600, ge=1, description="Seconds this may take.")
 
 
 class BudgetValues(Strict):

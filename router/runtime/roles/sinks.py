@@ -7,6 +7,7 @@ from typing import Final
 
 from router.engine.delivery.worker import SinkWorker
 from router.engine.delivery.worker_settings import Limits
+from router.runtime.backup import doubt
 from router.runtime.certificates import Expiries
 from router.runtime.roles import Ready
 from router.runtime.roles.event_loop import EventLoopRole, alert
@@ -36,6 +37,7 @@ class SinksRole(EventLoopRole):
         expiries = Expiries(config.sinks, services.observer, services.clock)
         expiries.start()
         workers = []
+        doubtful = doubt.of_site(services.site.data)
         share = share_of(config.limits.stage_bytes, len(config.sinks))
         for name in config.sinks:
             policy = services.policy(name)
@@ -51,6 +53,7 @@ class SinksRole(EventLoopRole):
                 alert=alert,
                 advice=ADVICE,
                 names=EVIDENCE,
+                doubtful=doubtful,
             )
             workers.append(worker)
         tasks = [asyncio.create_task(worker.run()) for worker in workers]

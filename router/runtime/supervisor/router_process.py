@@ -18,6 +18,7 @@ from router.errors import ConfigFault, OperatorFault, Unavailable
 from router.language import N_, filled
 from router.observe.health import AdminServer
 from router.observe.metrics import Metrics, forget_runs, process_died, share_between_processes
+from router.runtime.backup import unfinished
 from router.runtime.listeners import occupied
 from router.runtime.process import is_ready, metrics_folder, ready_file
 from router.runtime.reconcile import reconcile
@@ -56,6 +57,7 @@ class RouterProcess:
             raise ConfigFault(found)
         self._prepared = False
         self._writable()
+        unfinished.refuse(site.data)
         self._tenure = Tenure(site.data)
         try:
             self.supervisor = self._supervisor()
