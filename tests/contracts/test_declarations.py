@@ -56,6 +56,8 @@ NAMED = {
     "runtime/configured_mailboxes.py": "compares the mailboxes of the MSSanté sinks with the annuaire",
     "runtime/roles/feedback.py": "reads the mailboxes of the MSSanté sinks",
     "runtime/withdraw.py": "takes a document out of the DMP",
+    "starter/simulated.py": "stands in for each sink of a site",
+    "starter/site_text.py": "writes the sinks of a new site",
 }
 
 
