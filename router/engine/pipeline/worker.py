@@ -229,7 +229,7 @@ class PipelineWorker:
                 consumer.seek(partition, offset)
 
     def _write(self, consumer: Consumer, works: Sequence[tuple[Record, Work]]) -> int:
-        """What the events became and their offsets, in one transaction; returns how many, from the first, are written."""
+        """What the events became and their offsets, in one transaction; returns how many, from the first, it wrote."""
         offsets = {Partition(record.topic, record.partition): record.offset + 1 for record, _ in works}
         records = [record for _, work in works for record in work.records]
 
