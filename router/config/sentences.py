@@ -68,9 +68,11 @@ _LANGUAGE: Final[Mapping[str, str]] = {
     "non": N_("write false"),
     "off": N_("write false"),
 }
+TWICE: Final = N_("this key stands here twice")
+DEEP: Final = N_("too much is within one another here")
 #: What the reader of YAML says (its beginning) -> what an operator reads.
 _YAML: Final[Mapping[str, str]] = {
-    "found duplicate key": N_("this key stands here twice"),
+    "found duplicate key": TWICE,
     "found character '\\t'": N_("a tab: YAML indents with blanks"),
     "found character": N_("a character that YAML does not allow here: indent with blanks, quote texts"),
     "mapping values are not allowed": N_("a colon where no key can stand: check the indentation, or quote the text"),
