@@ -18,7 +18,6 @@ from router.config.sentences import DEEP, OPENED, TWICE, of_yaml
 from router.errors import ConfigFault, Problem, Severity
 from router.language import N_, filled
 
-
 LARGEST: Final = 1_000_000
 """Characters of a file."""
 _DEEPEST: Final = 50

@@ -55,6 +55,7 @@ FORMS: Final[Mapping[str, str]] = {
     NAME: N_("must be a name: small letters, digits and dashes, a letter first, 41 characters at most"),
     INSTANCE: N_("must be the name of a sink: its type, a full stop, then small letters, digits and dashes"),
     "^A[AE]$": N_("must be AA or AE"),
+    "^https?://": N_("must be an address that begins with https:// or http://"),
 }
 _TEXT_OR_LIST: Final = N_("must be a text or a list of texts")
 _OTHER: Final = N_("has a value that can't stand here")

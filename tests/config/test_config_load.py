@@ -101,6 +101,6 @@ def test_a_file_that_is_too_long_is_refused(tmp_path: Path) -> None:
 
 
 def test_digits_of_other_scripts_make_no_finess() -> None:
-    """What looks like a number and is none is no FINESS: nothing that a message or a certificate says would equal it."""
+    """What looks like a number and is none is no FINESS: nothing that a message says would equal it."""
     assert FINESS.fullmatch("750100125") and FINESS.fullmatch("2A0100125")
     assert not FINESS.fullmatch("75010012\u0665")
