@@ -84,7 +84,7 @@ def page(address: str, port: int, path: str) -> tuple[int, dict[str, Any]]:
         answer = connection.getresponse()
         said = json.loads(answer.read(_PAGE) or b"{}")
         return answer.status, said if isinstance(said, dict) else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return answer.status, {}
     except (OSError, http.client.HTTPException):
         return 0, {}
