@@ -56,6 +56,8 @@ Measure = Literal[
     "worker_restarts_total",
     "certificate_expiry_timestamp_seconds",
     "liste_blanche_timestamp_seconds",
+    "annuaire_timestamp_seconds",
+    "directory_differences",
     "disk_free_bytes",
     "disk_size_bytes",
     "backup_timestamp_seconds",
@@ -241,6 +243,16 @@ MEASURES: Final[dict[Measure, Declaration]] = {
     ),
     "liste_blanche_timestamp_seconds": _gauge(
         "", "Unix time of the liste blanche in use, by its own date", "pipelines sinks feedback", "min"
+    ),
+    "annuaire_timestamp_seconds": _gauge(
+        "", "Unix time at which the extraction of the annuaire in use was imported", "pipelines sinks feedback", "min"
+    ),
+    "directory_differences": _gauge(
+        "kind",
+        "Differences between the site file and annuaire or liste blanche: see `segur-router directory check --last`",
+        "pipelines sinks feedback",
+        "max",
+        kind="liste-blanche holder type unpublished structure name label unanswered",
     ),
     "disk_free_bytes": _gauge("", "Bytes free on the file system of the data folder", "supervisor", "min"),
     "disk_size_bytes": _gauge("", "Its size", "supervisor", "min"),

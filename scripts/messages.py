@@ -58,6 +58,7 @@ PLACES: Final[dict[str, Place]] = {
     "Item": ((0, "name"),),
     "Err": ((4, "text"),),
     "Found": ((1, "reason"),),
+    "Difference": ((2, "text"),),
     "Decision": ((1, "text"),),
     "decided": ((1, "text"),),
     "problem": ((1, "text"), (2, "hint")),

@@ -10,6 +10,7 @@ from router.cli import (
     check,
     demo,
     diff,
+    directory,
     dlq,
     doctor,
     explain,
@@ -56,6 +57,7 @@ doctor.add_to(app)
 explain.add_to(app)
 dlq.add_to(app)
 withdraw.add_to(app)
+directory.add_to(app)
 topics.add_to(app)
 backup.add_to(app)
 national.add_to(app)

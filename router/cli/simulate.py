@@ -1,4 +1,4 @@
-"""`segur-router simulate`: a DMP, an MSSanté operator, a sender's endpoint, or a sender, to try the router against."""
+"""`segur-router simulate`: a DMP, an MSSanté operator, an annuaire, a sender or its endpoint, to try it against."""
 
 from __future__ import annotations
 
@@ -74,6 +74,23 @@ def mssante(
         folder=keep,
     )
     asyncio.run(serve_mssante(config, _told))
+
+
+@commands.command()
+def annuaire(
+    port: Annotated[int, typer.Option(help="HTTP port; 0 takes a free one.")] = 9080,
+    key: Annotated[str, typer.Option(help="The ESANTE-API-KEY that it wants.")] = "demo-key",
+    extraction: Annotated[Path | None, typer.Option(help="Also write the extraction file of the same people.")] = None,
+) -> None:
+    """The FHIR interface of the annuaire santé: key, pages, rate limit (mssante §5.1). A control port takes JSON."""
+    from router.simulators.annuaire import AnnuaireConfig
+    from router.simulators.annuaire.extraction import write_extraction
+    from router.simulators.serve import serve_annuaire
+
+    config = AnnuaireConfig(key=key, port=port)
+    if extraction is not None:
+        write_extraction(extraction, config.people, config.organisations)
+    asyncio.run(serve_annuaire(config, _told))
 
 
 @commands.command()

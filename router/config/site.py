@@ -183,8 +183,11 @@ def _structure(
         for needed, sentence in declared.needs.items() if instance else ():
             if not getattr(structure, needed) and not source.lost([*path, needed]):
                 yield source.problem(path, sentence, filled("add `{name}`", name=needed))
-    if structure.mailbox and clean(structure.mailbox) is None:
-        yield source.problem([*path, "mailbox"], "must be one plain mail address")
+    senders: list[tuple[list[str | int], str]] = [([], structure.mailbox)]
+    senders += [(["applications", rank], one.mailbox) for rank, one in enumerate(structure.applications)]
+    for place, mailbox in senders:
+        if mailbox and clean(mailbox) is None:
+            yield source.problem([*path, *place, "mailbox"], "must be one plain mail address")
 
 
 def _finess(source: Reading[SiteConfig], number: str) -> Iterator[Problem]:

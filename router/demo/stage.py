@@ -22,6 +22,9 @@ from ruamel.yaml import YAML
 from router.config.account import account
 from router.errors import Unavailable
 from router.runtime.supervisor.workers import die_with_parent
+from router.simulators.annuaire import KEY
+from router.simulators.annuaire.extraction import write_extraction
+from router.simulators.annuaire.people import ORGANISATIONS, PEOPLE
 from router.simulators.dmp import DmpConfig
 from router.simulators.mssante import MssanteConfig
 from router.simulators.sender.hl7 import Recipient
@@ -184,7 +187,7 @@ async def stage(
     )
     async with world(folder / CERTIFICATES, dmp=dmp, mssante=mssante) as outside:
         ports = {name: _free() for name in ("sil", "ris", "gam", "http", "admin")}
-        _write(folder, _profile(outside, ports), bus)
+        _write(folder, _profile(outside, ports), outside.annuaire.url, bus)
         played = Stage(folder, outside, Maker(seed), ports)
         try:
             yield played
@@ -201,16 +204,35 @@ def _free() -> int:
             return port
 
 
-def _write(folder: Path, profile: Profile, bus: dict[str, Any] | None) -> None:
+def _write(folder: Path, profile: Profile, annuaire: str, bus: dict[str, Any] | None) -> None:
     """The site of `segur-router init` for this profile, in a hurry."""
     fill(folder, profile)
     path = folder / SITE
     yaml = YAML()
     site = yaml.load(path.read_text(encoding="utf-8"))
     _hurry(site, folder)
+    _annuaire(site, folder, annuaire)
     site |= bus or {}
     with path.open("w", encoding="utf-8") as file:
         yaml.dump(site, file)
+
+
+def _annuaire(site: dict[str, Any], folder: Path, url: str) -> None:
+    """An extraction of yesterday, before the first of the people had a mailbox; the annuaire online; a look-up."""
+    write_extraction(folder / "extraction.txt", PEOPLE[1:], ORGANISATIONS)
+    key = folder / "annuaire.key"
+    key.touch(0o600)
+    key.write_text(KEY)
+    site["directory"] |= {
+        "annuaire": {"extraction": str(folder / "extraction.txt"), "minimum": 1},
+        "fhir": {"url": url, "key": {"file": str(key)}},
+        "sources": ["table", "extraction", "fhir"],
+    }
+    for name in ("sil", "ris"):
+        site["feeds"][name].setdefault("rules", {})["resolution_annuaire"] = "si-absente"
+    letters = folder / "pipelines" / "lettres.yaml"
+    enriched = "  - enrich: {patient: register}\n"
+    letters.write_text(letters.read_text().replace(enriched, f"{enriched}  - look_up: {{recipients: annuaire}}\n"))
 
 
 def _profile(outside: World, ports: dict[str, int]) -> Profile:

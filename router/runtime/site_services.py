@@ -39,6 +39,7 @@ from router.journal.store import Journal
 from router.ledger.store import SqlLedger
 from router.ledger.turns import SqlTurns
 from router.register.store import Register
+from router.runtime.configured_mailboxes import configured_mailboxes
 from router.runtime.register_checked_sink import RegisterCheckedSink
 from router.sinks.registry import SINK_TYPES
 from router.sinks.tools import Tools
@@ -146,7 +147,14 @@ class SiteServices:
 
     @cached_property
     def directory(self) -> Directory:
-        directory = Directory(self.config.directory, self.data("directory"), clock=self.clock, observer=self.observer)
+        directory = Directory(
+            self.config.directory,
+            self.data("directory"),
+            clock=self.clock,
+            observer=self.observer,
+            turns=lambda: self.turns,
+            configured=configured_mailboxes(self.config),
+        )
         self._closing.callback(directory.close)
         return directory
 

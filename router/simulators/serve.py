@@ -11,6 +11,7 @@ from pathlib import Path
 from router.errors import OperatorFault, Unavailable
 from router.language import filled
 from router.locks import TurnLock
+from router.simulators.annuaire import AnnuaireConfig, AnnuaireSimulator
 from router.simulators.authority import Authority, Certificates
 from router.simulators.dmp import DmpConfig, DmpSimulator
 from router.simulators.hl7_peer import Hl7Peer
@@ -30,6 +31,7 @@ class World:
     dmp: DmpSimulator
     mssante: MssanteSimulator
     sender: Hl7Peer
+    annuaire: AnnuaireSimulator
     certificates: Certificates = field(repr=False)
 
     def ports(self) -> dict[str, str | int]:
@@ -42,6 +44,8 @@ class World:
             "mssante_control": self.mssante.control_port,
             "sender": self.sender.port,
             "sender_control": self.sender.control_port,
+            "annuaire": self.annuaire.url,
+            "annuaire_control": self.annuaire.control_port,
             "certificates": str(self.certificates.folder),
         }
 
@@ -54,7 +58,7 @@ async def world(
     mssante: MssanteConfig | None = None,
     structures: dict[str, str] | None = None,
 ) -> AsyncIterator[World]:
-    """Start a DMP, an operator and a return endpoint; certificates are made in `folder` for these structures.
+    """Start a DMP, an operator, an annuaire, a return endpoint; certificates are made in `folder` for these structures.
 
     The certificates of `dmp` and `mssante` are their own: leave the arguments out to get ones that share `folder`.
     """
@@ -64,6 +68,7 @@ async def world(
             await stack.enter_async_context(DmpSimulator(dmp or DmpConfig(certificates=certificates))),
             await stack.enter_async_context(MssanteSimulator(mssante or MssanteConfig(certificates=certificates))),
             await stack.enter_async_context(Hl7Peer()),
+            await stack.enter_async_context(AnnuaireSimulator()),
             certificates,
         )
 
@@ -118,6 +123,13 @@ async def serve_mssante(config: MssanteConfig, told: Told) -> None:
                 "mssante_control": operator.control_port,
             }
         )
+        await asyncio.Event().wait()
+
+
+async def serve_annuaire(config: AnnuaireConfig, told: Told) -> None:
+    """Run an annuaire until cancelled."""
+    async with AnnuaireSimulator(config) as annuaire:
+        told({"annuaire": annuaire.url, "annuaire_control": annuaire.control_port})
         await asyncio.Event().wait()
 
 

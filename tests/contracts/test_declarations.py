@@ -53,8 +53,11 @@ NAMED = {
     "register/changes.py": "a consent of the patient that an ADT tells",
     "register/store.py": "a consent of the patient that an ADT tells",
     "register/tables.py": "a consent of the patient that an ADT tells",
+    "runtime/configured_mailboxes.py": "compares the mailboxes of the MSSanté sinks with the annuaire",
     "runtime/roles/feedback.py": "reads the mailboxes of the MSSanté sinks",
     "runtime/withdraw.py": "takes a document out of the DMP",
+    "starter/simulated.py": "stands in for each sink of a site",
+    "starter/site_text.py": "writes the sinks of a new site",
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from router.runtime.roles.feedback import inboxes
 from router.sinks.mssante.settings import MssanteConfig
-from router.structures import StructureConfig
+from router.structures import SendingApplication, StructureConfig
 
 A, B = "pfi@hopital-a.mssante.fr", "pfi@hopital-b.mssante.fr"
 TLS = {"ca": "ca.pem", "certificate": "a.pem", "key": "a.key"}
@@ -102,3 +102,40 @@ def test_other_inboxes_are_read_too(other: MssanteConfig) -> None:
 
 def test_without_imap_nothing_is_read() -> None:
     assert inboxes(site({"mssante.a": sink({}, mailbox=A, imap=None)})) == []
+
+
+def test_the_mailbox_of_a_sending_application_is_read_too() -> None:
+    """Its reports would be lost otherwise; an application that sends from the structure's mailbox adds none."""
+    made = site({"mssante.a": sink(PASSWORD)}, a=A)
+    own = made.structures["a"].model_copy(
+        update={"applications": (SendingApplication(name="LABO", mailbox=B), SendingApplication(name="RIS", label="R"))}
+    )
+    made.structures["a"] = own
+    assert [one.user for one in inboxes(made)] == [A, B]
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (("LABO", "CHU", ""), ("labo@a.fr", "A – Biologie")),
+        (("LABO", "NORD", ""), ("nord@a.fr", "A")),
+        (("RIS", "CHU", ""), ("pfi@a.fr", "A – Imagerie")),
+        (("DPI", "CHU", "3435"), ("pfi@a.fr", "A – Urologie")),
+        (("DPI", "CHU", ""), ("pfi@a.fr", "A")),
+    ],
+)
+def test_an_application_sends_from_its_own_mailbox_under_its_own_label(
+    sent: tuple[str, str, str], expected: tuple[str, str]
+) -> None:
+    """By MSH-3 and MSH-4, MSH-3, or the number of the service; what it has not is the structure's."""
+    applications = [
+        {"name": "LABO", "mailbox": "labo@a.fr", "label": "A – Biologie"},
+        {"name": "LABO^NORD", "mailbox": "nord@a.fr"},
+        {"name": "RIS", "label": "A – Imagerie"},
+        {"name": "3435", "label": "A – Urologie"},
+    ]
+    structure = StructureConfig.model_validate(
+        {"name": "A", "source_oid": "1.2", "mailbox": "pfi@a.fr", "label": "A", "applications": applications}
+    )
+    seen = structure.sending(*sent)
+    assert (seen.mailbox, seen.label, seen.applications) == (*expected, ())

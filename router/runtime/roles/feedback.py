@@ -114,7 +114,8 @@ def inboxes(config: SiteConfig) -> list[Inbox]:
     for name, sink in config.sinks.items():
         if not isinstance(sink, MssanteConfig) or sink.imap is None:
             continue
-        users = {one.mailbox for one in config.structures.values() if one.sink_of(MSSANTE.name) == name and one.mailbox}
+        served = [one for one in config.structures.values() if one.sink_of(MSSANTE.name) == name]
+        users = set().union(*(one.mailboxes() for one in served))
         users |= {sink.mailbox} if sink.mailbox else set()
         for user in sorted(users):
             inbox = found.setdefault(sink.imap.account(user, sink.tls), Inbox(user, sink.imap, sink.tls, {}))
