@@ -74,7 +74,12 @@ def _filter(services: SiteServices, id_: str, sink: str, feed: str, code: str, p
     return Filter(id=id_, sink=sink, feed=feed, code=code, pipeline=pipeline, since=since_at)
 
 
-def _nothing(which: Filter) -> NoReturn:
+def _nothing(services: SiteServices, ledger: Ledger, which: Filter) -> NoReturn:
+    from router.engine.dead_letters import listing
+
+    found = listing.letters(services.bus, ledger, sinks=services.config.sinks)
+    if which.id and which.id in {dead_letter.code for dead_letter in found}:
+        fail(_("{code} is a code: `segur-router dlq ls --code {code}` shows its causes", code=which.id), Exit.BAD)
     asked = {name: value for name, value in asdict(which).items() if value and name not in ("id", "since")}
     words = [repr(which.id)] if which.id else []
     words += [f"{name} {value}" for name, value in asked.items()]
@@ -131,7 +136,7 @@ def show(
         which = _filter(services, id_, "", "", "", "", "")
         found = chosen(services, ledger, which)
         if not found:
-            _nothing(which)
+            _nothing(services, ledger, which)
         if as_json:
             show_json([dead_letter_json(dead_letter) for dead_letter in found])
             return
@@ -176,8 +181,14 @@ def replay(
         which = _filter(services, id_, sink, feed, code, pipeline, since)
         found = chosen(services, ledger, which)
         if not found:
-            _nothing(which)
+            _nothing(services, ledger, which)
         question = plural("Replay {count} dead letter?", "Replay {count} dead letters?", len(found))
+        if not any(dead_letter.is_dead for dead_letter in found):
+            question = plural(
+                "{count} delivery, no dead letter. Order its replay all the same?",
+                "{count} deliveries, no dead letter. Order their replay all the same?",
+                len(found),
+            )
         _confirm(question, dry_run or yes or as_json)
         producer = None if dry_run else services.bus.producer(f"operator-{os.getpid()}")
         before = ledger.get([dead_letter.delivery_id for dead_letter in found if dead_letter.delivery_id])
@@ -221,7 +232,7 @@ def discard(
         which = _filter(services, id_, "", "", "", "", "")
         found = chosen(services, ledger, which)
         if not found:
-            _nothing(which)
+            _nothing(services, ledger, which)
         rows = ledger.get([dead_letter.delivery_id for dead_letter in found if dead_letter.delivery_id])
         if any(_pending(row) and row.delivery.id != which.id for row in rows.values()):
             fail(

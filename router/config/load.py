@@ -32,15 +32,19 @@ _MANY: Final = N_("too much stands here: what a * repeats counts each time")
 class Source:
     """One parsed YAML file: its plain data, and where each path stands."""
 
-    def __init__(self, path: Path, text: str | None = None) -> None:
-        """Read and parse. Raises `ConfigFault` for a file that can't be read or is not a YAML mapping."""
+    def __init__(self, path: Path, text: str | None = None, *, absent: str = "") -> None:
+        """Read and parse. Raises `ConfigFault` for a file that can't be read or is not a YAML mapping.
+
+        absent: what to do where no such file exists
+        """
         self.path = path
         try:
             self.text = _read(path) if text is None else text
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or N_("not UTF-8")
+            hint = absent if isinstance(error, FileNotFoundError) else ""
             raise ConfigFault(
-                [Problem(str(path), 1, 1, "", filled("can't be read: {reason}", reason=reason))]
+                [Problem(str(path), 1, 1, "", filled("can't be read: {reason}", reason=reason), hint)]
             ) from error
         self._tree = self._parse()
 

@@ -45,8 +45,15 @@ class DeadLetter:
     last: float = 0.0
     origin: str = ""
     """Where its event was read."""
+    state: str = ""
+    """What the ledger says of the delivery (`exchange.State`); "" where it has no row."""
     older_cause: str = ""
     """The fingerprint that an older version wrote in the record, where it is not `cause`."""
+
+    @property
+    def is_dead(self) -> bool:
+        """False for a delivery that was made, was overtaken, or still waits."""
+        return self.state in ("", State.DEAD)
 
     @property
     def where(self) -> str:
@@ -161,7 +168,7 @@ def of_row(row: Row, advice: Advice = next_step) -> DeadLetter:
         at=row.bytes_at,
         place=place,
         text=row.text,
-        next=advice(row.code),
+        next=advice(row.code) if row.state is State.DEAD or row.code == HELD else "",
         sink=delivery.sink,
         pipeline=delivery.pipeline,
         feed=delivery.feed,
@@ -173,6 +180,7 @@ def of_row(row: Row, advice: Advice = next_step) -> DeadLetter:
         first=row.first_try,
         last=row.last_try or row.updated,
         origin=str(delivery.origin),
+        state=row.state,
     )
 
 
