@@ -1,5 +1,5 @@
 """SQL databases, SQLite or PostgreSQL, as the ledger, the journal and the register keep their tables in them."""
 
-from router.database.database import Clash, Database, Many
+from router.database.database import Clash, Database, Many, TooSlow
 
-__all__ = ["Clash", "Database", "Many"]
+__all__ = ["Clash", "Database", "Many", "TooSlow"]
