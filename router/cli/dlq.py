@@ -13,8 +13,8 @@ import typer
 from rich.progress import track
 
 from router.cli.output import Exit, confirm, console, errors, fail, show_json
+from router.cli.periods import period
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
-from router.cli.times import since as since_when
 from router.config.account import account
 from router.language import N_, _, plural
 
@@ -70,7 +70,7 @@ def _filter(services: SiteServices, id_: str, sink: str, feed: str, code: str, p
         if name and name not in known:
             fail(_(what, name=name, known=", ".join(known)))
     id_ = "" if id_ == "all" else id_
-    since_at = since_when(since, services.clock.now())
+    since_at = period(since, "", services.clock.now())[0] or 0.0
     return Filter(id=id_, sink=sink, feed=feed, code=code, pipeline=pipeline, since=since_at)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from router.cli import criteria
 from router.cli.output import Exit, console, fail, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.language import _
@@ -32,30 +33,36 @@ def explain(
     id_: Annotated[
         str,
         typer.Argument(
-            metavar="ID", help="MSH-10, document OID, Message-ID, delivery or event id; an INS or IPP with --patient."
+            metavar="ID",
+            help="MSH-10, document OID, Message-ID, delivery or event id; with --patient an INS, an IPP, or names and "
+            "birth date.",
         ),
     ],
     site: SiteOption = DEFAULT_SITE,
     patient: Annotated[
-        bool, typer.Option("--patient", help="ID is an INS or an IPP: the last stories of a patient.")
+        bool, typer.Option("--patient", help="ID is a patient, as `search --patient` takes him: his last stories.")
     ] = False,
+    feed: criteria.FeedOption = "",
+    since: criteria.SinceOption = "",
+    until: criteria.UntilOption = "",
     limit: Annotated[int, typer.Option(help="At most so many stories.")] = 5,
     as_json: JsonOption = False,
 ) -> None:
     """Tell what became of a message: received, decided and why, attempts, receipts, what went back to the sender."""
+    from router.cisis.patient_search import is_identity
     from router.config.site import Site
     from router.journal.render import mentioned, render
     from router.observe import logs
+    from router.runtime.asking import pseudonyms
     from router.runtime.site_services import SiteServices
 
     logs.configure(level="WARNING")
     services = SiteServices(Site(site))
     try:
-        names = [id_]
-        if patient:
-            of = services.pseudonyms.of
-            names = [of("ins", id_), *(of("ipp", one.ipp_oid, id_) for one in services.config.structures.values())]
-        stories = [story for name in names for story in services.journal.story(name, limit)][:limit]
+        wanted = criteria.asked(services, feed=feed, since=since, until=until)
+        names = pseudonyms(services, id_) if patient or is_identity(id_) else [id_]
+        found = {story.event.event_id: story for name in names for story in services.journal.story(name, limit, wanted)}
+        stories = sorted(found.values(), key=lambda story: story.event.received, reverse=True)[:limit]
         behind = _behind(services)
         others = _control_ids(services, set().union(*map(mentioned, stories)))
     finally:
@@ -69,7 +76,14 @@ def explain(
                 ),
                 Exit.BAD,
             )
-        fail(_("nothing is known under this identifier"), Exit.BAD)
+        fail(
+            _(
+                "nothing is known under this identifier: an MSH-10, the OID of a document, a Message-ID, the id of a"
+                " delivery or of an event (its first 8 digits are enough); a patient with --patient; a doctor, a sender"
+                " or a period with `search`"
+            ),
+            Exit.BAD,
+        )
     if as_json:
         show_json([asdict(story) | {"journal_behind_seconds": behind} for story in stories])
         return

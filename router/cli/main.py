@@ -15,6 +15,7 @@ from router.cli import (
     options,
     reference,
     run,
+    search,
     send,
     simulate,
     topics,
@@ -47,6 +48,7 @@ check.add_to(app)
 try_.add_to(app)
 diff.add_to(app)
 explain.add_to(app)
+search.add_to(app)
 dlq.add_to(app)
 withdraw.add_to(app)
 topics.add_to(app)

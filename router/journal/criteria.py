@@ -58,6 +58,11 @@ class Criteria:
             if isinstance(value := getattr(self, one.name), str):
                 object.__setattr__(self, one.name, typed(value))
 
+    def verify(self) -> None:
+        """Raises `BadCriterion` for what can't be meant, before a database is asked."""
+        self.terms()
+        self.disposition()
+
     def terms(self) -> list[str]:
         """The terms that the event must have. Raises `BadCriterion`."""
         found = recipient_terms(self.recipient)
@@ -84,6 +89,9 @@ class Criteria:
             known = N_("an outcome is one of: delivered, failed, waiting, filtered, superseded, refused")
             raise BadCriterion("SEARCH-OUTCOME", "", known)
         return OUTCOMES[self.outcome]
+
+
+ANY: Final = Criteria()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,6 +79,15 @@ class Search:
         )
 
 
+def of_event(criteria: Criteria) -> list[ColumnElement[bool]]:
+    """What the event's own row must be: its feed and its period."""
+    of = EVENTS.c
+    wanted = [of.feed == criteria.feed] if criteria.feed else []
+    wanted += [of.received >= criteria.since] if criteria.since is not None else []
+    wanted += [of.received < criteria.until] if criteria.until is not None else []
+    return wanted
+
+
 def _sources(criteria: Criteria) -> list[Source]:
     found: list[Source] = [[_of_term(name)] for name in criteria.terms()]
     if criteria.feed:

@@ -14,7 +14,7 @@ from router.contracts import Clock
 from router.database import Database, Many, TooSlow
 from router.exchange import JournalEntry, Receipt
 from router.journal import search
-from router.journal.criteria import Criteria, Found
+from router.journal.criteria import ANY, Criteria, Found
 from router.journal.migrations import MIGRATIONS
 from router.journal.rows import ENTRY, RECEIPT, Rows, asked_ids, beginning
 from router.journal.tables import (
@@ -125,14 +125,15 @@ class Journal:
 
     # ------------------------------------------------------------------------------------------- reading
 
-    def story(self, any_id: str, limit: int = 20) -> list[EventStory]:
+    def story(self, any_id: str, limit: int = 20, wanted: Criteria = ANY) -> list[EventStory]:
         """The stories of every event this id leads to, newest first.
 
         Event id (or the first 8 digits of it), MSH-10, document OID with or without extension, Message-ID,
         delivery id, ENVID, identifiers of the DMP or of an HL7 ACK, pseudonym of a patient.
+        wanted: its feed and its period narrow what an id used several times leads to
         """
         with self._database.read() as connection:
-            ids = self._find(connection, any_id, limit)
+            ids = self._find(connection, any_id, limit, wanted)
             stories = [self._story(connection, event_id) for event_id in ids]
         return sorted(stories, key=lambda story: story.event.received, reverse=True)
 
@@ -160,13 +161,13 @@ class Journal:
 
     # ------------------------------------------------------------------------------------------- private
 
-    def _find(self, connection: Connection, any_id: str, limit: int) -> list[str]:
+    def _find(self, connection: Connection, any_id: str, limit: int, wanted: Criteria) -> list[str]:
         of = IDENTIFIERS.c
         for form in asked_ids(any_id):
             query = (
                 select(of.event_id, func.max(EVENTS.c.received))
                 .outerjoin_from(IDENTIFIERS, EVENTS, EVENTS.c.event_id == of.event_id)
-                .where(of.value == form)
+                .where(of.value == form, *search.of_event(wanted))
                 .group_by(of.event_id)
                 .order_by(func.max(EVENTS.c.received).desc())
                 .limit(limit)
@@ -178,7 +179,9 @@ class Journal:
         if asked is None:
             return []
         name = BY_BYTES if self._database.dialect == "postgresql" else EVENTS.c.event_id
-        query = select(EVENTS.c.event_id).where(name >= asked[0], name < asked[1]).limit(limit)
+        query = (
+            select(EVENTS.c.event_id).where(name >= asked[0], name < asked[1], *search.of_event(wanted)).limit(limit)
+        )
         return list(connection.execute(query).scalars())
 
     def _story(self, connection: Connection, event_id: str) -> EventStory:
