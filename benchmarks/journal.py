@@ -129,7 +129,7 @@ def questions(count: int) -> dict[str, Callable[[Journal], object]]:
 
 def dead_letters(ledger: SqlLedger, bus: SqliteBus, count: int) -> None:
     """Rows and records of dead deliveries, of five causes; a record has 2 KB."""
-    bus.create([TopicPlan(name=dlq_topic(one), partitions=4) for one in (SINK, "intake", "pipeline")])
+    bus.create([TopicPlan(dlq_topic(one), 4, None, 2**20) for one in (SINK, "intake", "pipeline")])
     producer = bus.producer("bench")
     for start in range(0, count, BATCH):
         rows = []
