@@ -59,15 +59,14 @@ Fence = Mapping[tuple[str, int], int]
 class DeadGroup:
     """Dead rows that agree in all of this. Times are Unix seconds; `sample` is the id of one of them.
 
-    cause, place: as their evidence says, "" where it says none
+    place: as their evidence says, its beginning; None where it says none
     """
 
     sink: str
     feed: str
     pipeline: str
     code: str
-    cause: str
-    place: str
+    place: str | None
     count: int
     first: float
     last: float

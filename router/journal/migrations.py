@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Column, Connection, inspect, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.schema import CreateColumn
+from sqlalchemy.schema import CreateColumn, CreateIndex
 
 from router.journal.rows import ENTRY, Rows
 from router.journal.tables import BEGINNING, BY_CODE, BY_DISPOSITION, DELIVERIES, ENTRIES, EVENTS, TERMS
@@ -28,7 +28,7 @@ def _searchable(connection: Connection) -> None:
     BY_DISPOSITION.create(connection, checkfirst=True)
     BY_CODE.create(connection, checkfirst=True)
     if connection.dialect.name == "postgresql":
-        BEGINNING.create(connection, checkfirst=True)
+        connection.execute(CreateIndex(BEGINNING, if_not_exists=True))
     _fill(connection)
 
 

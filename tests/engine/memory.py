@@ -395,8 +395,8 @@ class MemoryLedger:
             names = {name: getattr(one.delivery, name) for name in ("sink", "feed", "pipeline")} | {"code": one.code}
             last = one.last_try or one.updated
             if last >= since and all(names[name] == value for name, value in equal.items()):
-                place, cause = one.evidence.get("place", ""), one.evidence.get("cause", "")
-                found.append(DeadGroup(**names, place=place, cause=cause, count=1, first=one.first_try or last,
+                place = one.evidence.get("place")
+                found.append(DeadGroup(**names, place=place, count=1, first=one.first_try or last,
                                        last=last, sample=one.delivery.id))  # fmt: skip
         return found
 
