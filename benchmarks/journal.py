@@ -63,9 +63,20 @@ def lines(number: int, of: int) -> tuple[list[JournalEntry], list[Receipt]]:
         event_id=event, kind="decided", at=at + 0.1, feed=feed, pipeline=f"circuit-{feed}",
         deliveries=((dmp, "dmp.chu", "DMP"), (mail, SINK, address)),
     )  # fmt: skip
-    end = {"event_id": event, "feed": feed, "pipeline": made.pipeline, "attempt": 1, "kind": ReceiptKind.DELIVERY}
-    good = {"ok": True, "disposition": Disposition.DELIVERED, "state": State.DONE}
-    bad = {"ok": False, "disposition": Disposition.DEAD_LETTERED, "state": State.DEAD, "code": "MSS-552"}
+    end: dict[str, Any] = {
+        "event_id": event,
+        "feed": feed,
+        "pipeline": made.pipeline,
+        "attempt": 1,
+        "kind": ReceiptKind.DELIVERY,
+    }
+    good: dict[str, Any] = {"ok": True, "disposition": Disposition.DELIVERED, "state": State.DONE}
+    bad: dict[str, Any] = {
+        "ok": False,
+        "disposition": Disposition.DEAD_LETTERED,
+        "state": State.DEAD,
+        "code": "MSS-552",
+    }
     ends = [
         Receipt(delivery_id=dmp, sink="dmp.chu", label="DMP", at=at + 1, evidence={"submission_set": f"2.25.{number}"},
                 **end, **good),

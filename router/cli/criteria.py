@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,7 +37,7 @@ SinceOption = Annotated[
 UntilOption = Annotated[str, typer.Option(metavar="TIME", help="Up to then: the same words; a day counts whole.")]
 
 
-def asked(services: SiteServices, *, patient: str = "", since: str = "", until: str = "", **texts: str) -> Criteria:
+def asked(services: SiteServices, *, patient: str = "", since: str = "", until: str = "", **texts: Any) -> Criteria:
     """The criteria of these options. Fails with a sentence, which tells the forms, for what can't be meant."""
     from router.journal.criteria import BadCriterion, Criteria
     from router.runtime.asking import of_site

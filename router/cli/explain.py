@@ -64,7 +64,7 @@ def explain(
         found = {story.event.event_id: story for name in names for story in services.journal.story(name, limit, wanted)}
         stories = sorted(found.values(), key=lambda story: story.event.received, reverse=True)[:limit]
         behind = _behind(services)
-        others = _control_ids(services, set().union(*map(mentioned, stories)))
+        others = services.journal.control_ids(set().union(*map(mentioned, stories)))
     finally:
         services.close()
     if not stories:
@@ -113,12 +113,6 @@ def _behind(services: SiteServices) -> float | None:
 
 def _newest(services: SiteServices, topic: str, count: int) -> list[Record]:
     return list(services.bus.scan(topic, newest_first=True, limit=min(count, _LOOKED_AT))) if count else []
-
-
-def _control_ids(services: SiteServices, events: set[str]) -> dict[str, str]:
-    """MSH-10 by event id, of those that have one."""
-    found = {event: services.journal.story(event, 1) for event in events}
-    return {event: stories[0].event.control_id for event, stories in found.items() if stories}
 
 
 def _print(line: Line) -> None:

@@ -145,6 +145,17 @@ class Journal:
         with self._database.read() as connection:
             return asked.found(connection)
 
+    def control_ids(self, events: Iterable[str]) -> dict[str, str]:
+        """MSH-10 by event id, of those that have one."""
+        found: dict[str, str] = {}
+        ids = sorted(set(events))
+        with self._database.read() as connection:
+            for start in range(0, len(ids), _ASKED_AT_ONCE):
+                some = EVENTS.c.event_id.in_(ids[start : start + _ASKED_AT_ONCE])
+                rows = connection.execute(select(EVENTS.c.event_id, EVENTS.c.control_id).where(some))
+                found.update((event_id, name) for event_id, name in rows if name)
+        return found
+
     def dispositions(self, since: float = 0.0) -> Mapping[tuple[str, str], int]:
         """Number of deliveries per (sink, disposition) since this time; "" are those that have not ended."""
         of = DELIVERIES.c

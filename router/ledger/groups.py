@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import Connection, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, func, literal_column, select
 
 from router.contracts import DeadGroup
 from router.ledger.tables import DELIVERIES, IS_DEAD, PLACE_POSTGRESQL, PLACE_SQLITE
 
 _NAMES: Final = ("sink", "code", "place", "feed", "pipeline", "count", "first", "last", "sample")
-_NEVER: Final = literal_column("0.0")
+_NEVER: Final[ColumnElement[float]] = literal_column("0.0")
 
 
 def dead(connection: Connection, equal: Mapping[str, str], since: float) -> Sequence[DeadGroup]:

@@ -36,6 +36,8 @@ class DeadLetter:
     pipeline: str = ""
     feed: str = ""
     event_id: str = ""
+    control_id: str = ""
+    """MSH-10, where the record says it; of a delivery the journal knows it."""
     delivery_id: str = ""
     label: str = ""
     key: str = field(default="", repr=False)
@@ -83,6 +85,7 @@ class Filter:
     feed: str = ""
     pipeline: str = ""
     since: float = 0.0
+    until: float | None = None
     events: frozenset[str] | None = None
     """Only of these events; None: of any."""
 
@@ -91,6 +94,7 @@ class Filter:
         asked = ((name, getattr(self, name)) for name in ("sink", "stage", "cause", "code", "feed", "pipeline"))
         named = not self.id or self.id in (dead_letter.delivery_id, dead_letter.event_id, dead_letter.cause)
         named = named and (self.events is None or dead_letter.event_id in self.events)
+        named = named and (self.until is None or dead_letter.last < self.until)
         return named and dead_letter.last >= self.since and all(not v or getattr(dead_letter, n) == v for n, v in asked)
 
 
@@ -128,7 +132,7 @@ def groups(
     bus: Bus, ledger: Ledger, which: Filter = ALL, *, sinks: Iterable[str] = (), advice: Advice = next_step
 ) -> list[Group]:
     """Unresolved dead letters by cause, the most numerous first. The sinks' are counted by the ledger."""
-    if which.id or which.cause or which.events is not None:
+    if which.id or which.cause or which.events is not None or which.until is not None:
         return _joined(map(_alone, letters(bus, ledger, which, sinks=sinks, advice=advice)))
     found: list[Group] = []
     if which.stage in ("", "sink"):
@@ -227,6 +231,7 @@ def _of_record(record: Record, stage: str, advice: Advice) -> DeadLetter:
         pipeline=pipeline,
         feed=text(Header.FEED),
         event_id=text(Header.ID),
+        control_id=text(Header.CONTROL),
         key=record.key,
         attempts=int(text(Header.ATTEMPTS) or "1"),
         first=float(text(Header.FIRST) or last),
