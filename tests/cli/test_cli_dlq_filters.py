@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         received("event-d3", control_id="MSG3", structures=("750000018",)),
     ]
     services.journal.write(entries, [])
-    dead = {"sink": "hl7.dpi", "state": State.DEAD, "updated": START}
+    dead: dict[str, Any] = {"sink": "hl7.dpi", "state": State.DEAD, "updated": START}
     ledger = services.ledger()
     ledger.open(
         [
