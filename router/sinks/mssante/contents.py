@@ -66,7 +66,7 @@ class Packer:
     ) -> Contents:
         request = order.request
         metadata = metadata_xml(order, documents, structure, event_id, self._config)
-        software = (self._config.software, our_version())
+        software = (self._config.software, our_version(), self._config.vendor)
         copy: list[Attachment] = []
         if order.options.get("pdf_copy", True):
             copy = _copy(request, documents, self._config.n3_sans_pdf)

@@ -25,13 +25,13 @@ def archive(
     documents: Sequence[bytes],
     request: TransmissionRequest,
     structure: StructureConfig,
-    software: tuple[str, str],
+    software: tuple[str, str, str],
     *,
     copy: bool = False,
 ) -> bytes:
     """The whole archive, the same bytes for the same content.
 
-    software: name and version;  copy: the mail carries a PDF copy beside the archive
+    software: name, version, vendor;  copy: the mail carries a PDF copy beside the archive
     """
     names = [document_name(rank) for rank in range(1, len(documents) + 1)]
     members = [
@@ -67,18 +67,21 @@ def index(request: TransmissionRequest, structure: StructureConfig, names: Seque
 
 
 @lru_cache(maxsize=64)
-def readme(structure: StructureConfig, software: tuple[str, str], names: tuple[str, ...], *, copy: bool) -> bytes:
+def readme(structure: StructureConfig, software: tuple[str, str, str], names: tuple[str, ...], *, copy: bool) -> bytes:
     """Who made it, with which software, how to open it, what it holds. ASCII, CRLF."""
     issuer = [structure.name, f"FINESS {structure.finess}" if structure.finess else "", structure.address]
     phone = f"Telephone : {structure.phone}" if structure.phone else ""
+    mail = f"Courriel MSSante : {structure.mailbox}" if structure.mailbox else ""
+    vendor = [f"  Editeur : {software[2]}"] if software[2] else []
     tree = [f"  {FOLDER}/METADATA.XML   metadonnees XDS", *(f"  {FOLDER}/{name}   document CDA R2" for name in names)]
     beside = " ; le courriel porte aussi une copie PDF" if copy else ""
     lines = [
         "EMETTEUR",
-        *(f"  {line}" for line in [*issuer, phone] if line),
+        *(f"  {line}" for line in [*issuer, phone, mail] if line),
         "",
         "LOGICIEL",
         f"  {software[0]} {software[1]}",
+        *vendor,
         "",
         "LECTURE",
         "  Archive IHE XDM : a integrer par un logiciel qui lit les documents CDA R2.",
