@@ -66,24 +66,7 @@ def explain(
     finally:
         services.close()
     if not stories:
-        if absent:
-            fail(_("nothing is known under this identifier, and {reason}", reason=absent), Exit.BAD)
-        if behind:
-            fail(
-                _(
-                    "nothing is known under this identifier: the journal is {seconds} s late, try again",
-                    seconds=f"{behind:.0f}",
-                ),
-                Exit.BAD,
-            )
-        fail(
-            _(
-                "nothing is known under this identifier: an MSH-10, the OID of a document, a Message-ID, the id of a"
-                " delivery or of an event (its first 8 digits are enough); a patient with --patient; a doctor, a sender"
-                " or a period with `search`"
-            ),
-            Exit.BAD,
-        )
+        fail(f"{_why_nothing(absent, behind)}. {_forms()}", Exit.BAD)
     if as_json:
         show_json([asdict(story) | {"journal_behind_seconds": behind, "running": not absent} for story in stories])
         return
@@ -91,6 +74,24 @@ def explain(
         for line in render(story, behind=behind, names=others, absent=absent):
             _print(line)
         console.print()
+
+
+def _why_nothing(absent: str, behind: float | None) -> str:
+    if absent:
+        return _("nothing is known under this identifier, and {reason}", reason=absent)
+    if behind:
+        return _(
+            "nothing is known under this identifier: the journal is {seconds} s late, try again",
+            seconds=f"{behind:.0f}",
+        )
+    return _("nothing is known under this identifier")
+
+
+def _forms() -> str:
+    return _(
+        "Known are: an MSH-10, the OID of a document, a Message-ID, the id of a delivery or of an event (its first 8"
+        " digits are enough); a patient with --patient; a doctor, a sender or a period with `search`"
+    )
 
 
 def _print(line: Line) -> None:
