@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from router.cli.output import console, said, told
+from router.cli.output import console, fail, said, told
 from router.cli.site import paste
 from router.cli.times import ago, moment
 from router.cli.waiting import STATES
@@ -16,11 +16,15 @@ from router.engine.dead_letters import listing
 from router.engine.dead_letters.listing import DeadLetter, Filter, Group
 from router.engine.dead_letters.operator_commands import Answer
 from router.errors import Unavailable
+from router.journal.criteria import ANY, Criteria
 from router.journal.views import EventStory
 from router.language import N_, _, plural, translated
 from router.runtime.site_services import SiteServices
 from router.runtime.wording import ADVICE
 from router.sinks.registry import SINK_TYPES
+
+_MOST: Final = 20_000
+"""Messages among which the journal may choose for a list of dead letters."""
 
 
 def chosen(services: SiteServices, ledger: Ledger, which: Filter) -> list[DeadLetter]:
@@ -42,6 +46,29 @@ def chosen(services: SiteServices, ledger: Ledger, which: Filter) -> list[DeadLe
     letters = [*filter(anything.admits, (listing.of_row(row, ADVICE) for row in rows.values())), *rowless]
     letters.sort(key=lambda dead_letter: (dead_letter.last, dead_letter.at))
     return [dead_letter for dead_letter in letters if dead_letter.is_dead] or letters
+
+
+def named(services: SiteServices, found: Sequence[DeadLetter]) -> list[DeadLetter]:
+    """The same with their MSH-10, as the journal knows it; without where it is away."""
+    try:
+        names = services.journal.control_ids(one.event_id for one in found if not one.control_id)
+    except Unavailable:
+        names = {}
+    return [replace(one, control_id=one.control_id or names.get(one.event_id, "")) for one in found]
+
+
+def events(services: SiteServices, wanted: Criteria) -> frozenset[str] | None:
+    """Events that meet what only the journal knows of them; None when nothing of it was asked.
+
+    Fails with a sentence when there are too many to choose among.
+    """
+    own = replace(wanted, feed="", pipeline="", sink="", code="", outcome="", since=None, until=None)
+    if own == ANY:
+        return None
+    found = services.journal.search(own, _MOST)
+    if not found.complete:
+        fail(_("too many messages answer to this: give one more condition"))
+    return frozenset(one.event.event_id for one in found.events)
 
 
 def _stories(services: SiteServices, id_: str) -> list[EventStory]:
@@ -107,6 +134,7 @@ def show_dead_letter(dead_letter: DeadLetter, now: float) -> None:
         N_("sender"): dead_letter.feed,
         N_("pipeline"): dead_letter.pipeline if dead_letter.pipeline != dead_letter.where else "",
         N_("attempts"): times if dead_letter.attempts > 1 else f"1, {last}",
+        "MSH-10": dead_letter.control_id,
         N_("event"): dead_letter.event_id,
         N_("delivery"): dead_letter.delivery_id,
         N_("cause"): dead_letter.cause,
