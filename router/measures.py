@@ -43,6 +43,7 @@ Measure = Literal[
     "dsn_overdue",
     "mail_read_total",
     "oldest_unread_mail_timestamp",
+    "pdf_copies_total",
 ]
 
 Kind = Literal["counter", "gauge", "histogram"]
@@ -98,6 +99,11 @@ MEASURES: Final[dict[Measure, tuple[Kind, tuple[str, ...], str]]] = {
         "gauge",
         ("sink",),
         "Unix time of arrival of the oldest mail not handled; 0: none",
+    ),
+    "pdf_copies_total": (
+        "counter",
+        ("sink", "copy", "pdfa"),
+        "Mails by their PDF copy: document, rendue, none; pdfa 1 when it says that it is PDF/A",
     ),
 }
 """Every measure carries the prefix `segur_` in Prometheus."""

@@ -146,7 +146,10 @@ class MssanteConfig(SinkSettings):
     z02_sans_dsn: Literal["silence", "soumission"] = Field(
         "silence", description="Operator without DSN: no Z02 Y, or one at submission (weaker than the volet's meaning)."
     )
-    n3_sans_pdf: Literal["zip-seul", "refuser"] = Field("zip-seul", description="A document without a PDF copy.")
+    n3_sans_pdf: Literal["rendre", "zip-seul", "refuser"] = Field(
+        "rendre",
+        description="A document without a PDF copy: make one of its text, send the archive alone, or send nothing.",
+    )
     suppression_patient: Literal["avis-seul", "envoyer", "retenir"] = Field(
         "avis-seul", description="Deletion told to a patient: notice alone, with the document, or not sent (D1)."
     )
