@@ -119,10 +119,16 @@ def test_an_initial_mail_keeps_the_senders_own_text() -> None:
 
 
 def test_a_site_may_write_its_own_texts() -> None:
-    """Templates of the configuration; braces that are no field stay."""
-    texts = TextsConfig(delete_ps="Supprimer {id} {autre}")
+    """Templates of the configuration; braces around no word stay."""
+    texts = TextsConfig(delete_ps="Supprimer {id} { } {}")
     made = request((cda(),), action=Action.DELETE)
-    assert body(made, patient=False, structure="A", texts=texts) == "Supprimer 1.2.250.1.999.1.7 {autre}"
+    assert body(made, patient=False, structure="A", texts=texts) == "Supprimer 1.2.250.1.999.1.7 { } {}"
+
+
+def test_a_word_in_braces_that_nothing_replaces_is_refused() -> None:
+    """`{patient}` would reach the reader as it stands: the site file is refused, with the words that are known."""
+    with pytest.raises(ValueError, match=r"patient.*titre, date, id, ancien, structure, formes"):
+        TextsConfig(replace_ps="Bonjour {patient}")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from router.request import Action, DocumentHeader, TransmissionRequest
 from router.sinks.mssante.naming import act_time, day, plain
-from router.sinks.mssante.settings import TextsConfig
+from router.sinks.mssante.settings import PLACEHOLDERS, TextsConfig
 
 #: (action, to the patient) -> field of `TextsConfig`, shipped text.
 TEXTS: Final[dict[tuple[Action, bool], tuple[str, str]]] = {
@@ -56,7 +56,7 @@ FORMS: Final[dict[CopyKind, str]] = {
     "": "Il est joint sous la forme d'une archive IHE XDM, à ouvrir par votre logiciel.",
 }
 
-_FIELD: Final = re.compile(r"\{(titre|date|id|ancien|structure|formes)\}")
+_FIELD: Final = re.compile(r"\{(" + "|".join(PLACEHOLDERS) + r")\}")
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from router.contracts.sink_type import SinkSettings
 from router.directory.addresses import addr_spec, idna
@@ -96,8 +97,24 @@ class FeedbackRules(Strict):
     dsn_wait_days: float = Field(5, gt=0, description="After that a mail without any DSN is flagged sans nouvelles.")
 
 
+PLACEHOLDERS: Final = ("titre", "date", "id", "ancien", "structure", "formes")
+"""Words in braces that our texts may hold."""
+
+
 class TextsConfig(Strict):
     """Our own texts. {titre} {date} {id} {ancien} {structure} {formes} are replaced; '' keeps the shipped one."""
+
+    @field_validator("*")
+    @classmethod
+    def _known(cls, text: str) -> str:
+        """A word in braces that nothing replaces would reach the reader as it stands."""
+        for name in re.findall(r"\{(\w+)\}", text):
+            if name not in PLACEHOLDERS:
+                known = ", ".join(PLACEHOLDERS)
+                raise ValueError(
+                    filled("`{name}` in braces is replaced by nothing; known: {known}", name=name, known=known)
+                )
+        return text
 
     initial_ps: str = ""
     initial_patient: str = ""
