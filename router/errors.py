@@ -19,8 +19,9 @@ A fault carries a stable `code` (`R45`, `MSS-550`, `DMP-DMPClosed`), a `place` (
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 
 class RouterError(Exception):
@@ -28,7 +29,11 @@ class RouterError(Exception):
 
     progress: what the attempt has settled all the same, for an effect of several parts: names and identifiers only.
     The row remembers it, the next attempt gets it back (`contracts.Attempt`).
+
+    outcome: how metrics call an attempt that ended with it (`router.measures`)
     """
+
+    outcome: ClassVar[str] = "bug"
 
     def __init__(self, code: str, place: str = "", text: str = "") -> None:
         super().__init__(code, place, text)
@@ -44,6 +49,8 @@ class RouterError(Exception):
 
 class MessageFault(RouterError):
     """Blame the message: sending it again unchanged can't help."""
+
+    outcome = "refused"
 
 
 class Malformed(MessageFault):
@@ -68,6 +75,8 @@ class Refused(MessageFault):
 class Bug(MessageFault):
     """Our own code failed on this message. `code` is `BUG-<exception class>`."""
 
+    outcome = "bug"
+
     @classmethod
     def of(cls, error: BaseException, place: str) -> Bug:
         """Wrap a foreign exception: its class is kept, its text (which may quote a value) is not."""
@@ -81,6 +90,8 @@ class Unavailable(RouterError):
     `circuit=False` (a full mailbox, a 450 for one recipient): only this lane waits.
     `retry_after`: seconds the destination asked us to wait, or None.
     """
+
+    outcome = "unavailable"
 
     def __init__(
         self,
@@ -99,12 +110,16 @@ class Unavailable(RouterError):
 class OutcomeUnknown(RouterError):
     """The connection died after the effect may have happened (body sent, no answer read)."""
 
+    outcome = "unknown"
+
 
 class Fenced(RouterError):
     """Another process owns what we thought was ours: stop at once, do nothing more.
 
     `partitions`: numbers of those that were lost, as far as the one who refused knows them.
     """
+
+    outcome = "fenced"
 
     def __init__(self, code: str, place: str = "", text: str = "", *, partitions: frozenset[int] = frozenset()) -> None:
         super().__init__(code, place, text)
@@ -114,9 +129,17 @@ class Fenced(RouterError):
 class Overtaken(RouterError):
     """A deletion, or a version that was made, came before the effect: nothing has left, and nothing must."""
 
+    outcome = "superseded"
+
 
 class OperatorFault(RouterError):
     """Our configuration, credentials or certificates: nothing is the message's fault."""
+
+    outcome = "operator"
+
+
+Severity = Literal["error", "warning"]
+"""`error`: to be corrected, and what the router refuses to run with is among it. `warning`: somebody should look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +152,7 @@ class Problem:
     path: str
     text: str
     hint: str = ""
+    severity: Severity = "error"
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}"
@@ -143,3 +167,8 @@ class ConfigFault(OperatorFault):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("CONFIG", "", "\n".join(map(str, problems)))
         self.problems = tuple(problems)
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Problems of one file in the order of its lines."""
+    return sorted(problems, key=lambda found: (found.line, found.column))

@@ -65,6 +65,7 @@ class Patient(Silent):
     birth_family: str = ""
     used_family: str = ""
     given: str = Field("", description="First given name (XPN-2 / given[@qualifier='BR']).")
+    used_given: str = Field("", description="Given name that is used (CL, XPN type D or S): not the one of birth.")
     given_list: str = Field("", description="Of a CDA: names of which the first is `given`, and may be compound (R42).")
     given_names: str = Field("", description="Full list of given names, blank-separated.")
     birth_date: str = Field("", description="YYYYMMDD, or less, as received.")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import BaseModel, ConfigDict
+
+FILE_OR_ADDRESS: Final = "file or address"
+"""Marks a text, by `Annotated`, that is an address (`https://…`) or else the path of a file, as a `Path` would be."""
 
 
 class Strict(BaseModel):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from pydantic import TypeAdapter
 
-from router.contracts import JOURNAL, RECEIPTS, Bus, Header, Outgoing, Record, Row, in_topic, out_topic
-from router.errors import Malformed
+from router.contracts import EVENT_FORMAT, JOURNAL, RECEIPTS, Bus, Header, Outgoing, Record, Row, in_topic, out_topic
+from router.errors import Malformed, OperatorFault
 from router.exchange import Delivery, Event, JournalEntry, Origin, Receipt
+from router.language import filled
 
 _RECEIPT = TypeAdapter(Receipt)
 _ENTRY = TypeAdapter(JournalEntry)
@@ -30,10 +32,15 @@ _TEXTS = {
     "label": "label",
 }
 
+NEWER_FORMAT: Final = "EVENT-FORMAT"
+"""Code of the fault that says: a newer version wrote this event, and this process can't read it."""
+_OF_THE_RECORD = frozenset({Header.FORMAT, Header.VERDICT})
+"""Headers that say how a record of `in.<feed>` is written; they are nothing of its event."""
+
 
 def event_record(event: Event) -> Outgoing:
     """An accepted event, for `in.<feed>`: its bytes, then the verdict where there is one."""
-    headers = {**event.headers, Header.ID: event.id, Header.FEED: event.feed}
+    headers = {**event.headers, Header.FORMAT: str(EVENT_FORMAT), Header.ID: event.id, Header.FEED: event.feed}
     if event.verdict:
         headers[Header.VERDICT] = str(len(event.verdict))
     return Outgoing(in_topic(event.feed), event.key, event.body + event.verdict, headers)
@@ -42,9 +49,17 @@ def event_record(event: Event) -> Outgoing:
 def read_event(record: Record) -> Event:
     """An event as read from `in.<feed>`; a replayed one keeps its first origin. Its body is what the sender sent.
 
-    Raises KeyError or ValueError when a header is missing, or is not what we write.
+    Raises KeyError or ValueError when a header is missing, or is not what we write; `OperatorFault` (`EVENT-FORMAT`)
+    when a newer version wrote the record: it must wait for processes of that version.
     """
-    headers = {name: value for name, value in record.headers.items() if name != Header.VERDICT}
+    if (form := int(record.headers.get(Header.FORMAT, "1"))) > EVENT_FORMAT:
+        text = filled(
+            "events of format {number}, by a newer segur-router: upgrade this process, which reads up to {most}",
+            number=form,
+            most=EVENT_FORMAT,
+        )
+        raise OperatorFault(NEWER_FORMAT, record.topic, text)
+    headers = {name: value for name, value in record.headers.items() if name not in _OF_THE_RECORD}
     origin = Origin.parse(headers[Header.ORIGIN]) if Header.ORIGIN in headers else record.origin
     end = len(record.value) - int(record.headers.get(Header.VERDICT, "0"))
     if not 0 <= end <= len(record.value):

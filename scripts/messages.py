@@ -45,6 +45,8 @@ PLACES: Final[dict[str, Place]] = {
         ((2, "text"),),
     ),
     **dict.fromkeys(("Outcome", "Receipt", "JournalEntry", "replace", "_refusal", "_receipt"), ((-1, "text"),)),
+    **dict.fromkeys(("Attention", "Unseen"), ((2, "text"),)),
+    **dict.fromkeys(("wrong", "remark"), ((1, "text"),)),
     "Unreadable": ((3, "text"),),
     **dict.fromkeys(("add", "add_dmp", "hold_dmp", "answer"), ((-1, "what"),)),
     "refused": ((0, "text"),),
@@ -56,6 +58,7 @@ PLACES: Final[dict[str, Place]] = {
     "Item": ((0, "name"),),
     "Err": ((4, "text"),),
     "Found": ((1, "reason"),),
+    "Difference": ((2, "text"),),
     "Decision": ((1, "text"),),
     "decided": ((1, "text"),),
     "problem": ((1, "text"), (2, "hint")),
@@ -81,7 +84,9 @@ VALIDATORS: Final = re.compile(
 )
 #: Screens that are not for operators, and what is not the router.
 LEFT_OUT: Final = (
-    "simulators",
+    "simulators/dmp",
+    "simulators/mssante",
+    "simulators/sender",
     "demo",
     "cli/demo.py",
     "cli/simulate.py",

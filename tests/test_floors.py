@@ -32,6 +32,7 @@ HOMES = {
     "isal": ("sinks",),
     "kafka": ("bus",),
     "lxml": ("cda", "cisis", "directory", "simulators", "sinks"),
+    "opentelemetry": ("observe",),
     "prometheus_client": ("observe",),
     "pybase64": ("cda", "cisis", "engine", "hl7", "sinks"),
     "rich": ("cli", "demo"),

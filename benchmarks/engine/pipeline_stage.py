@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import SystemClock, Unobserved, no_alert
 from router.engine.dead_letters.remediation import next_step
-from router.engine.pipeline.compiled import BugLimit, all_served, no_description
+from router.engine.pipeline.compiled import BugLimit, all_served, always_a_dead_letter, no_description
 from router.engine.pipeline.decider import Decider
 from router.engine.pipeline.worker import PipelineWorker
 from router.exchange import Event, Exchange, Origin, Routed
@@ -66,6 +66,7 @@ def deciding(number: int, size: int) -> None:
     decider = Decider(
         describe=no_description,
         unserved=all_served,
+        unmatched=always_a_dead_letter,
         limit=BugLimit(),
         clock=SystemClock(),
         observer=Unobserved(),

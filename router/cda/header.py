@@ -199,6 +199,7 @@ def _patient(role: Any) -> Patient:
         birth_family=" ".join(families.get("BR", families.get("", ()))),
         used_family=" ".join(families.get("CL", families.get("SP", ()))),
         given=given,
+        used_given=" ".join(givens.get("CL", ())),
         given_list=given_list,
         given_names=" ".join(givens.get("", ())),
         birth_date=time_of(child_of(person, "birthTime")),

@@ -39,8 +39,10 @@ def _author_has_id(header: DocumentHeader) -> bool:
     return any((a.person and a.person.id) or (a.device and a.device.id) for a in header.authors)
 
 
+UID: Final = "identifiant du document (OID)"
+
 ITEMS: Final[tuple[Item, ...]] = (
-    Item("identifiant du document (OID)", "id/@root", lambda h: _OID.fullmatch(h.uid)),
+    Item(UID, "id/@root", lambda h: _OID.fullmatch(h.uid)),
     Item("type de document", "code/@code", lambda h: h.code.code),
     Item("nomenclature du type de document", "code/@codeSystem", lambda h: h.code.system),
     Item("titre", "title", lambda h: h.title),

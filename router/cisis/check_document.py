@@ -7,6 +7,7 @@ from typing import Final, Protocol
 from weakref import WeakKeyDictionary
 
 from router.cda.document import Document, missing_items, read
+from router.cda.minimal import UID
 from router.cda.times import born_in_future, future_times, wrong_times
 from router.cisis.findings import Findings
 from router.cisis.reading import Reading
@@ -21,6 +22,8 @@ from router.request import Action
 CODING_SYSTEMS: Final = {"LN": "2.16.840.1.113883.6.1", "TRE_A05": "1.2.250.1.213.1.1.4.12"}
 
 
+#: Rules of the action: while it is in doubt, no document is reproached with what another action would ask of it.
+ACTION_RULES: Final = ("R30", "R31", "R32")
 #: Value sets -> names of those that were missed, and told.
 _LACKS: Final[WeakKeyDictionary[TypeCodes, set[str]]] = WeakKeyDictionary()
 
@@ -87,7 +90,8 @@ def document_of(
         _check_schema(document, schema, findings, n=n)
     missing = missing_items(document.header)
     if missing:
-        findings.add("R37", n=n, what=", ".join(name for name, _ in missing))
+        nameless = UID in dict(missing)  # nobody can tell which document is meant, not even to delete it
+        findings.add("R37", "id" if nameless else "", n=n, what=", ".join(name for name, _ in missing))
     if document.header.patients > 1:
         findings.add("R39", n=n)
     wrong = wrong_times(document.header)
@@ -130,18 +134,19 @@ def check_pair(found: Sequence[tuple[Document, Segment]], findings: Findings) ->
 def check_type(
     document: Document, segment: Segment, reading: Reading, sets: TypeCodes, findings: Findings, *, dmp: bool
 ) -> None:
-    """R50 to R53 for one document OBX."""
+    """R50 to R53 for one document OBX. A segment that is absent (R20) and a type that is absent (R51) are told once."""
     n, code = segment.index, segment.text("3.1")
     message, header = reading.message, document.header
-    if reading.is_mdm and message.text("TXA-2") != code:
+    differs = bool(code and header.code.code) and header.code.code != code
+    if code and reading.is_mdm and "TXA" in message and message.text("TXA-2") != code:
         findings.add("R50", "TXA")
-    if reading.table.obr_code and "OBR" in message and message.text("OBR-4.1") != code:
+    if code and reading.table.obr_code and "OBR" in message and message.text("OBR-4.1") != code:
         findings.add("R50", "OBR")
-    if header.code.code and header.code.code != code:
+    if differs:
         findings.add("R50", "CDA", n=n)
     check_code(code, sets, findings, dmp=dmp, n=n)
     system = CODING_SYSTEMS.get(segment.text("3.3").upper())
-    if system is None or (header.code.system and header.code.system != system):
+    if system is None or (not differs and header.code.system and header.code.system != system):
         findings.add("R53", n=n)
 
 
@@ -152,7 +157,7 @@ def check_code(code: str, sets: TypeCodes, findings: Findings, *, dmp: bool, n: 
         findings.add("R51", n=n)
     elif known is None and _first_lack(sets, "JDV_J07"):
         findings.add("R51", "unknown", n=n)
-    if dmp:
+    if dmp and not findings.broke("R51"):  # what J07 lacks, J66 lacks too
         admitted = sets.contains("JDV_J66", code)
         if admitted is False:
             findings.add_dmp("R52", n=n)
@@ -183,7 +188,7 @@ def check_txa(principal: Document, reading: Reading, action: Action | None, find
         findings.add("R60")
     elif not _well_formed(received, header.extension):
         findings.add("R60", "form")
-    if action is Action.REPLACE:
+    if action is Action.REPLACE and not findings.broke(*ACTION_RULES):
         _check_parent(_entity(message.segments("TXA")[0], 13), principal, findings)
     for field, values in ((1, {"1"}), (3, {"TEXT"}), (17, {"AU", "LA"})):
         if message.text(f"TXA-{field}").upper() not in values:
@@ -224,6 +229,8 @@ def check_versions(
 ) -> None:
     """R62: what the CDA says it replaces. `lenient`: the second document of an old sender's pair may say nothing."""
     documents = [document for document, _ in found]
+    if findings.broke(*ACTION_RULES):
+        return
     for rank, (document, n) in enumerate(found):
         parents = document.predecessors
         if action is Action.INITIAL and parents:

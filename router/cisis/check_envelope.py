@@ -171,7 +171,7 @@ def check_action(reading: Reading, findings: Findings) -> Action | None:
         if not agreed:
             findings.add("R30")
     elif len(said) > 1:
-        findings.add("R31")
+        findings.add("R31", n=reading.documents[0].index)
     if len(set(statuses[:2])) > 1:
         findings.add("R23", n=reading.documents[1].index)
     return action

@@ -44,7 +44,9 @@ MATRIX: Final[tuple[dict[str, bool], ...]] = (
 
 
 def check_metadata(reading: Reading, rules: ProfileRules, findings: Findings) -> None:
-    """R70 to R74."""
+    """R70 to R74. A message without any OBX is told so once (R20)."""
+    if "OBX" not in reading.message:
+        return
     _check_presence(reading, findings)
     _check_order(reading, rules, findings)
     expected = "CWE" if reading.is_mdm else "CE"
@@ -59,14 +61,14 @@ def _check_presence(reading: Reading, findings: Findings) -> None:
     counted = Counter(one.name for one in reading.metadata)
     for name in REQUIRED:
         if not counted[name]:
-            findings.add("R70", what=name)
+            findings.add("R70", what=name, severity=_of_a_mask(name, findings))
     for name in ACKNOWLEDGEMENTS:
         if name in reading.table.metadata and not counted[name]:
             findings.add("R70", "optional", what=name)
     seen: set[str] = set()
     for one in reading.metadata:
         if one.name in seen and one.name in (*YES_NO, *BODIES):
-            findings.add("R70", "duplicate", n=one.n, what=one.name)
+            findings.add("R70", "duplicate", n=one.n, what=one.name, severity=_of_a_mask(one.name, findings))
         seen.add(one.name)
 
 
@@ -87,11 +89,16 @@ def _check_order(reading: Reading, rules: ProfileRules, findings: Findings) -> N
 
 def _check_value(one: Metadatum, expected: str, findings: Findings) -> None:
     if one.value.upper() not in ("Y", "N"):
-        findings.add("R72", n=one.n, what=one.name)
+        findings.add("R72", n=one.n, what=one.name, severity=_of_a_mask(one.name, findings))
     elif not one.well_written:
         findings.add("R72", "tolerated", n=one.n, what=one.name)
     if one.segment.text("2").upper() != expected:
         findings.add("R73", n=one.n, what=one.name)
+
+
+def _of_a_mask(name: str, findings: Findings) -> Severity | None:
+    """Masks never hold back a deletion, so their form doesn't either (D1): it only warns."""
+    return Severity.WARN if findings.deletion and name in MASKS else None
 
 
 def masks_of(reading: Reading) -> Masks:
@@ -146,11 +153,11 @@ def check_combination(values: dict[str, bool], places: dict[str, int], rules: Pr
     if values["MASQUE_PS"] and professionals and rules.r89 == "refuse":
         findings.add("R89", n=places.get("DESTMSSANTEPS", 1))
     if not (values["DESTDMP"] or professionals or patient):
-        if not rules.local_consumer:
+        if not rules.local_consumer and not findings.broke("R70", "R72", "R20"):
             findings.add("R91", n=places.get("DESTDMP", 1))
         return
     outside = (professionals or patient) and not any(_matches(row, values) for row in MATRIX)
-    if outside and rules.matrice_mssante != "off":
+    if outside and rules.matrice_mssante != "off" and not findings.broke("R87", "R89"):
         severity = Severity.ERROR if rules.matrice_mssante == "strict" else Severity.WARN
         findings.add("R94", n=places.get("DESTMSSANTEPS" if professionals else "DESTMSSANTEPAT", 1), severity=severity)
 

@@ -23,6 +23,8 @@ TRAITS: Final = {
     "given_names": "prénoms",
     "birthplace": "lieu de naissance",
 }
+#: The field of PID that holds each trait that is compared.
+FIELDS: Final = {"birth_family": 5, "given": 5, "birth_date": 7, "sex": 8, "birthplace": 11}
 #: Those that go with an INS (R44, annexe INS).
 _WITH_INS: Final = ("birth_family", "given", "given_names", "birth_date", "sex", "birthplace")
 
@@ -42,16 +44,19 @@ def check_same_patient(
 ) -> None:
     """R41 and R42, for every document. Nothing relaxes them (D3)."""
     for document in documents:
+        if document.header.patients > 1 and findings.broke("R39"):
+            continue  # which of them should be this one?
         theirs = document.header.patient
         match = national.same_patient_ids(identity.received.identifiers, theirs.identifiers, rules.autorites)
         if match is national.Match.CONFLICT:
             both_ins = identity.written is not None and theirs.ins is not None
             findings.add("R41", "" if both_ins else "none")
-        elif match is national.Match.UNDECIDED:
+        elif match is national.Match.UNDECIDED and identity.received.identifiers:
             findings.add("R41", "no-table")
         differing = national.same_traits(identity.received, theirs)
-        if differing:
-            findings.add("R42", what=", ".join(TRAITS[name] for name in differing))
+        for field in dict.fromkeys(FIELDS[name] for name in differing):
+            names = ", ".join(TRAITS[name] for name in differing if FIELDS[name] == field)
+            findings.add("R42", field=field, what=names)
         if not national.same_given_names(identity.received, theirs):
             findings.add("R42", "lists")
 
@@ -66,17 +71,21 @@ def check_ins(
 ) -> None:
     """R43 to R48. `documents`: each with the occurrence of its OBX."""
     _check_number(identity, rules, findings, dmp=dmp)
+    # Without PID-3 (R40), or with a wrong key (R47), the INS of the message can't be the valid one: told once.
+    nothing_to_compare = identity.status.validated and findings.broke("R40", "R47") and identity.ins is None
     for document, n in documents:
-        if national.leaves_unqualified(document.header.patient.ins, identity.ins):
+        if not nothing_to_compare and national.leaves_unqualified(document.header.patient.ins, identity.ins):
             findings.add("R46", "ins" if identity.status.validated else "", n=n)
     if not dmp:
         return
     if not identity.status.validated:
         findings.add_dmp("R45")
-    elif identity.written is None:
+    elif identity.written is None and (identity.received.identifiers or findings.deletion):
         findings.add_dmp("R45", "ins")
     for document, n in documents:
         theirs = document.header.patient
+        if document.header.patients > 1 and findings.broke("R39"):
+            continue
         if identity.ins is not None and theirs.ins is None:
             findings.add_dmp("R43", n=n)
         lacking = missing_traits(theirs)

@@ -142,7 +142,8 @@ def admit(
         if rules.build_patient_address and built.address:
             patients.append(_patient(built, wanted, identity, documents, rules=rules, findings=findings))
         else:
-            findings.add("R82")
+            mute = next((one.rank for one in kept if one.kind is RecipientKind.PATIENT), 0)
+            findings.add("R82", "address" if mute else "", n=mute)
     return (*professionals, *patients)
 
 
@@ -239,7 +240,7 @@ def sender_of(
     named = reading.parts(SENDER)
     if not named:
         found = None if reading.table.sender_in_prt else signer_of(documents)
-        if dmp and found is None:
+        if dmp and found is None and SENDER not in reading.misplaced_kinds:
             findings.add("R80")
         return found, participants.speaks_for(found, rules, findings, facility=facility, said=False, dmp=dmp)
     part = named[0]

@@ -168,8 +168,9 @@ class Findings:
         severity = chosen or rule.case(case).severity or rule.severity(self._dialect)
         if rule.configurable:
             severity = self._rules.severities.get(number, severity)
-        if self.deletion and rule.deletion is not None and severity is Severity.ERROR:
-            return rule.deletion
+        softened = self.deletion and rule.deletion is not None and not rule.case(case).firm
+        if softened and severity is Severity.ERROR:
+            return rule.deletion or severity
         return severity
 
     def _finding(self, number: str, key: str, place: dict[str, Any]) -> Finding:

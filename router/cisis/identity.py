@@ -146,5 +146,6 @@ def _names(pid: Segment) -> dict[str, str]:
         "birth_family": birth.text(1),
         "used_family": used.text(1) if used else "",
         "given": birth.text(2),
+        "used_given": used.text(2) if used else "",
         "given_names": birth.text(3),
     }

@@ -269,6 +269,8 @@ def _compared(pid: Patient, cda: Patient) -> list[tuple[str, bool]]:
     found: list[tuple[str, bool]] = []
     if pid.birth_family and cda.birth_family:
         found.append(("birth_family", normal(pid.birth_family) == normal(cda.birth_family)))
+    elif _families(pid) and _families(cda):
+        found.append(("birth_family", not _families(pid).isdisjoint(_families(cda))))
     if pid.birth_date and cda.birth_date:
         length = min(len(pid.birth_date), len(cda.birth_date), 8)
         found.append(("birth_date", pid.birth_date[:length] == cda.birth_date[:length]))
@@ -276,9 +278,27 @@ def _compared(pid: Patient, cda: Patient) -> list[tuple[str, bool]]:
         found.append(("sex", pid.sex == cda.sex))
     if (pid.given or pid.given_names) and (cda.given or cda.given_names):
         found.append(("given", _same_given(pid, cda)))
+    elif _givens(pid) and _givens(cda):
+        found.append(("given", _names_one(pid, cda) or _names_one(cda, pid)))
     if pid.birthplace and cda.birthplace:
         found.append(("birthplace", pid.birthplace.upper() == cda.birthplace.upper()))
     return found
+
+
+def _families(one: Patient) -> set[str]:
+    """Every family name, of birth or used: where one side has no name of birth, one in common is asked for (D10)."""
+    return {normal(name) for name in (one.birth_family, one.used_family) if name}
+
+
+def _givens(one: Patient) -> set[str]:
+    return {normal(name) for name in (one.given, one.used_given, one.given_names) if name}
+
+
+def _names_one(one: Patient, other: Patient) -> bool:
+    """Whether the used given name of `one` is among the given names of `other` (D10)."""
+    used = _names(one.used_given)
+    listed = _names(f"{other.given} {other.given_names}")
+    return bool(used) and (used == _names(other.used_given) or set(used) <= set(listed))
 
 
 #: The sexes that can be compared: `U`, `UN`, `O` say that it is not known.

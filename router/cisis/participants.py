@@ -164,7 +164,7 @@ def speaks_for(
     if not allowed or number in allowed:
         return number
     if structure is not None and structure.id and (said or dmp):
-        findings.add("R65", n=n)
+        findings.add("R65", "owner" if structure.kind in UNITS else "", n=n)
         return ""
     own = allowed[0] if len(allowed) == 1 else rules.facilities.get(facility, "")
     if own not in allowed:

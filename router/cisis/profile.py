@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from router.cda.document import Document
-from router.cisis import check_document, check_envelope, check_metadata, check_patient, check_recipients, identity
+from router.cisis import (
+    check_document,
+    check_envelope,
+    check_metadata,
+    check_patient,
+    check_recipients,
+    identity,
+    participants,
+)
 from router.cisis.check_document import SchemaCheck, TypeCodes
 from router.cisis.dialects import DESTINATIONS, MASKS
 from router.cisis.findings import Finding, Findings, Verdict, conclude, outage
@@ -143,6 +151,7 @@ def _request(
         return None
     # Whom an old sender names stands in his CDA: when it could not be read, nothing is known of them, and that is told.
     unknown = reading.table.recipients_in_cda and not candidates and len(documents) < len(reading.documents)
+    unknown = unknown or (not candidates and participants.RECIPIENT in reading.misplaced_kinds)
     professionals, patient = (values[name] and not unknown for name in ("DESTMSSANTEPS", "DESTMSSANTEPAT"))
     wanted = check_recipients.Wanted(professionals, patient, masks)
     recipients = check_recipients.admit(

@@ -86,6 +86,11 @@ class Reading:
         return [part for known, part in self.participants if known == kind]
 
     @property
+    def misplaced_kinds(self) -> set[str]:
+        """SB, RCT, REPLY of the PRT that stand elsewhere (R21): they are there, so nobody is told that they lack."""
+        return {participants.kind_of(part) for part in self.misplaced}
+
+    @property
     def action(self) -> Action | None:
         """What is asked: OBX-11 of the first document, else the event of an MDM; None when neither says it."""
         status = self.documents[0].text("11").upper() if self.documents else ""

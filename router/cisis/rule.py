@@ -55,6 +55,7 @@ class Case:
     detail:   ERR-5 code of `applicationErrorCondition`, given with ERR-3 = 207
     sentence: ERR-8, French, never with a value of the message; `{what}` is a name of the standard
     severity: replaces the letter of the column for this case
+    firm:     a fault for a deletion too, whatever the rule's `deletion` says
     header:   where the fault lies in a raw CDA's request (see `raw_cda.CDA_HEADERS`); "" = in the document
     """
 
@@ -65,6 +66,7 @@ class Case:
     sentence: str
     severity: Severity | None = None
     header: str = ""
+    firm: bool = False
 
 
 @dataclass(frozen=True, slots=True)

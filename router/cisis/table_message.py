@@ -120,7 +120,7 @@ RULES: Final = (
         Case("", "207", "ORC^1^1", "906", "ORC-1/OBX-11/MSH-9 incohérents."),
     )),
     Rule("R31", "Before 2.1 OBX-11 is the action, ORC-1 is ignored; the event must agree.", "EE--", "P", _SHEET, (
-        Case("", "207", "OBX^1^11", "906", "OBX-11/MSH-9 incohérents."),
+        Case("", "207", "OBX^{n}^11", "906", "OBX-11/MSH-9 incohérents."),
     )),
     Rule("R32", "OBX-11 of a document is F, C or D; of a raw CDA's request: initial, replace or delete.", "EEEE", "S",
          _SHEET, (
@@ -162,7 +162,8 @@ RULES: Final = (
     ), deletion=_WARN, configurable=True),
     Rule("R37", "The header items that the XDS metadata need are in the CDA.", "EEEE", "P", f"{_SHEET}, §6.1", (
         Case("", "207", "OBX^{n}^5^1^5", "906", "Élément obligatoire de l'en-tête CDA absent : {what}."),
-    )),
+        Case("id", "207", "OBX^{n}^5^1^5", "906", "Élément obligatoire de l'en-tête CDA absent : {what}.", firm=True),
+    ), deletion=_WARN),
     Rule("R38", "The dates of the header that leave as metadata are HL7 TS, exist, and are not in the future.", "EEEE",
          "site", "hl7-input §6.2, dmp §2.1", (
         Case("", "207", "OBX^{n}^5^1^5", "906",

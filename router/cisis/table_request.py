@@ -29,15 +29,15 @@ RULES: Final = (
     ), option="autorites"),
     Rule("R42", "Birth name, date of birth, sex, first given name, birthplace: those that PID and CDA both have agree.",
          "EEE-", "P", f"{_SHEET}, decisions D3, D10", (
-        Case("", "207", "PID^1^5", "904", "Traits du patient différents entre le PID et le CDA ({what})."),
+        Case("", "207", "PID^1^{field}", "904", "Traits du patient différents entre le PID et le CDA ({what})."),
         Case("lists", "", "PID^1^5", "", "Listes des prénoms différentes entre le PID et le CDA.", _WARN),
     )),
     Rule("R43", "DESTDMP=Y, PID holds the qualified INS: the CDA holds it too.", "EEEE", "P", _D4, (
         Case("", "207", "OBX^{n}^5^1^5", "903", "INS absent du CDA : dépôt au DMP impossible."),
-    ), option="dmp_inadmissible"),
+    ), deletion=_WARN, option="dmp_inadmissible"),
     Rule("R44", "DESTDMP=Y: the CDA has all the traits that go with an INS.", "EEEE", "P", _D4, (
         Case("", "207", "OBX^{n}^5^1^5", "905", "Trait absent du CDA à côté de l'INS : {what}."),
-    ), option="dmp_inadmissible"),
+    ), deletion=_WARN, option="dmp_inadmissible"),
     Rule("R45", "DESTDMP=Y: the identity is qualified (PID-32 = VALI, an INS).", "EEEE", "S", _D4, (
         Case("", "207", "PID^1^32", "903", "Identité non qualifiée : dépôt au DMP impossible.", header="ins-status"),
         Case("ins", "207", "PID^1^3", "903", "INS absent : dépôt au DMP impossible.", header="ins-status"),
@@ -109,6 +109,8 @@ RULES: Final = (
          "EEEE", "site", "decisions D11", (
         Case("", "207", "PRT^{n}^8^1^10", "906", "Structure pour laquelle ce flux n'est pas habilité (PRT-8).",
              header="structure-finess"),
+        Case("owner", "207", "PRT^{n}^8^1^6", "906", "Structure pour laquelle ce flux n'est pas habilité (PRT-8).",
+             header="structure-finess"),
         Case("absent", "207", "PRT^{n}^8^1^10", "906",
              "Structure émettrice absente (PRT-8), alors que ce flux parle pour plusieurs structures.",
              header="structure-finess"),
@@ -147,20 +149,22 @@ RULES: Final = (
              header="sender-id"),
         Case("structure", "101", "PRT^{n}^8^1^10", "", "Expéditeur sans structure (PRT-8.10).",
              header="structure-finess"),
-        Case("several", "198", "PRT^{n}", "", "Plusieurs expéditeurs (PRT SB)."),
+        Case("several", "198", "PRT^{n}^4", "", "Plusieurs expéditeurs (PRT SB)."),
     )),
     Rule("R81", "DESTMSSANTEPS=Y: at least one RCT that is not the patient, each with an address.", "EEEE", "S",
          _SHEET, (
         Case("", "101", "PRT", "", "Aucun destinataire professionnel (PRT RCT).", header="mssante-ps"),
         Case("address", "101", "PRT^{n}^15^1^4", "", "Destinataire sans adresse (PRT-15.4)."),
-        Case("shifted", "101", "PRT^{n}^15", "", "Adresse dans PRT-16 au lieu de PRT-15."),
+        Case("shifted", "101", "PRT^{n}^15^1^4", "", "Adresse dans PRT-16 au lieu de PRT-15."),
     ), option="resolution_annuaire"),
     Rule("R82", "DESTMSSANTEPAT=Y: at least one patient RCT with an address, or the site builds it.", "EEEE", "S/P",
          _SHEET, (
         Case("", "101", "PRT", "", "Aucun destinataire patient avec son adresse (PRT RCT).", header="mssante-patient"),
+        Case("address", "101", "PRT^{n}^15^1^4", "", "Patient destinataire sans adresse (PRT-15.4).",
+             header="mssante-patient"),
     ), option="build_patient_address"),
     Rule("R83", "An RCT whose destination is not asked for is not written to.", "WWWW", "P", _SHEET, (
-        Case("", "", "PRT^{n}", "", "Destinataire présent mais non demandé (DESTMSSANTE… = N) : pas d'envoi."),
+        Case("", "", "PRT^{n}^4", "", "Destinataire présent mais non demandé (DESTMSSANTE… = N) : pas d'envoi."),
     )),
     Rule("R84", "An address is one plain addr-spec.", "EEEE", "P", f"{_SHEET}, E46", (
         Case("", "102", "PRT^{n}^15^1^4", "", "Adresse de messagerie invalide (PRT-15.4).", header="{what}"),
@@ -182,7 +186,8 @@ RULES: Final = (
     ), deletion=_WARN),
     Rule("R88", "INVISIBLE_REP_LEGAUX or CONNEXION_SECRETE=Y, patient under 18 or of unknown age: no mail to him.",
          "WWWW", "S", f"{_SHEET}, decisions D6", (
-        Case("", "", "PRT^{n}", "", "Patient mineur ou d'âge inconnu et document masqué à ses représentants légaux : "
+        Case("", "", "PRT^{n}^15^1^4", "",
+             "Patient mineur ou d'âge inconnu et document masqué à ses représentants légaux : "
              "pas de courriel au patient."),
     ), deletion=_WARN),
     Rule("R89", "MASQUE_PS=Y: no mail to professionals, unless the site allows it.", "EEEE", "S/P", _SHEET, (

@@ -32,7 +32,11 @@ class Concept:
 
 @dataclass(frozen=True)
 class ValueSet:
-    """One set. `key`: short name and file stem (`JDV_J07`); `name`: official name; `version`: YYYYMMDD."""
+    """One set. `key`: short name and file stem (`JDV_J07`); `name`: official name; `version`: YYYYMMDD.
+
+    unverified: codes that the official list of this version does not hold and a later one may; nobody is refused for
+    them
+    """
 
     key: str
     name: str = ""
@@ -40,6 +44,7 @@ class ValueSet:
     version: str = ""
     source: str = ""
     concepts: tuple[Concept, ...] = field(default=(), repr=False)
+    unverified: frozenset[str] = frozenset()
 
     @cached_property
     def by_code(self) -> Mapping[str, tuple[Concept, ...]]:
@@ -85,6 +90,11 @@ class ValueSets:
         concepts = known.by_code.get(code, ())
         return any(system is None or concept.system == system for concept in concepts)
 
+    def unverified(self, name: str, code: str) -> bool:
+        """Whether the code is taken for a member without a proof: it passes, and a person is told."""
+        known = self.sets.get(name)
+        return known is not None and code in known.unverified
+
     def label(self, name: str, code: str) -> str | None:
         """The label of a code, None when set or code is unknown."""
         known = self.sets.get(name)
@@ -111,6 +121,7 @@ def parse(key: str, text: str) -> ValueSet:
         oid=notes.get("oid", ""),
         version=notes.get("version", ""),
         source=notes.get("source", ""),
+        unverified=frozenset(notes.get("unverified", "").split()),
         concepts=tuple(Concept(*row) for row in rows[1:]),
     )
 
@@ -136,7 +147,14 @@ class _Lines:
 
 
 def _notes(found: ValueSet) -> list[tuple[str, str]]:
-    return [("name", found.name), ("oid", found.oid), ("version", found.version), ("source", found.source)]
+    doubtful = " ".join(sorted(found.unverified))
+    return [
+        ("name", found.name),
+        ("oid", found.oid),
+        ("version", found.version),
+        ("source", found.source),
+        ("unverified", doubtful),
+    ]
 
 
 def _note(line: str) -> tuple[str, str]:

@@ -24,6 +24,8 @@ from router.request import Dialect
 SYSTEM: Final = "AckMetierZAM"
 DMP_ERRORS: Final = "DMP_ERROR_CODE"
 """Coding system of the DMP's codes, as the profile spells it; its samples write `DMPERRORCODE`."""
+OWN_ERRORS: Final = "99PFI"
+"""Coding system of what the router says itself in a Z01: no code of the DMP (decisions D16; HL7 table 0396: 99zzz)."""
 
 _VERSION: Final = "2.6"
 _STRUCTURE: Final = "ZAM_Z01"

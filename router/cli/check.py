@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from router.cli.output import Exit, console, described, said, show_json, told
+from router.cli.output import Exit, console, described, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.language import _, plural
+
+if TYPE_CHECKING:
+    from router.config.checking import Checked
 
 
 def add_to(app: typer.Typer) -> None:
@@ -23,42 +27,55 @@ def check(
     container: Annotated[
         bool, typer.Option("--in-container", help="Also refuse listeners that nobody outside a container reaches.")
     ] = False,
+    elsewhere: Annotated[
+        bool,
+        typer.Option("--files-elsewhere", help="The files that the site names are on another machine: do not look."),
+    ] = False,
 ) -> None:
     """Check the site file and every pipeline: all problems at once, with file, line, column and what to write."""
-    from router.config.pipeline import read_folder
-    from router.config.safety import in_container, refusals
-    from router.config.site import Site
-    from router.errors import ConfigFault
+    from router.config.checking import check as look
 
-    try:
-        read = Site(site)
-        files, problems = read_folder(read.pipelines, sinks=read.config.sink_types, feeds=set(read.config.feeds))
-        problems = [*refusals(read), *(in_container(read) if container else ()), *problems]
-    except ConfigFault as fault:
-        files, problems = {}, list(fault.problems)
+    checked = look(site, container=container, files=not elsewhere)
     if as_json:
-        show_json([asdict(problem) for problem in problems])
+        show_json([asdict(problem) for problem in checked.problems])
     else:
-        for problem in problems:
-            console.print(f"[red]✗[/] {described(problem)}", soft_wrap=True)
-        if not problems:
-            text = plural(
-                "{site} and {count} pipeline: {names}",
-                "{site} and {count} pipelines: {names}",
-                len(files),
-                site=site,
-                names=", ".join(files),
-            )
-            console.print(f"[green]✓[/] {said(text)}")
-    raise typer.Exit(Exit.USAGE if problems else Exit.GOOD)
+        _show(checked, site)
+    raise typer.Exit(Exit.USAGE if checked.errors else Exit.GOOD)
 
 
-def test(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
+def _show(checked: Checked, site: Path) -> None:
+    """Every problem on a line of its own, then how many there are."""
+    for problem in checked.problems:
+        mark = "[red]✗[/]" if problem.severity == "error" else "[yellow]![/]"
+        console.print(f"{mark} {described(problem)}", soft_wrap=True)
+    wrong, odd = len(checked.errors), len(checked.problems) - len(checked.errors)
+    if wrong:
+        console.print(said(plural("{count} problem to correct", "{count} problems to correct", wrong)))
+    if odd:
+        console.print(said(plural("{count} thing to look at", "{count} things to look at", odd)))
+    if not wrong:
+        text = plural(
+            "{site} and {count} pipeline: {names}",
+            "{site} and {count} pipelines: {names}",
+            len(checked.pipelines),
+            site=site,
+            names=", ".join(checked.pipelines),
+        )
+        console.print(f"[green]✓[/] {said(text)}")
+
+
+def test(
+    pipelines: Annotated[
+        list[str] | None, typer.Argument(metavar="[PIPELINE]…", help="Names or files of pipelines; default: all.")
+    ] = None,
+    site: SiteOption = DEFAULT_SITE,
+    as_json: JsonOption = False,
+) -> None:
     """Run the examples of every pipeline: what the gateway answers, who would get what. Nothing is sent."""
     from router.config.site import Site
     from router.runtime.examples import play_all
 
-    results = play_all(Site(site))
+    results = play_all(Site(site), pipelines or ())
     if as_json:
         show_json([asdict(result) for result in results])
     else:
@@ -66,7 +83,7 @@ def test(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
             mark = "[red]✗[/]" if result.problems else "[green]✓[/]"
             console.print(f"{mark} {said(result.pipeline)}: {said(result.example)}")
             for problem in result.problems:
-                console.print(f"    {told(problem)}", soft_wrap=True)
+                console.print(f"    {described(problem)}", soft_wrap=True)
         failed = sum(bool(result.problems) for result in results)
         console.print(_("{passed} passed, {failed} failed", passed=len(results) - failed, failed=failed))
     raise typer.Exit(Exit.BAD if any(result.problems for result in results) else Exit.GOOD)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.progress import track
 
-from router.cli.output import Exit, confirm, console, errors, fail, show_json
+from router.cli.output import Exit, confirm, console, errors, fail, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.cli.times import since as since_when
 from router.config.account import account
@@ -94,19 +94,23 @@ def list_(
 ) -> None:
     """One paragraph per cause: how many, where, from whom, since when, and what to do next."""
     from router.cli.dead_letters import show_groups
+    from router.cli.presence import absence_from
     from router.engine.dead_letters import listing
     from router.runtime.wording import ADVICE
 
     with _opened(site) as (services, ledger):
         which = _filter(services, "", sink, feed, code, pipeline, since)
         found = listing.groups(services.bus, ledger, which, sinks=services.config.sinks, advice=ADVICE)
-        now = services.clock.now()
+        now, absent = services.clock.now(), absence_from(services)
     if as_json:
         show_json([asdict(group) for group in found])
-    elif found:
+        return
+    if found:
         show_groups(found, now, site)
     else:
         console.print(_("no dead letter"), style="green")
+    if absent:
+        console.print(said(absent), style="yellow", soft_wrap=True)
 
 
 @commands.command()
@@ -164,6 +168,7 @@ def replay(
 ) -> None:
     """Send dead letters again, in their lanes' order. What was delivered or overtaken since is refused, with proof."""
     from router.cli.dead_letters import chosen
+    from router.cli.presence import absence_from
     from router.engine.dead_letters import operator_commands
     from router.runtime.wording import EVIDENCE
 
@@ -189,9 +194,10 @@ def replay(
         )
         told = _all(answers, len(found), as_json)
         ordered = [answer.dead_letter for answer in told if answer.accepted]
-        follow = wait and not dry_run
-        became = _became(services, ledger, ordered, before, moment, timeout, again=decide_again) if follow else {}
-    _tell(told, became, dry_run=dry_run, as_json=as_json, hint=not wait)
+        absent = absence_from(services)
+        follow, patience = wait and not dry_run, 0.0 if absent else timeout
+        became = _became(services, ledger, ordered, before, moment, patience, again=decide_again) if follow else {}
+    _tell(told, became, dry_run=dry_run, as_json=as_json, hint=not wait, absent=absent)
 
 
 @commands.command()
@@ -205,6 +211,7 @@ def discard(
 ) -> None:
     """Give dead letters up for good, with a reason."""
     from router.cli.dead_letters import chosen
+    from router.cli.presence import absence_from
     from router.engine.dead_letters import operator_commands
     from router.runtime.wording import EVIDENCE
 
@@ -228,7 +235,8 @@ def discard(
             ledger, found, by=account(), reason=reason, producer=producer, names=EVIDENCE
         )
         told = _all(answers, len(found), as_json)
-    _tell(told, {}, dry_run=dry_run, as_json=as_json, hint=False)
+        absent = absence_from(services)
+    _tell(told, {}, dry_run=dry_run, as_json=as_json, hint=False, absent=absent)
 
 
 def _became(
@@ -271,7 +279,15 @@ def _all(answers: Iterator[Answer], count: int, as_json: bool) -> list[Answer]:
     return list(answers if as_json else track(answers, "", total=count, console=errors, transient=True))
 
 
-def _tell(told: list[Answer], became: dict[str, list[Became]], *, dry_run: bool, as_json: bool, hint: bool) -> None:
+def _tell(
+    told: list[Answer],
+    became: dict[str, list[Became]],
+    *,
+    dry_run: bool,
+    as_json: bool,
+    hint: bool,
+    absent: str = "",
+) -> None:
     from router.cli.dead_letters import show_answer
     from router.cli.waiting import show_became
 
@@ -286,8 +302,8 @@ def _tell(told: list[Answer], became: dict[str, list[Became]], *, dry_run: bool,
         console.print(_(template, count=len(told) - len(refused), refused=len(refused)))
         for answer in refused:
             show_answer(answer)
-        show_became(ends)
-        if hint and not dry_run and len(told) > len(refused):
+        show_became(ends, absent if not dry_run and len(told) > len(refused) else "")
+        if hint and not (dry_run or absent) and len(told) > len(refused):
             console.print(_("`explain` tells what becomes of them; `--wait` waits for it"), style="dim")
     bad = refused or any(not one.good for one in ends)
     raise typer.Exit(Exit.BAD if bad else Exit.GOOD)

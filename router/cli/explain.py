@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict
 from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Final
@@ -14,13 +13,10 @@ from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.language import _
 
 if TYPE_CHECKING:
-    from router.contracts import Record
     from router.journal.render import Line
     from router.runtime.site_services import SiteServices
 
 _NARROWEST: Final = 60
-_LOOKED_AT: Final = 200
-"""Unread records whose age is looked at; of a longer queue, the journal's own progress tells the age."""
 _STYLES = {"title": "bold", "plain": "", "good": "green", "warning": "yellow", "bad": "red", "dim": "dim"}
 
 
@@ -43,7 +39,9 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Tell what became of a message: received, decided and why, attempts, receipts, what went back to the sender."""
+    from router.cli.presence import absence_from
     from router.config.site import Site
+    from router.journal import lateness
     from router.journal.render import mentioned, render
     from router.observe import logs
     from router.runtime.site_services import SiteServices
@@ -56,11 +54,14 @@ def explain(
             of = services.pseudonyms.of
             names = [of("ins", id_), *(of("ipp", one.ipp_oid, id_) for one in services.config.structures.values())]
         stories = [story for name in names for story in services.journal.story(name, limit)][:limit]
-        behind = _behind(services)
+        behind = lateness.behind(services.bus, services.journal, services.clock.now())
+        absent = absence_from(services)
         others = _control_ids(services, set().union(*map(mentioned, stories)))
     finally:
         services.close()
     if not stories:
+        if absent:
+            fail(_("nothing is known under this identifier, and {reason}", reason=absent), Exit.BAD)
         if behind:
             fail(
                 _(
@@ -71,34 +72,12 @@ def explain(
             )
         fail(_("nothing is known under this identifier"), Exit.BAD)
     if as_json:
-        show_json([asdict(story) | {"journal_behind_seconds": behind} for story in stories])
+        show_json([asdict(story) | {"journal_behind_seconds": behind, "running": not absent} for story in stories])
         return
     for story in stories:
-        for line in render(story, behind=behind, names=others):
+        for line in render(story, behind=behind, names=others, absent=absent):
             _print(line)
         console.print()
-
-
-def _behind(services: SiteServices) -> float | None:
-    """Seconds since the oldest record that the journal has not read: 0 without one, None when nobody knows."""
-    from router.errors import Unavailable
-    from router.journal.worker import GROUP
-
-    waiting: Counter[str] = Counter()
-    try:
-        for partition, count in services.bus.lag(GROUP).items():
-            waiting[partition.topic] += count
-        unread = [record for topic, count in waiting.items() for record in _newest(services, topic, count)]
-    except Unavailable:
-        return None
-    if not unread:
-        return 0.0
-    written = services.journal.written_up_to() if max(waiting.values()) > _LOOKED_AT else None
-    return max(0.0, services.clock.now() - (written or min(record.timestamp for record in unread)))
-
-
-def _newest(services: SiteServices, topic: str, count: int) -> list[Record]:
-    return list(services.bus.scan(topic, newest_first=True, limit=min(count, _LOOKED_AT))) if count else []
 
 
 def _control_ids(services: SiteServices, events: set[str]) -> dict[str, str]:

@@ -6,17 +6,22 @@ import typer
 
 from router import private
 from router.cli import (
+    backup,
     check,
     demo,
     diff,
+    directory,
     dlq,
+    doctor,
     explain,
+    init,
     national,
     options,
     reference,
     run,
     send,
     simulate,
+    status,
     topics,
     try_,
     version,
@@ -38,6 +43,7 @@ app = typer.Typer(
 )
 
 options.add_to(app)
+init.add_to(app)
 run.add_to(app)
 wait_for.add_to(app)
 send.add_to(app)
@@ -46,10 +52,14 @@ simulate.add_to(app)
 check.add_to(app)
 try_.add_to(app)
 diff.add_to(app)
+status.add_to(app)
+doctor.add_to(app)
 explain.add_to(app)
 dlq.add_to(app)
 withdraw.add_to(app)
+directory.add_to(app)
 topics.add_to(app)
+backup.add_to(app)
 national.add_to(app)
 reference.add_to(app)
 version.add_to(app)

@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from pathlib import Path
 from typing import Any, NoReturn
 
 from rich.console import Console
@@ -60,7 +61,15 @@ def described(problem: Problem) -> str:
     """A problem of a file: its place, what is wrong, what to write instead."""
     path = f"{problem.path}: " if problem.path else ""
     hint = f" ({translated(problem.hint)})" if problem.hint else ""
-    return said(f"{problem.file}:{problem.line}:{problem.column}: {path}{translated(problem.text)}{hint}")
+    return said(f"{_near(problem.file)}:{problem.line}:{problem.column}: {path}{translated(problem.text)}{hint}")
+
+
+def _near(file: str) -> str:
+    """A file as somebody here would type it: lines of a terminal are short."""
+    try:
+        return str(Path(file).relative_to(Path.cwd()))
+    except (ValueError, OSError):  # elsewhere; a folder that is gone
+        return file
 
 
 def sentence_of(fault: RouterError) -> str:

@@ -41,6 +41,8 @@ def run(
     logs.configure(role="supervisor")
     running = RouterProcess(Site(site), roles, slot)
 
+    console.print(said(_("starting: {roles}", roles=", ".join(running.counts))))
+
     def ready() -> None:
         for name, port in running.ports().items():
             console.print(said(_("listening: {name}, port {port}", name=name, port=port)), style="green")

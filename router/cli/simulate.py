@@ -1,18 +1,22 @@
-"""`segur-router simulate`: a DMP, an MSSanté operator, a sender's endpoint, or a sender, to try the router against."""
+"""`segur-router simulate`: a DMP, an MSSanté operator, an annuaire, a sender or its endpoint, to try it against."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
 from router.cli.address import host_and_port
 from router.cli.output import Exit, console, fail
+from router.cli.simulate_site import simulate_site
 
-commands = typer.Typer(no_args_is_help=True, help="Simulators: dmp, mssante, endpoint, sender.")
+commands = typer.Typer(no_args_is_help=True, help="Simulators: of a whole site, or one by one.")
 
+commands.command("site")(simulate_site)
+
+ControlOption = Annotated[int, typer.Option(help="Port that takes commands as JSON; 0 takes a free one.")]
 FolderOption = Annotated[Path, typer.Option(help="Folder of the throw-away certificates (made when missing).")]
 _FOLDER = Path("certificates")
 
@@ -28,13 +32,16 @@ def _told(ports: dict[str, str | int]) -> None:
 
 @commands.command()
 def dmp(
-    port: Annotated[int, typer.Option(help="HTTPS port; 0 takes a free one.")] = 9443, folder: FolderOption = _FOLDER
+    port: Annotated[int, typer.Option(help="HTTPS port; 0 takes a free one.")] = 9443,
+    folder: FolderOption = _FOLDER,
+    control: ControlOption = 0,
 ) -> None:
     """A DMP: TD2.1, TD3.1b, TD3.3c, TD0.2; checks what the DMP checks (dmp §5, §6). A control port takes JSON."""
     from router.simulators.dmp import DmpConfig
     from router.simulators.serve import ensure_certificates, serve_dmp
 
-    asyncio.run(serve_dmp(DmpConfig(certificates=ensure_certificates(folder), port=port), _told))
+    config = DmpConfig(certificates=ensure_certificates(folder), port=port, control_port=control)
+    asyncio.run(serve_dmp(config, _told))
 
 
 @commands.command()
@@ -44,28 +51,56 @@ def mssante(
     mailbox: Annotated[str, typer.Option(help="The sending mailbox.")] = "pfi@hopital-a.test.mssante.fr",
     keep: Annotated[Path | None, typer.Option(help="Folder for the mails, as .eml.")] = None,
     folder: FolderOption = _FOLDER,
+    auth: Annotated[str, typer.Option(help="What it asks for beside the certificate: none, plain, external.")] = "none",
+    password: Annotated[str, typer.Option(help="Of the mailbox, for plain; it protects nothing.")] = "simulated",  # noqa: S107
+    control: ControlOption = 0,
 ) -> None:
     """An MSSanté operator: SMTP with STARTTLS and client certificates, DSN, MDN, IMAP. A control port takes JSON."""
     from router.simulators.mssante import MssanteConfig
+    from router.simulators.mssante.config import Auth
     from router.simulators.serve import ensure_certificates, serve_mssante
+
+    if auth not in get_args(Auth):
+        fail(f"no such way to log in: {auth} (one of {', '.join(get_args(Auth))})")
 
     config = MssanteConfig(
         certificates=ensure_certificates(folder),
         smtp_port=smtp,
         imap_port=imap,
-        accounts={mailbox: "simulated"},
+        accounts={mailbox: password},
         client_certificate=True,
+        auth=cast(Auth, auth),
+        control_port=control,
         folder=keep,
     )
     asyncio.run(serve_mssante(config, _told))
 
 
 @commands.command()
-def endpoint(port: Annotated[int, typer.Option(help="MLLP port; 0 takes a free one.")] = 2675) -> None:
+def annuaire(
+    port: Annotated[int, typer.Option(help="HTTP port; 0 takes a free one.")] = 9080,
+    key: Annotated[str, typer.Option(help="The ESANTE-API-KEY that it wants.")] = "demo-key",
+    extraction: Annotated[Path | None, typer.Option(help="Also write the extraction file of the same people.")] = None,
+) -> None:
+    """The FHIR interface of the annuaire santé: key, pages, rate limit (mssante §5.1). A control port takes JSON."""
+    from router.simulators.annuaire import AnnuaireConfig
+    from router.simulators.annuaire.extraction import write_extraction
+    from router.simulators.serve import serve_annuaire
+
+    config = AnnuaireConfig(key=key, port=port)
+    if extraction is not None:
+        write_extraction(extraction, config.people, config.organisations)
+    asyncio.run(serve_annuaire(config, _told))
+
+
+@commands.command()
+def endpoint(
+    port: Annotated[int, typer.Option(help="MLLP port; 0 takes a free one.")] = 2675, control: ControlOption = 0
+) -> None:
     """The sender's own endpoint: takes ZAM and relayed messages and answers AA."""
     from router.simulators.serve import serve_sender
 
-    asyncio.run(serve_sender(port, _told))
+    asyncio.run(serve_sender(port, _told, control_port=control))
 
 
 @commands.command()

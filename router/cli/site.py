@@ -18,6 +18,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 def paste(*words: str, site: Path) -> str:
     """A command as the operator can paste it: under the name that this one was called by, on the same site."""
-    called = Path(sys.argv[0])
-    name = str(called) if called.name == "segur-router" and shutil.which("segur-router") is None else "segur-router"
-    return " ".join([name, *words, *([] if site == DEFAULT_SITE else ["--site", str(site)])])
+    return " ".join([called(), *words, *([] if site == DEFAULT_SITE else ["--site", str(site)])])
+
+
+def called() -> str:
+    """The name that this command was called by, as it can be pasted from any folder."""
+    own = Path(sys.argv[0])
+    return (
+        str(own.absolute()) if own.name == "segur-router" and shutil.which("segur-router") is None else "segur-router"
+    )

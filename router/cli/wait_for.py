@@ -36,11 +36,15 @@ def ready(
 def pipelines(
     places: PlacesArgument,
     timeout: Annotated[float, typer.Option(help="Seconds; then it ends with 3. 0: for ever.")] = 0,
+    form: Annotated[
+        int | None,
+        typer.Option("--format", help="Number of the format of events; default: that of this version.", min=1),
+    ] = None,
 ) -> None:
     """Until every pipelines process reads the events that this version writes: a new gateway starts after that."""
     from router.contracts import EVENT_FORMAT
     from router.runtime.neighbours import reads, wait_for
 
     hosts = [host_and_port(place) for place in places]
-    if not wait_for(hosts, reads(EVENT_FORMAT), seconds=timeout or None, told=console.print):
+    if not wait_for(hosts, reads(form or EVENT_FORMAT), seconds=timeout or None, told=console.print):
         fail(_("pipelines are not far enough after {seconds} s", seconds=f"{timeout:g}"), Exit.AWAY)

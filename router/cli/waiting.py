@@ -28,7 +28,7 @@ _LOOK_SECONDS: Final = 0.2
 _FINAL: Final = (State.DONE, State.SUPERSEDED, State.DEAD)
 _FILTERED: Final = "filtered"
 STATES: Final[dict[str, str]] = {
-    "": N_("the order was not taken yet: is the router running?"),
+    "": N_("the order was not taken in time"),
     _FILTERED: N_("filtered"),
     State.READY: N_("not yet tried"),
     State.BEGUN: N_("on its way"),
@@ -140,8 +140,15 @@ def _became(id_: str, row: Row | None, before: Row | None) -> Became:
     return Became(id_, row.state, row.delivery.sink, row.delivery.label, row.code, text)
 
 
-def show_became(found: Sequence[Became]) -> None:
-    """One line each: a tick or what is wrong."""
+def show_became(found: Sequence[Became], absent: str = "") -> None:
+    """One line each: a tick or what is wrong. `absent`: why nobody has taken the orders, see `presence.absence`."""
+    if absent:
+        console.print(
+            said(_("the order waits on the bus until the router starts: {reason}", reason=absent)),
+            style="yellow",
+            soft_wrap=True,
+        )
+        found = [one for one in found if one.state]
     for one in found:
         mark = "[green]✓[/]" if one.good else "[red]✗[/]" if one.state in ("", State.DEAD) else "[yellow]…[/]"
         console.print(f"{mark} {said(f'{one.sink} {one.label}'.strip())}: {said(_(STATES[one.state]))}", soft_wrap=True)

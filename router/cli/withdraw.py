@@ -47,6 +47,7 @@ def withdraw(
     A sender's deletion is then refused, because it no longer carries a qualified INS. Lists who had the document by
     mail: those mails can't be taken back. Needs the account in `operators.withdraw` of the site file.
     """
+    from router.cli.presence import absence_from
     from router.cli.waiting import wait_for
     from router.config.site import Site
     from router.errors import MessageFault
@@ -73,12 +74,13 @@ def withdraw(
         if not (dry_run or yes or as_json):
             confirm(_("Take it out of the DMP?"))
         became: list[Became] = []
+        absent = absence_from(services)
         if not dry_run:
             withdrawals.order(planned, by=account(), reason=reason, producer_name=f"operator-{os.getpid()}")
-            became = wait_for(ledger, [planned.delivery.id], {}, timeout)
+            became = wait_for(ledger, [planned.delivery.id], {}, 0.0 if absent else timeout)
     finally:
         services.close()
-    _tell(planned, became, as_json=as_json)
+    _tell(planned, became, absent, as_json=as_json)
 
 
 def _allowed(config: SiteConfig) -> None:
@@ -113,7 +115,7 @@ def _show(planned: Withdrawal, document: str) -> None:
         console.print(f"  {said(one.label)}  [dim]{moment(one.at)}  {said(one.message_id)}[/]{doubt}", soft_wrap=True)
 
 
-def _tell(planned: Withdrawal, became: list[Became], *, as_json: bool) -> None:
+def _tell(planned: Withdrawal, became: list[Became], absent: str, *, as_json: bool) -> None:
     from router.cli.waiting import show_became
 
     if as_json:
@@ -125,10 +127,11 @@ def _tell(planned: Withdrawal, became: list[Became], *, as_json: bool) -> None:
                 "deposit": planned.deposit.delivery.id if planned.deposit else None,
                 "received": [asdict(one) for one in planned.received],
                 "became": [asdict(one) for one in became],
+                "running": not absent,
             }
         )
     elif became:
-        show_became(became)
+        show_became(became, absent)
     else:
         console.print(_("nothing was sent (--dry-run)"), style="dim")
     raise typer.Exit(Exit.GOOD if all(one.good for one in became) else Exit.BAD)

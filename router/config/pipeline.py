@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pydantic import ConfigDict, Field, create_model, model_validator
 
+from router.config.conditions import address_fault
 from router.config.expressions import Expression, ExpressionFault
 from router.config.load import Source
+from router.config.reading import Reading
+from router.config.sentences import NAME, nearest, one_of
 from router.config.sink_models import BY_STRUCTURE, Expectation, SinkUse, owners_of
-from router.errors import ConfigFault, Problem
-from router.language import N_, filled
+from router.errors import ConfigFault, Problem, in_order
+from router.language import filled
 from router.sinks.registry import SINK_TYPES
 from router.steps.registry import STEPS
 from router.strict import Strict
@@ -72,7 +75,7 @@ class Example(Strict):
 class PipelineConfig(Strict):
     """One file in `pipelines/`."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,40}$", description="Shown in metrics, journal and dead letters.")
+    name: str = Field(pattern=NAME, description="Shown in metrics, journal and dead letters.")
     description: str = Field("", description="One sentence for the next reader.")
     feed: list[str] | str = Field(description="The feed or feeds it reads.")
     when: str | None = Field(None, description="CEL condition; an event may match several pipelines.")
@@ -87,6 +90,92 @@ class PipelineConfig(Strict):
         return (self.feed,) if isinstance(self.feed, str) else tuple(self.feed)
 
 
+class PipelineRest(PipelineConfig):
+    """What is left of a pipeline file when something required can't be read: looked at by `check`, never run."""
+
+    name: str = ""
+    feed: list[str] | str = Field(default_factory=list)
+    sinks: dict[str, SinkUse] = Field(default_factory=dict)
+    examples: list[Example] = Field(default_factory=list)
+
+
+class PipelineDraft:
+    """A pipeline file as far as it can be read, with every problem of it."""
+
+    def __init__(
+        self, path: Path, *, sinks: Mapping[str, str] | None, feeds: Collection[str] | None, examples: bool = True
+    ) -> None:
+        """sinks, feeds: of the site; None where the site file does not say them, and nothing is held against it.
+
+        Raises `ConfigFault` for a file that can't be read at all.
+        """
+        self.path = path
+        source = Source(path)
+        data = source.data
+        if isinstance(uses := data.get("sinks"), dict):
+            data["sinks"] = {name: {} if use is None else use for name, use in uses.items()}
+        self.source = Reading[PipelineConfig](source, PipelineConfig, PipelineRest, data)
+        self.config = self.source.config
+        self.text = source.text
+        found = [*self._feeds(feeds), *self._sinks(sinks), *self._expressions(), *self._settings()]
+        found += self._samples() if examples else []
+        self.problems = in_order([*self.source.problems, *found])
+
+    def _feeds(self, feeds: Collection[str] | None) -> Iterator[Problem]:
+        for rank, feed in enumerate(self.config.feeds):
+            if feeds is not None and feed not in feeds:
+                path: list[str | int] = ["feed"] if isinstance(self.config.feed, str) else ["feed", rank]
+                text = filled("no feed {name} in the site file", name=repr(feed))
+                yield self.source.problem(path, text, nearest(feed, feeds) or one_of(feeds))
+
+    def _sinks(self, sinks: Mapping[str, str] | None) -> Iterator[Problem]:
+        for name, use in self.config.sinks.items():
+            path: list[str | int] = ["sinks", name]
+            kind = name if name in SINK_TYPES else (sinks or {}).get(name)
+            if kind is None and sinks is not None:
+                known = {*sinks, *BY_STRUCTURE}
+                yield self.source.problem(path, "no such sink in the site file", nearest(name, known) or one_of(known))
+            elif name in SINK_TYPES and name not in BY_STRUCTURE:
+                text = filled("name the instance: {kind} has no structure to choose it", kind=name)
+                yield self.source.problem(path, text, one_of([one for one, of in (sinks or {}).items() if of == name]))
+            for key, owners in _foreign(use, kind) if kind is not None else ():
+                yield self.source.problem([*path, key], filled("is for {names} sinks only", names=", ".join(owners)))
+
+    def conditions(self) -> Iterator[tuple[list[str | int], str]]:
+        """(path, text) of every condition of the file: the pipeline's, its steps', its sinks'."""
+        if self.config.when is not None:
+            yield ["when"], self.config.when
+        for rank, step in enumerate(self.config.steps):
+            if STEPS[step.name].condition:
+                yield ["steps", rank, step.name], step.value
+        for name, use in self.config.sinks.items():
+            if use.when is not None:
+                yield ["sinks", name, "when"], use.when
+
+    def _expressions(self) -> Iterator[Problem]:
+        for path, text in self.conditions():
+            try:
+                Expression(text)
+            except ExpressionFault as fault:
+                for found in fault.found:
+                    yield self.source.problem(path, found.reason, found.hint, column=found.column)
+
+    def _settings(self) -> Iterator[Problem]:
+        """What a step says of its own value."""
+        for rank, step in enumerate(self.config.steps):
+            for address in STEPS[step.name].addresses(step.value):
+                if text := address_fault(address):
+                    yield self.source.problem(["steps", rank, step.name, address], text)
+
+    def _samples(self) -> Iterator[Problem]:
+        for rank, example in enumerate(self.config.examples):
+            path = self.path.parent / example.message
+            if not path.is_file():
+                near = nearest(path.name, [one.name for one in path.parent.glob("*")])
+                text = filled("there is no file {name}", name=str(path))
+                yield self.source.problem(["examples", rank, "message"], text, near)
+
+
 class PipelineFile:
     """A pipeline that could be read and makes sense by itself, with its place and its digest."""
 
@@ -95,71 +184,24 @@ class PipelineFile:
 
         Raises `ConfigFault` with every problem of the file.
         """
-        self.path = path
-        source = Source(path)
-        data = source.data
-        for name, use in list((data.get("sinks") or {}).items()):
-            if use is None:
-                data["sinks"][name] = {}
-        self.config = source.read_as(PipelineConfig, data)
-        self.text = source.text
-        self.digest = hashlib.sha256(source.text.encode()).hexdigest()[:12]
-        self._source = source
-        problems = [*self._references(source, sinks, feeds), *self._expressions(source)]
-        problems += self._samples(source) if examples else []
-        if problems:
-            raise ConfigFault(sorted(problems, key=lambda found: (found.line, found.column)))
+        draft = PipelineDraft(path, sinks=sinks, feeds=feeds, examples=examples)
+        if draft.problems:
+            raise ConfigFault(draft.problems)
+        self.path, self.config, self.text, self._source = draft.path, draft.config, draft.text, draft.source
+        self.digest = hashlib.sha256(draft.text.encode()).hexdigest()[:12]
 
-    def _references(self, source: Source, sinks: dict[str, str], feeds: set[str]) -> list[Problem]:
-        problems = []
-        for feed in self.config.feeds:
-            if feed not in feeds:
-                text = filled("no feed {name} in the site file", name=repr(feed))
-                problems.append(source.problem(["feed"], text, _one_of(feeds)))
-        for name, use in self.config.sinks.items():
-            path: list[str | int] = ["sinks", name]
-            kind = name if name in SINK_TYPES else sinks.get(name)
-            if kind is None:
-                known = {*sinks, *BY_STRUCTURE}
-                problems.append(source.problem(path, "no such sink in the site file", _one_of(known)))
-            elif name in SINK_TYPES and name not in BY_STRUCTURE:
-                text = filled("name the instance: {kind} has no structure to choose it", kind=name)
-                problems.append(source.problem(path, text))
-            problems += [
-                source.problem([*path, key], filled("is for {names} sinks only", names=", ".join(owners)))
-                for key, owners in _foreign(use, kind)
-            ]
-        return problems
-
-    def _expressions(self, source: Source) -> list[Problem]:
-        written: list[tuple[list[str | int], str | None]] = [(["when"], self.config.when)]
-        for rank, step in enumerate(self.config.steps):
-            if STEPS[step.name].condition:
-                written.append((["steps", rank, step.name], step.value))
-        written += [(["sinks", name, "when"], use.when) for name, use in self.config.sinks.items()]
-        problems = []
-        for path, text in written:
-            if text is None:
-                continue
-            try:
-                Expression(text)
-            except ExpressionFault as fault:
-                problems.append(source.problem(path, str(fault)))
-        return problems
-
-    def _samples(self, source: Source) -> list[Problem]:
-        return [
-            source.problem(["examples", rank, "message"], "no such file beside the pipeline")
-            for rank, example in enumerate(self.config.examples)
-            if not (self.path.parent / example.message).is_file()
-        ]
-
-    def failing(self, example: Example, sentence: str) -> Problem:
-        """A problem at the place of an example whose outcome differs."""
+    def failing(self, example: Example, key: str, sentence: str, hint: str = "") -> Problem:
+        """A problem at what an example expects and does not reach; `key` "": at the whole."""
+        path: list[str | int] = ["examples", self.config.examples.index(example)]
+        if key and self._source.source.holds([*path, "expect", key]):
+            path += ["expect", key]
         return self._source.problem(
-            ["examples", self.config.examples.index(example)],
-            filled("example {name}: {text}", name=repr(example.name), text=sentence),
+            path, filled("example {name}: {text}", name=repr(example.name), text=sentence), hint
         )
+
+    def line(self, path: Sequence[str | int]) -> int:
+        """Where a part of the file stands."""
+        return self._source.source.place(path)[0]
 
     def sample(self, example: Example) -> bytes:
         return (self.path.parent / example.message).read_bytes()
@@ -195,10 +237,6 @@ def _foreign(use: SinkUse, kind: str | None) -> Iterator[tuple[str, list[str]]]:
         owners = owners_of(key)
         if owners and kind not in owners and getattr(use, key) != info.default:
             yield key, owners
-
-
-def _one_of(names: set[str]) -> str:
-    return filled("one of {names}", names=", ".join(sorted(names))) if names else N_("none is defined")
 
 
 def schema() -> dict[str, Any]:

@@ -15,8 +15,18 @@ from pydantic.fields import FieldInfo
 from router.config.expressions import __doc__ as expressions
 from router.config.pipeline import PipelineConfig
 from router.config.site_models import SiteConfig
+from router.measures import MEASURES, PREFIX
 
-_INTRODUCTION = """# Reference of the YAML files
+_METRICS = """## Metrics
+
+At `http://<admin>/metrics`, for all processes of one router. Where no words are given, a label takes names of the site
+file, codes of faults, or types of documents; whatever is in no list is `other`, and codes `BUG-…` are `BUG`. Counters
+exist from the start, at 0.
+
+| Metric | Kind | Labels | Meaning |
+|---|---|---|---|
+"""
+_INTRODUCTION = """# Reference of the YAML files and of the metrics
 
 Generated from the models by `make docs`; a test fails when it is stale. `segur-router check` knows the same models, and
 `schemas/*.schema.json` gives editors completion: put `# yaml-language-server: $schema=…/site.schema.json` on the
@@ -42,7 +52,18 @@ def page() -> str:
     parts = [_INTRODUCTION, "\n".join(_models(PipelineConfig, "The pipeline file", set()))]
     parts += ["## Expressions\n", inspect.cleandoc(expressions or ""), ""]
     parts += ["\n".join(_models(SiteConfig, "The site file: `router.yaml`", set()))]
-    return "\n".join(parts).rstrip() + "\n"
+    return "\n".join([*parts, _metrics()]).rstrip() + "\n"
+
+
+def _metrics() -> str:
+    """Every measure, in the order of `router.measures`."""
+    lines = []
+    for name, one in MEASURES.items():
+        labels = [
+            f"`{label}`" + (f" ({', '.join(words)})" if (words := one.words.get(label)) else "") for label in one.labels
+        ]
+        lines.append(f"| `{PREFIX}{name}` | {one.kind} | {', '.join(labels)} | {_cell(one.text)} |")
+    return _METRICS + "\n".join(lines)
 
 
 def _models(model: type[BaseModel], title: str, seen: set[type[BaseModel]]) -> Iterator[str]:

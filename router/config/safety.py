@@ -12,30 +12,30 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from router.bus.settings import KafkaConfig
-from router.errors import Problem
+from router.errors import Problem, in_order
 from router.language import filled
 from router.sinks.certificates import structure_of
 from router.sinks.registry import SINK_TYPES
 
 if TYPE_CHECKING:
-    from router.config.load import Source
-    from router.config.site import Site
+    from router.config.reading import Reading
+    from router.config.site import Site, SiteFile
     from router.config.site_models import FeedConfig, SiteConfig
     from router.gateway.settings import HttpConfig, MllpConfig
 
 
-def refusals(site: Site) -> list[Problem]:
+def refusals(site: Site | SiteFile) -> list[Problem]:
     """Every reason for which this site must not run, in the order of the file."""
     source, config = site.source, site.config
     found = [*_certificates(source, config)]
-    if config.environment == "production":
-        found += [*_listeners(source, config), *_sinks(source, config), *_pseudonyms(source, config)]
-    else:
-        found += _named(source, config)
-    return sorted(found, key=lambda problem: (problem.line, problem.column))
+    if not source.lost(["environment"]):
+        found += _sinks(source, config)
+        in_environment = [_listeners, _pseudonyms] if config.environment == "production" else [_named]
+        found += [problem for rule in in_environment for problem in rule(source, config)]
+    return in_order(found)
 
 
-def shared_refusals(site: Site) -> list[Problem]:
+def shared_refusals(site: Site | SiteFile) -> list[Problem]:
     """Why this site must not run on several machines, each with a data folder of its own."""
     found = []
     if site.config.secret is None:
@@ -44,7 +44,7 @@ def shared_refusals(site: Site) -> list[Problem]:
     return found
 
 
-def in_container(site: Site) -> list[Problem]:
+def in_container(site: Site | SiteFile) -> list[Problem]:
     """Listeners that nobody outside a container can reach: no sender, no probe, no scraper."""
     config = site.config
     hosts: list[tuple[list[str | int], str]] = [(["admin", "host"], config.admin.host)]
@@ -66,16 +66,17 @@ def loopback(host: str) -> bool:
 # ------------------------------------------------------------------------------------------------ production
 
 
-def _listeners(source: Source, site: SiteConfig) -> Iterator[Problem]:
+def _listeners(source: Reading[SiteConfig], site: SiteConfig) -> Iterator[Problem]:
     """Every listener that another machine can reach has TLS and knows its clients."""
     for name, feed in site.feeds.items():
-        if feed.mllp is not None and not loopback(feed.mllp.host):
+        lost = source.lost(["feeds", name, "mllp", "host"])
+        if feed.mllp is not None and not lost and not loopback(feed.mllp.host):
             yield from _tls(source, ["feeds", name, "mllp"], feed.mllp)
             if feed.mllp.tls is not None and not _certified(feed, feed.mllp):
                 text = "knows none of its clients: required in production"
                 hint = "set `tls.client_ca`, and names in `tls.client_names` or the feed's `clients`"
                 yield source.problem(["feeds", name, "mllp", "tls"], text, hint)
-    if site.http is not None and not loopback(site.http.host):
+    if site.http is not None and not loopback(site.http.host) and not source.lost(["http", "host"]):
         yield from _tls(source, ["http"], site.http)
         shared = sum(feed.http for feed in site.feeds.values()) > 1
         for name, feed in site.feeds.items():
@@ -85,8 +86,8 @@ def _listeners(source: Source, site: SiteConfig) -> Iterator[Problem]:
                 yield source.problem(["feeds", name, "http"], text, hint)
 
 
-def _tls(source: Source, path: list[str | int], listener: MllpConfig | HttpConfig) -> Iterator[Problem]:
-    if listener.tls is None:
+def _tls(source: Reading[SiteConfig], path: list[str | int], listener: MllpConfig | HttpConfig) -> Iterator[Problem]:
+    if listener.tls is None and not source.lost([*path, "tls"]):
         text = filled("listens on {host} without TLS: required in production", host=listener.host)
         yield source.problem(path, text, "add `tls`, or listen on 127.0.0.1")
 
@@ -104,16 +105,16 @@ def _known(feed: FeedConfig, http: HttpConfig, *, shared: bool) -> bool:
     return not shared and (http.token is not None or _certified(feed, http))
 
 
-def _sinks(source: Source, site: SiteConfig) -> Iterator[Problem]:
-    """What the type of each sink forbids in production."""
+def _sinks(source: Reading[SiteConfig], site: SiteConfig) -> Iterator[Problem]:
+    """What the type of each sink forbids in this environment."""
     for name, sink in site.sinks.items():
-        for found in SINK_TYPES[sink.type].unsafe(sink):
+        for found in SINK_TYPES[sink.type].unsafe(sink, site.environment):
             yield source.problem(["sinks", name, *found.key.split(".")], found.text, found.hint)
 
 
-def _pseudonyms(source: Source, site: SiteConfig) -> Iterator[Problem]:
+def _pseudonyms(source: Reading[SiteConfig], site: SiteConfig) -> Iterator[Problem]:
     """On Kafka other machines may join: all must hash a patient in the same way."""
-    if isinstance(site.bus, KafkaConfig) and site.secret is None:
+    if isinstance(site.bus, KafkaConfig) and site.secret is None and not source.lost(["secret"]):
         text = "is required in production with Kafka: a second machine would hash one patient differently"
         yield source.problem(["secret"], text, "add `secret: {file: …}`")
 
@@ -121,14 +122,16 @@ def _pseudonyms(source: Source, site: SiteConfig) -> Iterator[Problem]:
 # --------------------------------------------------------------------------------------------- qualification
 
 
-def _named(source: Source, site: SiteConfig) -> Iterator[Problem]:
+def _named(source: Reading[SiteConfig], site: SiteConfig) -> Iterator[Problem]:
     """In qualification nothing leaves the machine to an address that the site file does not name."""
     directory = site.directory
     asked = any(SINK_TYPES[sink.type].directory for sink in site.sinks.values())
-    if asked and "source" not in directory.liste_blanche.model_fields_set:
+    unsaid = "source" not in directory.liste_blanche.model_fields_set
+    if asked and unsaid and not source.lost(["directory", "liste_blanche", "source"]):
         text = "must be named in qualification: nothing is asked of an address that this file does not name"
         yield source.problem(["directory", "liste_blanche", "source"], text, "an address, or the path of a file")
-    if directory.fhir is not None and "url" not in directory.fhir.model_fields_set:
+    unsaid = directory.fhir is not None and "url" not in directory.fhir.model_fields_set
+    if unsaid and not source.lost(["directory", "fhir", "url"]):
         text = "must be named in qualification: nothing is asked of an address that this file does not name"
         yield source.problem(["directory", "fhir", "url"], text)
 
@@ -136,7 +139,7 @@ def _named(source: Source, site: SiteConfig) -> Iterator[Problem]:
 # --------------------------------------------------------------------------------------------------- always
 
 
-def _certificates(source: Source, site: SiteConfig) -> Iterator[Problem]:
+def _certificates(source: Reading[SiteConfig], site: SiteConfig) -> Iterator[Problem]:
     """The certificates of a sink that speaks for one structure are that structure's (decisions D11, dmp §7)."""
     for structure in site.structures.values():
         for kind in SINK_TYPES.values():

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from router.bus.settings import BusConfig, SqliteBusConfig
 from router.cisis.settings import ProfileRules
+from router.config.sentences import NAME
 from router.config.sink_models import INSTANCE, SinkConfig, SiteStructure
 from router.directory.settings import DirectoryConfig
 from router.engine.retry_policy import RetryPolicy
@@ -39,6 +40,11 @@ class FeedConfig(Strict):
     ack_topic: str | None = Field(None, description="Topic for the answers to `raw.<name>`.")
     reply: str | None = Field(None, description="The hl7 sink that takes ZAM^Z01/Z02/Z03 back to this sender.")
     dmp_error_system: str = Field("DMP_ERROR_CODE", description="ERR-5.3 of a Z01; some senders want DMPERRORCODE.")
+    unmatched: Literal["dead-letter", "ignore"] | None = Field(
+        None,
+        description="A message that no pipeline takes: a dead letter (NO-PIPELINE), or only a line of the journal. "
+        "Default: a dead letter on a documents feed, and on a relay feed when it carries a document.",
+    )
     rules: ProfileRules = Field(
         default_factory=ProfileRules, description="How strictly the national profile is applied to this feed."
     )
@@ -59,10 +65,26 @@ class DatabaseConfig(Strict):
 
 
 class AdminConfig(Strict):
-    """The port of `/metrics`, `/livez` and `/readyz`."""
+    """The port of `/metrics`, `/livez`, `/readyz`, `/version` and `/status`."""
 
     host: str = "127.0.0.1"
     port: int = Field(9464, ge=0, le=65535, description="0 turns it off.")
+
+
+class TracesConfig(Strict):
+    """OpenTelemetry: one trace for each event, from its acceptance to its receipts. It holds no patient data.
+
+    Needs `pip install segur-router[traces]`.
+    """
+
+    endpoint: str = Field(
+        pattern=r"^https?://",
+        description="Whole address of the collector (OTLP over HTTP): `http://127.0.0.1:4318/v1/traces`.",
+    )
+    ca: Path | None = Field(None, description="Authority of an https collector; default: those of the system.")
+    ratio: float = Field(
+        1.0, gt=0, le=1, description="Share of the events that are traced; the whole event, or nothing."
+    )
 
 
 class OperatorsConfig(Strict):
@@ -123,7 +145,7 @@ class SiteConfig(Strict):
         default_factory=dict,
         description="MSH-4 -> FINESS of a structure, for messages without PRT-8 on feeds that speak for several (D11).",
     )
-    feeds: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")], FeedConfig] = Field(min_length=1)
+    feeds: dict[Annotated[str, Field(pattern=NAME)], FeedConfig] = Field(min_length=1)
     sinks: dict[Annotated[str, Field(pattern=INSTANCE)], SinkConfig] = Field(min_length=1)
     retry: dict[str, RetryPolicy] = Field(
         default_factory=dict,
@@ -132,6 +154,7 @@ class SiteConfig(Strict):
     directory: DirectoryConfig = Field(default_factory=DirectoryConfig)
     http: HttpConfig | None = Field(None, description="HTTP intake.")
     admin: AdminConfig = Field(default_factory=AdminConfig)
+    traces: TracesConfig | None = Field(None, description="Traces; default: none.")
     roles: RolesConfig = Field(default_factory=RolesConfig)
     operators: OperatorsConfig = Field(default_factory=OperatorsConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
@@ -143,3 +166,11 @@ class SiteConfig(Strict):
     def sink_types(self) -> dict[str, str]:
         """Instance -> type."""
         return {name: config.type for name, config in self.sinks.items()}
+
+
+class SiteRest(SiteConfig):
+    """What is left of a site file when something required can't be read: looked at by `check`, never run with."""
+
+    environment: Environment = "qualification"
+    feeds: dict[str, FeedConfig] = Field(default_factory=dict)
+    sinks: dict[str, SinkConfig] = Field(default_factory=dict)

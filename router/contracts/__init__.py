@@ -7,7 +7,7 @@ protocol (`tests/contracts/`), the fakes of `router.simulators` included.
 from __future__ import annotations
 
 from router.contracts.bus import Bus, Consumer, Offsets, Outgoing, Partition, Producer, Record, Settle, TopicPlan
-from router.contracts.ledger import Claim, Fence, Ledger, Row
+from router.contracts.ledger import Claim, Fence, Ledger, Row, Standing
 from router.contracts.sinks import Archive, Attempt, Outcome, OwnTurns, Sink, Step, Turns
 from router.contracts.topics import (
     EVENT_FORMAT,
@@ -20,12 +20,13 @@ from router.contracts.topics import (
     out_topic,
     raw_topic,
 )
-from router.contracts.watch import Alert, Clock, Observer, SystemClock, Unobserved, no_alert
+from router.contracts.watch import RECOVERIES, Alert, Clock, Observer, SystemClock, Unobserved, no_alert
 
 __all__ = [
     "EVENT_FORMAT",
     "JOURNAL",
     "RECEIPTS",
+    "RECOVERIES",
     "Alert",
     "Archive",
     "Attempt",
@@ -47,6 +48,7 @@ __all__ = [
     "Row",
     "Settle",
     "Sink",
+    "Standing",
     "Step",
     "SystemClock",
     "TopicPlan",

@@ -171,6 +171,10 @@ class Bus(Protocol):
         """The committed offsets of a group, wherever it committed one. Any thread."""
         ...
 
+    def living(self, groups: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """Per group, the names (`<role>-<slot>`) of its members that are alive now, in order. Any thread."""
+        ...
+
     def identities(self, topics: Collection[str]) -> Mapping[str, str]:
         """For each topic that exists, which one it is: of the same name on another bus, or made anew behind our
         back, it has another identity."""

@@ -51,6 +51,21 @@ class Row:
     """Which operators' commands were obeyed last, so that reading one twice does nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How many unfinished deliveries of a sink are in one state, for one reason.
+
+    code:   of the last attempt that did not end them; "" for those not tried
+    oldest: Unix time at which the oldest of them was decided
+    """
+
+    sink: str
+    state: State
+    code: str
+    count: int
+    oldest: float
+
+
 Fence = Mapping[tuple[str, int], int]
 """(sink, partition) -> the epoch at which the writer of its rows took it: see `Ledger.take`."""
 
@@ -110,6 +125,10 @@ class Ledger(Protocol):
 
     def unfinished(self, sink: str, partitions: Collection[int]) -> Sequence[Row]:
         """Rows in a state that is not final, by partition and sequence."""
+        ...
+
+    def standing(self) -> Sequence[Standing]:
+        """What is unfinished in every sink, counted: by sink, state and code. Reads no payload and no finished row."""
         ...
 
     def get(self, ids: Sequence[str]) -> Mapping[str, Row]: ...

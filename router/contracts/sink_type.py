@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel
 
+from router.contracts.peers import Peer
 from router.contracts.sinks import Sink
 from router.exchange import Pseudonyms
 from router.request import Recipient, TransmissionRequest
@@ -78,13 +79,15 @@ def no_legs(_request: TransmissionRequest, _pseudonyms: Pseudonyms) -> Iterator[
 
 @dataclass(frozen=True, slots=True)
 class Unsafe:
-    """A value of the site file with which production must not run."""
+    """A value of the site file with which an environment must not run."""
 
     key: str
     """Its place below the sink: `mode`, `imap.mode`."""
     text: str
     hint: str = ""
     """What to write instead."""
+    code: str = ""
+    """Of the fault with which the sink refuses it."""
 
 
 def no_certificates(_settings: SinkSettings) -> Mapping[str, Path]:
@@ -92,8 +95,23 @@ def no_certificates(_settings: SinkSettings) -> Mapping[str, Path]:
     return {}
 
 
-def nothing_unsafe(_settings: SinkSettings) -> Iterable[Unsafe]:
-    """For a type every configuration of which may run in production."""
+def nothing_loaded(_settings: SinkSettings) -> Mapping[str, Callable[[], object]]:
+    """For a type that reads no file."""
+    return {}
+
+
+def nothing_unsafe(_settings: SinkSettings, _environment: str) -> Iterable[Unsafe]:
+    """For a type every configuration of which may run in every environment."""
+    return ()
+
+
+def no_peers(_settings: SinkSettings) -> Iterable[Peer]:
+    """For a type whose server `doctor` can't try."""
+    return ()
+
+
+def no_codes() -> Iterable[str]:
+    """For a type whose faults are all counted as `other`."""
     return ()
 
 
@@ -118,6 +136,10 @@ class SinkType:
     """What feedback tells the sender of an outcome; None: nothing."""
     code: str = ""
     """Start of this type's fault codes (`MSS` of `MSS-550`). What the sender is told comes without it."""
+    codes: Callable[[], Iterable[str]] = no_codes
+    """Fault codes that metrics count by name, each from 0; any other is counted as `other`."""
+    own: tuple[str, ...] = ()
+    """Patterns of codes that begin with `code` and are names of the router's: nobody outside answered them."""
     structure: str = ""
     """`documents` only: description of the key of `structures` that names the instance (the key is `name`). "": no
     such key, so a pipeline names the instance."""
@@ -125,8 +147,13 @@ class SinkType:
     """Whether an instance speaks for one structure only, the one that names it (its certificates say so)."""
     certificates: Callable[[Any], Mapping[str, Path]] = no_certificates
     """(settings) -> key of the site file and file of each certificate that must be the structure's own."""
-    unsafe: Callable[[Any], Iterable[Unsafe]] = nothing_unsafe
-    """(settings) -> what production forbids in this configuration (decisions D12)."""
+    unsafe: Callable[[Any, str], Iterable[Unsafe]] = nothing_unsafe
+    """(settings, environment) -> what that environment forbids in this configuration (decisions D9, D12)."""
+    loads: Callable[[Any], Mapping[str, Callable[[], object]]] = nothing_loaded
+    """(settings) -> key of the site file and how the sink reads the files there (`OperatorFault` when it can't), so
+    that `check` may do it before."""
+    peers: Callable[[Any], Iterable[Peer]] = no_peers
+    """(settings) -> the servers that an instance talks to, with the TLS that it would use."""
     needs: Mapping[str, str] = field(default_factory=dict)
     """Field that a structure with such an instance must have -> what is wrong without it."""
     options: type[BaseModel] | None = None

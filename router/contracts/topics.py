@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 EVENT_FORMAT: Final = 1
-"""Number of the format of the records on `in.<feed>`. It is raised when older pipelines can't read what a newer gateway
-writes; a new gateway waits until every pipelines process reads its own (`segur-router wait-for pipelines`)."""
+"""Number of the format of the records on `in.<feed>`, in their header `format`. It is raised when older pipelines can't
+read what a newer gateway writes. A new gateway waits until every pipelines process reads its own (`segur-router
+wait-for pipelines`); older pipelines wait at a newer record and say so (`EVENT-FORMAT`)."""
 
 
 def in_topic(feed: str) -> str:
@@ -51,6 +52,7 @@ class Header:
     CHECKED = "checked"  # what the gateway checked: the profile's version, or "" for a relay
     ACK = "ack"  # AA, AE, AR
     ACK_BYTES = "ack-bytes"  # the whole ACK, latin-1 safe base64: what a sender that repeats itself gets
+    FORMAT = "format"  # on `in.<feed>`: number of the record's format, see `EVENT_FORMAT`; absent: 1
     VERDICT = "verdict"  # on `in.<feed>`: so many bytes at the end of the value are the gateway's verdict
     WARNINGS = "warnings"  # one a line
     CONTROL = "control"  # MSH-10

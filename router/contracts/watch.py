@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from router.measures import Measure
 
 Alert = Callable[[str, Mapping[str, str]], None]
 """(what happened, facts without any value of a message): something a person should look at."""
+
+RECOVERIES: Final = frozenset({"circuit-closed", "feed-goes-on", "mailbox-readable"})
+"""Alerts that say that a trouble is over: they are logged as information, and nobody is called."""
 
 
 class Clock(Protocol):

@@ -32,6 +32,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from router.database.raw_driver import RawDriver
+from router.database.timing import Timing
 from router.errors import Bug, OperatorFault, RouterError, Unavailable
 from router.files import KeptFiles
 from router.language import filled
@@ -111,6 +112,7 @@ class Database:
         self._threads = threading.Lock()
         self._prepare: Callable[[], None] | None = partial(self._tables, room, tables, version, migrations)
         self._preparing = threading.Lock()
+        self.timing = Timing()
         self.away: Unavailable | None = None
         """Why the database could not be used at the start; whoever asks it for something tries again."""
         try:
@@ -125,15 +127,16 @@ class Database:
         Raises `OperatorFault` (`<ROOM>-REPLACED`) when the file it stands in was removed or replaced meanwhile.
         """
         self._prepared()
-        with self._transaction() as connection:
-            yield connection
-        self._files.verify()
+        with self.timing.block("write"):
+            with self._transaction() as connection:
+                yield connection
+            self._files.verify()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view; takes no lock that a writer waits for."""
         self._prepared()
-        with self.mapped(), self.engine.connect() as plain:
+        with self.timing.block("read"), self.mapped(), self.engine.connect() as plain:
             connection = plain.execution_options(reading=True)
             with connection.begin():
                 yield connection
@@ -142,14 +145,14 @@ class Database:
     def raw_driver(self) -> Iterator[Any]:
         """A connection of the driver's own, for the hot path: each statement is a transaction of its own."""
         self._prepared()
-        with self.mapped(), self._straight.connection() as connection:
+        with self.timing.block("statement"), self.mapped(), self._straight.connection() as connection:
             yield connection
 
     @contextmanager
     def write_straight(self) -> Iterator[Any]:
         """The same, in the caller's turn to write an SQLite file; its transaction is its own to begin and end."""
         self._prepared()
-        with self.mapped(), self._my_turn(), self._straight.connection() as connection:
+        with self.timing.block("write"), self.mapped(), self._my_turn(), self._straight.connection() as connection:
             yield connection
             self._files.verify()
 

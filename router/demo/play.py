@@ -14,6 +14,7 @@ from rich.table import Table
 
 from router.demo.stage import Stage, stage
 from router.demo.story import SCENES, Row
+from router.starter.pipeline_files import FIRST, FIRST_ID
 
 
 async def play(folder: Path, *, seed: int, keep: bool, console: Console, bus: dict[str, Any] | None = None) -> bool:
@@ -82,8 +83,9 @@ async def _stay(console: Console, played: Stage) -> None:
     ports, site = played.ports, _near(played.site)
     console.print()
     console.print("[bold green]Still up[/] until Ctrl-C. In another terminal:")
-    console.print(f"  {_command()} send pipelines/samples/biologie-ok.hl7 --to 127.0.0.1:{ports['sil']}")
-    console.print(f"  {_command()} explain S2025-000001 --site {site}")
+    sample = _near(played.folder) / "pipelines" / "samples" / FIRST
+    console.print(f"  {_command()} send {sample} --to 127.0.0.1:{ports['sil']}")
+    console.print(f"  {_command()} explain {FIRST_ID} --site {site}")
     console.print(f"  {_command()} dlq ls --site {site}")
     console.print(f"  curl -s http://127.0.0.1:{ports['admin']}/metrics | grep segur_")
     console.print(f"  ports: {', '.join(f'{name} {port}' for name, port in ports.items())}")

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -23,23 +22,21 @@ from ruamel.yaml import YAML
 from router.config.account import account
 from router.errors import Unavailable
 from router.runtime.supervisor.workers import die_with_parent
+from router.simulators.annuaire import KEY
+from router.simulators.annuaire.extraction import write_extraction
+from router.simulators.annuaire.people import ORGANISATIONS, PEOPLE
 from router.simulators.dmp import DmpConfig
 from router.simulators.mssante import MssanteConfig
 from router.simulators.sender.hl7 import Recipient
 from router.simulators.sender.maker import Maker
 from router.simulators.sender.mllp import MllpSender, Sent
-from router.simulators.sender.people import (
-    DOCTOR_DOMAIN,
-    HOPITAL_A,
-    HOSPITAL_DOMAIN,
-    PATIENT_DOMAIN,
-    Patient,
-    Structure,
-)
+from router.simulators.sender.people import Patient, Structure
 from router.simulators.serve import World, ensure_certificates, world
+from router.starter.profiles import A, Feed, Profile
+from router.starter.write import CERTIFICATES, SITE, fill
 
 START_SECONDS: Final = 90.0
-AUTHORITY: Final = f"{HOPITAL_A.ipp_namespace}&{HOPITAL_A.ipp_oid}&ISO"
+SENDER: Final = "expediteur"
 OUTSIDE: Final = "dr@messagerie-ordinaire.fr"
 
 
@@ -59,7 +56,7 @@ class Stage:
 
     @property
     def site(self) -> Path:
-        return self.folder / "router.yaml"
+        return self.folder / SITE
 
     # ------------------------------------------------------------------------------------------ the router
 
@@ -177,32 +174,25 @@ async def stage(
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-    hospitals = {one.finess: one.name for one in (HOPITAL_A, *others.values())}
-    certificates = ensure_certificates(folder / "certificates", hospitals)
-    mailbox = f"pfi@{MAIL_DOMAIN}"
+    hospitals = {one.finess: one.name for one in (A.structure, *others.values())}
+    certificates = ensure_certificates(folder / CERTIFICATES, hospitals)
     dmp = DmpConfig(certificates=certificates)
     mssante = MssanteConfig(
         certificates=certificates,
         client_certificate=True,
-        accounts=dict.fromkeys((mailbox, *others), "demo"),
+        accounts=dict.fromkeys((A.mailbox, *others), "demo"),
+        owners={A.mailbox: A.structure.id_nat} | {mailbox: one.id_nat for mailbox, one in others.items()},
         auth="external",
         folder=folder / "mailboxes",
     )
-    async with world(folder / "certificates", dmp=dmp, mssante=mssante) as outside:
+    async with world(folder / CERTIFICATES, dmp=dmp, mssante=mssante) as outside:
         ports = {name: _free() for name in ("sil", "ris", "gam", "http", "admin")}
-        (folder / "liste-blanche.xml").write_text(_liste_blanche())
-        _copy_pipelines(folder)
-        site = _site(folder, outside, ports, mailbox, bus)
-        with (folder / "router.yaml").open("w", encoding="utf-8") as file:
-            YAML().dump(site, file)
+        _write(folder, _profile(outside, ports), outside.annuaire.url, bus)
         played = Stage(folder, outside, Maker(seed), ports)
         try:
             yield played
         finally:
             await played.stop()
-
-
-MAIL_DOMAIN: Final = "hopital-a.test.mssante.fr"
 
 
 def _free() -> int:
@@ -214,96 +204,68 @@ def _free() -> int:
             return port
 
 
-def _copy_pipelines(folder: Path) -> None:
-    shipped = Path(__file__).resolve().parents[2] / "pipelines"
-    if not shipped.is_dir():
-        raise Unavailable("DEMO", str(shipped), "the demo runs from a checkout: its pipelines are not there")
-    (folder / "pipelines").mkdir()
-    for file in ("biologie.yaml", "imagerie.yaml", "lettres.yaml"):
-        shutil.copy(shipped / file, folder / "pipelines" / file)
-    shutil.copytree(shipped / "samples", folder / "pipelines" / "samples")
+def _write(folder: Path, profile: Profile, annuaire: str, bus: dict[str, Any] | None) -> None:
+    """The site of `segur-router init` for this profile, in a hurry."""
+    fill(folder, profile)
+    path = folder / SITE
+    yaml = YAML()
+    site = yaml.load(path.read_text(encoding="utf-8"))
+    _hurry(site, folder)
+    _annuaire(site, folder, annuaire)
+    site |= bus or {}
+    with path.open("w", encoding="utf-8") as file:
+        yaml.dump(site, file)
 
 
-def _liste_blanche() -> str:
-    names = "".join(
-        f"<Domaine><Nom>{name}</Nom><Description>Démonstration</Description></Domaine>"
-        for name in (DOCTOR_DOMAIN, HOSPITAL_DOMAIN, PATIENT_DOMAIN, MAIL_DOMAIN)
-    )
-    schema = "https://listeblanche.mssante.fr/schema"
-    return (
-        f'<?xml version="1.0" encoding="UTF-8"?><ListeBlanche xmlns="{schema}">'
-        f"<DateDeGeneration>{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}</DateDeGeneration>{names}</ListeBlanche>"
-    )
-
-
-def _site(
-    folder: Path, outside: World, ports: dict[str, int], mailbox: str, bus: dict[str, Any] | None
-) -> dict[str, Any]:
-    """The demo's `router.yaml`: one hospital, two document feeds, one ADT feed, both sinks, answers to the sender."""
-    made = outside.certificates
-    auth, auth_key = made.pair(f"{HOPITAL_A.finess}-auth")
-    sign, sign_key = made.pair(f"{HOPITAL_A.finess}-sign")
-    rules = {"autorites": {AUTHORITY: HOPITAL_A.ipp_oid}}
-    documents = {"http": True, "reply": "hl7.expediteur", "rules": rules}
-    quick = {"ceiling": 5, "probe_first": 0.3, "probe_ceiling": 1}
-    site: dict[str, Any] = {
-        "environment": "qualification",
-        "data": str(folder / "var"),
-        "pipelines": "pipelines",
-        "structures": {
-            HOPITAL_A.finess: {
-                "name": HOPITAL_A.name,
-                "source_oid": "1.2.250.1.213.1.4.99.10",
-                "ipp_oid": HOPITAL_A.ipp_oid,
-                "mailbox": mailbox,
-                "dmp": "dmp.hopital-a",
-                "mssante": "mssante.hopital-a",
-            }
-        },
-        "feeds": {
-            "sil": {"mllp": {"port": ports["sil"]}, **documents},
-            "ris": {"mllp": {"port": ports["ris"]}, **documents},
-            "gam": {"kind": "adt", "mllp": {"port": ports["gam"]}, "rules": {"autorites": rules["autorites"]}},
-        },
-        "http": {"port": ports["http"]},
-        "admin": {"port": ports["admin"]},
-        "operators": {"withdraw": [account()]},
-        "sinks": {
-            "dmp.hopital-a": {
-                "type": "dmp",
-                "url": outside.dmp.url,
-                "auth": {"certificate": str(auth), "key": str(auth_key)},
-                "sign": {"certificate": str(sign), "key": str(sign_key)},
-                "server_ca": str(made.ca),
-                "lps": {"homologation": "DEMO-0001"},
-                "max_per_second": 50,
-                "visibility_delay": 0.2,
-                "keep": str(folder / "dmp"),
-            },
-            "mssante.hopital-a": {
-                "type": "mssante",
-                "host": "127.0.0.1",
-                "port": outside.mssante.smtp_port,
-                "tls": {"ca": str(made.ca), "certificate": str(auth), "key": str(auth_key)},
-                "login": {"auth": "externe"},
-                "nil": "DEMO-0001",
-                "keep": str(folder / "mails"),
-                "imap": {
-                    "host": "127.0.0.1",
-                    "port": outside.mssante.imap_port,
-                    "login": {"auth": "externe"},
-                    "poll_seconds": 0.3,
-                },
-            },
-            "hl7.expediteur": {"type": "hl7", "host": "127.0.0.1", "port": outside.sender.port},
-        },
-        "retry": {
-            "mssante": {"first": 1.5, "factor": 1.5, "jitter": 0.1, **quick},
-            "dmp": {"first": 0.5, **quick},
-            "hl7": {"first": 0.5, **quick},
-        },
-        "directory": {"liste_blanche": {"source": str(folder / "liste-blanche.xml"), "minimum": 1, "always": []}},
+def _annuaire(site: dict[str, Any], folder: Path, url: str) -> None:
+    """An extraction of yesterday, before the first of the people had a mailbox; the annuaire online; a look-up."""
+    write_extraction(folder / "extraction.txt", PEOPLE[1:], ORGANISATIONS)
+    key = folder / "annuaire.key"
+    key.touch(0o600)
+    key.write_text(KEY)
+    site["directory"] |= {
+        "annuaire": {"extraction": str(folder / "extraction.txt"), "minimum": 1},
+        "fhir": {"url": url, "key": {"file": str(key)}},
+        "sources": ["table", "extraction", "fhir"],
     }
-    if bus is not None:
-        site |= bus
-    return site
+    for name in ("sil", "ris"):
+        site["feeds"][name].setdefault("rules", {})["resolution_annuaire"] = "si-absente"
+    letters = folder / "pipelines" / "lettres.yaml"
+    enriched = "  - enrich: {patient: register}\n"
+    letters.write_text(letters.read_text().replace(enriched, f"{enriched}  - look_up: {{recipients: annuaire}}\n"))
+
+
+def _profile(outside: World, ports: dict[str, int]) -> Profile:
+    """One hospital, two document feeds that share an endpoint for their answers, one ADT feed."""
+    return Profile(
+        "demo",
+        (A,),
+        (
+            Feed("sil", ports["sil"], "documents", (A,), http=True, reply=SENDER),
+            Feed("ris", ports["ris"], "documents", (A,), http=True, reply=SENDER),
+            Feed("gam", ports["gam"], "adt", (A,)),
+        ),
+        {SENDER: (outside.sender.port, "l'expéditeur")},
+        http=ports["http"],
+        admin=ports["admin"],
+        dmp=outside.dmp.port,
+        smtp=outside.mssante.smtp_port,
+        imap=outside.mssante.imap_port,
+    )
+
+
+def _hurry(site: dict[str, Any], folder: Path) -> None:
+    """What differs from a site that `segur-router init` writes: nobody waits long, and all that leaves is kept."""
+    quick = {"ceiling": 5, "probe_first": 0.3, "probe_ceiling": 1}
+    sinks = site["sinks"]
+    sinks[f"dmp.{A.instance}"] |= {"max_per_second": 50, "visibility_delay": 0.2, "keep": str(folder / "dmp")}
+    mssante = sinks[f"mssante.{A.instance}"]
+    mssante["keep"] = str(folder / "mails")
+    mssante["imap"]["poll_seconds"] = 0.3
+    site["data"] = str(folder / "var")
+    site["operators"] = {"withdraw": [account()]}
+    site["retry"] = {
+        "mssante": {"first": 1.5, "factor": 1.5, "jitter": 0.1, **quick},
+        "dmp": {"first": 0.5, **quick},
+        "hl7": {"first": 0.5, **quick},
+    }

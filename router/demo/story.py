@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from router.demo.stage import OUTSIDE, Stage
+from router.simulators.annuaire.people import KNOWN_RPPS, PEOPLE
 from router.simulators.sender.hl7 import Recipient
 from router.simulators.sender.mllp import Sent
 
@@ -143,6 +144,17 @@ async def outside_the_list(stage: Stage) -> AsyncIterator[Row]:
     row = _row("hors liste blanche", "DMP, 2 médecins", sent)
     await _settle(stage, row, report.uid, status="Approved", answers=["Z01 Y", "Z02 Y", "Z02 N 510"], mails=1)
     row.promise("no mail ever left to it", not stage.mails(to=OUTSIDE))
+    yield row
+
+
+async def found_by_rpps(stage: Stage) -> AsyncIterator[Row]:
+    """The sender knows the RPPS and no address: the mailbox is the one that the annuaire publishes."""
+    report = stage.maker.document("letter", stage.patient())
+    known = replace(stage.maker.doctor, id=f"8{KNOWN_RPPS}")
+    (sent,) = await stage.send(stage.maker.message(report, event="MDM", recipients=[Recipient(professional=known)]))
+    row = _row("adresse par l'annuaire", "DMP, RPPS", sent)
+    await _settle(stage, row, report.uid, status="Approved", answers=["Z01 Y", "Z02 Y"], mails=1)
+    row.promise("the mailbox of this RPPS", stage.mails(report.uid, to=PEOPLE[0].boxes[0].address))
     yield row
 
 
@@ -286,6 +298,7 @@ SCENES: Final[tuple[Scene, ...]] = (
     ame,
     unqualified,
     outside_the_list,
+    found_by_rpps,
     mailbox_full,
     wrong_patient,
     dmp_down,

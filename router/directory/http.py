@@ -22,16 +22,20 @@ def get(
     silence: float,
     headers: Mapping[str, str] | None = None,
     follow: bool = False,
+    total: float | None = None,
+    told: dict[str, str] | None = None,
 ) -> int:
     """Give each piece of the answer to `take`; returns the status. Blocking: not from a running event loop.
 
     limit:   bytes of the answer at most, unpacked
     silence: seconds without a byte; the whole may take longer (`router.patience`)
+    total:   seconds for the whole, headers included; None: as long as `silence` allows
+    told:    gets the headers of the answer, their names in lower case
     follow:  go where the server leads, to an https address only
     Raises `Unavailable` for more than `limit` bytes, `OperatorFault` when the server leads to plain http, and what
     httpx raises, or `TimeoutError`.
     """
-    return asyncio.run(_get(url, take, context, limit, silence, headers or {}, follow=follow))
+    return asyncio.run(_get(url, take, context, limit, silence, headers or {}, follow, total, told))
 
 
 async def _get(
@@ -41,12 +45,14 @@ async def _get(
     limit: int,
     silence: float,
     headers: Mapping[str, str],
-    *,
     follow: bool,
+    total: float | None,
+    told: dict[str, str] | None,
 ) -> int:
     size = 0
     hooks = {"request": [_https]} if follow else {}
     async with (
+        asyncio.timeout(total),
         patient(silence) as timer,
         httpx.AsyncClient(
             verify=context if context is not None else True,
@@ -57,6 +63,8 @@ async def _get(
         ) as client,
         client.stream("GET", url) as answer,
     ):
+        if told is not None:
+            told.update(answer.headers)
         moved = 0
         async for piece in answer.aiter_bytes():
             timer.moved(answer.num_bytes_downloaded - moved)

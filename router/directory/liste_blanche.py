@@ -230,7 +230,7 @@ class ListeBlanche:
         if age is None:
             log.error("no liste blanche was ever read; unknown domains: %s", self._config.absent)
             return
-        self._observer.set("liste_blanche_age_seconds", age)
+        self._observer.set("liste_blanche_timestamp_seconds", self._clock.now() - age)
         if age > OLD:
             say: Callable[..., None] = log.error if age > TOO_OLD else log.warning
             say("the liste blanche is %d days old and still in use", age // DAY)

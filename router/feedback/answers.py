@@ -11,14 +11,16 @@ gives nothing new, and a failure after a success (or the reverse) gives both.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import Final
 
 from router.cisis import smtp_codes, zam
 from router.exchange import Delivery, Disposition, Origin, Receipt, ReceiptKind, delivery_id
-from router.language import translated
+from router.language import N_, translated
 from router.request import Dialect
+from router.sinks.dmp.said import SAID
 from router.sinks.mssante.codes import NO_PROOF
 from router.sinks.registry import SINK_TYPES
 
@@ -64,8 +66,8 @@ _REPORTS: Final = {ReceiptKind.DSN: zam.Kind.RECEPTION, ReceiptKind.MDN: zam.Kin
 #: What the outcome of the effect itself is worth, by leg.
 _LEGS: Final = {one.answer.leg: zam.Kind(one.answer.event) for one in SINK_TYPES.values() if one.answer is not None}
 
-_PREFIXES: Final = tuple(f"{one.code}-" for one in SINK_TYPES.values() if one.code)
-"""Starts of the codes of sink types: the sender is told the outside system's own code, without ours before it."""
+_TYPES: Final = tuple((f"{one.code}-", one.own) for one in SINK_TYPES.values() if one.code)
+"""Start of the codes of each sink type, and patterns of those that no outside system gave."""
 
 
 def answer_kind(receipt: Receipt) -> tuple[zam.Kind, bool] | None:
@@ -110,6 +112,7 @@ def answers(
     `who` may look the patient's address up; it is asked only when the answer names a recipient.
     """
     found = answer_kind(receipt)
+    receipt = _overtaken(receipt) if receipt.disposition is Disposition.SUPERSEDED else receipt
     endpoint = endpoints.get(receipt.feed)
     if found is None or endpoint is None or not wanted(receipt, found[0]):
         return ()
@@ -147,6 +150,12 @@ def answers(
     )
 
 
+def _overtaken(receipt: Receipt) -> Receipt:
+    """What ended it is the later message, not the trouble that it waited for: a DMP that is away, a full mailbox."""
+    text = N_("version remplacée ou supprimée par un message suivant")
+    return replace(receipt, code="SUPERSEDED", text=text)
+
+
 def _reply(receipt: Receipt) -> zam.ReplyTo:
     context = receipt.context
     return zam.ReplyTo(
@@ -170,14 +179,26 @@ def _named(receipt: Receipt, kind: zam.Kind, who: Who) -> tuple[str, str]:
 
 def _error(receipt: Receipt, kind: zam.Kind, endpoint: Endpoint) -> tuple[str, str, str]:
     """ERR-5: code, label, coding system."""
-    code = receipt.code.removeprefix(next((own for own in _PREFIXES if receipt.code.startswith(own)), ""))
+    code = foreign(receipt.code)
     if kind is zam.Kind.DMP:
-        return code or OTHER, translated(receipt.text, "fr") or code, endpoint.dmp_error_system
+        system = endpoint.dmp_error_system if code else zam.OWN_ERRORS
+        told = code or receipt.code or OTHER
+        label = translated(receipt.text, "fr").partition(SAID)[0]  # the DMP's own words stand in ERR-8
+        return told, label or told, system
+    code = code or receipt.code
     if kind is zam.Kind.READING:
         told = code if code in APPLICATION_LABELS else OTHER
         return told, APPLICATION_LABELS[told], APPLICATION_SYSTEM
     told = code if code in smtp_codes.LABELS else NO_PROOF
     return told, smtp_codes.LABELS[told], smtp_codes.SYSTEM
+
+
+def foreign(code: str) -> str:
+    """The outside system's own code, without ours before it (`DMPClosed` of `DMP-DMPClosed`); '' for one of ours."""
+    for start, own in _TYPES:
+        if code.startswith(start) and not any(fnmatchcase(code, pattern) for pattern in own):
+            return code.removeprefix(start)
+    return ""
 
 
 def _local(moment: float) -> datetime:

@@ -40,7 +40,9 @@ class Mailbox:
 
     sink: the one whose configuration it is, for logs and metrics
     user: whose mailbox it is when the configuration names none
+    authzid: the account asked for when the certificate logs in (SASL EXTERNAL); "": whichever it opens
     attempts: remembers over a restart which mail was being read; default: nothing is remembered
+    number: of the mailbox in the site, from 0: its label in metrics
     """
 
     def __init__(
@@ -52,17 +54,21 @@ class Mailbox:
         *,
         tls: TlsConfig,
         user: str,
+        authzid: str = "",
         clock: Clock,
         observer: Observer,
         alert: Alert,
         attempts: Attempts | None = None,
+        number: int = 0,
     ) -> None:
         self._sink = sink
+        self._labels = {"sink": sink, "mailbox": str(number)}
         self._config = config
         self._reports = reports
         self._producer = producer
         self._tls = config.tls or tls
         self._user = config.login.user or user
+        self._authzid = config.login.user or authzid
         self._clock = clock
         self._observer = observer
         self._alert = alert
@@ -76,23 +82,33 @@ class Mailbox:
 
     def run(self) -> None:
         """Read until `stop`. An absent server is waited for; what configuration must cure raises an alert."""
-        pause = self._config.poll_seconds
+        pause, away = self._config.poll_seconds, False
         while not self._stop.is_set():
             try:
                 while self.poll() >= self._config.max_each_poll and not self._stop.is_set():
                     pass
+                if away:
+                    self._alert("mailbox-readable", {"sink": self._sink})
+                away = False
                 pause = self._config.poll_seconds
+                self._observer.set("mailbox_ok", 1, **self._labels)
             except OperatorFault as fault:
+                self._unread()
                 self._alert("mailbox can't be read", {"sink": self._sink, "code": fault.code, "place": fault.place})
-                pause = min(pause * 2, MAX_PAUSE)
+                pause, away = min(pause * 2, MAX_PAUSE), True
             except Unavailable as fault:
+                self._unread()
                 log.warning("mailbox of %s not read: %s", self._sink, fault)
-                pause = min(pause * 2, MAX_PAUSE)
+                pause, away = min(pause * 2, MAX_PAUSE), True
             except Exception as error:  # a thread that ended would leave every later report unread
+                self._unread()
                 self._alert("mailbox can't be read", {"sink": self._sink, "code": f"BUG-{type(error).__name__}"})
-                pause = min(pause * 2, MAX_PAUSE)
+                pause, away = min(pause * 2, MAX_PAUSE), True
             self._stop.wait(pause)
         self._producer.close()
+
+    def _unread(self) -> None:
+        self._observer.set("mailbox_ok", 0, **self._labels)
 
     def stop(self) -> None:
         """Ask `run` to return; any thread."""
@@ -125,12 +141,12 @@ class Mailbox:
 
     def _age(self, client: IMAPClient, found: Sequence[int]) -> None:
         """Measure when the oldest mail of the inbox arrived: it is there until its report is told, or a person's."""
-        arrived = 0.0
+        arrived = self._clock.now()
         if found:
             first = min(found)
             moment = client.fetch([first], ["INTERNALDATE"]).get(first, {}).get(b"INTERNALDATE")
-            arrived = moment.timestamp() if isinstance(moment, datetime) else self._clock.now()
-        self._observer.set("oldest_unread_mail_timestamp", arrived, sink=self._sink)
+            arrived = min(arrived, moment.timestamp()) if isinstance(moment, datetime) else arrived
+        self._observer.set("oldest_unread_mail_timestamp_seconds", arrived, **self._labels)
 
     def _tried(self, client: IMAPClient, number: int) -> None:
         """Handle one mail. One at which the server fails again stays where it is: the next ones have their turn."""
@@ -243,7 +259,7 @@ class Mailbox:
     def _login(self, client: IMAPClient) -> None:
         login = self._config.login
         if login.auth == "externe":
-            client.sasl_login("EXTERNAL", lambda _: b"")
+            client.sasl_login("EXTERNAL", lambda _: self._authzid.encode())  # RFC 4422
         elif login.auth == "plain":
             client.plain_login(self._user, login.password.read() if login.password else "")
         elif login.auth == "login":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from router.contracts import Bus, Ledger
-from router.errors import MessageFault
+from router.errors import MessageFault, OperatorFault, Unavailable
 from router.exchange import Origin, Receipt
 from router.feedback.answers import recipient_of
 from router.hl7.message import Message
@@ -12,7 +12,8 @@ from router.wire import delivery_at, event_at, read_event
 
 
 class Recipients:
-    """Identifier and address of a receipt's recipient; raises `Unavailable` while bus or ledger are away."""
+    """Identifier and address of a receipt's recipient; raises `Unavailable` while bus or ledger are away, and for
+    an event of a newer format, which a newer process reads."""
 
     def __init__(self, bus: Bus, ledger: Ledger) -> None:
         self._bus = bus
@@ -51,4 +52,6 @@ class Recipients:
                     return number, part.text("15.4")
         except (MessageFault, KeyError, ValueError):
             pass
+        except OperatorFault as fault:  # written by a newer version: a process of that one will read it
+            raise Unavailable(fault.code, fault.place, fault.text) from fault
         return None

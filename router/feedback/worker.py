@@ -10,7 +10,19 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from router.contracts import RECEIPTS, Alert, Bus, Clock, Ledger, Observer, Outgoing, Partition, Record, Settle
+from router.contracts import (
+    RECEIPTS,
+    RECOVERIES,
+    Alert,
+    Bus,
+    Clock,
+    Ledger,
+    Observer,
+    Outgoing,
+    Partition,
+    Record,
+    Settle,
+)
 from router.errors import Fenced, Unavailable
 from router.exchange import Receipt
 from router.feedback.answers import Endpoint, answers, untold
@@ -31,7 +43,10 @@ COMMIT_SECONDS: Final = 0.5
 
 def log_alert(what: str, facts: Mapping[str, str]) -> None:
     """An alert as a line of the log; `facts` hold no value of a message."""
-    log.error("alert: %s", what, extra={"facts": dict(facts)})
+    if what in RECOVERIES:
+        log.info("recovery: %s", what, extra={"facts": dict(facts)})
+    else:
+        log.error("alert: %s", what, extra={"facts": dict(facts)})
 
 
 class FeedbackWorker:

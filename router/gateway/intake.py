@@ -181,9 +181,10 @@ class Intake:
         else:
             self._refused.put(validated.event_id, _reason(validated))
             verdict = validated.verdict
-            self.observer.count("dead_letters_total", stage="intake", code=verdict.faults[0].rule)
+            code = verdict.faults[0].rule
+            self.observer.count("dead_letters_total", stage="intake", feed=validated.feed, sink="", code=code)
             if verdict.alert:
-                self.complaints.refused(verdict.alert, validated.feed, validated.event_id, verdict.faults[0].rule)
+                self.complaints.refused(verdict.alert, validated.feed, validated.event_id, code)
             answer = Answer("AE", validated.ack, validated.event_id)
         self._tell(future, validated, answer)
 

@@ -82,12 +82,17 @@ def _idle() -> bool:
     return False
 
 
+def needed_descriptors(connections: int) -> int:
+    """Open files that a gateway with so many connections of senders needs."""
+    return connections + _OTHER_DESCRIPTORS
+
+
 def enough_descriptors(connections: int) -> None:
     """See that so many connections can be open at once: raises our soft limit of open files where that is too low.
 
     Raises `OperatorFault` (`NOFILE`) when the hard limit is too low: a listener that can't accept answers nobody.
     """
-    needed = connections + _OTHER_DESCRIPTORS
+    needed = needed_descriptors(connections)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return

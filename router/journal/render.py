@@ -77,16 +77,18 @@ def render(
     *,
     behind: float | None = None,
     names: Mapping[str, str] | None = None,
+    absent: str = "",
 ) -> list[Line]:
     """The whole story, on one screen unless it is a very long one; whatever a sender wrote, each line is one line.
 
     behind: seconds by which the journal is late on the bus; None when nobody knows
     names:  MSH-10 of other events that this story mentions, by event id
+    absent: why nothing goes on, when the router is not running
     """
     lines = [*_heading(story), Line(""), *_destinations(story.deliveries), Line(_("Déroulé"), "title")]
     day, names = _day(story.event.received), names or {}
     lines += [line for moment in _collapsed(_told_once(story.timeline)) for line in _lines(moment, day, names)]
-    return [replace(line, text=printable(line.text)) for line in (*lines, _lateness(behind))]
+    return [replace(line, text=printable(line.text)) for line in (*lines, _lateness(behind, absent))]
 
 
 def mentioned(story: EventStory) -> set[str]:
@@ -94,7 +96,10 @@ def mentioned(story: EventStory) -> set[str]:
     return {by for moment in story.timeline if (by := moment.evidence.get(evidence.SUPERSEDED_BY))}
 
 
-def _lateness(behind: float | None) -> Line:
+def _lateness(behind: float | None, absent: str) -> Line:
+    if absent:
+        waits = " ; " + _("le bus tient encore ce que le journal n'a pas lu") if behind else ""
+        return Line(_("Rien n'avance : {reason}{waits}.", reason=absent, waits=waits), "warning")
     if behind is None:
         return Line(_("Retard du journal inconnu : le bus ne répond pas."), "warning")
     if not behind:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Table, bindparam, 
 from sqlalchemy.dialects import postgresql, sqlite
 
 from router.contracts import Clock
-from router.database import Database, Many
+from router.database import Database, Many, Took, unheard
 from router.exchange import JournalEntry, Receipt
 from router.journal.rows import ENTRY, RECEIPT, Rows, asked_ids
 from router.journal.tables import (
@@ -24,7 +24,7 @@ from router.journal.tables import (
     VERSION,
 )
 from router.journal.timeline import outline, tell
-from router.journal.views import DeliveryState, EventStory, EventSummary
+from router.journal.views import Activity, DeliveryState, EventStory, EventSummary
 from router.locks import make_way
 
 _PRUNED_AT_ONCE: Final = 500
@@ -37,8 +37,10 @@ class Journal:
     Raises `Unavailable` (`JOURNAL-…`) while the database is away: nothing waits for it but the journal worker.
     """
 
-    def __init__(self, url: str, clock: Clock) -> None:
+    def __init__(self, url: str, clock: Clock, took: Took = unheard) -> None:
+        """`took` hears how long each transaction took."""
         self._database = Database("journal", url, METADATA, VERSION)
+        self._database.timing.took = took
         self._clock = clock
         self._entries = self._new(ENTRIES, ["digest"])
         self._receipts = self._new(RECEIPTS, ["digest"])
@@ -77,6 +79,13 @@ class Journal:
         with self._database.read() as connection:
             found: float | None = connection.execute(select(func.max(PROGRESS.c.at))).scalar()
             return found
+
+    def received(self, begin: float, end: float) -> dict[str, int]:
+        """Events received from `begin` on and before `end` (Unix seconds), by feed."""
+        within = (EVENTS.c.received >= begin) & (EVENTS.c.received < end)
+        with self._database.read() as connection:
+            found = connection.execute(select(EVENTS.c.feed, func.count()).where(within).group_by(EVENTS.c.feed))
+            return {feed: count for feed, count in found if feed}
 
     def clear(self) -> None:
         """Forget everything, before it is rebuilt from the bus."""
@@ -172,6 +181,16 @@ class Journal:
         with self._database.read() as connection:
             found = connection.execute(query.group_by(of.sink, of.disposition))
             return {(sink, disposition): count for sink, disposition, count in found}
+
+    def activity(self, feed: str, since: float) -> Activity:
+        """What came by a feed: its last message ever, and how many since this Unix time."""
+        of = EVENTS.c
+        mine = of.feed == feed
+        counted = select(func.count(), func.count().filter(of.ack.not_in(("", "AA")))).where(mine, of.received >= since)
+        with self._database.read() as connection:
+            last: float | None = connection.execute(select(func.max(of.received)).where(mine)).scalar()
+            received, refused = connection.execute(counted).one()
+        return Activity(last, received, refused)
 
     def oldest(self) -> float | None:
         """When the oldest event of the journal was received."""

@@ -42,6 +42,18 @@ class EventSummary:
     size: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What came by one feed.
+
+    last: Unix time of its last message, None before the first;  received, refused: numbers; refused: answered AE or AR
+    """
+
+    last: float | None
+    received: int
+    refused: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryState:
     """Where one delivery of an event stands: `disposition` is "" while it has not ended."""

@@ -23,6 +23,9 @@ from router.exchange import JournalEntry, Receipt
 from router.journal.store import Journal
 from router.wire import read_journal, read_receipt
 
+Lines = tuple[Sequence[JournalEntry], Sequence[Receipt]]
+Told = Callable[[Sequence[JournalEntry], Sequence[Receipt]], None]
+
 GROUP: Final = "journal"
 _RECORDS: Final = 1000
 _BYTES: Final = 8 * 1024 * 1024
@@ -45,7 +48,10 @@ class JournalWorker:
         member: str,
         clock: Clock | None = None,
         observer: Observer | None = None,
+        told: Told | None = None,
     ) -> None:
+        """`told` hears of the lines of each batch that was written; it must not raise."""
+        self._told = told
         self._bus = bus
         self._journal = journal
         self._member = member
@@ -76,7 +82,7 @@ class JournalWorker:
         while not self._stop.is_set():
             records = consumer.poll(max_records=_RECORDS, max_bytes=_BYTES, timeout=_POLL_SECONDS)
             if not records:
-                self._observer.set("journal_lag_seconds", 0.0)
+                self._observer.set("journal_timestamp_seconds", self._clock.now())
                 continue
             self._write(consumer, list(records))
             if len(records) < _RECORDS:
@@ -88,7 +94,7 @@ class JournalWorker:
         while True:
             self._lag(records)
             try:
-                store(self._journal, records, self._observer)
+                lines = store(self._journal, records, self._observer)
                 break
             except Unavailable:
                 if self._stop.is_set():
@@ -96,17 +102,19 @@ class JournalWorker:
             consumer.pause(consumer.assignment())
             records += consumer.poll(max_records=1, max_bytes=1, timeout=wait)
             wait = min(wait * 2, _WAIT_MOST)
+        if self._told is not None:
+            self._told(*lines)
         consumer.resume(consumer.assignment())
         ends = {Partition(record.topic, record.partition): record.offset + 1 for record in records}
         consumer.commit({partition: end for partition, end in ends.items() if consumer.owns(partition)})
 
     def _lag(self, records: Sequence[Record]) -> None:
         oldest = min(record.timestamp for record in records)
-        self._observer.set("journal_lag_seconds", max(0.0, self._clock.now() - oldest))
+        self._observer.set("journal_timestamp_seconds", min(oldest, self._clock.now()))
 
 
-def store(journal: Journal, records: Sequence[Record], observer: Observer) -> None:
-    """Write records of both topics in one transaction. One that can't be read is counted and passed over."""
+def store(journal: Journal, records: Sequence[Record], observer: Observer) -> Lines:
+    """Write records of both topics in one transaction; returns them. What can't be read is counted and passed over."""
     entries: list[JournalEntry] = []
     receipts: list[Receipt] = []
     for record in records:
@@ -116,8 +124,9 @@ def store(journal: Journal, records: Sequence[Record], observer: Observer) -> No
             else:
                 entries.append(read_journal(record))
         except ValueError as error:
-            observer.count("dead_letters_total", stage="journal", code=f"BUG-{type(error).__name__}")
+            observer.count("dead_letters_total", stage="journal", feed="", sink="", code=f"BUG-{type(error).__name__}")
     journal.write(entries, receipts, seen=max((record.timestamp for record in records), default=None))
+    return entries, receipts
 
 
 def rebuild(bus: Bus, journal: Journal, progress: Callable[[int], None] | None = None) -> int:

@@ -6,11 +6,11 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Table, and_, delete, or_, select, update
+from sqlalchemy import Table, and_, delete, func, or_, select, update
 
-from router.contracts import Claim, Fence, Offsets, Row
-from router.database import Database
-from router.exchange import Origin
+from router.contracts import Claim, Fence, Offsets, Row, Standing
+from router.database import Database, Took, unheard
+from router.exchange import Origin, State
 from router.ledger import fences, marks, reconciling
 from router.ledger.fast_path_postgresql import PostgresqlFastPath
 from router.ledger.fast_path_sqlite import SqliteFastPath
@@ -38,10 +38,12 @@ class SqlLedger:
 
     Raises `Unavailable` (`LEDGER-…`) while the database is away; the next call connects again.
     away: why it was so when the ledger was opened, None when it was not
+    took: hears how long each transaction or statement took
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, took: Took = unheard) -> None:
         self._database = Database("ledger", url, METADATA, VERSION, MIGRATIONS)
+        self._database.timing.took = took
         self.away = self._database.away
         hot = PostgresqlFastPath if self._database.dialect == "postgresql" else SqliteFastPath
         self._hot = hot(self._database)
@@ -88,6 +90,13 @@ class SqlLedger:
         of = DELIVERIES.c
         query = select(DELIVERIES).where(of.sink == sink, of.partition.in_(list(partitions)), UNFINISHED)
         return self._rows(query.order_by(of.partition, of.sequence))
+
+    def standing(self) -> Sequence[Standing]:
+        of = DELIVERIES.c
+        keys = (of.sink, of.state, of.code)
+        query = select(*keys, func.count(), func.min(of.created)).where(UNFINISHED).group_by(*keys).order_by(*keys)
+        with self._database.read() as connection:
+            return [Standing(sink, State(state), *left) for sink, state, *left in connection.execute(query)]
 
     def get(self, ids: Sequence[str]) -> Mapping[str, Row]:
         return self._hot.get(ids)

@@ -1,8 +1,9 @@
-"""The administration port: `/metrics`, `/livez`, `/readyz`, `/version`, for all processes of a supervisor."""
+"""The administration port: `/metrics`, `/livez`, `/readyz`, `/version`, `/status`, for all workers of a supervisor."""
 
 from __future__ import annotations
 
 import socket
+from asyncio import to_thread
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Final
@@ -25,8 +26,17 @@ Readiness = Callable[[], Mapping[str, str]]
 """What is not ready, by part (`gateway-0`, `bus`…), and why; empty when all is."""
 
 
-def app(readiness: Readiness) -> Starlette:
-    """The four pages."""
+Report = Callable[[], Mapping[str, object]]
+"""What this supervisor says of its workers, as JSON: no patient data."""
+
+
+def nothing() -> Mapping[str, object]:
+    """For a port that has no more to tell."""
+    return {}
+
+
+def app(readiness: Readiness, report: Report = nothing) -> Starlette:
+    """The five pages."""
 
     async def metrics(_: Request) -> Response:
         return Response(exposition(), media_type=TEXT)
@@ -41,14 +51,17 @@ def app(readiness: Readiness) -> Starlette:
     async def version(_: Request) -> Response:
         return JSONResponse({"version": our_version(), "events": EVENT_FORMAT})
 
-    pages = {"/metrics": metrics, "/livez": livez, "/readyz": readyz, "/version": version}
+    async def status(_: Request) -> Response:
+        return JSONResponse(await to_thread(report))
+
+    pages = {"/status": status, "/metrics": metrics, "/livez": livez, "/readyz": readyz, "/version": version}
     return Starlette(routes=[Route(path, page) for path, page in pages.items()])
 
 
 class AdminServer:
     """The pages on one port, bound at once so that a port in use is told in one sentence."""
 
-    def __init__(self, readiness: Readiness, host: str, port: int) -> None:
+    def __init__(self, readiness: Readiness, host: str, port: int, report: Report = nothing) -> None:
         """Raises `OperatorFault` when the port can't be had."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -59,7 +72,7 @@ class AdminServer:
             raise OperatorFault(
                 "ADMIN-PORT", f"{host}:{port}", filled("can't listen: {reason}", reason=error.strerror)
             ) from error
-        config = uvicorn.Config(app(readiness), log_config=None, access_log=False, lifespan="off")
+        config = uvicorn.Config(app(readiness, report), log_config=None, access_log=False, lifespan="off")
         self._server = _Quiet(config)
 
     async def serve(self) -> None:

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from router.measures import MEASURES, Measure
+from router.measures import BUG, MEASURES, OTHER, PREFIX, Declaration, Measure
 from router.observe.measure_file import MeasureFile
 
-PREFIX: Final = "segur_"
-_BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 3600)
-#: How the gauges of several processes add up; a dead process no longer counts.
-_SUM: Final = "livesum"
-_MAX: Final = "livemax"
-_GAUGE_MODES: Final[dict[Measure, str]] = {
-    "oldest_pending_seconds": _MAX,
-    "circuit_open": _MAX,
-    "journal_lag_seconds": _MAX,
-    "certificate_expiry_seconds": "livemin",
-    "liste_blanche_age_seconds": _MAX,
-    "lag": _MAX,
-}
+BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 900, 3600)
+"""Upper bounds in seconds of every histogram."""
+_MERGES: Final = {"sum": "livesum", "max": "livemax", "min": "livemin"}
+"""How the gauges of several processes become one; a dead process no longer counts."""
+
+Labels = Mapping[str, str]
 
 
 def share_between_processes(folder: Path) -> None:
@@ -46,33 +40,48 @@ def forget_runs(folder: Path) -> None:
 
 
 class Metrics:
-    """`contracts.Observer` on a registry of its own; a measure that is not in the table can't be written."""
+    """`contracts.Observer` on a registry of its own; a measure that is not in the table can't be written.
 
-    def __init__(self) -> None:
+    A label keeps to its closed list: any other value is counted as `other`, and the code of a bug as `BUG`.
+    """
+
+    def __init__(self, lists: Mapping[str, Collection[str]] | None = None) -> None:
+        """`lists`: label -> its closed list, of labels whose list the site or the programme makes (`code`, `type`)."""
         self.registry = CollectorRegistry()
-        self._made: dict[str, Counter | Gauge | Histogram] = {}
-        for name, (kind, labels, text) in MEASURES.items():
-            self._made[name] = self._make(name, kind, labels, text)
+        self._lists = lists or {}
+        self._made = {name: self._make(PREFIX + name, declared) for name, declared in MEASURES.items()}
         self._children: dict[tuple[str, tuple[str, ...]], Counter | Gauge | Histogram] = {}
 
-    def _make(self, name: Measure, kind: str, labels: tuple[str, ...], text: str) -> Counter | Gauge | Histogram:
-        full = PREFIX + name
-        if kind == "counter":
-            return Counter(full, text, labels, registry=self.registry)
-        if kind == "gauge":
-            mode = _GAUGE_MODES.get(name, _SUM)
-            return Gauge(full, text, labels, registry=self.registry, multiprocess_mode=mode)  # type: ignore[arg-type]
-        return Histogram(full, text, labels, registry=self.registry, buckets=_BUCKETS)
+    def born(self, counters: Iterable[tuple[Measure, Labels]]) -> None:
+        """Make these counters at 0: `increase()` of Prometheus sees no first event of a series that begins with it."""
+        for name, labels in counters:
+            self._child(name, labels)
 
-    def _child(self, name: Measure, labels: dict[str, str]) -> Counter | Gauge | Histogram:
-        names = MEASURES[name][1]
-        values = tuple(labels[label] for label in names)
-        child = self._children.get((name, values))
+    def _make(self, full: str, declared: Declaration) -> Counter | Gauge | Histogram:
+        labels, text = declared.labels, declared.text
+        if declared.kind == "counter":
+            return Counter(full, text, labels, registry=self.registry)
+        if declared.kind == "gauge":
+            mode = _MERGES[declared.merge]
+            return Gauge(full, text, labels, registry=self.registry, multiprocess_mode=mode)  # type: ignore[arg-type]
+        return Histogram(full, text, labels, registry=self.registry, buckets=BUCKETS)
+
+    def _child(self, name: Measure, labels: Labels) -> Counter | Gauge | Histogram:
+        declared = MEASURES[name]
+        given = tuple(labels[label] for label in declared.labels)
+        child = self._children.get((name, given))
         if child is None:
             made = self._made[name]
-            child = made.labels(*values) if names else made
-            self._children[name, values] = child
+            kept = [self._kept(declared, label, value) for label, value in zip(declared.labels, given, strict=True)]
+            child = made.labels(*kept) if kept else made
+            self._children[name, given] = child
         return child
+
+    def _kept(self, declared: Declaration, label: str, value: str) -> str:
+        words = declared.words.get(label) or self._lists.get(label)
+        if words is None or not value or value in words:
+            return value
+        return BUG if label == "code" and value.startswith("BUG-") else OTHER
 
     def count(self, measure: Measure, amount: float = 1, **labels: str) -> None:
         self._child(measure, labels).inc(amount)  # type: ignore[union-attr]

@@ -14,15 +14,14 @@ from router.cisis.participants import SENDER, UNITS, kind_of, structure
 from router.config.pipeline import Example, PipelineFile, read_folder
 from router.config.site import Site
 from router.contracts import Header
-from router.engine.pipeline.compiled import CompiledPipeline
-from router.errors import Bug, ConfigFault, MessageFault, Problem, RouterError
+from router.errors import Bug, ConfigFault, MessageFault, OperatorFault, Problem, RouterError
 from router.exchange import Event, Exchange, Filtered, Origin
 from router.gateway.checks import RelayCheck
 from router.gateway.received import FeedVerdict, Received
 from router.hl7.message import Message
 from router.language import N_, filled
 from router.runtime.checks import AdtCheck, DocumentsCheck
-from router.runtime.pipelines import Compiled, Compiler
+from router.runtime.pipelines import Compiled, Compiler, Stage
 from router.runtime.site_services import SiteServices
 from router.sinks.registry import SINK_TYPES, type_of
 
@@ -34,11 +33,19 @@ FOREIGN: Final = "R65"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One example: what it was expected to reach and did not, in sentences; none when it passed."""
+    """One example: what it was expected to reach and did not, in sentences, each with its place; none: it passed."""
 
     pipeline: str
     example: str
-    problems: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Differs:
+    """One way in which an example did not reach what it says. `key`: of its `expect`."""
+
+    key: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,43 +60,94 @@ class Actual:
     """Type of sink -> recipients, or instances."""
     refused: list[str] = field(default_factory=list)
     filtered: bool = False
+    stage: Stage = ("gateway",)
+    """What decided it: the gateway, or a stage of the pipeline."""
+    reason: str = ""
+    """Why it ended there, when it ended early."""
 
 
-def play_all(site: Site) -> list[Result]:
-    """Every example of every pipeline. Raises `ConfigFault` when a file is wrong."""
+def play_all(site: Site, only: Sequence[str] = ()) -> list[Result]:
+    """Every example of every pipeline, or of those named (`biologie`, or a file).
+
+    Raises `ConfigFault` when one of their files is wrong.
+    """
+    files = [file for one in only for file in _named(site, one)] if only else _all(site)
+    with elsewhere(site) as services:
+        player = Player(services)
+        return [_played(player, file, example) for file in files for example in file.config.examples]
+
+
+def _all(site: Site) -> list[PipelineFile]:
     files, problems = read_folder(site.pipelines, sinks=site.config.sink_types, feeds=set(site.config.feeds))
     if problems:
         raise ConfigFault(problems)
-    with elsewhere(site) as services:
-        player = Player(services)
-        return [player.play(file, example) for file in files.values() for example in file.config.examples]
+    return list(files.values())
+
+
+def _named(site: Site, name: str) -> Iterator[PipelineFile]:
+    """The pipeline of a name, or a file; another file that is wrong is not its matter."""
+    known = {"sinks": site.config.sink_types, "feeds": set(site.config.feeds)}
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        found = path if path.exists() else site.pipelines / path
+        yield PipelineFile(found, **known)  # type: ignore[arg-type]
+        return
+    files, problems = read_folder(site.pipelines, **known)  # type: ignore[arg-type]
+    if name in files:
+        yield files[name]
+        return
+    if own := [problem for problem in problems if Path(problem.file).stem == name]:
+        raise ConfigFault(own)
+    raise OperatorFault("PIPELINE", name, filled("no such pipeline: one of {names}", names=", ".join(files)))
 
 
 def failing_examples(site: Site, files: Sequence[PipelineFile]) -> list[Problem]:
     """What the examples of these files say and do not reach, each at its place in its file."""
-    problems: list[Problem] = []
     with elsewhere(site) as services:
         player = Player(services)
-        for file in files:
-            for example in file.config.examples:
-                problems += [file.failing(example, sentence) for sentence in _played(player, file, example)]
-    return problems
+        return [
+            problem
+            for file in files
+            for example in file.config.examples
+            for problem in _played(player, file, example).problems
+        ]
 
 
-def _played(player: Player, file: PipelineFile, example: Example) -> list[str]:
+def _played(player: Player, file: PipelineFile, example: Example) -> Result:
     """Differences; an example that can't be played at all is one."""
+    decided = ""
     try:
-        return player.play(file, example).problems
+        actual = player.example(file, example)
+        differences = list(_differences(example, actual))
+        decided = _decided(file, actual)
     except OSError as error:
-        return [filled("{name} can't be read: {reason}", name=example.message, reason=error.strerror)]
+        differences = [
+            Differs("", filled("{name} can't be read: {reason}", name=example.message, reason=error.strerror))
+        ]
     except RouterError as fault:
-        return [_of_fault(fault)]
+        differences = [Differs("", _of_fault(fault))]
     except Exception as error:  # a reload must not end the thread that watches
-        return [_of_fault(Bug.of(error, file.config.name))]
+        differences = [Differs("", _of_fault(Bug.of(error, file.config.name)))]
+    problems = [file.failing(example, one.key, one.text, decided) for one in differences]
+    return Result(file.config.name, example.name, problems)
 
 
 def _of_fault(fault: RouterError) -> str:
-    return filled("{code} at {where}: {text}", code=fault.code, where=fault.place or "?", text=fault.text)
+    """Each part is a text of its own, so that each is told in the reader's language."""
+    return f"{fault.code}: {fault.text}" + (f" ; {fault.place}" if fault.place else "")
+
+
+def _decided(file: PipelineFile, actual: Actual) -> str:
+    """What decided where it ended, and why when it ended early."""
+    stage = actual.stage
+    if stage == ("gateway",):
+        said = N_("decided by the gateway")
+    elif stage == ("parse",):
+        said = N_("decided when it was read")
+    else:
+        name = str(stage[0]) if stage[0] != "steps" else file.config.steps[int(stage[1])].name
+        said = filled("decided by `{name}`, line {line}", name=name, line=file.line(stage))
+    return f"{said} ; {actual.reason}" if actual.reason else said
 
 
 @contextmanager
@@ -116,12 +174,12 @@ class Player:
         self._services = services
         self._compiler = Compiler(services)
 
-    def play(self, file: PipelineFile, example: Example) -> Result:
+    def example(self, file: PipelineFile, example: Example) -> Actual:
+        """What the message of an example comes to."""
         data = file.sample(example)
         if example.expect.fault != FOREIGN:
             data = self._in_our_name(file.config.feeds[0], data)
-        actual = self.reach(file, data)
-        return Result(file.config.name, example.name, list(_differences(example, actual)))
+        return self.reach(file, data)
 
     def reach(self, file: PipelineFile, data: bytes) -> Actual:
         """What this message comes to in this pipeline."""
@@ -129,10 +187,11 @@ class Player:
         try:
             message = Message.parse(data)
         except MessageFault as fault:
-            return Actual("AE", fault.code)
+            return Actual("AE", fault.code, reason=_of_fault(fault))
         verdict = self.check(feed, Received(data=data, source="mllp", at=self._services.clock.now()), message)
         if verdict.faults:
-            return Actual("AE", verdict.faults[0].rule)
+            first = verdict.faults[0]
+            return Actual("AE", first.rule, reason=f"{first.rule}: {first.err.text} ; {first.err.location}")
         pipeline = self.compiled(file, feed)
         headers = {Header.CHECKED: verdict.checked, Header.RECEIVED: f"{self._services.clock.now():.3f}"}
         event = Event("0" * 32, feed, verdict.key, data, headers, Origin(f"in.{feed}", 0, 0))
@@ -157,14 +216,16 @@ class Player:
         """The file, ready to run on one of its feeds."""
         return next(one for one in self._compiler.pipelines(file) if one.feed == feed)
 
-    def _run(self, pipeline: CompiledPipeline, exchange: Exchange) -> Actual:
+    def _run(self, pipeline: Compiled, exchange: Exchange) -> Actual:
+        stages: list[Stage] = []
         try:
-            result = pipeline.process(exchange)
+            result = pipeline.process(exchange, stages.append)
         except MessageFault as fault:
-            return Actual("AA", fault.code)
+            return Actual("AA", fault.code, stage=stages[-1], reason=_of_fault(fault))
         if isinstance(result, Filtered):
-            return Actual("AA", filtered=True)
-        actual = Actual("AA")
+            return Actual("AA", filtered=True, stage=stages[-1], reason=result.reason)
+        why = " ; ".join(f"{receipt.code}: {receipt.text}" for receipt in result.receipts)
+        actual = Actual("AA", stage=stages[-1], reason=why)
         for delivery in result.deliveries:
             kind = type_of(delivery.sink)
             if kind.expects == "outcome":
@@ -192,7 +253,7 @@ class Player:
         return RelayCheck(services.pseudonyms)(received, message)
 
 
-def _differences(example: Example, actual: Actual) -> list[str]:
+def _differences(example: Example, actual: Actual) -> list[Differs]:
     """One sentence for each way in which an example did not reach what it says."""
     expected = example.expect
     found = []
@@ -213,13 +274,15 @@ def _differences(example: Example, actual: Actual) -> list[str]:
         if want is not None and sorted(want) != sorted(given):
             found.append(_differs(name, ", ".join(want), ", ".join(given)))
     if expected.filtered != actual.filtered:
-        found.append(_FILTERED if actual.filtered else _NOT_FILTERED)
+        found.append(Differs("filtered", _FILTERED if actual.filtered else _NOT_FILTERED))
     return found
 
 
-def _differs(name: str, want: str, got: str) -> str:
+def _differs(name: str, want: str, got: str) -> Differs:
     if not want:
-        return filled("{name}: expected none, got {got}", name=name, got=got)
-    if not got:
-        return filled("{name}: expected {want}, got none", name=name, want=want)
-    return filled("{name}: expected {want}, got {got}", name=name, want=want, got=got)
+        text = filled("{name}: expected none, got {got}", name=name, got=got)
+    elif not got:
+        text = filled("{name}: expected {want}, got none", name=name, want=want)
+    else:
+        text = filled("{name}: expected {want}, got {got}", name=name, want=want, got=got)
+    return Differs(name, text)

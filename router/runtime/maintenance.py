@@ -11,6 +11,7 @@ import structlog
 from router.contracts import Ledger
 from router.engine.delivery.trimming import Trimmer
 from router.errors import RouterError
+from router.journal.expected import expected_hour
 from router.runtime.reconcile import reconcile
 from router.runtime.site_services import SiteServices
 
@@ -18,6 +19,7 @@ log = structlog.get_logger()
 
 SWEEP_SECONDS: Final = 600.0
 GAUGE_SECONDS: Final = 5.0
+EXPECTED_SECONDS: Final = 300.0
 DAY: Final = 86_400.0
 SEGMENT_DAYS: Final = 8
 """Claims outlive the retention of `in.*` by so much: Kafka removes whole segments, so a record stands for up to a week
@@ -55,14 +57,20 @@ class Maintenance:
             thread.join(timeout=5)
 
     def _run(self) -> None:
-        swept = 0.0
+        chores = {
+            self._gauges: 0.0,
+            self._expected: EXPECTED_SECONDS,
+            self._topics: SWEEP_SECONDS,
+            self._compare: SWEEP_SECONDS,
+            self._sweep: SWEEP_SECONDS,
+        }
+        done = dict.fromkeys(chores, float("-inf"))
         while not self._stop.wait(GAUGE_SECONDS):
-            now = self._services.clock.monotonic()
-            self._guarded(self._gauges)
-            if now - swept > SWEEP_SECONDS:
-                swept = now
-                self._guarded(self._compare)
-                self._guarded(self._sweep)
+            for chore, pause in chores.items():
+                now = self._services.clock.monotonic()
+                if now - done[chore] > pause:
+                    done[chore] = now
+                    self._guarded(chore)
 
     @staticmethod
     def _guarded(work: Callable[[], None]) -> None:
@@ -92,6 +100,18 @@ class Maintenance:
                 by_topic[partition.topic] = by_topic.get(partition.topic, 0) + behind
             for topic, behind in by_topic.items():
                 self._services.observer.set("lag", behind, group=group, topic=topic)
+
+    def _expected(self) -> None:
+        """How much each feed usually receives at this hour."""
+        services = self._services
+        usual = expected_hour(services.journal.received, services.config.feeds, services.clock.now())
+        for feed, count in usual.items():
+            services.observer.set("feed_expected_hour", count, feed=feed)
+
+    def _topics(self) -> None:
+        """Somebody may have changed a topic on the cluster: retention, size of records, partitions."""
+        services = self._services
+        services.observer.set("topics_differing", len(services.bus.check(services.plans())))
 
     def _compare(self) -> None:
         """A database may have been restored under a router that runs."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
-from router.contracts import RECEIPTS, Bus, Claim, Header, Record, Row, dlq_topic
+from router.contracts import RECEIPTS, Bus, Claim, Fence, Header, Ledger, Record, Row, dlq_topic, out_topic
 from router.engine.delivery.row_copy import copy_row
 from router.engine.delivery.row_transitions import DISPOSITIONS, OUTCOME
 from router.engine.pipeline.event_reader import claim_of
@@ -16,6 +16,8 @@ from router.wire import read_delivery, read_receipt
 
 Gaps = Mapping[int, tuple[int, int]]
 """Partition -> the offsets from which and up to which something is missing."""
+Unproven = Callable[[Row], Row]
+"""What becomes of a row when no receipt says how it ended."""
 _STATES: Final = {disposition: state for state, disposition in DISPOSITIONS.items()}
 _CLOCKS: Final = 3600.0
 """Seconds by which the clocks of bus and workers may differ."""
@@ -23,13 +25,13 @@ _CLOCKS: Final = 3600.0
 
 def claims_of(bus: Bus, topic: str, gaps: Gaps, now: float) -> list[Claim]:
     """The claims of the events in these gaps, the first one of an id first."""
-    return list(reversed([claim for record in _within(bus, topic, gaps) if (claim := claim_of(record, now))]))
+    return list(reversed([claim for record in within(bus, topic, gaps) if (claim := claim_of(record, now))]))
 
 
 def rows_of(bus: Bus, topic: str, gaps: Gaps) -> list[Row]:
     """The rows of the deliveries in these gaps, as they are when they come; of one id the first."""
     rows: dict[str, Row] = {}
-    for record in _within(bus, topic, gaps):  # the newest first: of one id the oldest stays
+    for record in within(bus, topic, gaps):  # the newest first: of one id the oldest stays
         if (row := _row(record)) is not None:
             rows[row.delivery.id] = row
     return sorted(rows.values(), key=lambda row: (row.partition, row.sequence))
@@ -52,7 +54,7 @@ def _row(record: Record) -> Row | None:
     )
 
 
-def _within(bus: Bus, topic: str, gaps: Gaps) -> Iterator[Record]:
+def within(bus: Bus, topic: str, gaps: Gaps) -> Iterator[Record]:
     """The records in these gaps, the newest first."""
     left = {number: start for number, (start, _) in gaps.items()}
     for record in bus.scan(topic, newest_first=True):
@@ -80,10 +82,18 @@ def endings(bus: Bus, ids: Collection[str], since: float) -> dict[str, Receipt]:
     return found
 
 
-def told(row: Row, receipt: Receipt | None) -> Row:
+def unknown_outcome(row: Row) -> Row:
+    """A row of which nothing proves what became of it: its sink type says what follows."""
+    if row.state is State.DEAD:
+        return row
+    state = row.state if row.state is State.PARKED else State.UNKNOWN
+    return copy_row(row, state=state, outcome_unknown=True, next_try=0.0)
+
+
+def told(row: Row, receipt: Receipt | None, unproven: Unproven = unknown_outcome) -> Row:
     """A row that the ledger lacked, or whose later states it lacks, by what the last receipt after them says.
 
-    Without one an attempt may have been made that nobody remembers: its outcome is unknown.
+    Without one an attempt may have been made that nobody remembers.
     """
     if receipt is not None and receipt.disposition is not None:
         state = _STATES[receipt.disposition]
@@ -98,10 +108,7 @@ def told(row: Row, receipt: Receipt | None) -> Row:
             next_try=0.0,
             updated=receipt.at,
         )
-    if row.state is State.DEAD:
-        return row
-    state = row.state if row.state is State.PARKED else State.UNKNOWN
-    return copy_row(row, state=state, outcome_unknown=True, next_try=0.0)
+    return unproven(row)
 
 
 def letters(bus: Bus, sink: str, ids: Collection[str]) -> Callable[[Row], Row]:
@@ -115,3 +122,39 @@ def letters(bus: Bus, sink: str, ids: Collection[str]) -> Callable[[Row], Row]:
             if len(places) == len(ids):
                 break
     return lambda row: copy_row(row, bytes_at=places[row.delivery.id]) if row.delivery.id in places else row
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What a ledger lacked of one sink: rows to open, and rows to save."""
+
+    opens: list[Row]
+    saves: list[Row]
+
+    @property
+    def rows(self) -> list[Row]:
+        return [*self.opens, *self.saves]
+
+    def write(self, ledger: Ledger, fence: Fence, at_once: int = 500) -> None:
+        """Raises `Fenced` when another process has taken the partitions since."""
+        for start in range(0, len(self.opens), at_once):
+            ledger.open(self.opens[start : start + at_once], fence)
+        for start in range(0, len(self.saves), at_once):
+            ledger.save(self.saves[start : start + at_once], fence)
+
+
+def recovered(
+    bus: Bus, ledger: Ledger, sink: str, numbers: Sequence[int], gaps: Gaps, unproven: Unproven = unknown_outcome
+) -> Recovered:
+    """The deliveries in these gaps, and the unfinished and dead rows of these partitions, by the bus's receipts."""
+    missed = rows_of(bus, out_topic(sink), gaps) if gaps else []
+    there = ledger.get([row.delivery.id for row in missed])
+    missed = [row for row in missed if row.delivery.id not in there]
+    old = [*ledger.unfinished(sink, numbers), *ledger.dead(sink)]
+    since = min((row.updated for row in (*missed, *old)), default=0.0)
+    said = endings(bus, {row.delivery.id for row in (*missed, *old)}, since)
+    opens = [told(row, said.get(row.delivery.id), unproven) for row in missed]
+    later = {row.delivery.id: end for row in old if (end := said.get(row.delivery.id)) and end.at > row.updated}
+    saves = [new for row in old if (new := told(row, later.get(row.delivery.id), unproven)) != row]
+    at = letters(bus, sink, {row.delivery.id for row in (*opens, *saves) if row.state is State.DEAD})
+    return Recovered(list(map(at, opens)), list(map(at, saves)))

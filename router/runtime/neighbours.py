@@ -20,7 +20,7 @@ Lacking = Callable[[str, int], str]
 
 def ready(address: str, port: int) -> str:
     """Whether every worker of that process works."""
-    status, said = _page(address, port, "/readyz")
+    status, said = page(address, port, "/readyz")
     if status == 200:
         return ""
     return ", ".join(f"{name} {why}" for name, why in said.get("waiting", {}).items()) or f"answers {status}"
@@ -30,7 +30,7 @@ def reads(form: int) -> Lacking:
     """Whether that process reads events of this format (`contracts.EVENT_FORMAT`), or a later one."""
 
     def lacking(address: str, port: int) -> str:
-        status, said = _page(address, port, "/version")
+        status, said = page(address, port, "/version")
         if status != 200:  # a version that can't say it
             return f"does not tell its version ({status})"
         found = said.get("events")
@@ -76,7 +76,7 @@ def _missing(host: str, port: int, lacking: Lacking) -> str:
     return ""
 
 
-def _page(address: str, port: int, path: str) -> tuple[int, dict[str, Any]]:
+def page(address: str, port: int, path: str) -> tuple[int, dict[str, Any]]:
     """Status and JSON object of a page; status 0 when nobody answers."""
     connection = http.client.HTTPConnection(address, port, timeout=ASK_SECONDS)
     try:

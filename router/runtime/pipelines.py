@@ -23,6 +23,13 @@ from router.steps.parse import Parse
 from router.steps.registry import STEPS
 from router.steps.route import Destination, Route
 
+Stage = tuple[str | int, ...]
+"""What a pipeline is doing: `parse`, or the place in its file: `when`, (`steps`, 1), `sinks`."""
+
+
+def _nobody(_stage: Stage) -> None:
+    """Nobody asks how far a pipeline has come."""
+
 
 class ParseOnce:
     """`parse` for all pipelines of an event: the first one reads it, the others get the same exchange."""
@@ -54,15 +61,20 @@ class Compiled:
     route: Route
     reads_only: bool = True
 
-    def process(self, exchange: Exchange) -> Routed | Filtered:
+    def process(self, exchange: Exchange, entered: Callable[[Stage], None] = _nobody) -> Routed | Filtered:
+        """`entered` hears of each stage before it begins."""
+        entered(("parse",))
         exchange = self.parse(exchange)
+        entered(("when",))
         if self.when is not None and not self.when(exchange):
             return Filtered(self.when.source, UNWANTED)
-        for step in self.steps:
+        for rank, step in enumerate(self.steps):
+            entered(("steps", rank))
             result = step(exchange)
             if isinstance(result, Filtered):
                 return result
             exchange = result
+        entered(("sinks",))
         routed = self.route(exchange)
         for delivery in routed.deliveries:
             exchange = exchange.decided(

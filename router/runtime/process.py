@@ -39,6 +39,14 @@ def ready_file(site: Site, role: str, slot: int) -> Path:
     return site.data / "run" / f"{role}-{slot}.json"
 
 
+def is_ready(site: Site, role: str, slot: int, pid: int) -> bool:
+    """Whether the worker that is this process says that it works."""
+    try:
+        return bool(json.loads(ready_file(site, role, slot).read_text())["pid"] == pid)
+    except (OSError, ValueError, KeyError):
+        return False
+
+
 def metrics_folder(site: Site) -> Path:
     """Where the workers of this machine leave their measures."""
     return site.data / "run" / "metrics"
@@ -81,11 +89,12 @@ def _work(site: Site, role: str, slot: int) -> int:
 
     share_between_processes(metrics_folder(site))
 
+    from router.runtime.label_values import closed_lists
     from router.runtime.roles import open_role
     from router.runtime.roles.event_loop import alert
     from router.runtime.site_services import SiteServices
 
-    services = SiteServices(site, observer=Metrics(), alert=alert, readers=readers_of(site, role))
+    services = SiteServices(site, observer=Metrics(closed_lists(site)), alert=alert, readers=readers_of(site, role))
     said = ready_file(site, role, slot)
     said.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from router.contracts import Header, in_topic
+from router.config.site_models import FeedConfig
+from router.contracts import Header, Record, in_topic
 from router.errors import MessageFault, OperatorFault
 from router.hl7.message import Message
 from router.register import adt
+from router.register.store import Register
 from router.runtime.site_services import SiteServices
 from router.wire import read_event
 
@@ -39,17 +41,20 @@ def rebuild(services: SiteServices, *, partly: bool = False) -> Rebuilt:
     events = unreadable = 0
     for name, feed in feeds.items():
         for record in services.bus.scan(in_topic(name)):
-            event = read_event(record)
             try:
-                message = Message.parse(event.body, charset_fallback=feed.rules.charset_fallback or None)
+                events += apply(register, feed, record)
             except MessageFault:
                 unreadable += 1
-                continue
-            change = adt.read(message, feed.rules.autorites)
-            again = Header.ORIGIN in record.headers
-            applied = register.apply(event.id, change, origin=event.origin, at=record.timestamp, again=again)
-            events += applied.new
     return Rebuilt(tuple(feeds), events, unreadable)
+
+
+def apply(register: Register, feed: FeedConfig, record: Record) -> bool:
+    """What a record of an ADT feed says, into the register; False when that was known. Raises `MessageFault`."""
+    event = read_event(record)
+    message = Message.parse(event.body, charset_fallback=feed.rules.charset_fallback or None)
+    change = adt.read(message, feed.rules.autorites)
+    again = Header.ORIGIN in record.headers
+    return register.apply(event.id, change, origin=event.origin, at=record.timestamp, again=again).new
 
 
 def _expired(services: SiteServices, topic: str) -> bool:

@@ -20,9 +20,9 @@ from typing import Final, TypeVar
 from router.contracts import Alert, Bus, Ledger, Partition, Row, in_topic, out_topic
 from router.engine.pipeline.worker import GROUP as PIPELINES
 from router.errors import Fenced, OperatorFault, Unavailable
-from router.exchange import JournalEntry, Origin, State
+from router.exchange import JournalEntry, Origin
 from router.locks import TurnLock
-from router.runtime.missed import claims_of, endings, letters, rows_of, told
+from router.runtime.missed import claims_of, recovered
 from router.runtime.site_services import SiteServices
 from router.wire import journal_record
 
@@ -69,9 +69,10 @@ def reconcile(services: SiteServices, alert: Alert, ledger: Ledger, *, adopt: bo
         found = Reconciled()
         _regress(services, ledger, found, alert, adopt=adopt)
         for feed in services.config.feeds:
-            _recover_claims(services.bus, ledger, in_topic(feed), found, services.clock.now())
+            recover_claims(services.bus, ledger, in_topic(feed), found, services.clock.now())
+        older = bool(found.claims) or any(_gaps(services.bus, ledger, out, out) for out in _outs(services))
         for sink in services.config.sinks:
-            _recover_rows(services.bus, ledger, sink, found)
+            _recover_rows(services.bus, ledger, sink, found, older=older)
         if found.claims or found.rows:
             count = sum(found.claims.values()) + sum(found.rows.values())
             topics = ", ".join(sorted({*found.claims, *found.rows}))
@@ -161,7 +162,7 @@ def _gaps(bus: Bus, ledger: Ledger, topic: str, group: str) -> dict[int, tuple[i
     return {number: (seen.get(number, 0), at) for number, at in consumed.items() if at > seen.get(number, 0)}
 
 
-def _recover_claims(bus: Bus, ledger: Ledger, topic: str, found: Reconciled, now: float) -> None:
+def recover_claims(bus: Bus, ledger: Ledger, topic: str, found: Reconciled, now: float) -> None:
     """Claims are enough: what was decided stands on the bus since the transaction that moved the offsets."""
     gaps = _gaps(bus, ledger, topic, PIPELINES)
     if not gaps:
@@ -175,33 +176,26 @@ def _recover_claims(bus: Bus, ledger: Ledger, topic: str, found: Reconciled, now
         found.claims[topic] = missed
 
 
-def _recover_rows(bus: Bus, ledger: Ledger, sink: str, found: Reconciled) -> None:
+def _recover_rows(bus: Bus, ledger: Ledger, sink: str, found: Reconciled, *, older: bool) -> None:
+    """older: the ledger is, also where this topic shows no gap: what waited then may have ended since."""
     topic = out_topic(sink)
     gaps = _gaps(bus, ledger, topic, topic)
-    if not gaps:
+    if not gaps and not older:
         return
     numbers = sorted({place.number for place in bus.ends(topic)} | gaps.keys())
     fence = {(sink, number): epoch for number, epoch in ledger.take(sink, numbers).items()}
-    missed = rows_of(bus, topic, gaps)
-    there = ledger.get([row.delivery.id for row in missed])
-    missed = [row for row in missed if row.delivery.id not in there]
-    old = [*ledger.unfinished(sink, numbers), *ledger.dead(sink)]
-    since = min((row.updated for row in (*missed, *old)), default=0.0)
-    said = endings(bus, {row.delivery.id for row in (*missed, *old)}, since)
-    opens = [told(row, said.get(row.delivery.id)) for row in missed]
-    later = {row.delivery.id: end for row in old if (end := said.get(row.delivery.id)) and end.at > row.updated}
-    saves = [new for row in old if (new := told(row, later.get(row.delivery.id))) != row]
-    at = letters(bus, sink, {row.delivery.id for row in (*opens, *saves) if row.state is State.DEAD})
+    lacked = recovered(bus, ledger, sink, numbers, gaps)
     try:
-        for chunk in _chunks([at(row) for row in opens]):
-            ledger.open(chunk, fence)
-        for chunk in _chunks([at(row) for row in saves]):
-            ledger.save(chunk, fence)
+        lacked.write(ledger, fence)
     except Fenced:  # a worker of another machine has begun: it compared before
         return
     ledger.saw({Partition(topic, number): end for number, (_, end) in gaps.items()})
-    if opens or saves:
-        found.rows[topic] = len(opens) + len(saves)
+    if lacked.rows:
+        found.rows[topic] = len(lacked.rows)
+
+
+def _outs(services: SiteServices) -> list[str]:
+    return [out_topic(sink) for sink in services.config.sinks]
 
 
 def _chunks(items: Sequence[T]) -> Iterable[Sequence[T]]:

@@ -18,6 +18,7 @@ from router.config.pipeline import PipelineFile, read_folder
 from router.engine.pipeline.compiled import CompiledPipeline
 from router.errors import ConfigFault, Problem
 from router.exchange import Exchange
+from router.measures import MEASURES
 from router.runtime.examples import failing_examples
 from router.runtime.pipelines import Compiler
 from router.runtime.site_services import SiteServices
@@ -74,6 +75,7 @@ class PipelineSet:
         self._take([*files.values(), *kept])
         standing = {file.path.name for file in kept}
         if replaced := [problem for problem in problems if Path(problem.file).name in standing]:
+            self._services.observer.count("reload_total", result="refused")
             self._refused(replaced)
         return [problem for problem in problems if Path(problem.file).name not in standing]
 
@@ -119,6 +121,13 @@ class PipelineSet:
         self._by_feed = {feed: tuple(some) for feed, some in by_feed.items()}
         for file in good.values():
             self._keep(file)
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Counters of each pipeline: a rate of Prometheus needs a value before the first event."""
+        for name in ("", *(pipeline.name for some in self._by_feed.values() for pipeline in some)):
+            for disposition in MEASURES["events_total"].words["disposition"]:
+                self._services.observer.count("events_total", 0, pipeline=name, disposition=disposition)
 
     def _keep(self, file: PipelineFile) -> None:
         """A copy of a version that runs, for the worker's next start."""

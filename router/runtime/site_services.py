@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from router import private
+from router.bus.observed import observed
 from router.bus.opening import open_bus
 from router.bus.plans import site_plans
 from router.bus.settings import BusConfig, SqliteBusConfig
@@ -29,6 +30,7 @@ from router.contracts import (
     Unobserved,
     no_alert,
 )
+from router.database import Took
 from router.directory.directory import Directory
 from router.engine.retry_policy import RetryPolicy
 from router.errors import RouterError
@@ -37,6 +39,7 @@ from router.journal.store import Journal
 from router.ledger.store import SqlLedger
 from router.ledger.turns import SqlTurns
 from router.register.store import Register
+from router.runtime.configured_mailboxes import configured_mailboxes
 from router.runtime.register_checked_sink import RegisterCheckedSink
 from router.sinks.registry import SINK_TYPES
 from router.sinks.tools import Tools
@@ -85,7 +88,7 @@ class SiteServices:
             bus.close()
             raise
         self._closing.callback(bus.close)
-        return bus
+        return observed(bus, self.observer)
 
     def bus_config(self) -> BusConfig:
         """The bus of the site file; the embedded one lives in the data folder unless it says otherwise."""
@@ -121,15 +124,18 @@ class SiteServices:
 
     def ledger(self) -> Ledger:
         """A connection of its own for each caller: a ledger serves one thread. Its database may be away: an alert."""
-        ledger = SqlLedger(self.url("ledger"))
+        ledger = SqlLedger(self.url("ledger"), self._took("ledger"))
         if ledger.away is not None:
             self.alert("database-away", {"code": ledger.away.code, "place": "database", "text": _AWAY})
         self._closing.callback(ledger.close)
         return ledger
 
+    def _took(self, room: str) -> Took:
+        return lambda access, seconds: self.observer.time("database_seconds", seconds, room=room, access=access)
+
     @cached_property
     def journal(self) -> Journal:
-        journal = Journal(self.url("journal"), self.clock)
+        journal = Journal(self.url("journal"), self.clock, self._took("journal"))
         self._closing.callback(journal.close)
         return journal
 
@@ -141,7 +147,14 @@ class SiteServices:
 
     @cached_property
     def directory(self) -> Directory:
-        directory = Directory(self.config.directory, self.data("directory"), clock=self.clock, observer=self.observer)
+        directory = Directory(
+            self.config.directory,
+            self.data("directory"),
+            clock=self.clock,
+            observer=self.observer,
+            turns=lambda: self.turns,
+            configured=configured_mailboxes(self.config),
+        )
         self._closing.callback(directory.close)
         return directory
 

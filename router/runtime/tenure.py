@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import os
 import platform
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from router.errors import OperatorFault
 from router.language import filled
-from router.locks import FileLock, FolderLock
+from router.locks import FileLock, FolderLock, is_held
 
 FILE: Final = "router.lock"
 CODE: Final = "SITE-IN-USE"
+_TRIES: Final = 3
+_PAUSE_SECONDS: Final = 0.05
 
 
 class Tenure:
@@ -28,8 +32,7 @@ class Tenure:
         path = data / FILE
         self._lock, self._folder = FileLock(path), FolderLock(data)
         try:
-            # Who deletes or moves the file away frees no place: the folder itself is locked too.
-            taken = self._folder.try_take() and self._lock.try_take()
+            taken = self._take()
         except OSError as error:
             raise OperatorFault(
                 "SITE-DATA", str(path), filled("can't be locked: {reason}", reason=error.strerror)
@@ -43,10 +46,30 @@ class Tenure:
             raise OperatorFault(CODE, str(data), text)
         self._lock.write(f"process {os.getpid()} on {platform.node()}\n".encode())
 
+    def _take(self) -> bool:
+        """Who deletes or moves the file away frees no place: the folder itself is locked too.
+
+        Who only asks whether a router runs holds the locks for an instant (`locks.is_held`): we try again.
+        """
+        for _ in range(_TRIES):
+            if self._folder.try_take() and self._lock.try_take():
+                return True
+            time.sleep(_PAUSE_SECONDS)
+        return self._folder.try_take() and self._lock.try_take()
+
     def end(self) -> None:
         """Let another run. Safe to call twice."""
         self._lock.release()
         self._folder.release()
+
+
+def runs(data: Path) -> bool:
+    """Whether a router runs on this data folder now. Raises `OSError` when the folder can't be looked into."""
+    if is_held(data / FILE):
+        return True
+    with suppress(OSError):  # folders can't be locked everywhere (NFS)
+        return is_held(data)
+    return False
 
 
 def _holder(path: Path) -> str:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -27,6 +27,7 @@ _EXTENDED: Final[Mapping[Usage, x509.ObjectIdentifier | None]] = {
     "sign": None,
 }
 _BITS: Final = 2048
+_USAGES: Final = ("auth", "sign")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,9 @@ class Credential:
     def write(self, folder: Path, name: str) -> tuple[Path, Path]:
         """Write `<name>.pem` and `<name>.key` (mode 600); return both paths."""
         certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
-        certificate.write_bytes(self.pem())
         key.touch(0o600)
         key.write_bytes(self.key_pem())
+        certificate.write_bytes(self.pem())
         return certificate, key
 
 
@@ -62,6 +63,26 @@ class Authority:
         self._key = rsa.generate_private_key(65537, _BITS)
         subject = _name(name, "Segur Router", "0002 187512751")
         self.certificate = self._sign(subject, self._key, subject, days=3650, extensions=_ROOT_EXTENSIONS)
+
+    @classmethod
+    def kept(cls, folder: Path) -> Self | None:
+        """The authority of `ca.pem` and `ca.key`; None when one of them is missing."""
+        certificate, key = folder / "ca.pem", folder / "ca.key"
+        if not (certificate.exists() and key.exists()):
+            return None
+        found = cls.__new__(cls)
+        found.certificate = x509.load_pem_x509_certificate(certificate.read_bytes())
+        loaded = serialization.load_pem_private_key(key.read_bytes(), None)
+        assert isinstance(loaded, rsa.RSAPrivateKey)  # noqa: S101  # we wrote it
+        found._key = loaded
+        return found
+
+    def keep(self, folder: Path) -> None:
+        """Write `ca.key` (mode 600) and `ca.pem`, so that more can be issued later."""
+        key = folder / "ca.key"
+        key.touch(0o600)
+        key.write_bytes(Credential(self.certificate, self._key, self.certificate).key_pem())
+        (folder / "ca.pem").write_bytes(self.pem())
 
     def issue(
         self,
@@ -189,13 +210,36 @@ class _Telling(ssl.SSLObject):
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """The files of a demonstration: `ca.pem`, `server.*`, and `<finess>-auth.*`, `<finess>-sign.*` per structure."""
+    """The files of a demonstration: `ca.*`, `server.*`, and `<finess>-auth.*`, `<finess>-sign.*` per structure."""
 
     folder: Path
 
     @property
     def ca(self) -> Path:
         return self.folder / "ca.pem"
+
+    def names(self, structures: Iterable[str]) -> list[str]:
+        """Of all pairs that these structures (FINESS) need."""
+        return ["server", *(f"{finess}-{usage}" for finess in structures for usage in _USAGES)]
+
+    def missing(self, structures: Iterable[str]) -> list[str]:
+        """Names of the pairs that are not there."""
+        return [name for name in self.names(structures) if not all(path.exists() for path in self.pair(name))]
+
+    def issue(self, authority: Authority, name: str, organisation: str = "") -> None:
+        """Write the pair of this name: `server`, `<finess>-auth`, `<finess>-sign`, `<finess>-auth-expired`…"""
+        if name == "server":
+            issued = authority.issue("localhost", "server", hosts=("127.0.0.1", "localhost", "::1"))
+        else:
+            finess, usage, *expired = name.split("-")
+            issued = authority.issue(
+                f"{organisation} {usage.upper()}",
+                "auth" if usage == "auth" else "sign",
+                organisation=organisation,
+                unit=f"1{finess}",
+                expired=bool(expired),
+            )
+        issued.write(self.folder, name)
 
     def pair(self, name: str) -> tuple[Path, Path]:
         """Certificate and key of `server`, `<finess>-auth`, `<finess>-sign`, `<finess>-auth-expired`…"""
@@ -222,18 +266,18 @@ class Certificates:
 
 
 def make_certificates(folder: Path, structures: Mapping[str, str], *, variants: bool = False) -> Certificates:
-    """Fill `folder` for these structures (FINESS → name); `variants` adds expired ones (`…-auth-expired`…)."""
+    """Fill `folder` for these structures (FINESS → name), with an authority of its own.
+
+    variants: expired ones too (`…-auth-expired`…).
+    """
     folder.mkdir(parents=True, exist_ok=True)
     authority = Authority()
-    (folder / "ca.pem").write_bytes(authority.pem())
-    authority.issue("localhost", "server", hosts=("127.0.0.1", "localhost", "::1")).write(folder, "server")
-    wanted: list[tuple[Usage, bool]] = [("auth", False), ("sign", False)]
-    if variants:
-        wanted += [("auth", True), ("sign", True)]
-    for finess, name in structures.items():
-        for usage, expired in wanted:
-            issued = authority.issue(
-                f"{name} {usage.upper()}", usage, organisation=name, unit=f"1{finess}", expired=expired
-            )
-            issued.write(folder, f"{finess}-{usage}{'-expired' if expired else ''}")
-    return Certificates(folder)
+    authority.keep(folder)
+    made = Certificates(folder)
+    made.issue(authority, "server")
+    names = [(finess, usage) for finess in structures for usage in _USAGES]
+    for finess, usage in names:
+        made.issue(authority, f"{finess}-{usage}", structures[finess])
+        if variants:
+            made.issue(authority, f"{finess}-{usage}-expired", structures[finess])
+    return made

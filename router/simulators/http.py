@@ -31,6 +31,8 @@ class Response:
     status: int = 200
     body: bytes = b""
     content_type: str = "text/plain; charset=utf-8"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """More of them, beside those that every answer has."""
 
 
 Handler = Callable[[Request], Awaitable[Response | None]]
@@ -102,6 +104,7 @@ def _write(writer: asyncio.StreamWriter, response: Response, keep: bool) -> None
     head = (
         f"HTTP/1.1 {response.status} {_REASONS.get(response.status, 'Status')}\r\n"
         f"Content-Type: {response.content_type}\r\nContent-Length: {len(response.body)}\r\n"
-        f"Connection: {'keep-alive' if keep else 'close'}\r\n\r\n"
+        f"Connection: {'keep-alive' if keep else 'close'}\r\n"
     )
+    head += "".join(f"{name}: {value}\r\n" for name, value in response.headers.items()) + "\r\n"
     writer.write(head.encode("latin-1") + response.body)

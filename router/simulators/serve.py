@@ -8,11 +8,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from router.simulators.authority import Certificates, make_certificates
+from router.errors import OperatorFault, Unavailable
+from router.language import filled
+from router.locks import TurnLock
+from router.simulators.annuaire import AnnuaireConfig, AnnuaireSimulator
+from router.simulators.authority import Authority, Certificates
 from router.simulators.dmp import DmpConfig, DmpSimulator
 from router.simulators.hl7_peer import Hl7Peer
 from router.simulators.mssante import MssanteConfig, MssanteSimulator
 from router.simulators.sender.people import HOPITAL_A
+
+_TURN_SECONDS = 60.0
 
 Told = Callable[[dict[str, str | int]], None]
 """Is called once with the names and ports of what listens, when everything does."""
@@ -25,6 +31,7 @@ class World:
     dmp: DmpSimulator
     mssante: MssanteSimulator
     sender: Hl7Peer
+    annuaire: AnnuaireSimulator
     certificates: Certificates = field(repr=False)
 
     def ports(self) -> dict[str, str | int]:
@@ -37,6 +44,8 @@ class World:
             "mssante_control": self.mssante.control_port,
             "sender": self.sender.port,
             "sender_control": self.sender.control_port,
+            "annuaire": self.annuaire.url,
+            "annuaire_control": self.annuaire.control_port,
             "certificates": str(self.certificates.folder),
         }
 
@@ -49,7 +58,7 @@ async def world(
     mssante: MssanteConfig | None = None,
     structures: dict[str, str] | None = None,
 ) -> AsyncIterator[World]:
-    """Start a DMP, an operator and a return endpoint; certificates are made in `folder` for these structures.
+    """Start a DMP, an operator, an annuaire, a return endpoint; certificates are made in `folder` for these structures.
 
     The certificates of `dmp` and `mssante` are their own: leave the arguments out to get ones that share `folder`.
     """
@@ -59,18 +68,42 @@ async def world(
             await stack.enter_async_context(DmpSimulator(dmp or DmpConfig(certificates=certificates))),
             await stack.enter_async_context(MssanteSimulator(mssante or MssanteConfig(certificates=certificates))),
             await stack.enter_async_context(Hl7Peer()),
+            await stack.enter_async_context(AnnuaireSimulator()),
             certificates,
         )
 
 
 def ensure_certificates(folder: Path, structures: dict[str, str] | None = None) -> Certificates:
-    """The certificates in `folder`, made when one of them is missing."""
+    """The certificates in `folder`; those that are missing are made, by the authority that made the others.
+
+    Several processes may ask at once: one makes them. Nothing that is there is replaced. Raises `OperatorFault` for a
+    folder with an authority that is not ours, where something is missing.
+    """
     wanted = structures or {HOPITAL_A.finess: HOPITAL_A.name}
+    folder.mkdir(parents=True, exist_ok=True)
     found = Certificates(folder)
-    names = ["server", *(f"{finess}-{usage}" for finess in wanted for usage in ("auth", "sign"))]
-    if found.ca.exists() and all(path.exists() for name in names for path in found.pair(name)):
-        return found
-    return make_certificates(folder, wanted)
+    turn = TurnLock(folder / ".lock")
+    try:
+        if not turn.take(_TURN_SECONDS):
+            raise Unavailable("SIMULATOR-CERTIFICATES", str(folder), "another process makes certificates there")
+        missing = found.missing(wanted) if found.ca.exists() else found.names(wanted)
+        if missing:
+            _make(found, missing, wanted)
+    finally:
+        turn.close()
+    return found
+
+
+def _make(found: Certificates, missing: list[str], structures: dict[str, str]) -> None:
+    authority = Authority.kept(found.folder)
+    if authority is None and found.ca.exists():
+        text = filled("{name} is missing, and the authority of this folder is not a simulated one", name=missing[0])
+        raise OperatorFault("SIMULATOR-CERTIFICATES", str(found.folder), text)
+    if authority is None:
+        authority = Authority()
+        authority.keep(found.folder)
+    for name in missing:
+        found.issue(authority, name, structures.get(name.partition("-")[0], ""))
 
 
 async def serve_dmp(config: DmpConfig, told: Told) -> None:
@@ -90,6 +123,13 @@ async def serve_mssante(config: MssanteConfig, told: Told) -> None:
                 "mssante_control": operator.control_port,
             }
         )
+        await asyncio.Event().wait()
+
+
+async def serve_annuaire(config: AnnuaireConfig, told: Told) -> None:
+    """Run an annuaire until cancelled."""
+    async with AnnuaireSimulator(config) as annuaire:
+        told({"annuaire": annuaire.url, "annuaire_control": annuaire.control_port})
         await asyncio.Event().wait()
 
 

@@ -1,7 +1,9 @@
 """`enrich`: what the register says of the patient now, because it may have changed since the message (D1, D2, D8).
 
-It only takes away. Opposed to the DMP: the DMP leg is not tried and the sender is told; MSSanté goes on. INS
-withdrawn, downgraded or replaced: no INS leaves by any road.
+Of the patient it only takes away. Opposed to the DMP: the DMP leg is not tried and the sender is told; MSSanté goes
+on. INS withdrawn, downgraded or replaced: no INS leaves by any road.
+
+It adds one thing: the profession of the sender, from the directory, for the VIHF and the XDS author (dmp §2.2, §3).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from router.cisis import ins
+from router.directory.professions import Professions
 from router.exchange import Decision, Exchange, Pseudonyms
 from router.language import N_, filled
 from router.register.patient import RegisteredPatient, ins_pseudonym, ipp_pseudonym
@@ -39,6 +42,11 @@ class EnrichStep(Strict):
     """`enrich: {patient: register}`: look the patient up again in what the ADT feeds have said."""
 
     patient: Literal["register"] = Field("register", description="Where the patient is looked up.")
+    sender: Literal["annuaire", "document"] = Field(
+        "annuaire",
+        description="Where the profession and specialty of the sender are taken from, for the VIHF and the XDS author: "
+        "the directory before the document, or the document alone.",
+    )
 
 
 class Enrich:
@@ -47,13 +55,18 @@ class Enrich:
     Raises `Unavailable` when the register's database is away: the batch, or the delivery, waits.
     """
 
-    def __init__(self, register: Register) -> None:
+    def __init__(self, register: Register, professions: Professions | None = None) -> None:
+        """professions: what the directory knows of senders; None: the document alone tells"""
         self._register = register
+        self._professions = professions
 
     def __call__(self, exchange: Exchange) -> Exchange:
         if exchange.request is None:
             return exchange
         request, decisions = self.narrowed(exchange.request)
+        if self._professions is not None:
+            request, reason = self._professions.completed(request)
+            decisions = (*decisions, Decision(STEP, reason)) if reason else decisions
         return exchange.with_(request=request, decisions=(*exchange.decisions, *decisions))
 
     def narrowed(self, request: TransmissionRequest) -> tuple[TransmissionRequest, tuple[Decision, ...]]:
@@ -148,5 +161,7 @@ ENRICH = StepType(
     name="enrich",
     model=EnrichStep,
     description="Add what the register says of the patient.",
-    build=lambda _config, tools: Enrich(tools.register),
+    build=lambda config, tools: Enrich(
+        tools.register, tools.directory.professions() if config.sender == "annuaire" else None
+    ),
 )

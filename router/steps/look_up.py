@@ -6,12 +6,14 @@ Whom it can't find keeps no address and gets a refusal 510: the sender is told b
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
+from router.contracts import Header
 from router.directory.directory import Directory
-from router.directory.resolve import BAD_ADDRESS, Resolver
+from router.directory.resolve import BAD_ADDRESS
+from router.errors import Unavailable
 from router.exchange import Decision, Exchange
 from router.language import filled
 from router.request import Patient, Recipient
@@ -19,6 +21,8 @@ from router.steps.step_type import StepType
 from router.strict import Strict
 
 STEP = "look_up"
+NO_ANSWER: Final = "451"
+"""SMTPERRORCODE when the directory could not answer for as long as the site waits: nobody knows the mailbox."""
 
 
 class LookUpStep(Strict):
@@ -37,9 +41,9 @@ class LookUp:
     """Returns the exchange with the addresses it found, the refusals, and one decision per recipient looked up."""
 
     def __init__(self, config: LookUpStep, directory: Directory) -> None:
-        self._resolver = Resolver(
-            directory.annuaire, directory.liste_blanche, directory.config.mailboxes, ambiguous=config.ambiguous
-        )
+        self._resolver = directory.resolver(config.ambiguous)
+        self._patience = directory.config.patience_hours * 3600
+        self._clock = directory.clock
 
     def __call__(self, exchange: Exchange) -> Exchange:
         request = exchange.request
@@ -51,22 +55,39 @@ class LookUp:
             if _settled(recipient):
                 recipients.append(recipient)
                 continue
-            made, decision = self._resolve(recipient, request.patient)
+            made, decision = self._resolve(recipient, request.patient, self._waited(exchange))
             recipients += made
             decisions.append(decision)
         changed = request.model_copy(update={"recipients": tuple(recipients)})
         return replace(exchange, request=changed, decisions=(*exchange.decisions, *decisions))
 
-    def _resolve(self, recipient: Recipient, patient: Patient) -> tuple[list[Recipient], Decision]:
-        found = self._resolver.find(recipient, patient)
+    def _resolve(self, recipient: Recipient, patient: Patient, waited: float) -> tuple[list[Recipient], Decision]:
+        """Raises `Unavailable` while the directory can't answer: the message waits, a mailbox may well exist."""
         place = f"PRT^{recipient.rank}"
-        if not found.addresses:
-            refused = recipient.model_copy(update={"refusal": (BAD_ADDRESS, found.reason)})
-            return [refused], Decision(
-                STEP, filled("{place} : {text}", place=place, text=found.reason), f"MSS-{BAD_ADDRESS}"
+        try:
+            found = self._resolver.find(recipient, patient)
+        except Unavailable as fault:
+            if waited < self._patience:
+                raise
+            hours = round(self._patience / 3600)
+            reason = filled(
+                "annuaire sans réponse depuis {count} h ({code}) : à renvoyer", count=hours, code=fault.code
             )
+            return _refused(recipient, place, NO_ANSWER, reason)
+        if not found.addresses:
+            return _refused(recipient, place, BAD_ADDRESS, found.reason)
         made = [recipient.model_copy(update={"address": address}) for address in found.addresses]
         return made, Decision(STEP, filled("{place} : {text}", place=place, text=found.reason))
+
+    def _waited(self, exchange: Exchange) -> float:
+        """Seconds since the message was accepted; 0 when nobody says, as in a try."""
+        accepted = float(exchange.event.headers.get(Header.RECEIVED, "0"))
+        return self._clock.now() - accepted if accepted else 0.0
+
+
+def _refused(recipient: Recipient, place: str, code: str, reason: str) -> tuple[list[Recipient], Decision]:
+    refused = recipient.model_copy(update={"refusal": (code, reason)})
+    return [refused], Decision(STEP, filled("{place} : {text}", place=place, text=reason), f"MSS-{code}")
 
 
 def _settled(recipient: Recipient) -> bool:

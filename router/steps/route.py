@@ -124,7 +124,8 @@ class Route:
         structure = self._structures.get(request.speaks_for or named)
         if structure is None:
             raise Refused("SITE-STRUCTURE", "PRT-8", "the message speaks for no structure of the site")
-        return structure
+        unit = sender.structure.id if sender and sender.structure else ""
+        return structure.sending(*request.sending, unit)
 
     def _instance(self, destination: Destination, structure: StructureConfig) -> str:
         """The sink that serves this structure; "" when the site names none, or when it is another structure's alone."""

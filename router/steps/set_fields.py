@@ -39,5 +39,6 @@ SET = StepType(
     name="set",
     model=SetFieldsStep,
     description="Write fixed texts into fields of a relayed message.",
+    addresses=lambda config: config.root,
     build=lambda config, _tools: SetFields(config),
 )

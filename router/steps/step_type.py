@@ -6,7 +6,7 @@ read that list.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -42,6 +42,16 @@ class StepTools(Protocol):
         ...
 
 
+def no_addresses(_value: Any) -> Iterable[str]:
+    """For a step whose keys are no HL7 addresses."""
+    return ()
+
+
+def no_needs(_value: Any) -> Mapping[str, str]:
+    """For a step that wants nothing of the site file."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepType:
     """One kind of step. `check` says what of a declaration can't work."""
@@ -54,6 +64,10 @@ class StepType:
     """One sentence, for the reference."""
     build: Callable[[Any, StepTools], Step]
     """(value of the model, tools) -> the step of one pipeline. Raises `OperatorFault` when the site lacks something."""
+    addresses: Callable[[Any], Iterable[str]] = no_addresses
+    """(value of the model) -> HL7 addresses among its keys: their form is checked, with its place."""
+    needs: Callable[[Any], Mapping[str, str]] = no_needs
+    """(value of the model) -> key of the site file without which `build` refuses it, and the sentence for it."""
     condition: bool = False
     """The text is a CEL condition: it is checked, with its place, when the file is read."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, field_validator
 
@@ -12,13 +12,14 @@ from router.cisis.check_document import SchemaCheck
 from router.cisis.rules import TABLE
 from router.errors import Invalid, OperatorFault
 from router.exchange import Exchange
-from router.language import filled
+from router.language import N_, filled
 from router.request import Action
 from router.steps.step_type import StepType
 from router.strict import Strict
 
 STEP = "validate"
 _SCHEMA_RULE = "R36"
+NO_SCHEMA: Final = N_("the site file names no CDA schema, and validate wants it")
 
 
 class ValidateStep(Strict):
@@ -49,7 +50,7 @@ class Validate:
     def __init__(self, config: ValidateStep, schema: SchemaCheck | None = None) -> None:
         """Raises `OperatorFault` when the schema is to be checked and the site has none."""
         if config.schema_ != "off" and schema is None:
-            raise OperatorFault("SITE-SCHEMA", "validate", "the site file names no CDA schema, and validate wants it")
+            raise OperatorFault("SITE-SCHEMA", "validate", NO_SCHEMA)
         self._config = config
         self._schema = schema
 
@@ -85,5 +86,6 @@ VALIDATE = StepType(
     name="validate",
     model=ValidateStep,
     description="Check again, more narrowly.",
+    needs=lambda config: {"cda_schema": NO_SCHEMA} if config.schema_ != "off" else {},
     build=lambda config, tools: Validate(config, tools.schema),
 )

@@ -236,8 +236,11 @@ def _time(value: str, zone: tzinfo | None, name: str) -> str:
 def _stop(header: DocumentHeader, start: str, zone: tzinfo | None) -> str:
     """serviceStopTime, left out when it lies before the start (a registry refuses that)."""
     stop = _time(header.stop_time, zone, "serviceStopTime")
-    length = min(len(stop), len(start))
-    return stop if stop[:length] >= start[:length] else ""
+    began, ended = start, stop
+    if min(len(start), len(stop)) <= len("YYYYMMDD"):  # one is a day, of the place of the act: not a day of UTC
+        began, ended = (header.start_time or header.effective_time)[:8], header.stop_time[:8]
+    length = min(len(began), len(ended))
+    return stop if ended[:length] >= began[:length] else ""
 
 
 def _source_patient_id(header: DocumentHeader, request: TransmissionRequest, ipp_oid: str) -> str:

@@ -285,10 +285,12 @@ def test_E30_a_billing_number_is_no_ins() -> None:
 
 
 def test_E31_an_ins_with_a_wrong_key() -> None:
-    """E31: AE 102 at PID-3.1; and the CDA that holds it has no qualified identity beside it (R46)."""
+    """E31: AE 102 at PID-3.1; that no valid INS qualifies the CDA's follows from it, and is not told again."""
     wrong = INS[:-1] + "0"
     message = edit(mdm(cda(code="18748-4", ids=(("1.2.250.1.213.1.4.10", wrong),))), {"PID-3[1].1": wrong})
-    assert told(check(message)) == [("R46", "207", "OBX^1^5^1^5", "906"), ("R47", "102", "PID^1^3^1^1", "")]
+    assert told(check(message)) == [("R47", "102", "PID^1^3^1^1", "")]
+    mail = asked(message, DESTDMP="N")
+    assert told(check(mail)) == [("R46", "207", "OBX^1^5^1^5", "906")]
 
 
 def test_E32_types_outside_the_value_sets() -> None:

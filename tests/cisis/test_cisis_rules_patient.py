@@ -64,23 +64,59 @@ def test_R41_without_two_ins_a_local_identifier_is_common_through_the_table() ->
 
 
 @pytest.mark.parametrize(
-    ("changes", "trait"),
+    ("changes", "trait", "place"),
     [
-        ({"PID-5.1": "DURAND"}, "nom de naissance"),
-        ({"PID-7": "19790329"}, "date de naissance"),
-        ({"PID-8": "M"}, "sexe"),
-        ({"PID-5.2": "MARINE"}, "premier prénom"),
+        ({"PID-5.1": "DURAND"}, "nom de naissance", "PID^1^5"),
+        ({"PID-7": "19790329"}, "date de naissance", "PID^1^7"),
+        ({"PID-8": "M"}, "sexe", "PID^1^8"),
+        ({"PID-5.2": "MARINE"}, "premier prénom", "PID^1^5"),
+        ({"PID-11[2].9": "75056"}, "lieu de naissance", "PID^1^11"),
     ],
 )
-def test_R42_traits_are_always_compared(changes: dict[str, str], trait: str) -> None:
-    """R42: a different trait is AE 207/904, with the same INS or without any, and no option relaxes it."""
+def test_R42_traits_are_always_compared(changes: dict[str, str], trait: str, place: str) -> None:
+    """R42: a different trait is AE 207/904 at its field, with the same INS or without any; no option relaxes it."""
     verdict = check(edit(oru(), changes), dmp_inadmissible="volet")
-    assert told(verdict) == [("R42", "207", "PID^1^5", "904")]
+    assert told(verdict) == [("R42", "207", place, "904")]
     assert trait in verdict.faults[0].text
     without_ins = edit(
         asked(oru(cda(ids=NO_INS)), **MAIL_ALONE), {"PID-3": "IPP1^^^&1.2.250.1.999.9&ISO^PI", **changes}
     )
-    assert told(check(without_ins)) == [("R42", "207", "PID^1^5", "904")]
+    assert told(check(without_ins)) == [("R42", "207", place, "904")]
+
+
+def test_R42_each_field_that_differs_has_its_place() -> None:
+    """R42: two names are one field, the sex is another one."""
+    verdict = check(edit(oru(), {"PID-5.1": "DURAND", "PID-5.2": "MARINE", "PID-8": "M"}))
+    assert [one.err.location for one in verdict.faults] == ["PID^1^5", "PID^1^8"]
+    assert "(nom de naissance, premier prénom)" in verdict.faults[0].text
+
+
+@pytest.mark.parametrize(
+    ("names", "changes", "ack"),
+    [
+        ("DOMINIQUE", {}, "AA"),
+        ("NICOLE", {}, "AE"),
+        ("NICOLE", {"PID-5.3": "DOMINIQUE NICOLE"}, "AA"),
+        ("NICOLE", {"PID-5[2].1": "MARTIN", "PID-5[2].2": "Nicole", "PID-5[2].7": "D"}, "AA"),
+    ],
+)
+def test_R42_a_cda_of_used_names_alone_is_compared_too(names: str, changes: dict[str, str], ack: str) -> None:
+    """R42: the used given name has to be one of those that PID writes: a sister's is none of them (D10)."""
+    head = b'<given qualifier="BR">DOMINIQUE</given>\n<given>DOMINIQUE</given>'
+    document = cda(ids=NO_INS)
+    assert head in document
+    message = oru(document.replace(head, f'<given qualifier="CL">{names}</given>'.encode()), metadata=MAIL_ALONE)
+    assert check(edit(message, changes)).ack_code == ack
+
+
+@pytest.mark.parametrize(("family", "ack"), [("PAT-TROIS", "AA"), ("MARTIN", "AA"), ("DURAND", "AE")])
+def test_R42_a_cda_of_a_used_family_name_alone_is_compared_too(family: str, ack: str) -> None:
+    """R42: it has to be the name of birth or the used name of PID (D10)."""
+    document = cda(ids=NO_INS).replace(
+        b'<family qualifier="BR">PAT-TROIS</family>', f'<family qualifier="CL">{family}</family>'.encode()
+    )
+    used = {"PID-5[2].1": "MARTIN", "PID-5[2].2": "DOMINIQUE", "PID-5[2].7": "D"}
+    assert check(edit(oru(document, metadata=MAIL_ALONE), used)).ack_code == ack
 
 
 def test_R42_accents_hyphens_and_case_are_no_difference() -> None:

@@ -49,7 +49,7 @@ def test_R80_the_dmp_wants_a_sender_with_a_structure() -> None:
     assert told(check(mdm(parts=(RCT,)))) == [("R80", "101", "PRT", "")]
     assert told(check(edit(mdm(), {"PRT[1]-5": ""}))) == [("R80", "101", "PRT^1^5", "")]
     assert told(check(edit(mdm(), {"PRT[1]-8": ""}))) == [("R80", "101", "PRT^1^8^1^10", "")]
-    assert told(check(mdm(parts=(SB, SB, RCT)))) == [("R80", "198", "PRT^2", "")]
+    assert told(check(mdm(parts=(SB, SB, RCT)))) == [("R80", "198", "PRT^2^4", "")]
     assert told(check(asked(mdm(parts=(RCT,)), DESTDMP="N"))) == []
     device = edit(mdm(), {"PRT[1]-5": "", "PRT[1]-10": "LOGICIEL-1"})
     assert told(check(device)) == []
@@ -60,7 +60,7 @@ def test_R81_professionals_are_named_with_their_address() -> None:
     assert told(check(mdm(parts=(SB,)))) == [("R81", "101", "PRT", "")]
     silent = edit(mdm(), {"PRT[2]-15": ""})
     assert told(check(silent)) == [("R81", "101", "PRT^2^15^1^4", "")]
-    assert told(check(edit(silent, {"PRT[2]-16": f"^^X.400^{DOCTOR}"}))) == [("R81", "101", "PRT^2^15", "")]
+    assert told(check(edit(silent, {"PRT[2]-16": f"^^X.400^{DOCTOR}"}))) == [("R81", "101", "PRT^2^15^1^4", "")]
     verdict = check(silent, resolution_annuaire="si-absente")
     assert addresses(verdict) == [("", "")]
     assert told(check(edit(silent, {"PRT[2]-5": ""}), resolution_annuaire="si-absente")) != []
@@ -72,7 +72,7 @@ def test_R82_the_patient_is_named_or_his_address_is_built() -> None:
     assert told(check(message)) == [("R82", "101", "PRT", "")]
     assert addresses(check(message, build_patient_address=True)) == [(DOCTOR, ""), (PATIENT, "")]
     silent = edit(oru(), {"PRT[3]-15": ""})
-    assert told(check(silent)) == [("R82", "101", "PRT", "")]
+    assert told(check(silent)) == [("R82", "101", "PRT^3^15^1^4", "")]
     assert addresses(check(silent, build_patient_address=True)) == [(DOCTOR, ""), (PATIENT, "")]
 
 

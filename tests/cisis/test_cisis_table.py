@@ -24,7 +24,7 @@ SHEET = [
     *range(80, 94), 99,
 ]  # fmt: skip
 #: Rules that decisions D1 softens for a deletion.
-SOFT = {"R36", "R50", "R51", "R52", "R53", "R64", "R87", "R88", "R89", "R90"}
+SOFT = {"R36", "R37", "R43", "R44", "R50", "R51", "R52", "R53", "R64", "R87", "R88", "R89", "R90"}
 
 
 def test_every_rule_of_the_sheet_is_in_the_table() -> None:

@@ -92,6 +92,29 @@ def test_j60_leaves_out_what_the_dmp_refuses(shipped: ValueSets) -> None:
     assert shipped.contains("JDV_J60", "urn:asip:ci-sis:cva:2017") is False
 
 
+@pytest.mark.parametrize(("name", "wider"), [("JDV_J61", "JDV_J02"), ("JDV_J62", "JDV_J04")])
+def test_what_no_official_list_of_this_version_holds_is_said(shipped: ValueSets, name: str, wider: str) -> None:
+    """The codes that the wider national set has and the DMP's may have: they are members, and marked."""
+    doubtful = {code for code in shipped.sets[name].by_code if shipped.unverified(name, code)}
+    assert doubtful == {"JDV_J61": {"SA66", "SA67"}, "JDV_J62": {"ESSMS"}}[name]
+    assert all(shipped.contains(name, code) and shipped.contains(wider, code) for code in doubtful)
+    assert not any(shipped.unverified(wider, code) for code in doubtful)
+
+
+@pytest.mark.parametrize(
+    ("name", "oid", "count"), [("JDV_J58", "1.2.250.1.213.1.1.5.9", 6), ("JDV_J60", "1.2.250.1.213.1.1.5.8", 62)]
+)
+def test_the_dmps_sets_are_those_published(shipped: ValueSets, name: str, oid: str, count: int) -> None:
+    """Number and size of the official list (Terminologies de Santé 1.10.0 and 1.12.0)."""
+    assert (shipped.sets[name].oid, len(shipped.sets[name].concepts)) == (oid, count)
+    assert parse(name, write(shipped.sets[name])) == shipped.sets[name]
+
+
+def test_a_set_with_unverified_codes_is_read_back(shipped: ValueSets) -> None:
+    """What is written says it too."""
+    assert parse("JDV_J61", write(shipped.sets["JDV_J61"])) == shipped.sets["JDV_J61"]
+
+
 def test_labels_are_those_published(shipped: ValueSets) -> None:
     """A label is the official one."""
     assert shipped.label("JDV_J57", "31") == "Imagerie médicale"

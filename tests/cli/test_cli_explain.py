@@ -16,6 +16,7 @@ from router.config.site import Site
 from router.exchange import JournalEntry
 from router.journal.worker import JournalWorker
 from router.runtime.site_services import SiteServices
+from router.runtime.tenure import Tenure
 from router.wire import journal_record
 
 SITE = """\
@@ -70,7 +71,9 @@ def test_explain_says_how_late_the_journal_is(site: Path) -> None:
             assert "Message MSG1 du flux sil" in page
             assert page.splitlines()[-2] == "Journal à jour."
         producer.publish([journal_record(_received("MSG2"))])
+        running = Tenure(services.site.data)
         assert "de retard : la suite n'y est pas encore." in _explain(site, "MSG1")
         assert "the journal is" in _explain(site, "MSG2", "en")
+        running.end()
     finally:
         services.close()

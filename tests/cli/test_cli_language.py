@@ -141,11 +141,12 @@ def _lines(page: str) -> list[str]:
 @pytest.mark.parametrize("chosen", messages.LANGUAGES)
 def test_no_screen_mixes_the_languages(site: Path, chosen: str) -> None:
     """No text that the catalogue of the language translates is shown as it stands, and no word of the other one."""
+    catalogue = messages.catalogue(chosen)
     foreign = {
         one.one
         for one in messages.found()[0]
         if not one.many and "{" not in one.one and len(one.one.split()) > 2
-        and messages.translation(one, messages.catalogue(chosen)) not in ("", one.one)
+        and messages.translation(one, catalogue) not in ("", one.one)
     }  # fmt: skip
     wrong = []
     for words in _commands(site):

@@ -42,8 +42,9 @@ examples:
 """
 MESSAGE = "MSH|^~\\&|SIL{0}|LABO{0}|PFI|CHU|20260101||ADT^A01|{1}{0}|P|2.5\rPID|1||{0}||{0}\r"
 #: Commands that show nothing a sender wrote, as the simulators do: names, counts and ports of our own.
-QUIET = frozenset({"run", "demo", "reference", "version", "cisis rules", "register rebuild",
-                   "topics migrate", "cisis value-sets list", "wait-for pipelines", "wait-for ready"})  # fmt: skip
+QUIET = frozenset({"run", "demo", "init", "reference", "version", "backup", "restore", "ledger migrate",
+                   "cisis rules", "register rebuild", "topics migrate", "cisis value-sets list",
+                   "wait-for pipelines", "wait-for ready"})  # fmt: skip
 
 
 def _message(control_id: str) -> bytes:
@@ -153,8 +154,16 @@ def _cases(folder: Path) -> dict[str, list[list[str]]]:
         "dlq discard": [["d" * 32, "--reason", NASTY, "--dry-run", *site, *more] for more in both],
         "withdraw": [[NASTY, "--reason", NASTY, "--dry-run", *site, *more] for more in both],
         "impact": [[NASTY, *site, *more] for more in both],
+        "directory import": [[message, *site, *more] for more in both] + [[NASTY, *site]],
+        "directory refresh": [[*site, *more] for more in both],
+        "directory find": [[NASTY, *site, *more] for more in both] + [[f"{NASTY}@b.fr", *site]],
+        "directory explain": [["10000000001", *site, *more] for more in both] + [[NASTY, *site]],
+        "directory check": [[*site, *more] for more in both] + [["--last", *site]],
         "topics plan": [[*site, *more] for more in both],
         "topics apply": [site],
+        "status": [[*site, *more] for more in both],
+        "doctor": [[*site, "--only", "site,keys,peers", *more] for more in (*both, ["--all"])]
+        + [["--only", NASTY, *site], ["--site", str(folder / "wrong.yaml")]],
     }
 
 

@@ -60,6 +60,8 @@ def test_pipelines_that_read_our_events_are_enough() -> None:
     pages = [{"/version": (200, {"events": form})} for form in (EVENT_FORMAT, EVENT_FORMAT + 1)]
     with process(pages[0]) as same, process(pages[1]) as later:
         assert ended(started("pipelines", same, later))[0] == 0
+        code, said = ended(started("pipelines", same, later, "--format", str(EVENT_FORMAT + 1), "--timeout", "1"))
+        assert code == 3 and f"reads events of format {EVENT_FORMAT}, not {EVENT_FORMAT + 1}" in said
 
 
 def test_an_older_pipelines_process_is_waited_for() -> None:

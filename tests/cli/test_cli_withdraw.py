@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from router.config.site import Site
 from router.contracts import out_topic
@@ -42,8 +43,11 @@ async def _deposited(played: Stage) -> tuple[CdaSample, Patient, Recipient, str]
 async def _refusals(played: Stage, uid: str) -> None:
     """Without the right, without a reason, of an unknown document: nothing is done, and it is said why."""
     plain = played.site.with_name("sans-droit.yaml")
-    text = played.site.read_text()
-    plain.write_text(text[: text.index("operators:")] + text[text.index("sinks:", text.index("operators:")) :])
+    yaml = YAML()
+    site = yaml.load(played.site.read_text())
+    del site["operators"]
+    with plain.open("w") as file:
+        yaml.dump(site, file)
     refused = await typed(plain, "withdraw", uid, "--reason", WHY, "--yes")
     assert (refused.code, "may not withdraw" in refused.err) == (2, True), refused
     assert (await typed(played.site, "withdraw", uid, "--reason", " ", "--yes")).code == 2

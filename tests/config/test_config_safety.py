@@ -122,7 +122,9 @@ def test_a_dmp_sink_has_the_certificates_of_its_structure(tmp_path: Path) -> Non
     sink |= {what: {"certificate": str(one), "key": str(key)} for what, (one, key) in pairs.items()}
     structures = {A: {"name": "A", "source_oid": "1.2.3.4", "dmp": "dmp.a"}}
     for environment in ("production", "qualification"):
-        path = site(tmp_path, environment, structures=structures, sinks={"dmp.a": sink})
+        hosts = ["127.0.0.1"] if environment == "production" else ["lps2.dmp.gouv.fr"]
+        sinks = {"dmp.a": sink | {"production_hosts": hosts}}
+        path = site(tmp_path, environment, structures=structures, sinks=sinks)
         text = f"is the certificate of structure 1{B}, not of 1{A}, which this sink speaks for"
         assert told(path) == [f"sinks.dmp.a.sign.certificate: {text}"]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from router.bus.settings import SqliteBusConfig
 from router.config.site import Site
+from router.directory.settings import LISTE_BLANCHE_URL
 from router.runtime.site_services import SiteServices
 
 TEXT = """
@@ -40,3 +41,22 @@ def test_a_bus_without_a_path_is_in_the_data_folder(tmp_path: Path) -> None:
 def test_a_bus_that_is_named_is_where_the_file_says(tmp_path: Path) -> None:
     """A relative path starts at the folder of the site file."""
     assert _bus(tmp_path, "var", "bus: {type: sqlite, path: bus/bus.db}") == tmp_path / "site" / "bus" / "bus.db"
+
+
+def test_a_list_in_a_file_is_beside_the_site_file(tmp_path: Path) -> None:
+    """Liste blanche and extraction: a relative file starts at the folder of the site file, like every other path."""
+    files = "directory: {liste_blanche: {source: liste.xml}, annuaire: {extraction: ann/e.zip}}"
+    (tmp_path / "router.yaml").write_text(TEXT.format(data="var", bus=files))
+    directory = Site(tmp_path / "router.yaml").config.directory
+    assert directory.liste_blanche.source == str(tmp_path / "liste.xml")
+    assert directory.annuaire.extraction == str(tmp_path / "ann" / "e.zip")
+
+
+def test_an_address_stays_as_it_is(tmp_path: Path) -> None:
+    """Also the default one, and an absolute path."""
+    text = TEXT.format(data="var", bus="directory: {annuaire: {extraction: https://annuaire.example/e.zip}}")
+    (tmp_path / "router.yaml").write_text(text)
+    directory = Site(tmp_path / "router.yaml").config.directory
+    assert directory.annuaire.extraction == "https://annuaire.example/e.zip"
+    assert directory.liste_blanche.source == LISTE_BLANCHE_URL
+    assert "source" not in directory.liste_blanche.model_fields_set

@@ -458,6 +458,19 @@ class BusContract:
         assert bus.lag("g")[partition] == 3
         consumer.close()
 
+    def test_a_group_names_its_living_members(self, bus: Bus, topic: str) -> None:
+        """Whoever reads is named under its group; who has closed is not, and a group that never was has nobody."""
+        group = f"g{uuid.uuid4().hex[:8]}"
+        first, second = (bus.consumer(group, [topic], member=f"sinks-{slot}") for slot in (0, 1))
+        until = time.monotonic() + 20
+        while not (first.assignment() and second.assignment()) and time.monotonic() < until:
+            for consumer in (first, second):
+                consumer.poll(max_records=1, max_bytes=1, timeout=0.05)
+        assert bus.living([group, "nobody"]) == {group: ["sinks-0", "sinks-1"], "nobody": []}
+        first.close()
+        second.close()
+        assert not bus.living([group])[group]
+
     def test_create_is_idempotent_and_check_is_silent_when_all_is_well(self, bus: Bus) -> None:
         """Plans that are applied twice change nothing, and then differ in nothing."""
         plans = [

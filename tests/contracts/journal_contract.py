@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from router.exchange import Disposition, JournalEntry, State
 from router.journal.store import Journal
+from router.journal.views import Activity
 from tests.journal.journal_samples import OID, START, decided, receipt, received, whole
 
 
 class JournalContract:
     """Every promise, one test each."""
+
+    def test_what_came_by_a_feed(self, journal: Journal) -> None:
+        """Its last message, and how many since a time, of which so many were refused."""
+        assert journal.activity("sil", 0.0) == Activity(None, 0, 0)
+        for number, ack in enumerate(("AA", "AE", "AR", "AA")):
+            kind: Literal["received", "refused"] = "received" if ack == "AA" else "refused"
+            entry = replace(received(f"{number}" * 64, START + number, ack=ack), kind=kind)
+            journal.write([entry, replace(entry, event_id="r" + entry.event_id[1:], feed="ris")], [])
+        assert journal.activity("sil", START + 1) == Activity(START + 3, 3, 2)
+        assert journal.activity("sil", START + 9) == Activity(START + 3, 0, 0)
 
     def test_a_story_is_told_in_order(self, journal: Journal) -> None:
         """Reception, warning, choice, decision, attempts, outcomes and reports, by time."""

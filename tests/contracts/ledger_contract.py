@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from router.contracts import Claim, Fence, Ledger, Partition, Row
+from router.contracts import Claim, Fence, Ledger, Partition, Row, Standing
 from router.errors import Fenced
 from router.exchange import Delivery, Origin, State
 
@@ -187,6 +187,19 @@ class LedgerContract:
         ledger.open(rows)
         found = [(r.partition, r.delivery.id) for r in ledger.unfinished("mssante.chu", {0, 2})]
         assert found == [(0, "e"), (0, "d"), (0, "c"), (0, "b"), (0, "a"), (2, "p2")]
+
+    def test_what_is_unfinished_is_counted(self, ledger: Ledger) -> None:
+        """By sink, state and code, with the time at which the oldest was decided; what has ended is not counted."""
+        assert ledger.standing() == []
+        old = replace(row("d1").delivery, created=5.0)
+        ledger.open([row("d1", 1), replace(row("d2", 2), delivery=replace(old, id="d2")), row("d3", 3), row("d4", 4)])
+        ledger.open([row("d5", 5, sink="dmp.chu"), row("d6", 6, state=State.DONE), row("d7", 7, state=State.DEAD)])
+        ledger.save([row("d3", 3, state=State.WAITING, code="MSS-452"), row("d4", 4, state=State.DONE, code="MSS-1")])
+        assert list(ledger.standing()) == [
+            Standing("dmp.chu", State.READY, "", 1, 1_700_000_000.125),
+            Standing(SINK, State.READY, "", 2, 5.0),
+            Standing(SINK, State.WAITING, "MSS-452", 1, 1_700_000_000.125),
+        ]
 
     def test_a_lineage_is_complete_and_in_order(self, ledger: Ledger) -> None:
         """Every version of a document in this sink, final ones included; an empty lineage is nobody's."""

@@ -41,9 +41,11 @@ NAMES = re.compile(r"['\"](dmp|mssante|hl7|mss)(:|\.)?['\"]|DmpConfig|MssanteCon
 
 #: Where the name of a type may stand outside its own room, and why.
 NAMED = {
-    "config/expressions.py": "variables of CEL: wishes of the request, and the kind of an event's body",
+    "config/conditions.py": "variables of CEL: wishes of the request, and the kind of an event's body",
+    "config/expressions.py": "the values of those variables",
+    "config/possible.py": "wishes of the request: without any of them no document is taken (R91)",
     "feedback/correlate.py": "reads the mailboxes of the MSSanté sinks",
-    "gateway/folder.py": "the kind of an event's body: HL7 or CDA",
+    "gateway/folder_files.py": "the kind of an event's body: HL7 or CDA",
     "gateway/http_listener.py": "the kind of an event's body",
     "gateway/identity.py": "the kind of an event's body",
     "gateway/raw_topic.py": "the kind of an event's body",
@@ -51,8 +53,11 @@ NAMED = {
     "register/changes.py": "a consent of the patient that an ADT tells",
     "register/store.py": "a consent of the patient that an ADT tells",
     "register/tables.py": "a consent of the patient that an ADT tells",
+    "runtime/configured_mailboxes.py": "compares the mailboxes of the MSSanté sinks with the annuaire",
     "runtime/roles/feedback.py": "reads the mailboxes of the MSSanté sinks",
     "runtime/withdraw.py": "takes a document out of the DMP",
+    "starter/simulated.py": "stands in for each sink of a site",
+    "starter/site_text.py": "writes the sinks of a new site",
 }
 
 

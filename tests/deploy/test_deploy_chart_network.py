@@ -78,6 +78,19 @@ def test_the_check_before_an_upgrade_has_no_network() -> None:
     assert "ingress" not in check
 
 
+def test_the_migration_before_an_upgrade_reaches_the_database_alone() -> None:
+    """With `upgrade.migrate` a Job runs `ledger migrate` with the new image, before anything is changed."""
+    (job,) = [one for one in of_kind("ght", "Job") if one["metadata"]["name"].endswith("-migrate")]
+    annotations, pod = job["metadata"]["annotations"], job["spec"]["template"]["spec"]
+    assert annotations["helm.sh/hook"] == "pre-upgrade" and int(annotations["helm.sh/hook-weight"]) > -5
+    assert job["spec"]["activeDeadlineSeconds"] == 7200 and pod["containers"][0]["args"] == ["ledger", "migrate"]
+    assert {volume["name"] for volume in pod["volumes"]} == {"site", "data", "tmp", "pseudonyms", "database"}
+    spec = policies("ght")["migrate"]
+    assert "ingress" not in spec
+    assert {port["port"] for rule in spec["egress"] for port in rule["ports"]} == {53, 6432}
+    assert not [one for one in of_kind("hopital", "Job") if one["metadata"]["name"].endswith("-migrate")]
+
+
 def test_only_gateways_are_reached_by_senders() -> None:
     """The listeners' ports are open on the gateway, to the senders that are named."""
     for role in ROLES:

@@ -34,6 +34,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("minimal", {"roles.feedback.replicas": 2}, "additional properties 'replicas' not allowed"),
     ("minimal", {"image.digest": "sha256:12"}, "does not match pattern"),
     ("keda", {"roles.pipelines.autoscaling.min": 0}, "minimum: got 0, want 1"),
+    ("single", {"upgrade.migrate": True}, "upgrade.migrate: needs mode roles"),
     # keys that are elsewhere
     ("minimal", {"replicaCount": 3}, "replicaCount: write roles.<role>.replicas"),
     ("minimal", {"postgresql": {"enabled": True}}, "postgresql: this chart brings no PostgreSQL"),

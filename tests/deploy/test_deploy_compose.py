@@ -82,7 +82,7 @@ def site(tmp_path: Path) -> Path:
 def test_the_site_of_the_stack_is_right(tmp_path: Path) -> None:
     """Its site file and the shipped pipelines pass `check` and `test`."""
     environment = {**os.environ, **SERVICES["router"]["environment"]}
-    for words in (["check", "--in-container"], ["test"]):
+    for words in (["check", "--in-container", "--files-elsewhere"], ["test"]):
         done = subprocess.run(
             [sys.executable, "-m", "router.cli.main", *words, "--site", str(site(tmp_path))],
             capture_output=True,

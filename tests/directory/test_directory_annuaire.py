@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any
 import pytest
 
 from router.contracts import SystemClock, Unobserved
-from router.directory.annuaire import COLUMNS, HEADER, Annuaire
+from router.directory.annuaire import Annuaire
 from router.directory.directory import Directory
+from router.directory.extraction import COLUMNS, HEADER, Progress
 from router.directory.settings import DirectoryConfig
-from router.errors import Invalid
+from router.errors import Invalid, Unavailable
 from router.exchange import Event, Exchange
+from router.locks import FileLock
 from router.request import Professional, Recipient, RecipientKind, Structure
 from router.steps.look_up import LookUp, LookUpStep
 from tests.sinks.mssante_samples import DOCTOR, doctor, liste, patient, request
@@ -105,8 +108,90 @@ def test_an_extraction_in_another_charset_is_refused(tmp_path: Path) -> None:
     """Invalid, not a crash."""
     path = extraction(tmp_path, [line("a@b.fr")])
     path.write_bytes(path.read_bytes() + "é|".encode("latin-1"))
-    with pytest.raises(Invalid):
+    with pytest.raises(Invalid) as caught:
         Annuaire(tmp_path / "kept", minimum=0).load(path)
+    assert caught.value.code == "ANNUAIRE-UTF8"
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["text", "zip"])
+@pytest.mark.parametrize("share", [0.55, 0.9, 0.999])
+def test_half_a_file_is_refused_wherever_it_was_cut(tmp_path: Path, packed: bool, share: float) -> None:
+    """The last good copy stays in use, also when more than half of the lines came."""
+    annuaire = Annuaire(tmp_path / "kept", minimum=0)
+    path = extraction(tmp_path, [line(f"a{number}@b.fr") for number in range(500)])
+    annuaire.load(path)
+    path = zipped(path) if packed else path
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(Invalid) as caught:
+        annuaire.load(path)
+    assert caught.value.code in (("ANNUAIRE-ZIP",) if packed else ("ANNUAIRE-CUT", "ANNUAIRE-SHORT"))
+    assert len(annuaire) == 500
+
+
+def test_the_report_says_what_an_import_changed(tmp_path: Path) -> None:
+    """Addresses that are new, that are gone, that have another holder; lines that repeat; the copy before is kept."""
+    annuaire = Annuaire(tmp_path / "kept", minimum=0)
+    first = annuaire.load(extraction(tmp_path, [line("a@b.fr"), line("b@b.fr"), line("b@b.fr"), line("c@b.fr")]))
+    assert (first.lines, first.duplicates, first.added) == (4, 1, None)
+    second = annuaire.load(extraction(tmp_path, [line("a@b.fr"), line("b@b.fr", rpps="10000000001"), line("d@c.fr")]))
+    assert (second.added, second.removed, second.moved) == (1, 1, 1)
+    assert second.domains == {"b.fr", "c.fr"}
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == {"annuaire.sqlite", "annuaire.previous"}
+
+
+def test_progress_ends_with_the_whole_file(tmp_path: Path) -> None:
+    """(read, in all), for a bar."""
+    path = extraction(tmp_path, [line(f"a{number}@b.fr") for number in range(20_000)])
+    for source in (path, zipped(path)):
+        told: list[tuple[int, int]] = []
+        Annuaire(tmp_path / "kept", minimum=0).load(source, _into(told))
+        assert len(told) > 1 and told[-1] == (path.stat().st_size,) * 2
+
+
+def _into(told: list[tuple[int, int]]) -> Progress:
+    return lambda read, size: told.append((read, size))
+
+
+def test_an_extraction_that_lost_a_fifth_waits_for_a_person(tmp_path: Path) -> None:
+    """A file that was cut between two lines; the person who knows better says so."""
+    annuaire = Annuaire(tmp_path / "kept", minimum=0)
+    lines = [line(f"a{number}@b.fr") for number in range(100)]
+    annuaire.load(extraction(tmp_path, lines))
+    with pytest.raises(Invalid):
+        annuaire.load(extraction(tmp_path, lines[:79]))
+    assert annuaire.load(extraction(tmp_path, lines[:79]), fewer=True).lines == 79
+    assert annuaire.load(extraction(tmp_path, lines[:64])).lines == 64
+
+
+def test_one_process_imports_and_the_others_use_it(tmp_path: Path) -> None:
+    """While one is at it the others go on with what is in use; a person who asks is told."""
+    made = opened(tmp_path, [line("a@b.fr")], annuaire={"minimum": 0, "extraction": str(tmp_path / "extraction.txt")})
+    extraction(tmp_path, [line("a@b.fr"), line("c@b.fr")])
+    lock = FileLock(tmp_path / "kept" / "extraction.lock")
+    assert lock.try_take()
+    made.refresh()
+    with pytest.raises(Unavailable, match="ANNUAIRE-BUSY"):
+        made.fetch()
+    assert len(made.annuaire) == 1
+    lock.release()
+    assert made.fetch() is not None and len(made.annuaire) == 2
+
+
+def test_before_the_first_import_nobody_can_say_that_nobody_is_there(tmp_path: Path) -> None:
+    """A site that names an extraction waits for it; a store of an older version waits for the next import."""
+    expected = Annuaire(tmp_path, minimum=0, expected=True)
+    with pytest.raises(Unavailable):
+        expected.mailboxes(rpps=RPPS)
+    with sqlite3.connect(tmp_path / "annuaire.sqlite") as old:
+        old.execute("CREATE TABLE bal (address TEXT)")
+    old.close()
+    unread = Annuaire(tmp_path, minimum=0)
+    with pytest.raises(Unavailable):
+        unread.mailboxes(rpps=RPPS)
+    assert unread.age(0) is None
+    (tmp_path / "annuaire.sqlite").write_bytes(b"not a database at all, for sure" * 100)
+    with pytest.raises(Unavailable):
+        Annuaire(tmp_path, minimum=0).mailboxes(rpps=RPPS)
 
 
 def test_a_swap_is_seen_by_a_reader_that_was_open(tmp_path: Path) -> None:

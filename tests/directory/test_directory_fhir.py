@@ -1,161 +1,187 @@
-"""The FHIR interface of the annuaire, against a server on loopback (mssante §5.1)."""
+"""The FHIR interface of the annuaire, against the simulated one (mssante §5.1)."""
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlparse
 
 import pytest
+from pydantic import ValidationError
 
 from router.directory.fhir import FhirAnnuaire
 from router.directory.settings import FhirConfig
-from router.errors import Malformed, OperatorFault, Unavailable
+from router.errors import OperatorFault, Unavailable
+from router.simulators.annuaire import AnnuaireSimulator, Box, Person, Practice
+from tests.directory.annuaire_world import CLINIC, LEO, MARIE, ORGANISATIONS, MovedClock, annuaire, fhir
 from tests.trickle import PAUSE, trickle
 
-MESSAGING = "https://hl7.fr/ig/fhir/core/StructureDefinition/fr-core-contact-point-email-type"
-METADATA = "https://interop.esante.gouv.fr/ig/fhir/annuaire/StructureDefinition/as-ext-mailbox-mss-metadata"
-
-
-def telecom(address: str, kind: str = "PER", code: str = "MSSANTE") -> dict[str, Any]:
-    known = [{"url": "type", "valueCodeableConcept": {"coding": [{"code": kind}]}}, {"url": "inconnu"}]
-    return {
-        "system": "email",
-        "value": address,
-        "extension": [
-            {"url": MESSAGING, "valueCoding": {"code": code}},
-            {"url": METADATA, "extension": [*known, {"url": "digitization", "valueBoolean": True}]},
-        ],
-    }
-
-
-class Annuaire(ThreadingHTTPServer):
-    """Answers what it was given, page by page, and keeps what it was asked."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.pages: list[Any] = []
-        self.status = 200
-        self.asked: list[tuple[str, dict[str, list[str]], str | None]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/fhir/v2"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Annuaire
-
-    def do_GET(self) -> None:
-        place = urlparse(self.path)
-        query = parse_qs(place.query)
-        self.server.asked.append((place.path, query, self.headers.get("ESANTE-API-KEY")))
-        body = self.server.pages[int(query.get("page", ["0"])[0])]
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
+OTHER = "10000000043"
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Annuaire]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnnuaireSimulator]:
     monkeypatch.setenv("ANNUAIRE_KEY", "k-1")
-    running = Annuaire()
-    thread = threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield running
-    running.shutdown()
-    running.server_close()
-    thread.join()
+    with annuaire() as running:
+        yield running
 
 
-def bundle(*resources: dict[str, Any], next_page: str = "") -> dict[str, Any]:
-    links = [{"relation": "next", "url": next_page}] if next_page else []
-    return {"resourceType": "Bundle", "link": links, "entry": [{"resource": resource} for resource in resources]}
+def client(server: AnnuaireSimulator, folder: Path, clock: Any = None, **settings: Any) -> FhirAnnuaire:
+    return FhirAnnuaire(FhirConfig.model_validate(fhir(server, **settings)), folder, clock=clock)
 
 
-def client(server: Annuaire) -> FhirAnnuaire:
-    return FhirAnnuaire(FhirConfig.model_validate({"url": server.url, "key": {"env": "ANNUAIRE_KEY"}}))
+def addresses(source: FhirAnnuaire, rpps: str) -> set[str]:
+    return {box.address for box in source.mailboxes(rpps=rpps)}
 
 
-def test_mailboxes_come_from_the_person_and_his_roles_over_all_pages(server: Annuaire) -> None:
-    """Ordinary mails and unreadable addresses are left out, the same box counts once, the key is shown."""
-    person = {
-        "resourceType": "Practitioner",
-        "telecom": [telecom("Dr@medecin.mssante.fr"), telecom("x@gmail.com", code="MAIL")],
-    }
-    role = {
-        "resourceType": "PractitionerRole",
-        "telecom": [telecom("dr@medecin.mssante.fr"), telecom("cab@chu.fr", "CAB")],
-    }
-    broken = {"resourceType": "PractitionerRole", "telecom": [telecom("pas une adresse"), {"value": "a@b.fr"}]}
-    server.pages = [bundle(person, next_page=f"{server.url}/Practitioner?page=1"), bundle(role, broken)]
-    found = client(server).mailboxes(rpps="10003456789")
-    assert [(box.address, box.type, box.demat) for box in found] == [
-        ("dr@medecin.mssante.fr", "PER", "O"),
-        ("cab@chu.fr", "CAB", "O"),
-    ]
-    path, query, key = server.asked[0]
-    assert (path, query["identifier"], key) == ("/fhir/v2/Practitioner", ["10003456789"], "k-1")
-    assert len(server.asked) == 2
+def test_a_second_look_up_asks_nothing(server: AnnuaireSimulator, tmp_path: Path) -> None:
+    """Within its time to live an answer serves every process of the machine."""
+    source = client(server, tmp_path)
+    assert addresses(source, MARIE) == {"marie@medecin.mssante.fr"}
+    asked = list(server.asked)
+    assert addresses(source, MARIE) == addresses(client(server, tmp_path), MARIE) == {"marie@medecin.mssante.fr"}
+    assert server.asked == asked == [f"Practitioner?identifier={MARIE}&_revinclude=PractitionerRole%3Apractitioner"]
 
 
-def test_the_key_is_not_taken_to_another_server(server: Annuaire) -> None:
-    """A `next` that leads elsewhere is not followed."""
-    server.pages = [bundle(next_page="http://ailleurs.invalid/fhir?page=1")]
-    assert client(server).mailboxes(finess="750100125") == ()
-    assert server.asked[0][0] == "/fhir/v2/Organization"
+def test_a_kept_answer_costs_less_than_a_millisecond(server: AnnuaireSimulator, tmp_path: Path) -> None:
+    """Median of a hundred."""
+    source = client(server, tmp_path)
+    source.mailboxes(rpps=MARIE)
+    times = []
+    for _ in range(100):
+        began = time.perf_counter()
+        source.mailboxes(rpps=MARIE)
+        times.append(time.perf_counter() - began)
+    assert sorted(times)[50] < 0.001
 
 
-@pytest.mark.parametrize(
-    ("status", "page", "kind"),
-    [
-        (401, {}, OperatorFault),
-        (429, {}, Unavailable),
-        (500, b"", Unavailable),
-        (200, b"<html>", Malformed),
-        (200, [], Malformed),
-    ],
-)
-def test_each_failure_has_its_kind(server: Annuaire, status: int, page: Any, kind: type[Exception]) -> None:
-    """A refused key is ours to mend; the rest passes, or isn't FHIR."""
-    server.status, server.pages = status, [page]
-    with pytest.raises(kind):
-        client(server).mailboxes(rpps="10003456789")
+def test_an_old_answer_serves_while_the_server_is_down_but_not_for_ever(
+    server: AnnuaireSimulator, tmp_path: Path
+) -> None:
+    """Stale if error: for `stale_days`, then nobody knows."""
+    clock = MovedClock()
+    source = client(server, tmp_path, clock, stale_days=7)
+    addresses(source, MARIE)
+    clock.ahead = 2 * 86_400
+    server.fail(503, count=3)
+    assert addresses(source, MARIE) == {"marie@medecin.mssante.fr"}
+    clock.ahead = 8 * 86_400
+    server.fail(503, count=3)
+    with pytest.raises(Unavailable):
+        source.mailboxes(rpps=MARIE)
 
 
-def test_the_key_does_not_go_over_plain_http_where_it_went_by_tls(server: Annuaire) -> None:
-    """A `next` with another scheme or port on the same host is another server."""
-    for elsewhere in ("https://127.0.0.1:{port}/fhir/v2/Practitioner", "http://127.0.0.1:9/fhir/v2/Practitioner"):
-        server.asked.clear()
-        server.pages = [bundle(next_page=elsewhere.format(port=server.server_address[1]))]
-        assert client(server).mailboxes(rpps="10003456789") == ()
-        assert len(server.asked) == 1
+def test_an_old_nobody_is_never_an_answer(server: AnnuaireSimulator, tmp_path: Path) -> None:
+    """A doctor may have got a mailbox since: while the server is down it is not known."""
+    clock = MovedClock()
+    source = client(server, tmp_path, clock)
+    assert source.mailboxes(rpps=OTHER) == ()
+    clock.ahead = 2 * 3600
+    server.fail(503, count=3)
+    with pytest.raises(Unavailable):
+        source.mailboxes(rpps=OTHER)
 
 
-def test_an_answer_without_end_is_not_read_to_its_end(server: Annuaire) -> None:
-    """A page larger than any real one ends with a fault, before it fills the memory."""
-    server.pages = [b" " * (9 << 20)]
-    with pytest.raises(Unavailable, match="DIRECTORY-SIZE"):
-        client(server).mailboxes(rpps="10003456789")
+def test_a_busy_server_is_asked_again_after_the_time_that_it_says(server: AnnuaireSimulator, tmp_path: Path) -> None:
+    """429 with Retry-After, a cut connection: the look-up still succeeds."""
+    server.fail(429, retry_after=0)
+    server.fail(0)
+    assert addresses(client(server, tmp_path), MARIE) == {"marie@medecin.mssante.fr"}
+    assert len(server.asked) == 3
+
+
+def test_a_wait_longer_than_a_look_up_may_take_is_left_to_the_runner(server: AnnuaireSimulator, tmp_path: Path) -> None:
+    """The fault says how long, and until then the server is left alone."""
+    server.fail(429, retry_after=120)
+    source = client(server, tmp_path)
+    with pytest.raises(Unavailable) as caught:
+        source.mailboxes(rpps=MARIE)
+    assert caught.value.retry_after == 120
+    with pytest.raises(Unavailable):
+        source.mailboxes(rpps=LEO)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("how", ["loop", "endless", "elsewhere", "html", "cut", "list"])
+def test_an_answer_that_may_be_incomplete_is_no_answer(server: AnnuaireSimulator, tmp_path: Path, how: Any) -> None:
+    """Half of a person's mailboxes could make one of two look like the only one; the key goes to no other server."""
+    server.misbehave(how)
+    source = client(server, tmp_path, calls_per_second=1000)
+    with pytest.raises(Unavailable):
+        source.mailboxes(rpps=LEO)
+    server.misbehave()
+    server.asked.clear()
+    assert len(source.mailboxes(rpps=LEO)) == 2
+
+
+def test_a_slow_server_is_given_up_in_time(server: AnnuaireSimulator, tmp_path: Path) -> None:
+    """`timeout` is for the whole look-up, its repeats included."""
+    server.slow(2.0)
+    began = time.monotonic()
+    with pytest.raises(Unavailable):
+        client(server, tmp_path, timeout=0.3).mailboxes(rpps=MARIE)
+    assert time.monotonic() - began < 1.5
+    server.slow(0)
+
+
+def test_a_refused_key_is_ours_to_mend(server: AnnuaireSimulator, tmp_path: Path, monkeypatch: Any) -> None:
+    """An `OperatorFault`, never the message's."""
+    monkeypatch.setenv("ANNUAIRE_KEY", "k-2")
+    with pytest.raises(OperatorFault):
+        client(server, tmp_path).mailboxes(rpps=MARIE)
+
+
+def test_the_key_never_travels_in_clear() -> None:
+    """Plain http is for this machine only."""
+    with pytest.raises(ValidationError):
+        FhirConfig.model_validate({"url": "http://annuaire.example/fhir", "key": {"env": "K"}})
+
+
+def test_somebody_elses_number_is_not_this_persons(server: AnnuaireSimulator, tmp_path: Path) -> None:
+    """A search by identifier may find another one who has it elsewhere; an inactive person has no mailbox."""
+    twin = Person("20000000001", boxes=(Box("autre@medecin.mssante.fr"),))
+    gone = Person(OTHER, boxes=(Box("parti@medecin.mssante.fr"),), active=False)
+    server.fill((twin, gone), ORGANISATIONS)
+    server._resources["Practitioner"][0]["identifier"].append({"system": "urn:local", "value": MARIE})
+    source = client(server, tmp_path)
+    assert source.mailboxes(rpps=MARIE) == ()
+    assert source.mailboxes(rpps=OTHER) == ()
+
+
+def test_rank_and_place_are_those_that_are_published(server: AnnuaireSimulator, tmp_path: Path) -> None:
+    """A mailbox told of the person and of his place counts once, with the rank it has there."""
+    box = Box("leo@chu.mssante.fr", rank=2)
+    server.fill((Person(LEO, boxes=(Box(box.address, rank=1),), practices=(Practice(CLINIC, (box,)),)),), ORGANISATIONS)
+    (found,) = client(server, tmp_path).mailboxes(rpps=LEO)
+    assert (found.address, found.structure, found.rank) == (box.address, CLINIC, 2)
+
+
+def test_calls_are_spaced_below_the_limit_of_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve look-ups at once: a server that allows ten calls a second refuses none."""
+    monkeypatch.setenv("ANNUAIRE_KEY", "k-1")
+    with annuaire(rate=10) as server:
+        source = client(server, tmp_path, calls_per_second=9.5)
+        for number in range(12):
+            assert source.mailboxes(rpps=f"100000001{number:02}") == ()
+        assert len(server.asked) == 12
 
 
 @pytest.mark.alone
 @pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n"], ids=["headers", "body"])
-def test_a_server_that_trickles_is_left(monkeypatch: pytest.MonkeyPatch, begin: bytes) -> None:
-    """A byte now and then: the call ends within ten time-outs."""
+def test_a_server_that_trickles_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: bytes) -> None:
+    """A byte now and then: the look-up ends in its time."""
     monkeypatch.setenv("ANNUAIRE_KEY", "k-1")
     with trickle(begin) as port:
-        config = {"url": f"http://127.0.0.1:{port}", "key": {"env": "ANNUAIRE_KEY"}, "timeout": PAUSE * 4}
-        start = time.monotonic()
+        settings = {"url": f"http://127.0.0.1:{port}", "key": {"env": "ANNUAIRE_KEY"}, "timeout": PAUSE * 4}
+        began = time.monotonic()
         with pytest.raises(Unavailable):
-            FhirAnnuaire(FhirConfig.model_validate(config)).mailboxes(rpps="10003456789")
-        assert time.monotonic() - start < PAUSE * 4 * 10 * 2.5
+            FhirAnnuaire(FhirConfig.model_validate(settings), tmp_path).mailboxes(rpps=MARIE)
+        assert time.monotonic() - began < PAUSE * 4 * 2.5 + 1
+
+
+def test_an_answer_without_end_is_not_read_to_its_end(server: AnnuaireSimulator, tmp_path: Path) -> None:
+    """More than any real answer ends with a fault, before it fills the memory."""
+    server.fill((Person(MARIE, boxes=(Box("a" * (17 << 20) + "@b.fr"),)),), ())
+    with pytest.raises(Unavailable, match="DIRECTORY-SIZE"):
+        client(server, tmp_path).mailboxes(rpps=MARIE)

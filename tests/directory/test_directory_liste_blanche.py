@@ -167,7 +167,7 @@ def test_the_age_is_that_of_the_lists_own_date(tmp_path: Path, caplog: pytest.Lo
     found = opened(tmp_path, liste("a.fr", generated="2026-11-23T04:00:00"), clock)
     found._observer = gauge
     found.refresh()
-    assert found.age() == gauge.last["liste_blanche_age_seconds"] == 9 * DAY
+    assert found.age() == clock.at - gauge.last["liste_blanche_timestamp_seconds"] == 9 * DAY
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert found.due() is False
 

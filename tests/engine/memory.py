@@ -9,7 +9,19 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from router.contracts import Claim, Fence, Offsets, Outgoing, Partition, Record, Row, Settle, TopicPlan, out_topic
+from router.contracts import (
+    Claim,
+    Fence,
+    Offsets,
+    Outgoing,
+    Partition,
+    Record,
+    Row,
+    Settle,
+    Standing,
+    TopicPlan,
+    out_topic,
+)
 from router.errors import Fenced, Unavailable
 from router.exchange import Origin, State
 
@@ -41,6 +53,10 @@ class MemoryBus:
             raise Unavailable("BUS")
         with self.changed:
             return {place: at for (of, place), at in self.committed.items() if of == group}
+
+    def living(self, groups: Collection[str]) -> Mapping[str, Sequence[str]]:
+        with self.changed:
+            return {group: sorted(one.member for one in self.members[group]) for group in groups}
 
     def parts(self, topic: str) -> list[list[Record]]:
         with self.changed:
@@ -257,6 +273,14 @@ class MemoryLedger:
         with self.turn:
             for place, at in offsets.items():
                 self.marks[place] = max(at, self.marks.get(place, 0))
+
+    def standing(self) -> Sequence[Standing]:
+        self._check()
+        found: dict[tuple[str, State, str], list[float]] = defaultdict(list)
+        for row in self.rows.values():
+            if row.state not in (State.DONE, State.SUPERSEDED, State.DEAD):
+                found[row.delivery.sink, row.state, row.code].append(row.delivery.created)
+        return [Standing(*key, len(times), min(times)) for key, times in sorted(found.items())]
 
     def topics(self) -> Mapping[str, str]:
         return dict(self.identities)

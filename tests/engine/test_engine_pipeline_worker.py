@@ -12,15 +12,17 @@ from typing import Any
 
 import pytest
 
-from router.contracts import Header, Outgoing, Partition, Settle, SystemClock, Unobserved, no_alert
+from router.contracts import EVENT_FORMAT, Header, Outgoing, Partition, Settle, SystemClock, Unobserved, no_alert
+from router.engine.dead_letters.listing import letters
+from router.engine.dead_letters.operator_commands import replay
 from router.engine.dead_letters.remediation import next_step
 from router.engine.pipeline import worker as module
-from router.engine.pipeline.compiled import UNWANTED, BugLimit, all_served, no_description
+from router.engine.pipeline.compiled import UNWANTED, BugLimit, all_served, always_a_dead_letter, no_description
 from router.engine.pipeline.decider import Decider
 from router.engine.pipeline.worker import PipelineWorker
 from router.errors import Fenced, Invalid, OperatorFault, Unavailable
 from router.exchange import Delivery, Event, Exchange, Filtered, JournalEntry, Origin, Receipt, ReceiptKind, Routed
-from router.wire import event_record, read_delivery, read_journal, read_receipt
+from router.wire import event_record, read_delivery, read_event, read_journal, read_receipt
 from tests.engine.memory import MemoryBus, MemoryLedger, MemoryProducer
 from tests.engine.sinks import delivery
 
@@ -197,13 +199,49 @@ def test_a_fault_is_a_dead_letter_and_the_sender_is_told() -> None:
 
 
 def test_an_event_nobody_wants_says_so() -> None:
-    """No pipeline, or none whose condition holds: the journal has one `filtered` line with the reason."""
+    """No pipeline, or none whose condition holds: a dead letter that says what to do, and the sender is told."""
+    told: list[str] = []
+
+    def unserved(_exchange: Any, _deliveries: Any, _receipts: Any, ends: Any) -> list[Receipt]:
+        told.extend(end.code for end in ends)
+        return []
+
     rig = Rig(Pipe(lambda _: Filtered("when", UNWANTED)))
+    rig.event(1, body=b"MSH|a document")
+    with rig.running(unserved=unserved):
+        rig.until(lambda: rig.committed() == 1)
+    (letter,) = rig.bus.scan("dlq.pipeline")
+    headers = letter.headers
+    assert (letter.value, headers[Header.CODE], headers[Header.PLACE]) == (b"MSH|a document", "NO-PIPELINE", "sil")
+    assert headers[Header.NEXT].startswith("Aucun circuit ne prend ce message")
+    (entry,) = rig.journal("dead")
+    assert (entry.code, entry.pipeline, told) == ("NO-PIPELINE", "", ["NO-PIPELINE"])
+
+
+def test_an_event_that_may_be_left_aside_is_no_dead_letter() -> None:
+    """What the site does not count as lost is one `filtered` line of the journal."""
+    rig = Rig(Pipe(lambda _: Filtered("when", UNWANTED)))
+    rig.event(1)
+    with rig.running(unmatched=lambda _: False):
+        rig.until(lambda: rig.committed() == 1)
+    (entry,) = rig.journal("filtered")
+    assert (entry.code, entry.text, entry.pipeline) == ("NO-PIPELINE", "no pipeline", "")
+    assert rig.bus.scan("dlq.pipeline") == []
+
+
+def test_an_event_nobody_wanted_is_replayed_once_a_pipeline_takes_it() -> None:
+    """The dead letter is the event itself: decided again, it is delivered."""
+    taken = Pipe(lambda _: Filtered("when", UNWANTED))
+    rig = Rig(taken)
     rig.event(1)
     with rig.running():
         rig.until(lambda: rig.committed() == 1)
-    (entry,) = rig.journal("filtered")
-    assert (entry.text, entry.pipeline) == ("no pipeline", "")
+        taken.work = routed
+        chosen = letters(rig.bus, rig.ledger)
+        (answer,) = replay(rig.bus, rig.ledger, chosen, by="test", producer=rig.bus.producer("operator"))
+        assert answer.accepted
+        rig.until(lambda: rig.committed() == 2)
+    assert [one.event_id for one in rig.deliveries()] == ["id-1"]
 
 
 def test_each_pipeline_has_its_own_end() -> None:
@@ -535,6 +573,7 @@ def test_reloads_leave_nothing_behind() -> None:
     decider = Decider(
         describe=no_description,
         unserved=all_served,
+        unmatched=always_a_dead_letter,
         limit=BugLimit(),
         clock=SystemClock(),
         observer=Unobserved(),
@@ -545,3 +584,42 @@ def test_reloads_leave_nothing_behind() -> None:
     for digest in range(100):
         decider.decide(event, [Pipe(routed, digest=str(digest))])
     assert len(decider._budgets) == 1
+
+
+def test_an_event_of_a_newer_format_waits_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Older pipelines leave it, and what stands behind it, for newer ones: no claim, no dead letter, one alert."""
+    rig = Rig(Pipe(routed))
+    rig.bus = MemoryBus(partitions=4)
+    rig.event(0)
+    with monkeypatch.context() as newer:
+        newer.setattr("router.wire.EVENT_FORMAT", EVENT_FORMAT + 1)
+        rig.event(3)
+    rig.event(6)  # the same key: it keeps its place behind
+    told: list[Mapping[str, str]] = []
+    with rig.running(alert=lambda _, facts: told.append(facts)) as worker:
+        rig.until(lambda: "sil" in worker.waiting)
+        rig.event(7)  # another partition
+        rig.until(lambda: len(rig.deliveries()) == 2)
+    assert [d.event_id for d in rig.deliveries()] == ["id-0", "id-7"]
+    assert rig.ledger.claims.keys() == {"id-0", "id-7"}
+    assert list(rig.bus.scan("dlq.pipeline")) == [] and rig.journal("dead") == []
+    assert [(said["code"], said["place"]) for said in told] == [("EVENT-FORMAT", "in.sil")]
+    monkeypatch.setattr("router.wire.EVENT_FORMAT", EVENT_FORMAT + 1)
+    with rig.running():
+        rig.until(lambda: rig.committed() == 4)
+    made = [d.event_id for d in rig.deliveries()]
+    assert sorted(made) == ["id-0", "id-3", "id-6", "id-7"] and made.index("id-3") < made.index("id-6")
+
+
+def test_the_number_of_the_format_is_the_records_and_not_the_events() -> None:
+    """Every record of `in.<feed>` has it, its dead letter has not; a record without it is of format 1."""
+    rig = Rig(Pipe(lambda _: Invalid("NO", "", "no")))
+    rig.event(1)
+    (record,) = rig.bus.scan("in.sil")
+    assert record.headers[Header.FORMAT] == str(EVENT_FORMAT)
+    with rig.running():
+        rig.until(lambda: rig.committed() == 1)
+    (letter,) = rig.bus.scan("dlq.pipeline")
+    assert Header.FORMAT not in letter.headers
+    old = {name: value for name, value in record.headers.items() if name != Header.FORMAT}
+    assert read_event(replace(record, headers=old)).id == "id-1"

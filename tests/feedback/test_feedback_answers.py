@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from router.contracts import EVENT_FORMAT
+from router.errors import Unavailable
 from router.exchange import Delivery, Disposition, Event, Receipt, ReceiptKind
 from router.feedback.answers import DELAYED, OVERDUE, SILENT, Endpoint, answers, untold
 from router.feedback.recipients import Recipients
@@ -79,6 +81,13 @@ def test_a_superseded_mail_is_answered_too() -> None:
     assert zam(receipt(delivery(), disposition=Disposition.SUPERSEDED)).text("OBX[1]-5") == "N"
 
 
+def test_a_superseded_delivery_does_not_blame_what_it_waited_for() -> None:
+    """The DMP was away when the deletion came: the deletion ended it, and that is what the sender reads."""
+    message = zam(from_dmp(disposition=Disposition.SUPERSEDED, code="DMP-CONNECT", text="serveur du DMP injoignable"))
+    assert [message.text(f"ERR-5.{part}") for part in (1, 3)] == ["SUPERSEDED", "99PFI"]
+    assert message.text("ERR-8") == "version remplacée ou supprimée par un message suivant"
+
+
 def test_the_dmp_answers_by_z01() -> None:
     """Y, and N with the DMP's code in the coding system this sender wants."""
     assert zam(from_dmp()).text("MSH-9.2") == "Z01"
@@ -92,6 +101,37 @@ def test_a_destination_refused_by_a_rule_is_told() -> None:
     """D5: filtered by the pipeline is an N."""
     message = zam(from_dmp(ok=False, disposition=Disposition.FILTERED, code="R45", text="INS non qualifiée"))
     assert (message.text("OBX[1]-5"), message.text("ERR-5.1")) == ("N", "R45")
+
+
+@pytest.mark.parametrize(
+    ("code", "told", "system"),
+    [
+        ("DMP-DMPClosed", "DMPClosed", "DMP_ERROR_CODE"),
+        ("DMP-XDSRegistryMetadataError", "XDSRegistryMetadataError", "DMP_ERROR_CODE"),
+        ("DMP-QuelqueChoseDeNouveau", "QuelqueChoseDeNouveau", "DMP_ERROR_CODE"),
+        ("R45", "R45", "99PFI"),
+        ("PFI-INS", "PFI-INS", "99PFI"),
+        ("DMP-TIMEOUT", "DMP-TIMEOUT", "99PFI"),
+        ("DMP-HTTP-413", "DMP-HTTP-413", "99PFI"),
+        ("DMP-NF", "DMP-NF", "99PFI"),
+        ("NO-PIPELINE", "NO-PIPELINE", "99PFI"),
+        ("", "906", "99PFI"),
+    ],
+)
+def test_only_the_dmps_own_codes_stand_under_its_coding_system(code: str, told: str, system: str) -> None:
+    """D16: a code of ours has a local coding system, and is the one that operators see."""
+    refused = from_dmp(ok=False, disposition=Disposition.DEAD_LETTERED, code=code, text="motif")
+    message = zam(refused)
+    assert [message.text(f"ERR-5.{part}") for part in (1, 2, 3)] == [told, "motif", system]
+
+
+def test_the_dmps_own_words_stand_in_err_8() -> None:
+    """D16: the label of ERR-5 is ours, ERR-8 adds what the DMP says."""
+    text = "Une métadonnée du document est refusée par le DMP — le DMP dit : typeCode inconnu"
+    refused = from_dmp(ok=False, disposition=Disposition.DEAD_LETTERED, code="DMP-XDSRegistryMetadataError", text=text)
+    message = zam(refused)
+    assert message.text("ERR-5.2") == "Une métadonnée du document est refusée par le DMP"
+    assert message.text("ERR-8") == text
 
 
 def test_a_reading_is_a_z03_only_for_who_asked_for_it() -> None:
@@ -208,4 +248,20 @@ def test_a_patient_refused_before_any_delivery_is_named_from_the_event(tmp_path:
     message = zam(given, who=Recipients(station.bus, station.ledger))
     told = ("27707", "27707@patient.mssante.fr") if mine else ("", "")
     assert (message.text("OBX[2]-4"), message.text("OBX[2]-5.4")) == told
+    station.close()
+
+
+def test_feedback_waits_for_a_newer_process_to_read_a_newer_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an upgrade an older feedback process neither ends nor answers without the recipient: it waits."""
+    station = Station(tmp_path)
+    event = Event(delivery().event_id, "sil", "k", b"MSH|")
+    monkeypatch.setattr("router.wire.EVENT_FORMAT", EVENT_FORMAT + 1)
+    (origin,) = station.bus.producer("test").publish([event_record(event)])
+    monkeypatch.undo()
+    context = {"control_id": "015", "leg": "mss", "rank": "2", "origin": str(origin)}
+    given = receipt(delivery(), ok=False, disposition=Disposition.FILTERED, code="MSS-510", context=context)
+    with pytest.raises(Unavailable, match="EVENT-FORMAT"):
+        Recipients(station.bus, station.ledger)(given)
     station.close()

@@ -25,7 +25,7 @@ from router.request import Action
 from router.simulators.authority import Certificates, make_certificates
 from router.simulators.mssante import MssanteConfig as OperatorConfig
 from router.simulators.mssante import MssanteSimulator
-from router.sinks.mssante.settings import FeedbackRules, MssanteConfig
+from router.sinks.mssante.settings import FeedbackRules, ImapConfig, MssanteConfig, TlsConfig
 from router.sinks.mssante.sink import MssanteSink
 from router.wire import read_delivery
 from tests.cda.cda_samples import cda, n3_body
@@ -137,6 +137,38 @@ def play(station: Station, certificates: Certificates, scene: Scene, **options: 
 
 def shown(message: Message) -> tuple[str, str]:
     return message.text("MSH-9.2"), message.text("OBX[1]-5")
+
+
+@pytest.mark.parametrize(("asked", "read"), [("", MAILBOX), ("labo@hopital-a.mssante.fr", "labo@hopital-a.mssante.fr")])
+def test_a_certificate_opens_the_mailbox_that_is_asked_for(
+    station: Station, certificates: Certificates, asked: str, read: str
+) -> None:
+    """SASL EXTERNAL names the account (RFC 4422); without a name the operator chooses."""
+    certificate, key = certificates.pair("750100125-auth")
+    other = "labo@hopital-a.mssante.fr"
+
+    async def whole() -> None:
+        accounts = {MAILBOX: "", other: ""}
+        config = OperatorConfig(certificates=certificates, client_certificate=True, auth="external", accounts=accounts)
+        async with MssanteSimulator(config) as operator:
+            tls = TlsConfig.model_validate({"ca": certificates.ca, "certificate": certificate, "key": key})
+            mailbox = Mailbox(
+                SINK,
+                ImapConfig.model_validate({"host": "127.0.0.1", "port": operator.imap_port, "done": "Lus"}),
+                Reports(station.correlator({SINK}), Proofs(station.ledger), {}, admits=lambda _: True),
+                station.bus.producer("mailbox"),
+                tls=tls,
+                user=MAILBOX,
+                authzid=asked,
+                clock=SystemClock(),
+                observer=Unobserved(),
+                alert=log_alert,
+            )
+            await asyncio.to_thread(mailbox.poll)
+            opened = [one for one in accounts if operator.post.mailbox(one).get("Lus") is not None]
+            assert opened == [read]
+
+    asyncio.run(whole())
 
 
 @pytest.mark.parametrize("action", list(Action))
@@ -260,3 +292,38 @@ def test_an_expired_certificate_is_ours_to_mend(station: Station, certificates: 
         assert not ward.operator.mails
 
     play(station, certificates, scene)
+
+
+def test_a_mailbox_that_can_be_read_again_says_so_once(station: Station, certificates: Certificates) -> None:
+    """After an outage of the server; operators see it as information."""
+    told: list[str] = []
+
+    async def scene(ward: Ward) -> None:
+        config = ward.config().imap
+        assert config is not None
+        mailbox = Mailbox(
+            SINK,
+            config.model_copy(update={"poll_seconds": 0.01}),
+            Reports(station.correlator({SINK}), Proofs(station.ledger), {}, admits=lambda _: True),
+            station.bus.producer("other"),
+            tls=ward.config().tls,
+            user=MAILBOX,
+            clock=SystemClock(),
+            observer=Unobserved(),
+            alert=lambda what, _: told.append(what),
+        )
+        reads = iter([Unavailable("MSS-IMAP", "imap", "away"), 0, 0])
+
+        def poll() -> int:
+            found = next(reads, None)
+            if isinstance(found, Exception):
+                raise found
+            if found is None:
+                mailbox.stop()
+            return 0
+
+        mailbox.poll = poll  # type: ignore[method-assign]
+        await asyncio.to_thread(mailbox.run)
+
+    play(station, certificates, scene)
+    assert told == ["mailbox-readable"]

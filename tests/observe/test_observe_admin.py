@@ -17,9 +17,13 @@ import pytest
 
 from router.demo.stage import Stage, stage
 from router.measures import MEASURES
+from tests.deploy.promql import selectors
+from tests.observe.prometheus import everything_asked, prometheus
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.timeout(600)]
 PATIENCE = 90.0
+NOT_IN_THE_DEMO = {"segur_files_left"}
+"""The demo watches no folder."""
 
 
 def _get(port: int, page: str) -> tuple[int, str]:
@@ -66,22 +70,42 @@ def _labels(page: str, name: str) -> list[dict[str, str]]:
 async def _measures(played: Stage) -> None:
     async def said() -> bool:
         page = (await _page(played, "/metrics"))[1]
-        return 'segur_dead_letters_total{code="MSS-552"' in page and "segur_lag{" in page
+        dead = 'segur_dead_letters_total{code="MSS-552",feed="",sink="mssante.hopital-a",stage="sink"} 1.0'
+        gauge = 'segur_oldest_pending_timestamp_seconds{sink="mssante.hopital-a"}'
+        return dead in page and gauge in page and "segur_lag{" in page
 
     assert await played.until(said, PATIENCE)
     page = (await _page(played, "/metrics"))[1]
     assert _checked(page) == ""
-    for name, (_, labels, _text) in MEASURES.items():
+    for name, declared in MEASURES.items():
         for found in _labels(page, name):
-            assert set(found) - {"le", "pid"} <= set(labels), name
-    certificates = {found["name"] for found in _labels(page, "certificate_expiry_seconds")}
+            assert set(found) - {"le", "pid"} <= set(declared.labels), name
+    certificates = {found["name"] for found in _labels(page, "certificate_expiry_timestamp_seconds")}
     assert certificates == {"dmp.hopital-a/auth", "dmp.hopital-a/sign", "mssante.hopital-a/tls"}
-    for name in ("oldest_pending_seconds", "in_flight", "circuit_open"):
-        assert {found["sink"] for found in _labels(page, name)} >= {"dmp.hopital-a", "mssante.hopital-a"}, name
+    for gauge in ("oldest_pending_timestamp_seconds", "in_flight", "circuit_open"):
+        assert {found["sink"] for found in _labels(page, gauge)} >= {"dmp.hopital-a", "mssante.hopital-a"}, gauge
     assert {found["pipeline"] for found in _labels(page, "pipeline_seconds")} >= {"biologie", "lettres"}
-    for line in ("segur_journal_lag_seconds ", 'segur_duplicates_avoided_total{stage="intake"} 1.0'):
+    for line in ("segur_journal_timestamp_seconds ", 'segur_duplicates_avoided_total{stage="intake"} 1.0'):
         assert f"\n{line}" in page, line
     assert not [v for v in re.findall(r"^segur_inversions_total{.*} (\S+)$", page, re.MULTILINE) if float(v)]
+
+
+async def _prometheus(played: Stage) -> None:
+    """A real Prometheus scrapes the router: it takes every rule and every query of a panel, and finds every metric."""
+    async with prometheus(played.folder / "prometheus", played.ports["admin"]) as server:
+        assert await played.until(lambda: bool(server.values('up{job="segur-router"} == 1')), PATIENCE)
+        assert await played.until(server.rules_evaluated, PATIENCE)
+        assert server.rule_errors() == []
+        asked = {query: await asyncio.to_thread(server.problem, query) for query in everything_asked()}
+        assert {query: problem for query, problem in asked.items() if problem} == {}
+        named = {one.metric for query in everything_asked() for one in selectors(query)}
+        missing = named - NOT_IN_THE_DEMO
+        await played.until(lambda: missing <= server.names(), 15)  # a rate needs two scrapes
+        assert missing - server.names() == set()
+        firing = await asyncio.to_thread(server.values, 'ALERTS{alertstate="firing"}')
+        names = {one["metric"]["alertname"] for one in firing}
+        assert "SegurWatchdog" in names
+        assert not names & {"SegurRouterDown", "SegurInversion", "SegurRefusing", "SegurRoleMissing"}
 
 
 async def _health(played: Stage) -> None:
@@ -108,6 +132,7 @@ async def _story(folder: Path) -> None:
         await played.start()
         await _traffic(played)
         await _measures(played)
+        await _prometheus(played)
         await _health(played)
 
 

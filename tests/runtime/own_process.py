@@ -45,9 +45,9 @@ class Router:
         (pipelines / "samples").mkdir(parents=True)
         for name in ("relais-dpi.yaml", "samples/adt-admission.hl7"):
             (pipelines / name).write_bytes((ROOT / "pipelines" / name).read_bytes())
-        self.folder, self.admin = folder, free()
+        self.folder, self.admin, self.http = folder, free(), free()
         self.site = folder / "router.yaml"
-        self.site.write_text(SITE.format(pipelines=pipelines, more=more, admin=self.admin, http=free()))
+        self.site.write_text(SITE.format(pipelines=pipelines, more=more, admin=self.admin, http=self.http))
         self.environment = {**os.environ, "SEGUR_TEST_KEY": "k" * 32, "PYTHONPATH": str(ROOT)}
 
     def command(self, *words: str) -> list[str]:

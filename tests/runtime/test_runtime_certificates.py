@@ -37,7 +37,7 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_listener_s_certificate_is_watched_and_a_missing_one_is_not(pem: Path) -> None:
-    """Seconds left, by the name operators know; a file that can't be read is told by whoever uses it."""
+    """When it ends, by the name operators know; a file that can't be read is told by whoever uses it."""
     feeds = {
         "feed sil": FeedConfig(mllp=MllpConfig(port=2575, tls=TlsConfig(certificate=pem, key=pem))),
         "feed ris": FeedConfig(mllp=MllpConfig(port=2576, tls=TlsConfig(certificate=Path("nowhere.pem"), key=pem))),
@@ -45,19 +45,7 @@ def test_a_listener_s_certificate_is_watched_and_a_missing_one_is_not(pem: Path)
         "http": None,
     }
     gauges = Gauges()
-    Expiries(feeds, gauges, SystemClock()).look()
-    ((name, left),) = gauges.values.items()
-    assert name == ("certificate_expiry_seconds", "feed sil/mllp/tls")
-    assert left > DAY
-
-
-def test_an_ended_certificate_has_less_than_nothing_left(pem: Path) -> None:
-    """The gauge goes below zero: the alert stays on until a new file stands there."""
-
-    class Later(SystemClock):
-        def now(self) -> float:
-            return super().now() + 100 * 366 * DAY
-
-    gauges = Gauges()
-    Expiries({"http": MllpConfig(port=1, tls=TlsConfig(certificate=pem, key=pem))}, gauges, Later()).look()
-    assert gauges.values["certificate_expiry_seconds", "http/tls"] < 0
+    Expiries(feeds, gauges).look()
+    ((name, end),) = gauges.values.items()
+    assert name == ("certificate_expiry_timestamp_seconds", "feed sil/mllp/tls")
+    assert end > SystemClock().now() + DAY

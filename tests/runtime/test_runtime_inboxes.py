@@ -9,7 +9,7 @@ import pytest
 
 from router.runtime.roles.feedback import inboxes
 from router.sinks.mssante.settings import MssanteConfig
-from router.structures import StructureConfig
+from router.structures import SendingApplication, StructureConfig
 
 A, B = "pfi@hopital-a.mssante.fr", "pfi@hopital-b.mssante.fr"
 TLS = {"ca": "ca.pem", "certificate": "a.pem", "key": "a.key"}
@@ -43,17 +43,27 @@ def site(sinks: dict[str, MssanteConfig], **mailboxes: str) -> Any:
 @pytest.mark.parametrize(
     ("login", "users"),
     [
-        ({"auth": "externe"}, [A]),
+        ({"auth": "externe"}, [A, B]),
+        ({"auth": "externe", "user": "pfi"}, [A]),
         ({"auth": "aucune"}, [A]),
         (PASSWORD | {"user": "pfi"}, [A]),
         (PASSWORD, [A, B]),
     ],
-    ids=["certificate", "certificate alone", "one name", "each its own"],
+    ids=["certificate", "certificate for one account", "certificate alone", "one name", "each its own"],
 )
 def test_structures_share_what_one_account_reads(login: dict[str, Any], users: list[str]) -> None:
     """Two readers of one inbox would tell each report twice."""
     found = inboxes(site({"mssante.a": sink(login)}, a=A, b=B))
     assert [(one.sinks, one.user) for one in found] == [(["mssante.a"], user) for user in users]
+
+
+def test_a_certificate_of_several_mailboxes_asks_for_each_by_name() -> None:
+    """Without a name the operator opens one of them, and the reports of the others are never read."""
+    login = {"auth": "externe"}
+    assert [one.authzid for one in inboxes(site({"mssante.a": sink(login)}, a=A, b=B))] == [A, B]
+    assert [one.authzid for one in inboxes(site({"mssante.a": sink(login)}, a=A))] == [""]
+    other = sink(login, "b.pem", mailbox=B)
+    assert [one.authzid for one in inboxes(site({"mssante.a": sink(login, mailbox=A), "mssante.b": other}))] == ["", ""]
 
 
 def test_sinks_share_the_mailbox_that_both_send_from() -> None:
@@ -92,3 +102,40 @@ def test_other_inboxes_are_read_too(other: MssanteConfig) -> None:
 
 def test_without_imap_nothing_is_read() -> None:
     assert inboxes(site({"mssante.a": sink({}, mailbox=A, imap=None)})) == []
+
+
+def test_the_mailbox_of_a_sending_application_is_read_too() -> None:
+    """Its reports would be lost otherwise; an application that sends from the structure's mailbox adds none."""
+    made = site({"mssante.a": sink(PASSWORD)}, a=A)
+    own = made.structures["a"].model_copy(
+        update={"applications": (SendingApplication(name="LABO", mailbox=B), SendingApplication(name="RIS", label="R"))}
+    )
+    made.structures["a"] = own
+    assert [one.user for one in inboxes(made)] == [A, B]
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (("LABO", "CHU", ""), ("labo@a.fr", "A – Biologie")),
+        (("LABO", "NORD", ""), ("nord@a.fr", "A")),
+        (("RIS", "CHU", ""), ("pfi@a.fr", "A – Imagerie")),
+        (("DPI", "CHU", "3435"), ("pfi@a.fr", "A – Urologie")),
+        (("DPI", "CHU", ""), ("pfi@a.fr", "A")),
+    ],
+)
+def test_an_application_sends_from_its_own_mailbox_under_its_own_label(
+    sent: tuple[str, str, str], expected: tuple[str, str]
+) -> None:
+    """By MSH-3 and MSH-4, MSH-3, or the number of the service; what it has not is the structure's."""
+    applications = [
+        {"name": "LABO", "mailbox": "labo@a.fr", "label": "A – Biologie"},
+        {"name": "LABO^NORD", "mailbox": "nord@a.fr"},
+        {"name": "RIS", "label": "A – Imagerie"},
+        {"name": "3435", "label": "A – Urologie"},
+    ]
+    structure = StructureConfig.model_validate(
+        {"name": "A", "source_oid": "1.2", "mailbox": "pfi@a.fr", "label": "A", "applications": applications}
+    )
+    seen = structure.sending(*sent)
+    assert (seen.mailbox, seen.label, seen.applications) == (*expected, ())

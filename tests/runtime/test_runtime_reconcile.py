@@ -2,132 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
-import shutil
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import pybase64
 import pytest
 from kafka.admin import KafkaAdminClient
 
-from router.config.site import Site
-from router.contracts import Claim, Header, Outgoing, Partition, in_topic, out_topic
-from router.engine.delivery.worker import SinkWorker
-from router.engine.delivery.worker_settings import Limits
+from router.contracts import Header, Outgoing, out_topic
 from router.errors import OperatorFault, Refused, Unavailable
-from router.exchange import Delivery, Event, Origin, State
-from router.runtime.reconcile import reconcile
-from router.runtime.site_services import SiteServices
-from router.wire import delivery_record, event_record, read_journal
-from tests.engine.rig import FAST
-from tests.engine.sinks import ScriptedSink, delivery
+from router.exchange import State
+from router.wire import read_journal
+from tests.engine.sinks import delivery
+from tests.runtime.stage import SHARED, SINK, Stage, some
 from tests.services import kafka_servers  # noqa: F401
-
-SINK = "hl7.reconciled"
-SITE = f"""\
-environment: qualification
-data: var
-admin: {{port: 0}}
-limits: {{partitions: 2}}
-feeds:
-  gam: {{kind: adt, mllp: {{port: 0}}}}
-sinks:
-  {SINK}: {{type: hl7, host: 127.0.0.1, port: 1}}
-"""
-
-SHARED = SITE.replace("partitions: 2", "partitions: 8")
-"""On the broker that all tests share, topics such as `receipts` have 8 partitions."""
-
-ENDED = (State.DONE, State.DEAD, State.SUPERSEDED)
-
-
-class Stage:
-    """A site whose processes are played one after the other; `files` are copied and put back between them."""
-
-    def __init__(self, folder: Path, site: str = SITE) -> None:
-        folder.mkdir(exist_ok=True)
-        (folder / "router.yaml").write_text(site)
-        self.folder = folder
-        self.sink = ScriptedSink(name=SINK)
-        self.alerts: list[tuple[str, dict[str, str]]] = []
-        self.open()
-
-    def open(self) -> None:
-        self.services = SiteServices(Site(self.folder / "router.yaml"))
-        self.ledger = self.services.ledger()
-        self.bus = self.services.bus
-
-    def close(self) -> None:
-        self.services.close()
-
-    def start(self, *, adopt: bool = True) -> None:
-        """What every start does first."""
-        told = lambda what, facts: self.alerts.append((what, dict(facts)))  # noqa: E731
-        reconcile(self.services, told, self.ledger, adopt=adopt)
-
-    def backup(self, name: str) -> None:
-        self.close()
-        shutil.copy(self.folder / "var" / name, self.folder / f"{name}.saved")
-        self.open()
-
-    def restore(self, name: str) -> None:
-        self.close()
-        shutil.copy(self.folder / f"{name}.saved", self.folder / "var" / name)
-        self.open()
-
-    def remove(self, name: str) -> None:
-        self.close()
-        (self.folder / "var" / name).unlink()
-        self.open()
-
-    def publish(self, *deliveries: Delivery) -> None:
-        self.bus.producer("test").publish([delivery_record(one) for one in deliveries])
-
-    def receive(self, number: int) -> Event:
-        """An event comes and the pipelines claim it."""
-        headers = {Header.ACK_BYTES: pybase64.b64encode(b"ACK%d" % number).decode()}
-        event = Event(f"{number:032d}", "gam", "k", b"MSH|", headers, Origin("x", 0, 0))
-        (origin,) = self.bus.producer("gateway").publish([event_record(event)])
-        claim = Claim(event.id, origin, b"ACK%d" % number, 1.0)
-        place = Partition(origin.topic, origin.partition)
-        consumer = self.bus.consumer("pipelines", [in_topic("gam")], member="m")
-        consumer.poll(max_records=100, max_bytes=1 << 20, timeout=1)
-        self.ledger.claim([claim], {place: origin.offset + 1})
-        consumer.commit({place: origin.offset + 1})
-        consumer.close()
-        return event
-
-    def deliver(self, *ended: Delivery, seconds: float = 10.0, by: tuple[State, ...] = ENDED) -> None:
-        """Run the sink worker until these have ended, in one of these states."""
-
-        async def story() -> None:
-            worker = SinkWorker(
-                self.sink, self.bus, self.services.ledger(), member="sinks-0", policy=FAST, limits=Limits(patience=1.0)
-            )
-            task = asyncio.create_task(worker.run())
-            async with asyncio.timeout(seconds):
-                while not all(self.state(one) in by for one in ended):  # noqa: ASYNC110 - the truth is in a file
-                    await asyncio.sleep(0.01)
-                await asyncio.sleep(0.4)  # the group's offsets follow
-            worker.stop()
-            await task
-
-        asyncio.run(story())
-
-    def state(self, one: Delivery) -> State | None:
-        row = self.ledger.get([one.id]).get(one.id)
-        return None if row is None else row.state
-
-    def told(self) -> list[str]:
-        return [what for what, _ in self.alerts]
-
-    def delivered(self) -> list[str]:
-        return sorted(call.delivery.id for call in self.sink.calls if call.ok)
 
 
 @pytest.fixture
@@ -136,10 +27,6 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     stage.start()
     yield stage
     stage.close()
-
-
-def some(first: int, last: int) -> list[Delivery]:
-    return [delivery(n, f"lane-{n}", sink=SINK) for n in range(first, last)]
 
 
 def test_a_start_like_any_other_changes_nothing(stage: Stage) -> None:
@@ -202,6 +89,24 @@ def test_what_the_old_ledger_held_as_unfinished_is_not_repeated(stage: Stage) ->
     stage.start()
     stage.deliver(slow, *more)
     assert stage.delivered() == sorted(one.id for one in [slow, *more])
+
+
+def test_what_waited_and_ended_since_is_not_repeated_when_nothing_else_came(stage: Stage) -> None:
+    """The sink's topic shows no gap; an event that came since tells that the ledger is older: all rows are asked."""
+    stage.sink.behaviour = lambda _d, _a: 30.0
+    (slow,) = some(0, 1)
+    stage.publish(slow)
+    with pytest.raises(TimeoutError):
+        stage.deliver(slow, seconds=1.0)
+    stage.backup("ledger.db")
+    stage.sink.behaviour = lambda _d, _a: None
+    stage.deliver(slow)
+    stage.receive(1)
+    stage.restore("ledger.db")
+    stage.start()
+    assert stage.state(slow) is State.DONE
+    stage.deliver(slow)
+    assert stage.delivered() == [slow.id]
 
 
 def test_what_nobody_remembers_is_delivered_as_an_unknown_outcome(stage: Stage) -> None:

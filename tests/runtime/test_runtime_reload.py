@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from router.config.site import Site
-from router.contracts import JOURNAL
+from router.contracts import JOURNAL, Unobserved
 from router.demo.stage import Stage, stage
 from router.runtime.reload import PipelineSet
 from router.runtime.site_services import SiteServices
@@ -80,15 +80,14 @@ async def _story(folder: Path) -> None:
         file.write_text(second.replace("document.type ==", "document.tipe ==", 1))
         await _until_reloads(played, "refused", 1)
         log = played.log.read_text()
-        assert f"biologie.yaml:{line}:1: when: document has no 'tipe'" in log, log[-3000:]
+        assert f"biologie.yaml:{line}:7: when: document has no 'tipe'" in log, log[-3000:]
         assert await _digest_of_next(played) == _digest(second)
 
         file.write_text(second.replace("dmp: delivered", "dmp: R45", 1))
         await _until_reloads(played, "refused", 2)
         log = played.log.read_text()
-        assert re.search(r"biologie\.yaml:\d+:\d+: examples\[\d+\]: .*dmp: expected R45, got delivered", log), log[
-            -3000:
-        ]
+        told = r"biologie\.yaml:\d+:\d+: examples\[\d+\]\.expect\.dmp: .*dmp: expected R45, got delivered"
+        assert re.search(told, log), log[-3000:]
         assert await _digest_of_next(played) == _digest(second)
 
         file.write_text(first)
@@ -102,6 +101,17 @@ def test_a_changed_file_is_taken_and_a_wrong_one_is_refused(tmp_path: Path) -> N
     asyncio.run(_story(tmp_path / "stage"))
 
 
+class Seen(Unobserved):
+    """An observer that adds up what is counted, by measure and last label."""
+
+    def __init__(self) -> None:
+        self.counted: dict[tuple[str, str], float] = {}
+
+    def count(self, measure: str, amount: float = 1, **labels: str) -> None:
+        at = (measure, list(labels.values())[-1])
+        self.counted[at] = self.counted.get(at, 0) + amount
+
+
 async def _stage_only(folder: Path) -> None:
     async with stage(folder, seed=52):
         pass
@@ -113,14 +123,18 @@ def test_a_worker_that_starts_again_keeps_the_last_good_version(tmp_path: Path) 
     site = tmp_path / "stage" / "router.yaml"
     file = tmp_path / "stage" / "pipelines" / "biologie.yaml"
     good = file.read_text()
-    services = SiteServices(Site(site))
+    seen = Seen()
+    services = SiteServices(Site(site), observer=seen)
     try:
         assert PipelineSet(services).resume() == []
+        assert ("reload_total", "refused") not in seen.counted
         file.write_text("name: [")
         refused: list[str] = []
         again = PipelineSet(services, refused=lambda problems: refused.extend(map(str, problems)))
         assert again.resume() == []
         assert [len(refused), "biologie.yaml:1:" in refused[0]] == [1, True]
+        assert seen.counted["reload_total", "refused"] == 1
+        assert seen.counted["events_total", "decided"] == 0  # it exists before the first event
         assert _digest(good) in {pipeline.digest for pipeline in again.of("sil")}
         (tmp_path / "stage" / "pipelines" / "neuf.yaml").write_text("name: [")
         assert len(again.resume()) == 1  # it never was right: nothing to go on with

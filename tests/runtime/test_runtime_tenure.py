@@ -16,7 +16,7 @@ import pytest
 
 from router.demo.stage import stage
 from router.errors import OperatorFault
-from router.runtime.tenure import FILE, Tenure
+from router.runtime.tenure import FILE, Tenure, runs
 from tests.cli.cli import typed
 
 HOLD = """
@@ -81,6 +81,18 @@ def test_where_folders_have_no_locks_the_file_alone_decides(tmp_path: Path, monk
     with pytest.raises(OperatorFault, match=f"SITE-IN-USE.*process {os.getpid()} on "):
         Tenure(tmp_path)
     mine.end()
+
+
+def test_whether_a_router_runs_is_asked_without_disturbing_it(tmp_path: Path) -> None:
+    """By the lock on the file, or on the folder when somebody deleted the file; nothing is made by asking."""
+    data = tmp_path / "var"
+    assert not runs(data) and not data.exists()
+    mine = Tenure(data)
+    assert runs(data)
+    (data / FILE).unlink()
+    assert runs(data)
+    mine.end()
+    assert not runs(data)
 
 
 def test_two_folders_are_two_routers(tmp_path: Path) -> None:

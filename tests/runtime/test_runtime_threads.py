@@ -38,13 +38,19 @@ def surprising(then: Callable[[], Any]) -> tuple[Callable[..., Any], threading.E
 
 
 def test_the_mailbox_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports that come later are told to their senders all the same."""
+    """Reports that come later are told to their senders all the same; meanwhile it measures that nobody reads it."""
     alerts: list[Mapping[str, str]] = []
+    measured: list[tuple[str, float, Mapping[str, str]]] = []
+
+    class Measuring(Unobserved):
+        def set(self, measure: str, value: float, **labels: str) -> None:
+            measured.append((measure, value, labels))
+
     config = ImapConfig.model_validate({"host": "127.0.0.1", "poll_seconds": 0.01})
     unused = cast(Any, SimpleNamespace(close=lambda: None))
     mailbox = Mailbox(
-        "mssante.essai", config, unused, unused, tls=unused, user="", clock=SystemClock(), observer=Unobserved(),
-        alert=lambda _what, facts: alerts.append(facts),
+        "mssante.essai", config, unused, unused, tls=unused, user="", clock=SystemClock(), observer=Measuring(),
+        alert=lambda _what, facts: alerts.append(facts), number=2,
     )  # fmt: skip
     poll, again = surprising(lambda: 0)
     monkeypatch.setattr(mailbox, "poll", poll)
@@ -53,7 +59,9 @@ def test_the_mailbox_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert again.wait(20)
     mailbox.stop()
     thread.join(20)
-    assert [facts["code"] for facts in alerts] == ["BUG-Surprise"]
+    assert [facts["code"] for facts in alerts if "code" in facts] == ["BUG-Surprise"]
+    labels = {"sink": "mssante.essai", "mailbox": "2"}
+    assert measured[:2] == [("mailbox_ok", 0, labels), ("mailbox_ok", 1, labels)]
 
 
 def test_the_directory_is_refreshed_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from router.demo.stage import AUTHORITY, MAIL_DOMAIN, Stage, stage
+from router.demo.stage import Stage, stage
 from router.simulators.sender import HOPITAL_A, HOPITAL_B, Maker
 from router.simulators.sender.options import CdaSample
+from router.starter.profiles import A as FIRST
 from tests.cli.cli import typed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 A, B = HOPITAL_A.finess, HOPITAL_B.finess
-BOX_A, BOX_B = f"pfi@{MAIL_DOMAIN}", f"pfi-b@{MAIL_DOMAIN}"
+BOX_A, BOX_B = f"pfi@{FIRST.domain}", f"pfi-b@{FIRST.domain}"
 STRANGER = "X^^^^^&1.2.250.1.71.4.2.2&ISO^FINEG^^^130000001"
 SOON = 60.0
 
@@ -45,7 +46,7 @@ def _both(site: dict[str, Any], played: Stage) -> None:
     mail["tls"] = dict(mail["tls"]) | {"certificate": auth, "key": auth_key}
     site["sinks"]["mssante.hopital-b"] = mail
     other = f"{HOPITAL_B.ipp_namespace}&{HOPITAL_B.ipp_oid}&ISO"
-    rules = {"structures": [A, B], "autorites": {AUTHORITY: HOPITAL_A.ipp_oid, other: HOPITAL_B.ipp_oid}}
+    rules = {"structures": [A, B], "autorites": {FIRST.authority: HOPITAL_A.ipp_oid, other: HOPITAL_B.ipp_oid}}
     for feed in ("sil", "ris"):
         site["feeds"][feed]["rules"] = rules
     site["facilities"] = {HOPITAL_B.ipp_namespace: B}
@@ -150,7 +151,7 @@ def test_a_hospital_that_the_dmp_rejects_waits_alone(tmp_path: Path) -> None:
 async def _rejected_sender(folder: Path) -> None:
     async with two_hospitals(folder, 83) as played:
         senders, dmp = Senders(played), played.world.dmp
-        doctor = senders.a.professional("biology", domain=MAIL_DOMAIN)
+        doctor = senders.a.professional("biology", domain=FIRST.domain)
         dmp.disown(doctor.id)
         good = [senders.report(senders.a) for _ in range(8)]
         refused = senders.a.document("biology", senders.a.patient(age=50), author=doctor)

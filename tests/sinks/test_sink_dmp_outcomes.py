@@ -227,11 +227,15 @@ def test_codes_of_the_dmp(
     sample = maker.document("biology", maker.patient(age=50))
 
     async def story(dmp: DmpSimulator, sink: DmpSink) -> None:
-        dmp.refuse(code, count=None, context="texte libre avec le nom du patient")
+        assert sample.patient is not None
+        family = sample.patient.birth_family
+        dmp.refuse(code, count=None, context=f"typeCode refusé pour {family} {family.lower()}")
         with pytest.raises(kind) as caught:
             await sink.deliver(made(sample), dataclasses.replace(FIRST, number=attempt))
         assert caught.value.code == f"DMP-{code}"
-        assert "nom du patient" not in str(caught.value)
+        assert family.lower() not in str(caught.value).lower()
+        if kind is Refused:
+            assert caught.value.text.endswith(" — le DMP dit : typeCode refusé pour …")
 
     play(certificates, story)
 

@@ -14,7 +14,7 @@ from router.payload import DocumentOrder
 from router.request import Action, Author, Code, DocumentHeader, Identifier, Masks, Structure, TransmissionRequest
 from router.simulators.sender import HOPITAL_A, Maker
 from router.sinks.dmp import vihf
-from router.sinks.dmp.preflight import Case, Moment, check
+from router.sinks.dmp.preflight import Case, Moment, check, doubts
 from router.sinks.dmp.settings import DmpConfig, LpsConfig, VihfConfig
 from router.software import our_version
 from router.structures import StructureConfig
@@ -163,7 +163,37 @@ ALWAYS = ("PFI-DESTDMP", "PFI-R52", "PFI-INS", "PFI-INS-OID", "PFI-INS-KEY", "PF
 def test_form_never_blocks_a_deletion(code: str, change: Change) -> None:
     """Type, format, class, masks, dates don't hold up a deletion; the patient and the identifier do (decisions D1)."""
     bent = change(ASKED).model_copy(update={"action": Action.DELETE})
-    assert code_of(bent) == (code if code in ALWAYS else "")
+    absent = all(one.patient.ins is None for one in bent.documents)
+    assert code_of(bent) == (code if code in ALWAYS and not absent else "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"facility_type": Code(code="SA66", system="1.2.250.1.71.4.2.4")},
+            "SA66 : présence non vérifiée dans JDV_J61",
+        ),
+        (
+            {"practice_setting": Code(code="ESSMS", system="1.2.250.1.213.1.1.4.9")},
+            "ESSMS : présence non vérifiée dans",
+        ),
+        ({}, ""),
+    ],
+)
+def test_a_code_that_nobody_could_verify_passes_with_a_word(changes: dict[str, Any], told: str) -> None:
+    """The official list of our version lacks it and a later one may hold it: nobody is refused for that."""
+    asked = document(**changes)(ASKED)
+    assert code_of(asked) == ""
+    moment = Moment(config(), tables(), "qualification", time.time())
+    said = doubts(Case(DocumentOrder(request=asked), [SAMPLE.content]), moment)
+    assert said.startswith(told) and bool(said) is bool(told)
+
+
+def test_a_deletion_goes_without_the_ins_in_the_document() -> None:
+    """R43 only warns for it (D1): the INS of the message says whose document it is; another one is refused."""
+    deletion = asking(action=Action.DELETE)(ASKED)
+    assert code_of(document(patient=ASKED.patient.model_copy(update={"ins": None}))(deletion)) == ""
 
 
 @pytest.mark.parametrize(

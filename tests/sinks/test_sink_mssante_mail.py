@@ -17,6 +17,8 @@ from router.request import Action
 from router.sinks.mssante.contents import Packer
 from router.sinks.mssante.mail import Attachment, Mail, build, header
 from router.sinks.mssante.qualified import documents_hold_ins
+from router.sinks.mssante.xdm import readme
+from router.structures import StructureConfig
 from tests.cda.cda_samples import PDF, cda, n3_body, section
 from tests.sinks.mssante_samples import STRUCTURE, config, order, patient
 from tests.typed import body_text
@@ -256,3 +258,17 @@ def test_x_mss_ins_says_what_stands_in_the_document(change: tuple[str, str]) -> 
     assert documents_hold_ins(order((cda(),)).request)
     assert not documents_hold_ins(order((cda(change=(change,)),)).request)
     assert not documents_hold_ins(order((cda(),), patient=patient(qualified=False)).request)
+
+
+def test_the_readme_says_who_answers_for_archive_and_software() -> None:
+    """Issuer with address, telephone and mailbox; software with version and vendor (mssante §2.1)."""
+    structure = StructureConfig(
+        name="Hôpital A",
+        source_oid="1.2.3",
+        address="1 rue du Test",
+        phone="01 00 00 00 00",
+        mailbox="pfi@a.mssante.fr",
+    )
+    text = readme(structure, ("segur-router", "9.9", "Éditeur X"), ("DOC00001.XML",), kind="").decode("ascii")
+    assert "Courriel MSSante : pfi@a.mssante.fr" in text and "Telephone : 01 00 00 00 00" in text
+    assert "  segur-router 9.9\r\n  Editeur : Editeur X\r\n" in text

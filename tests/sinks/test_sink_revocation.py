@@ -19,7 +19,7 @@ from router.simulators.authority import Authority
 from router.sinks import revocation
 from router.sinks.dmp.credentials import load_identity
 from router.sinks.hl7.settings import Hl7TlsConfig
-from router.sinks.hl7.sink import _context
+from router.sinks.hl7.tls import client_context as hl7_context
 from router.sinks.mssante.settings import TlsConfig
 from router.sinks.mssante.tls import client_context
 from tests.sinks.dmp_world import config as dmp_config
@@ -126,7 +126,7 @@ def clients(servers: Servers, factory: Any, crl: Path, expired: Any) -> list[ssl
     return [
         client_context(TlsConfig(ca=servers.ca, crl=crl, crl_expired=expired)),
         load_identity(dmp).context,
-        _context(Hl7TlsConfig(ca=servers.ca, crl=crl, crl_expired=expired)),
+        hl7_context(Hl7TlsConfig(ca=servers.ca, crl=crl, crl_expired=expired)),
     ]
 
 

@@ -25,6 +25,7 @@ from router.bus.kafka.patches.failed_transaction import abort_with_batches
 from router.bus.kafka.patches.fetch_copies import spare_copies
 from router.bus.kafka.producer import KafkaProducer
 from router.bus.kafka.record_reader import KafkaRecordReader
+from router.bus.kafka.rights import Rights, lacking
 from router.bus.kafka.topics import Topics, places
 from router.bus.settings import KafkaConfig
 from router.contracts import Consumer, Partition, Producer, Record, TopicPlan
@@ -60,7 +61,7 @@ class KafkaBus:
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
         self._common = _connection(config)
-        _check_codec(config.compression)
+        check_codec(config.compression)
         self._admin_client: KafkaAdminClient | None = None
         self._admin_lock = threading.Lock()
         self._let_in = False
@@ -151,6 +152,21 @@ class KafkaBus:
         with mapped():
             committed = self._admin().list_group_offsets(name).get(name, {})
         return {Partition(at.topic, at.partition): found.offset for at, found in committed.items() if found.offset >= 0}
+
+    def living(self, groups: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """A member that died without closing counts until its session has timed out."""
+        prefix = self._config.prefix
+        if not groups:
+            return {}
+        with mapped():
+            found = self._admin().describe_groups([f"{prefix}{group}" for group in groups])
+        return {group: _instances(found.get(f"{prefix}{group}", {})) for group in groups}
+
+    def lacking(self, topics: Sequence[str], groups: Sequence[str]) -> Rights:
+        """Rights that the router needs on these topics and groups, and our account has not."""
+        prefix = self._config.prefix
+        with mapped():
+            return lacking(self._admin(), topics, [f"{prefix}{group}" for group in groups])
 
     def identities(self, topics: Collection[str]) -> Mapping[str, str]:
         return self._topics.identities(topics)
@@ -245,7 +261,13 @@ class KafkaBus:
         }
 
 
-def _check_codec(name: str) -> None:
+def _instances(group: Mapping[str, Any]) -> list[str]:
+    """The static names of a group's members, in order, from the cluster's description of it."""
+    members = group.get("members", ())
+    return sorted(str(member.get("group_instance_id") or member.get("client_id") or "?") for member in members)
+
+
+def check_codec(name: str) -> None:
     """Raises `OperatorFault` for a compression whose Python package is missing: the client would only fail to open."""
     available, package = _CODECS.get(name, (None, ""))
     if available is not None and not available():

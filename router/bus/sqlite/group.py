@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 from router.contracts import Partition
 from router.locks import FileLock, file_name, is_held
@@ -125,6 +126,12 @@ class Membership:
 def readers(folder: Path, topic: str) -> list[str]:
     """Names of the living members, of any group, that read this topic. Raises OSError."""
     return [file.name for file in folder.glob("*/members/*") if is_held(file) and topic in _subscribed(file)]
+
+
+def living(folder: Path, group: str) -> list[str]:
+    """Names of the living members of a group, in order. Raises OSError."""
+    members = (folder / file_name(group) / "members").glob("*")
+    return sorted(unquote(file.name) for file in members if is_held(file))
 
 
 def _subscribed(file: Path) -> list[str]:

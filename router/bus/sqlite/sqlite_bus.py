@@ -10,7 +10,7 @@ from typing import Final
 
 from router.bus.merge import merged
 from router.bus.sqlite.consumer import SqliteConsumer, records_of
-from router.bus.sqlite.group import Membership, readers
+from router.bus.sqlite.group import Membership, living, readers
 from router.bus.sqlite.maintenance import apply_plans, differences, recreate, remove_below, remove_expired
 from router.bus.sqlite.notifier import Notifier
 from router.bus.sqlite.store import SHIFT, Store, Topic, mapped
@@ -167,6 +167,10 @@ class SqliteBus:
                 (group,),
             )
             return {Partition(name, number): at for name, number, at in rows}
+
+    def living(self, groups: Collection[str]) -> Mapping[str, Sequence[str]]:
+        with mapped():
+            return {group: living(self._locks, group) for group in groups}
 
     def identities(self, topics: Collection[str]) -> Mapping[str, str]:
         """That of the file; it has kept one since its first opening by this version."""

@@ -132,6 +132,10 @@ class UpgradeValues(Strict):
     waitForPipelines: bool = Field(
         True, description="A new gateway starts only when every pipelines pod reads its events."
     )
+    migrate: bool = Field(
+        False, description="Before anything is changed, a Job brings the tables of PostgreSQL to the new version."
+    )
+    migrateDeadlineSeconds: int = Field(3600, ge=1, description="Seconds this may take.")
 
 
 class BudgetValues(Strict):
@@ -177,6 +181,10 @@ class RulesValues(Strict):
 
     enabled: bool = Field(False, description="Make a PrometheusRule.")
     labels: Labels = Field(default_factory=dict, description="Labels by which your Prometheus picks it up.")
+    runbooks: str = Field(
+        "docs/runbooks",
+        description="Where you publish the pages of docs/runbooks: each alert's `runbook_url` begins with it.",
+    )
 
 
 class DashboardsValues(Strict):

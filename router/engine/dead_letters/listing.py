@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from router.contracts import Bus, Header, Ledger, Record, Row, dlq_topic
+from router.contracts import Bus, Header, Ledger, Record, Row, dlq_topic, out_topic
 from router.engine.dead_letters.remediation import Advice, cause, next_step
-from router.exchange import Origin
+from router.engine.delivery.supersession_rules import HELD
+from router.exchange import Origin, State
 from router.wire import record_at
 
 RESOLVED: Final = "resolved"
@@ -100,10 +101,12 @@ def letters(
     """The unresolved dead letters that the filter admits, oldest first.
 
     `sinks`: all sinks of the site, so that records on their topics which were no deliveries are found too.
+    Asked for by their code (`UNKNOWN-HELD`) or cause, deliveries that are held for a person are among them.
     """
     found: list[DeadLetter] = []
     if which.stage in ("", "sink"):
         found += [of_row(row, advice) for row in ledger.dead(which.sink or None)]
+        found += [of_row(row, advice) for row in _held(ledger, which, sinks)]
         found += _unreadable(bus, {which.sink} if which.sink else set(sinks), advice)
     if not which.sink:
         for stage in STAGES:
@@ -118,8 +121,13 @@ def groups(
     bus: Bus, ledger: Ledger, which: Filter = ALL, *, sinks: Iterable[str] = (), advice: Advice = next_step
 ) -> list[Group]:
     """Unresolved dead letters by cause, the most numerous first."""
+    return by_cause(letters(bus, ledger, which, sinks=sinks, advice=advice))
+
+
+def by_cause(found: Iterable[DeadLetter]) -> list[Group]:
+    """These dead letters by cause, the most numerous first."""
     causes: dict[str, list[DeadLetter]] = {}
-    for dead_letter in letters(bus, ledger, which, sinks=sinks, advice=advice):
+    for dead_letter in found:
         causes.setdefault(dead_letter.cause, []).append(dead_letter)
     return sorted(map(_group, causes.values()), key=lambda group: (-group.count, group.first))
 
@@ -169,6 +177,18 @@ def of_row(row: Row, advice: Advice = next_step) -> DeadLetter:
 
 
 # ---------------------------------------------------------------------------------------------- internals
+
+
+def _held(ledger: Ledger, which: Filter, sinks: Iterable[str]) -> list[Row]:
+    """Deliveries whose unknown outcome waits for a person. They are no dead letters: only who asks for them sees them,
+    by their code or by the cause that a list has shown."""
+    wanted = [
+        sink
+        for sink in ([which.sink] if which.sink else sinks)
+        if which.code == HELD or cause("sink", sink, HELD, "") in (which.id, which.cause)
+    ]
+    rows = (row for sink in wanted for row in ledger.unfinished(sink, sorted(ledger.seen(out_topic(sink)))))
+    return [row for row in rows if row.state is State.PARKED and row.code == HELD]
 
 
 def _of_topic(bus: Bus, stage: str, advice: Advice) -> list[DeadLetter]:

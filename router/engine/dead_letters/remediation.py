@@ -15,6 +15,11 @@ OWN: Final = (
     ("BUG-*", "Erreur du routeur : signaler l'empreinte à l'éditeur, puis rejouer après correction."),
     (BYTES_LOST, "Contenu expiré sur le bus : demander à l'émetteur de renvoyer le message."),
     ("DELIVERY", "Enregistrement illisible sur la file de sortie : vérifier qui écrit sur le bus."),
+    (
+        "NO-PIPELINE",
+        "Aucun circuit ne prend ce message : en écrire un, ou corriger sa condition `when`, puis rejouer. "
+        "Voulu pour ce flux : `unmatched: ignore` dans le fichier du site.",
+    ),
     ("PAYLOAD", "Enregistrement illisible sur la file de sortie : vérifier qui écrit sur le bus."),
     ("UNKNOWN*", "Résultat inconnu : vérifier auprès du destinataire, puis rejouer ou abandonner."),
 )

@@ -89,7 +89,7 @@ class Attempts:
         attempt = Attempt(tries, row.first_try, unknown, partial(self._recheck, pending), progress)
         before = clock.monotonic()
         result = await self._calls.deliver(delivery, attempt)
-        outcome = "ok" if result.fault is None else type(result.fault).__name__
+        outcome = "delivered" if result.fault is None else result.fault.outcome
         took = clock.monotonic() - before
         self._settings.observer.time("delivery_seconds", took, sink=self._settings.sink, outcome=outcome)
         return result

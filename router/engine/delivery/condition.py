@@ -65,9 +65,8 @@ class Gauges:
         states = lanes.overview()
         for state in (State.READY, State.BEGUN, State.WAITING, State.PARKED, State.UNKNOWN):
             observer.set("pending", states[state], sink=sink, state=state.value)
-        oldest = lanes.oldest()
-        age = 0.0 if oldest is None else max(0.0, self._settings.clock.now() - oldest)
-        observer.set("oldest_pending_seconds", age, sink=sink)
+        oldest, now = lanes.oldest(), self._settings.clock.now()
+        observer.set("oldest_pending_timestamp_seconds", now if oldest is None else min(oldest, now), sink=sink)
         observer.set("in_flight", lanes.in_flight, sink=sink)
         observer.set("bytes_held", self._payloads.held, stage=sink)
         observer.set("circuit_open", float(self._breaker.state is not Circuit.CLOSED), sink=sink)

@@ -34,6 +34,7 @@ class RowOpener:
         writer: DurableWriter,
         commands: CommandHandler,
         admission: Admission,
+        on_unknown: str,
     ) -> None:
         self._settings = settings
         self._lanes = lanes
@@ -43,6 +44,7 @@ class RowOpener:
         self._writer = writer
         self._commands = commands
         self._admission = admission
+        self._on_unknown = on_unknown
 
     async def open(self, records: Sequence[Record]) -> None:
         """Open the rows of these deliveries, durably, and put them in their lanes. Raises `Fenced`."""
@@ -99,19 +101,21 @@ class RowOpener:
         except Malformed as fault:
             await self._unreadable(record, fault)
             return None
-        return Row(
+        row = Row(
             delivery=delivery,
             partition=record.partition,
             sequence=record.offset,
             bytes_at=record.origin,
             updated=self._settings.clock.now(),
         )
+        doubtful = not delivery.replay and self._settings.doubtful(delivery.origin)
+        return row_transitions.in_doubt(row, self._on_unknown) if doubtful else row
 
     async def _unreadable(self, record: Record, fault: Malformed) -> None:
         settings = self._settings
         dead_letter = row_transitions.unreadable(record, fault, settings.sink, settings.advice, settings.clock.now())
         await self._writer.write([record.partition], records=[dead_letter])
-        settings.observer.count("dead_letters_total", stage="sink", code=fault.code)
+        settings.observer.count("dead_letters_total", stage="sink", feed="", sink=settings.sink, code=fault.code)
 
     def _anticipate(self, rows: dict[str, Row]) -> dict[str, Row]:
         """Rows that will start at once are opened as `begun`: one write instead of two.
@@ -125,7 +129,8 @@ class RowOpener:
         opened: dict[str, Row] = {}
         for id_, row in rows.items():
             lane = row.delivery.lane
-            if free > 0 and lane not in seen and not row.delivery.replay and self._lanes.idle(lane):
+            fresh = row.state is State.READY and not row.delivery.replay
+            if free > 0 and lane not in seen and fresh and self._lanes.idle(lane):
                 opened[id_] = row_transitions.begun(row, now)
                 free -= 1
             else:

@@ -7,15 +7,19 @@ from typing import Final
 
 from router.contracts import Header, Outcome, Outgoing, Record, Row, dlq_topic, out_topic
 from router.engine.dead_letters.remediation import Advice, cause
+from router.engine.delivery.pending_delivery import PREDECESSOR
 from router.engine.delivery.row_copy import copy_row
+from router.engine.delivery.supersession_rules import HELD
 from router.errors import RouterError
 from router.exchange import Delivery, Disposition, Receipt, ReceiptKind, State
+from router.language import N_
 from router.wire import delivery_headers
 
 PROGRESS: Final = "progress."
 """The prefix of evidence that says what a sink's attempts have settled so far (`RouterError.progress`)."""
 OUTCOME: Final = "outcome"
 """Evidence of a superseded row, for people: `unknown` when an attempt may have reached the destination after all."""
+RESTORED: Final = N_("restored from a backup: an attempt may have been made since; a person decides")
 BEFORE: Final = "before"
 """Evidence of a receipt: the earlier state of the row, when the sender had already been told that state."""
 
@@ -116,6 +120,19 @@ def superseded(row: Row, by: str, now: float) -> Row:
         next_try=0.0,
         updated=now,
     )
+
+
+def in_doubt(row: Row, on_unknown: str) -> Row:
+    """A row of a restored ledger or bus. Nothing proves what became of it since: an attempt may have been made.
+
+    A sink that can ask its destination does so; otherwise a person decides. A dead letter, and what is held already,
+    stays so: it needs a person's order anyway.
+    """
+    if row.state is State.DEAD or (row.state is State.PARKED and row.code != PREDECESSOR):
+        return row
+    if on_unknown == "verify":
+        return copy_row(row, state=State.UNKNOWN, outcome_unknown=True, next_try=0.0)
+    return copy_row(row, state=State.PARKED, code=HELD, text=RESTORED, outcome_unknown=True, next_try=0.0)
 
 
 def waited(row: Row) -> float:

@@ -217,7 +217,9 @@ class Settlement:
         if isinstance(fault, Refused) and fault.business:
             self._settings.observer.count("not_applicable_total", sink=self._settings.sink, code=fault.code)
         else:
-            self._settings.observer.count("dead_letters_total", stage="sink", code=fault.code)
+            self._settings.observer.count(
+                "dead_letters_total", stage="sink", feed="", sink=self._settings.sink, code=fault.code
+            )
         self._count(row, receipt.ok)
         pending.row = row
         if pending.superseded_by:  # a deletion came while this was being written

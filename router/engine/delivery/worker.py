@@ -17,7 +17,7 @@ bytes in memory are bounded; when there is no room the partitions are paused whi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from router.contracts import Alert, Bus, Clock, Ledger, Observer, Sink, SystemClock, Unobserved, no_alert, out_topic
@@ -48,9 +48,10 @@ from router.engine.delivery.sink_calls import SinkCalls
 from router.engine.delivery.spill import Spill
 from router.engine.delivery.start_gate import StartGate
 from router.engine.delivery.supersession import Supersession
-from router.engine.delivery.worker_settings import Limits, WorkerSettings
+from router.engine.delivery.worker_settings import Limits, WorkerSettings, nothing_doubtful
 from router.engine.retry_policy import RetryPolicy
 from router.errors import Fenced
+from router.exchange import Origin
 
 STOP_SECONDS: Final = 2.0
 """When the worker stops, the dispatcher has so many seconds to finish its work."""
@@ -81,6 +82,7 @@ class SinkWorker:
         alert: Alert = no_alert,
         advice: Advice = next_step,
         names: Names = UNNAMED,
+        doubtful: Callable[[Origin], bool] = nothing_doubtful,
     ) -> None:
         self._sink = sink
         settings = self._settings = WorkerSettings(
@@ -92,6 +94,7 @@ class SinkWorker:
             alert=alert,
             advice=advice,
             names=names,
+            doubtful=doubtful,
         )
         self._build(settings, bus, ledger, f"{member}-{sink.name}")
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -123,7 +126,7 @@ class SinkWorker:
         supersession = Supersession(settings, owned, lanes, payloads, calls, writer, remote)
         admission = Admission(settings, owned, lanes, payloads, writer, supersession)
         commands = CommandHandler(settings, lanes, payloads, calls, writer)
-        opener = RowOpener(settings, lanes, breaker, gate, payloads, writer, commands, admission)
+        opener = RowOpener(settings, lanes, breaker, gate, payloads, writer, commands, admission, sink.on_unknown)
         takeover = PartitionTakeover(settings, reader, owned, lanes, tasks, writer, remote, admission)
         spill = Spill(settings, lanes, payloads, writer)
         # attempt, settle
@@ -275,6 +278,7 @@ class SinkWorker:
         """Measures every second, a sweep every few, and a look at partitions lost without a word."""
         clock, limits = self._settings.clock, self._settings.limits
         swept = clock.monotonic()
+        self._gauges.measure()
         while True:
             await asyncio.sleep(min(1.0, limits.sweep))
             self._gauges.measure()

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from router.contracts import Alert, Clock, Observer, Row
 from router.engine.dead_letters.evidence import Names
 from router.engine.dead_letters.remediation import Advice
 from router.engine.retry_policy import RetryPolicy
+from router.exchange import Origin
+
+
+def nothing_doubtful(_origin: Origin) -> bool:
+    """The bus was not restored from a backup."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,8 @@ class WorkerSettings:
     advice: Advice
     names: Names
     """Of evidence: what operators call it."""
+    doubtful: Callable[[Origin], bool] = nothing_doubtful
+    """Whether what was made of the record at this place may have left already: see `row_transitions.in_doubt`."""
 
     def due(self, row: Row) -> float:
         """Monotonic time of a row's next try; a clock that jumped makes nobody wait longer than the ceiling."""

@@ -50,6 +50,18 @@ destination it asked for is not served. Called once per event, whatever became o
 one that a pipeline gave back, else the bare event's: the hook reads the event when it has no request."""
 
 
+Unmatched = Callable[[Event], bool]
+"""Whether an event that no pipeline wants is a dead letter. If not, it is journalled as filtered."""
+
+NO_PIPELINE: Final = "NO-PIPELINE"
+"""Code of an event that no pipeline wants."""
+
+
+def always_a_dead_letter(_event: Event) -> bool:
+    """Nothing is left without anybody seeing it."""
+    return True
+
+
 def no_description(_event: Event, _exchange: Exchange) -> Mapping[str, Any]:
     """Nothing to add to the journal."""
     return {}

@@ -11,16 +11,19 @@ from router.contracts import Alert, Clock, Header, Observer, Outgoing, dlq_topic
 from router.engine.dead_letters.remediation import Advice, cause
 from router.engine.delivery.command_handler import BY
 from router.engine.pipeline.compiled import (
+    NO_PIPELINE,
     UNWANTED,
     BugBudget,
     BugLimit,
     CompiledPipeline,
     Describe,
+    Unmatched,
     Unserved,
 )
 from router.engine.pipeline.known_good_events import Blocked, KnownGoodEvents
 from router.errors import Bug, Fenced, MessageFault, OperatorFault, Refused, Unavailable
 from router.exchange import Delivery, Event, Exchange, Filtered, JournalEntry, Receipt, Routed
+from router.language import N_
 from router.wire import delivery_record, journal_record, receipt_record, weight
 
 STOPPED = "PIPELINE-STOPPED"
@@ -68,6 +71,7 @@ class Decider:
         *,
         describe: Describe,
         unserved: Unserved,
+        unmatched: Unmatched,
         limit: BugLimit,
         clock: Clock,
         observer: Observer,
@@ -76,6 +80,7 @@ class Decider:
     ) -> None:
         self._describe = describe
         self._unserved = unserved
+        self._unmatched = unmatched
         self._limit = limit
         self._clock = clock
         self._observer = observer
@@ -106,8 +111,10 @@ class Decider:
         wanted = False
         for pipeline in pipelines:
             wanted |= self._through(pipeline, event, story, blamed)
-        if not wanted:
-            nobody = Filtered("no pipeline", "NO-PIPELINE")
+        if not wanted and self._hook("unmatched", lambda: self._unmatched(event), True):
+            self._dead(None, event, story, Refused(NO_PIPELINE, event.feed, N_("aucun circuit ne prend ce message")))
+        elif not wanted:
+            nobody = Filtered("no pipeline", NO_PIPELINE)
             story.ends.append(nobody)
             story.entries.append(self._entry(event, "filtered", code=nobody.code, text=nobody.reason))
             self._observer.count("events_total", pipeline="", disposition="filtered")
@@ -205,7 +212,7 @@ class Decider:
         said = {"code": fault.code, "place": fault.place, "text": fault.text}
         story.entries.append(self._entry(event, "dead", pipeline, **said))
         self._observer.count("events_total", pipeline=name, disposition="dead_lettered")
-        self._observer.count("dead_letters_total", stage="pipeline", code=fault.code)
+        self._observer.count("dead_letters_total", stage="pipeline", feed=event.feed, sink="", code=fault.code)
 
     def _letter(self, pipeline: CompiledPipeline | None, event: Event, fault: MessageFault) -> Outgoing:
         """The event's bytes untouched, on `dlq.pipeline`, with why and what to do."""

@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pybase64
 
-from router.contracts import Claim, Header, Record
+from router.contracts import Claim, Header, Partition, Record
+from router.errors import OperatorFault
 from router.exchange import Event
 from router.wire import read_event
 
 
 def read(record: Record, feed: str) -> Event:
-    """The event, under the feed of its topic. One without the headers we write has no id: it is refused."""
+    """The event, under the feed of its topic. One without the headers we write has no id: it is refused.
+
+    Raises `OperatorFault` (`EVENT-FORMAT`) for one that a newer version wrote.
+    """
     try:
         event = read_event(record)
         _sensible(event)
     except (KeyError, ValueError):
         return Event("", feed, record.key, record.value, record.headers, record.origin)
     return event if event.feed == feed else replace(event, feed=feed)
+
+
+def readable(
+    records: Sequence[Record], feeds: Mapping[str, str]
+) -> tuple[list[Record], list[Event], dict[Partition, tuple[Record, OperatorFault]]]:
+    """The records that this version can read, their events, and by partition the first that it can't, with the fault.
+
+    What follows that one in its partition is left out too: it keeps its place behind it. feeds: topic -> feed
+    """
+    able: list[Record] = []
+    events: list[Event] = []
+    newer: dict[Partition, tuple[Record, OperatorFault]] = {}
+    for record in records:
+        place = Partition(record.topic, record.partition)
+        if place in newer:
+            continue
+        try:
+            events.append(read(record, feeds[record.topic]))
+            able.append(record)
+        except OperatorFault as fault:
+            newer[place] = record, fault
+    return able, events, newer
 
 
 def _sensible(event: Event) -> None:
@@ -38,6 +65,9 @@ def claim(event: Event, now: float) -> Claim:
 
 
 def claim_of(record: Record, now: float) -> Claim | None:
-    """The claim of a record of `in.<feed>`, as the worker makes it; None for what it refuses as no event of ours."""
+    """The claim of a record of `in.<feed>`, as the worker makes it; None for what it refuses as no event of ours.
+
+    Raises `OperatorFault` (`EVENT-FORMAT`) for one that a newer version wrote.
+    """
     event = read(record, "")
     return claim(event, now) if event.id else None

@@ -37,16 +37,19 @@ from router.engine.pipeline.compiled import (
     CompiledPipeline,
     Describe,
     Pipelines,
+    Unmatched,
     Unserved,
     all_served,
+    always_a_dead_letter,
     no_description,
 )
 from router.engine.pipeline.decider import Decider, Stopped, Work
-from router.engine.pipeline.event_reader import claim, read
+from router.engine.pipeline.event_reader import claim, readable
 from router.engine.pipeline.known_good_events import Blocked
 from router.engine.retry_policy import backoff
 from router.errors import Fenced, Malformed, MessageFault, OperatorFault, Unavailable
 from router.exchange import Event, Origin
+from router.wire import NEWER_FORMAT
 
 T = TypeVar("T")
 
@@ -56,7 +59,8 @@ MAX_BYTES: Final = 8 * 1024 * 1024
 """The most bytes of one batch, and of one transaction (architecture §budgets). One oversize event goes alone."""
 POLL: Final = 0.2
 PATIENCE: Final = 1.0
-"""The most seconds between two tries while one event may cause the `OperatorFault`: later events may show it."""
+"""The most seconds between two tries while one event may cause the `OperatorFault` (later events may show it), or while
+a newer version's event is there: another process may take it, and what stands beside it must go on."""
 TELL_AGAIN: Final = 60
 """A feed, or a stage, that waits causes an alert again after so many tries."""
 APART: Final = 8
@@ -93,6 +97,7 @@ class PipelineWorker:
         member: str,
         describe: Describe = no_description,
         unserved: Unserved = all_served,
+        unmatched: Unmatched = always_a_dead_letter,
         clock: Clock | None = None,
         observer: Observer | None = None,
         alert: Alert = no_alert,
@@ -110,6 +115,7 @@ class PipelineWorker:
         self._decider = Decider(
             describe=describe,
             unserved=unserved,
+            unmatched=unmatched,
             limit=bugs or BugLimit(),
             clock=self._clock,
             observer=self._observer,
@@ -167,18 +173,23 @@ class PipelineWorker:
         """claim → decide → write; what could not be decided, or not be written, is read again."""
         self._gone = set()
         again: dict[Partition, int] = {}
-        for works in _transactions(self._decided(consumer, records, again)):
+        records, events, newer = readable(records, self._feeds)
+        for record, _ in newer.values():
+            _read_again(again, record)
+        for works in _transactions(self._decided(consumer, records, events, again)):
             if not self._write(consumer, works):  # what came after it may not be written before it
                 for record in records[records.index(works[0][0]) :]:
                     _read_again(again, record)
                 break
+        for record, fault in newer.values():
+            if (feed := self._feeds[record.topic]) not in self._pauses:
+                self._pause(consumer, feed, fault)
         self._rewind(consumer, again)
 
     def _decided(
-        self, consumer: Consumer, records: Sequence[Record], again: dict[Partition, int]
+        self, consumer: Consumer, records: Sequence[Record], events: Sequence[Event], again: dict[Partition, int]
     ) -> Iterator[tuple[Record, Work]]:
         """Claim all these events, then decide one after the other. `again` learns of those whose feed must wait."""
-        events = [read(record, self._feeds[record.topic]) for record in records]
         claims = [claim(event, self._clock.now()) for event in events if event.id]
         seen = {Partition(record.topic, record.partition): record.offset + 1 for record in records}
         owners = iter(self._insist(consumer, lambda: self._ledger.claim(claims, seen)))
@@ -195,7 +206,8 @@ class PipelineWorker:
                 self._pause(consumer, feed, fault)
                 _read_again(again, record)
                 continue
-            self._attempts.pop(feed, None)
+            if self._attempts.pop(feed, 0):
+                self._alert("feed-goes-on", {"feed": feed})
             yield record, work
 
     def _decide(
@@ -250,9 +262,11 @@ class PipelineWorker:
 
     def _pause(self, consumer: Consumer, feed: str, fault: Unavailable | OperatorFault) -> None:
         """Nothing of this feed is decided before a while: nothing is lost, other feeds go on."""
-        attempts = self._attempts[feed] = self._attempts.get(feed, 0) + 1
+        newer = fault.code == NEWER_FORMAT
+        key = f"{feed} {fault.code}" if newer else feed  # other events of the feed that go on don't end that wait
+        attempts = self._attempts[key] = self._attempts.get(key, 0) + 1
         retry_after = fault.retry_after if isinstance(fault, Unavailable) else None
-        ceiling = PATIENCE if isinstance(fault, Blocked) else 30.0
+        ceiling = PATIENCE if newer or isinstance(fault, Blocked) else 30.0
         delay = max(backoff(attempts, 0.2, 2.0, ceiling, 0.2), retry_after or 0.0)
         stopped = (fault.pipeline, fault.digest) if isinstance(fault, Stopped) else None
         self._pauses[feed] = _Pause(self._clock.monotonic() + delay, attempts, stopped)

@@ -9,14 +9,18 @@ from collections.abc import Mapping
 import structlog
 import uvloop
 
+from router.contracts import RECOVERIES
 from router.runtime.roles import Ready
 
 log = structlog.get_logger()
 
 
 def alert(what: str, facts: Mapping[str, str]) -> None:
-    """Something a person should look at: a line that the alert rules of the log count."""
-    log.error(what, alert=what, **facts)
+    """Something a person should look at: a line that the alert rules of the log count. A recovery calls nobody."""
+    if what in RECOVERIES:
+        log.info(what, recovery=what, **facts)
+    else:
+        log.error(what, alert=what, **facts)
 
 
 class EventLoopRole(ABC):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 from router.config.site_models import SiteConfig
 from router.feedback.answers import Endpoint
@@ -54,10 +55,12 @@ class FeedbackRole:
             services.bus.producer(f"mailbox-{rank}"),
             tls=inbox.tls,
             user=inbox.user,
+            authzid=inbox.authzid,
             clock=services.clock,
             observer=services.observer,
             alert=alert,
             attempts=Attempts(services.data("mailbox") / f"{_name(inbox)}.reading"),
+            number=rank,
         )
 
     def run(self, ready: Ready) -> None:
@@ -85,12 +88,16 @@ def _name(inbox: Inbox) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """Where reports arrive of mails that some sinks sent, each with its `rules`. `imap`, `tls`: the first one's."""
+    """Where reports arrive of mails that some sinks sent, each with its `rules`. `imap`, `tls`: the first one's.
+
+    authzid: the account to ask for with the certificate, where it opens several; "": the one that it opens
+    """
 
     user: str
     imap: ImapConfig
     tls: TlsConfig
     rules: dict[str, FeedbackRules]
+    authzid: str = ""
 
     @property
     def sinks(self) -> list[str]:
@@ -98,17 +105,23 @@ class Inbox:
 
 
 def inboxes(config: SiteConfig) -> list[Inbox]:
-    """Each one once: a certificate may stand for several sending mailboxes, and several sinks may send from one.
+    """Each one once: several sinks may send from one mailbox.
 
-    Read by two, each report would be told twice, or put in quarantine by the sink that it doesn't concern.
+    Read by two, each report would be told twice, or put in quarantine by the sink that it doesn't concern. A
+    certificate that opens the mailboxes of several structures opens one at a time: the one that is asked for by name.
     """
     found: dict[tuple[str, ...], Inbox] = {}
     for name, sink in config.sinks.items():
         if not isinstance(sink, MssanteConfig) or sink.imap is None:
             continue
-        users = {one.mailbox for one in config.structures.values() if one.sink_of(MSSANTE.name) == name and one.mailbox}
+        served = [one for one in config.structures.values() if one.sink_of(MSSANTE.name) == name]
+        users = set().union(*(one.mailboxes() for one in served))
         users |= {sink.mailbox} if sink.mailbox else set()
         for user in sorted(users):
             inbox = found.setdefault(sink.imap.account(user, sink.tls), Inbox(user, sink.imap, sink.tls, {}))
             inbox.rules[name] = sink.feedback
-    return list(found.values())
+    shared = Counter((*account[:3], account[4]) for account in found)
+    return [
+        replace(inbox, authzid=inbox.user) if account[2] and shared[(*account[:3], account[4])] > 1 else inbox
+        for account, inbox in found.items()
+    ]

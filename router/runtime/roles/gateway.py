@@ -10,7 +10,7 @@ from router.gateway.gateway import Gateway
 from router.gateway.received import Checker, Feed
 from router.register.patient import ins_pseudonym
 from router.request import Identifier
-from router.runtime.certificates import Expiries
+from router.runtime.certificates import Expiries, listeners
 from router.runtime.checks import AdtCheck, DocumentsCheck
 from router.runtime.roles import Ready
 from router.runtime.roles.event_loop import EventLoopRole
@@ -44,8 +44,7 @@ class GatewayRole(EventLoopRole):
             drain=config.limits.drain_seconds,
             alert=services.alert,
         )
-        parts = {f"feed {name}": feed for name, feed in config.feeds.items()} | {"http": config.http}
-        expiries = Expiries(parts, services.observer, services.clock)
+        expiries = Expiries(listeners(config), services.observer)
         expiries.start()
         try:
             await gateway.run(stop, lambda: ready({name: str(port) for name, port in gateway.ports.items()}))

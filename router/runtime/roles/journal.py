@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from router.journal.worker import JournalWorker
+from router.observe.traces import Traces
 from router.runtime.maintenance import Maintenance
 from router.runtime.roles import Ready
 from router.runtime.site_services import SiteServices
@@ -13,8 +14,17 @@ class JournalRole:
 
     def __init__(self, services: SiteServices, slot: int) -> None:
         self._services = services
+        config = services.config
+        self._traces: Traces | None = None
+        if (wanted := config.traces) is not None:
+            self._traces = Traces(wanted.endpoint, config.environment, ca=wanted.ca, ratio=wanted.ratio)
         self._worker = JournalWorker(
-            services.bus, services.journal, member=f"journal-{slot}", clock=services.clock, observer=services.observer
+            services.bus,
+            services.journal,
+            member=f"journal-{slot}",
+            clock=services.clock,
+            observer=services.observer,
+            told=self._traces.told if self._traces is not None else None,
         )
         self._maintenance = Maintenance(services)
 
@@ -25,6 +35,8 @@ class JournalRole:
             self._worker.run()
         finally:
             self._maintenance.stop()
+            if self._traces is not None:
+                self._traces.close()
 
     def stop(self) -> None:
         self._worker.stop()

@@ -8,11 +8,13 @@ import structlog
 
 from router.engine.pipeline.worker import PipelineWorker
 from router.errors import ConfigFault, Problem
+from router.runtime.counted import Counted
 from router.runtime.describe import Describe, Unserved
 from router.runtime.reload import PipelineSet
 from router.runtime.roles import Ready
 from router.runtime.roles.event_loop import alert
 from router.runtime.site_services import SiteServices
+from router.runtime.unmatched import Unmatched
 from router.runtime.wording import ADVICE
 
 log = structlog.get_logger()
@@ -33,8 +35,9 @@ class PipelinesRole:
             list(services.config.feeds),
             self._pipelines.of,
             member=f"pipelines-{slot}",
-            describe=Describe(services.pseudonyms),
+            describe=Counted(Describe(services.pseudonyms), services.observer),
             unserved=Unserved(services.pseudonyms, services.clock, self._pipelines.parse),
+            unmatched=Unmatched(services.config.feeds),
             clock=services.clock,
             observer=services.observer,
             alert=alert,

@@ -7,6 +7,7 @@ from typing import Final
 
 from router.engine.delivery.worker import SinkWorker
 from router.engine.delivery.worker_settings import Limits
+from router.runtime.backup import doubt
 from router.runtime.certificates import Expiries
 from router.runtime.roles import Ready
 from router.runtime.roles.event_loop import EventLoopRole, alert
@@ -33,9 +34,10 @@ class SinksRole(EventLoopRole):
     async def _work(self, stop: asyncio.Event, ready: Ready) -> None:
         services, config = self._services, self._services.config
         services.start_directory()
-        expiries = Expiries(config.sinks, services.observer, services.clock)
+        expiries = Expiries(config.sinks, services.observer)
         expiries.start()
         workers = []
+        doubtful = doubt.of_site(services.site.data)
         share = share_of(config.limits.stage_bytes, len(config.sinks))
         for name in config.sinks:
             policy = services.policy(name)
@@ -51,6 +53,7 @@ class SinksRole(EventLoopRole):
                 alert=alert,
                 advice=ADVICE,
                 names=EVIDENCE,
+                doubtful=doubtful,
             )
             workers.append(worker)
         tasks = [asyncio.create_task(worker.run()) for worker in workers]

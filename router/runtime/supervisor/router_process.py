@@ -6,10 +6,9 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import Final
 
 from router import private
@@ -19,12 +18,17 @@ from router.errors import ConfigFault, OperatorFault, Unavailable
 from router.language import N_, filled
 from router.observe.health import AdminServer
 from router.observe.metrics import Metrics, forget_runs, process_died, share_between_processes
-from router.runtime.process import metrics_folder, ready_file
+from router.runtime.backup import unfinished
+from router.runtime.label_values import begin_at_zero, closed_lists
+from router.runtime.listeners import occupied
+from router.runtime.process import is_ready, metrics_folder, ready_file
 from router.runtime.reconcile import reconcile
 from router.runtime.reload import PipelineSet
 from router.runtime.roles import ROLES
 from router.runtime.roles.event_loop import alert
 from router.runtime.site_services import SiteServices
+from router.runtime.status.processes import page
+from router.runtime.supervisor.machine_measures import MachineMeasures
 from router.runtime.supervisor.notify import READY, STOPPING, notify
 from router.runtime.supervisor.workers import Role, Supervisor
 from router.runtime.tenure import Tenure
@@ -55,6 +59,7 @@ class RouterProcess:
             raise ConfigFault(found)
         self._prepared = False
         self._writable()
+        unfinished.refuse(site.data)
         self._tenure = Tenure(site.data)
         try:
             self.supervisor = self._supervisor()
@@ -71,10 +76,12 @@ class RouterProcess:
         for name, count in self.counts.items():
             for slot in range(self._first, self._first + count):
                 ready_file(site, name, slot).unlink(missing_ok=True)
+        self.observer = Metrics(closed_lists(site))
+        begin_at_zero(site, self.counts, self.observer)
         return Supervisor(
             [self._role(name, count) for name, count in self.counts.items()],
             state=site.data / "run" / "state.json",
-            observer=Metrics(),
+            observer=self.observer,
             alert=alert,
             ended=process_died,
             drain=site.config.limits.drain_seconds + CLOSING_SECONDS,
@@ -147,9 +154,13 @@ class RouterProcess:
         for worker in self.supervisor.workers:
             if worker.status != "running":
                 waiting[worker.name] = worker.status
-            elif not _says_ready(self.site, worker.role, worker.slot, worker.pid):
+            elif not is_ready(self.site, worker.role, worker.slot, worker.pid):
                 waiting[worker.name] = "starting"
         return waiting
+
+    def _page(self) -> Mapping[str, object]:
+        """For `/status`: how the workers are, and what they have measured."""
+        return page(self.site)
 
     def ports(self) -> dict[str, int]:
         """The ports the gateway listens on, by feed (and `http`), once it is ready."""
@@ -165,8 +176,9 @@ class RouterProcess:
         `ConfigFault` or `OperatorFault` when pipelines, bus or database are not as they must be.
         """
         admin = self.site.config.admin
-        server = AdminServer(self.waiting, admin.host, admin.port) if admin.port else None
-        tasks = [asyncio.create_task(self._announce(ready))]
+        server = AdminServer(self.waiting, admin.host, admin.port, self._page) if admin.port else None
+        machine = MachineMeasures(self.site.data, self.observer)
+        tasks = [asyncio.create_task(self._announce(ready)), asyncio.create_task(machine.watch())]
         if server is not None:
             tasks.append(asyncio.create_task(server.serve()))
         loop = asyncio.get_running_loop()
@@ -200,26 +212,6 @@ def _only_one(only: Sequence[str]) -> str:
 
 def _free_ports(site: Site) -> None:
     """Raises `OperatorFault` for a listener's port that something else has: told now, not by a worker that falls."""
-    listeners = {f"feed {name}": feed.mllp for name, feed in site.config.feeds.items() if feed.mllp is not None}
-    places = {what: (one.host, one.port) for what, one in listeners.items()}
-    if site.config.http is not None:
-        places["http"] = (site.config.http.host, site.config.http.port)
-    for what, (host, port) in places.items():
-        with closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                place = f"{host}:{port}"
-                raise OperatorFault(
-                    "LISTEN",
-                    place,
-                    filled("{listener} can't listen there: {reason}", listener=what, reason=error.strerror),
-                ) from error
-
-
-def _says_ready(site: Site, role: str, slot: int, pid: int) -> bool:
-    try:
-        return bool(json.loads(ready_file(site, role, slot).read_text())["pid"] == pid)
-    except (OSError, ValueError, KeyError):
-        return False
+    for one in occupied(site):
+        text = filled("{listener} can't listen there: {reason}", listener=one.what, reason=one.reason)
+        raise OperatorFault("LISTEN", one.place, text)

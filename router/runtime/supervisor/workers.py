@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -30,6 +31,8 @@ FROZEN: Final = 30.0
 the middle of a write, the embedded bus."""
 EXIT_CONFIG: Final = 78
 """Exit code of a worker whose configuration is wrong (sysexits EX_CONFIG): starting it again at once can't help."""
+BEAT: Final = 10.0
+"""Seconds between two signs of life in the state file: whoever is killed is known to have lived until about then."""
 _PR_SET_PDEATHSIG: Final = 1
 
 Status = Literal["starting", "running", "waiting", "draining", "stopped"]
@@ -95,6 +98,7 @@ class Supervisor:
         self._waits = (first_wait, longest_wait)
         self._stop: asyncio.Event | None = None
         self._stopping = False
+        self._started = 0.0
         self.workers = [
             WorkerState(role.name, slot) for role in roles for slot in range(role.first, role.first + role.slots)
         ]
@@ -114,14 +118,24 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         roles = {role.name: role for role in self._roles}
+        self._started = time.time()
+        beating = asyncio.ensure_future(self._beat())
         try:
             clean = await asyncio.gather(
                 *(self._slot(roles[worker.role], worker, self._stop) for worker in self.workers)
             )
         finally:
+            beating.cancel()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
         return 0 if all(clean) else 1
+
+    async def _beat(self) -> None:
+        """The state file is as young as the supervisor's last sign of life (`LastState.written`)."""
+        while self._state_file is not None:
+            await asyncio.sleep(BEAT)
+            with suppress(OSError):
+                os.utime(self._state_file)
 
     @property
     def ready(self) -> bool:
@@ -216,7 +230,9 @@ class Supervisor:
         worker.status, worker.since = status, time.time()
         if self._state_file is None:
             return
-        text = json.dumps({"pid": os.getpid(), "workers": [asdict(one) for one in self.workers]})
+        text = json.dumps(
+            {"pid": os.getpid(), "started": self._started, "workers": [asdict(one) for one in self.workers]}
+        )
         try:
             part = self._state_file.with_suffix(".part")
             part.write_text(text)
@@ -225,16 +241,46 @@ class Supervisor:
             self._alert("state-file", {"error": type(error).__name__})
 
 
-def read_state(path: Path) -> list[WorkerState]:
-    """What a supervisor says of its workers; empty when it does not run (any more)."""
+@dataclass(frozen=True, slots=True)
+class LastState:
+    """What a supervisor wrote last, whether or not it still runs. Times are Unix seconds.
+
+    started: when it began to start its workers, 0 when that is not known;  written: its last sign of life
+    """
+
+    pid: int
+    started: float
+    written: float
+    workers: tuple[WorkerState, ...]
+
+    @property
+    def drained(self) -> bool:
+        """Whether it stopped all its workers before it ended: nobody killed it."""
+        return all(worker.status == "stopped" for worker in self.workers)
+
+
+def last_state(path: Path) -> LastState | None:
+    """What the state file says; None when there is none that can be read."""
     try:
         said = json.loads(path.read_text())
-        os.kill(said["pid"], 0)
-        return [WorkerState(**worker) for worker in said["workers"]]
-    except PermissionError:  # it runs, under another user
-        return [WorkerState(**worker) for worker in said["workers"]]
+        workers = tuple(WorkerState(**worker) for worker in said["workers"])
+        return LastState(int(said["pid"]), float(said.get("started", 0.0)), path.stat().st_mtime, workers)
     except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def read_state(path: Path) -> list[WorkerState]:
+    """What a supervisor says of its workers; empty when it does not run (any more)."""
+    said = last_state(path)
+    if said is None:
         return []
+    try:
+        os.kill(said.pid, 0)
+    except PermissionError:  # it runs, under another user
+        pass
+    except (OSError, OverflowError):
+        return []
+    return list(said.workers)
 
 
 async def _either(first: Awaitable[object], second: Awaitable[object]) -> bool:

@@ -24,8 +24,10 @@ class MssanteConfig:
 
     domains: those it delivers to; everything else is outside the espace de confiance.
     accounts: address -> password of the mailboxes that may submit and read; its domains are hosted here.
+    owners: address -> Struct_IdNat of the certificate that opens it; any opens one that is not here.
     certificates: with them STARTTLS is offered. client_certificate: TLS clients must show one of the authority.
-    auth: `none` takes whoever has passed TLS; `plain` and `external` ask for it before MAIL.
+    auth: `none` takes whoever has passed TLS; `plain` and `external` ask for it before MAIL. IMAP asks for the same,
+    with `none` for a password or, behind a client certificate, for EXTERNAL.
     imap_tls: implicit TLS on the IMAP port, else STARTTLS when there are certificates.
     dsn: whether the extension is advertised. read: recipient -> how his mailbox answers a read request by itself.
     report_delay: seconds between acceptance and the delivery report.
@@ -40,6 +42,7 @@ class MssanteConfig:
     control_port: int | None = 0
     domains: frozenset[str] = frozenset({DOCTOR_DOMAIN, HOSPITAL_DOMAIN, PATIENT_DOMAIN, "hopital-a.test.mssante.fr"})
     accounts: Mapping[str, str] = field(default_factory=dict)
+    owners: Mapping[str, str] = field(default_factory=dict)
     client_certificate: bool = False
     starttls_required: bool = True
     auth: Auth = "none"
@@ -51,6 +54,13 @@ class MssanteConfig:
     folder: Path | None = None
     keep: Keep = "all"
     uid_validity: int = 1_700_000_000
+
+    @property
+    def reading(self) -> tuple[str, ...]:
+        """SASL mechanisms that the IMAP port takes."""
+        if self.auth == "none":
+            return ("PLAIN", "EXTERNAL") if self.client_certificate else ("PLAIN",)
+        return (self.auth.upper(),)
 
 
 @dataclass(frozen=True, slots=True)

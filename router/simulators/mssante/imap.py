@@ -94,7 +94,7 @@ class ImapSession:
         if self._context is not None and not self._wire.secure:
             offers += ["STARTTLS", "LOGINDISABLED"]
         else:
-            offers.append(f"AUTH={'EXTERNAL' if self._config.auth == 'external' else 'PLAIN'}")
+            offers += [f"AUTH={name}" for name in self._config.reading]
         return " ".join(offers)
 
     async def _capability(self, _: list[Token]) -> str:
@@ -129,15 +129,15 @@ class ImapSession:
     async def _login(self, arguments: list[Token]) -> str:
         self._in_clear()
         user, password = word(arguments, 0), word(arguments, 1)
-        if self._config.auth == "external" or self._config.accounts.get(user) != password:
+        if "PLAIN" not in self._config.reading or self._config.accounts.get(user) != password:
             raise No("[AUTHENTICATIONFAILED] refused")
         self._mailbox = self._post.mailbox(user)
         return f"OK [CAPABILITY {self._capabilities()}] welcome"
 
     async def _authenticate(self, arguments: list[Token]) -> str:
         self._in_clear()
-        wanted = "EXTERNAL" if self._config.auth == "external" else "PLAIN"
-        if word(arguments, 0).upper() != wanted:
+        mechanism = word(arguments, 0).upper()
+        if mechanism not in self._config.reading:
             raise No("mechanism not supported")
         if len(arguments) > 1:
             response = word(arguments, 1)
@@ -148,7 +148,7 @@ class ImapSession:
             given = "" if response == "=" else base64.b64decode(response, validate=True).decode()
         except (binascii.Error, UnicodeDecodeError) as error:
             raise Bad("base64") from error
-        user = login(self._config, given, self._wire.certificate())
+        user = login(self._config, mechanism, given, self._wire.certificate())
         if not user:
             raise No("[AUTHENTICATIONFAILED] refused")
         self._mailbox = self._post.mailbox(user)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from router.simulators.dmp.certificate import load, structure
 from router.simulators.mssante.config import Envelope, MssanteConfig
 from router.simulators.mssante.reports import HOST
 from router.simulators.mssante.wire import Closed, Wire
@@ -141,7 +142,7 @@ class SmtpSession:
             given = "" if initial == "=" else base64.b64decode(initial, validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             return Reply(501, "5.5.2", "Cannot decode")
-        self._login = login(self._config, given, self._wire.certificate())
+        self._login = login(self._config, mechanism, given, self._wire.certificate())
         return Reply(235, "2.7.0", "Authenticated") if self._login else Reply(535, "5.7.8", "Refused")
 
     # -------------------------------------------------------------------------------------------- envelope
@@ -262,16 +263,18 @@ class SmtpSession:
         return Reply(221, "2.0.0", "Bye")
 
 
-def login(config: MssanteConfig, given: str, certificate: bytes | None) -> str:
+def login(config: MssanteConfig, mechanism: str, given: str, certificate: bytes | None) -> str:
     """The account a SASL response opens, "" when it opens none.
 
     PLAIN: `authzid NUL authcid NUL password`. EXTERNAL: the client's certificate, and the account it asks for (the
-    only one when it asks for none).
+    first that is its own when it asks for none).
     """
-    if config.auth == "external":
+    if mechanism.upper() == "EXTERNAL":
         if certificate is None:
             return ""
-        return given if given in config.accounts else next(iter(config.accounts), "") if not given else ""
+        unit = structure(load(certificate))
+        own = [address for address in config.accounts if config.owners.get(address, unit) == unit]
+        return given if given in own else next(iter(own), "") if not given else ""
     parts = given.split("\0")
     known = len(parts) == 3 and parts[1] in config.accounts and config.accounts[parts[1]] == parts[2]
     return parts[1] if known else ""

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from router.errors import OperatorFault, OutcomeUnknown, Unavailable
+from router.errors import OperatorFault, OutcomeUnknown, RouterError, Unavailable
 from router.request import TransmissionRequest
 from router.sinks.dmp import answers, soap, transactions, vihf
 from router.sinks.dmp.answers import Existence, HttpAnswer, RegistryAnswer, RegistryError, Unreadable
 from router.sinks.dmp.channel import Channel
 from router.sinks.dmp.credentials import Seal
+from router.sinks.dmp.said import without_values
 from router.sinks.dmp.settings import DmpConfig
 from router.sinks.dmp.soap import Attachment
 from router.sinks.dmp.transactions import Transaction
@@ -84,7 +85,7 @@ class Dialogue:
         """TD3.1b: the entryUUIDs of a document; () when the DMP doesn't have it."""
         answer = await self.registry(transactions.FIND, transactions.get_documents(unique_id))
         if not answer.ok:
-            raise self.client.verdicts.fault(self.worst(answer), transactions.FIND.name, self.attempt)
+            raise self.refusal(answer, transactions.FIND.name)
         return answer.references
 
     async def exists(self, sender_oid: str, *, production: bool) -> Existence:
@@ -132,6 +133,13 @@ class Dialogue:
             kind: Any = OutcomeUnknown if transaction.feeding else Unavailable
             raise kind("DMP-RELATES-TO", name, UNKNOWN_TEXT)
         return answer, spoken
+
+    def refusal(self, answer: RegistryAnswer, place: str) -> RouterError:
+        """The fault of an answer that is no success, with what the DMP says of its code."""
+        code = self.worst(answer)
+        context = next((one.context for one in answer.errors if one.code == code and one.context), "")
+        said = without_values(context, self.request)
+        return self.client.verdicts.fault(code, place, self.attempt, said=said)
 
     def worst(self, answer: RegistryAnswer) -> str:
         """The code that decides when an answer has several: the most telling class first."""

@@ -267,7 +267,7 @@ class Job:
         return self.dialogue.client.verdicts.of(self.dialogue.worst(answer))
 
     def refusal(self, answer: RegistryAnswer, place: str) -> Exception:
-        return self.dialogue.client.verdicts.fault(self.dialogue.worst(answer), place, self.attempt.number)
+        return self.dialogue.refusal(answer, place)
 
     def _notes(self, answer: RegistryAnswer) -> str:
         """Warnings of a success, as sentences of ours."""

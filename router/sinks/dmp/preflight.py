@@ -96,10 +96,15 @@ def _qualified(case: Case, moment: Moment) -> None:
 
 
 def _same_patient(case: Case, _: Moment) -> None:
-    """dmp §6.5: the INS of the request is that of each document, OID and matricule."""
+    """dmp §6.5: the INS of the request is that of each document, OID and matricule.
+
+    The document of a deletion may lack it (D1): the INS of the message, then that of the deposit, say whose it is.
+    """
     identity = case.request.patient.ins
     for header in case.request.documents:
         named = header.patient.ins
+        if named is None and case.request.action is Action.DELETE:
+            continue
         if named is None or identity is None:
             raise Refused("PFI-INS-CDA", "recordTarget", "le document ne porte pas l'INS du patient")
         if (named.authority, named.value) != (identity.authority, identity.value):
@@ -195,6 +200,19 @@ def _in_value_sets(case: Case, moment: Moment) -> None:
             if moment.value_sets.contains(name, code.code, code.system) is False:
                 text = filled("code hors du jeu de valeurs {name} du DMP", name=name)
                 raise Refused("PFI-VALUE-SET", place, text)
+
+
+def doubts(case: Case, moment: Moment) -> str:
+    """What passes without a proof, in one sentence: codes that our value sets take for members; '' when none."""
+    found = {
+        name: code.code
+        for header in case.request.documents
+        for name, code in (("JDV_J61", header.facility_type), ("JDV_J62", header.practice_setting))
+        if code is not None and moment.value_sets.unverified(name, code.code)
+    }
+    return " ; ".join(
+        filled("{code} : présence non vérifiée dans {name}", code=found[name], name=name) for name in found
+    )
 
 
 def _ours(case: Case, _: Moment) -> None:

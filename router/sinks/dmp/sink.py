@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
-from typing import Final, Literal, TypeVar
-from urllib.parse import urlsplit
+from typing import Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from router.contracts import Attempt, Outcome
 from router.errors import OperatorFault, Refused
 from router.exchange import Delivery
-from router.language import filled
 from router.payload import reply_context, unpack, unpack_order
 from router.request import Action
 from router.sinks.dmp import vihf
@@ -26,7 +25,8 @@ from router.sinks.dmp.dialogue import Dialogue, DmpClient
 from router.sinks.dmp.existence import UNEXPLAINED, Existences
 from router.sinks.dmp.identities import Identities
 from router.sinks.dmp.job import Job, SinkContext
-from router.sinks.dmp.preflight import Case, Moment, check
+from router.sinks.dmp.preflight import Case, Moment, check, doubts
+from router.sinks.dmp.safety import unsafe
 from router.sinks.dmp.settings import LEG, DmpConfig
 from router.sinks.dmp.verdicts import Verdicts
 from router.sinks.tools import Tools
@@ -35,8 +35,6 @@ from router.xds import metadata
 from router.xds.tables import tables
 
 T = TypeVar("T")
-LIMIT: Final = 5.0
-"""Feeding transactions per second of a structure and its software: the DMP wants fewer (dmp §7)."""
 
 
 class DmpSink:
@@ -44,7 +42,8 @@ class DmpSink:
 
     def __init__(self, name: str, config: DmpConfig, tools: Tools) -> None:
         """Raises `OperatorFault`: a certificate can't be used, or production and qualification would mix (D9)."""
-        _agree(config, tools.environment)
+        for found in unsafe(config, tools.environment):
+            raise OperatorFault(found.code, found.key, found.text)
         self.name = name
         self.on_unknown: Literal["verify", "repeat", "hold"] = config.on_unknown
         self._config = config
@@ -104,6 +103,11 @@ class DmpSink:
         _ = job.structure  # nothing is signed in the name of a structure that the site does not know (D11)
         if job.case.request.action is Action.DELETE:
             return await Deletion(job).delete()
+        outcome = await self._fed(job)
+        doubt = doubts(job.case, moment)
+        return replace(outcome, text=" ; ".join(filter(None, (outcome.text, doubt)))) if doubt else outcome
+
+    async def _fed(self, job: Job) -> Outcome:
         if self._config.preflight == "off":
             return await job.feed()
         production = self._tools.environment == "production"
@@ -154,19 +158,3 @@ class DmpSink:
             unknown=attempt.unknown,
         )
         return Job(self._context, delivery, attempt, Case(order, documents), dialogue)
-
-
-def _agree(config: DmpConfig, environment: str) -> None:
-    """Production speaks to production hosts only, qualification to none of them (decisions D9)."""
-    host = urlsplit(config.url).hostname or ""
-    if (environment == "production") != (host in config.production_hosts):
-        raise OperatorFault(
-            "DMP-ENVIRONMENT",
-            "url",
-            filled("l'adresse du DMP n'est pas celle de l'environnement {environment}", environment=environment),
-        )
-    if environment == "production" and config.max_per_second >= LIMIT:
-        text = filled("le DMP admet moins de {limit} dépôts par seconde et par structure", limit=f"{LIMIT:.0f}")
-        raise OperatorFault("DMP-RATE", "max_per_second", text)
-    if environment == "production" and config.keep is not None:
-        raise OperatorFault("DMP-KEEP", "keep", "garde des documents en clair sur disque : qualification seulement")

@@ -1,18 +1,17 @@
 """From what the DMP answered to what the router does: the one place where foreign failures become ours (dmp §5).
 
 The tables `verdicts.csv` and `faults.csv` say what each code means; `verdicts` of the site file overrides a code.
-Codes are kept in the faults we raise (`DMP-DMPClosed`); free texts of the DMP are not, they may quote the patient.
+Codes are kept in the faults we raise (`DMP-DMPClosed`). Free texts of the DMP may quote the patient: they are kept only
+as `router.sinks.dmp.said` leaves them.
 """
 
 from __future__ import annotations
 
-import csv
 import re
 import ssl
 import unicodedata
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Final, cast, get_args
 
 import aiohttp
@@ -20,6 +19,7 @@ import aiohttp
 from router.errors import Bug, OperatorFault, OutcomeUnknown, Refused, RouterError, Unavailable
 from router.language import N_, filled
 from router.sinks.dmp.answers import Fault, HttpAnswer
+from router.sinks.dmp.codes import rows
 from router.sinks.dmp.settings import Verdict
 
 TRIES: Final = 3
@@ -62,10 +62,11 @@ class Verdicts:
         """A sentence in French for people, without any value of the message."""
         return _table().get(code, ("", N_("Refus du DMP sans explication connue")))[1]
 
-    def fault(self, code: str, place: str, attempt: int, *, unsure: bool = False) -> RouterError:
+    def fault(self, code: str, place: str, attempt: int, *, unsure: bool = False, said: str = "") -> RouterError:
         """The fault to raise for a code that isn't a success; `attempt` counts from 1.
 
         unsure: the DMP failed in the middle of a request that changes something, and doesn't say how far it came.
+        said:   the DMP's own words, without any value (`router.sinks.dmp.said`): a refusal tells them to the sender
         """
         kind, name, text = self.of(code), f"DMP-{safe(code)}", self.sentence(code)
         if kind == "config":
@@ -76,6 +77,8 @@ class Verdicts:
             return OutcomeUnknown(name, place, filled("{text} : le document est peut-être enregistré", text=text))
         if kind == "limited" and attempt < TRIES:
             return Unavailable(name, place, text, circuit=False)
+        if said:
+            text = filled("{text} — le DMP dit : {said}", text=text, said=said)
         return Refused(name, place, text, business=kind == "business")
 
 
@@ -183,7 +186,7 @@ def _plain(text: str) -> str:
 def _table() -> Mapping[str, tuple[Verdict, str]]:
     known = get_args(Verdict)
     table = {}
-    for code, kind, sentence in _rows("verdicts.csv"):
+    for code, kind, sentence in rows("verdicts.csv"):
         if kind not in known:
             raise OperatorFault("DMP-TABLE", "verdicts.csv", filled("classe inconnue pour {code}", code=code))
         table[code] = (cast(Verdict, kind), sentence)
@@ -192,9 +195,4 @@ def _table() -> Mapping[str, tuple[Verdict, str]]:
 
 @cache
 def _fault_texts() -> list[tuple[str, str]]:
-    return [(words, code) for words, code in _rows("faults.csv")]
-
-
-def _rows(name: str) -> list[list[str]]:
-    lines = (files("router.sinks.dmp") / name).read_text(encoding="utf-8").splitlines()
-    return list(csv.reader(line for line in lines if line and not line.startswith("#")))
+    return [(words, code) for words, code in rows("faults.csv")]

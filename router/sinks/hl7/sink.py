@@ -20,9 +20,8 @@ from router.hl7.ack import MESSAGE_CONDITIONS, Ack, parse_ack
 from router.hl7.message import Message
 from router.hl7.mllp import Decoder, Event, Frame, frame
 from router.language import N_
-from router.sinks import revocation
-from router.sinks.hl7.settings import Hl7Config, Hl7TlsConfig
-from router.tls import client_context
+from router.sinks.hl7.settings import Hl7Config
+from router.sinks.hl7.tls import client_context
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +139,7 @@ class Hl7Sink:
     async def _connect(self) -> Link:
         config = self._config
         loop = asyncio.get_running_loop()
-        context = _context(config.tls) if config.tls else None
+        context = client_context(config.tls) if config.tls else None
         name = (config.tls.server_name or config.host) if config.tls else None
         opening = loop.create_connection(Link, config.host, config.port, ssl=context, server_hostname=name)
         try:
@@ -314,18 +313,6 @@ def _keep_alive(opened: socket.socket) -> None:
 
 def _unsent() -> Unavailable:
     return Unavailable("HL7-CUT", "", "the connection broke before the message was sent", circuit=False)
-
-
-def _context(config: Hl7TlsConfig) -> ssl.SSLContext:
-    try:
-        password = config.key_password.read() if config.key_password else None
-        context = client_context(config.ca, config.certificate, config.key, password)
-        current = config.crl is None or revocation.check(context, config.crl, config.crl_expired)
-    except (OSError, ValueError) as error:
-        raise OperatorFault("HL7-TLS", "", "certificate, key, authorities or lists can't be read") from error
-    if not current:
-        raise OperatorFault("HL7-CRL", str(config.crl), "revocation list expired")
-    return context
 
 
 def _is_place(text: str) -> bool:

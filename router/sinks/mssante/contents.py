@@ -109,7 +109,7 @@ class Packer:
                     raise NoCopy
                 kind, copy, told = _rendered_copy(request, rendered)
         metadata = metadata_xml(order, documents, structure, event_id, self._config)
-        software = (self._config.software, our_version())
+        software = (self._config.software, our_version(), self._config.vendor)
         packed = archive(metadata, documents, request, structure, software, kind=kind)
         claim = claimed(copy[0].content) if copy else ""
         if kind == "document":

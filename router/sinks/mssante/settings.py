@@ -41,7 +41,11 @@ class LoginConfig(Strict):
     """How we log in, beside the client certificate."""
 
     auth: Auth = Field("externe", description="SASL mechanism; `aucune`: the client certificate alone.")
-    user: str = Field("", description="User name; default: the sending mailbox.")
+    user: str = Field(
+        "",
+        description="User name; default: the sending mailbox. `externe`: the account that is asked for (authzid); "
+        "default: the one that the certificate opens; by IMAP the sending mailbox where several share a certificate.",
+    )
     password: Secret | None = Field(None, description="Where the password is (plain, login).")
     token: Secret | None = Field(None, description="Where the access token is (xoauth2).")
 
@@ -79,9 +83,10 @@ class ImapConfig(Strict):
     def account(self, user: str, tls: TlsConfig) -> tuple[str, ...]:
         """What makes it one inbox: two that are equal must be read once. `user`, `tls`: as the sink says."""
         certified = self.login.auth in ("externe", "aucune")
-        who = str((self.tls or tls).certificate) if certified else (self.login.user or user).lower()
+        shown = str((self.tls or tls).certificate) if certified else ""
+        who = (self.login.user or user).lower() if self.login.auth != "aucune" else ""
         inbox = "INBOX" if self.inbox.upper() == "INBOX" else self.inbox  # RFC 3501 §5.1
-        return (self.host.lower(), str(self.port), who, inbox)
+        return (self.host.lower(), str(self.port), shown, who, inbox)
 
 
 class FeedbackRules(Strict):
@@ -152,6 +157,7 @@ class MssanteConfig(SinkSettings):
     )
     nil: str = Field("", description="X-MSS-NIL: product reference of convergence.esante.gouv.fr.")
     software: str = Field("segur-router", description="Name of the software in README.TXT.")
+    vendor: str = Field("", description="Who answers for that software, in README.TXT.")
     accents: bool = Field(False, description="Keep accents outside the first word of the subject.")
     xdm_action_slot: str = Field(
         "urn:ans:ci-sis:action", description="Slot that says replace (C) or delete (D) in METADATA.XML."

@@ -28,6 +28,7 @@ from router.sinks.mssante.contents import Contents, NoCopy, Packer, page_to_rend
 from router.sinks.mssante.mail import Mail, build, envid, message_id
 from router.sinks.mssante.naming import official_label
 from router.sinks.mssante.qualified import documents_hold_ins
+from router.sinks.mssante.safety import unsafe
 from router.sinks.mssante.settings import LEG, MssanteConfig
 from router.sinks.mssante.smtp import Accepted, Envelope, Submission
 from router.sinks.mssante.subject import notice_subject, subject
@@ -57,8 +58,8 @@ class MssanteSink:
         self._asking = asyncio.Lock()
         self._testing = asyncio.Lock()
         self._sender_seen = ""
-        if tools.environment == "production":
-            _for_production(config)
+        for found in unsafe(config, tools.environment):
+            raise OperatorFault("MSS-PRODUCTION", found.key, found.text)
 
     async def deliver(self, delivery: Delivery, attempt: Attempt) -> Outcome:
         """Send the mail. Success means that our operator took it: the proof of reception is the DSN."""
@@ -306,17 +307,3 @@ def _recipient(order: DocumentOrder) -> Recipient:
     if order.recipient is None:
         raise Malformed("PAYLOAD", "", "a mail without a recipient")
     return order.recipient
-
-
-def _for_production(config: MssanteConfig) -> None:
-    """Raises `OperatorFault` for what production forbids (decisions D9, mssante §1.1)."""
-    for key, sentence in (
-        ("redirect_all_mail", N_("une redirection de tout le courrier n'existe pas en production")),
-        ("keep", N_("les courriels ne sont pas gardés en clair en production")),
-    ):
-        if getattr(config, key) is not None:
-            raise OperatorFault("MSS-PRODUCTION", key, sentence)
-    if config.mode == "plain":
-        raise OperatorFault("MSS-PRODUCTION", "mode", "TLS est obligatoire en production")
-    if not config.nil:
-        raise OperatorFault("MSS-PRODUCTION", "nil", "X-MSS-NIL est obligatoire en production")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
 
+from router.cisis.smtp_codes import LABELS
 from router.contracts import Sink
-from router.contracts.sink_type import Answer, Asked, Leg, SinkType, Unsafe
+from router.contracts.peers import Peer, Starttls
+from router.contracts.sink_type import Answer, Asked, Leg, SinkType
 from router.exchange import Pseudonyms, recipient_label
 from router.request import Recipient, RecipientKind, TransmissionRequest
-from router.sinks.mssante.settings import LEG, MssanteConfig, MssanteOptions
+from router.sinks.mssante.safety import unsafe
+from router.sinks.mssante.settings import LEG, Mode, MssanteConfig, MssanteOptions, TlsConfig
 from router.sinks.tools import Tools
 
 
@@ -40,21 +46,42 @@ def _served(request: TransmissionRequest) -> Iterator[Recipient]:
         yield recipient
 
 
-def _unsafe(settings: MssanteConfig) -> Iterator[Unsafe]:
-    """SMTP and IMAP have TLS, and the product says its number (mssante §1.1, §7)."""
-    if settings.mode == "plain":
-        yield Unsafe("mode", "SMTP without TLS: qualification only", "starttls or tls")
-    if settings.imap is not None and settings.imap.mode == "plain":
-        yield Unsafe("imap.mode", "IMAP without TLS: qualification only", "starttls or tls")
-    if not settings.nil:
-        text = "is required in production: X-MSS-NIL names the product to the espace de confiance"
-        yield Unsafe("nil", text, "its reference on convergence.esante.gouv.fr")
+def _loads(settings: MssanteConfig) -> Mapping[str, Callable[[], object]]:
+    """The files of the two connections as they are read for each."""
+    from router.sinks.mssante.tls import client_context
+
+    inbox = settings.imap.tls if settings.imap is not None else None
+    parts = {"tls": settings.tls if settings.mode != "plain" else None, "imap.tls": inbox}
+    return {key: partial(client_context, tls) for key, tls in parts.items() if tls is not None}
+
+
+def _peers(settings: MssanteConfig) -> Iterator[Peer]:
+    yield Peer(settings.host, settings.port, **_security(settings.mode, settings.tls, "smtp"))
+    if (imap := settings.imap) is not None:
+        yield Peer(imap.host, imap.port, "imap", **_security(imap.mode, imap.tls or settings.tls, "imap"))
+
+
+def _security(mode: Mode, tls: TlsConfig, protocol: Starttls) -> dict[str, Any]:
+    """Fields of `Peer` that say how a connection is encrypted."""
+
+    def context() -> ssl.SSLContext:
+        from router.sinks.mssante.tls import client_context
+
+        return client_context(tls)
+
+    return {"tls": None if mode == "plain" else context, "starttls": protocol if mode == "starttls" else ""}
+
+
+def _codes() -> tuple[str, ...]:
+    """SMTPERRORCODE, and what comes before the conversation."""
+    return (*(f"MSS-{code}" for code in LABELS), "MSS-CRL", "MSS-MAILBOX", "MSS-PRODUCTION", "MSS-SMTP", "MSS-TLS")
 
 
 MSSANTE = SinkType(
     name="mssante",
     settings=MssanteConfig,
     open=_open,
+    loads=_loads,
     carries="documents",
     legs=_legs,
     asked=(
@@ -63,7 +90,9 @@ MSSANTE = SinkType(
     ),
     answer=Answer(LEG, "Z02"),
     code="MSS",
-    unsafe=_unsafe,
+    codes=_codes,
+    unsafe=unsafe,
+    peers=_peers,
     structure="Sink instance that sends its mail (`mssante.chu`).",
     needs={"mailbox": "sends mail but has no mailbox"},
     options=MssanteOptions,

@@ -7,6 +7,7 @@ as nothing was sent. `DATA` is written by us in two moves, so that a cut before 
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -230,7 +231,7 @@ async def _body(client: aiosmtplib.SMTP, mail: bytes, timeout: float) -> aiosmtp
 async def _login(client: aiosmtplib.SMTP, login: LoginConfig, sender: str) -> None:
     user = login.user or sender
     if login.auth == "externe":
-        await _external(client)
+        await _external(client, login.user)
     elif login.auth == "plain":
         await client.auth_plain(user, login.password.read() if login.password else "")
     elif login.auth == "login":
@@ -239,11 +240,14 @@ async def _login(client: aiosmtplib.SMTP, login: LoginConfig, sender: str) -> No
         await client.auth_xoauth2(user, login.token.read() if login.token else "")
 
 
-async def _external(client: aiosmtplib.SMTP) -> None:
-    """SASL EXTERNAL with an empty authorisation identity, written `=` (RFC 4954 §4); no offer, no need."""
+async def _external(client: aiosmtplib.SMTP, authzid: str) -> None:
+    """SASL EXTERNAL for the account that the configuration names; none is written `=` (RFC 4954 §4).
+
+    No offer, no need.
+    """
     if "external" not in client.server_auth_methods:
         return
-    answer = await client.execute_command(b"AUTH", b"EXTERNAL", b"=")
+    answer = await client.execute_command(b"AUTH", b"EXTERNAL", base64.b64encode(authzid.encode()) or b"=")
     if answer.code != 235:
         raise errors.SMTPAuthenticationError(answer.code, answer.message)
 

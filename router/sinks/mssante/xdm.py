@@ -37,13 +37,13 @@ def archive(
     documents: Sequence[bytes],
     request: TransmissionRequest,
     structure: StructureConfig,
-    software: tuple[str, str],
+    software: tuple[str, str, str],
     *,
     kind: CopyKind = "",
 ) -> bytes:
     """The whole archive, the same bytes for the same content.
 
-    software: name and version;  kind: the PDF copy that the mail carries beside it
+    software: name, version, vendor;  kind: the PDF copy that the mail carries beside it
     """
     names = [document_name(rank) for rank in range(1, len(documents) + 1)]
     members = [
@@ -98,18 +98,23 @@ def _shown(request: TransmissionRequest, header: DocumentHeader, raw: bytes) -> 
 
 
 @lru_cache(maxsize=64)
-def readme(structure: StructureConfig, software: tuple[str, str], names: tuple[str, ...], *, kind: CopyKind) -> bytes:
+def readme(
+    structure: StructureConfig, software: tuple[str, str, str], names: tuple[str, ...], *, kind: CopyKind
+) -> bytes:
     """Who made it, with which software, how to open it, what it holds. ASCII, CRLF."""
     issuer = [structure.name, f"FINESS {structure.finess}" if structure.finess else "", structure.address]
     phone = f"Telephone : {structure.phone}" if structure.phone else ""
+    mail = f"Courriel MSSante : {structure.mailbox}" if structure.mailbox else ""
+    vendor = [f"  Editeur : {software[2]}"] if software[2] else []
     tree = [f"  {FOLDER}/METADATA.XML   metadonnees XDS", *(f"  {FOLDER}/{name}   document CDA R2" for name in names)]
     beside = _BESIDE[kind]
     lines = [
         "EMETTEUR",
-        *(f"  {line}" for line in [*issuer, phone] if line),
+        *(f"  {line}" for line in [*issuer, phone, mail] if line),
         "",
         "LOGICIEL",
         f"  {software[0]} {software[1]}",
+        *vendor,
         "",
         "LECTURE",
         "  Archive IHE XDM : a integrer par un logiciel qui lit les documents CDA R2.",

@@ -243,6 +243,7 @@
      in `helm template` and under GitOps; then the pods' own check of the topics says it. */}}
 {{- define "segur.problems.upgrade" -}}
 {{- $found := list -}}
+{{- if and .Values.upgrade.migrate (ne .Values.mode "roles") -}}{{- $found = append $found "upgrade.migrate: needs mode roles; in mode single the pod that starts migrates its own volume" -}}{{- end -}}
 {{- $old := lookup "v1" "ConfigMap" .Release.Namespace (printf "%s-site" (include "segur.fullname" .)) -}}
 {{- with dig "data" "router.yaml" "" ($old | default dict) -}}
 {{- $before := dig "limits" "partitions" 8 (fromYaml .) | int -}}

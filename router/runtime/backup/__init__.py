@@ -1,0 +1,1 @@
+"""Backup of all that a site keeps, and its way back."""

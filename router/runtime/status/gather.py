@@ -1,0 +1,273 @@
+"""Looks at everything that `status` shows. What is away leaves its part out, and is told; nothing is written.
+
+It sees what this machine can see: the bus and the databases of the site, and the processes of this data folder. Other
+supervisors are asked at the addresses that the caller gives.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, TypeVar
+
+from router.bus.opening import open_bus
+from router.bus.settings import KafkaConfig, SqliteBusConfig
+from router.config.site import Site
+from router.contracts import Bus, Ledger, Standing, out_topic
+from router.directory.kept import kept
+from router.engine.dead_letters import listing
+from router.errors import RouterError
+from router.exchange import State
+from router.journal import lateness
+from router.runtime.certificates import certificates_of
+from router.runtime.presence import Presence, presence
+from router.runtime.roles import ROLES
+from router.runtime.roles.feedback import inboxes
+from router.runtime.site_services import SiteServices
+from router.runtime.status.judge import judged
+from router.runtime.status.processes import Measured, asked, own_report
+from router.runtime.status.views import (
+    CertificateView,
+    Circuit,
+    DeadLettersView,
+    DirectoryView,
+    DiskView,
+    FeedView,
+    MailboxView,
+    ProcessReport,
+    SinkView,
+    Status,
+    Unseen,
+)
+from router.runtime.wording import ADVICE
+from router.sinks.certificates import expires
+from router.sinks.registry import SINK_TYPES
+from router.software import our_version
+
+T = TypeVar("T")
+HOUR: Final = 3600.0
+DAY: Final = 86_400.0
+_PEOPLE: Final = ("human", "quarantine")
+"""Values of `kind` in `mail_read_total` of mails that only a person can deal with."""
+
+
+class Gatherer:
+    """Opens bus and databases once; `gather` looks as often as wanted. One thread."""
+
+    def __init__(self, site: Site, at: Sequence[tuple[str, int]] = ()) -> None:
+        """at: addresses and ports of other supervisors' administration ports"""
+        self.site = site
+        self._at = at
+        self._services = SiteServices(site)
+        self._bus: Bus | None = None
+        self._ledger: Ledger | None = None
+        self._unseen: list[Unseen] = []
+
+    def close(self) -> None:
+        if self._bus is not None:
+            self._bus.close()
+        self._services.close()
+
+    def gather(self) -> Status:
+        """Everything, as it is now. Raises nothing of the bus or the databases: what is away is in `unseen`."""
+        self._unseen = []
+        config, now = self.site.config, self._services.clock.now()
+        bus = self._part("bus", self._opened_bus)
+        here = presence(self.site, bus)
+        reports = self._processes(here)
+        measured = Measured(reports)
+        standing = self._part("ledger", lambda: self._opened_ledger().standing())
+        status = Status(
+            at=now,
+            environment=config.environment,
+            version=our_version(),
+            bus=config.bus.type,
+            presence=here,
+            processes=reports,
+            feeds=self._part("journal", lambda: self._feeds(measured, now)),
+            sinks=tuple(self._sink(name, standing, measured) for name in config.sinks),
+            mailboxes=self._mailboxes(measured, now),
+            certificates=tuple(CertificateView(name, expires(path)) for name, path in certificates_of(config).items()),
+            directory=self._part("directory", self._directory),
+            journal_behind=self._part("journal", lambda: self._behind(now)),
+            undecided=self._part("bus", lambda: self._lag("pipelines")),
+            dead_letters=self._part("dead letters", lambda: self._dead_letters(now)),
+            work_entries=self._part("register", self._work_entries),
+            disk=self._part("disk", lambda: disk(self.site.data)),
+        )
+        return judged(status, tuple(self._unseen), [role for role in ROLES if getattr(config.roles, role)])
+
+    def _part(self, what: str, look: Callable[[], T]) -> T | None:
+        try:
+            return look()
+        except _Nothing:
+            return None
+        except RouterError as fault:
+            self._not_seen(Unseen(what, fault.code, fault.text))
+        except OSError as error:
+            self._not_seen(Unseen(what, type(error).__name__, error.strerror or ""))
+        return None
+
+    def _not_seen(self, one: Unseen) -> None:
+        if all(other.what != one.what for other in self._unseen):
+            self._unseen.append(one)
+
+    # ---------------------------------------------------------------------------------------- what is open
+
+    def _opened_bus(self) -> Bus:
+        """Without making topics, as a router does: who looks changes nothing."""
+        if self._bus is None:
+            config = self._services.bus_config() if self._has_run() else self.site.config.bus
+            if isinstance(config, SqliteBusConfig):
+                self._there(config.path)
+            self._bus = open_bus(config)
+        return self._bus
+
+    def _opened_ledger(self) -> Ledger:
+        if self._ledger is None:
+            self._file("ledger")
+            self._ledger = self._services.ledger()
+        return self._ledger
+
+    def _has_run(self) -> bool:
+        return self.site.data.is_dir()
+
+    def _file(self, name: str) -> None:
+        """A database of a file each is there only once a router has run."""
+        database = self.site.config.database
+        if database.url is None and database.url_secret is None:
+            self._there(self.site.data / f"{name}.db")
+
+    @staticmethod
+    def _there(path: Path) -> None:
+        if not path.exists():
+            raise _Nothing
+
+    # ------------------------------------------------------------------------------------------- the parts
+
+    def _processes(self, here: Presence) -> tuple[ProcessReport, ...]:
+        """Of a router that has stopped, what its processes were is told, and nothing that they measured."""
+        found, unseen = asked(self._at)
+        for one in unseen:
+            self._not_seen(one)
+        own = self._part("processes", lambda: own_report(self.site)) if here.state == "here" else None
+        return (own, *found) if own is not None else tuple(found)
+
+    def _feeds(self, measured: Measured, now: float) -> tuple[FeedView, ...]:
+        self._file("journal")
+        found = []
+        for name, feed in self.site.config.feeds.items():
+            hour = self._services.journal.activity(name, now - HOUR)
+            day = self._services.journal.activity(name, now - DAY)
+            connections = measured.total("connections", feed=name)
+            left = measured.total("files_left", feed=name) or 0
+            found.append(
+                FeedView(name, feed.kind, hour.last, hour.received, day.received, hour.refused, connections, left)
+            )
+        return tuple(found)
+
+    def _sink(self, name: str, standing: Sequence[Standing] | None, measured: Measured) -> SinkView:
+        unread = self._part("bus", lambda: self._unread(name)) or 0
+        rows = [one for one in standing or () if one.sink == name]
+        circuits = [reading.value for reading in measured.of("circuit_open", sink=name)]
+        circuit: Circuit = ("open" if max(circuits) else "closed") if circuits else "unknown"
+        reasons: dict[str, int] = {}
+        for one in sorted(rows, key=lambda row: -row.count):
+            if one.code:
+                reasons[one.code] = reasons.get(one.code, 0) + one.count
+        return SinkView(
+            name=name,
+            type=self.site.config.sinks[name].type,
+            circuit=circuit,
+            in_flight=measured.total("in_flight", sink=name),
+            waiting=None if standing is None else sum(row.count for row in rows) + unread,
+            parked=_count(rows, State.PARKED),
+            unknown=_count(rows, State.UNKNOWN),
+            unread=unread,
+            oldest=min((row.oldest for row in rows), default=None),
+            reasons=reasons,
+        )
+
+    def _lag(self, group: str) -> int:
+        """Records that a group has not read."""
+        return sum(max(0, behind - self._spare()) for behind in self._opened_bus().lag(group).values())
+
+    def _spare(self) -> int:
+        """On Kafka the end of a transaction counts as a record: a partition may say 1 for 0."""
+        return 1 if isinstance(self.site.config.bus, KafkaConfig) else 0
+
+    def _unread(self, sink: str) -> int:
+        """Records on a sink's topic that have no row yet. A row comes before the offset moves: the lesser counts."""
+        topic, bus = out_topic(sink), self._opened_bus()
+        behind, seen = bus.lag(topic), self._opened_ledger().seen(topic)
+        left = 0
+        for place, end in bus.ends(topic).items():
+            without_row = end - seen.get(place.number, 0)
+            left += max(0, min(without_row, behind.get(place, without_row)) - self._spare())
+        return left
+
+    def _mailboxes(self, measured: Measured, now: float) -> tuple[MailboxView, ...]:
+        found = []
+        for number, inbox in enumerate(inboxes(self.site.config)):
+            sink = inbox.sinks[0]
+            mine = [r for r in measured.of("mailbox_ok", sink=sink) if r.labels.get("mailbox") in (str(number), None)]
+            ages = measured.of("oldest_unread_mail_timestamp_seconds", sink=sink)
+            waits = min((reading.value for reading in ages if reading.value), default=None)
+            people = sum(measured.total("mail_read_total", sink=sink, kind=kind) or 0 for kind in _PEOPLE)
+            late = waits is not None and now - waits > 2 * inbox.imap.poll_seconds
+            readable = bool(min(reading.value for reading in mine)) if mine else None
+            found.append(MailboxView(sink, readable, waits if late else None, people))
+        return tuple(found)
+
+    def _directory(self) -> DirectoryView:
+        config = self.site.config
+        found = kept(config.directory, self.site.data / "directory", self._services.clock)
+        return DirectoryView(
+            used=any(SINK_TYPES[kind].directory for kind in config.sink_types.values()),
+            liste_blanche_age=found.liste_blanche_age,
+            domains=found.domains,
+            annuaire_used=config.directory.annuaire.extraction is not None,
+            annuaire_age=found.annuaire_age,
+            mailboxes=found.mailboxes,
+        )
+
+    def _behind(self, now: float) -> float | None:
+        bus = self._opened_bus()
+        self._file("journal")
+        return lateness.behind(bus, self._services.journal, now)
+
+    def _dead_letters(self, now: float) -> DeadLettersView:
+        bus, ledger = self._opened_bus(), self._opened_ledger()
+        found = listing.letters(bus, ledger, sinks=self.site.config.sinks, advice=ADVICE)
+        since = yesterday(now)
+        recent = listing.by_cause(letter for letter in found if letter.last >= since)
+        return DeadLettersView(len(found), len({letter.cause for letter in found}), since, tuple(recent))
+
+    def _work_entries(self) -> int:
+        self._file("register")
+        return len(self._services.register.work())
+
+
+class _Nothing(Exception):
+    """There is nothing to look at yet: no router has run here."""
+
+
+def _count(rows: Iterable[Standing], state: State) -> int:
+    return sum(row.count for row in rows if row.state == state)
+
+
+def yesterday(now: float) -> float:
+    """Midnight at which yesterday began, on this machine's clock."""
+    today = datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    return (today - timedelta(days=1)).timestamp()
+
+
+def disk(folder: Path) -> DiskView:
+    """Of the file system on which a folder stands, or will stand. Raises `OSError`."""
+    place = folder
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    found = os.statvfs(place)
+    return DiskView(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, found.f_favail, found.f_files)

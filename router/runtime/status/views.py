@@ -1,0 +1,178 @@
+"""What `status` knows of a site, as plain values. Times are Unix seconds, ages seconds. No patient data.
+
+A number that nobody could tell is None, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from router.engine.dead_letters.listing import Group
+from router.observe.readings import Reading
+from router.runtime.presence import Presence
+
+Circuit = Literal["closed", "open", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """One process of a role.
+
+    status: of the supervisor (`running`, `waiting`…), or `starting` while it does not say yet that it works
+    """
+
+    name: str
+    role: str
+    status: str
+    since: float
+    restarts: int
+    last_exit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessReport:
+    """What one supervisor says of itself; `/status` of the administration port is this as JSON.
+
+    at: address it was asked at, "" for the one of this data folder
+    """
+
+    machine: str
+    version: str
+    started: float
+    workers: tuple[WorkerView, ...]
+    readings: tuple[Reading, ...] = ()
+    at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedView:
+    """What came by one feed, as the journal knows it; `refused`: of the last hour, answered AE or AR."""
+
+    name: str
+    kind: str
+    last: float | None
+    hour: int
+    day: int
+    refused: int
+    connections: int | None
+    files_left: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SinkView:
+    """One sink. `waiting`: not ended, whatever its state; `unread`: of those, not yet taken from the bus.
+
+    oldest: when the oldest delivery that waits was decided;  reasons: code -> how many wait for it, the most first
+    """
+
+    name: str
+    type: str
+    circuit: Circuit
+    in_flight: int | None
+    waiting: int | None
+    parked: int
+    unknown: int
+    unread: int
+    oldest: float | None
+    reasons: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxView:
+    """The mailbox of reports of a sink. readable: None when no process that reads it was seen.
+
+    oldest_unread: arrival of the oldest mail not handled yet;  for_person: read since the start and left to people
+    """
+
+    sink: str
+    readable: bool | None
+    oldest_unread: float | None
+    for_person: int
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateView:
+    """One of our certificates; `ends`: None when its file can't be read."""
+
+    name: str
+    ends: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryView:
+    """Lists of the espace de confiance on this machine's disk. None: there is none (yet).
+
+    liste_blanche_age: by the date that the list bears; since it was read, when it bears none
+    """
+
+    used: bool
+    liste_blanche_age: float | None
+    domains: int
+    annuaire_used: bool
+    annuaire_age: float | None
+    mailboxes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLettersView:
+    """Unresolved ones: `total` of all times; `recent` by cause, those of since `since`."""
+
+    total: int
+    causes: int
+    since: float
+    recent: tuple[Group, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DiskView:
+    """The file system of the data folder."""
+
+    free: int
+    size: int
+    inodes_free: int
+    inodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """Something that could not be looked at, and why."""
+
+    what: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Something that waits for a person: what it is, and the command that goes on with it (words, or none)."""
+
+    what: str
+    subject: str
+    text: str
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Everything. A part is None when it could not be looked at: `unseen` says why."""
+
+    at: float
+    environment: str
+    version: str
+    bus: str
+    presence: Presence
+    processes: tuple[ProcessReport, ...]
+    feeds: tuple[FeedView, ...] | None
+    sinks: tuple[SinkView, ...]
+    mailboxes: tuple[MailboxView, ...]
+    certificates: tuple[CertificateView, ...]
+    directory: DirectoryView | None
+    journal_behind: float | None
+    undecided: int | None
+    dead_letters: DeadLettersView | None
+    work_entries: int | None
+    disk: DiskView | None
+    unseen: tuple[Unseen, ...] = ()
+    attention: tuple[Attention, ...] = field(default=())
