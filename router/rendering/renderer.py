@@ -25,12 +25,12 @@ from router.rendering.tables import laid_out, widths
 
 log = logging.getLogger(__name__)
 
-MEMORY: Final = 1 << 30
-"""Bytes of address space of the rendering process. The library alone maps 120 MB."""
+MEMORY: Final = 640 * 2**20
+"""Bytes of address space of the rendering process. The library maps 120 MB; twenty pages take 220 MB more."""
 SECONDS: Final = 30.0
 """How long one page may take, with the start of the process."""
 LARGEST: Final = 12 * 2**20
-"""Bytes of a document's text that is rendered: 10,000 rows have 2 MB."""
+"""Bytes of the pictures of a page."""
 CACHE: Final = 16 * 2**20
 
 TOO_LONG: Final = N_("délai dépassé")
