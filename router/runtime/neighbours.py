@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 ASK_SECONDS: Final = 3.0
 LOOK_SECONDS: Final = 1.0
-_PAGE: Final = 64 * 1024
+PAGE_SECONDS: Final = 6.0
+"""A page may take so long as a whole; `ASK_SECONDS` without a byte."""
+_PAGE: Final = 1024 * 1024
 """Bytes of a page that are read."""
 
 Lacking = Callable[[str, int], str]
@@ -84,9 +88,11 @@ def page(address: str, port: int, path: str) -> tuple[int, dict[str, Any]]:
     """Status and JSON object of a page; status 0 when nobody answers."""
     connection = http.client.HTTPConnection(address, port, timeout=ASK_SECONDS)
     try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        said = json.loads(answer.read(_PAGE) or b"{}")
+        connection.connect()
+        with _ended_after(PAGE_SECONDS, connection.sock):
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            said = json.loads(answer.read(_PAGE) or b"{}")
         return answer.status, said if isinstance(said, dict) else {}
     except (ValueError, RecursionError):
         return answer.status, {}
@@ -94,3 +100,20 @@ def page(address: str, port: int, path: str) -> tuple[int, dict[str, Any]]:
         return 0, {}
     finally:
         connection.close()
+
+
+@contextlib.contextmanager
+def _ended_after(seconds: float, line: socket.socket) -> Iterator[None]:
+    """Hang up when the work takes longer: a peer that sends a byte now and then never meets a time-out of its own."""
+    timer = threading.Timer(seconds, _hang_up, (line,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _hang_up(line: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from router.runtime import neighbours
@@ -16,3 +18,13 @@ def test_a_page_that_cannot_be_read_is_empty(body: bytes) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
     with trickle(head + body) as port:
         assert neighbours.page("127.0.0.1", port, "/status") == (200, {})
+
+
+@pytest.mark.parametrize("begin", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"], ids=["head", "body"])
+def test_a_page_that_trickles_is_left(monkeypatch: pytest.MonkeyPatch, begin: bytes) -> None:
+    """Its time-out never comes; the page as a whole has one."""
+    monkeypatch.setattr(neighbours, "PAGE_SECONDS", 0.3)
+    with trickle(begin) as port:
+        asked = time.monotonic()
+        assert neighbours.page("127.0.0.1", port, "/status")[1] == {}
+        assert time.monotonic() - asked < 5
