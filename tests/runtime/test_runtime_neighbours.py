@@ -7,6 +7,7 @@ import time
 import pytest
 
 from router.runtime import neighbours
+from router.runtime.status import processes
 from tests.trickle import trickle
 
 
@@ -28,3 +29,29 @@ def test_a_page_that_trickles_is_left(monkeypatch: pytest.MonkeyPatch, begin: by
         asked = time.monotonic()
         assert neighbours.page("127.0.0.1", port, "/status")[1] == {}
         assert time.monotonic() - asked < 5
+
+
+_WORKER: dict[str, object] = {
+    "name": "sinks-0",
+    "role": "sinks",
+    "status": "running",
+    "since": 1.0,
+    "restarts": 0,
+    "last_exit": None,
+}
+_REPORT: dict[str, object] = {"machine": "m", "version": "1", "started": 1.0, "workers": [_WORKER], "readings": []}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {},
+        {**_REPORT, "workers": [{**_WORKER, "since": "z"}]},
+        {**_REPORT, "readings": [{"measure": "in_flight", "labels": [], "value": 1.0}]},
+        {**_REPORT, "readings": [{"measure": "in_flight", "labels": {}, "value": "x"}]},
+    ],
+)
+def test_a_page_that_holds_other_things_is_no_report(page: dict[str, object]) -> None:
+    """Another version, or another program: `status` says that it has no answer from there."""
+    assert processes.report_of(_REPORT, "here") is not None
+    assert processes.report_of(page, "here") is None

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
+from pydantic import TypeAdapter, ValidationError
+
 from router.config.site import Site
 from router.observe.readings import Reading, readings
 from router.runtime import neighbours
@@ -28,6 +30,8 @@ SHOWN: Final = frozenset(
         "oldest_unread_mail_timestamp_seconds",
     }
 )
+
+_REPORT: Final = TypeAdapter(ProcessReport)
 
 
 def own_report(site: Site) -> ProcessReport | None:
@@ -60,7 +64,7 @@ def asked(places: Sequence[tuple[str, int]]) -> tuple[list[ProcessReport], list[
         for address in addresses:
             where = f"{address}:{port}"
             status, said = neighbours.page(address, port, "/status")
-            report = _read(said, where) if status == 200 else None
+            report = report_of(said, where) if status == 200 else None
             if report is not None:
                 found.append(report)
             else:
@@ -76,18 +80,11 @@ def _addresses(host: str) -> Iterator[str]:
     yield from sorted({str(entry[4][0]) for entry in found})
 
 
-def _read(said: Mapping[str, Any], at: str) -> ProcessReport | None:
+def report_of(said: Mapping[str, Any], at: str) -> ProcessReport | None:
     """A page of another version may hold other things: what can't be read is no report."""
     try:
-        return ProcessReport(
-            machine=str(said["machine"]),
-            version=str(said["version"]),
-            started=float(said["started"]),
-            workers=tuple(WorkerView(**one) for one in said["workers"]),
-            readings=tuple(Reading(**one) for one in said["readings"]),
-            at=at,
-        )
-    except (KeyError, TypeError, ValueError):
+        return _REPORT.validate_python({**said, "at": at})
+    except ValidationError:
         return None
 
 
