@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from rich.table import Table
 from router.cli.output import Exit, console, fail, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.cli.value_sets import tell, value_sets
+from router.french_time import in_france
 from router.language import N_, _, translated
 
 cisis = typer.Typer(no_args_is_help=True, help="The national profile (CI-SIS).")
@@ -150,7 +150,7 @@ def impact(
         fail(_("nothing is known to have left under this identity"), Exit.BAD)
     else:
         for entry in entries:
-            left = datetime.fromtimestamp(entry.left).strftime("%d/%m/%Y %H:%M")
+            left = in_france(entry.left).strftime("%d/%m/%Y %H:%M")
             text = _(
                 "{kind}: {document} left on {moment} by {sink}, delivery {delivery}",
                 kind=entry.kind,

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from router.cli.output import fail
+from router.french_time import PARIS, in_france
 from router.language import N_, _
 
-PARIS: Final = ZoneInfo("Europe/Paris")
 _UNITS: Final = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "j": 86_400.0, "w": 604_800.0}
 _DURATION: Final = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*(s|min|m|h|d|j|w)")
 _DAYS: Final = {"today": 0, "aujourd'hui": 0, "yesterday": -1, "hier": -1}
@@ -36,19 +35,12 @@ def period(since_text: str, until_text: str, now: float) -> tuple[float | None, 
     return first, end
 
 
-def shown(at: float) -> str:
-    """Day and time in France; the offset beside it in the hour that comes twice."""
-    moment = datetime.fromtimestamp(at, PARIS)
-    twice = moment.replace(fold=0).utcoffset() != moment.replace(fold=1).utcoffset()
-    return moment.strftime("%d/%m/%Y %H:%M:%S") + (moment.strftime(" %z") if twice else "")
-
-
 def _moment(text: str, now: float) -> tuple[float, float]:
     """(first moment, end) of a day; of a moment, the same twice."""
     word = text.strip().lower().replace("’", "'")
     try:
         if word in _DAYS:
-            today = datetime.fromtimestamp(now, PARIS).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+            today = in_france(now).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
             return _day(today + timedelta(days=_DAYS[word]))
         if found := _DURATION.fullmatch(word):
             at = now - float(found[1]) * _UNITS[found[2]]

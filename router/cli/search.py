@@ -95,23 +95,23 @@ def _show(found: Found, site: Path) -> None:
 
 
 def _cut(found: Found) -> str:
-    from router.cli.periods import shown
+    from router.cli.times import moment
 
     advice = _("the search was cut after 5 s: give a period, or one more condition")
     if found.reached is None:
         return advice
-    return f"{advice} ({_('everything since {moment} was looked at', moment=shown(found.reached))})"
+    return f"{advice} ({_('everything since {moment} was looked at', moment=moment(found.reached))})"
 
 
 def _event(one: FoundEvent) -> None:
     """When, MSH-10, from whom; below it what became of it."""
-    from router.cli.periods import shown
+    from router.cli.times import moment
 
     event = one.event
     facts = [event.feed, event.sender, event.document_type, ", ".join(event.asked)]
     name = event.control_id or event.event_id
     told = "  ".join(said(fact) for fact in facts if fact)
-    console.print(f"{shown(event.received)}  [bold]{said(name)}[/]  [dim]{told}[/]", soft_wrap=True)
+    console.print(f"{moment(event.received)}  [bold]{said(name)}[/]  [dim]{told}[/]", soft_wrap=True)
     for end in one.ends:
         if not (end == "filtered" and one.deliveries):
             _line(end, event.code)

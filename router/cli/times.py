@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
+from router.french_time import clock, day
 from router.language import _
 
 
@@ -26,5 +25,5 @@ def ago(at: float, now: float) -> str:
 
 
 def moment(at: float) -> str:
-    """Day, month and time of the machine's own clock; "" for 0."""
-    return datetime.fromtimestamp(at).strftime("%d/%m/%Y %H:%M:%S") if at else ""
+    """Day and time in France; "" for 0."""
+    return f"{day(at)} {clock(at)}" if at else ""

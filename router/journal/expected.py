@@ -11,9 +11,9 @@ from datetime import date, datetime, timedelta
 from itertools import islice
 from statistics import median
 from typing import Final
-from zoneinfo import ZoneInfo
 
-PARIS: Final = ZoneInfo("Europe/Paris")
+from router.french_time import PARIS
+
 WEEKS: Final = 4
 LEAST: Final = 2
 """Fewer weeks say nothing of what is usual."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from router.engine.dead_letters import evidence
+from router.french_time import clock, day
 from router.journal.views import DeliveryState, EventStory, Moment, MomentKind
 from router.language import N_, _, translated, translated_head
 from router.printable import printable
@@ -86,8 +86,8 @@ def render(
     absent: why nothing goes on, when the router is not running
     """
     lines = [*_heading(story), Line(""), *_destinations(story.deliveries), Line(_("Déroulé"), "title")]
-    day, names = _day(story.event.received), names or {}
-    lines += [line for moment in _collapsed(_told_once(story.timeline)) for line in _lines(moment, day, names)]
+    today, names = day(story.event.received), names or {}
+    lines += [line for moment in _collapsed(_told_once(story.timeline)) for line in _lines(moment, today, names)]
     return [replace(line, text=printable(line.text)) for line in (*lines, _lateness(behind, absent))]
 
 
@@ -192,10 +192,10 @@ def _told_once(timeline: Sequence[Moment]) -> list[Moment]:
     return [m for m in timeline if not (m.kind == "decision" and f"{m.code}: {m.text}" in warned)]
 
 
-def _lines(item: tuple[Moment, int], day: str, names: Mapping[str, str]) -> Iterator[Line]:
+def _lines(item: tuple[Moment, int], today: str, names: Mapping[str, str]) -> Iterator[Line]:
     """What happened; below it, what proves it."""
     moment, count = item
-    when = _clock(moment) if _day(moment.at) == day else f"{_day(moment.at)} {_clock(moment)}"
+    when = _clock(moment) if day(moment.at) == today else f"{day(moment.at)} {_clock(moment)}"
     what = _KINDS[moment.kind]
     if moment.kind == "delivery":
         what = _DISPOSITIONS.get(moment.disposition, what)
@@ -240,15 +240,10 @@ def _size(size: int) -> str:
     return _("{size} Ko", size=f"{size / 1024:.0f}") if size < 1024**2 else _("{size} Mo", size=f"{size / 1024**2:.1f}")
 
 
-def _day(at: float) -> str:
-    return time.strftime("%d/%m/%Y", time.localtime(at))
-
-
 def _clock(moment: Moment) -> str:
     """Milliseconds, but for a mail's Date, which has none."""
-    seconds = time.strftime("%H:%M:%S", time.localtime(moment.at))
-    return seconds if moment.kind in ("dsn", "mdn") else f"{seconds},{int(moment.at * 1000) % 1000:03}"
+    return clock(moment.at, thousandths=moment.kind not in ("dsn", "mdn"))
 
 
 def _moment(at: float) -> str:
-    return _("{day} à {time}", day=_day(at), time=time.strftime("%H:%M:%S", time.localtime(at)))
+    return _("{day} à {time}", day=day(at), time=clock(at))

@@ -9,16 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from router.errors import Invalid
+from router.french_time import PARIS
 from router.request import Author, Code, DocumentHeader, Identifier, Masks, Structure, TransmissionRequest
 from router.structures import StructureConfig
 from router.xds import datatypes
 from router.xds.specialties import specialty_of
 from router.xds.tables import CLASS_SYSTEM, Tables, tables
 
-PARIS: Final = ZoneInfo("Europe/Paris")
 CONFIDENTIALITY: Final = "2.16.840.1.113883.5.25"
 MASKS: Final = "1.2.250.1.213.1.1.4.13"
 

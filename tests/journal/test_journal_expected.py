@@ -10,7 +10,8 @@ import pytest
 
 from router.contracts import SystemClock
 from router.exchange import JournalEntry
-from router.journal.expected import PARIS, easter, expected_hour, hours_before, is_holiday
+from router.french_time import PARIS
+from router.journal.expected import easter, expected_hour, hours_before, is_holiday
 from router.journal.store import Journal
 
 

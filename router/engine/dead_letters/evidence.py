@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from router.contracts import Row
 from router.engine.delivery.supersession_rules import overtaken_by
 from router.exchange import State
+from router.french_time import clock, day
 from router.language import N_, _, filled, translated
 
 Names = Mapping[str, str]
@@ -52,5 +52,4 @@ def proof(row: Row, names: Names, versions: Iterable[Row] = ()) -> str:
 
 def _when(at: float) -> tuple[str, str]:
     """Day and time."""
-    here = time.localtime(at)
-    return time.strftime("%d/%m/%Y", here), time.strftime("%H:%M:%S", here)
+    return day(at), clock(at)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -20,6 +20,7 @@ from router.directory.kept import kept
 from router.engine.dead_letters import listing
 from router.errors import RouterError
 from router.exchange import State
+from router.french_time import in_france
 from router.journal import lateness
 from router.runtime.certificates import certificates_of
 from router.runtime.presence import Presence, presence
@@ -259,8 +260,8 @@ def _count(rows: Iterable[Standing], state: State) -> int:
 
 
 def yesterday(now: float) -> float:
-    """Midnight at which yesterday began, on this machine's clock."""
-    today = datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    """Midnight at which yesterday began, in France."""
+    today = in_france(now).replace(hour=0, minute=0, second=0, microsecond=0)
     return (today - timedelta(days=1)).timestamp()
 
 
