@@ -41,6 +41,10 @@ soak: $(READY)  ## kill, freeze and cut under load, count what is lost: make soa
 	@if [ "$(BUS)" = kafka ]; then scripts/services kafka postgresql; fi
 	@$(BIN)/python -m benchmarks.soak --kills $(or $(KILLS),25) --bus $(or $(BUS),sqlite) $(ARGS)
 
+rolling: $(READY)  ## replace one pod after the other under load, on Kafka and PostgreSQL
+	@scripts/services kafka postgresql
+	@$(BIN)/python -m benchmarks.rolling $(ARGS)
+
 docs: $(READY)  ## regenerate what is generated (schemas, reference, conformance)
 	@$(BIN)/segur-router reference --write
 	@$(BIN)/python -m router.cisis.conformance
