@@ -37,7 +37,7 @@ class Gap:
 class Starvation:
     """Adds up, several times a second, for how long some processes stood ready without a processor.
 
-    Of each process that thread counts which waited longest: an acknowledgement passes one after the other, not all.
+    At each look the thread counts that waited longest, of all of them: others waited at the same time.
     """
 
     def __init__(self, pids: Callable[[], Iterable[int]]) -> None:
@@ -54,20 +54,18 @@ class Starvation:
 
     def look(self) -> None:
         """Read the counters now."""
-        total, seen = 0, {}
+        longest, seen = 0, {}
         for pid in self._pids():
-            longest = 0
             for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
                 with contextlib.suppress(OSError, IndexError, ValueError):
                     seen[str(file)] = waited = int(file.read_text().split()[1])
                     longest = max(longest, waited - self._last.get(str(file), waited))
-            total += longest
         self._last = seen
         self._times.append(time.time())
-        self._sums.append((self._sums[-1] if self._sums else 0.0) + total / 1e9)
+        self._sums.append((self._sums[-1] if self._sums else 0.0) + longest / 1e9)
 
     def between(self, since: float, until: float) -> float:
-        """Seconds waited between two moments, of all processes together; rounded up to whole looks."""
+        """Seconds waited between two moments, rounded up to whole looks."""
         if not self._times:
             return 0.0
         first = max(0, bisect_right(self._times, since) - 1)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+
 from kafka import KafkaAdminClient
+
+
+def absent(found: Mapping[str, Sequence[str]], pods: Iterable[str]) -> list[str]:
+    """Those pods under whose name no group has a member. A sinks pod has one for each sink: `sinks-0-hl7.dpi`."""
+    names = {name for members in found.values() for name in members}
+    return [pod for pod in pods if not any(name == pod or name.startswith(f"{pod}-") for name in names)]
 
 
 def members(servers: str) -> dict[str, list[str]]:

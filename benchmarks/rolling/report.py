@@ -16,6 +16,7 @@ def broken(result: Result) -> list[str]:
     found = [f"{one.kind}: {one.control}: {one.text}" for one in result.violations]
     found += [f"{one.pod}: its worker ended with {one.code}" for one in result.falls]
     found += result.other_names
+    found += [f"{pod} is in no consumer group" for pod in result.absent]
     for one in result.turned:
         if not one.turn.kill and one.code:
             found.append(f"{one.turn.name}: stopped with {one.code} after {one.stopped:.1f} s")

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from ruamel.yaml import YAML
 
 from benchmarks.place import place
 from benchmarks.rolling.measures import Gap, Starvation, longest_gap
-from benchmarks.rolling.members import members
+from benchmarks.rolling.members import absent, members
 from benchmarks.rolling.pods import Fall, Pod
 from benchmarks.rolling.service import Service, ServiceTraffic
 from benchmarks.soak.checker import Checker, Violation
@@ -74,7 +75,7 @@ class Turned:
     silence: the longest stretch in which no sender got an acknowledgement
     waited:  the longest that one message waited for its acknowledgement, sendings again included
     arrivals: the longest stretch in which no relay arrived;  late: the longest way of a relay, from sending to arrival
-    share:   of the time, for which a process between sender and acknowledgement waited for a processor (their mean)
+    share:   of the time, for which a process between sender and acknowledgement waited for a processor
     """
 
     turn: Turn
@@ -101,6 +102,8 @@ class Result:
     other_names: list[str] = field(default_factory=list)
     members: dict[str, list[str]] = field(default_factory=dict)
     """Consumer group -> names of its static members, as the broker lists them at the end."""
+    absent: list[str] = field(default_factory=list)
+    """Pods that read topics and are in no group at the end."""
     counts: dict[str, int] = field(default_factory=dict)
     letters: int = 0
     stories: dict[str, str] = field(default_factory=dict)
@@ -245,6 +248,7 @@ class _Play:
         began = time.time()
         if turn.kill:
             pod.look()
+            self._hidden.append((began, inf))
             await pod.kill()
             stopped, code = time.time() - began, -9
         else:
@@ -256,7 +260,7 @@ class _Play:
         if pod.role == "gateway":
             self._service.join(pod.address)
         if turn.kill:
-            self._hidden.append((began, time.time()))
+            self._hidden[-1] = (began, time.time())
         return stopped, code, back
 
     async def _watch(self) -> None:
@@ -272,20 +276,18 @@ class _Play:
         acked = {one.control: began[one.control] + one.seconds for one in self._traffic.waits.done}
         silence = longest_gap(acked.values(), since, until)
         slow = max(
-            (Gap(at, acked[name] - at) for name, at in began.items() if at < until and acked[name] > since),
+            (Gap(at, acked[name] - at) for name, at in began.items() if since < acked[name] <= until),
             key=lambda gap: gap.seconds, default=Gap(since, 0.0),
         )  # fmt: skip
         arrived: dict[str, float] = {}
         for one in self._scene.receiver.received:
             arrived.setdefault(one.control_id, one.at)
-        ways = [
-            at - began[name] for name, at in arrived.items() if name in began and since < at and began[name] < until
-        ]
+        ways = [at - began[name] for name, at in arrived.items() if name in began and since < at <= until]
         return Turned(
             turn, stopped, code, back,
             _starved(silence, between), _starved(slow, between),
             longest_gap(arrived.values(), since, until).seconds, max(ways, default=0.0),
-            between(since, until) / (until - since) / len(self._acknowledging()),
+            between(since, until) / (until - since),
         )  # fmt: skip
 
     async def drain(self) -> None:
@@ -305,6 +307,8 @@ class _Play:
             result.falls += pod.falls
             result.other_names += pod.other_names
         result.members = await asyncio.to_thread(members, self._scene.servers)
+        readers = [pod.name for pod in self._scene.pods.values() if pod.role != "gateway"]
+        result.absent = absent(result.members, readers)
         asked = [*checker.unexplained(), *(one for one in checker.open if not one[1].startswith("told:"))]
         letters = await dead_letters(site, asked)
         result.letters = len(letters)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.rolling.measures import Gap, Starvation, longest_gap
+from benchmarks.rolling.members import absent
 from benchmarks.rolling.pods import Fall, Pod, command, environment
 from benchmarks.rolling.report import broken, last_line
 from benchmarks.rolling.run import REPLICAS, Plan, Result, Turn, Turned, every_turn, play
@@ -38,8 +39,7 @@ def test_every_role_is_replaced_under_load_and_nobody_is_the_worse_for_it(tmp_pa
     result = play(tmp_path, Plan(11, TURNS, rest=1.5, pace=pace))
     assert broken(result) == [], "\n\n".join([last_line(result), *result.stories.values()])
     assert [one.turn for one in result.turned] == list(TURNS)
-    named = {name for names in result.members.values() for name in names}
-    assert named >= {f"{role}-{slot}" for role, count in REPLICAS.items() if role != "gateway" for slot in range(count)}
+    assert {"feedback", "journal", "pipelines", "out.hl7.dpi"} <= set(result.members)
     assert result.counts["relays"] > 0
     assert result.counts["deposits"] > 0
     assert result.counts["mails"] > 0
@@ -100,6 +100,12 @@ def test_a_service_gives_new_connections_to_those_that_are_ready() -> None:
     assert service.next() not in {"a", "b"}
 
 
+def test_a_pod_without_a_member_in_any_group_is_found() -> None:
+    """A sinks pod is there by one of its sinks; sinks-10 does not speak for sinks-1."""
+    found = {"out.x": ["sinks-0-x", "sinks-10-x"], "pipelines": ["pipelines-1"]}
+    assert absent(found, ["sinks-0", "sinks-1", "pipelines-0", "pipelines-1"]) == ["sinks-1", "pipelines-0"]
+
+
 def test_every_broken_promise_is_told() -> None:
     """A loss, a fence, a stop that was not clean, another name and a long wait each make the run fail."""
     good = Turned(Turn("gateway", 1), 1.0, 0, 2.0, Gap(0, 0.2), Gap(0, 0.6), 0.3, 0.5, 0.0)
@@ -114,4 +120,5 @@ def test_every_broken_promise_is_told() -> None:
     fenced = Result(Plan(1), [good], falls=[Fall("sinks-0", 75)], violations=[Violation("lost", "R1", "gone")])
     assert broken(fenced) == ["lost: R1: gone", "sinks-0: its worker ended with 75"]
     assert "1 lost, 0 duplicated, 0 inverted of 0; 1 fences" in last_line(fenced)
+    assert broken(Result(Plan(1), absent=["sinks-1"])) == ["sinks-1 is in no consumer group"]
     assert broken(Result(Plan(1), other_names=["sinks-0 runs sinks-1"])) == ["sinks-0 runs sinks-1"]
