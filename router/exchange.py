@@ -258,6 +258,16 @@ class JournalEntry:
     decisions: tuple[Decision, ...] = ()
     deliveries: tuple[tuple[str, str, str], ...] = ()
     """(delivery id, sink, label) of what the exchange became."""
+    document_type: str = ""
+    """Code of the principal document's type."""
+    structures: tuple[str, ...] = ()
+    """FINESS of the structure that sends, then of those that the documents name."""
+    level: int = 0
+    """Level of the principal document's body, 1 or 3; 0 when no document was read."""
+    qualified: bool | None = None
+    """Whether the patient's identity was; None when no request was read."""
+    recipients: tuple[tuple[str, str, str], ...] = ()
+    """(address, national id, name as sent) of the recipients, never of a patient."""
 
 
 PATIENT = "patient"

@@ -42,6 +42,7 @@ Measure = Literal[
     "untold_failures_total",
     "dsn_overdue",
     "mail_read_total",
+    "pdf_copies_total",
     "mailbox_ok",
     "oldest_unread_mail_timestamp_seconds",
     "lag",
@@ -205,6 +206,13 @@ MEASURES: Final[dict[Measure, Declaration]] = {
         "Mails read in the mailbox",
         "feedback",
         kind="dsn bounce mdn courriel-standard document automatic human quarantine",
+    ),
+    "pdf_copies_total": _counter(
+        "sink copy pdfa",
+        "Mails by their PDF copy: the document's, one made of its text, none; pdfa 1: it says that it is PDF/A",
+        "sinks",
+        copy="document rendue none",
+        pdfa="0 1",
     ),
     "mailbox_ok": _gauge(
         "sink mailbox",

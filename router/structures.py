@@ -11,7 +11,7 @@ from router.strict import Strict
 
 Environment = Literal["production", "qualification"]
 """What a site is for. Identities, mailboxes and addresses of the two never mix (D9)."""
-FINESS: Final = re.compile(r"(?:\d{2}|2[AB])\d{7}")
+FINESS: Final = re.compile(r"(?:[0-9]{2}|2[AB])[0-9]{7}")
 """Nine characters: département (2A and 2B for Corsica), number, key."""
 LENGTH: Final = 9
 

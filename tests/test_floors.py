@@ -43,6 +43,7 @@ HOMES = {
     "structlog": ("observe", "runtime"),
     "tenacity": ("engine",),
     "typer": ("cli",),
+    "typst": ("rendering",),
     "uvicorn": ("gateway", "observe"),
     "uvloop": ("runtime",),
 }

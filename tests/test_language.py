@@ -75,6 +75,11 @@ def test_a_stored_text_finds_its_template_and_no_other(chosen: str) -> None:
             "remis le 01/02/2026 à 10:00:01 : Message-ID <a@b> ; file de l'opérateur Q1",
             "handed over on 01/02/2026 at 10:00:01: Message-ID <a@b> ; operator's queue Q1",
         ),
+        (
+            "example 'cas nominal': dmp: expected R45, got delivered",
+            "exemple 'cas nominal' : dmp : attendu R45, obtenu delivered",
+            "example 'cas nominal': dmp: expected R45, got delivered",
+        ),
         ("what a partner wrote: {braces} 100 %", "what a partner wrote: {braces} 100 %", None),
     ],
 )

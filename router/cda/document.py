@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Final
-
-import pybase64
 
 from router.cda import oids, xml
 from router.cda.header import (
@@ -120,12 +117,5 @@ def _templates(element: Any) -> set[str]:
 
 def _decoded(element: Any, light: Light) -> bytes | None:
     """The PDF in an ED element (`representation="B64"`), or None when it is not one."""
-    if element is None or element.get("representation") != "B64":
-        return None
-    written = "".join("".join(element.itertext(with_tail=False)).split()).encode("ascii", "replace")
-    text = b"".join(light.whole(written)).translate(None, b" \n").rstrip(b"=")
-    try:
-        content = pybase64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    return content if b"%PDF-" in content[:1024] else None
+    content = light.decoded(element)
+    return content if content is not None and b"%PDF-" in content[:1024] else None

@@ -6,10 +6,13 @@ form. So such a text is taken out before libxml2 works, a mark stands in its pla
 
 from __future__ import annotations
 
+import binascii
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
+
+import pybase64
 
 _SELF: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/= \n"
 LONG: Final = 4096
@@ -44,6 +47,23 @@ class Light:
             number, _, after = piece.partition(b".")
             pieces += (self._texts[int(number)], after)
         return pieces
+
+    def restored(self, text: str) -> str:
+        """Text of the parsed document as it was written."""
+        if not self._texts or self._mark.decode() not in text:
+            return text
+        return b"".join(self.whole(text.encode())).decode()
+
+    def decoded(self, element: Any) -> bytes | None:
+        """The content of an ED element (`representation="B64"`); None when it has none, or it is no base64."""
+        if element is None or element.get("representation") != "B64":
+            return None
+        written = "".join("".join(element.itertext(with_tail=False)).split()).encode("ascii", "replace")
+        text = b"".join(self.whole(written)).translate(None, b" \n").rstrip(b"=")
+        try:
+            return pybase64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+        except (binascii.Error, ValueError):
+            return None
 
 
 def _places(data: bytes) -> Iterator[tuple[int, int]]:

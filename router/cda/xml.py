@@ -47,8 +47,11 @@ class _NoTree:
         return None
 
 
-def parser(target: Any = None, *, bare: bool = False) -> etree.XMLParser:
-    """A parser with our limits: used for every document that we read whole. `bare`: no comments, no blank texts."""
+def parser(target: Any = None, *, bare: bool = False, comments: bool = True) -> etree.XMLParser:
+    """A parser with our limits: used for every document that we read whole.
+
+    bare: no comments, no blank texts;  comments: False leaves comments and processing instructions out
+    """
     return etree.XMLParser(
         target=target,
         resolve_entities=False,
@@ -56,7 +59,8 @@ def parser(target: Any = None, *, bare: bool = False) -> etree.XMLParser:
         load_dtd=False,
         huge_tree=True,
         collect_ids=False,
-        remove_comments=bare,
+        remove_comments=bare or not comments,
+        remove_pis=not comments,
         remove_blank_text=bare,
     )
 
@@ -121,6 +125,6 @@ def read_until(data: bytes, tags: Sequence[str], enough: Any) -> Any:
     return feed.close()
 
 
-def read_whole(data: bytes, *, bare: bool = False) -> Any:
-    """The root of the whole tree. `data` has passed `check_syntax`; `bare`: as for `parser`."""
-    return etree.fromstring(data, parser(bare=bare))
+def read_whole(data: bytes, *, bare: bool = False, comments: bool = True) -> Any:
+    """The root of the whole tree. `data` has passed `check_syntax`; `bare` and `comments`: as for `parser`."""
+    return etree.fromstring(data, parser(bare=bare, comments=comments))

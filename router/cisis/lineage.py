@@ -7,8 +7,11 @@ deletion would supersede another document of the same person.
 
 from __future__ import annotations
 
+from typing import Any
+
+from router.cisis import patient_search
 from router.exchange import Pseudonyms
-from router.request import DocumentHeader, Identifier, TransmissionRequest
+from router.request import DocumentHeader, Identifier, Recipient, RecipientKind, TransmissionRequest
 
 
 def ordering_key(request: TransmissionRequest, pseudonyms: Pseudonyms) -> str:
@@ -52,7 +55,7 @@ def replaces_pseudonym(request: TransmissionRequest, pseudonyms: Pseudonyms) -> 
 
 
 def patient_pseudonyms(request: TransmissionRequest, pseudonyms: Pseudonyms) -> tuple[str, ...]:
-    """What the journal keeps of the patient, so that a search can hash what the operator typed.
+    """What the journal and the register know a patient by, so that a search can hash what the operator typed.
 
     `("ipp", authority, value)` for every local identifier of message and CDA, `("ins", value)` for the INS, written
     in the CDA or qualified.
@@ -65,6 +68,42 @@ def patient_pseudonyms(request: TransmissionRequest, pseudonyms: Pseudonyms) -> 
         if ipp is not None:
             found[pseudonyms.of("ipp", _authority(ipp), ipp.value)] = None
     return tuple(found)
+
+
+def journalled(request: TransmissionRequest, pseudonyms: Pseudonyms) -> dict[str, Any]:
+    """Fields of a `JournalEntry` by which people search and count: what was sent, by whom, to whom, for whom."""
+    documents = request.documents
+    named = [request.sender.structure if request.sender else None, *(document.custodian for document in documents)]
+    numbers = (request.speaks_for, *(structure.finess for structure in named if structure))
+    return {
+        "action": str(request.action),
+        "documents": document_ids(documents),
+        "lineage": lineage(request, pseudonyms) if documents else "",
+        "patients": (*patient_pseudonyms(request, pseudonyms), *_names(request, pseudonyms)),
+        "document_type": request.principal.code.code if documents else "",
+        "level": request.principal.level if documents else 0,
+        "structures": tuple(dict.fromkeys(filter(None, numbers))),
+        "qualified": request.patient.qualified,
+        "recipients": tuple(_recipient(one) for one in request.recipients if _may_be_named(one)),
+    }
+
+
+def _names(request: TransmissionRequest, pseudonyms: Pseudonyms) -> tuple[str, ...]:
+    """The patient's names with his birth date, as message and documents write them: for searches only."""
+    patients = (request.patient, *(document.patient for document in request.documents))
+    return tuple(dict.fromkeys(one for who in patients for one in patient_search.of_patient(who, pseudonyms)))
+
+
+def _may_be_named(recipient: Recipient) -> bool:
+    """A patient's mailbox carries his INS, under whatever kind the sender wrote it."""
+    return recipient.kind is not RecipientKind.PATIENT and not patient_search.is_identity(recipient.address)
+
+
+def _recipient(recipient: Recipient) -> tuple[str, str, str]:
+    """(address, national id, name as sent)."""
+    person, structure = recipient.person, recipient.structure
+    name = f"{person.family} {person.given}".strip() if person else ""
+    return recipient.address.lower(), recipient.id, name or (structure.name if structure else "")
 
 
 def _authority(identifier: Identifier) -> str:

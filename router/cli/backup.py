@@ -160,7 +160,10 @@ def _cannot_know(done: Restored, site: Path, taken: str) -> None:
         text = _("What senders sent after {moment} is lost with the bus: they must send it again.", moment=taken)
         console.print(said(text), style="yellow", soft_wrap=True)
     if found.held or found.undecided:
-        text = _("Held deliveries may have left after {moment}. Ask the recipients, then give the order:", moment=taken)
+        text = _(
+            "Held deliveries may have left after {moment}. Start the router, ask the recipients, then give the order:",
+            moment=taken,
+        )
         console.print(said(text), style="yellow", soft_wrap=True)
         for words in (("dlq", "ls"), ("dlq", "replay", "all")):
             console.print(f"  {paste(*words, '--code', 'UNKNOWN-HELD', site=site)}", style="dim", soft_wrap=True)

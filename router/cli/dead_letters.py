@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from router.cli.output import console, said, told
+from router.cli.output import console, fail, said, told
 from router.cli.site import paste
 from router.cli.times import ago, moment
+from router.cli.waiting import STATES
 from router.contracts import Ledger
 from router.engine.dead_letters import listing
 from router.engine.dead_letters.listing import DeadLetter, Filter, Group
 from router.engine.dead_letters.operator_commands import Answer
 from router.errors import Unavailable
+from router.journal.criteria import ANY, Criteria
+from router.journal.views import EventStory
 from router.language import N_, _, plural, translated
 from router.runtime.site_services import SiteServices
 from router.runtime.wording import ADVICE
 from router.sinks.registry import SINK_TYPES
+
+_MOST: Final = 20_000
+"""Messages among which the journal may choose for a list of dead letters."""
 
 
 def chosen(services: SiteServices, ledger: Ledger, which: Filter) -> list[DeadLetter]:
@@ -30,23 +36,57 @@ def chosen(services: SiteServices, ledger: Ledger, which: Filter) -> list[DeadLe
     found = listing.letters(services.bus, ledger, which, sinks=services.config.sinks, advice=ADVICE)
     if found or not which.id:
         return found
+    anything = replace(which, id="")
     rows = ledger.get([which.id])  # a delivery's own id means that one, never another of the same message
+    rowless: list[DeadLetter] = []
     if not rows:
-        rows = ledger.get(_deliveries(services, which.id))
-    letters = [listing.of_row(row, ADVICE) for row in rows.values()]
-    letters = sorted(
-        filter(replace(which, id="").admits, letters), key=lambda dead_letter: (dead_letter.last, dead_letter.at)
-    )
-    dead = {row.delivery.id for row in rows.values() if row.state == "dead"}
-    return [dead_letter for dead_letter in letters if dead_letter.delivery_id in dead] or letters
+        stories = _stories(services, which.id)
+        rows = ledger.get(_deliveries(services, stories))
+        rowless = _without_row(services, ledger, anything, {story.event.event_id for story in stories})
+    letters = [*filter(anything.admits, (listing.of_row(row, ADVICE) for row in rows.values())), *rowless]
+    letters.sort(key=lambda dead_letter: (dead_letter.last, dead_letter.at))
+    return [dead_letter for dead_letter in letters if dead_letter.is_dead] or letters
 
 
-def _deliveries(services: SiteServices, id_: str) -> list[str]:
-    """Deliveries of documents that the journal knows under this identifier; answers to senders are left out."""
+def named(services: SiteServices, found: Sequence[DeadLetter]) -> list[DeadLetter]:
+    """The same with their MSH-10, as the journal knows it; without where it is away."""
     try:
-        stories = services.journal.story(id_)
+        names = services.journal.control_ids(one.event_id for one in found if not one.control_id)
+    except Unavailable:
+        names = {}
+    return [replace(one, control_id=one.control_id or names.get(one.event_id, "")) for one in found]
+
+
+def events(services: SiteServices, wanted: Criteria) -> frozenset[str] | None:
+    """Events that meet what only the journal knows of them; None when nothing of it was asked.
+
+    Fails with a sentence when there are too many to choose among.
+    """
+    own = replace(wanted, feed="", pipeline="", sink="", code="", outcome="", since=None, until=None)
+    if own == ANY:
+        return None
+    found = services.journal.search(own, _MOST)
+    if not found.complete:
+        fail(_("too many messages answer to this: give one more condition"))
+    return frozenset(one.event.event_id for one in found.events)
+
+
+def _stories(services: SiteServices, id_: str) -> list[EventStory]:
+    """What the journal knows under this identifier."""
+    try:
+        return services.journal.story(id_)
     except Unavailable:  # the ledger's own ids do without it
         return []
+
+
+def _without_row(services: SiteServices, ledger: Ledger, which: Filter, events: set[str]) -> list[DeadLetter]:
+    """Dead letters of these events that never became deliveries: refused by the gateway, or by the pipelines."""
+    found = listing.letters(services.bus, ledger, which, sinks=services.config.sinks, advice=ADVICE) if events else []
+    return [dead_letter for dead_letter in found if not dead_letter.delivery_id and dead_letter.event_id in events]
+
+
+def _deliveries(services: SiteServices, stories: Sequence[EventStory]) -> list[str]:
+    """Deliveries of documents in these stories; answers to senders are left out."""
     answers = {name for name, sink in services.config.sinks.items() if SINK_TYPES[sink.type].carries == "message"}
     documents = [one for story in stories for one in story.deliveries if one.sink not in answers]
     return [one.delivery_id for one in documents or [one for story in stories for one in story.deliveries]]
@@ -84,7 +124,9 @@ def show_dead_letter(dead_letter: DeadLetter, now: float) -> None:
     """Everything about one dead letter but its bytes."""
     first, last = moment(dead_letter.first), f"{moment(dead_letter.last)} ({ago(dead_letter.last, now)})"
     times = f"{dead_letter.attempts}, " + _("first {first}, last {last}", first=first, last=last)
+    state = "" if dead_letter.is_dead else STATES.get(dead_letter.state, dead_letter.state)
     lines = {
+        N_("state"): _(state) if state else "",
         N_("what"): translated(dead_letter.text),
         N_("place"): dead_letter.place,
         N_("to do"): translated(dead_letter.next),
@@ -92,13 +134,15 @@ def show_dead_letter(dead_letter: DeadLetter, now: float) -> None:
         N_("sender"): dead_letter.feed,
         N_("pipeline"): dead_letter.pipeline if dead_letter.pipeline != dead_letter.where else "",
         N_("attempts"): times if dead_letter.attempts > 1 else f"1, {last}",
+        "MSH-10": dead_letter.control_id,
         N_("event"): dead_letter.event_id,
         N_("delivery"): dead_letter.delivery_id,
         N_("cause"): dead_letter.cause,
         N_("origin"): dead_letter.origin,
         N_("stands at"): str(dead_letter.at),
     }
-    console.print(f"[bold red]{said(dead_letter.code)}[/] [bold]{said(dead_letter.where)}[/]")
+    code = f"[bold red]{said(dead_letter.code)}[/] " if dead_letter.code else ""
+    console.print(f"{code}[bold]{said(dead_letter.where)}[/]")
     for name, value in lines.items():
         if value:
             console.print(f"  [dim]{_(name):12}[/] {said(value)}", soft_wrap=True)

@@ -6,15 +6,16 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.progress import track
 
+from router.cli import criteria
 from router.cli.output import Exit, confirm, console, errors, fail, said, show_json
+from router.cli.periods import period
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
-from router.cli.times import since as since_when
 from router.config.account import account
 from router.language import N_, _, plural
 
@@ -30,11 +31,6 @@ commands = typer.Typer(no_args_is_help=True, help="Dead letters: list by cause, 
 IdArgument = Annotated[
     str, typer.Argument(metavar="ID", help="A cause, a delivery or an event as `dlq ls` shows them; an MSH-10, an OID…")
 ]
-SinkOption = Annotated[str, typer.Option(metavar="NAME", help="Only this sink.")]
-FeedOption = Annotated[str, typer.Option(metavar="NAME", help="Only this feed.")]
-CodeOption = Annotated[str, typer.Option(metavar="CODE", help="Only this code, e.g. MSS-552.")]
-PipelineOption = Annotated[str, typer.Option(metavar="NAME", help="Only this pipeline.")]
-SinceOption = Annotated[str, typer.Option(metavar="TIME", help="Only those since then: 30m, 2h, 3d, or a date.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryOption = Annotated[bool, typer.Option("--dry-run", help="Say what would happen, do nothing.")]
 
@@ -70,11 +66,16 @@ def _filter(services: SiteServices, id_: str, sink: str, feed: str, code: str, p
         if name and name not in known:
             fail(_(what, name=name, known=", ".join(known)))
     id_ = "" if id_ == "all" else id_
-    since_at = since_when(since, services.clock.now())
+    since_at = period(since, "", services.clock.now())[0] or 0.0
     return Filter(id=id_, sink=sink, feed=feed, code=code, pipeline=pipeline, since=since_at)
 
 
-def _nothing(which: Filter) -> NoReturn:
+def _nothing(services: SiteServices, ledger: Ledger, which: Filter) -> NoReturn:
+    from router.engine.dead_letters import listing
+
+    found = listing.letters(services.bus, ledger, sinks=services.config.sinks)
+    if which.id and which.id in {dead_letter.code for dead_letter in found}:
+        fail(_("{code} is a code: `segur-router dlq ls --code {code}` shows its causes", code=which.id), Exit.BAD)
     asked = {name: value for name, value in asdict(which).items() if value and name not in ("id", "since")}
     words = [repr(which.id)] if which.id else []
     words += [f"{name} {value}" for name, value in asked.items()]
@@ -85,21 +86,30 @@ def _nothing(which: Filter) -> NoReturn:
 @commands.command("ls")
 def list_(
     site: SiteOption = DEFAULT_SITE,
-    sink: SinkOption = "",
-    feed: FeedOption = "",
-    code: CodeOption = "",
-    pipeline: PipelineOption = "",
-    since: SinceOption = "",
+    sink: criteria.SinkOption = "",
+    feed: criteria.FeedOption = "",
+    code: criteria.CodeOption = "",
+    pipeline: criteria.PipelineOption = "",
+    recipient: criteria.RecipientOption = "",
+    structure: criteria.StructureOption = "",
+    sender: criteria.SenderOption = "",
+    type_: criteria.TypeOption = "",
+    patient: criteria.PatientOption = "",
+    since: criteria.SinceOption = "",
+    until: criteria.UntilOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """One paragraph per cause: how many, where, from whom, since when, and what to do next."""
-    from router.cli.dead_letters import show_groups
+    from router.cli.dead_letters import events, show_groups
     from router.cli.presence import absence_from
     from router.engine.dead_letters import listing
     from router.runtime.wording import ADVICE
 
     with _opened(site) as (services, ledger):
+        texts = {"recipient": recipient, "structure": structure, "sender": sender, "type": type_}
+        wanted = criteria.asked(services, patient=patient, since=since, until=until, **texts)
         which = _filter(services, "", sink, feed, code, pipeline, since)
+        which = replace(which, until=wanted.until, events=events(services, wanted))
         found = listing.groups(services.bus, ledger, which, sinks=services.config.sinks, advice=ADVICE)
         now, absent = services.clock.now(), absence_from(services)
     if as_json:
@@ -124,18 +134,18 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Everything about the dead letters of a cause, or about one of them."""
-    from router.cli.dead_letters import chosen, dead_letter_json, show_dead_letter
+    from router.cli.dead_letters import chosen, dead_letter_json, named, show_dead_letter
     from router.engine.dead_letters import listing
 
     with _opened(site) as (services, ledger):
         which = _filter(services, id_, "", "", "", "", "")
         found = chosen(services, ledger, which)
         if not found:
-            _nothing(which)
+            _nothing(services, ledger, which)
         if as_json:
-            show_json([dead_letter_json(dead_letter) for dead_letter in found])
+            show_json([dead_letter_json(dead_letter) for dead_letter in named(services, found)])
             return
-        for dead_letter in found[:limit]:
+        for dead_letter in named(services, found[:limit]):
             show_dead_letter(dead_letter, services.clock.now())
             if content and (record := listing.body(services.bus, dead_letter)) is not None:
                 shown = record.value.decode("utf-8", "replace").replace("\r", "\n")
@@ -151,11 +161,11 @@ def replay(
         typer.Argument(metavar="ID", help="A cause, a delivery, an event, an MSH-10, an OID; `all` for everything."),
     ],
     site: SiteOption = DEFAULT_SITE,
-    sink: SinkOption = "",
-    feed: FeedOption = "",
-    code: CodeOption = "",
-    pipeline: PipelineOption = "",
-    since: SinceOption = "",
+    sink: criteria.SinkOption = "",
+    feed: criteria.FeedOption = "",
+    code: criteria.CodeOption = "",
+    pipeline: criteria.PipelineOption = "",
+    since: criteria.SinceOption = "",
     dry_run: DryOption = False,
     decide_again: Annotated[
         bool, typer.Option("--decide-again", help="Through today's pipelines, instead of the same delivery.")
@@ -176,8 +186,14 @@ def replay(
         which = _filter(services, id_, sink, feed, code, pipeline, since)
         found = chosen(services, ledger, which)
         if not found:
-            _nothing(which)
+            _nothing(services, ledger, which)
         question = plural("Replay {count} dead letter?", "Replay {count} dead letters?", len(found))
+        if not any(dead_letter.is_dead for dead_letter in found):
+            question = plural(
+                "{count} delivery, no dead letter. Order its replay all the same?",
+                "{count} deliveries, no dead letter. Order their replay all the same?",
+                len(found),
+            )
         _confirm(question, dry_run or yes or as_json)
         producer = None if dry_run else services.bus.producer(f"operator-{os.getpid()}")
         before = ledger.get([dead_letter.delivery_id for dead_letter in found if dead_letter.delivery_id])
@@ -221,7 +237,7 @@ def discard(
         which = _filter(services, id_, "", "", "", "", "")
         found = chosen(services, ledger, which)
         if not found:
-            _nothing(which)
+            _nothing(services, ledger, which)
         rows = ledger.get([dead_letter.delivery_id for dead_letter in found if dead_letter.delivery_id])
         if any(_pending(row) and row.delivery.id != which.id for row in rows.values()):
             fail(

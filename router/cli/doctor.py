@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from router.cli.output import Exit, console, described, fail, said, show_json, told
+from router.cli.presence import absence
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, paste
 from router.language import _, plural
 
@@ -36,6 +38,7 @@ def doctor(
     Contacts only what the site file names; sends no message, logs in nowhere but at Kafka and PostgreSQL, changes
     nothing. Ends with 1 when something is wrong.
     """
+    from router.bus.settings import KafkaConfig
     from router.config.site import Site
     from router.errors import ConfigFault
     from router.observe import logs
@@ -57,11 +60,15 @@ def doctor(
         for problem in fault.problems:
             console.print(f"{_MARKS['wrong']} {described(problem)}", soft_wrap=True)
         fail(_("the site file must be right first: nothing else can be looked at"), Exit.BAD)
-    results = examine(Installation(read, presence(read, None).state == "here"), wanted)
+    found = presence(read, None)
+    results = examine(Installation(read, found.state == "here"), wanted)
     if as_json:
         show_json([asdict(result) | {"wrong": result.wrong} for result in results])
     else:
         _show(results, site, everything=everything or bool(wanted))
+        elsewhere = isinstance(read.config.bus, KafkaConfig)  # only the bus knows of routers elsewhere: see `status`
+        if not elsewhere and (missing := absence(found, time.time())):
+            console.print(said(missing), style="yellow", soft_wrap=True)
     raise typer.Exit(Exit.BAD if any(result.wrong for result in results) else Exit.GOOD)
 
 

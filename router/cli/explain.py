@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from router.cli import criteria
 from router.cli.output import Exit, console, fail, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.language import _
 
 if TYPE_CHECKING:
     from router.journal.render import Line
-    from router.runtime.site_services import SiteServices
 
 _NARROWEST: Final = 60
 _STYLES = {"title": "bold", "plain": "", "good": "green", "warning": "yellow", "bad": "red", "dim": "dim"}
@@ -28,49 +28,45 @@ def explain(
     id_: Annotated[
         str,
         typer.Argument(
-            metavar="ID", help="MSH-10, document OID, Message-ID, delivery or event id; an INS or IPP with --patient."
+            metavar="ID",
+            help="MSH-10, document OID, Message-ID, delivery or event id; with --patient an INS, an IPP, or names and "
+            "birth date.",
         ),
     ],
     site: SiteOption = DEFAULT_SITE,
     patient: Annotated[
-        bool, typer.Option("--patient", help="ID is an INS or an IPP: the last stories of a patient.")
+        bool, typer.Option("--patient", help="ID is a patient, as `search --patient` takes him: his last stories.")
     ] = False,
+    feed: criteria.FeedOption = "",
+    since: criteria.SinceOption = "",
+    until: criteria.UntilOption = "",
     limit: Annotated[int, typer.Option(help="At most so many stories.")] = 5,
     as_json: JsonOption = False,
 ) -> None:
     """Tell what became of a message: received, decided and why, attempts, receipts, what went back to the sender."""
+    from router.cisis.patient_search import is_identity
     from router.cli.presence import absence_from
     from router.config.site import Site
     from router.journal import lateness
     from router.journal.render import mentioned, render
     from router.observe import logs
+    from router.runtime.asking import pseudonyms
     from router.runtime.site_services import SiteServices
 
     logs.configure(level="WARNING")
     services = SiteServices(Site(site))
     try:
-        names = [id_]
-        if patient:
-            of = services.pseudonyms.of
-            names = [of("ins", id_), *(of("ipp", one.ipp_oid, id_) for one in services.config.structures.values())]
-        stories = [story for name in names for story in services.journal.story(name, limit)][:limit]
+        wanted = criteria.asked(services, feed=feed, since=since, until=until)
+        names = pseudonyms(services, id_) if patient or is_identity(id_) else [id_]
+        found = {story.event.event_id: story for name in names for story in services.journal.story(name, limit, wanted)}
+        stories = sorted(found.values(), key=lambda story: story.event.received, reverse=True)[:limit]
         behind = lateness.behind(services.bus, services.journal, services.clock.now())
         absent = absence_from(services)
-        others = _control_ids(services, set().union(*map(mentioned, stories)))
+        others = services.journal.control_ids(set().union(*map(mentioned, stories)))
     finally:
         services.close()
     if not stories:
-        if absent:
-            fail(_("nothing is known under this identifier, and {reason}", reason=absent), Exit.BAD)
-        if behind:
-            fail(
-                _(
-                    "nothing is known under this identifier: the journal is {seconds} s late, try again",
-                    seconds=f"{behind:.0f}",
-                ),
-                Exit.BAD,
-            )
-        fail(_("nothing is known under this identifier"), Exit.BAD)
+        fail(f"{_why_nothing(absent, behind)}. {_forms()}", Exit.BAD)
     if as_json:
         show_json([asdict(story) | {"journal_behind_seconds": behind, "running": not absent} for story in stories])
         return
@@ -80,10 +76,22 @@ def explain(
         console.print()
 
 
-def _control_ids(services: SiteServices, events: set[str]) -> dict[str, str]:
-    """MSH-10 by event id, of those that have one."""
-    found = {event: services.journal.story(event, 1) for event in events}
-    return {event: stories[0].event.control_id for event, stories in found.items() if stories}
+def _why_nothing(absent: str, behind: float | None) -> str:
+    if absent:
+        return _("nothing is known under this identifier, and {reason}", reason=absent)
+    if behind:
+        return _(
+            "nothing is known under this identifier: the journal is {seconds} s late, try again",
+            seconds=f"{behind:.0f}",
+        )
+    return _("nothing is known under this identifier")
+
+
+def _forms() -> str:
+    return _(
+        "Known are: an MSH-10, the OID of a document, a Message-ID, the id of a delivery or of an event (its first 8"
+        " digits are enough); a patient with --patient; a doctor, a sender or a period with `search`"
+    )
 
 
 def _print(line: Line) -> None:

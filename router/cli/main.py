@@ -19,6 +19,7 @@ from router.cli import (
     options,
     reference,
     run,
+    search,
     send,
     simulate,
     status,
@@ -55,6 +56,7 @@ diff.add_to(app)
 status.add_to(app)
 doctor.add_to(app)
 explain.add_to(app)
+search.add_to(app)
 dlq.add_to(app)
 withdraw.add_to(app)
 directory.add_to(app)

@@ -53,7 +53,14 @@ def send(
     try:
         answers = asyncio.run(_send_all(files, host, port, context, timeout))
     except ConnectionRefusedError:
-        fail(_("no answer from {to}: nobody listens there", to=to), Exit.AWAY)
+        fail(
+            _(
+                "no answer from {to}: nobody listens there. `segur-router run` listens once it says that it is ready; "
+                "`--to HOST:PORT` names another listener",
+                to=to,
+            ),
+            Exit.AWAY,
+        )
     except (OSError, asyncio.IncompleteReadError) as error:
         why = translated(getattr(error, "strerror", None) or type(error).__name__)
         fail(_("no answer from {to}: {why}", to=to, why=why), Exit.AWAY)

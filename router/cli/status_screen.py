@@ -140,7 +140,7 @@ def _mailboxes(status: Status) -> Iterator[str]:
     if not status.presence.running:
         return
     for box in status.mailboxes:
-        unread = said(_("can't be read"))
+        unread = said(_("is not read"))
         facts = [{True: said(_("is read")), False: f"[bold red]{unread}[/]", None: "?"}[box.readable]]
         if box.oldest_unread is not None:
             facts.append(said(_("a mail waits for {age}", age=age(box.oldest_unread, status.at))))
@@ -181,7 +181,7 @@ def _certificates(status: Status) -> str:
     parts = [f"[bold red]{said(one.name)} ?[/]" for one in status.certificates if one.ends is None]
     near = [one for one in known if one[0] - status.at < CERTIFICATE] or known[:1]
     for ends, name in near:
-        days = _("{days} d", days=f"{(ends - status.at) / 86_400:.0f}")
+        days = _("{days} d", days=int((ends - status.at) // 86_400)) if ends > status.at else _("has ended")
         style = "bold red" if ends - status.at < CERTIFICATE else "green"
         parts.append(f"[{style}]{said(f'{name} {days}')}[/]")
     if len(known) > len(near):

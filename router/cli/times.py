@@ -1,28 +1,10 @@
-"""Times as people type and read them: `2h`, `il y a 3 min`, `25/11 17:58`."""
+"""Times as people read them: `il y a 3 min`, `25/11 17:58`. Those that they type: `periods`."""
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
-from typing import Final
 
-from router.cli.output import fail
 from router.language import _
-
-_UNITS: Final = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "j": 86_400.0}
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|j)")
-
-
-def since(text: str, now: float) -> float:
-    """Unix time of `30m`, `2h`, `3d` ago, or of an ISO date or time; 0.0 for "". Fails with a sentence otherwise."""
-    if not text:
-        return 0.0
-    if found := _DURATION.fullmatch(text.strip()):
-        return now - float(found[1]) * _UNITS[found[2]]
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        fail(_("{text} is no time: write 30m, 2h, 3d, 2026-11-25 or 2026-11-25T14:00", text=repr(text)))
 
 
 def age(at: float, now: float) -> str:

@@ -7,7 +7,7 @@ a variable, bytes) is read as an opaque call. Grammar: the CEL language definiti
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,7 +68,7 @@ _TOKEN: Final = re.compile(
     r"|(?P<number>0x[0-9a-fA-F]+u?|\d+\.\d+(?:[eE][+-]?\d+)?|\d+(?:[eE][+-]?\d+)?u?)"
     r"|(?P<name>[A-Za-z_]\w*)"
     r"|(?P<sign>&&|\|\||==|!=|<=|>=|[<>!+\-*/%?:.,()\[\]{}])",
-    re.DOTALL,
+    re.DOTALL | re.ASCII,
 )
 _RELATIONS: Final = frozenset({"==", "!=", "<", "<=", ">", ">=", "in"})
 _WORDS: Final = {"true": True, "false": False, "null": None}
@@ -87,6 +87,13 @@ _INSTEAD: Final = {
     "NOT": N_("for not write !"),
     "<>": N_("for different write !="),
 }
+MACROS: Final = frozenset({"all", "exists", "exists_one", "filter", "map"})
+LONGEST: Final = 16_000  # characters of an expression
+_DEEPEST: Final = 20  # brackets, signs and choices within one another: the stack has an end
+_HIGHEST: Final = 200  # of the tree: `a || b || c` is two high
+_MACROS_WITHIN: Final = 2  # within one another, or one after the other: each multiplies the work, or what is made
+_DIGITS: Final = 40  # characters of a number: those of CEL have 64 bits
+_DEEP: Final = N_("too much is within one another here")
 _QUOTE: Final = N_("a quotation mark is not closed")
 _ENDS: Final = N_("the expression ends too early")
 
@@ -99,22 +106,40 @@ class _Token:
 
 
 def parse(source: str) -> Node:
-    """The tree of an expression. Raises `NotCel`."""
-    return _Parser(source).whole()
+    """The tree of an expression. Raises `NotCel`, also for one that would take too long, or too much of the stack."""
+    if len(source) > LONGEST:
+        raise NotCel(LONGEST + 1, N_("it is too long"))
+    tree = _Parser(source).whole()
+    _measure(tree)
+    return tree
 
 
 def walk(node: Node) -> Iterator[Node]:
     """The node and everything below it."""
     yield node
+    for one in _inner(node):
+        yield from walk(one)
+
+
+def _inner(node: Node) -> tuple[Node, ...]:
     match node:
         case Operation():
-            inner: tuple[Node, ...] = node.operands
+            return node.operands
         case Call():
-            inner = (*((node.target,) if node.target is not None else ()), *node.arguments)
+            return (*((node.target,) if node.target is not None else ()), *node.arguments)
         case _:
-            inner = ()
-    for one in inner:
-        yield from walk(one)
+            return ()
+
+
+def _measure(tree: Node) -> None:
+    """Raise `NotCel` for a tree that is too high, or has too many macros within one another. It never recurs."""
+    left = [(tree, 1, 0)]
+    while left:
+        node, height, macros = left.pop()
+        macros += isinstance(node, Call) and node.name in MACROS
+        if height > _HIGHEST or macros > _MACROS_WITHIN:
+            raise NotCel(node.column, _DEEP)
+        left += [(one, height + 1, macros) for one in _inner(node)]
 
 
 def conjuncts(node: Node) -> Iterator[Node]:
@@ -141,6 +166,17 @@ def _tokens(source: str) -> Iterator[_Token]:
     yield _Token("end", "", len(source) + 1)
 
 
+def _not_deep(tokens: Iterable[_Token]) -> Iterator[_Token]:
+    brackets = signs = choices = 0
+    for token in tokens:
+        brackets += (token.text in ("(", "[", "{")) - (token.text in (")", "]", "}"))
+        signs = signs + 1 if token.text in ("!", "-") else 0
+        choices += token.text == "?"
+        if brackets + signs + choices > _DEEPEST:
+            raise NotCel(token.column, _DEEP)
+        yield token
+
+
 def _cant_stand(token: str) -> str:
     return filled("{token} can't stand here", token=repr(token[:60]))
 
@@ -149,7 +185,7 @@ class _Parser:
     """Recursive descent over the tokens; each method reads one rule of the grammar."""
 
     def __init__(self, source: str) -> None:
-        self._tokens = list(_tokens(source))
+        self._tokens = list(_not_deep(_tokens(source)))
         self._at = 0
 
     def whole(self) -> Node:
@@ -259,6 +295,8 @@ class _Parser:
         token = self._next
         if token.kind in ("text", "number"):
             self._take()
+            if token.kind == "number" and len(token.text) > _DIGITS:
+                raise NotCel(token.column, _cant_stand(token.text))
             return Literal(_value(token), token.column)
         if self._is("("):
             self._take()

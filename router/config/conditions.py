@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, Final
 
 from router.cisis.valuesets import shipped
-from router.config.cel_tree import Call, Literal, Name, Node, NotCel, Operation, parse, walk
+from router.config.cel_tree import MACROS, Call, Literal, Name, Node, NotCel, Operation, parse, walk
 from router.config.sentences import nearest, one_of
 from router.errors import Severity
 from router.hl7 import path as addresses
@@ -69,7 +69,6 @@ _FUNCTIONS: Final = {
     "size": _NUMBER,
     **dict.fromkeys(("startsWith", "endsWith", "contains", "matches"), _TRUTH),
 }
-_MACROS: Final = frozenset({"all", "exists", "exists_one", "filter", "map"})
 _QUOTES: Final = T_("write {value} in quotes: {quoted}")
 _NO_QUOTES: Final = T_("write {value} without quotes")
 
@@ -132,7 +131,7 @@ def _names(tree: Node) -> Iterator[Found]:
 def _bound(node: Node) -> Name | None:
     """The variable that a macro names: `x` of `list.exists(x, x == 1)`."""
     match node:
-        case Call(name=name, arguments=(Name(member="") as variable, *_)) if name in _MACROS:
+        case Call(name=name, arguments=(Name(member="") as variable, *_)) if name in MACROS:
             return variable
         case _:
             return None

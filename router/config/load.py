@@ -2,36 +2,55 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
+import re
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from router.config.sentences import OPENED, of_yaml
+from router.config.sentences import DEEP, OPENED, TWICE, of_yaml
 from router.errors import ConfigFault, Problem, Severity
 from router.language import N_, filled
+
+LARGEST: Final = 1_000_000
+"""Characters of a file."""
+_DEEPEST: Final = 50
+"""Mappings and lists within one another."""
+_OPEN: Final = 200
+"""Brackets that are open at once: the reader of YAML takes minutes for some thousands, and then has no stack left."""
+_ENTRIES: Final = 100_000
+"""Entries of a file, those that aliases repeat counted again each time."""
+_MANY: Final = N_("too much stands here: what a * repeats counts each time")
 
 
 class Source:
     """One parsed YAML file: its plain data, and where each path stands."""
 
-    def __init__(self, path: Path, text: str | None = None) -> None:
-        """Read and parse. Raises `ConfigFault` for a file that can't be read or is not a YAML mapping."""
+    def __init__(self, path: Path, text: str | None = None, *, absent: str = "") -> None:
+        """Read and parse. Raises `ConfigFault` for a file that can't be read or is not a YAML mapping.
+
+        absent: what to do where no such file exists
+        """
         self.path = path
         try:
-            self.text = path.read_text(encoding="utf-8-sig") if text is None else text
+            self.text = _read(path) if text is None else text
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or N_("not UTF-8")
+            hint = absent if isinstance(error, FileNotFoundError) else ""
             raise ConfigFault(
-                [Problem(str(path), 1, 1, "", filled("can't be read: {reason}", reason=reason))]
+                [Problem(str(path), 1, 1, "", filled("can't be read: {reason}", reason=reason), hint)]
             ) from error
         self._tree = self._parse()
 
     def _parse(self) -> CommentedMap:
+        if _brackets(self.text) > _OPEN:
+            raise ConfigFault([Problem(str(self.path), 1, 1, "", DEEP)])
         yaml = YAML(typ="rt")
         yaml.allow_duplicate_keys = False
         try:
@@ -43,13 +62,36 @@ class Source:
             mark = next((one for one in (reversed(marks) if said.startswith(OPENED) else marks) if one), None)
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
             raise ConfigFault([Problem(str(self.path), line, column, "", text)]) from error
+        except RecursionError as error:
+            raise ConfigFault([Problem(str(self.path), 1, 1, "", DEEP)]) from error
         except (YAMLError, ValueError) as error:  # a character that no YAML may hold; a number that is none
             raise ConfigFault([Problem(str(self.path), 1, 1, "", of_yaml(""))]) from error
         if tree is None:
             raise ConfigFault([Problem(str(self.path), 1, 1, "", "is empty", "write `name: …`")])
         if not isinstance(tree, CommentedMap):
             raise ConfigFault([Problem(str(self.path), 1, 1, "", "must be a mapping of keys", "write `name: …`")])
+        self._measure(tree)
         return tree
+
+    def _measure(self, tree: CommentedMap) -> None:
+        """Refuse what would never end when it is read, and two keys that are one text (`12` and `"12"`)."""
+        left: list[tuple[Any, int]] = [(tree, 1)]
+        for count in itertools.count():
+            if not left:
+                return
+            node, depth = left.pop()
+            if depth > _DEEPEST or count + len(left) > _ENTRIES:
+                raise ConfigFault([Problem(str(self.path), 1, 1, "", DEEP if depth > _DEEPEST else _MANY)])
+            if isinstance(node, CommentedMap):
+                texts: set[str] = set()
+                for key, value in node.items():
+                    if str(key) in texts:
+                        line, column = node.lc.key(key) if key in node.lc.data else (0, 0)
+                        raise ConfigFault([Problem(str(self.path), line + 1, column + 1, "", TWICE)])
+                    texts.add(str(key))
+                    left.append((value, depth + 1))
+            elif isinstance(node, list):
+                left += [(one, depth + 1) for one in node]
 
     @property
     def data(self) -> dict[str, Any]:
@@ -107,6 +149,21 @@ class Source:
         """A problem at a path. column: of a character of the text that stands there, from 1."""
         line, at = self.within(path, column) if column else self.place(path)
         return Problem(str(self.path), line, at, dotted(path), text, hint, severity)
+
+
+def _read(path: Path) -> str:
+    """Raises OSError, UnicodeDecodeError."""
+    with path.open(encoding="utf-8-sig") as file:
+        text = file.read(LARGEST + 1)
+    if len(text) > LARGEST:
+        raise OSError(errno.EFBIG, N_("it is too long"))
+    return text
+
+
+def _brackets(text: str) -> int:
+    """How many are open at once at most, those in texts counted too."""
+    depths = itertools.accumulate((one in "[{") - (one in "]}") for one in re.findall(r"[\[\]{}]", text))
+    return max(depths, default=0)
 
 
 def _key(node: Any, part: str | int) -> Any:

@@ -55,6 +55,7 @@ FORMS: Final[Mapping[str, str]] = {
     NAME: N_("must be a name: small letters, digits and dashes, a letter first, 41 characters at most"),
     INSTANCE: N_("must be the name of a sink: its type, a full stop, then small letters, digits and dashes"),
     "^A[AE]$": N_("must be AA or AE"),
+    "^https?://": N_("must be an address that begins with https:// or http://"),
 }
 _TEXT_OR_LIST: Final = N_("must be a text or a list of texts")
 _OTHER: Final = N_("has a value that can't stand here")
@@ -68,9 +69,11 @@ _LANGUAGE: Final[Mapping[str, str]] = {
     "non": N_("write false"),
     "off": N_("write false"),
 }
+TWICE: Final = N_("this key stands here twice")
+DEEP: Final = N_("too much is within one another here")
 #: What the reader of YAML says (its beginning) -> what an operator reads.
 _YAML: Final[Mapping[str, str]] = {
-    "found duplicate key": N_("this key stands here twice"),
+    "found duplicate key": TWICE,
     "found character '\\t'": N_("a tab: YAML indents with blanks"),
     "found character": N_("a character that YAML does not allow here: indent with blanks, quote texts"),
     "mapping values are not allowed": N_("a colon where no key can stand: check the indentation, or quote the text"),

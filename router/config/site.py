@@ -19,7 +19,7 @@ from router.config.sentences import nearest, one_of
 from router.config.site_models import FeedConfig, SiteConfig, SiteRest
 from router.config.speaking import speaking
 from router.errors import ConfigFault, Problem, in_order
-from router.language import filled
+from router.language import N_, filled
 from router.sinks.registry import SINK_TYPES, carrying_messages
 from router.strict import FILE_OR_ADDRESS
 from router.structures import FINESS, LENGTH, StructureConfig, keyed
@@ -35,7 +35,7 @@ class SiteFile:
         """Raises `ConfigFault` for a file that can't be read at all."""
         self.path = path.resolve()
         self.folder = self.path.parent
-        source = Source(path)
+        source = Source(path, absent=N_("go to the folder of the site, or name the file with `--site FILE`"))
         data = source.data
         structures = data.get("structures")
         for finess, structure in (structures if isinstance(structures, dict) else {}).items():

@@ -7,7 +7,7 @@ protocol (`tests/contracts/`), the fakes of `router.simulators` included.
 from __future__ import annotations
 
 from router.contracts.bus import Bus, Consumer, Offsets, Outgoing, Partition, Producer, Record, Settle, TopicPlan
-from router.contracts.ledger import Claim, Fence, Ledger, Row, Standing
+from router.contracts.ledger import Claim, DeadGroup, Fence, Ledger, Row, Standing
 from router.contracts.sinks import Archive, Attempt, Outcome, OwnTurns, Sink, Step, Turns
 from router.contracts.topics import (
     EVENT_FORMAT,
@@ -34,6 +34,7 @@ __all__ = [
     "Claim",
     "Clock",
     "Consumer",
+    "DeadGroup",
     "Fence",
     "Header",
     "Ledger",

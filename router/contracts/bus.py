@@ -151,6 +151,13 @@ class Bus(Protocol):
         """Records of a topic for an operator's command, without any group. Ends at the present end."""
         ...
 
+    def headlines(self, topic: str, *, lacking: str = "") -> Iterable[Record]:
+        """Records of a topic without their bytes, by time; only those that lack this header, where one is named.
+
+        A bus that can leaves the bytes, and the records that have the header, unread.
+        """
+        ...
+
     def create(self, plans: Sequence[TopicPlan]) -> None:
         """Create what is missing; raise `OperatorFault` for what exists but can't keep our promises."""
         ...

@@ -70,6 +70,24 @@ Fence = Mapping[tuple[str, int], int]
 """(sink, partition) -> the epoch at which the writer of its rows took it: see `Ledger.take`."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadGroup:
+    """Dead rows that agree in all of this. Times are Unix seconds; `sample` is the id of one of them.
+
+    place: as their evidence says, its beginning; None where it says none
+    """
+
+    sink: str
+    feed: str
+    pipeline: str
+    code: str
+    place: str | None
+    count: int
+    first: float
+    last: float
+    sample: str
+
+
 class Ledger(Protocol):
     """What was accepted and what became of every delivery: the authority that makes repeats harmless.
 
@@ -162,6 +180,10 @@ class Ledger(Protocol):
         ...
 
     def dead(self, sink: str | None = None) -> Sequence[Row]: ...
+
+    def dead_groups(self, equal: Mapping[str, str], since: float = 0.0) -> Sequence[DeadGroup]:
+        """The dead rows counted, in no order. equal: sink, feed, pipeline, code; since: of the last attempt."""
+        ...
 
     def needed(self, sink: str) -> Collection[Origin]:
         """Where the bytes stand of this sink's rows that a lane or a person may still need: unfinished or dead."""

@@ -32,6 +32,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from router.database.raw_driver import RawDriver
+from router.database.time_limit import limited
 from router.database.timing import Timing
 from router.errors import Bug, OperatorFault, RouterError, Unavailable
 from router.files import KeptFiles
@@ -71,6 +72,8 @@ _OPERATOR_CODES: Final = {
 }
 #: SQLSTATE (unique violation; serialization failure, deadlock) and SQLite's results after which to begin again.
 _CLASHES: Final = ("23505", "40", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE")
+#: The same, and those of a statement whose time was up.
+_ENDED: Final = (*_CLASHES, "57014", "SQLITE_INTERRUPT")
 
 _REFUSED: Final = (
     "the database server answers but lets us not in: name, password, database or rights are wrong, or it starts, stops"
@@ -80,6 +83,10 @@ _REFUSED: Final = (
 
 class Clash(Unavailable):
     """Two transactions met on one row: begin this one again."""
+
+
+class TooSlow(Unavailable):
+    """A statement was cut because its time was up."""
 
 
 class Database:
@@ -133,12 +140,15 @@ class Database:
             self._files.verify()
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """One consistent view; takes no lock that a writer waits for."""
+    def read(self, seconds: float | None = None) -> Iterator[Connection]:
+        """One consistent view; takes no lock that a writer waits for.
+
+        seconds: a statement that is still running then is cut (`TooSlow`); the block may go on and ask for less
+        """
         self._prepared()
         with self.timing.block("read"), self.mapped(), self.engine.connect() as plain:
             connection = plain.execution_options(reading=True)
-            with connection.begin():
+            with connection.begin(), limited(connection, seconds):
                 yield connection
 
     @contextmanager
@@ -275,8 +285,10 @@ class Database:
             return Bug.of(error, self._code)
         state = getattr(cause, "sqlstate", None) or ""
         result = str(getattr(cause, "sqlite_errorname", "") or "")
-        if state.startswith(_CLASHES) or result in _CLASHES:
-            return Clash(f"{self._code}-CLASH", "", "another transaction wrote the same row", circuit=False)
+        if state.startswith(_ENDED) or result in _ENDED:
+            slow = TooSlow(f"{self._code}-SLOW", "", "the database took too long to answer: ask for less")
+            clash = Clash(f"{self._code}-CLASH", "", "another transaction wrote the same row", circuit=False)
+            return slow if state == "57014" or result == "SQLITE_INTERRUPT" else clash
         name = "_".join(result.split("_")[:2])
         refused = _shown_the_door(cause)
         code = f"{self._code}-{state or name.removeprefix('SQLITE_') or ('REFUSED' if refused else 'AWAY')}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from router.contracts import Clock, Unobserved
 from router.directory.annuaire import Annuaire
 from router.directory.liste_blanche import ListeBlanche
 from router.directory.settings import DirectoryConfig
+
+_QUIET = threading.Lock()
+"""Held while the list's logger is silent: two threads that look would each take the other's silence for the rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +31,11 @@ def kept(config: DirectoryConfig, folder: Path, clock: Clock) -> Kept:
     if not folder.is_dir():
         return Kept()
     log = logging.getLogger(ListeBlanche.__module__)
-    before, log.disabled = log.disabled, True  # the process that uses the list has said what is odd about it
-    try:
-        liste = ListeBlanche(config.liste_blanche, folder, clock=clock, observer=Unobserved())
-    finally:
-        log.disabled = before
+    with _QUIET:
+        before, log.disabled = log.disabled, True  # the process that uses the list has said what is odd about it
+        try:
+            liste = ListeBlanche(config.liste_blanche, folder, clock=clock, observer=Unobserved())
+        finally:
+            log.disabled = before
     annuaire = Annuaire(folder, minimum=config.annuaire.minimum)
     return Kept(liste.age(), liste.size, annuaire.age(clock.now()), len(annuaire))

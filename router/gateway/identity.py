@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
+from router.cisis import patient_search
 from router.exchange import Pseudonyms
 from router.hl7.header import Unreadable
 from router.hl7.message import Message
@@ -60,19 +61,26 @@ def patient_key(message: Message, pseudonyms: Pseudonyms) -> str:
 
 
 def patients(message: Message, pseudonyms: Pseudonyms) -> tuple[str, ...]:
-    """Pseudonyms of every identifier of PID-3, for the journal's search; none of a PID-3 that can't be read."""
+    """Pseudonyms of every identifier of PID-3, and of the names of PID-5 with PID-7, for the journal's search.
+
+    None of a PID that can't be read.
+    """
     pids = message.segments("PID")
     try:
         found = pids[0].repetitions(3) if pids else []
+        names = pids[0].repetitions(5) if pids else []
+        born = pids[0].text("7") if pids else ""
     except Unreadable:  # it is what this message is refused for
         return ()
-    return tuple(
+    identifiers = (
         pseudonyms.of("ins", one.text(1))
         if one.text(5) == "INS"
         else pseudonyms.of("ipp", _authority(one), one.text(1))
         for one in found
         if one.text(1)
     )
+    families, givens = [one.text(1, 1) for one in names], [one.text(2) for one in names]
+    return (*identifiers, *patient_search.name_pseudonyms(pseudonyms, families, givens, born))
 
 
 def _authority(identifier: Repetition) -> str:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from router.engine.delivery.command_handler import REFUSALS
 from router.exchange import JournalEntry, Receipt, ReceiptKind
+from router.journal.terms import terms_of, typed
 from router.sinks import registry
 
 ENTRY: Final = TypeAdapter(JournalEntry)
@@ -22,6 +23,7 @@ _EVENT_TEXTS: Final = ("feed", "control_id", "sender", "source", "dialect", "act
 _LONGEST: Final = 500
 """Characters of an identifier that are kept for the search: an index of PostgreSQL takes 2,704 bytes, or the batch
 could never be written."""
+_BEGINNING: Final = re.compile(r"[0-9a-f]{8,64}")
 _HEX: Final = re.compile(r"[0-9a-fA-F-]{32,36}")
 
 
@@ -34,6 +36,7 @@ class Rows:
     events: dict[str, dict[str, Any]] = field(default_factory=dict)
     deliveries: dict[str, dict[str, Any]] = field(default_factory=dict)
     identifiers: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
+    terms: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     touched: dict[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -62,10 +65,15 @@ class Rows:
             self._delivery(delivery, entry, sink, label)
         for kind, value in _identifiers(entry):
             self._identify(kind, value, entry.event_id)
+        event_id = clean(entry.event_id)
+        for term in terms_of(entry):
+            self.terms.setdefault((event_id, term), {"event_id": event_id, "term": term, "at": entry.at})
 
     def _event(self, entry: JournalEntry) -> None:
         row: dict[str, Any] = {name: clean(getattr(entry, name)) for name in _EVENT_TEXTS}
         row |= {"event_id": clean(entry.event_id), "received": entry.at, "touched": entry.at, "size": entry.size}
+        row |= {"level": entry.level, "qualified": entry.qualified, "document_type": clean(entry.document_type)}
+        row["structure"] = clean(next(iter(entry.structures), ""))
         row["asked"] = " ".join(entry.asked)
         known = self.events.get(entry.event_id)
         if known is None or known["received"] > entry.at:
@@ -88,6 +96,7 @@ class Rows:
             "state": "",
             "code": "",
             "text": "",
+            "received": entry.at,
         }
 
     def _receipt(self, receipt: Receipt) -> None:
@@ -126,6 +135,7 @@ class Rows:
             "state": str(receipt.state or ""),
             "code": clean(receipt.code),
             "text": clean(receipt.text),
+            "received": receipt.at,
         }
 
     def _identify(self, kind: str, value: str, event_id: str) -> None:
@@ -140,13 +150,19 @@ class Rows:
 
 def asked_ids(text: str) -> list[str]:
     """The forms under which an id that a person typed or pasted may stand in the index, likeliest first."""
-    text = text.strip().strip("<>").removeprefix("urn:oid:").removeprefix("urn:uuid:")
+    text = typed(text).strip().strip("<>").removeprefix("urn:oid:").removeprefix("urn:uuid:")
     forms = [text]
     if _HEX.fullmatch(text):
         forms.append(text.replace("-", "").lower())
     if "^" in text:
         forms.append(text.split("^", 1)[0])
     return list(dict.fromkeys(form[:_LONGEST] for form in forms if form))
+
+
+def beginning(text: str) -> tuple[str, str] | None:
+    """(first, end) of the event ids that begin with this text; None when it is not the beginning of one."""
+    text = text.strip().lower()
+    return (text, f"{text}g") if _BEGINNING.fullmatch(text) else None
 
 
 def clean(text: str) -> str:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Table, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from router.contracts import Clock
-from router.database import Database, Many, Took, unheard
+from router.database import Database, Many, Took, TooSlow, unheard
 from router.exchange import JournalEntry, Receipt
-from router.journal.rows import ENTRY, RECEIPT, Rows, asked_ids
+from router.journal import search
+from router.journal.criteria import ANY, Criteria, Found
+from router.journal.migrations import MIGRATIONS
+from router.journal.rows import ENTRY, RECEIPT, Rows, asked_ids, beginning
 from router.journal.tables import (
+    BY_BYTES,
     DELIVERIES,
     ENTRIES,
     EVENTS,
@@ -21,14 +26,15 @@ from router.journal.tables import (
     METADATA,
     PROGRESS,
     RECEIPTS,
+    TERMS,
     VERSION,
 )
 from router.journal.timeline import outline, tell
-from router.journal.views import Activity, DeliveryState, EventStory, EventSummary
+from router.journal.views import Activity, DeliveryState, EventStory
 from router.locks import make_way
 
 _PRUNED_AT_ONCE: Final = 500
-_SHORTEST_PREFIX: Final = 8
+_ASKED_AT_ONCE: Final = 500
 
 
 class Journal:
@@ -39,18 +45,25 @@ class Journal:
 
     def __init__(self, url: str, clock: Clock, took: Took = unheard) -> None:
         """`took` hears how long each transaction took."""
-        self._database = Database("journal", url, METADATA, VERSION)
+        self._database = Database("journal", url, METADATA, VERSION, MIGRATIONS)
         self._database.timing.took = took
         self._clock = clock
         self._entries = self._new(ENTRIES, ["digest"])
         self._receipts = self._new(RECEIPTS, ["digest"])
         self._identifiers = self._new(IDENTIFIERS, ["value", "event_id", "kind"])
+        self._terms = self._new(TERMS, ["event_id", "term"])
         self._events = self._earliest_event()
         self._deliveries = self._latest_delivery()
         self._touched = self._database.many(
             update(EVENTS)
             .where(EVENTS.c.event_id == bindparam("of"), EVENTS.c.touched < bindparam("to"))
             .values(touched=bindparam("to")),
+            ["of", "to"],
+        )
+        self._redated = self._database.many(
+            update(DELIVERIES)
+            .where(DELIVERIES.c.event_id == bindparam("of"), DELIVERIES.c.received != bindparam("to"))
+            .values(received=bindparam("to")),
             ["of", "to"],
         )
 
@@ -67,7 +80,9 @@ class Journal:
             self._add(connection, self._entries, rows.entries)
             self._add(connection, self._receipts, rows.receipts)
             self._add(connection, self._events, rows.events)
+            self._date(connection, rows)
             self._add(connection, self._deliveries, rows.deliveries)
+            self._add(connection, self._terms, rows.terms)
             self._add(connection, self._identifiers, rows.identifiers)
             if rows.touched:
                 self._touched(connection, [{"of": name, "to": rows.touched[name]} for name in sorted(rows.touched)])
@@ -102,7 +117,7 @@ class Journal:
             begun = time.monotonic()
             with self._database.write() as connection:
                 ids = list(connection.execute(old.limit(_PRUNED_AT_ONCE)).scalars())
-                for table in (ENTRIES, RECEIPTS, DELIVERIES, IDENTIFIERS, EVENTS) if ids else ():
+                for table in (ENTRIES, RECEIPTS, DELIVERIES, IDENTIFIERS, TERMS, EVENTS) if ids else ():
                     connection.execute(delete(table).where(table.c.event_id.in_(ids)))
             gone += len(ids)
             if len(ids) < _PRUNED_AT_ONCE:
@@ -119,60 +134,36 @@ class Journal:
 
     # ------------------------------------------------------------------------------------------- reading
 
-    def story(self, any_id: str, limit: int = 20) -> list[EventStory]:
+    def story(self, any_id: str, limit: int = 20, wanted: Criteria = ANY) -> list[EventStory]:
         """The stories of every event this id leads to, newest first.
 
         Event id (or the first 8 digits of it), MSH-10, document OID with or without extension, Message-ID,
         delivery id, ENVID, identifiers of the DMP or of an HL7 ACK, pseudonym of a patient.
+        wanted: its feed and its period narrow what an id used several times leads to
         """
         with self._database.read() as connection:
-            ids = self._find(connection, any_id, limit)
+            ids = self._find(connection, any_id, limit, wanted)
             stories = [self._story(connection, event_id) for event_id in ids]
         return sorted(stories, key=lambda story: story.event.received, reverse=True)
 
-    def search(
-        self,
-        *,
-        feed: str | None = None,
-        since: float | None = None,
-        until: float | None = None,
-        ack: str | None = None,
-        code: str | None = None,
-        sink: str | None = None,
-        disposition: str | None = None,
-        patient: str | None = None,
-        limit: int = 100,
-    ) -> list[EventSummary]:
-        """Events that meet every condition given, newest first.
-
-        code: of the refusal, or of a delivery's outcome; patient: a pseudonym; disposition: of a delivery,
-        "" for those that have not ended
-        """
-        wanted: list[ColumnElement[bool]] = []
-        for column, value in ((EVENTS.c.feed, feed), (EVENTS.c.ack, ack)):
-            if value is not None:
-                wanted.append(column == value)
-        if since is not None:
-            wanted.append(EVENTS.c.received >= since)
-        if until is not None:
-            wanted.append(EVENTS.c.received < until)
-        if code is not None:
-            wanted.append(or_(EVENTS.c.code == code, self._having(DELIVERIES.c.code == code)))
-        of_delivery = [
-            column == value
-            for column, value in ((DELIVERIES.c.sink, sink), (DELIVERIES.c.disposition, disposition))
-            if value is not None
-        ]
-        if of_delivery:
-            wanted.append(self._having(*of_delivery))
-        if patient is not None:
-            known = select(IDENTIFIERS.c.event_id).where(
-                IDENTIFIERS.c.value == patient, IDENTIFIERS.c.kind == "patient"
-            )
-            wanted.append(EVENTS.c.event_id.in_(known))
-        query = select(EVENTS).where(*wanted).order_by(EVENTS.c.received.desc()).limit(limit)
+    def search(self, criteria: Criteria, limit: int = 100, seconds: float = search.SECONDS) -> Found:
+        """Events that meet all criteria, newest first; cut after so many seconds. Raises `BadCriterion`."""
+        asked = search.Search(criteria, limit, seconds)
+        with suppress(TooSlow), self._database.read(seconds=seconds) as connection:
+            asked.look(connection)
         with self._database.read() as connection:
-            return [_summary(row) for row in connection.execute(query).mappings()]
+            return asked.found(connection)
+
+    def control_ids(self, events: Iterable[str]) -> dict[str, str]:
+        """MSH-10 by event id, of those that have one."""
+        found: dict[str, str] = {}
+        ids = sorted(set(events))
+        with self._database.read() as connection:
+            for start in range(0, len(ids), _ASKED_AT_ONCE):
+                some = EVENTS.c.event_id.in_(ids[start : start + _ASKED_AT_ONCE])
+                rows = connection.execute(select(EVENTS.c.event_id, EVENTS.c.control_id).where(some))
+                found.update((event_id, name) for event_id, name in rows if name)
+        return found
 
     def dispositions(self, since: float = 0.0) -> Mapping[tuple[str, str], int]:
         """Number of deliveries per (sink, disposition) since this time; "" are those that have not ended."""
@@ -200,13 +191,13 @@ class Journal:
 
     # ------------------------------------------------------------------------------------------- private
 
-    def _find(self, connection: Connection, any_id: str, limit: int) -> list[str]:
+    def _find(self, connection: Connection, any_id: str, limit: int, wanted: Criteria) -> list[str]:
         of = IDENTIFIERS.c
         for form in asked_ids(any_id):
             query = (
                 select(of.event_id, func.max(EVENTS.c.received))
                 .outerjoin_from(IDENTIFIERS, EVENTS, EVENTS.c.event_id == of.event_id)
-                .where(of.value == form)
+                .where(of.value == form, *search.of_event(wanted))
                 .group_by(of.event_id)
                 .order_by(func.max(EVENTS.c.received).desc())
                 .limit(limit)
@@ -214,11 +205,14 @@ class Journal:
             ids = [event_id for event_id, _ in connection.execute(query)]
             if ids:
                 return ids
-        beginning = any_id.strip()
-        if len(beginning) < _SHORTEST_PREFIX:
+        asked = beginning(any_id)
+        if asked is None:
             return []
-        query = select(of.event_id).where(of.value.startswith(beginning, autoescape=True), of.kind == "event")
-        return list(connection.execute(query.distinct().limit(limit)).scalars())
+        name = BY_BYTES if self._database.dialect == "postgresql" else EVENTS.c.event_id
+        query = (
+            select(EVENTS.c.event_id).where(name >= asked[0], name < asked[1], *search.of_event(wanted)).limit(limit)
+        )
+        return list(connection.execute(query).scalars())
 
     def _story(self, connection: Connection, event_id: str) -> EventStory:
         of_entries = select(ENTRIES.c.body).where(ENTRIES.c.event_id == event_id).order_by(ENTRIES.c.at)
@@ -228,11 +222,24 @@ class Journal:
         rows = connection.execute(select(DELIVERIES).where(DELIVERIES.c.event_id == event_id)).mappings()
         deliveries = [DeliveryState(**{name: row[name] for name in DeliveryState.__slots__}) for row in rows]
         found = connection.execute(select(EVENTS).where(EVENTS.c.event_id == event_id)).mappings().first()
-        event = _summary(found) if found else outline(event_id, entries, receipts)
+        event = search.summary(found) if found else outline(event_id, entries, receipts)
         return tell(event, entries, receipts, deliveries)
 
-    def _having(self, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-        return EVENTS.c.event_id.in_(select(DELIVERIES.c.event_id).where(*conditions))
+    def _date(self, connection: Connection, rows: Rows) -> None:
+        """A search goes by when the event was received: deliveries and terms of these rows get that time."""
+        named = [row for table in (rows.deliveries, rows.terms) for row in table.values()]
+        ids = sorted({row["event_id"] for row in named})
+        received: dict[str, float] = {}
+        for start in range(0, len(ids), _ASKED_AT_ONCE):
+            some = ids[start : start + _ASKED_AT_ONCE]
+            known = select(EVENTS.c.event_id, EVENTS.c.received).where(EVENTS.c.event_id.in_(some))
+            received.update((event_id, at) for event_id, at in connection.execute(known))
+        for row in rows.deliveries.values():
+            row["received"] = received.get(row["event_id"], row["received"])
+        for row in rows.terms.values():
+            row["at"] = received.get(row["event_id"], row["at"])
+        if rows.events:  # receipts may have come before
+            self._redated(connection, [{"of": row["event_id"], "to": row["received"]} for row in rows.events.values()])
 
     @staticmethod
     def _add(connection: Connection, many: Many, rows: Mapping[Any, dict[str, Any]]) -> None:
@@ -273,8 +280,3 @@ class Journal:
             index_elements=["delivery_id"], set_=kept, where=DELIVERIES.c.at <= statement.excluded.at
         )
         return self._database.many(statement, DELIVERIES.c.keys())
-
-
-def _summary(row: RowMapping) -> EventSummary:
-    values = {name: row[name] for name in EventSummary.__slots__}
-    return EventSummary(**values | {"asked": tuple(row["asked"].split())})

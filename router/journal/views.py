@@ -40,6 +40,10 @@ class EventSummary:
     ack: str = ""
     code: str = ""
     size: int = 0
+    document_type: str = ""
+    structure: str = ""
+    level: int = 0
+    qualified: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

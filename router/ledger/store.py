@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from sqlalchemy import Table, and_, delete, func, or_, select, update
 
-from router.contracts import Claim, Fence, Offsets, Row, Standing
+from router.contracts import Claim, DeadGroup, Fence, Offsets, Row, Standing
 from router.database import Database, Took, unheard
 from router.exchange import Origin, State
-from router.ledger import fences, marks, reconciling
+from router.ledger import fences, groups, marks, reconciling
 from router.ledger.fast_path_postgresql import PostgresqlFastPath
 from router.ledger.fast_path_sqlite import SqliteFastPath
 from router.ledger.migrations import MIGRATIONS
@@ -152,6 +152,10 @@ class SqlLedger:
         if sink is not None:
             query = query.where(of.sink == sink)
         return self._rows(query.order_by(of.updated, of.sink, of.partition, of.sequence))
+
+    def dead_groups(self, equal: Mapping[str, str], since: float = 0.0) -> Sequence[DeadGroup]:
+        with self._database.read() as connection:
+            return groups.dead(connection, equal, since)
 
     def needed(self, sink: str) -> Collection[Origin]:
         found: set[str] = set()

@@ -49,13 +49,19 @@ class Metrics:
         """`lists`: label -> its closed list, of labels whose list the site or the programme makes (`code`, `type`)."""
         self.registry = CollectorRegistry()
         self._lists = lists or {}
-        self._made = {name: self._make(PREFIX + name, declared) for name, declared in MEASURES.items()}
+        self._made: dict[Measure, Counter | Gauge | Histogram] = {}
         self._children: dict[tuple[str, tuple[str, ...]], Counter | Gauge | Histogram] = {}
 
     def born(self, counters: Iterable[tuple[Measure, Labels]]) -> None:
         """Make these counters at 0: `increase()` of Prometheus sees no first event of a series that begins with it."""
         for name, labels in counters:
             self._child(name, labels)
+
+    def _family(self, name: Measure) -> Counter | Gauge | Histogram:
+        """The metric, made when it is first written: a gauge without labels is 0 from the moment that it is made."""
+        if name not in self._made:
+            self._made[name] = self._make(PREFIX + name, MEASURES[name])
+        return self._made[name]
 
     def _make(self, full: str, declared: Declaration) -> Counter | Gauge | Histogram:
         labels, text = declared.labels, declared.text
@@ -71,7 +77,7 @@ class Metrics:
         given = tuple(labels[label] for label in declared.labels)
         child = self._children.get((name, given))
         if child is None:
-            made = self._made[name]
+            made = self._family(name)
             kept = [self._kept(declared, label, value) for label, value in zip(declared.labels, given, strict=True)]
             child = made.labels(*kept) if kept else made
             self._children[name, given] = child

@@ -10,7 +10,7 @@ from router.cda.document import read
 from router.cda.schema import SchemaGate
 from router.cisis import profile
 from router.cisis.findings import Finding, Verdict
-from router.cisis.lineage import document_ids, lineage, ordering_key, patient_pseudonyms
+from router.cisis.lineage import journalled, ordering_key
 from router.cisis.settings import ProfileRules
 from router.cisis.valuesets import ValueSets
 from router.cisis.verdict_codec import PROFILE, VerdictCodec
@@ -100,12 +100,7 @@ class DocumentsCheck:
             checked=PROFILE,
             packed=self._codec.pack(verdict),
             headers=headers,
-            facts={
-                "action": str(request.action),
-                "documents": document_ids(request.documents),
-                "lineage": lineage(request, self._pseudonyms),
-                "patients": patient_pseudonyms(request, self._pseudonyms),
-            },
+            facts=journalled(request, self._pseudonyms),
         )
 
 

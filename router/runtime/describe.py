@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from router.cisis.lineage import document_ids, lineage, patient_pseudonyms
+from router.cisis.lineage import journalled
 from router.contracts import Clock, Header
 from router.contracts.sink_type import Leg, SinkType
 from router.errors import MessageFault
@@ -62,11 +62,8 @@ class Describe:
         return {
             "control_id": request.control_id,
             "dialect": str(request.dialect),
-            "action": str(request.action),
             "asked": tuple(word for name, word in ASKED.items() if getattr(request, name)),
-            "documents": document_ids(request.documents),
-            "lineage": lineage(request, self.pseudonyms) if request.documents else "",
-            "patients": patient_pseudonyms(request, self.pseudonyms),
+            **journalled(request, self.pseudonyms),
             "warnings": request.warnings,
         }
 

@@ -280,9 +280,9 @@ def _differences(example: Example, actual: Actual) -> list[Differs]:
 
 def _differs(name: str, want: str, got: str) -> Differs:
     if not want:
-        text = filled("{name}: expected none, got {got}", name=name, got=got)
+        text = filled("{kind}: expected none, got {got}", kind=name, got=got)
     elif not got:
-        text = filled("{name}: expected {want}, got none", name=name, want=want)
+        text = filled("{kind}: expected {want}, got none", kind=name, want=want)
     else:
-        text = filled("{name}: expected {want}, got {got}", name=name, want=want, got=got)
+        text = filled("{kind}: expected {want}, got {got}", kind=name, want=want, got=got)
     return Differs(name, text)

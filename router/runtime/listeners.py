@@ -11,32 +11,43 @@ from router.config.site import Site
 
 
 @dataclass(frozen=True, slots=True)
-class Occupied:
-    """A listener whose port can't be had: `what` it is in the site file, and why."""
+class Listener:
+    """A listener of the site file: `what` it is there, and why its port can't be had now ("": it is free)."""
 
     what: str
     host: str
     port: int
-    reason: str
+    reason: str = ""
 
     @property
     def place(self) -> str:
         return f"{self.host}:{self.port}"
 
 
-def occupied(site: Site, *, admin: bool = False) -> Iterator[Occupied]:
-    """Every listener's port that can't be bound now; `admin`: that of the administration too."""
+def listeners(site: Site, *, admin: bool = False) -> Iterator[Listener]:
+    """Every listener, its port tried; `admin`: that of the administration too."""
     config = site.config
-    listeners = {f"feed {name}": feed.mllp for name, feed in config.feeds.items() if feed.mllp is not None}
-    places = {what: (one.host, one.port) for what, one in listeners.items()}
+    mllp = {f"feed {name}": feed.mllp for name, feed in config.feeds.items() if feed.mllp is not None}
+    places = {what: (one.host, one.port) for what, one in mllp.items()}
     if config.http is not None:
         places["http"] = (config.http.host, config.http.port)
     if admin and config.admin.port:
         places["admin"] = (config.admin.host, config.admin.port)
     for what, (host, port) in places.items():
-        with closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                yield Occupied(what, host, port, error.strerror or type(error).__name__)
+        yield Listener(what, host, port, _tried(host, port))
+
+
+def occupied(site: Site, *, admin: bool = False) -> Iterator[Listener]:
+    """Those whose port can't be bound now."""
+    return (one for one in listeners(site, admin=admin) if one.reason)
+
+
+def _tried(host: str, port: int) -> str:
+    """Why this port can't be bound; "" when it can."""
+    with closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.strerror or type(error).__name__
+    return ""

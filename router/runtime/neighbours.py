@@ -23,7 +23,11 @@ def ready(address: str, port: int) -> str:
     status, said = page(address, port, "/readyz")
     if status == 200:
         return ""
-    return ", ".join(f"{name} {why}" for name, why in said.get("waiting", {}).items()) or f"answers {status}"
+    return ", ".join(f"{name} {why}" for name, why in said.get("waiting", {}).items()) or _answered(status)
+
+
+def _answered(status: int) -> str:
+    return f"answers {status}" if status else "does not answer"
 
 
 def reads(form: int) -> Lacking:
@@ -32,7 +36,7 @@ def reads(form: int) -> Lacking:
     def lacking(address: str, port: int) -> str:
         status, said = page(address, port, "/version")
         if status != 200:  # a version that can't say it
-            return f"does not tell its version ({status})"
+            return f"does not tell its version ({status})" if status else _answered(status)
         found = said.get("events")
         return "" if isinstance(found, int) and found >= form else f"reads events of format {found}, not {form}"
 
@@ -84,7 +88,7 @@ def page(address: str, port: int, path: str) -> tuple[int, dict[str, Any]]:
         answer = connection.getresponse()
         said = json.loads(answer.read(_PAGE) or b"{}")
         return answer.status, said if isinstance(said, dict) else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return answer.status, {}
     except (OSError, http.client.HTTPException):
         return 0, {}

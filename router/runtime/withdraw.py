@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from router.cisis.lineage import document_ids, document_pseudonym, lineage, ordering_key, patient_pseudonyms
+from router.cisis.lineage import document_pseudonym, journalled, lineage, ordering_key
 from router.contracts import Header, Ledger, Row
 from router.engine.dead_letters.evidence import proof
 from router.engine.delivery.supersession_rules import DELETE, later, lineages
@@ -266,11 +266,8 @@ def _entries(planned: Withdrawal, services: SiteServices, by: str, reason: str) 
         control_id=request.control_id,
         source=PIPELINE,
         dialect=str(request.dialect),
-        action=DELETE,
         asked=("dmp",),
-        documents=document_ids(request.documents),
-        lineage=delivery.lineage,
-        patients=patient_pseudonyms(request, services.pseudonyms),
+        **journalled(request, services.pseudonyms) | {"action": DELETE, "lineage": delivery.lineage},
     )
     said = JournalEntry(
         event_id=delivery.event_id,

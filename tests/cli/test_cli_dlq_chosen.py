@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from router.cli.dead_letters import chosen
 from router.cli.main import app
 from router.config.site import Site
+from router.contracts import Header, Outgoing, dlq_topic
 from router.engine.dead_letters.listing import Filter
 from router.engine.delivery.supersession_rules import overtaken_by
 from router.exchange import JournalEntry, State
@@ -116,3 +117,54 @@ def test_a_delivery_s_own_id_means_no_other_one(tmp_path: Path) -> None:
         assert [one.delivery_id for one in chosen(services, ledger, Filter(id="d1"))] == ["d1"]
     finally:
         services.close()
+
+
+def test_a_refused_message_is_found_by_its_msh_10(tmp_path: Path) -> None:
+    """A message that the gateway refused has no delivery; its dead letter answers to its MSH-10 all the same."""
+    site = tmp_path / "router.yaml"
+    site.write_text(SITE.format(data=tmp_path / "var", partitions=2))
+    services = SiteServices(Site(site))
+    try:
+        ledger = services.ledger()
+        for event, control_id in (("e1", "42"), ("e2", "43")):
+            headers = {Header.ID: event, Header.CODE: "R45", Header.PLACE: "PID^1^32", Header.FEED: "sil"}
+            services.bus.producer(event).publish([Outgoing(dlq_topic("intake"), event, b"bytes", headers)])
+            entry = JournalEntry(event_id=event, kind="received", at=1.0, feed="sil", control_id=control_id)
+            services.journal.write([entry], [])
+        assert [one.event_id for one in chosen(services, ledger, Filter(id="42"))] == ["e1"]
+        assert chosen(services, ledger, Filter(id="42", feed="ris")) == []
+    finally:
+        services.close()
+
+
+def test_a_delivery_that_was_made_is_shown_as_such(tmp_path: Path) -> None:
+    """`dlq show` of a message that arrived says so, and gives no advice; the order asks another question."""
+    site = tmp_path / "router.yaml"
+    site.write_text(SITE.format(data=tmp_path / "var", partitions=2))
+    services = SiteServices(Site(site))
+    try:
+        _ = services.bus
+        services.ledger().open([row("d1", sink="hl7.a", state=State.DONE)])
+    finally:
+        services.close()
+    shown = CliRunner().invoke(app, ["dlq", "show", "d1", "--site", str(site)]).output
+    assert "delivered" in shown and "to do" not in shown, shown
+    asked = CliRunner().invoke(app, ["dlq", "replay", "d1", "--site", str(site)], input="n\n").output
+    assert "1 delivery, no dead letter" in asked, asked
+
+
+def test_who_gives_a_code_for_an_id_is_told_how_to_ask_by_code(tmp_path: Path) -> None:
+    """A code is no identifier: the sentence names the command that finds its causes, and that command finds them."""
+    site = tmp_path / "router.yaml"
+    site.write_text(SITE.format(data=tmp_path / "var", partitions=2))
+    services = SiteServices(Site(site))
+    try:
+        _ = services.bus
+        services.ledger().open([replace(row("d1", sink="hl7.a", state=State.DEAD), code="HL7-AE")])
+    finally:
+        services.close()
+    said = CliRunner().invoke(app, ["dlq", "show", "HL7-AE", "--site", str(site)])
+    assert (said.exit_code, "`segur-router dlq ls --code HL7-AE`" in " ".join(said.output.split())) == (1, True), (
+        said.output
+    )
+    assert "HL7-AE" in CliRunner().invoke(app, ["dlq", "ls", "--code", "HL7-AE", "--site", str(site)]).output

@@ -40,7 +40,7 @@ def test_one_pipeline_by_its_name_or_its_file(site: Path) -> None:
         assert {one["pipeline"] for one in said.json} == {"biologie"}
     with pytest.raises(ConfigFault, match="fed: is not known here"):
         play_all(Site(site), ["imagerie"])
-    with pytest.raises(OperatorFault, match="no such pipeline: one of biologie, lettres, relais-dpi"):
+    with pytest.raises(OperatorFault, match="no such pipeline: one of biologie, identites, lettres, relais-dpi"):
         play_all(Site(site), ["biolgie"])
 
 

@@ -107,6 +107,9 @@ def _commands(site: Path) -> list[tuple[str, ...]]:
     return [
         ("explain", "M1", *here),
         ("explain", "NOBODY", *here),
+        ("search", *here),
+        ("search", "--recipient", "nobody", "--since", "today", *here),
+        ("search", "--outcome", "lost", *here),
         ("dlq", "ls", *here),
         ("dlq", "ls", "--since", "yesterday", *here),
         ("dlq", "ls", "--sink", "hl7.none", *here),

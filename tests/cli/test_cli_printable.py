@@ -144,6 +144,13 @@ def _cases(folder: Path) -> dict[str, list[list[str]]]:
     message, changed = str(folder / "message.hl7"), str(folder / "changed.yaml")
     return {
         "explain": [["e" * 64, *site, *more] for more in both] + [[NASTY, *site]],
+        "search": [[*site, *more] for more in both]
+        + [
+            ["--recipient", NASTY, *site],
+            ["--sender", NASTY, *site],
+            ["--patient", NASTY, *site],
+            ["--since", NASTY, *site],
+        ],
         "check": [[*site, *more] for more in both] + [["--site", str(folder / "wrong.yaml")]],
         "test": [[*site, *more] for more in both],
         "try": [[changed, message, *site, *more] for more in both],

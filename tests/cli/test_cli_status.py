@@ -24,7 +24,7 @@ from router.runtime.presence import Presence
 from router.runtime.site_services import SiteServices
 from router.runtime.status.gather import Gatherer, yesterday
 from router.runtime.status.judge import judged
-from router.runtime.status.views import MailboxView, ProcessReport, SinkView, Status, WorkerView
+from router.runtime.status.views import CertificateView, MailboxView, ProcessReport, SinkView, Status, WorkerView
 from router.runtime.tenure import Tenure
 from router.wire import delivery_record
 from tests.cli.cli import command
@@ -194,10 +194,15 @@ def test_what_waits_for_a_person(gathered: Status) -> None:
         return replace(fine, processes=(replace(fine.processes[0], workers=changed),))
 
     assert fine.directory is not None and fine.dead_letters is not None
+    stopped = Presence("stopped", NOW - 60)
     cases = {
         ("sink", "hl7.dpi"): [
             replace(fine, sinks=(replace(sink, circuit="open", waiting=3, reasons={"HL7-CONNECT": 3}), mail)),
             replace(fine, sinks=(replace(sink, waiting=1, oldest=NOW - 3601), mail)),
+        ],
+        ("held", "mssante.a"): [
+            replace(fine, sinks=(sink, replace(mail, waiting=3, reasons={"UNKNOWN-HELD": 3}))),
+            replace(fine, presence=stopped, sinks=(sink, replace(mail, waiting=3, reasons={"UNKNOWN-HELD": 3}))),
         ],
         ("mailbox", "mssante.a"): [
             replace(fine, mailboxes=(replace(box, readable=False),)),
@@ -290,3 +295,18 @@ def test_an_address_that_does_not_answer_is_told(used: Path) -> None:
     said = command("status", "--site", str(used), "--at", "127.0.0.1:1", "--json")
     assert {one["what"] for one in said.json["unseen"]} == {"127.0.0.1:1"}
     assert command("status", "--site", str(used), "--at", "nowhere", "--lang", "en").code == 2
+
+
+def test_a_certificate_that_has_ended_is_said_to_have_ended(gathered: Status, used: Path) -> None:
+    """Not as a number of days below zero."""
+    ended = replace(gathered, certificates=(CertificateView("dmp.a/auth", gathered.at - 1.6 * 86_400),))
+    with in_language("en"), console.capture() as caught:
+        for line in status_screen.screen(ended, used):
+            _print(line)
+    assert "Certificates dmp.a/auth has ended" in caught.get()
+
+
+def test_doctor_says_that_the_router_is_not_running(used: Path) -> None:
+    """Its last line: what looks well is not at work all the same."""
+    done = command("--lang", "en", "doctor", "--only", "disk", "--site", str(used))
+    assert "the router is not running" in done.out.splitlines()[-1], done.out

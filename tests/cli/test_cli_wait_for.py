@@ -86,7 +86,7 @@ def test_nobody_there_is_waited_for_until_the_time_is_over() -> None:
     assert "nobody.invalid is not known yet" in said
     code, said = ended(started("ready", "127.0.0.1:9", "--timeout", "1"))
     assert code == 3
-    assert "not ready after 1 s" in said
+    assert "127.0.0.1: does not answer" in said and "not ready after 1 s" in said
 
 
 def test_ready_says_who_is_not() -> None:

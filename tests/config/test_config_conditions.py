@@ -37,8 +37,24 @@ WRONG: dict[str, list[tuple[int, str]]] = {
     "message.type": [(1, "must be true or false, and it is a text")],
     'field("PID3") == "x"': [(7, "not an HL7 address: 'PID3' (write it like PID-3[INS].1)")],
     "field(1) == 'x'": [(1, '`field` takes one address in quotes, such as `field("PID-8")`')],
+    "document.level == \u0663": [(19, "no condition: '\u0663' can't stand here")],
+    f"document.level == {'9' * 5000}": [(19, f"no condition: '{'9' * 60}' can't stand here")],
     "foo(1)": [(1, "unknown function 'foo'")],
     "1/0 == 1": [(1, "the expression can't be evaluated")],
+}
+MUCH, LONG = "no condition: too much is within one another here", "no condition: it is too long"
+#: Conditions that would take too long, or all memory or stack -> column and sentence.
+TOO_MUCH: dict[str, tuple[int, str]] = {
+    f"{'(' * 2000}true{')' * 2000}": (21, MUCH),
+    f"{'!' * 2000}true": (21, MUCH),
+    f"{'!!!(' * 2000}true": (75, MUCH),
+    f"{'[' * 2000}{']' * 2000} == 1": (21, MUCH),
+    f"{'a.b(' * 2000}{')' * 2000}": (84, MUCH),
+    f"request.dmp{' ? true : request.dmp' * 700}": (433, MUCH),
+    " && ".join(["true"] * 1500): (10401, MUCH),
+    "true &&" * 3000: (16001, LONG),
+    f"{'[1, 2, 3, 4, 5, 6, 7, 8, 9].all(a, ' * 9}true{')' * 9}": (99, MUCH),
+    f"['a']{'.map(x, x + x)' * 60} != []": (805, MUCH),
 }
 RIGHT = (
     'message.type == "ORU^R01"',
@@ -47,6 +63,8 @@ RIGHT = (
     'message.sending_app.matches("^SIL.*$") // a remark',
     "size(document.title) > 3 && request.recipients >= 1",
     '["a", "b"].exists(x, x == message.type)',
+    " && ".join(['["a", "b"].exists(x, message.type.startsWith(x) || message.event == x)'] * 50),
+    " || ".join(f'message.sending_app == "A{n}"' for n in range(190)),
     'r"a\\b" == message.type || """x""" == message.type',
     "-1 < document.level && 0x10 > document.level && 1.5 < 2.5",
     'message.type[0] == "A" || true',
@@ -64,6 +82,16 @@ def test_everything_that_is_wrong_is_told_with_its_column(text: str, expected: l
         with in_language("fr"):
             assert translated(one.reason) != one.reason
             assert not one.hint or translated(one.hint) != one.hint
+
+
+@pytest.mark.parametrize(("text", "expected"), TOO_MUCH.items(), ids=lambda one: str(one)[:30])
+def test_a_condition_that_asks_too_much_is_refused_before_it_is_evaluated(text: str, expected: tuple[int, str]) -> None:
+    """The library would work for ever, take all memory or end the process: such a condition never reaches it."""
+    with pytest.raises(ExpressionFault) as caught:
+        Expression(text)
+    assert [(one.column, one.reason) for one in caught.value.found] == [expected]
+    with in_language("fr"):
+        assert translated(expected[1]) != expected[1]
 
 
 @pytest.mark.parametrize("text", RIGHT)

@@ -12,6 +12,7 @@ from router.config.load import Source
 from router.config.reading import Reading
 from router.errors import ConfigFault, in_order
 from router.strict import Strict
+from router.structures import FINESS
 
 
 class _A(Strict):
@@ -65,3 +66,41 @@ def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     """No traceback for a wrong path."""
     with pytest.raises(ConfigFault, match="can't be read: No such file"):
         Source(tmp_path / "router.yaml")
+
+
+BOMB = "".join(f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10) if n else '1'}]\n" for n in range(9))
+DEEP = "too much is within one another here"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "said"),
+    [
+        (BOMB, "1:1", "too much stands here: what a * repeats counts each time"),
+        (f"x: {'[' * 3000}{']' * 3000}", "1:1", DEEP),
+        (f"x: {'[' * 100}{']' * 100}", "1:1", DEEP),
+        ("".join(f"{' ' * n}a:\n" for n in range(400)), "1:1", DEEP),
+        (
+            'name: x\nsinks:\n  12: {type: a, port: 1}\n  "12": {type: a, port: 2}\n',
+            "4:3",
+            "this key stands here twice",
+        ),
+    ],
+    ids=["aliases", "brackets", "lists", "mappings", "number and text"],
+)
+def test_a_file_that_is_never_read_to_its_end_is_refused(text: str, place: str, said: str) -> None:
+    """Aliases of aliases, endless nesting, and two keys that are one when read as texts: a sentence, at once."""
+    assert _problems(text) == [f"site.yaml:{place}: {said}"]
+
+
+def test_a_file_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    """No more of it is read than a configuration may hold."""
+    path = tmp_path / "router.yaml"
+    path.write_text("#" * 1_000_001)
+    with pytest.raises(ConfigFault, match="it is too long"):
+        Source(path)
+
+
+def test_digits_of_other_scripts_make_no_finess() -> None:
+    """What looks like a number and is none is no FINESS: nothing that a message says would equal it."""
+    assert FINESS.fullmatch("750100125") and FINESS.fullmatch("2A0100125")
+    assert not FINESS.fullmatch("75010012\u0665")

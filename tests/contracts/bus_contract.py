@@ -383,6 +383,17 @@ class BusContract:
             bus.producer("p-1").publish([Outgoing(topic, "k", b"small"), Outgoing(topic, "k", bytes(33 * MIB))])
         assert list(bus.scan(topic)) == [] or texts(bus.scan(topic)) == ["small"]
 
+    def test_headlines_leave_the_bytes_and_what_has_a_header(self, bus: Bus, topic: str) -> None:
+        """Keys and headers by time, no bytes; without the records that have the header that is named."""
+        producer = bus.producer("headlines")
+        odd = {"text": '{"delivery":1} "delivery":'}
+        for n, headers in enumerate(({"delivery": "d1"}, {}, odd, {"deliver": "y"})):
+            producer.publish([Outgoing(topic, f"k{n}", b"bytes", headers)])
+        assert [(one.key, one.value) for one in bus.headlines(topic)] == [(f"k{n}", b"") for n in range(4)]
+        assert [one.key for one in bus.headlines(topic, lacking="delivery")] == ["k1", "k2", "k3"]
+        assert [one.headers for one in bus.headlines(topic, lacking="delivery")][1] == odd
+        assert list(bus.headlines(topic + ".nowhere")) == []
+
     def test_scan_reads_without_a_group(self, bus: Bus, topic: str) -> None:
         """A scan ends at the present end, newest first when asked, with a limit."""
         bus.producer("p-1").publish(outgoing(topic, "k", map(str, range(150))))

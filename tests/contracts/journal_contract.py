@@ -7,10 +7,33 @@ from typing import Any, Literal
 
 import pytest
 
-from router.exchange import Disposition, JournalEntry, State
+from router.exchange import PATIENT, Disposition, JournalEntry, State
+from router.journal.criteria import BadCriterion, Criteria
 from router.journal.store import Journal
 from router.journal.views import Activity
 from tests.journal.journal_samples import OID, START, decided, receipt, received, whole
+
+
+def fill(journal: Journal) -> None:
+    """A delivered event, a refused one, and one that was only received."""
+    entries, receipts = whole()
+    facts: dict[str, Any] = {
+        "document_type": "11502-2",
+        "structures": ("750000018",),
+        "level": 3,
+        "qualified": True,
+        "recipients": (("adam.hoda@x.mssante.fr", "810001234567", "HODA Adam"),),
+    }
+    journal.write([replace(entries[0], **facts), *entries[1:]], receipts)
+    refused = JournalEntry(
+        event_id="r" * 64, kind="refused", at=START + 100, feed="ris", ack="AE", code="R45", control_id="X"
+    )
+    journal.write([refused, received("b" * 64, START + 200, patients=())], [])
+
+
+def found(journal: Journal, limit: Any = 100, **criteria: Any) -> str:
+    """First letters of the events found."""
+    return "".join(one.event.event_id[0] for one in journal.search(Criteria(**criteria), limit).events)
 
 
 class JournalContract:
@@ -77,7 +100,7 @@ class JournalContract:
     def test_an_unknown_id_has_no_story(self, journal: Journal) -> None:
         """Nothing is found, nothing is raised; wildcards of SQL are no wildcards here."""
         journal.write(*whole())
-        for asked in ("MSG9999", "", "%", "%%%%%%%%%", "e_______"):
+        for asked in ("MSG9999", "", "%", "%%%%%%%%%", "e_______", "eeeeeeez", "\0", "\udcff", "0" * 70_000):
             assert journal.story(asked) == []
 
     def test_an_id_used_twice_leads_to_both(self, journal: Journal) -> None:
@@ -123,24 +146,102 @@ class JournalContract:
         assert journal.dispositions(since=START + 40) == {("mssante.chu", "dead_lettered"): 1}
 
     def test_search_joins_its_conditions(self, journal: Journal) -> None:
-        """Feed, period, ACK, sink, disposition, code and patient, newest first, up to a limit."""
-        journal.write(*whole())
-        refused = JournalEntry(
-            event_id="r" * 64, kind="refused", at=START + 100, feed="ris", ack="AE", code="R45", control_id="X"
-        )
-        journal.write([refused, received("b" * 64, START + 200, patients=())], [])
+        """Every criterion alone and together with others, newest first, up to a limit."""
+        fill(journal)
+        assert found(journal) == "bre"
+        assert found(journal, limit=1) == "b"
+        assert found(journal, feed="sil") == "be"
+        assert found(journal, since=START + 100, until=START + 200) == "r"
+        assert found(journal, outcome="refused") == found(journal, code="R45") == "r"
+        assert found(journal, sink="dmp.chu", outcome="delivered") == "e"
+        assert found(journal, outcome="waiting") == found(journal, code="MSS-552") == ""
+        assert found(journal, patients=("pseudonym-1", "other")) == "e"
+        assert found(journal, patients=()) == ""
+        assert found(journal, feed="sil", outcome="refused") == ""
+        assert found(journal, pipeline="biologie", outcome="delivered", feed="sil") == "e"
 
-        def found(**conditions: Any) -> str:
-            return "".join(event.event_id[0] for event in journal.search(**conditions))
+    @pytest.mark.parametrize(
+        "recipient",
+        ["Adam.Hoda@x.mssante.fr", "<adam.hoda@x.mssante.fr>", "x.mssante.fr", "@X.mssante.fr", "10001234567",
+         "810001234567", "hoda", "Adam Hôda", "HODA, Adam"],
+    )  # fmt: skip
+    def test_a_recipient_is_found_under_every_form(self, journal: Journal, recipient: str) -> None:
+        """Address, domain, RPPS with and without its prefix, name in any order, case and accents."""
+        fill(journal)
+        assert found(journal, recipient=recipient) == "e"
+        assert found(journal, recipient=recipient, outcome="delivered") == "e"
 
-        assert found() == "bre"
-        assert found(limit=1) == "b"
-        assert found(feed="sil") == "be"
-        assert found(since=START + 100, until=START + 200) == "r"
-        assert found(ack="AE") == found(code="R45") == "r"
-        assert found(sink="dmp.chu", disposition="delivered") == "e"
-        assert found(patient="pseudonym-1") == "e"
-        assert found(feed="sil", ack="AE") == ""
+    def test_other_criteria_are_normalised_too(self, journal: Journal) -> None:
+        """FINESS bare or as Struct_IdNat, a sender by either of its parts, a type by its code."""
+        fill(journal)
+        assert found(journal, structure="750000018") == found(journal, structure="1750000018") == "e"
+        assert found(journal, sender="labo") == found(journal, sender="SIL|LABO") == "be"
+        assert found(journal, type="11502-2", sender="sil") == "e"
+
+    @pytest.mark.parametrize("asked", ["%", "_", "adam%", "' OR 1=1 --", "*", "\x1b[2J", "\0", "ho%a"])
+    def test_wildcards_and_sql_are_text(self, journal: Journal, asked: str) -> None:
+        """Nothing is found for what nobody is called, whatever SQL would make of it; all is still there."""
+        fill(journal)
+        for name in ("recipient", "sender", "type", "feed", "pipeline", "sink", "code"):
+            try:
+                assert found(journal, **{name: asked}) == ""
+            except BadCriterion as fault:
+                assert "recipient" in fault.text
+        assert found(journal) == "bre"
+
+    def test_what_is_no_criterion_is_said(self, journal: Journal) -> None:
+        """An outcome, a FINESS and a recipient that can't be are answered with the forms that can."""
+        for wrong in ({"outcome": "lost"}, {"structure": "75"}, {"recipient": "a@b"}):
+            with pytest.raises(BadCriterion):
+                found(journal, **wrong)
+
+    def test_a_patients_mailbox_is_no_recipient(self, journal: Journal) -> None:
+        """It carries the INS: it is in no term, and asking for it says how to ask."""
+        mailbox = "187015912345612@patient.mssante.fr"
+        to_patient = replace(received("p" * 64), recipients=((mailbox, "", "DUPONT Marie"),))
+        made = replace(decided("p" * 64), deliveries=(("d7", "mssante.chu", mailbox), ("d8", "mssante.chu", PATIENT)))
+        journal.write([to_patient, made], [])
+        assert found(journal, recipient="patient.mssante.fr") == ""
+        with pytest.raises(BadCriterion, match="patient"):
+            found(journal, recipient=mailbox)
+
+    def test_search_goes_page_by_page(self, journal: Journal) -> None:
+        """Events beyond the first pages are found, also those that were received at the same instant."""
+        many = [received(f"{n:064}", START + n // 700, control_id=str(n), patients=()) for n in range(2000)]
+        journal.write([*many, received("e" * 64, START - 1, document_type="11502-2")], [])
+        assert found(journal, sender="sil", feed="sil", type="11502-2") == "e"
+        assert len(found(journal, sender="sil", feed="sil", limit=3000)) == 2001
+        assert len(set(journal.search(Criteria(feed="sil"), 3000).events)) == 2001
+
+    def test_a_slow_search_is_cut(self, journal: Journal) -> None:
+        """What was found by then is answered, and that it is not all."""
+        many = [received(f"{n:064}", START + n, control_id=str(n)) for n in range(2000)]
+        journal.write(many, [])
+        answer = journal.search(Criteria(feed="sil", outcome="waiting"), seconds=0)
+        assert (answer.cut, answer.complete) == (True, False)
+        assert not journal.search(Criteria(feed="sil")).cut
+
+    def test_more_than_the_limit_is_said(self, journal: Journal) -> None:
+        """A list that ends at its limit is not complete."""
+        fill(journal)
+        assert not journal.search(Criteria(), 2).complete
+        assert journal.search(Criteria(), 3).complete
+
+    def test_outcomes_go_by_the_time_of_reception(self, journal: Journal) -> None:
+        """Receipts that come before their event are found in its period once it is there."""
+        entries, receipts = whole()
+        journal.write([], [replace(one, at=one.at + 500) for one in receipts])
+        journal.write(entries, [])
+        assert found(journal, outcome="delivered", since=START, until=START + 1) == "e"
+        assert found(journal, outcome="delivered", since=START + 1) == ""
+
+    def test_indicators_have_their_columns(self, journal: Journal) -> None:
+        """Type, structure, level and whether the identity was qualified stand with the event."""
+        fill(journal)
+        (event,) = (one.event for one in journal.search(Criteria(type="11502-2")).events)
+        assert (event.document_type, event.structure, event.level, event.qualified) == (
+            "11502-2", "750000018", 3, True,
+        )  # fmt: skip
 
     def test_pruning_forgets_what_is_over(self, journal: Journal) -> None:
         """Old events go with all their lines; those with a delivery under way, or touched since, stay."""

@@ -245,6 +245,38 @@ class LedgerContract:
         assert [r.delivery.id for r in ledger.dead()] == ["d2", "d1"]
         assert [r.delivery.id for r in ledger.dead("dmp.chu")] == ["d2"]
 
+    def test_dead_rows_are_counted_by_what_they_share(self, ledger: Ledger) -> None:
+        """Sink, code, cause and place; first and last attempt; one row's id stands for the others."""
+        told = {"place": "RCPT", "cause": "c1"}
+        dead: dict[str, Any] = {"state": State.DEAD, "code": "MSS-552", "evidence": told}
+        ledger.open(
+            [
+                row("d1", 1, updated=9.0, first_try=2.0, last_try=8.0, **dead),
+                row("d2", 2, updated=5.0, **dead),
+                row("d3", 3, updated=7.0, sink="dmp.chu", state=State.DEAD, code="PFI-R39"),
+                row("d4", 4, state=State.DONE, code="MSS-552"),
+            ]
+        )
+
+        def counted(since: float = 0.0, **equal: str) -> list[tuple[Any, ...]]:
+            joined: dict[tuple[str, ...], list[Any]] = {}
+            for one in ledger.dead_groups(equal, since):
+                joined.setdefault((one.sink, one.code, one.place or ""), []).append(one)
+            return sorted(
+                (*key, sum(o.count for o in some), min(o.first for o in some), max(o.last for o in some))
+                for key, some in joined.items()
+            )
+
+        letters, refused = (
+            ("mssante.chu", "MSS-552", "RCPT", 2, 2.0, 8.0),
+            ("dmp.chu", "PFI-R39", "", 1, 7.0, 7.0),
+        )
+        assert counted() == [refused, letters]
+        assert counted(sink="dmp.chu") == counted(code="PFI-R39") == [refused]
+        assert counted(since=7.5) == [(*letters[:3], 1, 2.0, 8.0)]
+        assert counted(feed="' OR 1=1 --") == []
+        assert {one.sample for one in ledger.dead_groups({"code": "MSS-552"})} <= {"d1", "d2"}
+
     def test_bytes_that_are_still_needed(self, ledger: Ledger) -> None:
         """Where the bytes of unfinished and dead rows of one sink stand; those of what has ended are not needed."""
         states = dict.fromkeys(State)

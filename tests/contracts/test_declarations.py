@@ -222,6 +222,7 @@ def test_the_advice_is_that_of_before(code: str, told: str) -> None:
 def test_evidence_and_identifiers_are_those_of_before() -> None:
     """Names shown as proof, and the keys by which `explain` finds an event."""
     assert {name: EVIDENCE[name] for name in sorted(EVIDENCE)} == {
+        "copy": "copie PDF",
         "hl7_ack": "ACK",
         "hl7_control_id": "message HL7",
         "message_id": "Message-ID",

@@ -255,7 +255,7 @@ def test_the_recipe_of_a_command(copy: Path) -> None:
     main = "router/cli/main.py"
     imported, added = blocks()[main].splitlines(keepends=True)
     insert_above(copy, main, added, ".add_to(app)")
-    insert_above(copy, main, imported, "    national,")
+    insert_above(copy, main, imported, "    init,")
     add_file(copy, "router/cli/feeds.py")
     add_file(copy, "tests/cli/test_cli_feeds.py")
     passes(copy, "tests/cli/test_cli_feeds.py")

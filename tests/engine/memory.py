@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from router.contracts import (
     Claim,
+    DeadGroup,
     Fence,
     Offsets,
     Outgoing,
@@ -118,6 +119,9 @@ class MemoryBus:
         records = [r for log in self.parts(topic) for r in log if self.read(r.origin)]
         records.sort(key=lambda r: r.timestamp)
         return (records[::-1] if newest_first else records)[:limit]
+
+    def headlines(self, topic: str, *, lacking: str = "") -> Iterable[Record]:
+        return [replace(record, value=b"") for record in self.scan(topic) if lacking not in record.headers]
 
     def create(self, plans: Sequence[TopicPlan]) -> None:
         for plan in plans:
@@ -399,6 +403,18 @@ class MemoryLedger:
         self._check()
         dead = [r for r in self.rows.values() if r.state is State.DEAD and sink in (None, r.delivery.sink)]
         return sorted(dead, key=lambda r: (r.updated, r.delivery.sink, r.partition, r.sequence))
+
+    def dead_groups(self, equal: Mapping[str, str], since: float = 0.0) -> Sequence[DeadGroup]:
+        """Of one row each: whoever reads them joins them."""
+        found = []
+        for one in self.dead(equal.get("sink")):
+            names = {name: getattr(one.delivery, name) for name in ("sink", "feed", "pipeline")} | {"code": one.code}
+            last = one.last_try or one.updated
+            if last >= since and all(names[name] == value for name, value in equal.items()):
+                place = one.evidence.get("place")
+                found.append(DeadGroup(**names, place=place, count=1, first=one.first_try or last,
+                                       last=last, sample=one.delivery.id))  # fmt: skip
+        return found
 
     def needed(self, sink: str) -> Collection[Origin]:
         self._check()

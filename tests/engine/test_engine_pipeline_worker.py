@@ -623,3 +623,34 @@ def test_the_number_of_the_format_is_the_records_and_not_the_events() -> None:
     assert Header.FORMAT not in letter.headers
     old = {name: value for name, value in record.headers.items() if name != Header.FORMAT}
     assert read_event(replace(record, headers=old)).id == "id-1"
+
+
+def test_what_was_written_alone_is_not_written_again_when_a_partition_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction is written one by one and a partition leaves in the middle: the others' events are not repeated."""
+    monkeypatch.setattr(module, "backoff", lambda *_: 0.001)
+    rig = Rig(Pipe(routed))
+    events = [Event(f"id-{n}", "sil", f"lane-{n}", b"MSH|", {Header.CONTROL: f"C{n}"}) for n in range(12)]
+    rig.bus.producer("gateway").publish([event_record(event) for event in events])
+    assert all(rig.bus.parts("in.sil"))
+    real = MemoryProducer.publish
+    alone: list[Partition] = []
+
+    def tight(self: MemoryProducer, records: Sequence[Outgoing], *, settle: Settle | None = None) -> Sequence[Origin]:
+        if settle is not None:
+            if len(settle.offsets) > 1:
+                raise Unavailable("BUS-FULL")
+            alone.extend(settle.offsets)
+            if len(set(alone)) > 1 and len(rig.bus.seats) == 0:  # the second partition has its turn: it leaves
+                rig.bus.seats["pipelines", "pipelines-0"] = {alone[0].number}
+                self.bus.members["pipelines"][0]._rebalance()
+        return real(self, records, settle=settle)
+
+    monkeypatch.setattr(MemoryProducer, "publish", tight)
+    with rig.running():
+        rig.until(lambda: bool(rig.bus.seats))
+        stays = rig.bus.parts("in.sil")[alone[0].number]
+        place = Partition("in.sil", alone[0].number)
+        rig.until(lambda: rig.bus.committed.get(("pipelines", place)) == len(stays))
+        time.sleep(0.1)
+    made = [one.event_id for one in rig.deliveries()]
+    assert sorted(made) == sorted(read_event(record).id for record in stays)

@@ -189,7 +189,7 @@ def test_nothing_is_imported_for_a_site_without_traces() -> None:
 
 def test_a_missing_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """One sentence with the command, instead of an ImportError."""
-    monkeypatch.setattr(traces, "installed", lambda: False)
+    monkeypatch.setattr(traces, "installed", lambda _module: False)
     with pytest.raises(OperatorFault, match=r"pip install 'segur-router\[traces\]'") as fault:
         Traces("http://127.0.0.1:1/v1/traces", "qualification")
     assert fault.value.code == "TRACES"

@@ -139,6 +139,28 @@ def test_only_the_newest_stay_and_a_half_one_is_none(stage: Stage) -> None:
     assert manifest.complete(to) == [to / "2026-01-02T000000Z", made.folder]
 
 
+def test_what_is_no_backup_of_this_site_stays(stage: Stage) -> None:
+    """`--keep` removes backups of this site alone, and none of the others in the folder is taken for the newest."""
+    to = stage.folder / "backups"
+    old = to / "2026-01-01T000000Z"
+    taken(stage).rename(old)
+    for name in ("app", "zzz-before-the-upgrade", "2026-01-01T000001Z", "2026-01-01T000002Z", "films.partial"):
+        shutil.copytree(old, to / name)
+    (to / "app" / "manifest.json").write_text('{"name": "a web application"}')
+    other = json.loads((to / "2026-01-01T000001Z" / "manifest.json").read_bytes())
+    (to / "2026-01-01T000001Z" / "manifest.json").write_text(json.dumps({**other, "key": "of another site"}))
+    (to / "2026-01-01T000002Z" / "manifest.json").write_text("damaged")
+    elsewhere = stage.folder / "elsewhere"
+    elsewhere.mkdir()
+    (to / "2026-01-01T000003Z.partial").symlink_to(elsewhere)
+    assert manifest.latest(to).name == "2026-01-01T000002Z"
+    made = backup(stage.services, to, keep=1)
+    stay = {"app", "zzz-before-the-upgrade", "2026-01-01T000001Z", "2026-01-01T000002Z", "films.partial"}
+    assert {path.name for path in to.iterdir() if path.is_dir() and not path.is_symlink()} == {*stay, made.folder.name}
+    assert made.removed == 1
+    assert manifest.latest(to) == made.folder
+
+
 def test_a_byte_that_changed_is_found(stage: Stage) -> None:
     """A file that is not as it was written, one that is missing, and a folder without a manifest are no backups."""
     folder = taken(stage)

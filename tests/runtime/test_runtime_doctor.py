@@ -347,7 +347,11 @@ def test_watched_folders_and_ports(tmp_path: Path) -> None:
         port = other.getsockname()[1]
         taken = _installation(tmp_path, way_in=f"mllp: {{port: {port}}}")
         assert _wrong(network.ports(taken)) == [("Address already in use", f"ss -ltnp 'sport = :{port}'")]
-        assert _wrong(network.ports(Installation(taken.site, running=True))) == []
+        (mine,) = network.ports(Installation(taken.site, running=True))
+        assert (mine.level, mine.subject) == ("note", "ports")
+    (unheard,) = network.ports(Installation(taken.site, running=True))
+    assert (unheard.level, unheard.subject) == ("note", f"feed sil 127.0.0.1:{port}")
+    assert "restart it" in unheard.text
     assert _wrong(network.ports(taken)) == []
 
 

@@ -202,7 +202,7 @@ LATER: Final = {
     ("database/database.py", "?"): _STORED,
     ("database/examination.py", "?"): "a command of its own",
     ("database/examination.py", "DATABASE-URL"): "a command of its own",
-    ("directory/fhir.py", "ANNUAIRE-FHIR"): _CONNECTED,
+    ("directory/fhir_client.py", "ANNUAIRE-FHIR"): _CONNECTED,
     ("engine/delivery/sink_calls.py", "?"): "a bug of ours",
     ("engine/pipeline/worker.py", "?"): _CONNECTED,
     ("feedback/mailbox.py", "MSS-IMAP"): _CONNECTED,

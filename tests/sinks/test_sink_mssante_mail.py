@@ -207,7 +207,7 @@ def test_an_n3_gives_the_pdf_of_its_copy_section_only() -> None:
 def test_a_document_without_a_copy_goes_alone_or_is_refused() -> None:
     """Case 14: `n3_sans_pdf` decides."""
     document = cda(n3_body())
-    alone = Packer(config()).pack(order((document,)), (document,), STRUCTURE, "e")
+    alone = Packer(config(n3_sans_pdf="zip-seul")).pack(order((document,)), (document,), STRUCTURE, "e")
     assert (len(alone.attachments), alone.copy) == (1, False)
     with pytest.raises(Refused) as refused:
         Packer(config(n3_sans_pdf="refuser")).pack(order((document,)), (document,), STRUCTURE, "e")
@@ -238,7 +238,7 @@ def test_a_pair_with_two_copies_sends_that_of_the_n1() -> None:
 @pytest.mark.parametrize("with_copy", [True, False])
 def test_the_readme_promises_only_what_the_mail_carries(*, with_copy: bool) -> None:
     document = cda() if with_copy else cda(n3_body())
-    made = Packer(config()).pack(order((document,)), (document,), STRUCTURE, "e")
+    made = Packer(config(n3_sans_pdf="zip-seul")).pack(order((document,)), (document,), STRUCTURE, "e")
     assert (b"copie PDF" in members(made.attachments[0].content)["README.TXT"]) is with_copy is made.copy
 
 
@@ -269,6 +269,6 @@ def test_the_readme_says_who_answers_for_archive_and_software() -> None:
         phone="01 00 00 00 00",
         mailbox="pfi@a.mssante.fr",
     )
-    text = readme(structure, ("segur-router", "9.9", "Éditeur X"), ("DOC00001.XML",), copy=False).decode("ascii")
+    text = readme(structure, ("segur-router", "9.9", "Éditeur X"), ("DOC00001.XML",), kind="").decode("ascii")
     assert "Courriel MSSante : pfi@a.mssante.fr" in text and "Telephone : 01 00 00 00 00" in text
     assert "  segur-router 9.9\r\n  Editeur : Editeur X\r\n" in text

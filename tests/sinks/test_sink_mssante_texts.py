@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from router.request import Action, Code, TransmissionRequest
-from router.sinks.mssante.bodies import body, notice
+from router.sinks.mssante.bodies import CopyKind, body, notice
 from router.sinks.mssante.naming import ascii_text, name_text
 from router.sinks.mssante.pdf_name import pdf_name
 from router.sinks.mssante.settings import TextsConfig
@@ -119,18 +119,27 @@ def test_an_initial_mail_keeps_the_senders_own_text() -> None:
 
 
 def test_a_site_may_write_its_own_texts() -> None:
-    """Templates of the configuration; braces that are no field stay."""
-    texts = TextsConfig(delete_ps="Supprimer {id} {autre}")
+    """Templates of the configuration; braces around no word stay."""
+    texts = TextsConfig(delete_ps="Supprimer {id} { } {}")
     made = request((cda(),), action=Action.DELETE)
-    assert body(made, patient=False, structure="A", texts=texts) == "Supprimer 1.2.250.1.999.1.7 {autre}"
+    assert body(made, patient=False, structure="A", texts=texts) == "Supprimer 1.2.250.1.999.1.7 { } {}"
 
 
-@pytest.mark.parametrize("copy", [True, False])
-def test_the_body_promises_only_what_is_attached(*, copy: bool) -> None:
-    """No PDF copy, no word of one; the site's own texts may ask for the same words."""
+def test_a_word_in_braces_that_nothing_replaces_is_refused() -> None:
+    """`{patient}` would reach the reader as it stands: the site file is refused, with the words that are known."""
+    with pytest.raises(ValueError, match=r"patient.*titre, date, id, ancien, structure, formes"):
+        TextsConfig(replace_ps="Bonjour {patient}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("document", "une copie PDF."), ("rendue", "copie PDF, mise en page à partir du texte"), ("", "")],
+)
+def test_the_body_promises_only_what_is_attached(kind: CopyKind, said: str) -> None:
+    """No PDF copy, no word of one; a copy of ours is called so; the site's own texts may ask for the same words."""
     for texts in (TextsConfig(), TextsConfig(initial_ps="Voir : {formes}")):
-        text = body(request((cda(),)), patient=False, structure="A", texts=texts, copy=copy)
-        assert ("copie PDF" in text) is copy and "archive IHE XDM" in text
+        text = body(request((cda(),)), patient=False, structure="A", texts=texts, kind=kind)
+        assert ("copie PDF" in text) is bool(kind) and said in text and "archive IHE XDM" in text
 
 
 def test_a_notice_without_its_document_holds_nothing_of_the_senders() -> None:

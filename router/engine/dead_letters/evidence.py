@@ -9,7 +9,7 @@ from typing import Final
 from router.contracts import Row
 from router.engine.delivery.supersession_rules import overtaken_by
 from router.exchange import State
-from router.language import N_, _, filled
+from router.language import N_, _, filled, translated
 
 Names = Mapping[str, str]
 """Maps a key of evidence that outside systems know to its name for people. The sink types declare it."""
@@ -20,7 +20,7 @@ _ACTIONS: Final = {"replace": N_("le remplacement"), "delete": N_("la suppressio
 
 def evidence(found: Iterable[tuple[str, str]], names: Names) -> Iterator[str]:
     """`Message-ID <…>`, `lot 2.25.…`: each proof in a person's words."""
-    return (f"{_(name)} {value}" for name, value in _named(found, names))
+    return (f"{_(name)} {translated(value)}" for name, value in _named(found, names))
 
 
 def _named(found: Iterable[tuple[str, str]], names: Names) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from router.contracts import Bus, Header, Ledger, Record, Row, dlq_topic, out_topic
+from router.contracts import Bus, DeadGroup, Header, Ledger, Record, Row, dlq_topic, out_topic
 from router.engine.dead_letters.remediation import Advice, cause, next_step
 from router.engine.delivery.supersession_rules import HELD
 from router.exchange import Origin, State
@@ -37,6 +37,8 @@ class DeadLetter:
     pipeline: str = ""
     feed: str = ""
     event_id: str = ""
+    control_id: str = ""
+    """MSH-10, where the record says it; of a delivery the journal knows it."""
     delivery_id: str = ""
     label: str = ""
     key: str = field(default="", repr=False)
@@ -45,8 +47,15 @@ class DeadLetter:
     last: float = 0.0
     origin: str = ""
     """Where its event was read."""
+    state: str = ""
+    """What the ledger says of the delivery (`exchange.State`); "" where it has no row."""
     older_cause: str = ""
     """The fingerprint that an older version wrote in the record, where it is not `cause`."""
+
+    @property
+    def is_dead(self) -> bool:
+        """False for a delivery that was made, was overtaken, or still waits."""
+        return self.state in ("", State.DEAD)
 
     @property
     def where(self) -> str:
@@ -84,11 +93,16 @@ class Filter:
     feed: str = ""
     pipeline: str = ""
     since: float = 0.0
+    until: float | None = None
+    events: frozenset[str] | None = None
+    """Only of these events; None: of any."""
 
     def admits(self, dead_letter: DeadLetter) -> bool:
         """Whether this dead letter is meant."""
         asked = ((name, getattr(self, name)) for name in ("sink", "stage", "cause", "code", "feed", "pipeline"))
         named = not self.id or self.id in (dead_letter.delivery_id, dead_letter.event_id, dead_letter.cause)
+        named = named and (self.events is None or dead_letter.event_id in self.events)
+        named = named and (self.until is None or dead_letter.last < self.until)
         return named and dead_letter.last >= self.since and all(not v or getattr(dead_letter, n) == v for n, v in asked)
 
 
@@ -96,16 +110,23 @@ ALL: Final = Filter()
 
 
 def letters(
-    bus: Bus, ledger: Ledger, which: Filter = ALL, *, sinks: Iterable[str] = (), advice: Advice = next_step
+    bus: Bus,
+    ledger: Ledger,
+    which: Filter = ALL,
+    *,
+    sinks: Iterable[str] = (),
+    advice: Advice = next_step,
+    rows: bool = True,
 ) -> list[DeadLetter]:
     """The unresolved dead letters that the filter admits, oldest first.
 
     `sinks`: all sinks of the site, so that records on their topics which were no deliveries are found too.
+    `rows`: False leaves out those that the ledger counts.
     Asked for by their code (`UNKNOWN-HELD`) or cause, deliveries that are held for a person are among them.
     """
     found: list[DeadLetter] = []
     if which.stage in ("", "sink"):
-        found += [of_row(row, advice) for row in ledger.dead(which.sink or None)]
+        found += [of_row(row, advice) for row in ledger.dead(which.sink or None)] if rows else []
         found += [of_row(row, advice) for row in _held(ledger, which, sinks)]
         found += _unreadable(bus, {which.sink} if which.sink else set(sinks), advice)
     if not which.sink:
@@ -120,16 +141,21 @@ def letters(
 def groups(
     bus: Bus, ledger: Ledger, which: Filter = ALL, *, sinks: Iterable[str] = (), advice: Advice = next_step
 ) -> list[Group]:
-    """Unresolved dead letters by cause, the most numerous first."""
-    return by_cause(letters(bus, ledger, which, sinks=sinks, advice=advice))
+    """Unresolved dead letters by cause, the most numerous first. The sinks' are counted by the ledger."""
+    if which.id or which.cause or which.events is not None or which.until is not None:
+        return _joined(map(_alone, letters(bus, ledger, which, sinks=sinks, advice=advice)))
+    found: list[Group] = []
+    if which.stage in ("", "sink"):
+        equal = {name: value for name in ("sink", "feed", "pipeline", "code") if (value := getattr(which, name))}
+        counted = ledger.dead_groups(equal, which.since)
+        found += _counted(counted, ledger, advice)
+    rowless = letters(bus, ledger, which, sinks=sinks, advice=advice, rows=False)
+    return _joined([*found, *map(_alone, rowless)])
 
 
 def by_cause(found: Iterable[DeadLetter]) -> list[Group]:
     """These dead letters by cause, the most numerous first."""
-    causes: dict[str, list[DeadLetter]] = {}
-    for dead_letter in found:
-        causes.setdefault(dead_letter.cause, []).append(dead_letter)
-    return sorted(map(_group, causes.values()), key=lambda group: (-group.count, group.first))
+    return _joined(map(_alone, found))
 
 
 def body(bus: Bus, dead_letter: DeadLetter) -> Record | None:
@@ -144,10 +170,7 @@ def unresolved(bus: Bus, topic: str, *, rowless: bool = False) -> list[Record]:
 
     rowless: only those that the ledger has no row for; on a sink's topic it alone knows the others
     """
-    records = bus.scan(topic)
-    if rowless:
-        records = (record for record in records if Header.DELIVERY not in record.headers)
-    found, resolved = _scan(records)
+    found, resolved = _scan(bus.headlines(topic, lacking=Header.DELIVERY if rowless else ""))
     return [record for at, record in found.items() if at not in resolved]
 
 
@@ -161,7 +184,7 @@ def of_row(row: Row, advice: Advice = next_step) -> DeadLetter:
         at=row.bytes_at,
         place=place,
         text=row.text,
-        next=advice(row.code),
+        next=advice(row.code) if row.state is State.DEAD or row.code == HELD else "",
         sink=delivery.sink,
         pipeline=delivery.pipeline,
         feed=delivery.feed,
@@ -173,6 +196,7 @@ def of_row(row: Row, advice: Advice = next_step) -> DeadLetter:
         first=row.first_try,
         last=row.last_try or row.updated,
         origin=str(delivery.origin),
+        state=row.state,
     )
 
 
@@ -209,7 +233,7 @@ def _scan(records: Iterable[Record]) -> tuple[dict[str, Record], set[str]]:
         if record.headers.get(Header.COMMAND) == RESOLVED:
             resolved.add(record.headers.get(Header.ORIGIN, ""))
         else:
-            found[str(record.origin)] = replace(record, value=b"")
+            found[str(record.origin)] = record
     return found, resolved
 
 
@@ -235,6 +259,7 @@ def _of_record(record: Record, stage: str, advice: Advice) -> DeadLetter:
         pipeline=pipeline,
         feed=text(Header.FEED),
         event_id=text(Header.ID),
+        control_id=text(Header.CONTROL),
         key=record.key,
         attempts=int(text(Header.ATTEMPTS) or "1"),
         first=float(text(Header.FIRST) or last),
@@ -243,19 +268,48 @@ def _of_record(record: Record, stage: str, advice: Advice) -> DeadLetter:
     )
 
 
-def _group(some: Sequence[DeadLetter]) -> Group:
-    first = some[0]
+def _counted(counted: Sequence[DeadGroup], ledger: Ledger, advice: Advice) -> list[Group]:
+    """The ledger's groups in words; text and place are those of one row."""
+    samples = {id_: of_row(row, advice) for id_, row in ledger.get([one.sample for one in counted]).items()}
+    found: list[Group] = []
+    for one in counted:
+        if (sample := samples.get(one.sample)) is not None:  # None: replayed since it was counted
+            alone = _alone(sample)
+            found.append(replace(alone, count=one.count, first=one.first, last=one.last))
+    return found
+
+
+def _alone(dead_letter: DeadLetter) -> Group:
     return Group(
-        cause=first.cause,
-        stage=first.stage,
-        where=first.where,
-        code=first.code,
-        place=first.place,
-        text=first.text,
-        next=first.next,
-        count=len(some),
-        first=min(dead_letter.first or dead_letter.last for dead_letter in some),
-        last=max(dead_letter.last for dead_letter in some),
-        feeds=tuple(sorted({dead_letter.feed for dead_letter in some if dead_letter.feed})),
-        pipelines=tuple(sorted({dead_letter.pipeline for dead_letter in some if dead_letter.pipeline})),
+        cause=dead_letter.cause,
+        stage=dead_letter.stage,
+        where=dead_letter.where,
+        code=dead_letter.code,
+        place=dead_letter.place,
+        text=dead_letter.text,
+        next=dead_letter.next,
+        count=1,
+        first=dead_letter.first or dead_letter.last,
+        last=dead_letter.last,
+        feeds=(dead_letter.feed,) if dead_letter.feed else (),
+        pipelines=(dead_letter.pipeline,) if dead_letter.pipeline else (),
     )
+
+
+def _joined(some: Iterable[Group]) -> list[Group]:
+    """Groups of one cause as one, in the words of the oldest; the most numerous first."""
+    causes: dict[str, list[Group]] = {}
+    for group in sorted(some, key=lambda group: group.last):
+        causes.setdefault(group.cause, []).append(group)
+    joined = [
+        replace(
+            same[0],
+            count=sum(group.count for group in same),
+            first=min(group.first for group in same),
+            last=max(group.last for group in same),
+            feeds=tuple(sorted({feed for group in same for feed in group.feeds})),
+            pipelines=tuple(sorted({name for group in same for name in group.pipelines})),
+        )
+        for same in causes.values()
+    ]
+    return sorted(joined, key=lambda group: (-group.count, group.first))

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final, TypeVar
 
 from router.contracts import (
@@ -177,8 +177,9 @@ class PipelineWorker:
         for record, _ in newer.values():
             _read_again(again, record)
         for works in _transactions(self._decided(consumer, records, events, again)):
-            if not self._write(consumer, works):  # what came after it may not be written before it
-                for record in records[records.index(works[0][0]) :]:
+            written = self._write(consumer, works)
+            if written < len(works):  # what came after it may not be written before it
+                for record in records[records.index(works[written][0]) :]:
                     _read_again(again, record)
                 break
         for record, fault in newer.values():
@@ -227,8 +228,8 @@ class PipelineWorker:
             if consumer.owns(partition):
                 consumer.seek(partition, offset)
 
-    def _write(self, consumer: Consumer, works: Sequence[tuple[Record, Work]]) -> bool:
-        """One transaction: what the events became, and their offsets. False: some partitions left meanwhile."""
+    def _write(self, consumer: Consumer, works: Sequence[tuple[Record, Work]]) -> int:
+        """What the events became and their offsets, in one transaction; returns how many, from the first, it wrote."""
         offsets = {Partition(record.topic, record.partition): record.offset + 1 for record, _ in works}
         records = [record for _, work in works for record in work.records]
 
@@ -239,20 +240,17 @@ class PipelineWorker:
 
         try:
             self._insist(consumer, publish, tries=APART if len(works) > 1 else 0)
-        except Unavailable:  # a disk that is almost full may take them one by one
-            return all(self._write(consumer, [one]) for one in works)
         except Fenced:
             if self._gone.isdisjoint(offsets) and all(consumer.owns(partition) for partition in offsets):
                 raise  # another process took our name
-            return False
-        except MessageFault as fault:
-            if len(works) > 1:
-                return all(self._write(consumer, [one]) for one in works)
-            record, work = works[0]
-            return self._refuse(consumer, record, work, fault)
-        return True
+            return 0
+        except (Unavailable, MessageFault) as fault:  # a disk that is almost full may take them one by one
+            if len(works) > 1 or isinstance(fault, Unavailable):
+                return sum(1 for _ in takewhile(lambda one: self._write(consumer, [one]), works))
+            return self._refuse(consumer, *works[0], fault)
+        return len(works)
 
-    def _refuse(self, consumer: Consumer, record: Record, work: Work, fault: MessageFault) -> bool:
+    def _refuse(self, consumer: Consumer, record: Record, work: Work, fault: MessageFault) -> int:
         """The bus takes no part of what this event became: the event itself is a dead letter."""
         if work.records and work.records[0].headers.get(Header.STAGE) == "pipeline":
             raise OperatorFault(fault.code, work.records[0].topic, "the topic of dead letters takes no dead letter")

@@ -61,7 +61,8 @@ def backup(
     begun, started = time.monotonic(), services.clock.now()
     with _alone(to):
         for left in to.glob(f"*{PARTIAL}"):
-            shutil.rmtree(left)
+            if manifest.NAME.fullmatch(left.stem) and not left.is_symlink():
+                shutil.rmtree(left)
         name = time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime(started))
         final, part = to / name, to / f"{name}{PARTIAL}"
         if final.exists():
@@ -77,7 +78,7 @@ def backup(
             raise
         part.rename(final)
         _sync(to)
-        removed = _make_way(to, keep)
+        removed = _make_way(to, keep, written.key)
     _say(services, final, written)
     return Made(final, written, time.monotonic() - begun, removed)
 
@@ -193,13 +194,23 @@ def _sync(path: Path) -> None:
         os.close(file)
 
 
-def _make_way(to: Path, keep: int | None) -> int:
-    """Remove the oldest whole backups beyond `keep`; the manifest first, so that no half one is taken for a whole."""
-    old = manifest.complete(to)[:-keep] if keep else []
+def _make_way(to: Path, keep: int | None, key: str) -> int:
+    """Remove the oldest whole backups beyond `keep`; the manifest first, so that no half one is taken for a whole.
+
+    Those of another site, by its key, and those whose manifest can't be read are left to people.
+    """
+    old = [folder for folder in manifest.complete(to) if _has_key(folder, key)][:-keep] if keep else []
     for folder in old:
         (folder / manifest.FILE).unlink()
         shutil.rmtree(folder)
     return len(old)
+
+
+def _has_key(folder: Path, key: str) -> bool:
+    try:
+        return manifest.read(folder).key == key
+    except OperatorFault:
+        return False
 
 
 def _say(services: SiteServices, folder: Path, made: Manifest) -> None:

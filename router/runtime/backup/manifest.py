@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
@@ -24,6 +25,8 @@ DUMP: Final = "database.dump"
 KEY: Final = "pseudonyms.key"
 ROOMS: Final = ("ledger", "journal", "register")
 """In this order: the ledger may lack what the bus has, never the other way round."""
+NAME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{6}Z")
+"""Of the folder of a backup: when it began."""
 _CHUNK: Final = 1 << 20
 
 
@@ -95,8 +98,8 @@ def latest(folder: Path) -> Path:
 
 
 def complete(folder: Path) -> list[Path]:
-    """The whole backups of a folder, the oldest first: their names are their times."""
-    return sorted(path.parent for path in folder.glob(f"*/{FILE}") if not path.parent.name.endswith(".partial"))
+    """The whole backups of a folder, the oldest first: their names are their times. Other folders are none of ours."""
+    return sorted(path.parent for path in folder.glob(f"*/{FILE}") if NAME.fullmatch(path.parent.name))
 
 
 def digest(path: Path) -> CopiedFile:

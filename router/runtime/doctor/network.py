@@ -19,7 +19,7 @@ from router.errors import RouterError
 from router.language import filled
 from router.runtime.doctor.check import Installation, Verdict, good, remark, wrong
 from router.runtime.doctor.probe import probe
-from router.runtime.listeners import occupied
+from router.runtime.listeners import listeners, occupied
 from router.sinks.registry import SINK_TYPES
 
 T = TypeVar("T")
@@ -106,10 +106,22 @@ def side_by_side(items: Sequence[str], work: Callable[[str], T], seconds: float)
     return list(found)
 
 
+def _unheard(installation: Installation) -> Iterator[Verdict]:
+    """Listeners of the site file that a running router has not got: it read an older site file, or runs elsewhere."""
+    missing = [one for one in listeners(installation.site) if not one.reason]
+    for one in missing:
+        yield remark(
+            f"{one.what} {one.place}",
+            "the router runs, and nobody listens there: restart it if the site file was changed since its start",
+        )
+    if not missing:
+        yield remark("ports", "the router runs: its listeners have their ports")
+
+
 def ports(installation: Installation) -> Iterator[Verdict]:
     """Whether the listeners' ports are free; while the router runs it has them itself."""
     if installation.running:
-        yield remark("ports", "the router runs: its listeners have their ports")
+        yield from _unheard(installation)
         return
     taken = list(occupied(installation.site, admin=True))
     for one in taken:

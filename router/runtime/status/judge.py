@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
+from router.engine.delivery.supersession_rules import HELD
 from router.language import filled
 from router.runtime.status.views import Attention, MailboxView, ProcessReport, SinkView, Status, Unseen, WorkerView
 
@@ -86,11 +87,11 @@ def _sink(sink: SinkView, now: float) -> Iterator[Attention]:
     why = next(iter(sink.reasons), "")
     if sink.circuit == "open":
         text = filled(
-            "circuit open ({why}), {waiting} wait; it goes on by itself once the partner answers",
+            "circuit open ({why}), {waiting} wait; it goes on by itself once the cause is gone, theirs or ours",
             why=why or "?",
             waiting=waiting,
         )
-        yield Attention("sink", sink.name, text, ("doctor", "--only", "peers"))
+        yield Attention("sink", sink.name, text, ("doctor", "--only", "peers,keys"))
     elif sink.oldest is not None and now - sink.oldest > PENDING:
         text = filled(
             "{waiting} wait, the oldest for {minutes} min ({why})",
@@ -101,10 +102,20 @@ def _sink(sink: SinkView, now: float) -> Iterator[Attention]:
         yield Attention("sink", sink.name, text)
 
 
+def _held(sink: SinkView) -> Iterator[Attention]:
+    """Deliveries that leave only when a person says so, and that a list of dead letters does not show."""
+    if held := sink.reasons.get(HELD, 0):
+        text = filled("{count} deliveries of unknown outcome are held: a person decides about each", count=held)
+        yield Attention("held", sink.name, text, ("dlq", "ls", "--code", HELD))
+
+
 def _mailbox(mailbox: MailboxView, now: float) -> Iterator[Attention]:
     if mailbox.readable is False:
-        text = "reports are not told to the senders: nobody reads its mailbox"
-        yield Attention("mailbox", mailbox.sink, text, ("doctor", "--only", "peers"))
+        text = (
+            "its mailbox can't be read, reports are not told to the senders: `mailbox can't be read` in the log "
+            "says why; LOGIN is a password that the server refuses, which `doctor` does not try"
+        )
+        yield Attention("mailbox", mailbox.sink, text, ("doctor", "--only", "peers,keys"))
     if mailbox.oldest_unread is not None and now - mailbox.oldest_unread > UNREAD:
         minutes = f"{(now - mailbox.oldest_unread) / MINUTE:.0f}"
         text = filled("a mail waits in its mailbox for {minutes} min", minutes=minutes)
@@ -120,11 +131,14 @@ def _kept(status: Status) -> Iterator[Attention]:
     if status.work_entries:
         text = filled("{count} documents left under an identity that has changed since", count=status.work_entries)
         yield Attention("impact", "", text, ("impact",))
+    for sink in status.sinks:
+        yield from _held(sink)
     yield from _certificates(status)
     yield from _directory(status)
     disk = status.disk
     if disk is not None and (disk.free < DISK_BYTES or disk.free < disk.size * DISK_SHARE):
-        yield Attention("disk", "", filled("{megabytes} MB are free for the data folder", megabytes=disk.free // 2**20))
+        text = filled("{megabytes} MB are free for the data folder", megabytes=disk.free // 2**20)
+        yield Attention("disk", "", text, ("doctor", "--only", "disk"))
     for one in status.unseen:
         text = filled("can't be looked at: {code} {reason}", code=one.code, reason=one.text)
         yield Attention("unseen", one.what, text, ("doctor",))
@@ -150,7 +164,7 @@ def _directory(status: Status) -> Iterator[Attention]:
     lists += [("annuaire", found.annuaire_age)] if found.annuaire_used else []
     for name, age in lists:
         if age is None and status.presence.state == "here":
-            yield Attention("directory", name, "none was ever read", ("doctor", "--only", "peers"))
+            yield Attention("directory", name, "none was ever read", ("doctor", "--only", "peers,keys"))
         elif age is not None and age > LIST:
             text = filled("is {days} days old", days=int(age // DAY))
-            yield Attention("directory", name, text, ("doctor", "--only", "peers"))
+            yield Attention("directory", name, text, ("doctor", "--only", "peers,keys"))

@@ -7,11 +7,11 @@ always stands first, unless the site wants the literal reading (mssante §1.2).
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, Literal
 
 from router.request import Action, DocumentHeader, TransmissionRequest
 from router.sinks.mssante.naming import act_time, day, plain
-from router.sinks.mssante.settings import TextsConfig
+from router.sinks.mssante.settings import PLACEHOLDERS, TextsConfig
 
 #: (action, to the patient) -> field of `TextsConfig`, shipped text.
 TEXTS: Final[dict[tuple[Action, bool], tuple[str, str]]] = {
@@ -45,13 +45,18 @@ TEXTS: Final[dict[tuple[Action, bool], tuple[str, str]]] = {
     ),
 }
 
-#: Whether a PDF copy is attached -> what {formes} says: nothing is promised that the mail does not carry.
-FORMS: Final = {
-    True: "Il est joint sous deux formes : une archive IHE XDM pour votre logiciel et une copie PDF.",
-    False: "Il est joint sous la forme d'une archive IHE XDM, à ouvrir par votre logiciel.",
+CopyKind = Literal["", "document", "rendue"]
+"""No PDF copy; the one that the document holds; one that we made of the document's text."""
+
+#: The PDF copy that is attached -> what {formes} says: nothing is promised that the mail does not carry.
+FORMS: Final[dict[CopyKind, str]] = {
+    "document": "Il est joint sous deux formes : une archive IHE XDM pour votre logiciel et une copie PDF.",
+    "rendue": "Il est joint sous deux formes : une archive IHE XDM pour votre logiciel et une copie PDF, "
+    "mise en page à partir du texte du document.",
+    "": "Il est joint sous la forme d'une archive IHE XDM, à ouvrir par votre logiciel.",
 }
 
-_FIELD: Final = re.compile(r"\{(titre|date|id|ancien|structure|formes)\}")
+_FIELD: Final = re.compile(r"\{(" + "|".join(PLACEHOLDERS) + r")\}")
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -62,16 +67,16 @@ def body(
     structure: str,
     texts: TextsConfig,
     notice_first: bool = True,
-    copy: bool = True,
+    kind: CopyKind = "document",
 ) -> str:
     """The whole body of a mail that carries the document, lines ended by LF.
 
-    patient: whose text and which notice;  copy: a PDF copy is attached
+    patient: whose text and which notice;  kind: the PDF copy that is attached
     """
     text = _clean((request.body_patient if patient else request.body_professionals) or "")
     if text and (request.action is Action.INITIAL or not notice_first):
         return text
-    ours = notice(request, patient=patient, structure=structure, texts=texts, copy=copy)
+    ours = notice(request, patient=patient, structure=structure, texts=texts, kind=kind)
     return f"{ours}\n\n{text}" if text else ours
 
 
@@ -81,12 +86,12 @@ def notice(
     patient: bool,
     structure: str,
     texts: TextsConfig,
-    copy: bool = True,
+    kind: CopyKind = "document",
     title: str | None = None,
 ) -> str:
     """Our text for this action and reader. `title` stands for the document's own, which the sender wrote."""
     field, shipped = TEXTS[request.action, patient]
-    values = _values(request, request.principal, structure) | {"formes": FORMS[copy]}
+    values = _values(request, request.principal, structure) | {"formes": FORMS[kind]}
     if title is not None:
         values["titre"] = title
     return _FIELD.sub(lambda found: values[found[1]], getattr(texts, field) or shipped)

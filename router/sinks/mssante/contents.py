@@ -6,15 +6,21 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from router.cda.document import Document
+from router.cda.narrative import narrative
 from router.errors import Refused
+from router.language import N_, filled
 from router.payload import DocumentOrder
+from router.rendering.page import Page, page_of
+from router.rendering.pdfa import claimed
+from router.rendering.renderer import Rendered
 from router.request import TransmissionRequest
+from router.sinks.mssante.bodies import CopyKind
 from router.sinks.mssante.mail import ARCHIVE, Attachment
 from router.sinks.mssante.metadata import metadata_xml
 from router.sinks.mssante.pdf_name import pdf_name
+from router.sinks.mssante.qualified import documents_hold_ins
 from router.sinks.mssante.settings import MssanteConfig
 from router.sinks.mssante.xdm import archive
 from router.software import our_version
@@ -23,12 +29,24 @@ from router.structures import StructureConfig
 CACHE_BYTES = 8 * 2**20
 
 
+class NoCopy(Exception):  # not an error: the copy is still to be made
+    """The document holds no PDF, and one shall be made of its text: `pack` is asked again with what came of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The attachments of a mail; `copy`: a PDF copy is among them."""
+    """The attachments of a mail. kind: its PDF copy;  told: of that copy, for operators (French)."""
 
     attachments: tuple[Attachment, ...] = field(repr=False)
-    copy: bool = False
+    kind: CopyKind = ""
+    told: str = ""
+    claim: str = ""
+    """The part of PDF/A that the copy claims: `PDF/A-1b`."""
+
+    @property
+    def copy(self) -> bool:
+        """A PDF copy is among them."""
+        return self.kind != ""
 
     @property
     def size(self) -> int:
@@ -45,15 +63,24 @@ class Packer:
         self._kept: OrderedDict[str, Contents] = OrderedDict()
 
     def pack(
-        self, order: DocumentOrder, documents: Sequence[bytes], structure: StructureConfig, event_id: str
+        self,
+        order: DocumentOrder,
+        documents: Sequence[bytes],
+        structure: StructureConfig,
+        event_id: str,
+        rendered: Rendered | None = None,
     ) -> Contents:
-        """Archive and copies of one event. Raises `Refused` `MSS-554` when a copy is wanted and there is none."""
+        """Archive and copies of one event.
+
+        rendered: what came of rendering the document, when that was tried. Raises `NoCopy` when it should be tried, and
+        `Refused` `MSS-554` when a copy is wanted and there is none.
+        """
         key = _key(order, documents, structure, event_id)
         found = self._kept.get(key)
         if found is not None:
             self._kept.move_to_end(key)
             return found
-        made = self._make(order, documents, structure, event_id)
+        made = self._make(order, documents, structure, event_id, rendered)
         if made.size <= self._budget:
             self._kept[key] = made
             self._held += made.size
@@ -62,30 +89,67 @@ class Packer:
         return made
 
     def _make(
-        self, order: DocumentOrder, documents: Sequence[bytes], structure: StructureConfig, event_id: str
+        self,
+        order: DocumentOrder,
+        documents: Sequence[bytes],
+        structure: StructureConfig,
+        event_id: str,
+        rendered: Rendered | None,
     ) -> Contents:
-        request = order.request
+        request, told = order.request, ""
+        kind: CopyKind = ""
+        copy: list[Attachment] = []
+        if wanted(order):
+            copy = _own_copy(request, documents)
+            kind = "document" if copy else ""
+            if not copy and self._config.n3_sans_pdf == "refuser":
+                raise Refused("MSS-554", "OBX-5", "document sans copie PDF")
+            if not copy and self._config.n3_sans_pdf == "rendre":
+                if rendered is None:
+                    raise NoCopy
+                kind, copy, told = _rendered_copy(request, rendered)
         metadata = metadata_xml(order, documents, structure, event_id, self._config)
         software = (self._config.software, our_version(), self._config.vendor)
-        copy: list[Attachment] = []
-        if order.options.get("pdf_copy", True):
-            copy = _copy(request, documents, self._config.n3_sans_pdf)
-        packed = archive(metadata, documents, request, structure, software, copy=bool(copy))
-        return Contents((Attachment(ARCHIVE, "application/zip", packed), *copy), bool(copy))
+        packed = archive(metadata, documents, request, structure, software, kind=kind)
+        claim = claimed(copy[0].content) if copy else ""
+        if kind == "document":
+            told = claim or N_("PDF du document, qui ne se dit pas PDF/A")
+        return Contents((Attachment(ARCHIVE, "application/zip", packed), *copy), kind, told, claim)
 
 
-def _copy(
-    request: TransmissionRequest, documents: Sequence[bytes], missing: Literal["zip-seul", "refuser"]
-) -> list[Attachment]:
+def wanted(order: DocumentOrder) -> bool:
+    """Whether the pipeline wants a PDF copy in the mail."""
+    return bool(order.options.get("pdf_copy", True))
+
+
+def page_to_render(order: DocumentOrder, documents: Sequence[bytes]) -> Page:
+    """The page of the document that gives the lineage: of an N1 + N3 pair the N3, which has the text."""
+    request = order.request
+    rank = request.documents.index(request.principal)
+    return page_of(request, request.principal, narrative(documents[rank]), ins=documents_hold_ins(request))
+
+
+def render_key(order: DocumentOrder, documents: Sequence[bytes]) -> str:
+    """Everything a rendered copy is made of."""
+    return _key(order, documents, StructureConfig(name="", source_oid=""), "")
+
+
+def _own_copy(request: TransmissionRequest, documents: Sequence[bytes]) -> list[Attachment]:
     """The PDF that shows the document: of an N1 + N3 pair one, for they are one report, and that of the N1 (case 3)."""
     pairs = sorted(zip(request.documents, documents, strict=True), key=lambda pair: pair[0].level)
     for header, raw in pairs:
         pdf = Document(header, raw).pdf()
         if pdf is not None:
             return [Attachment(pdf_name(request, header), "application/pdf", pdf)]
-    if missing == "refuser":
-        raise Refused("MSS-554", "OBX-5", "document sans copie PDF")
     return []
+
+
+def _rendered_copy(request: TransmissionRequest, rendered: Rendered) -> tuple[CopyKind, list[Attachment], str]:
+    if rendered.pdf is None:
+        return "", [], rendered.reason
+    name = pdf_name(request, request.principal)
+    told = filled(N_("texte du document mis en page, PDF/{standard}"), standard=rendered.standard.upper())
+    return "rendue", [Attachment(name, "application/pdf", rendered.pdf)], told
 
 
 def _key(order: DocumentOrder, documents: Sequence[bytes], structure: StructureConfig, event_id: str) -> str:
@@ -95,5 +159,4 @@ def _key(order: DocumentOrder, documents: Sequence[bytes], structure: StructureC
         digest.update(header.sha1.encode() or raw)
     # The register is asked again at each sending: an INS that was withdrawn since is in no archive made before (D2).
     digest.update(order.request.model_dump_json(exclude={"recipients"}).encode())
-    copy = bool(order.options.get("pdf_copy", True))
-    return f"{event_id}|{structure.finess}|{order.request.action}|{copy}|{digest.hexdigest()}"
+    return f"{event_id}|{structure.finess}|{order.request.action}|{wanted(order)}|{digest.hexdigest()}"

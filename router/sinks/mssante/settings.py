@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from router.contracts.sink_type import SinkSettings
 from router.directory.addresses import addr_spec, idna
@@ -101,8 +102,24 @@ class FeedbackRules(Strict):
     dsn_wait_days: float = Field(5, gt=0, description="After that a mail without any DSN is flagged sans nouvelles.")
 
 
+PLACEHOLDERS: Final = ("titre", "date", "id", "ancien", "structure", "formes")
+"""Words in braces that our texts may hold."""
+
+
 class TextsConfig(Strict):
     """Our own texts. {titre} {date} {id} {ancien} {structure} {formes} are replaced; '' keeps the shipped one."""
+
+    @field_validator("*")
+    @classmethod
+    def _known(cls, text: str) -> str:
+        """A word in braces that nothing replaces would reach the reader as it stands."""
+        for name in re.findall(r"\{(\w+)\}", text):
+            if name not in PLACEHOLDERS:
+                known = ", ".join(PLACEHOLDERS)
+                raise ValueError(
+                    filled("`{name}` in braces is replaced by nothing; known: {known}", name=name, known=known)
+                )
+        return text
 
     initial_ps: str = ""
     initial_patient: str = ""
@@ -152,7 +169,10 @@ class MssanteConfig(SinkSettings):
     z02_sans_dsn: Literal["silence", "soumission"] = Field(
         "silence", description="Operator without DSN: no Z02 Y, or one at submission (weaker than the volet's meaning)."
     )
-    n3_sans_pdf: Literal["zip-seul", "refuser"] = Field("zip-seul", description="A document without a PDF copy.")
+    n3_sans_pdf: Literal["rendre", "zip-seul", "refuser"] = Field(
+        "rendre",
+        description="A document without a PDF copy: make one of its text, send the archive alone, or send nothing.",
+    )
     suppression_patient: Literal["avis-seul", "envoyer", "retenir"] = Field(
         "avis-seul", description="Deletion told to a patient: notice alone, with the document, or not sent (D1)."
     )

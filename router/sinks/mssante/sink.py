@@ -20,10 +20,11 @@ from router.errors import Malformed, OperatorFault, Refused
 from router.exchange import Delivery, State
 from router.language import N_, filled
 from router.payload import DocumentOrder, reply_context, unpack_documents, unpack_order
+from router.rendering.renderer import Rendered, Renderer
 from router.request import Action, Recipient, TransmissionRequest
 from router.sinks.mssante import guards
 from router.sinks.mssante.bodies import body, notice
-from router.sinks.mssante.contents import Contents, Packer
+from router.sinks.mssante.contents import Contents, NoCopy, Packer, page_to_render, render_key, wanted
 from router.sinks.mssante.mail import Mail, build, envid, message_id
 from router.sinks.mssante.naming import official_label
 from router.sinks.mssante.qualified import documents_hold_ins
@@ -50,6 +51,7 @@ class MssanteSink:
         self._config = config
         self._tools = tools
         self._packer = Packer(config)
+        self._renderer = Renderer()
         self._submission = Submission(config, monotonic=tools.clock.monotonic)
         self._slots = asyncio.Semaphore(config.connections)
         self._packing = asyncio.Lock()
@@ -94,6 +96,10 @@ class MssanteSink:
         named = envid(delivery.id, self._tools.pseudonyms)
         envelope = Envelope(sender, mail.to, named, order.request.ack_reception)
         accepted = await self._submission.send(envelope, raw, attempt.recheck)
+        if contents.attachments and wanted(order):
+            self._tools.observer.count(
+                "pdf_copies_total", sink=self.name, copy=contents.kind or "none", pdfa="1" if contents.claim else "0"
+            )
         return self._outcome(mail, envelope, accepted, contents)
 
     async def verify(self, delivery: Delivery, attempt: Attempt) -> Outcome | None:  # noqa: ARG002  # the contract's
@@ -109,6 +115,7 @@ class MssanteSink:
         await self._submission.probe(self._sender_seen or self._config.mailbox or "postmaster@localhost")
 
     async def close(self) -> None:
+        await self._renderer.close()
         await self._submission.close()
 
     # ------------------------------------------------------------------------------------------------ checks
@@ -156,10 +163,28 @@ class MssanteSink:
                 raise Refused("MSS-554", "RCT", "avis de suppression au patient retenu par la configuration")
             if self._config.suppression_patient == "avis-seul" or guards.hidden(order.request, self._today()):
                 return Contents(())
+        try:
+            return await self._packed(order, documents, structure, delivery)
+        except NoCopy:
+            rendered = await self._renderer.render(
+                render_key(order, documents), lambda: page_to_render(order, documents)
+            )
+            return await self._packed(order, documents, structure, delivery, rendered)
+
+    async def _packed(
+        self,
+        order: DocumentOrder,
+        documents: list[bytes],
+        structure: StructureConfig,
+        delivery: Delivery,
+        rendered: Rendered | None = None,
+    ) -> Contents:
+        """Archive and copy, off the event loop when they are large. Raises `NoCopy` as `Packer.pack` does."""
+        what = (order, documents, structure, delivery.event_id, rendered)
         async with self._packing:
             if sum(map(len, documents)) < LARGE:
-                return self._packer.pack(order, documents, structure, delivery.event_id)
-            return await asyncio.to_thread(self._packer.pack, order, documents, structure, delivery.event_id)
+                return self._packer.pack(*what)
+            return await asyncio.to_thread(self._packer.pack, *what)
 
     def _mail(
         self,
@@ -205,7 +230,7 @@ class MssanteSink:
             structure=structure.name,
             texts=texts,
             notice_first=self._config.avis_devant_corps,
-            copy=contents.copy,
+            kind=contents.kind,
         )
 
     def _today(self) -> date:
@@ -264,6 +289,7 @@ class MssanteSink:
             "smtp": accepted.reply,
             "mail_from": mail.sender,
             "dsn": "1" if accepted.dsn else "0",
+            "copy": contents.told,
         }
         if not accepted.dsn and self._config.z02_sans_dsn == "soumission":
             evidence["proof"] = "soumission"

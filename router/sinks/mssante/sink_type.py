@@ -99,7 +99,7 @@ MSSANTE = SinkType(
     expects="recipients",
     expectation="Addresses that get a mail, `patient` for the patient's.",
     directory=True,
-    evidence={"message_id": "Message-ID", "queue_id": "file de l'opérateur", "smtp": "SMTP"},
+    evidence={"message_id": "Message-ID", "queue_id": "file de l'opérateur", "smtp": "SMTP", "copy": "copie PDF"},
     identifiers=("message_id", "envid", "queue_id"),
     remediation=(
         ("MSS-552", "Boîte pleine : prévenir le destinataire, puis rejouer."),

@@ -6,12 +6,24 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
+from router.cda.narrative import Narrative, narrative
+from router.errors import MessageFault
 from router.printable import printable_html
-from router.request import TransmissionRequest
+from router.rendering.html import POLICY, STYLE, page_body
+from router.rendering.page import page_of
+from router.request import DocumentHeader, TransmissionRequest
+from router.sinks.mssante.bodies import CopyKind
 from router.sinks.mssante.naming import ascii_text, birth_name, day, first_name
 from router.sinks.mssante.zip_file import zip_file
 from router.structures import StructureConfig
 
+SHOWN: Final = 8 * 2**20
+"""Bytes of a document that INDEX.HTM shows; of a larger one it gives the heading."""
+_BESIDE: Final[dict[CopyKind, str]] = {
+    "": "",
+    "document": " ; le courriel porte aussi une copie PDF",
+    "rendue": " ; le courriel porte aussi une copie PDF, mise en page a partir du texte du document",
+}
 FOLDER: Final = "IHE_XDM/SUBSET01"
 
 
@@ -27,32 +39,41 @@ def archive(
     structure: StructureConfig,
     software: tuple[str, str, str],
     *,
-    copy: bool = False,
+    kind: CopyKind = "",
 ) -> bytes:
     """The whole archive, the same bytes for the same content.
 
-    software: name, version, vendor;  copy: the mail carries a PDF copy beside the archive
+    software: name, version, vendor;  kind: the PDF copy that the mail carries beside it
     """
     names = [document_name(rank) for rank in range(1, len(documents) + 1)]
     members = [
-        ("INDEX.HTM", index(request, structure, names)),
-        ("README.TXT", readme(structure, software, tuple(names), copy=copy)),
+        ("INDEX.HTM", index(request, structure, names, documents)),
+        ("README.TXT", readme(structure, software, tuple(names), kind=kind)),
         (f"{FOLDER}/METADATA.XML", metadata),
         *((f"{FOLDER}/{name}", document) for name, document in zip(names, documents, strict=True)),
     ]
     return zip_file(members)
 
 
-def index(request: TransmissionRequest, structure: StructureConfig, names: Sequence[str]) -> bytes:
-    """XHTML Basic: the institution, the patient, a link to each document and to README.TXT. ASCII, CRLF."""
+def index(
+    request: TransmissionRequest, structure: StructureConfig, names: Sequence[str], documents: Sequence[bytes]
+) -> bytes:
+    """XHTML: the institution, the patient, links to each document and to README.TXT, and what the documents say.
+
+    ASCII, CRLF. The style sheet and the pictures stand in the page, for the archive has no other place for them.
+    """
     born = day(request.principal.patient.birth_date or request.patient.birth_date)
     patient = " ".join(part for part in (birth_name(request), first_name(request), born) if part)
     items = "\n".join(f'<li><a href="{FOLDER}/{name}">{name}</a></li>' for name in names)
+    shown = "\n".join(_shown(request, header, raw) for header, raw in zip(request.documents, documents, strict=True))
     institution = printable_html(structure.name)
     text = f"""<?xml version="1.0" encoding="us-ascii"?>
 <!DOCTYPE html PUBLIC "-//W3C//DTD XHTML Basic 1.1//EN" "http://www.w3.org/TR/xhtml-basic/xhtml-basic11.dtd">
 <html xmlns="http://www.w3.org/1999/xhtml" xml:lang="fr">
-<head><title>{institution}</title></head>
+<head><title>{institution}</title>
+<meta http-equiv="Content-Security-Policy" content="{POLICY}"/>
+<style type="text/css">
+{STYLE}</style></head>
 <body>
 <h1>{institution}</h1>
 <p>Patient : {printable_html(patient)}</p>
@@ -60,21 +81,33 @@ def index(request: TransmissionRequest, structure: StructureConfig, names: Seque
 {items}
 </ul>
 <p><a href="README.TXT">README.TXT</a></p>
+{shown}
 </body>
 </html>
 """
     return text.replace("\n", "\r\n").encode("ascii", "xmlcharrefreplace")
 
 
+def _shown(request: TransmissionRequest, header: DocumentHeader, raw: bytes) -> str:
+    """What a document says, as a part of INDEX.HTM. Its INS stays in the document."""
+    try:
+        words = narrative(raw) if header.size <= SHOWN and header.media_type != "application/pdf" else Narrative(())
+        return page_body(page_of(request, header, words, ins=False))
+    except (MessageFault, RecursionError):  # the document itself is there all the same
+        return ""
+
+
 @lru_cache(maxsize=64)
-def readme(structure: StructureConfig, software: tuple[str, str, str], names: tuple[str, ...], *, copy: bool) -> bytes:
+def readme(
+    structure: StructureConfig, software: tuple[str, str, str], names: tuple[str, ...], *, kind: CopyKind
+) -> bytes:
     """Who made it, with which software, how to open it, what it holds. ASCII, CRLF."""
     issuer = [structure.name, f"FINESS {structure.finess}" if structure.finess else "", structure.address]
     phone = f"Telephone : {structure.phone}" if structure.phone else ""
     mail = f"Courriel MSSante : {structure.mailbox}" if structure.mailbox else ""
     vendor = [f"  Editeur : {software[2]}"] if software[2] else []
     tree = [f"  {FOLDER}/METADATA.XML   metadonnees XDS", *(f"  {FOLDER}/{name}   document CDA R2" for name in names)]
-    beside = " ; le courriel porte aussi une copie PDF" if copy else ""
+    beside = _BESIDE[kind]
     lines = [
         "EMETTEUR",
         *(f"  {line}" for line in [*issuer, phone, mail] if line),

@@ -1,0 +1,51 @@
+"""The options by which `search`, `explain` and `dlq` choose events: the same everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from router.cli.output import fail
+from router.cli.periods import period
+from router.language import translated
+
+if TYPE_CHECKING:
+    from router.journal.criteria import Criteria
+    from router.runtime.site_services import SiteServices
+
+RecipientOption = Annotated[
+    str, typer.Option(metavar="TEXT", help="Address, domain, RPPS, or name as the sender wrote it.")
+]
+StructureOption = Annotated[str, typer.Option(metavar="FINESS", help="The structure that sends.")]
+SenderOption = Annotated[str, typer.Option(metavar="NAME", help="MSH-3 or MSH-4, or both: `SIL|LABO`.")]
+TypeOption = Annotated[str, typer.Option("--type", metavar="CODE", help="Type of the document, e.g. 11502-2.")]
+PatientOption = Annotated[
+    str, typer.Option(metavar="TEXT", help="INS, IPP, his mailbox, or names and birth date: `DUPONT Marie 31/01/1950`.")
+]
+OutcomeOption = Annotated[
+    str, typer.Option(metavar="WORD", help="delivered, failed, waiting, filtered, superseded or refused.")
+]
+CodeOption = Annotated[str, typer.Option(metavar="CODE", help="Only this code, e.g. MSS-552 or R45.")]
+FeedOption = Annotated[str, typer.Option(metavar="NAME", help="Only this feed.")]
+PipelineOption = Annotated[str, typer.Option(metavar="NAME", help="Only this pipeline.")]
+SinkOption = Annotated[str, typer.Option(metavar="NAME", help="Only this sink.")]
+SinceOption = Annotated[
+    str, typer.Option(metavar="TIME", help="From then on: today, yesterday, 30m, 2h, 3d, or a date, in French time.")
+]
+UntilOption = Annotated[str, typer.Option(metavar="TIME", help="Up to then: the same words; a day counts whole.")]
+
+
+def asked(services: SiteServices, *, patient: str = "", since: str = "", until: str = "", **texts: Any) -> Criteria:
+    """The criteria of these options. Fails with a sentence, which tells the forms, for what can't be meant."""
+    from router.journal.criteria import BadCriterion, Criteria
+    from router.runtime.asking import of_site
+
+    first, end = period(since, until, services.clock.now())
+    try:
+        wanted = of_site(services, replace(Criteria(since=first, until=end), **texts), patient)
+        wanted.verify()
+    except BadCriterion as fault:
+        fail(translated(fault.text))
+    return wanted

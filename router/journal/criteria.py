@@ -1,0 +1,160 @@
+"""What a person looks for in the journal, each part in its normalised form; and what the journal answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+from router.cisis.addresses import a_labels
+from router.cisis.patient_search import is_identity
+from router.errors import OperatorFault
+from router.journal.terms import professional, sender_words, term, typed, words
+from router.journal.views import DeliveryState, EventSummary
+from router.language import N_
+
+#: What people call an outcome -> disposition of a delivery, or how an event ended.
+OUTCOMES: Final = {
+    "delivered": "delivered",
+    "failed": "dead_lettered",
+    "waiting": "",
+    "filtered": "filtered",
+    "superseded": "superseded",
+    "refused": "refused",
+}
+_FINESS: Final = 9
+
+
+class BadCriterion(OperatorFault):
+    """A search that can't be understood: the text says which forms are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criteria:
+    """Events that meet all that is set. Texts as a person types them; times are Unix seconds.
+
+    recipient: address, domain, RPPS (or another national id), or name as the sender wrote it
+    structure: FINESS of who sends;  sender: MSH-3, MSH-4 or both as `MSH-3|MSH-4`
+    type:      code of the document's type;  code: of a refusal, of a dead letter, of a delivery's outcome
+    outcome:   a key of `OUTCOMES`, "" for any
+    patients:  pseudonyms, of which the event has at least one; None for any patient
+    since, until: when the event was received; `until` itself is left out
+    """
+
+    recipient: str = ""
+    structure: str = ""
+    sender: str = ""
+    type: str = ""
+    outcome: str = ""
+    code: str = ""
+    feed: str = ""
+    pipeline: str = ""
+    sink: str = ""
+    patients: tuple[str, ...] | None = None
+    since: float | None = None
+    until: float | None = None
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            if isinstance(value := getattr(self, one.name), str):
+                object.__setattr__(self, one.name, typed(value))
+
+    def verify(self) -> None:
+        """Raises `BadCriterion` for what can't be meant, before a database is asked."""
+        self.terms()
+        self.disposition()
+
+    def terms(self) -> list[str]:
+        """The terms that the event must have. Raises `BadCriterion`."""
+        found = recipient_terms(self.recipient)
+        if self.structure:
+            found.append(term("structure", _finess(self.structure)))
+        found += self._sender()
+        if self.type:
+            found.append(term("type", self.type.strip()))
+        if self.pipeline:
+            found.append(term("pipeline", self.pipeline))
+        return found
+
+    def _sender(self) -> list[str]:
+        parts = sender_words(self.sender)
+        if self.sender and not parts:
+            raise BadCriterion("SEARCH-SENDER", "", N_("a sender is MSH-3, MSH-4, or both as `MSH-3|MSH-4`"))
+        return [term("sender", part) for part in parts]
+
+    def disposition(self) -> str | None:
+        """Of a delivery, or of the event; None for any. Raises `BadCriterion`."""
+        if not self.outcome:
+            return None
+        if self.outcome not in OUTCOMES:
+            known = N_("an outcome is one of: delivered, failed, waiting, filtered, superseded, refused")
+            raise BadCriterion("SEARCH-OUTCOME", "", known)
+        return OUTCOMES[self.outcome]
+
+
+ANY: Final = Criteria()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundEvent:
+    """One event of an answer, with where its deliveries stand."""
+
+    event: EventSummary
+    deliveries: tuple[DeliveryState, ...] = ()
+    ends: tuple[str, ...] = ()
+    """How the event itself or a pipeline's exchange ended: refused, dead_lettered, filtered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Newest first. `complete`: False when there may be more: the limit was reached, or the time was up.
+
+    reached: received times down to which everything was looked at, when the time was up; else None
+    """
+
+    events: tuple[FoundEvent, ...]
+    complete: bool = True
+    reached: float | None = None
+    cut: bool = False
+
+
+def recipient_terms(text: str) -> list[str]:
+    """An address, a domain (`@domain` or `domain`), a national id, or the words of a name. Raises `BadCriterion`."""
+    text = text.strip().strip("<>").removeprefix("mailto:")
+    if not text:
+        return []
+    if is_identity(text):
+        raise BadCriterion("SEARCH-RECIPIENT", "", N_("a patient's mailbox names the patient: search by the patient"))
+    local, at, domain = text.lower().rpartition("@")
+    if at or (" " not in text and a_labels(text)):
+        known = a_labels(domain if at else text)
+        if not known:
+            _unknown_recipient()
+        return [term("address", f"{local}@{known}") if local and at else term("domain", known)]
+    number = professional(text)
+    if number.isdecimal():
+        return [term("professional", number)]
+    found = words(text)
+    if not found:
+        _unknown_recipient()
+    return [term("name", word) for word in found]
+
+
+def is_address(text: str) -> bool:
+    """Whether a recipient was asked for by a whole address."""
+    local, at, _ = text.strip().strip("<>").rpartition("@")
+    return bool(at and local)
+
+
+def _unknown_recipient() -> None:
+    said = N_("a recipient is an address, a domain, an RPPS of 11 digits, or a name as the sender wrote it")
+    raise BadCriterion("SEARCH-RECIPIENT", "", said)
+
+
+def _finess(text: str) -> str:
+    """FINESS, bare or as Struct_IdNat (`1` before it). Raises `BadCriterion`."""
+    number = "".join(text.split()).upper()
+    if len(number) == _FINESS + 1 and number[0] == "1":
+        number = number[1:]
+    if len(number) != _FINESS or not number.isalnum():
+        raise BadCriterion("SEARCH-STRUCTURE", "", N_("a structure is a FINESS number of nine characters"))
+    return number

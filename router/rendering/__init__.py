@@ -1,0 +1,1 @@
+"""A document made readable: a page of HTML, a PDF."""

@@ -1,0 +1,41 @@
+"""What a person asks of the journal in the site's own words: its feeds, its sinks, its authorities of IPP."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from router.cisis import patient_search
+from router.journal.criteria import BadCriterion, Criteria
+from router.language import N_, filled
+from router.runtime.site_services import SiteServices
+
+
+def of_site(services: SiteServices, criteria: Criteria, patient: str = "") -> Criteria:
+    """The criteria with the patient's pseudonyms. Raises `BadCriterion` for a feed or a sink that the site hasn't got.
+
+    patient: what `patient_search.asked` takes; "" for any. His mailbox may also stand in `criteria.recipient`.
+    """
+    config = services.config
+    for template, name, known in (
+        (N_("no such sink: {name} (one of {known})"), criteria.sink, config.sinks),
+        (N_("no such feed: {name} (one of {known})"), criteria.feed, config.feeds),
+    ):
+        if name and name not in known:
+            raise BadCriterion("SEARCH-NAME", "", filled(template, name=name, known=", ".join(known)))
+    if not patient and patient_search.is_identity(criteria.recipient):
+        patient, criteria = criteria.recipient, replace(criteria, recipient="")
+    if not patient:
+        return criteria
+    if not (found := pseudonyms(services, patient)):
+        said = N_("a patient is an INS, an IPP, his mailbox, or his names and his birth date")
+        raise BadCriterion("SEARCH-PATIENT", "", said)
+    return replace(criteria, patients=tuple(found))
+
+
+def pseudonyms(services: SiteServices, patient: str) -> list[str]:
+    """Under which the journal may know a patient: as the site's structures and the tables of its feeds name him."""
+    config = services.config
+    authorities = [structure.ipp_oid for structure in config.structures.values() if structure.ipp_oid]
+    for feed in config.feeds.values():
+        authorities += [*feed.rules.autorites.values(), *feed.rules.autorites]
+    return patient_search.asked(patient, services.pseudonyms, [*dict.fromkeys(authorities), ""])
