@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo demo-kafka test test-fast check bench soak docs clean
+.PHONY: demo demo-kafka test test-fast check bench soak rolling docs clean
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("segur-router needs Python 3.11 or later: make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
@@ -40,6 +40,10 @@ bench: $(READY)  ## a five-minute set; writes benchmarks/results.json
 soak: $(READY)  ## kill, freeze and cut under load, count what is lost: make soak KILLS=25 BUS=sqlite
 	@if [ "$(BUS)" = kafka ]; then scripts/services kafka postgresql; fi
 	@$(BIN)/python -m benchmarks.soak --kills $(or $(KILLS),25) --bus $(or $(BUS),sqlite) $(ARGS)
+
+rolling: $(READY)  ## replace one pod after the other under load, on Kafka and PostgreSQL
+	@scripts/services kafka postgresql
+	@$(BIN)/python -m benchmarks.rolling $(ARGS)
 
 docs: $(READY)  ## regenerate what is generated (schemas, reference, conformance)
 	@$(BIN)/segur-router reference --write

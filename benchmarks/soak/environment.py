@@ -236,7 +236,7 @@ def quiet_port() -> int:
 async def environment(folder: Path, bus: str) -> AsyncIterator[Environment]:
     """A site in an empty `folder` on this bus, everything but the router running."""
     async with AsyncExitStack() as stack:
-        broker, postgres, keys = await _services(stack, folder, bus)
+        broker, postgres, keys = await services(stack, folder, bus)
         played = await stack.enter_async_context(
             place(folder / "site", bus=keys, national=True, checked=True, replies=True)
         )
@@ -260,7 +260,7 @@ async def environment(folder: Path, bus: str) -> AsyncIterator[Environment]:
             await made.stop()
 
 
-async def _services(
+async def services(
     stack: AsyncExitStack, folder: Path, bus: str
 ) -> tuple[RestartableBroker | None, PostgresServer | None, dict[str, Any]]:
     if bus == "sqlite":

@@ -182,6 +182,11 @@ class Bus(Protocol):
         """Per group, the names (`<role>-<slot>`) of its members that are alive now, in order. Any thread."""
         ...
 
+    def unheard(self) -> Sequence[str]:
+        """Groups in which a consumer that this process opened is no member any more, or perhaps none: another has its
+        name, or for a whole session no broker has answered it. Asks nobody. Any thread."""
+        ...
+
     def identities(self, topics: Collection[str]) -> Mapping[str, str]:
         """For each topic that exists, which one it is: of the same name on another bus, or made anew behind our
         back, it has another identity."""

@@ -7,12 +7,10 @@ with the ports it listens on.
 from __future__ import annotations
 
 import gc
-import json
-import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,6 +23,7 @@ from router.config.site import Site
 from router.engine.retry_policy import backoff
 from router.errors import ConfigFault, Fenced, RouterError, Unavailable
 from router.observe import logs
+from router.runtime.readiness import Readiness, ready_file
 from router.runtime.supervisor.workers import EXIT_CONFIG
 
 if TYPE_CHECKING:
@@ -32,19 +31,6 @@ if TYPE_CHECKING:
 
 EXIT_FENCED: Final = 75
 """Exit code when another process has our name or share (sysexits EX_TEMPFAIL): the supervisor tries again later."""
-
-
-def ready_file(site: Site, role: str, slot: int) -> Path:
-    """Where a worker says that it works."""
-    return site.data / "run" / f"{role}-{slot}.json"
-
-
-def is_ready(site: Site, role: str, slot: int, pid: int) -> bool:
-    """Whether the worker that is this process says that it works."""
-    try:
-        return bool(json.loads(ready_file(site, role, slot).read_text())["pid"] == pid)
-    except (OSError, ValueError, KeyError):
-        return False
 
 
 def metrics_folder(site: Site) -> Path:
@@ -97,6 +83,11 @@ def _work(site: Site, role: str, slot: int) -> int:
     services = SiteServices(site, observer=Metrics(closed_lists(site)), alert=alert, readers=readers_of(site, role))
     said = ready_file(site, role, slot)
     said.parent.mkdir(parents=True, exist_ok=True)
+
+    def unheard() -> Sequence[str]:
+        return () if role == "gateway" else services.bus.unheard()
+
+    readiness = Readiness(said, unheard)
     try:
         _reach(services)
         _compare(services)
@@ -105,13 +96,11 @@ def _work(site: Site, role: str, slot: int) -> int:
 
         def ready(ports: Mapping[str, str]) -> None:
             _collect_less()
-            part = said.with_suffix(f".{os.getpid()}")
-            part.write_text(json.dumps({"pid": os.getpid(), "ports": dict(ports)}))
-            part.replace(said)
+            readiness.say(ports)
 
         work.run(ready)
     finally:
-        said.unlink(missing_ok=True)
+        readiness.end()
         services.close()
     return 0
 

@@ -86,3 +86,20 @@ def test_where_the_coordinator_is_proves_nothing(monkeypatch: pytest.MonkeyPatch
     BaseCoordinator._handle_find_coordinator_response(client, found)
     assert not consumer.owns(Partition("out.x", 0)), "nobody said that we are still a member"
     consumer._client_thread.drop()
+
+
+def test_a_consumer_knows_for_how_long_the_broker_has_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted from its last proof; without end before it has joined, and once another has its name."""
+    now = 100.0
+    monkeypatch.setattr(theirs, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(ours, "time", SimpleNamespace(monotonic=lambda: now))
+    raw = SimpleNamespace(_coordinator=coordinator(), _manager=SimpleNamespace(_net=None, wait_for=None))
+    consumer = KafkaConsumer(
+        raw, group="g", session=15, give_up=30, assigned=None, revoked=None, leave=lambda member: None
+    )
+    assert consumer.silence == float("inf")
+    raw._coordinator._process_sync_group_response(object(), 101.0)
+    now = 116.0
+    assert consumer.silence == 15.0
+    raw._coordinator.heartbeat.fenced = True
+    assert consumer.silence == float("inf")

@@ -59,6 +59,9 @@ class MemoryBus:
         with self.changed:
             return {group: sorted(one.member for one in self.members[group]) for group in groups}
 
+    def unheard(self) -> Sequence[str]:
+        return ()
+
     def parts(self, topic: str) -> list[list[Record]]:
         with self.changed:
             return self.topics.setdefault(topic, [[] for _ in range(self.partitions)])

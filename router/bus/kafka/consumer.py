@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
+from math import inf
 from typing import Any, Final
 
 from kafka import KafkaConsumer as RawConsumer
@@ -234,6 +235,11 @@ class KafkaConsumer:
         if self._raw._coordinator._generation.is_lost():
             return False
         return bool(time.monotonic() - self._beat.proven < self._session * _SAFETY)
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the broker certainly held us for a member; infinite before it did, and once we are fenced."""
+        return inf if self._beat.fenced else time.monotonic() - self._beat.proven
 
     def group_metadata(self) -> Any:
         """What a transaction shows the broker, so that it refuses one who is no longer a member."""

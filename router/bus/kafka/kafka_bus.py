@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -65,6 +66,8 @@ class KafkaBus:
         check_codec(config.compression)
         self._admin_client: KafkaAdminClient | None = None
         self._admin_lock = threading.Lock()
+        self._members: dict[tuple[str, str], tuple[float, KafkaConsumer | None]] = {}
+        """Group and member -> when it was first opened, and the last consumer: one that failed is opened anew."""
         self._let_in = False
         self._topics = Topics(config, self._admin)
         self._reader = KafkaRecordReader(self._open_reader, self._topics, config.publish_timeout)
@@ -86,6 +89,8 @@ class KafkaBus:
 
         Raises `Unavailable` when no broker can be reached.
         """
+        since, last = self._members.get((group, member), (time.monotonic(), None))
+        self._members[group, member] = since, last
         self._topics.counts(topics)
         session = int(self._config.session_timeout * 1000)
         name = f"{self._config.prefix}{group}"
@@ -115,7 +120,19 @@ class KafkaBus:
             with suppress(RouterError):
                 consumer.close()
             raise
+        self._members[group, member] = since, consumer
         return consumer
+
+    def unheard(self) -> Sequence[str]:
+        """A member that was first opened less than a session ago may still be on its way in."""
+        session, now = self._config.session_timeout, time.monotonic()
+        return sorted(
+            {
+                group
+                for (group, _), (since, last) in list(self._members.items())
+                if now - since >= session and (last is None or last.silence >= session)
+            }
+        )
 
     def read(self, origin: Origin) -> Record | None:
         return self._reader.read(origin)

@@ -188,6 +188,10 @@ class SqliteBus:
         with mapped():
             return {group: living(self._locks, group) for group in groups}
 
+    def unheard(self) -> Sequence[str]:
+        """None: who lives holds a lock, which nobody takes from him."""
+        return ()
+
     def identities(self, topics: Collection[str]) -> Mapping[str, str]:
         """That of the file; it has kept one since its first opening by this version."""
         identity = self._store.identity

@@ -13,7 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 from router.config.site import Site
 from router.observe.readings import Reading, readings
 from router.runtime import neighbours
-from router.runtime.process import is_ready, metrics_folder
+from router.runtime.process import metrics_folder
+from router.runtime.readiness import is_ready
 from router.runtime.status.views import ProcessReport, Unseen, WorkerView
 from router.runtime.supervisor.workers import WorkerState, last_state
 from router.software import our_version

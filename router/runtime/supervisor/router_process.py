@@ -21,7 +21,8 @@ from router.observe.metrics import Metrics, forget_runs, process_died, share_bet
 from router.runtime.backup import unfinished
 from router.runtime.label_values import begin_at_zero, closed_lists
 from router.runtime.listeners import occupied
-from router.runtime.process import is_ready, metrics_folder, ready_file
+from router.runtime.process import metrics_folder
+from router.runtime.readiness import ready_file, waits_for
 from router.runtime.reconcile import reconcile
 from router.runtime.reload import PipelineSet
 from router.runtime.roles import ROLES
@@ -150,12 +151,12 @@ class RouterProcess:
         """What is not ready, by worker, and why."""
         if not self._prepared:
             return {"start": "opens bus, ledger and journal"}
-        waiting = {}
+        waiting: dict[str, str] = {}
         for worker in self.supervisor.workers:
             if worker.status != "running":
                 waiting[worker.name] = worker.status
-            elif not is_ready(self.site, worker.role, worker.slot, worker.pid):
-                waiting[worker.name] = "starting"
+            elif why := waits_for(self.site, worker.role, worker.slot, worker.pid):
+                waiting[worker.name] = why
         return waiting
 
     def _page(self) -> Mapping[str, object]:

@@ -1,0 +1,1 @@
+"""Replaces one pod after the other under load and measures what senders and receivers notice."""
