@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from router.cda.document import read
 from router.cda.times import born_in_future, future_times, is_birth_date, is_noted_time, is_time, wrong_times
+from router.french_time import PARIS
 from router.xds.datatypes import dtm
-from router.xds.metadata import PARIS
 from tests.cda.cda_samples import cda
 
 GOOD = [

@@ -13,6 +13,7 @@ from router.cisis import ins, patient_search
 from router.cli import periods
 from router.config.site import Site
 from router.exchange import Disposition, JournalEntry, State
+from router.french_time import PARIS
 from router.runtime.site_services import SiteServices
 from tests.cli.cli import Said, command
 from tests.journal.journal_samples import START, decided, receipt, received, whole
@@ -26,7 +27,7 @@ structures: {"750000018": {name: CHU, source_oid: 1.2.3, ipp_oid: 1.2.250.1.9}}
 """
 INS = "1870159123456" + ins.key_of("1870159123456")
 MAILBOX = f"{INS}@patient.mssante.fr"
-AT = datetime(2026, 10, 25, 2, 30, tzinfo=periods.PARIS).timestamp()
+AT = datetime(2026, 10, 25, 2, 30, tzinfo=PARIS).timestamp()
 """In the hour that comes twice: the first of the two."""
 
 
@@ -148,7 +149,7 @@ def test_a_long_list_says_that_there_is_more(site: Path) -> None:
 
 def test_days_are_those_of_france() -> None:
     """`today` begins at midnight in Paris, a day of the change has 25 hours, a day as `--until` counts whole."""
-    now = datetime(2026, 10, 25, 12, tzinfo=periods.PARIS).timestamp()
+    now = datetime(2026, 10, 25, 12, tzinfo=PARIS).timestamp()
     first, end = periods.period("today", "today", now)
     assert first is not None
     assert end is not None
