@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from router.cisis.findings import Findings
@@ -49,9 +50,19 @@ def reasonable(message: Message, findings: Findings) -> bool:
         held = len(segment.rest(5, 5)) if segment.name == "OBX" else 0
         if segment.size - held > LONGEST_SEGMENT:
             findings.add("R01", "long", segment=segment.name, n=segment.index)
-    if not findings.faults and sum(segment.pieces(MOST_PIECES) for segment in read) > MOST_PIECES:
+    if not findings.faults and _many_pieces(read):
         findings.add("R01", "pieces", limit=MOST_PIECES)
     return not findings.faults
+
+
+def _many_pieces(read: Iterable[Segment]) -> bool:
+    """Whether all of them together have too many; counting ends there."""
+    left = MOST_PIECES
+    for segment in read:
+        left -= segment.pieces(left)
+        if left < 0:
+            return True
+    return False
 
 
 def few_parts(message: Message, rules: ProfileRules, findings: Findings) -> bool:

@@ -37,6 +37,7 @@ DAY = 86_400.0
 SITE = """\
 environment: qualification
 data: {data}
+admin: {{port: 0}}
 feeds: {{sil: {{kind: relay, mllp: {{port: 0}}}}}}
 sinks: {{hl7.sil: {{type: hl7, host: 127.0.0.1, port: 2675}}}}
 bus:
