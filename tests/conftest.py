@@ -10,28 +10,27 @@ import contextlib
 import fcntl
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from _pytest.nodes import Item
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 os.environ["SEGUR_LANG"] = "en"  # also of the processes that tests start
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: Item) -> Iterator[None]:
-    """A test that wants to be alone waits for the others, and they for it. Its time limit does not run meanwhile."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
-    if run is None:
+    """A test that wants to be alone waits for the others, and they for it. Its time limit does not run meanwhile.
+
+    Not so in a pytest that a test starts: its test waits for it, and holds the room.
+    """
+    if not hasattr(item.config, "workerinput"):
         return (yield)
     with contextlib.ExitStack() as held:
-        door, room = (
-            held.enter_context((Path(tempfile.gettempdir()) / f"segur-tests-{run}.{name}").open("w"))
-            for name in ("door", "room")
-        )
+        door, room = (held.enter_context(file.open()) for file in (Path(__file__), ROOT / "pyproject.toml"))
         fcntl.flock(door, fcntl.LOCK_EX)  # who waits for the room keeps the door: the others can't go before
         fcntl.flock(room, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
         fcntl.flock(door, fcntl.LOCK_UN)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from router.cli.times import ago, moment
 from router.language import _
-from router.runtime.presence import Presence, presence
-from router.runtime.site_services import SiteServices
+
+if TYPE_CHECKING:
+    from router.runtime.presence import Presence
+    from router.runtime.site_services import SiteServices
 
 
 def absence(found: Presence, now: float) -> str:
@@ -26,4 +30,6 @@ def absence(found: Presence, now: float) -> str:
 
 def absence_from(services: SiteServices) -> str:
     """The same, looked for now on the bus and the data folder of a site whose bus is open."""
+    from router.runtime.presence import presence
+
     return absence(presence(services.site, services.bus), services.clock.now())
