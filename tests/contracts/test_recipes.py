@@ -137,7 +137,7 @@ def test_the_recipe_of_a_sink_type(tmp_path: Path) -> None:
         stderr=subprocess.DEVNULL,
     )
     try:
-        assert until(lambda: any((site / "kept").iterdir()))
+        assert until(lambda: any(one.stat().st_size for one in (site / "kept").iterdir()))
         (kept,) = (site / "kept").iterdir()
         assert kept.read_bytes().lstrip().startswith(b"<?xml")
 

@@ -18,6 +18,8 @@ from tests.feedback.feedback_samples import NOW, SINK, Station, dsn, letter, mdn
 from tests.feedback.test_feedback_reports import KO
 from tests.sinks.mssante_samples import DOCTOR
 
+pytestmark = pytest.mark.alone
+
 STRANGER = "secretariat@test-ci-sis.mssante.fr"
 OTHER = "0" * 32
 SECONDS_EACH_100_KB = 0.25

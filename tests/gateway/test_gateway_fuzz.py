@@ -219,6 +219,7 @@ def test_the_folder_survives_garbage_and_takes_the_others(tmp_path: Path) -> Non
         await folder.start()
         await eventually((tmp_path / "done" / "z.hl7").exists, 60)
         await folder.tick()
+        await eventually(lambda: not (tmp_path / "b.xml").exists(), 60)
         left = sorted(one.name for one in tmp_path.iterdir() if one.is_file())
         assert left == ["a.xml", "a.xml.headers"]  # its headers hold control characters: a person mends them
         await folder.close(5)
