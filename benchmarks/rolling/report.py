@@ -11,8 +11,8 @@ ALLOWED: Final = 1.0
 """Seconds without an acknowledgement that a sender may see while there are two gateways."""
 
 
-def broken(result: Result, *, waits: bool = True) -> list[str]:
-    """What was promised and not kept, one sentence each. waits: also how long a sender waited."""
+def broken(result: Result) -> list[str]:
+    """What was promised and not kept, one sentence each."""
     found = [f"{one.kind}: {one.control}: {one.text}" for one in result.violations]
     found += [f"{one.pod}: its worker ended with {one.code}" for one in result.falls]
     found += result.other_names
@@ -20,7 +20,7 @@ def broken(result: Result, *, waits: bool = True) -> list[str]:
     for one in result.turned:
         if not one.turn.kill and one.code:
             found.append(f"{one.turn.name}: stopped with {one.code} after {one.stopped:.1f} s")
-        if waits and judged(one) and max(one.silence.own, one.waited.own) > ALLOWED:
+        if judged(one) and max(one.silence.own, one.waited.own) > ALLOWED:
             found.append(f"{one.turn.name}: a sender waited {max(one.silence.own, one.waited.own):.1f} s")
     return found
 
