@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any, Final
@@ -100,35 +100,31 @@ class Source:
 
     def holds(self, path: Sequence[str | int]) -> bool:
         """Whether something is written at this path."""
-        node: Any = self._tree
-        for part in path:
-            key = _key(node, part)
-            if key is None:
-                return False
-            node = node[key]
-        return True
+        return len(list(self._steps(path))) == len(path)
 
     def value(self, path: Sequence[str | int]) -> Any:
         """What is written at a path, None for nothing."""
-        node: Any = self._tree
-        for part in path:
-            key = _key(node, part)
-            if key is None:
-                return None
-            node = node[key]
-        return node
+        steps = list(self._steps(path))
+        if len(steps) < len(path):
+            return None
+        return steps[-1][0][steps[-1][1]] if steps else self._tree
 
     def place(self, path: Sequence[str | int]) -> tuple[int, int]:
         """Line and column (from 1) of a path, or of the nearest parent that exists."""
-        node: Any = self._tree
         line, column = 1, 1
+        for node, key in self._steps(path):
+            line, column = (n + 1 for n in (node.lc.key(key) if isinstance(node, CommentedMap) else node.lc.item(key)))
+        return line, column
+
+    def _steps(self, path: Sequence[str | int]) -> Iterator[tuple[Any, Any]]:
+        """Each node on the way to a path, with the key in it that leads on; they end where nothing is written."""
+        node: Any = self._tree
         for part in path:
             key = _key(node, part)
             if key is None:
-                break
-            line, column = (n + 1 for n in (node.lc.key(key) if isinstance(node, CommentedMap) else node.lc.item(key)))
+                return
+            yield node, key
             node = node[key]
-        return line, column
 
     def within(self, path: Sequence[str | int], column: int) -> tuple[int, int]:
         """Line and column of a character (from 1) of the text at a path; of its key, where YAML folds the text."""

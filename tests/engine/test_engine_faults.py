@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
-import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +18,7 @@ from router.gateway.intake import Intake
 from tests.engine.chain import PSEUDONYMS, Chain, in_order, until
 from tests.engine.rig import FAST, Rig, play
 from tests.engine.sinks import ScriptedSink, check, delivery
+from tests.small_disk import mounted
 
 pytestmark = pytest.mark.timeout(300)
 PATIENTS = 4
@@ -46,18 +45,9 @@ def patients(numbers: range) -> dict[int, int]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 12 MB. Where nobody may mount one (another user than root), the test says so."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=12m,mode=0700", "tmpfs", str(folder)]
-    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        reason = f"a small file system can't be mounted ({mounted.stderr.strip()}): run this test as root"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    """A real file system of 12 MB."""
+    with mounted(tmp_path / "disk", 12) as folder:
+        yield folder
 
 
 def fill(folder: Path) -> Path:

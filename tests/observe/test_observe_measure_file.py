@@ -13,6 +13,7 @@ import pytest
 
 from router.observe import measure_file
 from router.observe.measure_file import MeasureFile
+from tests.small_disk import mounted
 
 PROGRAM = """
 import sys
@@ -53,18 +54,9 @@ def _stored(path: str) -> Iterator[tuple[str, float, float, int]]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 2 MB. Where nobody may mount one (another user than root), the test says so."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs", str(folder)]
-    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        reason = f"a small file system can't be mounted ({mounted.stderr.strip()}): run this test as root"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    """A real file system of 2 MB."""
+    with mounted(tmp_path / "disk", 2) as folder:
+        yield folder
 
 
 def test_a_process_that_starts_on_a_full_disk_works_and_tells_its_measures_later(small_disk: Path) -> None:
