@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +11,9 @@ from router.directory.annuaire import Annuaire
 from router.directory.liste_blanche import ListeBlanche
 from router.directory.settings import DirectoryConfig
 
-_QUIET = threading.Lock()
-"""Held while the list's logger is silent: two threads that look would each take the other's silence for the rule."""
+_UNHEARD = logging.Logger(f"{__name__}.unheard")
+"""For who only looks: the process that uses the list has said what is odd about it."""
+_UNHEARD.disabled = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,6 @@ def kept(config: DirectoryConfig, folder: Path, clock: Clock) -> Kept:
     """Raises `OSError` when the folder can't be read."""
     if not folder.is_dir():
         return Kept()
-    log = logging.getLogger(ListeBlanche.__module__)
-    with _QUIET:
-        before, log.disabled = log.disabled, True  # the process that uses the list has said what is odd about it
-        try:
-            liste = ListeBlanche(config.liste_blanche, folder, clock=clock, observer=Unobserved())
-        finally:
-            log.disabled = before
+    liste = ListeBlanche(config.liste_blanche, folder, clock=clock, observer=Unobserved(), said=_UNHEARD)
     annuaire = Annuaire(folder, minimum=config.annuaire.minimum)
     return Kept(liste.age(), liste.size, annuaire.age(clock.now()), len(annuaire))

@@ -46,8 +46,9 @@ class Names:
     generated: float | None
 
 
-def read(path: Path) -> Names:
-    """Read a list in the published form. Raises `Invalid` when it isn't one; a name that is no domain is left out."""
+def read(path: Path, said: logging.Logger = log) -> Names:
+    """Read a list in the published form. Raises `Invalid` when it isn't one; a name that is no domain is left out, and
+    `said` hears of it."""
     domains: set[str] = set()
     generated: float | None = None
     try:
@@ -57,7 +58,7 @@ def read(path: Path) -> Names:
         for _, element in events:
             local = etree.QName(element).localname
             if local == "Nom" and etree.QName(element.getparent()).localname == "Domaine":
-                _add(domains, element.text or "")
+                _add(domains, element.text or "", said)
             elif local == "DateDeGeneration":
                 generated = _time(element.text or "")
             elif local == "Domaine":
@@ -72,11 +73,11 @@ def read(path: Path) -> Names:
     return Names(frozenset(domains), generated)
 
 
-def _add(domains: set[str], name: str) -> None:
+def _add(domains: set[str], name: str, said: logging.Logger) -> None:
     try:
         domains.add(idna(name))
     except (ValueError, UnicodeError):
-        log.warning("a name of the liste blanche is not a domain and is left out")
+        said.warning("a name of the liste blanche is not a domain and is left out")
 
 
 def _time(text: str) -> float | None:
@@ -90,8 +91,17 @@ def _time(text: str) -> float | None:
 class ListeBlanche:
     """The list in use. Any thread may ask; one at a time refreshes."""
 
-    def __init__(self, config: ListeBlancheConfig, folder: Path, *, clock: Clock, observer: Observer) -> None:
-        """`folder` keeps the last good copy, which is loaded at once when there is one."""
+    def __init__(
+        self,
+        config: ListeBlancheConfig,
+        folder: Path,
+        *,
+        clock: Clock,
+        observer: Observer,
+        said: logging.Logger = log,
+    ) -> None:
+        """`folder` keeps the last good copy, which is loaded at once when there is one. `said` hears what is odd."""
+        self._said = said
         self._config = config
         self._path = folder / "liste-blanche.xml"
         self._clock = clock
@@ -151,7 +161,7 @@ class ListeBlanche:
             except (Unavailable, OperatorFault, Invalid) as error:
                 if isinstance(error, Unavailable):
                     self._reserve = 0.0  # the next domain would wait for the same time-out
-                log.warning("liste blanche not refreshed: %s", error)
+                self._said.warning("liste blanche not refreshed: %s", error)
                 return False
             return True
 
@@ -182,7 +192,7 @@ class ListeBlanche:
             draft = self._path.with_suffix(f".{os.getpid()}")
             try:
                 fetch(self._config.source, draft, ca=self._config.ca, limit=LIMIT)
-                names = self._dated(read(draft))
+                names = self._dated(read(draft, self._said))
                 self._believe(names)
                 os.utime(draft, (self._clock.now(),) * 2)
                 draft.replace(self._path)
@@ -194,11 +204,15 @@ class ListeBlanche:
     def _dated(self, names: Names) -> Names:
         """The same list, without its date when that can't be true. A wrong date is a warning, never a refusal."""
         if names.generated is None:
-            log.warning("the liste blanche says no readable date of generation: its age is counted from its reading")
+            self._said.warning(
+                "the liste blanche says no readable date of generation: its age is counted from its reading"
+            )
             return names
         if FIRST_POSSIBLE <= names.generated <= self._clock.now() + AHEAD:
             return names
-        log.warning("the liste blanche has an impossible date of generation: its age is counted from its reading")
+        self._said.warning(
+            "the liste blanche has an impossible date of generation: its age is counted from its reading"
+        )
         return replace(names, generated=None)
 
     def _believe(self, new: Names) -> None:
@@ -228,11 +242,11 @@ class ListeBlanche:
         """Say how old the list is by its own date: a measure, and a line when it is old (7 days, 30 days)."""
         age = self.age()
         if age is None:
-            log.error("no liste blanche was ever read; unknown domains: %s", self._config.absent)
+            self._said.error("no liste blanche was ever read; unknown domains: %s", self._config.absent)
             return
         self._observer.set("liste_blanche_timestamp_seconds", self._clock.now() - age)
         if age > OLD:
-            say: Callable[..., None] = log.error if age > TOO_OLD else log.warning
+            say: Callable[..., None] = self._said.error if age > TOO_OLD else self._said.warning
             say("the liste blanche is %d days old and still in use", age // DAY)
 
     def _signature(self) -> tuple[int, int]:
@@ -247,6 +261,6 @@ class ListeBlanche:
         if stamp == (0, 0):
             return
         try:
-            self._names, self._stamp = self._dated(read(self._path)), stamp
+            self._names, self._stamp = self._dated(read(self._path, self._said)), stamp
         except Invalid as error:
-            log.error("the kept copy of the liste blanche can't be read: %s", error)
+            self._said.error("the kept copy of the liste blanche can't be read: %s", error)

@@ -11,7 +11,7 @@ import pytest
 from router.contracts import Unobserved
 from router.directory.check import KINDS, Configured, compare
 from router.directory.directory import Directory
-from router.measures import Measure
+from router.measures import MEASURES, Measure
 from router.simulators.annuaire import AnnuaireSimulator, Box, Organisation, Person
 from router.simulators.annuaire.extraction import write_extraction
 from tests.directory.annuaire_world import CLINIC, LEO, MARIE, PRACTICE, MovedClock, annuaire, directory, fhir
@@ -88,6 +88,7 @@ def test_every_night_the_running_router_compares_once(tmp_path: Path) -> None:
     assert first is not None and [one.kind for one in first.differences] == ["liste-blanche"]
     assert measured.values["directory_differences liste-blanche"] == 1
     assert {key.split()[1] for key in measured.values if key.startswith("directory_d")} == set(KINDS)
+    assert set(MEASURES["directory_differences"].words["kind"]) == set(KINDS)
     assert "annuaire_timestamp_seconds" in measured.values
     made.nightly.run_when_due()
     assert made.nightly.last() == first
