@@ -1,0 +1,46 @@
+"""A person or a program that asks for something, and what it may do in which structure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final
+
+EVERY: Final = "*"
+"""In the place of a FINESS: all structures of the site, also those that come later."""
+
+
+class Role(IntEnum):
+    """Each role may do what the one before it may."""
+
+    READER = 1
+    """Looks: states, searches, messages without identities; content only with a reason, which is audited."""
+    OPERATOR = 2
+    """Acts: replays, discards, notes, decides in work-lists."""
+    ADMINISTRATOR = 3
+    """Withdraws from the DMP, manages accounts and tokens, reads the audit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """name: unique in the site, no identity of a patient;  shown: as other people call them
+    rights: FINESS, or `EVERY`, -> role there
+    scopes: of an API token, what it may ask for; None for a person, who is bound by the role alone
+    """
+
+    name: str
+    shown: str = ""
+    rights: Mapping[str, Role] = field(default_factory=dict)
+    scopes: frozenset[str] | None = None
+
+    def may(self, role: Role, structure: str) -> bool:
+        """Whether this person has at least this role in this structure (FINESS; "" when a thing belongs to none)."""
+        held = max(self.rights.get(structure, 0), self.rights.get(EVERY, 0))
+        return held >= role
+
+    def structures(self, role: Role = Role.READER) -> frozenset[str] | None:
+        """The FINESS numbers where this person has at least this role; None for all, also things of no structure."""
+        if self.rights.get(EVERY, 0) >= role:
+            return None
+        return frozenset(finess for finess, held in self.rights.items() if held >= role)
