@@ -43,9 +43,9 @@ class Journal:
     Raises `Unavailable` (`JOURNAL-…`) while the database is away: nothing waits for it but the journal worker.
     """
 
-    def __init__(self, url: str, clock: Clock, took: Took = unheard) -> None:
-        """`took` hears how long each transaction took."""
-        self._database = Database("journal", url, METADATA, VERSION, MIGRATIONS)
+    def __init__(self, url: str, clock: Clock, took: Took = unheard, *, upgrade: bool = False) -> None:
+        """`took` hears how long each transaction took; `upgrade`: migrate tables of an older version, see `Database`"""
+        self._database = Database("journal", url, METADATA, VERSION, MIGRATIONS, upgrade=upgrade)
         self._database.timing.took = took
         self._clock = clock
         self._entries = self._new(ENTRIES, ["digest"])

@@ -61,7 +61,7 @@ def test_a_journal_of_version_1_is_searched_like_a_new_one(url: str) -> None:
     journal.close()
     _as_of_version_1(url)
 
-    journal = Journal(url, SystemClock())
+    journal = Journal(url, SystemClock(), upgrade=True)
     try:
 
         def found(**criteria: str | float) -> str:

@@ -357,9 +357,9 @@ def test_migrate_says_what_it_did(stage: Stage) -> None:
     for room in ("journal", "register"):
         (stage.folder / "var" / f"{room}.db").unlink(missing_ok=True)
     stage.open()
-    done = migrate(stage.services)
+    done = migrate(stage.services.site)
     assert done["ledger"] == (done["ledger"][1], done["ledger"][1]) and done["journal"][0] is None
-    assert {before for before, _ in migrate(stage.services).values()} == {after for _, after in done.values()}
+    assert {before for before, _ in migrate(stage.services.site).values()} == {after for _, after in done.values()}
 
 
 def test_the_register_learns_again_what_was_said_of_patients_since(stage: Stage) -> None:

@@ -216,7 +216,7 @@ def test_drill_d_upgrade_from_0_1_0(tmp_path: Path, drill: Drill, held: bool) ->
     saved = backup(services, folder / "backups")
     assert saved.manifest.schemas["ledger"] == old  # a backup changes nothing of what it copies
     _opened_by(ledger, old)
-    assert migrate(services)["ledger"] == (old, LEDGER)
+    assert migrate(services.site)["ledger"] == (old, LEDGER)
     services.close()
     assert states(ledger) == before
     with pytest.raises(OperatorFault) as refused:

@@ -200,6 +200,7 @@ LATER: Final = {
     ("bus/sqlite/store.py", "BUS-VERSION"): _STORED,
     ("cda/audit.py", "CDA-AUDIT"): "a command of its own",
     ("database/database.py", "?"): _STORED,
+    ("database/schema.py", "?"): _STORED,
     ("database/examination.py", "?"): "a command of its own",
     ("database/examination.py", "DATABASE-URL"): "a command of its own",
     ("directory/fhir_client.py", "ANNUAIRE-FHIR"): _CONNECTED,

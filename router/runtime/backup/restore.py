@@ -73,7 +73,7 @@ def restore(
     private.make(site.data)
     holding = tenure.Tenure(site.data)
     try:
-        services = SiteServices(site, alert=alert, clock=clock)
+        services = SiteServices(site, alert=alert, clock=clock, upgrade=True)
         with closing(services):
             bus = _agree(services, folder, taken, keep_bus=keep_bus, moved=moved)
             put = _Put(services, folder, taken, keep_bus=keep_bus)

@@ -122,7 +122,7 @@ class RouterProcess:
 
     def _prepare(self) -> None:
         """Open once what every worker opens, so that a mistake is told here, in one sentence, and schemas exist."""
-        services = SiteServices(self.site)
+        services = SiteServices(self.site, upgrade=True)
         try:
             try:
                 _ = services.bus
