@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from router.bus.settings import KafkaConfig
+from router.config.demonstration import demonstrations
 from router.errors import Problem, in_order
 from router.language import filled
 from router.sinks.certificates import structure_of
@@ -30,7 +31,7 @@ def refusals(site: Site | SiteFile) -> list[Problem]:
     found = [*_certificates(source, config)]
     if not source.lost(["environment"]):
         found += _sinks(source, config)
-        in_environment = [_listeners, _pseudonyms] if config.environment == "production" else [_named]
+        in_environment = [_listeners, _pseudonyms, demonstrations] if config.environment == "production" else [_named]
         found += [problem for rule in in_environment for problem in rule(source, config)]
     return in_order(found)
 
