@@ -178,7 +178,7 @@ class RouterProcess:
         """
         admin = self.site.config.admin
         server = AdminServer(self.waiting, admin.host, admin.port, self._page) if admin.port else None
-        machine = MachineMeasures(self.site.data, self.observer)
+        machine = MachineMeasures(self.site.data, self.site.source.source, self.observer)
         tasks = [asyncio.create_task(self._announce(ready)), asyncio.create_task(machine.watch())]
         if server is not None:
             tasks.append(asyncio.create_task(server.serve()))
