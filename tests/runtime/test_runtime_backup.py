@@ -293,6 +293,24 @@ def test_nothing_is_restored_over_data_or_under_a_router(stage: Stage) -> None:
     stage.open()
 
 
+def test_nothing_is_restored_under_a_router_that_reads_the_bus_elsewhere(stage: Stage) -> None:
+    """The lock on the data folder knows nothing of it; the bus does, and names its processes."""
+    folder = taken(stage)
+    reader = stage.bus.consumer("pipelines", ["in.gam"], member="pipelines-0")
+    reader.poll(max_records=1, max_bytes=1000, timeout=0.1)
+    site = stage.folder / "router.yaml"
+    elsewhere = stage.folder / "elsewhere.yaml"
+    same_bus = "bus: {type: sqlite, path: var/bus.db}\n"
+    elsewhere.write_text(site.read_text().replace("data: var", "data: other") + same_bus)
+    (stage.folder / "other").mkdir(mode=0o700)
+    shutil.copy(stage.folder / "var" / manifest.KEY, stage.folder / "other" / manifest.KEY)
+    with pytest.raises(OperatorFault, match=r"RESTORE-RUNS .*pipelines-0 .*stop them first"):
+        restore(elsewhere, folder, alert=stage.alert, keep_bus=True)
+    assert {path.name for path in (stage.folder / "other").iterdir()} <= {manifest.KEY, "router.lock"}
+    reader.close()
+    restore(elsewhere, folder, alert=stage.alert, keep_bus=True)
+
+
 def test_a_restore_that_was_cut_short_is_done_again(stage: Stage) -> None:
     """No router starts on half a restore; the next restore takes what is left of it away."""
     folder = taken(stage)

@@ -14,6 +14,7 @@ import shutil
 import sqlite3
 import time
 import uuid
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -145,10 +146,23 @@ def test_drill_a_older_ledger_on_kafka_and_postgresql(
         with psycopg.connect(postgresql_url, autocommit=True) as server:
             server.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         shutil.rmtree(stage.folder / "var")
+        with _read_elsewhere(stage), pytest.raises(OperatorFault, match=r"RESTORE-RUNS .*pipelines-0"):
+            restore(site, source, alert=stage.alert)
         return restore(site, source, alert=stage.alert)
 
     older_ledger(stage, drill, restored, 60)
     stage.close()
+
+
+@contextlib.contextmanager
+def _read_elsewhere(stage: Stage) -> Iterator[None]:
+    """A router on another machine, still in its group: its first share of the partitions has come."""
+    services = SiteServices(Site(_moved(stage)))
+    with closing(services), closing(services.bus.consumer("pipelines", ["in.gam"], member="pipelines-0")) as reader:
+        deadline = time.monotonic() + 30
+        while not reader.assignment() and time.monotonic() < deadline:
+            reader.poll(max_records=1, max_bytes=1000, timeout=0.2)
+        yield
 
 
 def _moved(stage: Stage) -> Path:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from router import private
+from router.bus.opening import open_bus
 from router.bus.settings import SqliteBusConfig
 from router.config.site import Site
 from router.contracts import Alert, Clock
@@ -28,6 +29,7 @@ from router.runtime.backup import doubt, manifest, settle
 from router.runtime.backup.manifest import BUS, DUMP, KEY, ROOMS, Manifest
 from router.runtime.backup.unfinished import FILE as UNFINISHED
 from router.runtime.backup.verify import verify
+from router.runtime.presence import groups_of
 from router.runtime.site_services import SiteServices
 
 SCHEMAS: Final = {"ledger": LEDGER, "journal": JOURNAL, "register": REGISTER}
@@ -62,8 +64,9 @@ def restore(
 
     keep_bus: the file of the embedded bus is there and has lived on since the backup
     moved:    the router was stopped before the backup and has not run since
-    Raises `OperatorFault` before anything is written into the data folder: a router runs, the folder or the database is
-    not empty, the backup is damaged, of a newer version, of another environment or kind of bus, or has another key.
+    Raises `OperatorFault` before anything is written into the data folder: a router runs, here or, as the bus says,
+    elsewhere; the folder or the database is not empty; the backup is damaged, of a newer version, of another
+    environment or kind of bus, or has another key.
     """
     begun = time.monotonic()
     folder = manifest.latest(source)
@@ -78,6 +81,8 @@ def restore(
             bus = _agree(services, folder, taken, keep_bus=keep_bus, moved=moved)
             put = _Put(services, folder, taken, keep_bus=keep_bus)
             put.check_empty()
+            if bus == "lived-on" or not isinstance(services.bus_config(), SqliteBusConfig):
+                _nobody_reads(services)
             _key(services, folder, taken)
             found = put.all(lambda: settle.settle(services, services.ledger(), taken, bus))
             done = Restored(folder, taken, found, brought, time.monotonic() - begun)
@@ -124,6 +129,20 @@ def _agree(services: SiteServices, folder: Path, taken: Manifest, *, keep_bus: b
     if moved:
         return "moved"
     return "lived-on" if keep_bus or not isinstance(bus, SqliteBusConfig) else "copy"
+
+
+def _nobody_reads(services: SiteServices) -> None:
+    """A router elsewhere would go on with what is put back here, while it is settled. Raises `OperatorFault`."""
+    groups = groups_of(services.config.sinks)
+    with closing(open_bus(services.bus_config())) as bus:  # without making topics
+        found = bus.living(groups)
+    if names := sorted({name for members in found.values() for name in members}):
+        text = filled(
+            "the router runs elsewhere, its processes {names} read this bus: stop them first (one that was killed"
+            " counts until its session has timed out)",
+            names=", ".join(names),
+        )
+        raise OperatorFault("RESTORE-RUNS", "bus", text)
 
 
 def _key(services: SiteServices, folder: Path, taken: Manifest) -> None:
