@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from router.contracts import Clock
@@ -164,14 +164,6 @@ class Journal:
                 rows = connection.execute(select(EVENTS.c.event_id, EVENTS.c.control_id).where(some))
                 found.update((event_id, name) for event_id, name in rows if name)
         return found
-
-    def dispositions(self, since: float = 0.0) -> Mapping[tuple[str, str], int]:
-        """Number of deliveries per (sink, disposition) since this time; "" are those that have not ended."""
-        of = DELIVERIES.c
-        query = select(of.sink, of.disposition, func.count()).where(or_(of.at >= since, of.ended.is_(False)))
-        with self._database.read() as connection:
-            found = connection.execute(query.group_by(of.sink, of.disposition))
-            return {(sink, disposition): count for sink, disposition, count in found}
 
     def activity(self, feed: str, since: float) -> Activity:
         """What came by a feed: its last message ever, and how many since this Unix time."""
