@@ -130,7 +130,7 @@ def _outcomes(connection: Connection, criteria: Criteria, page: Sequence[Cursor]
     if not page:
         return Counter()
     dispositions = {disposition: word for word, disposition in OUTCOMES.items()}
-    of, at = DELIVERIES.c, these(page)
+    of, at = DELIVERIES.c, these(connection, page)
     mine = of.day == at.c.day, of.event_id == at.c.event_id
     rows = select(of.event_id, of.disposition).select_from(at.join(DELIVERIES, *_both(mine)))
     rows = rows.where(*of_its_delivery(criteria)).distinct()
@@ -143,7 +143,7 @@ def _outcomes(connection: Connection, criteria: Criteria, page: Sequence[Cursor]
 
 def _ends(connection: Connection, page: Sequence[Cursor], *more: ColumnElement[bool]) -> Iterator[tuple[str, str]]:
     """(event, how it or one of its pipelines' exchanges ended) of these events."""
-    of, at = TERMS.c, these(page)
+    of, at = TERMS.c, these(connection, page)
     for outcome in sorted(ENDED):
         mine = of.day == at.c.day, of.at == at.c.at, of.event_id == at.c.event_id, of.term == term("outcome", outcome)
         query = select(of.event_id).select_from(at.join(TERMS, *_both(mine))).where(*more)
@@ -175,7 +175,9 @@ def named(connection: Connection, any_id: str, limit: int, wanted: Criteria) -> 
     after: Cursor | None = None
     source = [of_term(as_term(any_id))]
     while len(found) < limit and (page := reader.page(source, after, limit)):
-        found += connection.execute(_summaries(page).with_only_columns(EVENTS.c.event_id).where(*narrow)).scalars()
+        found += connection.execute(
+            _summaries(connection, page).with_only_columns(EVENTS.c.event_id).where(*narrow)
+        ).scalars()
         after = page[-1]
         if len(page) < limit:
             break
@@ -186,9 +188,9 @@ def named(connection: Connection, any_id: str, limit: int, wanted: Criteria) -> 
     return list(connection.execute(undated.union(theirs).limit(limit)).scalars())
 
 
-def _summaries(page: Sequence[Cursor]) -> Select[Any]:
+def _summaries(connection: Connection, page: Sequence[Cursor]) -> Select[Any]:
     """Rows of these events, newest first."""
-    at, of = these(page), EVENTS.c
+    at, of = these(connection, page), EVENTS.c
     query = select(EVENTS).select_from(at.join(EVENTS, of.event_id == at.c.event_id))
     return query.order_by(of.received.desc(), of.event_id.desc())
 
@@ -197,7 +199,7 @@ def _events(connection: Connection, page: Sequence[Cursor]) -> Iterator[FoundEve
     """These events with their deliveries, newest first."""
     if not page:
         return
-    of, at = DELIVERIES.c, these(page)
+    of, at = DELIVERIES.c, these(connection, page)
     deliveries: dict[str, list[DeliveryState]] = {}
     mine = of.day == at.c.day, of.event_id == at.c.event_id
     for row in connection.execute(select(DELIVERIES).select_from(at.join(DELIVERIES, *_both(mine)))).mappings():
@@ -206,7 +208,7 @@ def _events(connection: Connection, page: Sequence[Cursor]) -> Iterator[FoundEve
     ends: dict[str, list[str]] = {}
     for event_id, outcome in _ends(connection, page):
         ends.setdefault(event_id, []).append(outcome)
-    for row in connection.execute(_summaries(page)).mappings():
+    for row in connection.execute(_summaries(connection, page)).mappings():
         event = summary(row)
         states = sorted(deliveries.get(event.event_id, ()), key=lambda state: (state.sink, state.label))
         yield FoundEvent(event=event, deliveries=tuple(states), ends=tuple(ends.get(event.event_id, ())))

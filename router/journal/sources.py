@@ -16,20 +16,24 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Float,
+    FromClause,
     Integer,
+    MetaData,
     Select,
     String,
+    Table,
     and_,
     column,
     exists,
     false,
     func,
+    literal,
     or_,
     select,
     true,
     union_all,
-    values,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from router.journal.criteria import Criteria, Cursor, is_address
 from router.journal.rows import named
@@ -131,8 +135,8 @@ class Reader:
     def having(self, page: Sequence[Cursor], source: Source) -> set[str]:
         """Those of these events that a source has too."""
         found: set[str] = set()
+        at = these(self.connection, page)
         for part in source:
-            at = these(page)
             query = select(at.c.event_id).select_from(at).where(exists().where(*_same(part, at), *part.where))
             found.update(self.connection.execute(query).scalars())
         return found
@@ -173,14 +177,38 @@ class Reader:
         return query.order_by(at.desc(), event.desc())
 
 
-def these(page: Iterable[Cursor]) -> Any:
-    """Events as a table: where each stands, when it was received, its id."""
+_THESE: Final = Table(
+    "journal_these",
+    MetaData(),
+    Column("day", Integer),
+    Column("at", Float),
+    Column("event_id", String),
+    prefixes=["TEMPORARY"],
+)
+
+
+def these(connection: Connection, page: Sequence[Cursor]) -> FromClause:
+    """Events as something to join: `day` and `at`, where they stand, and `event_id`. Good for this transaction, until
+    it is asked for others.
+
+    Values of thousands of events as parameters of their own would take the driver longer than the database.
+    """
     rows = [(day_of(place.received), place.received, place.event_id) for place in page]
-    names: list[Column[Any]] = [column("day", Integer), column("at", Float), column("event_id", String)]  # type: ignore[list-item]
-    return values(*names, name="these").data(rows).cte("these")
+    if connection.dialect.name == "postgresql":
+        kinds = (Integer, Float, String)
+        lists = [literal([row[n] for row in rows], ARRAY(kind)) for n, kind in enumerate(kinds)]
+        columns = [column(one.name, one.type) for one in _THESE.c]
+        return func.unnest(*lists).table_valued(*columns, name="these").render_derived()
+    connection.exec_driver_sql(
+        "CREATE TEMPORARY TABLE IF NOT EXISTS journal_these (day INTEGER, at FLOAT, event_id VARCHAR)"
+    )
+    connection.exec_driver_sql("DELETE FROM journal_these")
+    if rows:
+        connection.exec_driver_sql("INSERT INTO journal_these (day, at, event_id) VALUES (?, ?, ?)", rows)
+    return _THESE
 
 
-def _same(part: Part, at: Any) -> Iterator[ColumnElement[bool]]:
+def _same(part: Part, at: FromClause) -> Iterator[ColumnElement[bool]]:
     yield part.event == at.c.event_id
     if part.day is not None:
         yield part.day == at.c.day
