@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument("--events", "--messages", dest="messages", type=int, default=1_000_000)
     parser.add_argument("--dead", type=int, default=100_000)
     parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
-    parser.add_argument("--url", default="", help="of a database that stays: filled when it is empty, asked again later")
+    parser.add_argument("--url", default="", help="a database that stays: filled once, asked again")
     parser.add_argument("--only-fill", action="store_true")
     asked = parser.parse_args()
     if asked.only_fill:
@@ -193,7 +193,10 @@ def main() -> None:
             fill(journal, asked.url, asked.messages)
         return
     which = ("sqlite", "postgresql") if asked.database == "both" else (asked.database,)
-    with tempfile.TemporaryDirectory(prefix="segur-journal-") as place, databases(which, asked.url, Path(place)) as found:
+    with (
+        tempfile.TemporaryDirectory(prefix="segur-journal-") as place,
+        databases(which, asked.url, Path(place)) as found,
+    ):
         for name, urls in found.items():
             report(name, urls, Path(place), asked.messages, asked.dead)
 

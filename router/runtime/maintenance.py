@@ -132,6 +132,7 @@ class Maintenance:
         shortened = self._trimmer.trim(ledger, services.clock.monotonic())
         if (days := services.config.limits.journal_days) is not None:
             services.journal.prune(services.clock.now() - days * DAY)
+            services.register.prune_stays(services.clock.now() - days * DAY)
         if shortened:
             log.info("held bytes and resolved dead letters trimmed", count=shortened)
         if forgotten:
