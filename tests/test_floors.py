@@ -38,7 +38,7 @@ HOMES = {
     "rich": ("cli", "demo"),
     "ruamel": ("config", "demo"),
     "saxonche": ("cda",),
-    "sqlalchemy": ("database", "journal", "ledger", "register"),
+    "sqlalchemy": ("audit", "database", "journal", "ledger", "register"),
     "starlette": ("gateway", "observe"),
     "structlog": ("observe", "runtime"),
     "tenacity": ("engine",),
