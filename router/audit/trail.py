@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -56,20 +56,27 @@ class AuditTrail:
 
     def record(self, event: AuditEvent) -> AuditRow:
         """Append one row; it is durable when this returns. Raises `Unavailable`, `OperatorFault` (`AUDIT-KEY`)."""
-        event = kept(event)
-        with self._database.write() as db:
-            row, anchored = self._append(db, event)
-        if anchored and self._anchor is not None:
-            self._anchor.advance(row.mark)
-        return row
+        return self.record_all([event])[0]
 
-    def _append(self, db: Connection, event: AuditEvent) -> tuple[AuditRow, bool]:
-        """The row, and whether the anchor may move to it: the chain still holds the row that it names."""
-        head = self._head(db)
-        row = AuditRow(head.number + 1, event, self._chain.mac(head, event))
-        db.execute(ROWS.insert(), values(row))
-        self._mark(db, "head", row.mark)
-        return row, self._holds_anchor(db)
+    def record_all(self, events: Iterable[AuditEvent]) -> list[AuditRow]:
+        """The same for several, in their order and in one transaction: all of them or none."""
+        clean = [kept(event) for event in events]
+        with self._database.write() as db:
+            rows = self._append(db, clean)
+            anchored = self._holds_anchor(db)
+        if rows and anchored and self._anchor is not None:
+            self._anchor.advance(rows[-1].mark)
+        return rows
+
+    def _append(self, db: Connection, events: Sequence[AuditEvent]) -> list[AuditRow]:
+        head, rows = self._head(db), []
+        for event in events:
+            rows.append(AuditRow(head.number + 1, event, self._chain.mac(head, event)))
+            head = rows[-1].mark
+        if rows:
+            db.execute(ROWS.insert(), list(map(values, rows)))
+            self._mark(db, "head", head)
+        return rows
 
     def _head(self, db: Connection) -> Mark:
         """The last row. On PostgreSQL the mark's lock lets one writer at a time through; on SQLite the file's does."""
@@ -86,6 +93,7 @@ class AuditTrail:
         return max(heads, key=lambda mark: mark.number)
 
     def _holds_anchor(self, db: Connection) -> bool:
+        """Whether the anchor may move on: the chain holds the row that it names, or there is none yet."""
         if self._anchor is None:
             return False
         try:
@@ -175,7 +183,7 @@ class AuditTrail:
             with suppress(Altered):
                 known = str(self._anchor.read() or NOTHING)
         with self._database.write() as db:
-            row, _ = self._append(db, kept(replace(event, detail=f"{event.detail} anchor={known}".strip())))
+            (row,) = self._append(db, [kept(replace(event, detail=f"{event.detail} anchor={known}".strip()))])
         if self._anchor is not None:
             self._anchor.reset(row.mark)
         return row
