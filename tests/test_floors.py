@@ -40,7 +40,7 @@ HOMES = {
     "rich": ("cli", "demo"),
     "ruamel": ("config", "demo"),
     "saxonche": ("cda",),
-    "sqlalchemy": ("access", "database", "journal", "ledger", "register"),
+    "sqlalchemy": ("access", "audit", "database", "journal", "ledger", "register"),
     "starlette": ("gateway", "observe"),
     "structlog": ("observe", "runtime"),
     "tenacity": ("engine",),
