@@ -15,6 +15,7 @@ from rich.progress import track
 from router.cli import criteria
 from router.cli.output import Exit, confirm, console, errors, fail, said, show_json
 from router.cli.periods import period
+from router.cli.rights import operable
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.config.account import account
 from router.language import N_, _, plural
@@ -187,6 +188,7 @@ def replay(
         found = chosen(services, ledger, which)
         if not found:
             _nothing(services, ledger, which)
+        found = operable(services, found, as_json=as_json)
         question = plural("Replay {count} dead letter?", "Replay {count} dead letters?", len(found))
         if not any(dead_letter.is_dead for dead_letter in found):
             question = plural(
@@ -238,6 +240,7 @@ def discard(
         found = chosen(services, ledger, which)
         if not found:
             _nothing(services, ledger, which)
+        found = operable(services, found, as_json=as_json)
         rows = ledger.get([dead_letter.delivery_id for dead_letter in found if dead_letter.delivery_id])
         if any(_pending(row) and row.delivery.id != which.id for row in rows.values()):
             fail(

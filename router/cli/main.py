@@ -6,6 +6,7 @@ import typer
 
 from router import private
 from router.cli import (
+    access,
     backup,
     check,
     demo,
@@ -23,6 +24,7 @@ from router.cli import (
     send,
     simulate,
     status,
+    token,
     topics,
     try_,
     version,
@@ -61,6 +63,8 @@ dlq.add_to(app)
 withdraw.add_to(app)
 directory.add_to(app)
 topics.add_to(app)
+access.add_to(app)
+token.add_to(app)
 backup.add_to(app)
 national.add_to(app)
 reference.add_to(app)

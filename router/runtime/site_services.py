@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from router import private
+from router.access.sessions import IDLE, LONGEST
+from router.access.store import AccessStore
 from router.bus.observed import observed
 from router.bus.opening import open_bus
 from router.bus.plans import site_plans
@@ -144,6 +146,20 @@ class SiteServices:
         register = Register(self.url("register"), self.pseudonyms, self.clock)
         self._closing.callback(register.close)
         return register
+
+    @cached_property
+    def access(self) -> AccessStore:
+        """Accounts, sessions and tokens of people and programs."""
+        console = self.config.console
+        store = AccessStore(
+            self.url("access"),
+            self.clock,
+            idle=console.session_minutes * 60 if console else IDLE,
+            longest=console.shift_hours * 3600 if console else LONGEST,
+            production=self.config.environment == "production",
+        )
+        self._closing.callback(store.close)
+        return store
 
     @cached_property
     def directory(self) -> Directory:
