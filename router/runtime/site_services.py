@@ -10,6 +10,7 @@ from typing import Final
 from router import private
 from router.access.sessions import IDLE, LONGEST
 from router.access.store import AccessStore
+from router.audit.trail import AuditTrail
 from router.bus.observed import observed
 from router.bus.opening import open_bus
 from router.bus.plans import site_plans
@@ -140,6 +141,15 @@ class SiteServices:
         journal = Journal(self.url("journal"), self.clock, self._took("journal"))
         self._closing.callback(journal.close)
         return journal
+
+    @cached_property
+    def audit(self) -> AuditTrail:
+        """Who saw or did what. Its database may be away: then what must be recorded first must not be done."""
+        anchor = self.config.audit.anchor or self.data("audit-head.json")
+        secret, took = self.site.secret(), self._took("audit")
+        trail = AuditTrail(self.url("audit"), self.clock, secret=secret, anchor=anchor, took=took)
+        self._closing.callback(trail.close)
+        return trail
 
     @cached_property
     def register(self) -> Register:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from router import private
+from router.audit.tables import VERSION as AUDIT
 from router.bus.settings import SqliteBusConfig
 from router.config.site import Site
 from router.contracts import Alert, Clock
@@ -30,7 +31,7 @@ from router.runtime.backup.unfinished import FILE as UNFINISHED
 from router.runtime.backup.verify import verify
 from router.runtime.site_services import SiteServices
 
-SCHEMAS: Final = {"ledger": LEDGER, "journal": JOURNAL, "register": REGISTER}
+SCHEMAS: Final = {"ledger": LEDGER, "journal": JOURNAL, "register": REGISTER, "audit": AUDIT}
 _STAYS: Final = frozenset({tenure.FILE, KEY, UNFINISHED, "lost+found"})
 
 
