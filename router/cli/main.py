@@ -6,6 +6,7 @@ import typer
 
 from router import private
 from router.cli import (
+    audit,
     backup,
     check,
     demo,
@@ -24,6 +25,7 @@ from router.cli import (
     simulate,
     status,
     topics,
+    traces,
     try_,
     version,
     wait_for,
@@ -59,6 +61,8 @@ explain.add_to(app)
 search.add_to(app)
 dlq.add_to(app)
 withdraw.add_to(app)
+audit.add_to(app)
+traces.add_to(app)
 directory.add_to(app)
 topics.add_to(app)
 backup.add_to(app)

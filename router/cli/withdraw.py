@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from router.audit.event import Action
+from router.cli import audited
 from router.cli.output import Exit, confirm, console, fail, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.cli.times import moment
@@ -17,7 +19,7 @@ from router.language import _, translated
 
 if TYPE_CHECKING:
     from router.cli.waiting import Became
-    from router.config.site_models import SiteConfig
+    from router.runtime.site_services import SiteServices
     from router.runtime.withdraw import Withdrawal
 
 
@@ -59,10 +61,10 @@ def withdraw(
         fail(_("a reason is needed: it is what your colleagues will read"))
     logs.configure(level="WARNING")
     read = Site(site)
-    if not dry_run:
-        _allowed(read.config)
     services = SiteServices(read)
     try:
+        if not dry_run:
+            _allowed(services, document, reason)
         ledger = services.ledger()
         withdrawals = Withdrawals(services, ledger)
         try:
@@ -76,6 +78,8 @@ def withdraw(
         became: list[Became] = []
         absent = absence_from(services)
         if not dry_run:
+            delivery = f"delivery={planned.delivery.id}"
+            audited.record(services, Action.WITHDRAWN, "document", [document], reason=reason, detail=delivery)
             withdrawals.order(planned, by=account(), reason=reason, producer_name=f"operator-{os.getpid()}")
             became = wait_for(ledger, [planned.delivery.id], {}, 0.0 if absent else timeout)
     finally:
@@ -83,10 +87,11 @@ def withdraw(
     _tell(planned, became, absent, as_json=as_json)
 
 
-def _allowed(config: SiteConfig) -> None:
+def _allowed(services: SiteServices, document: str, reason: str) -> None:
     """This right is given by name; being able to run the command is not enough."""
     who = account()
-    if who not in config.operators.withdraw:
+    if who not in services.config.operators.withdraw:
+        audited.record(services, Action.WITHDRAWN, "document", [document], reason=reason, refused=True)
         right = f"operators: {{withdraw: [{who}]}}"
         fail(_("{who} may not withdraw documents: the site file grants it ({right})", who=who, right=right))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from router import private
+from router.audit.traces import TraceStore
 from router.audit.trail import AuditTrail
 from router.bus.observed import observed
 from router.bus.opening import open_bus
@@ -148,6 +149,13 @@ class SiteServices:
         trail = AuditTrail(self.url("audit"), self.clock, secret=secret, anchor=anchor, took=took)
         self._closing.callback(trail.close)
         return trail
+
+    @cached_property
+    def traces(self) -> TraceStore:
+        """The traces of exchanges with the outside."""
+        store = TraceStore(self.url("traces"), self.clock, self._took("traces"))
+        self._closing.callback(store.close)
+        return store
 
     @cached_property
     def register(self) -> Register:
