@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from router.audit.event import Action
 from router.cli import audited, rights
 from router.cli.output import Exit, confirm, console, fail, said, show_json
-from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
+from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
 from router.cli.times import ago, moment
 from router.language import N_, _
 
@@ -42,21 +43,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 @contextmanager
-def opened(site: Path, *, changes: bool) -> Iterator[tuple[SiteServices, AccessStore]]:
-    """The site and its store; for what changes something, only for an administrator."""
-    from router.config.site import Site
-    from router.observe import logs
-    from router.runtime.site_services import SiteServices
-
-    logs.configure(level="WARNING")
-    read = Site(site)
-    if changes:
-        rights.need_administrator(read.config)
-    services = SiteServices(read)
-    try:
+def opened(site: Path, *, changes: Action | None = None) -> Iterator[tuple[SiteServices, AccessStore]]:
+    """The site and its store. changes: what is about to be done, for which one must be an administrator."""
+    with open_site(site) as services:
+        if changes is not None:
+            rights.need_administrator(services, changes)
         yield services, services.access
-    finally:
-        services.close()
 
 
 def granted(services: SiteServices, pairs: list[str]) -> Mapping[str, Role]:
@@ -81,7 +73,7 @@ def told(held: Mapping[str, Role]) -> str:
 @commands.command("ls")
 def list_(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
     """Every account: rights, second factor, locked or waiting, last login."""
-    with opened(site, changes=False) as (services, store):
+    with opened(site) as (services, store):
         accounts, now = store.accounts.all(), services.clock.now()
     if as_json:
         show_json([_json(one) for one in accounts])
@@ -108,7 +100,7 @@ def add(
     stdin: Annotated[bool, typer.Option("--stdin", help="Read the password from the standard input.")] = False,
 ) -> None:
     """Make an account. The password is asked for twice, without showing it."""
-    with opened(site, changes=True) as (services, store):
+    with opened(site, changes=Action.ACCOUNT) as (services, store):
         held = granted(services, right)
         password = _password(name, stdin=stdin)
         _audit(services, name, f"add {told(held)}")
@@ -119,7 +111,7 @@ def add(
 @commands.command("rights")
 def rights_(name: NameArgument, right: RightOption, site: SiteOption = DEFAULT_SITE) -> None:
     """Give these rights in place of those it has. Open sessions have them at their next page."""
-    with opened(site, changes=True) as (services, store):
+    with opened(site, changes=Action.ACCOUNT) as (services, store):
         held = granted(services, right)
         _known(store, name)
         _audit(services, name, f"rights {told(held)}")
@@ -134,7 +126,7 @@ def password(
     stdin: Annotated[bool, typer.Option("--stdin", help="Read the password from the standard input.")] = False,
 ) -> None:
     """Give another password; its open sessions end."""
-    with opened(site, changes=True) as (services, store):
+    with opened(site, changes=Action.ACCOUNT) as (services, store):
         _known(store, name)
         new = _password(name, stdin=stdin)
         _audit(services, name, "password")
@@ -153,7 +145,7 @@ def totp(
     """Ask for a code of an authenticator at login, besides the password."""
     from router.access import totp as codes
 
-    with opened(site, changes=True) as (services, store):
+    with opened(site, changes=Action.ACCOUNT) as (services, store):
         account = _known(store, name)
         if off:
             _audit(services, name, "totp off")
@@ -174,7 +166,7 @@ def totp(
 @commands.command()
 def lock(name: NameArgument, site: SiteOption = DEFAULT_SITE) -> None:
     """Refuse logins from now on, and end the open sessions."""
-    with opened(site, changes=True) as (services, store):
+    with opened(site, changes=Action.ACCOUNT) as (services, store):
         _known(store, name)
         _audit(services, name, "lock")
         store.accounts.lock(name)
@@ -184,7 +176,7 @@ def lock(name: NameArgument, site: SiteOption = DEFAULT_SITE) -> None:
 @commands.command()
 def unlock(name: NameArgument, site: SiteOption = DEFAULT_SITE) -> None:
     """Undo `lock`; also end the wait after failed logins."""
-    with opened(site, changes=True) as (services, store):
+    with opened(site, changes=Action.ACCOUNT) as (services, store):
         _known(store, name)
         _audit(services, name, "unlock")
         store.accounts.unlock(name)
@@ -198,7 +190,7 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Remove an account and end its sessions. What it did stays in the audit."""
-    with opened(site, changes=True) as (services, store):
+    with opened(site, changes=Action.ACCOUNT) as (services, store):
         _known(store, name)
         if not yes:
             confirm(_("Remove {name}?", name=repr(name)))
@@ -232,7 +224,6 @@ def _password(name: str, *, stdin: bool) -> str:
 def _audit(services: SiteServices, name: str, what: str) -> None:
     """Written before it is done: when the audit is away, nothing is done."""
     from router.access.rights import folded
-    from router.audit.event import Action
 
     audited.record(services, Action.ACCOUNT, "account", [folded(name)], detail=what)
 

@@ -7,6 +7,7 @@ import typer
 from router import private
 from router.cli import (
     access,
+    audit,
     backup,
     check,
     demo,
@@ -26,6 +27,7 @@ from router.cli import (
     status,
     token,
     topics,
+    traces,
     try_,
     version,
     wait_for,
@@ -61,6 +63,8 @@ explain.add_to(app)
 search.add_to(app)
 dlq.add_to(app)
 withdraw.add_to(app)
+audit.add_to(app)
+traces.add_to(app)
 directory.add_to(app)
 topics.add_to(app)
 access.add_to(app)

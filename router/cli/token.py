@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.table import Table
 
+from router.audit.event import Action
 from router.cli import audited
 from router.cli.access import granted, opened, told
 from router.cli.output import console, fail, said, show_json
@@ -56,7 +57,7 @@ def create(
     """Make a token. It is shown once: what is kept of it gives no access."""
     from router.access.rights import checked_name
 
-    with opened(site, changes=True) as (services, store):
+    with opened(site, changes=Action.TOKEN) as (services, store):
         held, lasting = granted(services, right or []), _seconds(expires)
         _possible(services, scope, feed or [], has_rights=bool(held))
         named = checked_name(name)
@@ -85,7 +86,7 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """The tokens in use: what each may, until when, when it was last used."""
-    with opened(site, changes=False) as (services, store):
+    with opened(site) as (services, store):
         now = services.clock.now()
         tokens = [one for one in store.tokens.all() if all_ or one.valid(now)]
     if as_json:
@@ -110,7 +111,7 @@ def revoke(
     site: SiteOption = DEFAULT_SITE,
 ) -> None:
     """End a token now. Messages by HTTP are refused with it some seconds later at most."""
-    with opened(site, changes=True) as (services, store):
+    with opened(site, changes=Action.TOKEN) as (services, store):
         found = next((one for one in store.tokens.all() if one.id == id_ and not one.revoked), None)
         if found is None:
             fail(_("no token in use has the id {id}: `segur-router token ls` shows them", id=repr(id_)))
@@ -146,8 +147,6 @@ def _seconds(text: str) -> float:
 
 def _audit(services: SiteServices, name: str, what: str) -> None:
     """Written before it is done: when the audit is away, nothing is done."""
-    from router.audit.event import Action
-
     audited.record(services, Action.TOKEN, "token", [name], detail=" ".join(what.split()))
 
 

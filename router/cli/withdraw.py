@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from router.audit.event import Action
+from router.cli import audited
 from router.cli.output import Exit, confirm, console, fail, said, show_json
 from router.cli.rights import need_withdrawal
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
@@ -59,10 +61,10 @@ def withdraw(
         fail(_("a reason is needed: it is what your colleagues will read"))
     logs.configure(level="WARNING")
     read = Site(site)
-    if not dry_run:
-        need_withdrawal(read.config)
     services = SiteServices(read)
     try:
+        if not dry_run:
+            need_withdrawal(services, document, reason)
         ledger = services.ledger()
         withdrawals = Withdrawals(services, ledger)
         try:
@@ -70,7 +72,7 @@ def withdraw(
         except MessageFault as fault:
             fail(translated(fault.text), Exit.BAD)
         if not dry_run:
-            need_withdrawal(read.config, planned.delivery.sink)
+            need_withdrawal(services, document, reason, planned.delivery.sink)
         if not as_json:
             _show(planned, document)
         if not (dry_run or yes or as_json):
@@ -78,6 +80,8 @@ def withdraw(
         became: list[Became] = []
         absent = absence_from(services)
         if not dry_run:
+            delivery = f"delivery={planned.delivery.id}"
+            audited.record(services, Action.WITHDRAWN, "document", [document], reason=reason, detail=delivery)
             withdrawals.order(planned, by=account(), reason=reason, producer_name=f"operator-{os.getpid()}")
             became = wait_for(ledger, [planned.delivery.id], {}, 0.0 if absent else timeout)
     finally:

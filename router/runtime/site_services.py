@@ -10,6 +10,7 @@ from typing import Final
 from router import private
 from router.access.sessions import IDLE, LONGEST
 from router.access.store import AccessStore
+from router.audit.traces import TraceStore
 from router.audit.trail import AuditTrail
 from router.bus.observed import observed
 from router.bus.opening import open_bus
@@ -150,6 +151,13 @@ class SiteServices:
         trail = AuditTrail(self.url("audit"), self.clock, secret=secret, anchor=anchor, took=took)
         self._closing.callback(trail.close)
         return trail
+
+    @cached_property
+    def traces(self) -> TraceStore:
+        """The traces of exchanges with the outside."""
+        store = TraceStore(self.url("traces"), self.clock, self._took("traces"))
+        self._closing.callback(store.close)
+        return store
 
     @cached_property
     def register(self) -> Register:
