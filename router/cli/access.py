@@ -100,8 +100,12 @@ def add(
     stdin: Annotated[bool, typer.Option("--stdin", help="Read the password from the standard input.")] = False,
 ) -> None:
     """Make an account. The password is asked for twice, without showing it."""
+    from router.access.rights import checked_name
+
     with opened(site, changes=Action.ACCOUNT) as (services, store):
         held = granted(services, right)
+        if store.accounts.find(checked_name(name)) is not None:
+            fail(_("an account is named {name} already", name=repr(name)), Exit.BAD)
         password = _password(name, stdin=stdin)
         _audit(services, name, f"add {told(held)}")
         made = store.accounts.add(name, password, held, shown=shown)
@@ -158,6 +162,7 @@ def totp(
         console.print(f"  {said(codes.address(account.name, secret))}", soft_wrap=True)
         console.print(_("Its code:") + " ", end="")
         code = sys.stdin.readline().strip()
+        codes.check(secret, code, services.clock.now())
         _audit(services, name, "totp on")
         store.accounts.set_totp(name, secret, code)
     console.print(said(_("{name} gives a code at each login from now on", name=name)), style="green")

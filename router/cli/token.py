@@ -60,12 +60,14 @@ def create(
     with opened(site, changes=Action.TOKEN) as (services, store):
         held, lasting = granted(services, right or []), _seconds(expires)
         _possible(services, scope, feed or [], has_rights=bool(held))
+        ends = services.clock.now() + lasting
+        store.tokens.check(name, scopes=scope, expires=ends, feeds=feed or [])
         named = checked_name(name)
         _audit(services, named, f"create {' '.join(scope)} {' '.join(feed or [])} {told(held)}")
         text, made = store.tokens.create(
             named,
             scopes=scope,
-            expires=services.clock.now() + lasting,
+            expires=ends,
             by=account(),
             rights=held,
             feeds=feed or [],
