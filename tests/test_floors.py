@@ -22,6 +22,7 @@ LONGEST = 350
 
 #: Foreign library -> the rooms (or top-level files) that may import it. A new home is a decision: write it here.
 HOMES = {
+    "argon2": ("access",),
     "aiosmtplib": ("sinks",),
     "cel": ("config",),
     "cryptography": ("simulators", "sinks"),
@@ -35,10 +36,11 @@ HOMES = {
     "opentelemetry": ("observe",),
     "prometheus_client": ("observe",),
     "pybase64": ("cda", "cisis", "engine", "hl7", "sinks"),
+    "pyotp": ("access",),
     "rich": ("cli", "demo"),
     "ruamel": ("config", "demo"),
     "saxonche": ("cda",),
-    "sqlalchemy": ("database", "journal", "ledger", "register"),
+    "sqlalchemy": ("access", "database", "journal", "ledger", "register"),
     "starlette": ("gateway", "observe"),
     "structlog": ("observe", "runtime"),
     "tenacity": ("engine",),
