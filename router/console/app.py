@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import parse_qs, urlencode
 
@@ -16,13 +16,14 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from router.access.person import Person
+from router.access.sessions import Session
 from router.console import assets, live
 from router.console.choices import Choices
-from router.console.csrf import FIELD, Tokens, same_origin
+from router.console.csrf import FIELD, bound, same_origin
 from router.console.headers import StrictHeaders
-from router.console.page import Handler, NotAllowed, NotHere, Page, all_pages
+from router.console.page import Handler, NotAllowed, NotHere, Page
 from router.console.rates import Rates
+from router.console.registry import all_pages
 from router.console.sessions import cookie
 from router.console.tools import ConsoleTools
 from router.console.visit import Visit
@@ -54,7 +55,6 @@ class _Refused(Exception):
 class _Console:
     def __init__(self, tools: ConsoleTools) -> None:
         self._tools = tools
-        self._tokens = Tokens(tools.site.secret())
         self._rates = Rates()
 
     def app(self) -> Starlette:
@@ -70,7 +70,7 @@ class _Console:
 
     # ------------------------------------------------------------------------------------------- one request
 
-    def _endpoint(self, page: Page):  # type: ignore[no-untyped-def]
+    def _endpoint(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             try:
                 form = await _form(request) if request.method == "POST" else {}
@@ -90,12 +90,8 @@ class _Console:
             try:
                 handler = self._admitted(visit)
                 return handler(visit) if handler is not None else self._to_login(request)
-            except _Refused as refused:
-                return self._shown(visit, refused.status)
-            except NotHere:
-                return self._shown(visit, 404)
-            except NotAllowed:
-                return self._shown(visit, 403)
+            except (_Refused, NotHere, NotAllowed) as refused:
+                return self._shown(visit, _status(refused))
             except Unavailable as fault:
                 return self._away(request, fault, visit)
             except Exception:
@@ -104,24 +100,26 @@ class _Console:
     def _visit(self, page: Page, request: Request, form: Mapping[str, Sequence[str]]) -> Visit:
         """Raises `Unavailable` when nobody can say whose session it is."""
         secret = cookie(request, secure=self._tools.secure)
-        person = self._tools.people.session(secret) if secret else None
+        live = "x-live" in request.headers  # a page that asks for itself again is no sign of life
+        session = self._tools.access.person_of(secret, touch=not live) if secret else None
+        person = session.person if session is not None else None
         kept = self._tools.store.choices(person.name) if person is not None else {}
         return Visit(
             request=request,
             page_asked=page,
             tools=self._tools,
-            tokens=self._tokens,
             rates=self._rates,
-            person_or_none=person,
-            session=secret if person is not None else "",
+            session=session,
+            cookie=secret if session is not None else "",
             form=form,
             choices=Choices.of(kept, request.headers.get("accept-language", "")),
         )
 
-    def _someone(self, request: Request) -> Person | None:
+    def _someone(self, request: Request) -> Session | None:
         """Whose stream this is; a stream is no sign of life."""
         secret = cookie(request, secure=self._tools.secure)
-        return self._tools.people.session(secret, alive=False) if secret else None
+        found = self._tools.access.person_of(secret, touch=False) if secret else None
+        return found if found is not None and found.person is not None else None
 
     def _admitted(self, visit: Visit) -> Handler | None:
         """What answers this request; None: log in first. Raises `_Refused`, `NotAllowed`."""
@@ -141,7 +139,7 @@ class _Console:
         """Whether one of our own pages sent this form, in this session."""
         if not same_origin(visit.request):
             return False
-        return visit.page_asked.open or self._tokens.good(visit.session, visit.field(FIELD))
+        return visit.page_asked.open or bound(visit.session, visit.field(FIELD))
 
     def _to_login(self, request: Request) -> Response:
         """To the form, which leads back to the page asked for: its address holds no identity."""
@@ -186,13 +184,18 @@ class _Console:
             request=request,
             page_asked=_ERRORS,
             tools=self._tools,
-            tokens=self._tokens,
             rates=self._rates,
-            person_or_none=None,
+            session=None,
             choices=Choices.of({}, request.headers.get("accept-language", "")),
         )
         with in_language(known.choices.language):
             return self._shown(known, 503, reference=fault.code)
+
+
+def _status(refused: _Refused | NotHere | NotAllowed) -> int:
+    if isinstance(refused, _Refused):
+        return refused.status
+    return 404 if isinstance(refused, NotHere) else 403
 
 
 def _methods(page: Page) -> list[str]:

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from router.access.person import Person
+from router.access.sessions import Session
 from router.console.tools import ConsoleTools
 from router.errors import Unavailable
 
@@ -23,16 +23,16 @@ _SESSION: Final = 15.0
 
 
 def stream(
-    tools: ConsoleTools, someone: Callable[[Request], Person | None]
+    tools: ConsoleTools, someone: Callable[[Request], Session | None]
 ) -> Callable[[Request], Awaitable[Response]]:
     """The endpoint. someone: whose session it is, which the stream does not keep alive."""
 
     async def live(request: Request) -> Response:
         try:
-            person = await run_in_threadpool(someone, request)
+            session = await run_in_threadpool(someone, request)
         except Unavailable:
             return PlainTextResponse("503", 503)
-        if person is None:
+        if session is None:
             return PlainTextResponse("401", 401)
         return EventSourceResponse(_events(tools, request, someone), ping=BEAT, send_timeout=30)
 
@@ -40,7 +40,7 @@ def stream(
 
 
 async def _events(
-    tools: ConsoleTools, request: Request, someone: Callable[[Request], Person | None]
+    tools: ConsoleTools, request: Request, someone: Callable[[Request], Session | None]
 ) -> AsyncIterator[ServerSentEvent]:
     """A number with each look at the site. The number of a look missed shows in the next one."""
     told, age = -1, 0.0

@@ -1,29 +1,22 @@
 """A page of the console: one declaration says its address, menu entry, keys, help, role and rate.
 
 A module of `router.console.pages` has a tuple `PAGES`; nothing else names it. What a handler gets is a `Visit`, what it
-returns is a response: `visit.page("name.html", …)` or `visit.see_other("/address")`. A handler is plain code: it runs in
-a thread of its own and may wait for a database.
+returns is a response: `visit.page("name.html", …)` or `visit.see_other("/address")`. A handler is plain code: it runs
+in a thread of its own and may wait for a database.
 """
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import Any
 
 from starlette.responses import Response
 
 from router.access.person import Role
-from router.console import pages as room
 
-if TYPE_CHECKING:
-    from router.console.visit import Visit
-
-Handler = Callable[["Visit"], Response]
-"""Raises `NotHere` for what does not exist or is another structure's, `NotAllowed` for what the role does not give."""
+Handler = Callable[[Any], Response]
+"""Takes a `router.console.visit.Visit`. Raises `NotHere` for what does not exist or is another structure's, `NotAllowed` for what the role does not give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +64,3 @@ class NotHere(LookupError):
 
 class NotAllowed(PermissionError):
     """The person's role does not give this."""
-
-
-@cache
-def all_pages() -> tuple[Page, ...]:
-    """Every page of `router.console.pages`."""
-    names = sorted(one.name for one in pkgutil.iter_modules(room.__path__))
-    return tuple(page for name in names for page in import_module(f"{room.__name__}.{name}").PAGES)
-
-
-def menu() -> tuple[Page, ...]:
-    """Pages with an entry in the menu, in its order."""
-    return tuple(sorted((page for page in all_pages() if page.menu), key=lambda page: page.rank))
-
-
-EVERYWHERE: Final = "everywhere"

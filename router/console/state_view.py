@@ -42,7 +42,8 @@ class Seen:
 
 def of(visit: Visit, found: Status) -> Seen:
     """Leaves out feeds and sinks that work for other structures only."""
-    names, attention = words.names_seen(visit), words.attention(visit, found)
+    config, mine = visit.tools.services.config, visit.structures
+    names, attention = words.names_seen(config, mine), words.attention(found, config, mine)
     return Seen(
         status=found,
         sentence=_sentence(found, len(attention)),
@@ -51,7 +52,7 @@ def of(visit: Visit, found: Status) -> Seen:
         feeds=tuple(feed for feed in found.feeds or () if feed.name in names),
         sinks=tuple(sink for sink in found.sinks if sink.name in names),
         workers=tuple(worker for report in found.processes for worker in report.workers),
-        facts=tuple(_facts(found, whole=visit.structures is None)),
+        facts=tuple(_facts(found, names, whole=visit.structures is None)),
         age=age(visit.tools.clock.now() - found.at),
     )
 
@@ -64,8 +65,8 @@ def _sentence(found: Status, count: int) -> str:
     return _("All flows run. Nothing waits for a person.")
 
 
-def _facts(found: Status, *, whole: bool) -> Iterator[Fact]:
-    yield from _mailboxes(found)
+def _facts(found: Status, names: set[str], *, whole: bool) -> Iterator[Fact]:
+    yield from _mailboxes(found, names)
     yield from _certificates(found)
     yield from _lists(found)
     if found.journal_behind is not None:
@@ -81,8 +82,8 @@ def _facts(found: Status, *, whole: bool) -> Iterator[Fact]:
     yield Fact(name=_("Version"), text=f"segur-router {found.version}, {found.bus}")
 
 
-def _mailboxes(found: Status) -> Iterator[Fact]:
-    for box in found.mailboxes:
+def _mailboxes(found: Status, names: set[str]) -> Iterator[Fact]:
+    for box in (one for one in found.mailboxes if one.sink in names):
         name = _("Mailbox of {sink}", sink=box.sink)
         if box.readable is False:
             yield Fact(name=name, text=_("is not read"), status="refused")

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, delete, insert, select
+from sqlalchemy import delete, insert, select
 
-from router.console.tables import CHOICES, METADATA, OPENED, SEARCHES, TYPED, VERSION
+from router.console.tables import CHOICES, METADATA, SEARCHES, TYPED, VERSION
 from router.contracts import Clock
 from router.database import Database
 
-OPEN_SECONDS: Final = 15 * 60.0
-"""How long a content stays open after its reason was given."""
 _TYPED_SECONDS: Final = 86_400.0
 
 
@@ -46,7 +43,7 @@ class ConsoleStore:
         """What a person chose, by name: `language`, `theme`, `density`, `keys`…"""
         query = select(CHOICES.c.name, CHOICES.c.value).where(CHOICES.c.person == person)
         with self._database.read() as connection:
-            return {name: value for name, value in connection.execute(query)}
+            return {row.name: row.value for row in connection.execute(query)}
 
     def choose(self, person: str, values: Mapping[str, str]) -> None:
         """Replace these choices; the others stay."""
@@ -106,35 +103,3 @@ class ConsoleStore:
         with self._database.read() as connection:
             found: str | None = connection.execute(query).scalar()
             return found
-
-    # ---------------------------------------------------------------------------------------------- contents
-
-    def open(self, session: str, event_id: str) -> float:
-        """This session may look at this content from now on. Returns until when (Unix seconds)."""
-        now = self._clock.now()
-        row = {"session": _digest(session), "event_id": event_id, "until": now + OPEN_SECONDS}
-        with self._database.write() as connection:
-            connection.execute(delete(OPENED).where((OPENED.c.until < now) | _this(session, event_id)))
-            connection.execute(insert(OPENED), row)
-        return now + OPEN_SECONDS
-
-    def open_until(self, session: str, event_id: str) -> float | None:
-        """Until when this session may look at this content; None when it may not."""
-        query = select(OPENED.c.until).where(_this(session, event_id), OPENED.c.until > self._clock.now())
-        with self._database.read() as connection:
-            found: float | None = connection.execute(query).scalar()
-            return found
-
-    def shut(self, session: str, event_id: str = "") -> None:
-        """Hide this content again; all of the session when none is named."""
-        wanted = _this(session, event_id) if event_id else OPENED.c.session == _digest(session)
-        with self._database.write() as connection:
-            connection.execute(delete(OPENED).where(wanted))
-
-
-def _this(session: str, event_id: str) -> ColumnElement[bool]:
-    return and_(OPENED.c.session == _digest(session), OPENED.c.event_id == event_id)
-
-
-def _digest(session: str) -> str:
-    return hashlib.sha256(session.encode()).hexdigest()[:32]

@@ -1,10 +1,10 @@
-"""What the console keeps for people: how they like their pages, their searches, and which contents are open."""
+"""What the console keeps for people: how they like their pages, and their searches."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Boolean, Column, Float, Index, MetaData, String, Table, Text
+from sqlalchemy import Boolean, Column, Float, MetaData, String, Table, Text
 
 VERSION: Final = 1
 METADATA: Final = MetaData()
@@ -38,13 +38,3 @@ TYPED: Final = Table(
     Column("at", Float, nullable=False, index=True),
 )
 """What the box of the pages did not understand, under the handle that its address shows; forgotten after a day."""
-
-OPENED: Final = Table(
-    "console_opened",
-    METADATA,
-    Column("session", String, primary_key=True),
-    Column("event_id", String, primary_key=True),
-    Column("until", Float, nullable=False),
-    Index("console_opened_until", "until"),
-)
-"""Contents that a session may look at, until when. `session`: a digest of its secret."""

@@ -11,13 +11,13 @@ from router.config.site import Site
 from router.contracts import Clock
 
 if TYPE_CHECKING:
-    from router.console.people import People
+    from router.access.store import AccessStore
     from router.console.store import ConsoleStore
     from router.console.watch import StatusWatch
     from router.runtime.site_services import SiteServices
 
 Record = Callable[[AuditEvent], None]
-"""Writes one line of the audit; it is durable when this returns. Raises `Unavailable`: then nothing is shown or done."""
+"""Writes one line of the audit, durable when this returns. Raises `Unavailable`: then nothing is shown or done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +26,9 @@ class ConsoleTools:
 
     site: Site
     services: SiteServices
-    people: People
+    access: AccessStore
     record: Record
     store: ConsoleStore
     watch: StatusWatch
     clock: Clock
     secure: bool = False
-    idle_seconds: float = 900.0
-    """After so long without a sign of life the script hides what is shown."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
@@ -14,34 +14,40 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from router.access.person import Person, Role
+from router.access.sessions import Session
 from router.audit.event import Action, AuditEvent
-from router.console import rendering
+from router.console import rendering, words
 from router.console.choices import Choices
-from router.console.page import NotAllowed, NotHere, Page
+from router.console.page import Key, NotAllowed, NotHere, Page
+from router.console.rates import Rates
+from router.console.registry import menu
 from router.console.tools import ConsoleTools
-from router.language import N_, _
+from router.language import N_, _, plural
 
-if TYPE_CHECKING:
-    from router.console.csrf import Tokens
-    from router.console.rates import Rates
-
+IDLE_SECONDS: Final = 300
+"""After so long without a sign of life the script hides what a reason opened."""
+#: Keys that every page has; a page's own come before them.
+KEYS: Final = (
+    Key("/", N_("go to the search box"), "#box"),
+    Key("?", N_("show or hide the keys of this page")),
+    Key("Escape", N_("close, or leave a field")),
+)
 ROLE_WORDS: Final = {Role.READER: N_("reader"), Role.OPERATOR: N_("operator"), Role.ADMINISTRATOR: N_("administrator")}
 Form = Mapping[str, Sequence[str]]
 
 
 @dataclass(kw_only=True)
 class Visit:
-    """request, page: what was asked;  person: None on a page that answers without a session
-    session: its secret, never shown;  form: fields of a POST;  source: address of the network
+    """request, page_asked: what was asked;  form: fields of a POST, by name
+    cookie: the secret of the session, "" for none: never shown;  session: None when it has ended, or there is none
     """
 
     request: Request
     page_asked: Page
     tools: ConsoleTools
-    tokens: Tokens
     rates: Rates
-    person_or_none: Person | None
-    session: str = field(default="", repr=False)
+    session: Session | None
+    cookie: str = field(default="", repr=False)
     form: Form = field(default_factory=dict, repr=False)
     choices: Choices = field(default_factory=Choices)
     began: float = field(default_factory=time.perf_counter)
@@ -49,6 +55,10 @@ class Visit:
     """Seconds of the page's own query, when it measured one."""
 
     # ------------------------------------------------------------------------------------------------- asked
+
+    @property
+    def person_or_none(self) -> Person | None:
+        return self.session.person if self.session is not None else None
 
     @property
     def person(self) -> Person:
@@ -150,14 +160,44 @@ class Visit:
     @property
     def token(self) -> str:
         """Of this session's forms."""
-        return self.tokens.of(self.session) if self.session else ""
+        return self.session.csrf if self.session is not None else ""
 
-    def page(self, template: str, /, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any) -> Response:
+    def page(
+        self, template: str, /, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
+    ) -> Response:
         """The page made of a template of `templates/`, in the frame of all pages."""
-        html = rendering.rendered(self, template, values)
+        html = rendering.rendered(template, {**self._frame(), **values})
         return HTMLResponse(html, status_code=status, headers=dict(headers or {}))
 
     def see_other(self, address: str, **query: str) -> Response:
         """After a form: go on there (303). `address`: a path of ours."""
         there = f"{address}?{urlencode(query)}" if query else address
         return RedirectResponse(there, status_code=303)
+
+    def _frame(self) -> dict[str, Any]:
+        """What the frame needs on each page."""
+        known, config = self.tools.watch.known(), self.tools.services.config
+        inside = self.person_or_none is not None
+        return {
+            "visit": self,
+            "page": self.page_asked,
+            "person": self.person_or_none,
+            "menu": menu() if inside else (),
+            "keys": (*self.page_asked.keys, *KEYS),
+            "choices": self.choices,
+            "token": self.token,
+            "nonce": self.request.state.nonce,
+            "site_name": config.environment,
+            "structure_name": self._structure_name() if inside else "",
+            "alerts": len(words.attention(known, config, self.structures)) if known and inside else 0,
+            "now": self.tools.clock.now(),
+            "idle_seconds": IDLE_SECONDS,
+        }
+
+    def _structure_name(self) -> str:
+        """The structure's name when the person sees one alone; how many otherwise."""
+        config, seen = self.tools.services.config, self.structures
+        mine = [number for number in config.structures if seen is None or number in seen]
+        if len(mine) == 1:
+            return config.structures[mine[0]].name
+        return plural("{count} structure", "{count} structures", len(mine))

@@ -1,4 +1,4 @@
-"""Looks at the state of the site in a thread of its own, as long as somebody wants to know; and tells when it changed."""
+"""Looks at the state of the site in a thread of its own, as long as somebody wants to know."""
 
 from __future__ import annotations
 

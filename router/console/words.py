@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
+from router.config.site_models import SiteConfig
 from router.language import N_
 from router.runtime.status.views import Attention, Status
 
-if TYPE_CHECKING:
-    from router.console.visit import Visit
-
+Structures = frozenset[str] | None
+"""FINESS numbers; None for all."""
 Tone = Literal["good", "waiting", "warning", "bad", "plain"]
 
 
@@ -59,33 +59,20 @@ def status(name: str) -> StatusWord:
     return STATUSES.get(name) or StatusWord("○", name, "plain")
 
 
-def attention(visit: Visit, found: Status) -> list[Attention]:
-    """What waits for a person, of what this person may see."""
-    if visit.structures is None:
+def attention(found: Status, config: SiteConfig, mine: Structures) -> list[Attention]:
+    """What waits for a person, of what somebody with these structures may see."""
+    if mine is None:
         return list(found.attention)
-    hidden = names_of_site(visit) - names_seen(visit)
+    hidden = {*config.feeds, *config.sinks} - names_seen(config, mine)
     return [one for one in found.attention if one.subject not in hidden]
 
 
-def names_of_site(visit: Visit) -> set[str]:
-    """Names of all feeds and sinks."""
-    config = visit.tools.services.config
-    return {*config.feeds, *config.sinks}
-
-
-def names_seen(visit: Visit) -> set[str]:
-    """Names of the feeds and sinks that work for the structures of this person."""
-    config, mine = visit.tools.services.config, visit.structures
+def names_seen(config: SiteConfig, mine: Structures) -> set[str]:
+    """Names of the feeds and sinks that work for these structures."""
     if mine is None:
-        return names_of_site(visit)
-    seen = {
-        name
-        for name, feed in config.feeds.items()
-        if mine & set(feed.rules.structures or config.structures)
-    }
+        return {*config.feeds, *config.sinks}
+    seen = {name for name, feed in config.feeds.items() if mine & set(feed.rules.structures or config.structures)}
+    kinds = set(config.sink_types.values())
     for number in mine & set(config.structures):
-        structure = config.structures[number]
-        kinds = set(config.sink_types.values())
-        seen |= {sink for kind in kinds if (sink := structure.sink_of(kind))}
-        seen |= {feed.reply for name, feed in config.feeds.items() if name in seen and feed.reply}
-    return seen
+        seen |= {sink for kind in kinds if (sink := config.structures[number].sink_of(kind))}
+    return seen | {feed.reply for name, feed in config.feeds.items() if name in seen and feed.reply}

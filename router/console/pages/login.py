@@ -6,10 +6,9 @@ from typing import Final
 
 from starlette.responses import Response
 
-from router.access.person import Person
+from router.access.faults import LoginRefused
 from router.audit.event import Action, AuditEvent
 from router.console.page import Page
-from router.console.people import NotLetIn
 from router.console.rates import LOGIN_OF_SOURCE
 from router.console.sessions import give_cookie, take_cookie
 from router.console.visit import Visit
@@ -30,21 +29,21 @@ def enter(visit: Visit) -> Response:
     name, there = visit.field("name"), _there(visit.field("next"))
     if not visit.rates.login(name, visit.source):
         return _again(visit, name, there, _("Too many tries: wait five minutes."), 429)
+    access = visit.tools.access
     try:
-        secret, person = visit.tools.people.login(
-            name, visit.form.get("password", [""])[0], visit.field("code"), source=visit.source
-        )
-    except NotLetIn as fault:
-        return _again(visit, name, there, translated(fault.text), 403)
-    _told(visit, person, Action.LOGIN)
+        person = access.login(name, next(iter(visit.form.get("password", ())), ""), visit.field("code"))
+    except LoginRefused as fault:
+        _told(visit, "?", Action.LOGIN, refused=fault.code)
+        return _again(visit, name, there, translated(fault.text), 429 if fault.wait else 403)
+    _told(visit, person.name, Action.LOGIN)
+    secret = access.begin(person, visit.source, replaces=visit.cookie)
     return give_cookie(visit.see_other(there), secret, secure=visit.tools.secure)
 
 
 def leave(visit: Visit) -> Response:
-    """End the session; what it had opened is hidden."""
-    visit.tools.people.logout(visit.session)
-    visit.tools.store.shut(visit.session)
-    _told(visit, visit.person, Action.LOGOUT)
+    """End the session; what it had opened is hidden with it."""
+    visit.tools.access.end(visit.cookie)
+    _told(visit, visit.person.name, Action.LOGOUT)
     return take_cookie(visit.see_other("/login"), secure=visit.tools.secure)
 
 
@@ -52,9 +51,12 @@ def _again(visit: Visit, name: str, there: str, fault: str, status: int) -> Resp
     return visit.page("login.html", status=status, next=there, name=name, fault=fault)
 
 
-def _told(visit: Visit, person: Person, action: Action) -> None:
-    event = AuditEvent(at=visit.tools.clock.now(), who=person.name, action=action, source=visit.source)
-    visit.tools.record(event)
+def _told(visit: Visit, who: str, action: Action, *, refused: str = "") -> None:
+    """`?` for a name that was refused: people type passwords into the field of the name."""
+    now = visit.tools.clock.now()
+    visit.tools.record(
+        AuditEvent(at=now, who=who, action=action, source=visit.source, refused=bool(refused), detail=refused)
+    )
 
 
 def _there(address: str) -> str:
