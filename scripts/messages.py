@@ -5,10 +5,10 @@
     python scripts/messages.py --write    take new texts into the catalogues, drop old ones, compile
 
 A text is found where the code gives it to a fault, a finding, a problem of a file… (`PLACES`), in a table of texts
-(`TABLES`), in a call of `router.language`, or in a template of the console. A name is followed to its assignments in the
-function or the module, or to the module that it comes from. The code writes some texts in French and some in English: a
-new text stands without a translation in both catalogues; translate it in one of them, and `--write` takes it out of the
-other.
+(`TABLES`), in a call of `router.language`, or in a template of the console. A name is followed to its assignments in
+the function or the module, or to the module that it comes from. The code writes some texts in French and some in
+English: a new text stands without a translation in both catalogues; translate it in one of them, and `--write` takes it
+out of the other.
 """
 
 from __future__ import annotations

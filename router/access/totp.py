@@ -20,7 +20,7 @@ def new_secret() -> str:
 
 def address(name: str, secret: str, issuer: str = ISSUER) -> str:
     """The `otpauth://` address that an authenticator reads, as text or as a QR code."""
-    return pyotp.TOTP(secret).provisioning_uri(name, issuer_name=issuer)
+    return pyotp.TOTP(secret).provisioning_uri(name=name, issuer_name=issuer)
 
 
 def step_of(secret: str, code: str, now: float, after: int = 0) -> int | None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def refusals(site: Site | SiteFile) -> list[Problem]:
     """Every reason for which this site must not run, in the order of the file."""
     source, config = site.source, site.config
-    found = [*_certificates(source, config)]
+    found = [*_certificates(source, config), *_console(source, config)]
     if not source.lost(["environment"]):
         found += _sinks(source, config)
         in_environment = [_listeners, _pseudonyms] if config.environment == "production" else [_named]
@@ -50,6 +50,8 @@ def in_container(site: Site | SiteFile) -> list[Problem]:
     hosts: list[tuple[list[str | int], str]] = [(["admin", "host"], config.admin.host)]
     if config.http is not None:
         hosts.append((["http", "host"], config.http.host))
+    if config.console is not None:
+        hosts.append((["console", "host"], config.console.host))
     hosts += [(["feeds", name, "mllp", "host"], feed.mllp.host) for name, feed in config.feeds.items() if feed.mllp]
     text = "is on the loopback, which nobody outside the container reaches"
     return [site.source.problem(path, text, "write `host: 0.0.0.0`") for path, host in hosts if loopback(host)]
@@ -137,6 +139,23 @@ def _named(source: Reading[SiteConfig], site: SiteConfig) -> Iterator[Problem]:
 
 
 # --------------------------------------------------------------------------------------------------- always
+
+
+def _console(source: Reading[SiteConfig], site: SiteConfig) -> Iterator[Problem]:
+    """Passwords and identities never cross a network in clear, in qualification neither."""
+    console = site.console
+    if console is None:
+        return
+    outside = not loopback(console.host) and not source.lost(["console", "host"])
+    if outside and console.tls is None and not source.lost(["console", "tls"]):
+        text = filled("listens on {host} without TLS: passwords would pass in clear", host=console.host)
+        yield source.problem(["console"], text, "add `tls`, or listen on 127.0.0.1")
+    if console.oidc is not None and console.address is None and not source.lost(["console", "address"]):
+        text = "is required with `oidc`: the identity provider sends people back to it"
+        yield source.problem(["console", "address"], text, "add `address: https://…`")
+    if site.environment == "production" and console.address is not None and console.address.startswith("http:"):
+        text = "is not encrypted: required in production"
+        yield source.problem(["console", "address"], text, "write `https://…`")
 
 
 def _certificates(source: Reading[SiteConfig], site: SiteConfig) -> Iterator[Problem]:

@@ -16,7 +16,10 @@ from starlette.responses import Response
 from router.access.person import Role
 
 Handler = Callable[[Any], Response]
-"""Takes a `router.console.visit.Visit`. Raises `NotHere` for what does not exist or is another structure's, `NotAllowed` for what the role does not give."""
+"""Takes a `router.console.visit.Visit`.
+
+Raises `NotHere` for what does not exist or is another structure's, `NotAllowed` for what the role does not give.
+"""
 
 
 @dataclass(frozen=True, slots=True)

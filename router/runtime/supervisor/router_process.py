@@ -51,7 +51,7 @@ class RouterProcess:
         slot: run one worker, of the one role of `only`, under this number: one of several machines or pods.
         """
         self.site = site
-        counts = {name: getattr(site.config.roles, name) for name in ROLES}
+        counts = {name: site.config.processes[name] for name in ROLES}
         self.counts = {name: count for name, count in counts.items() if count and (not only or name in only)}
         if slot is not None:
             self.counts = {_only_one(only): 1}
