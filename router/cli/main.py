@@ -10,6 +10,7 @@ from router.cli import (
     audit,
     backup,
     check,
+    console,
     demo,
     diff,
     directory,
@@ -57,6 +58,7 @@ simulate.add_to(app)
 check.add_to(app)
 try_.add_to(app)
 diff.add_to(app)
+console.add_to(app)
 status.add_to(app)
 doctor.add_to(app)
 explain.add_to(app)
