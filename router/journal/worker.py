@@ -119,7 +119,8 @@ class JournalWorker:
             records += consumer.poll(max_records=1, max_bytes=1, timeout=wait)
             wait = min(wait * 2, _WAIT_MOST)
         if self._told is not None:
-            self._told(*lines)
+            entries, receipts = lines
+            self._told([entry for entry in entries if entry.kind != TRACES], receipts)
         consumer.resume(consumer.assignment())
         ends = {Partition(record.topic, record.partition): record.offset + 1 for record in records}
         consumer.commit({partition: end for partition, end in ends.items() if consumer.owns(partition)})
