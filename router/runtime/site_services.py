@@ -11,6 +11,7 @@ from router import private
 from router.bus.observed import observed
 from router.bus.opening import open_bus
 from router.bus.plans import site_plans
+from router.bus.sealed import Seals, sealed
 from router.bus.settings import BusConfig, SqliteBusConfig
 from router.cda.schema import SchemaGate
 from router.cisis.settings import ProfileRules
@@ -41,6 +42,9 @@ from router.ledger.turns import SqlTurns
 from router.register.store import Register
 from router.runtime.configured_mailboxes import configured_mailboxes
 from router.runtime.register_checked_sink import RegisterCheckedSink
+from router.runtime.site_masters import SiteMasters
+from router.sealing.keyring import Keyring
+from router.sealing.sealer import Sealer
 from router.sinks.registry import SINK_TYPES
 from router.sinks.tools import Tools
 
@@ -81,6 +85,7 @@ class SiteServices:
     @cached_property
     def bus(self) -> Bus:
         """Every topic of the site exists once this returns. Raises `Unavailable`, `OperatorFault`."""
+        seals = self._seals()
         bus = open_bus(self.bus_config())
         try:
             bus.create(self.plans())
@@ -88,7 +93,32 @@ class SiteServices:
             bus.close()
             raise
         self._closing.callback(bus.close)
-        return observed(bus, self.observer)
+        return observed(sealed(bus, seals), self.observer)
+
+    def _seals(self) -> Seals:
+        """How the records of the bus are sealed and opened."""
+        config = self.config
+        answers = [feed.ack_topic for feed in config.feeds.values() if feed.raw_topic and feed.ack_topic]
+        writes = config.encryption is not None and config.encryption.bus
+        return Seals(self.sealer, writes=writes, in_clear=answers)
+
+    @cached_property
+    def keyring(self) -> Keyring | None:
+        """The data keys; None where the site has no `encryption`."""
+        if self.config.encryption is None:
+            return None
+        masters = SiteMasters(self.site.path, self.config.encryption)
+        keyring = Keyring(self.url("keyring"), masters, self.clock, self.alert)
+        self._closing.callback(keyring.close)
+        return keyring
+
+    @cached_property
+    def sealer(self) -> Sealer | None:
+        """Seals and opens. Raises `OperatorFault` when a data key would stay closed: nothing starts half."""
+        if self.keyring is None:
+            return None
+        self.keyring.verify()
+        return Sealer(self.keyring)
 
     def bus_config(self) -> BusConfig:
         """The bus of the site file; the embedded one lives in the data folder unless it says otherwise."""
