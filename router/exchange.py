@@ -264,6 +264,8 @@ class JournalEntry:
     """Code of the principal document's type."""
     structures: tuple[str, ...] = ()
     """FINESS of the structure that sends, then of those that the documents name."""
+    speaks_for: str = ""
+    """FINESS of the site's structure to which the event belongs; "" when none was established (decisions D11)."""
     level: int = 0
     """Level of the principal document's body, 1 or 3; 0 when no document was read."""
     qualified: bool | None = None

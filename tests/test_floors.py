@@ -22,6 +22,7 @@ LONGEST = 350
 
 #: Foreign library -> the rooms (or top-level files) that may import it. A new home is a decision: write it here.
 HOMES = {
+    "argon2": ("access",),
     "aiosmtplib": ("sinks",),
     "cel": ("config",),
     "cryptography": ("sealing", "simulators", "sinks"),
@@ -35,10 +36,11 @@ HOMES = {
     "opentelemetry": ("observe",),
     "prometheus_client": ("observe",),
     "pybase64": ("cda", "cisis", "engine", "hl7", "sinks"),
+    "pyotp": ("access",),
     "rich": ("cli", "demo"),
     "ruamel": ("config", "demo"),
     "saxonche": ("cda",),
-    "sqlalchemy": ("archive", "database", "journal", "ledger", "register", "sealing"),
+    "sqlalchemy": ("access", "archive", "audit", "database", "journal", "ledger", "register", "sealing"),
     "starlette": ("gateway", "observe"),
     "structlog": ("observe", "runtime"),
     "tenacity": ("engine",),

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from router.engine.delivery.command_handler import REFUSALS
 from router.exchange import JournalEntry, Receipt, ReceiptKind
-from router.journal.terms import terms_of, typed
+from router.journal.terms import owner, terms_of, typed
 from router.sinks import registry
 
 ENTRY: Final = TypeAdapter(JournalEntry)
@@ -73,7 +73,7 @@ class Rows:
         row: dict[str, Any] = {name: clean(getattr(entry, name)) for name in _EVENT_TEXTS}
         row |= {"event_id": clean(entry.event_id), "received": entry.at, "touched": entry.at, "size": entry.size}
         row |= {"level": entry.level, "qualified": entry.qualified, "document_type": clean(entry.document_type)}
-        row["structure"] = clean(next(iter(entry.structures), ""))
+        row["structure"] = clean(owner(entry))
         row["asked"] = " ".join(entry.asked)
         known = self.events.get(entry.event_id)
         if known is None or known["received"] > entry.at:

@@ -8,13 +8,14 @@ guess, and between two pages the time is looked at.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, true, union_all
+from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, or_, select, true, union_all
 
-from router.journal.criteria import Criteria, Found, FoundEvent, is_address
+from router.journal.criteria import OUTCOMES, Counts, Criteria, Cursor, Found, FoundEvent, is_address
 from router.journal.tables import DELIVERIES, EVENTS, IDENTIFIERS, TERMS
 from router.journal.terms import ENDS, term
 from router.journal.views import DeliveryState, EventSummary
@@ -22,12 +23,10 @@ from router.journal.views import DeliveryState, EventSummary
 SECONDS: Final = 5.0
 """A search that takes longer is cut, and says down to which time it has looked."""
 _WEIGHED: Final = 1000
+_WEIGHED_MOST: Final = 100_000
 _SMALLEST_PAGE: Final = 100
 _LARGEST_PAGE: Final = 2000
 _ENDED: Final = frozenset(ENDS.values())
-
-Cursor = tuple[float, str]
-"""Received, event id: the last one of a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +49,20 @@ class Search:
     criteria: Criteria
     limit: int
     seconds: float = SECONDS
-    ids: list[str] = field(default_factory=list)
-    reached: float | None = None
+    after: Cursor | None = None
+    places: list[Cursor] = field(default_factory=list)
+    """Of the events that were found."""
+    reached: Cursor | None = None
+    """Of the last event that was looked at."""
     cut: bool = True
 
     def look(self, connection: Connection) -> None:
-        """Find the ids of one event more than asked. Raises `BadCriterion` for a text that can't be understood."""
+        """Find one event more than asked. Raises `BadCriterion` for a text that can't be understood."""
         deadline = time.monotonic() + self.seconds
-        sources = _sources(self.criteria)
-        first = _rarest(connection, self.criteria, sources)
-        others = [source for source in sources if source is not first]
-        for page in _pages(connection, self.criteria, first, max(_SMALLEST_PAGE, self.limit + 1)):
-            self.ids += _kept(connection, list(page), others)
-            self.reached = min(page.values())
-            if len(self.ids) > self.limit:
+        for page, kept in walk(connection, self.criteria, max(_SMALLEST_PAGE, self.limit + 1), self.after):
+            self.places += kept
+            self.reached = page[-1]
+            if len(self.places) > self.limit:
                 break
             if time.monotonic() >= deadline:
                 return
@@ -71,20 +70,80 @@ class Search:
 
     def found(self, connection: Connection) -> Found:
         """The answer, once `look` has ended or was cut."""
+        more = len(self.places) > self.limit
+        shown = self.places[: self.limit]
+        following = shown[-1] if more and shown else self.reached if self.cut else None
         return Found(
-            events=tuple(_events(connection, self.ids[: self.limit])),
-            complete=not self.cut and len(self.ids) <= self.limit,
+            events=tuple(_events(connection, [place.event_id for place in shown])),
+            complete=not self.cut and not more,
             cut=self.cut,
-            reached=self.reached if self.cut else None,
+            reached=self.reached.received if self.cut and self.reached else None,
+            next=following or (self.after if self.cut else None),
         )
 
 
+@dataclass(slots=True)
+class Count:
+    """How the events that meet the criteria ended: what was counted so far stands when the time is up."""
+
+    criteria: Criteria
+    seconds: float = SECONDS
+    total: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    reached: float | None = None
+    cut: bool = True
+
+    def look(self, connection: Connection) -> None:
+        """Count by outcome; an outcome that the criteria name is left out. Raises `BadCriterion`."""
+        deadline = time.monotonic() + self.seconds
+        criteria = replace(self.criteria, outcome="")
+        for page, kept in walk(connection, criteria, _LARGEST_PAGE):
+            self.total += len(kept)
+            self.outcomes.update(_outcomes(connection, criteria, [place.event_id for place in kept]))
+            self.reached = page[-1].received
+            if time.monotonic() >= deadline:
+                return
+        self.cut = False
+
+    def counted(self) -> Counts:
+        """The answer, once `look` has ended or was cut."""
+        numbers = {word: self.outcomes[word] for word in OUTCOMES if self.outcomes[word]}
+        return Counts(total=self.total, outcomes=numbers, cut=self.cut, reached=self.reached if self.cut else None)
+
+
+def walk(
+    connection: Connection, criteria: Criteria, size: int, after: Cursor | None = None
+) -> Iterator[tuple[Sequence[Cursor], Sequence[Cursor]]]:
+    """Page by page, newest first: (events that were looked at, those of them that meet all criteria)."""
+    sources = _sources(criteria)
+    first = _rarest(connection, criteria, sources, after)
+    others = [source for source in sources if source is not first]
+    for page in _pages(connection, criteria, first, size, after):
+        yield page, _kept(connection, page, others)
+
+
+def _outcomes(connection: Connection, criteria: Criteria, ids: Sequence[str]) -> Counter[str]:
+    """Outcome -> number of these events that have it."""
+    of = DELIVERIES.c
+    dispositions = {disposition: word for word, disposition in OUTCOMES.items()}
+    pairs: set[tuple[str, str]] = set()
+    rows = select(of.event_id, of.disposition).where(of.event_id.in_(ids), *_of_its_delivery(criteria)).distinct()
+    pairs.update((event_id, dispositions.get(name, "")) for event_id, name in connection.execute(rows))
+    if not (criteria.sink or is_address(criteria.recipient)):
+        ended = {term("outcome", outcome): dispositions[outcome] for outcome in _ENDED}
+        coded = [_has_code(criteria.code)] if criteria.code else []
+        rows = select(TERMS.c.event_id, TERMS.c.term).where(TERMS.c.event_id.in_(ids), TERMS.c.term.in_(ended), *coded)
+        pairs.update((event_id, ended[name]) for event_id, name in connection.execute(rows))
+    return Counter(word for _, word in pairs if word)
+
+
 def of_event(criteria: Criteria) -> list[ColumnElement[bool]]:
-    """What the event's own row must be: its feed and its period."""
+    """What the event's own row must be: its structure, its feed and its period."""
     of = EVENTS.c
     wanted = [of.feed == criteria.feed] if criteria.feed else []
     wanted += [of.received >= criteria.since] if criteria.since is not None else []
     wanted += [of.received < criteria.until] if criteria.until is not None else []
+    wanted += [of.structure.in_(sorted(criteria.within))] if criteria.within is not None else []
     return wanted
 
 
@@ -92,6 +151,8 @@ def _sources(criteria: Criteria) -> list[Source]:
     found: list[Source] = [[_of_term(name)] for name in criteria.terms()]
     if criteria.feed:
         found.append([_Part(EVENTS.c.event_id, EVENTS.c.received, (EVENTS.c.feed == criteria.feed,))])
+    if criteria.within is not None:
+        found.append(_of_structures(criteria.within))
     if criteria.patients is not None:
         of = IDENTIFIERS.c
         theirs = (of.value.in_(criteria.patients), of.kind == "patient", of.event_id == EVENTS.c.event_id)
@@ -109,18 +170,36 @@ def _outcome(criteria: Criteria) -> Source | None:
     if disposition is None and not criteria.sink:
         return None
     wanted = [of.disposition == disposition] if disposition is not None else []
-    wanted += [of.sink == criteria.sink] if criteria.sink else []
-    wanted += [of.code == criteria.code] if criteria.code else []
+    wanted += _of_its_delivery(criteria)
     own = criteria.sink or is_address(criteria.recipient)
-    if is_address(criteria.recipient):
-        wanted.append(func.lower(of.label) == criteria.recipient.strip().strip("<>").lower())
     parts = [_of_delivery(*wanted)] if disposition != "refused" else []
     if disposition in _ENDED and (not own or not parts):
         ended = _of_term(term("outcome", disposition))
-        coded = select(TERMS.c.event_id).where(TERMS.c.term == term("code", criteria.code))
-        more = (TERMS.c.event_id.in_(coded),) if criteria.code else ()
+        more = (_has_code(criteria.code),) if criteria.code else ()
         parts.append(_Part(ended.event, ended.at, (*ended.where, *more)))
     return parts
+
+
+def _of_its_delivery(criteria: Criteria) -> list[ColumnElement[bool]]:
+    """What the row of a delivery must be besides its outcome: this sink, this address, this code."""
+    of = DELIVERIES.c
+    wanted = [of.sink == criteria.sink] if criteria.sink else []
+    wanted += [of.code == criteria.code] if criteria.code else []
+    if is_address(criteria.recipient):
+        wanted.append(func.lower(of.label) == criteria.recipient.strip().strip("<>").lower())
+    return wanted
+
+
+def _has_code(code: str) -> ColumnElement[bool]:
+    """Rows of `TERMS` whose event has this code among its terms."""
+    return TERMS.c.event_id.in_(select(TERMS.c.event_id).where(TERMS.c.term == term("code", code)))
+
+
+def _of_structures(within: Iterable[str]) -> Source:
+    """Events of any of these structures; of none, nothing."""
+    return [_of_term(term("owner", finess)) for finess in sorted(within)] or [
+        _Part(EVENTS.c.event_id, EVENTS.c.received, (false(),))
+    ]
 
 
 def _of_term(name: str) -> _Part:
@@ -131,26 +210,33 @@ def _of_delivery(*wanted: ColumnElement[bool]) -> _Part:
     return _Part(DELIVERIES.c.event_id, DELIVERIES.c.received, wanted)
 
 
-def _rarest(connection: Connection, criteria: Criteria, sources: Sequence[Source]) -> Source:
-    if len(sources) == 1:
-        return sources[0]
+def _rarest(connection: Connection, criteria: Criteria, sources: Sequence[Source], after: Cursor | None) -> Source:
+    """The source with the fewest events: counted up to a number, those that have more up to a larger one."""
+    most = _WEIGHED
+    while len(sources) > 1:
+        weights = [_weight(connection, criteria, source, after, most) for source in sources]
+        if min(weights) < most or most >= _WEIGHED_MOST:
+            return sources[weights.index(min(weights))]
+        most *= 10
+    return sources[0]
 
-    def weight(source: Source) -> int:
-        return len(connection.execute(_page(criteria, source, None, _WEIGHED)).all())
 
-    return min(sources, key=weight)
+def _weight(connection: Connection, criteria: Criteria, source: Source, after: Cursor | None, most: int) -> int:
+    rows = _page(criteria, source, after, most).subquery()
+    return connection.execute(select(func.count()).select_from(rows)).scalar_one()
 
 
-def _pages(connection: Connection, criteria: Criteria, source: Source, size: int) -> Iterator[Mapping[str, float]]:
-    """Event id -> received, newest first; each page is larger than the one before."""
-    after: Cursor | None = None
+def _pages(
+    connection: Connection, criteria: Criteria, source: Source, size: int, after: Cursor | None
+) -> Iterator[Sequence[Cursor]]:
+    """Events of a source, newest first; each page is larger than the one before."""
     while True:
-        rows = [(event_id, at) for event_id, at in connection.execute(_page(criteria, source, after, size))]
+        rows = [Cursor(at, event_id) for event_id, at in connection.execute(_page(criteria, source, after, size))]
         if rows:
-            yield dict(rows)
+            yield list(dict.fromkeys(rows))
         if len(rows) < size:
             return
-        after, size = (rows[-1][1], rows[-1][0]), min(size * 2, _LARGEST_PAGE)
+        after, size = rows[-1], min(size * 2, _LARGEST_PAGE)
 
 
 def _page(criteria: Criteria, source: Source, after: Cursor | None, size: int) -> Select[Any]:
@@ -174,7 +260,8 @@ def _rows(criteria: Criteria, part: _Part, after: Cursor | None) -> Select[Any]:
     return query.order_by(at.desc(), event.desc())
 
 
-def _kept(connection: Connection, ids: list[str], others: Iterable[Source]) -> list[str]:
+def _kept(connection: Connection, page: Sequence[Cursor], others: Iterable[Source]) -> Sequence[Cursor]:
+    ids = {place.event_id for place in page}
     for source in others:
         if not ids:
             break
@@ -182,8 +269,8 @@ def _kept(connection: Connection, ids: list[str], others: Iterable[Source]) -> l
         for part in source:
             query = select(part.event).where(part.event.in_(ids), *part.where)
             theirs.update(connection.execute(query).scalars())
-        ids = [event_id for event_id in ids if event_id in theirs]
-    return ids
+        ids &= theirs
+    return [place for place in page if place.event_id in ids]
 
 
 def _events(connection: Connection, ids: Sequence[str]) -> Iterator[FoundEvent]:

@@ -14,9 +14,10 @@ from router.contracts import Clock
 from router.database import Database, Many, Took, TooSlow, unheard
 from router.exchange import JournalEntry, Receipt
 from router.journal import search
-from router.journal.criteria import ANY, Criteria, Found
+from router.journal.criteria import ANY, Counts, Criteria, Cursor, Found
 from router.journal.migrations import MIGRATIONS
 from router.journal.rows import ENTRY, RECEIPT, Rows, asked_ids, beginning
+from router.journal.search import SECONDS
 from router.journal.tables import (
     BY_BYTES,
     DELIVERIES,
@@ -139,20 +140,33 @@ class Journal:
 
         Event id (or the first 8 digits of it), MSH-10, document OID with or without extension, Message-ID,
         delivery id, ENVID, identifiers of the DMP or of an HL7 ACK, pseudonym of a patient.
-        wanted: its feed and its period narrow what an id used several times leads to
+        wanted: its feed and its period narrow what an id used several times leads to; an event of none of its
+        structures (`within`) is as unknown as any id that nobody has used
         """
         with self._database.read() as connection:
             ids = self._find(connection, any_id, limit, wanted)
             stories = [self._story(connection, event_id) for event_id in ids]
         return sorted(stories, key=lambda story: story.event.received, reverse=True)
 
-    def search(self, criteria: Criteria, limit: int = 100, seconds: float = search.SECONDS) -> Found:
-        """Events that meet all criteria, newest first; cut after so many seconds. Raises `BadCriterion`."""
-        asked = search.Search(criteria, limit, seconds)
+    def search(
+        self, criteria: Criteria, limit: int = 100, seconds: float = SECONDS, after: Cursor | None = None
+    ) -> Found:
+        """Events that meet all criteria, newest first; cut after so many seconds. Raises `BadCriterion`.
+
+        after: the place that the page before named (`Found.next`); None for the first page
+        """
+        asked = search.Search(criteria, limit, seconds, after)
         with suppress(TooSlow), self._database.read(seconds=seconds) as connection:
             asked.look(connection)
         with self._database.read() as connection:
             return asked.found(connection)
+
+    def counts(self, criteria: Criteria, seconds: float = SECONDS) -> Counts:
+        """How many events meet the criteria, by outcome; cut after so many seconds. Raises `BadCriterion`."""
+        asked = search.Count(criteria, seconds)
+        with suppress(TooSlow), self._database.read(seconds=seconds) as connection:
+            asked.look(connection)
+        return asked.counted()
 
     def control_ids(self, events: Iterable[str]) -> dict[str, str]:
         """MSH-10 by event id, of those that have one."""

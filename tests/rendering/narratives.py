@@ -8,6 +8,7 @@ import zlib
 
 from router.cda.document import read
 from router.cda.narrative import narrative
+from router.cda.whole import Whole
 from router.rendering.page import Page, page_of
 from tests.cda.cda_samples import cda
 from tests.sinks.mssante_samples import request
@@ -51,4 +52,4 @@ def rows(count: int) -> str:
 
 
 def page(raw: bytes, *, ins: bool = False) -> Page:
-    return page_of(request((raw,)), read(raw).header, narrative(raw), ins=ins)
+    return page_of(request((raw,)), read(raw).header, narrative(Whole(raw)), ins=ins)

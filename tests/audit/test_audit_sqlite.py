@@ -1,0 +1,17 @@
+"""The audit on SQLite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.contracts.audit_contract import AuditContract
+
+
+class TestSqliteAudit(AuditContract):
+    """The contract, on SQLite."""
+
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path / 'audit.db'}"
