@@ -11,6 +11,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -64,6 +65,13 @@ class Contents:
         files, self._files = self._files, {}
         for _, file in files.values():
             file.close()
+
+    def abandon(self) -> None:
+        """After an error: what comes next goes into new files; what these hold behind it is named by no line."""
+        files, self._files = self._files, {}
+        for _, file in files.values():
+            with suppress(OSError):
+                file.close()
 
     def forget_old(self, now: float) -> None:
         """Close the files of days that nobody writes to any more."""

@@ -81,8 +81,9 @@ class ArchiveKeeper:
                 self._bytes += what.size
                 self._changed.notify()
                 return done
-        self._observer.count("archive_lost_total", kind=str(what.kind))
-        if done is not None:
+        if done is None:
+            self._observer.count("archive_lost_total", kind=str(what.kind))
+        else:
             done.set_exception(_away("too much waits to be kept"))
         return done
 

@@ -75,11 +75,11 @@ class Archive:
 
     def items(self, delivery_id: str) -> Sequence[Item]:
         """See `item.Reading`."""
-        return [_item(row) for row in self._rows(ITEMS.c.delivery_id == delivery_id)]
+        return [_item(row, self._clock.now()) for row in self._rows(ITEMS.c.delivery_id == delivery_id)]
 
     def item(self, item_id: str) -> Item | None:
         """See `item.Reading`."""
-        return next((_item(row) for row in self._rows(ITEMS.c.id == item_id)), None)
+        return next((_item(row, self._clock.now()) for row in self._rows(ITEMS.c.id == item_id)), None)
 
     def read(self, item: Item, asked: AuditEvent) -> bytes:
         """See `item.Reading`."""
@@ -94,17 +94,17 @@ class Archive:
 
     def verify(self, since: float = 0.0) -> Iterator[tuple[Item, str]]:
         """Read every content kept since then, and yield those that are not what was kept, with the fault's code."""
-        after = ""
+        after, now = "", self._clock.now()
         while True:
-            where = (ITEMS.c.id > after) & (ITEMS.c.place != "") & (ITEMS.c.at >= since)
-            query = select(*_COLUMNS).where(where).order_by(ITEMS.c.id).limit(_AT_ONCE)
+            where = (ITEMS.c.id > after) & (ITEMS.c.place != "") & (ITEMS.c.content_until >= now)
+            query = select(*_COLUMNS).where(where, ITEMS.c.at >= since).order_by(ITEMS.c.id).limit(_AT_ONCE)
             with self._database.read() as connection:
                 rows = connection.execute(query).fetchall()
             for row in rows:
                 try:
                     self._opened(row.id)
                 except OperatorFault as fault:
-                    yield _item(row), fault.code
+                    yield _item(row, now), fault.code
             if len(rows) < _AT_ONCE:
                 return
             after = rows[-1].id
@@ -132,11 +132,15 @@ class Archive:
         wanted = {item_id(what, digest): (what, digest) for what, digest in things}
         with self._database.read() as connection:
             known = set(connection.execute(select(ITEMS.c.id).where(ITEMS.c.id.in_(wanted))).scalars())
-        rows = [self._kept(name, *wanted[name], now) for name in wanted if name not in known]
-        if not rows:
-            return
-        self._contents.forget_old(now)
-        self._contents.sync()
+        try:
+            rows = [self._kept(name, *wanted[name], now) for name in wanted if name not in known]
+            if not rows:
+                return
+            self._contents.forget_old(now)
+            self._contents.sync()
+        except OSError:
+            self._contents.abandon()
+            raise
         with self._database.write() as connection:
             connection.execute(self._insert(ITEMS, "id"), rows)
 
@@ -258,7 +262,7 @@ def _damaged(name: str) -> OperatorFault:
     )
 
 
-def _item(row: Row[Any]) -> Item:
+def _item(row: Row[Any], now: float) -> Item:
     values = {name: getattr(row, name) for name in Item.__slots__ if name != "stored"}
     values["kind"] = Kind(values["kind"])
-    return Item(**values, stored=bool(row.place))
+    return Item(**values, stored=bool(row.place) and row.content_until >= now)

@@ -24,6 +24,7 @@ from router.journal.store import Journal
 from router.wire import read_journal, read_receipt
 
 Lines = tuple[Sequence[JournalEntry], Sequence[Receipt]]
+Proofs = Callable[[Sequence[Receipt]], None]
 Told = Callable[[Sequence[JournalEntry], Sequence[Receipt]], None]
 
 GROUP: Final = "journal"
@@ -49,9 +50,14 @@ class JournalWorker:
         clock: Clock | None = None,
         observer: Observer | None = None,
         told: Told | None = None,
+        proofs: Proofs | None = None,
     ) -> None:
-        """`told` hears of the lines of each batch that was written; it must not raise."""
+        """`told` hears of the lines of each batch that was written; it must not raise.
+
+        proofs: keeps the receipts of each batch before its offsets move; it may raise `Unavailable`
+        """
         self._told = told
+        self._proofs = proofs
         self._bus = bus
         self._journal = journal
         self._member = member
@@ -95,6 +101,8 @@ class JournalWorker:
             self._lag(records)
             try:
                 lines = store(self._journal, records, self._observer)
+                if self._proofs is not None:
+                    self._proofs(lines[1])
                 break
             except Unavailable:
                 if self._stop.is_set():

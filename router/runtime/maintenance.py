@@ -132,6 +132,8 @@ class Maintenance:
         shortened = self._trimmer.trim(ledger, services.clock.monotonic())
         if (days := services.config.limits.journal_days) is not None:
             services.journal.prune(services.clock.now() - days * DAY)
+        if services.archive is not None:
+            services.archive.purge()
         if shortened:
             log.info("held bytes and resolved dead letters trimmed", count=shortened)
         if forgotten:

@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from router import private
+from router.archive.keeper import ArchiveKeeper
+from router.archive.store import Archive
+from router.audit.event import AuditEvent
+from router.audit.trail import AuditTrail
 from router.bus.observed import observed
 from router.bus.opening import open_bus
 from router.bus.plans import site_plans
@@ -31,10 +35,11 @@ from router.contracts import (
     Unobserved,
     no_alert,
 )
+from router.contracts.keeping import Keeper, KeepsNothing
 from router.database import Took
 from router.directory.directory import Directory
 from router.engine.retry_policy import RetryPolicy
-from router.errors import RouterError
+from router.errors import OperatorFault, RouterError
 from router.exchange import Pseudonyms
 from router.journal.store import Journal
 from router.ledger.store import SqlLedger
@@ -106,11 +111,19 @@ class SiteServices:
     def keyring(self) -> Keyring | None:
         """The data keys; None where the site has no `encryption`."""
         if self.config.encryption is None:
+            self._never_sealed()
             return None
         masters = SiteMasters(self.site.path, self.config.encryption)
         keyring = Keyring(self.url("keyring"), masters, self.clock, self.alert)
         self._closing.callback(keyring.close)
         return keyring
+
+    def _never_sealed(self) -> None:
+        """Raises `OperatorFault` where data keys stand beside the bus: it may hold what only they open."""
+        path = self.site.data / "keyring.db"
+        if path.exists():
+            text = "there are data keys here: keep `encryption` (with `bus: false` until what is sealed has expired)"
+            raise OperatorFault("SEALING-OFF", str(path), text)
 
     @cached_property
     def sealer(self) -> Sealer | None:
@@ -223,6 +236,37 @@ class SiteServices:
         self._closing.callback(turns.close)
         return turns
 
+    @cached_property
+    def audit(self) -> AuditTrail:
+        """Who saw or did what."""
+        trail = AuditTrail(self.url("audit"), self.clock, secret=self.site.secret())
+        self._closing.callback(trail.close)
+        return trail
+
+    @cached_property
+    def archive(self) -> Archive | None:
+        """What left and what came back; None where the site keeps nothing."""
+        config = self.config.archive
+        if config is None or self.sealer is None:
+            return None
+        folder = config.folder or self.data("archive")
+        archive = Archive(self.url("archive"), folder, self.sealer, config, self.clock, self._audited)
+        self._closing.callback(archive.close)
+        return archive
+
+    def _audited(self, event: AuditEvent) -> None:
+        """The audit is opened when something is read, not before."""
+        self.audit.record(event)
+
+    @cached_property
+    def keeper(self) -> Keeper:
+        """Takes what leaves, for the archive."""
+        if self.archive is None or self.config.archive is None:
+            return KeepsNothing()
+        keeper = ArchiveKeeper(self.archive, self.observer, required=self.config.archive.required)
+        self._closing.callback(keeper.close)
+        return keeper
+
     def tools(self) -> Tools:
         """What a sink is opened with."""
         return Tools(
@@ -234,6 +278,7 @@ class SiteServices:
             directory=self.directory,
             value_sets=self.value_sets,
             turns=self.turns,
+            keeper=self.keeper,
         )
 
     def sink(self, name: str) -> Sink:

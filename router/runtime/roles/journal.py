@@ -25,6 +25,7 @@ class JournalRole:
             clock=services.clock,
             observer=services.observer,
             told=self._traces.told if self._traces is not None else None,
+            proofs=services.archive.write_receipts if services.archive is not None else None,
         )
         self._maintenance = Maintenance(services)
 
