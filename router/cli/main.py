@@ -6,6 +6,7 @@ import typer
 
 from router import private
 from router.cli import (
+    archive,
     backup,
     check,
     demo,
@@ -15,6 +16,7 @@ from router.cli import (
     doctor,
     explain,
     init,
+    keys,
     national,
     options,
     reference,
@@ -59,9 +61,11 @@ explain.add_to(app)
 search.add_to(app)
 dlq.add_to(app)
 withdraw.add_to(app)
+archive.add_to(app)
 directory.add_to(app)
 topics.add_to(app)
 backup.add_to(app)
+keys.add_to(app)
 national.add_to(app)
 reference.add_to(app)
 version.add_to(app)

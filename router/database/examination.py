@@ -19,7 +19,8 @@ _FACTS: Final = text(
 #: Our tables that we may not read and write.
 _CLOSED: Final = text(
     "SELECT c.relname FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'"
-    " AND c.relname ~ '^(ledger|journal|register|pace|audit|schema)_' AND NOT (has_table_privilege(c.oid, 'SELECT')"
+    " AND c.relname ~ '^(ledger|journal|register|pace|audit|archive|keyring|schema)_'"
+    " AND NOT (has_table_privilege(c.oid, 'SELECT')"
     " AND has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE')"
     " AND has_table_privilege(c.oid, 'DELETE')) ORDER BY c.relname"
 )

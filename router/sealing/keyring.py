@@ -89,6 +89,11 @@ class Keyring:
 
         So a router never starts that could write what it can't read, or could read a half of what it wrote.
         """
+        self.opens()
+        self.current()
+
+    def opens(self) -> None:
+        """The same, and makes no data key: for who only looks."""
         state = self.state()
         if state.unreadable:
             raise OperatorFault("SEALING-WRONG-MASTER", "encryption", self._lost(state))
@@ -96,7 +101,6 @@ class Keyring:
             newest = connection.execute(select(KEYS.c.id).order_by(KEYS.c.created.desc())).scalar()
         if newest is not None:
             self.key(bytes.fromhex(newest))
-        self.current()
 
     def current(self) -> DataKey:
         """The key to seal with now. At the beginning of a day the first that asks makes it, for all processes.
