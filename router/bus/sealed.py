@@ -35,12 +35,12 @@ class Seals:
     """
 
     def __init__(self, sealer: Sealer | None, *, writes: bool, in_clear: Collection[str] = ()) -> None:
-        self._sealer, self._writes = sealer, writes and sealer is not None
+        self._sealer, self.writes = sealer, writes and sealer is not None
         self._in_clear = frozenset(in_clear)
 
     def sealed(self, records: Sequence[Outgoing]) -> Sequence[Outgoing]:
         """Raises `Unavailable`, `OperatorFault` before the first data key of this process."""
-        return [self._one(record) for record in records] if self._writes else records
+        return [self._one(record) for record in records] if self.writes else records
 
     def opened(self, record: Record) -> Record:
         """The record as it was written; `damaged` and empty when its value is not what was sealed there.
@@ -92,6 +92,8 @@ class _SealedBus:
     def __init__(self, bus: Bus, seals: Seals) -> None:
         self._bus = bus
         self._seals = seals
+        if seals.writes and (noted := getattr(bus, "holds_sealed", None)) is not None:
+            noted()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._bus, name)

@@ -152,7 +152,8 @@ def _items(items: list[Item]) -> None:
         table.add_row(*row)
     console.print(table)
     for item in items:
-        console.print(f"  {said(item.id)} SHA-256 {said(item.sha256)}", style="dim", soft_wrap=True)
+        text = _("{name}: SHA-256 {digest}", name=said(item.id), digest=said(item.sha256))
+        console.print(f"  {text}", style="dim", soft_wrap=True)
 
 
 def _receipts(receipts: list[Receipt]) -> None:

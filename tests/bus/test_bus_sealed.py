@@ -11,6 +11,7 @@ import pytest
 
 from router.bus.observed import observed
 from router.bus.sealed import Seals, sealed
+from router.bus.sqlite import store
 from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import Bus, Outgoing, Unobserved
 from router.errors import OperatorFault
@@ -84,6 +85,19 @@ def test_on_and_off_and_on_again(file: SqliteBus, sealer: Sealer) -> None:
     consumer = on.consumer("g", ["in.sil"], member="m")
     assert [r.value for r in consumer.poll(max_records=9, max_bytes=9999, timeout=2)] == [LETTER.value] * 4
     consumer.close()
+
+
+def test_an_older_router_does_not_open_a_sealed_file(
+    tmp_path: Path, file: SqliteBus, sealer: Sealer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take sealed bytes for a message, and send them."""
+    sealed(file, Seals(sealer, writes=False))
+    SqliteBus(tmp_path / "bus.db").close()
+    monkeypatch.setattr(store, "SEALED_VERSION", 1)
+    SqliteBus(tmp_path / "bus.db").close()
+    sealed(file, Seals(sealer, writes=True))
+    with pytest.raises(OperatorFault, match="BUS-VERSION"):
+        SqliteBus(tmp_path / "bus.db")
 
 
 @pytest.mark.parametrize("what", ["without encryption", "another master key"])
