@@ -65,6 +65,7 @@ Measure = Literal[
     "disk_free_bytes",
     "disk_size_bytes",
     "backup_timestamp_seconds",
+    "archive_lost_total",
 ]
 
 Kind = Literal["counter", "gauge", "histogram"]
@@ -274,5 +275,11 @@ MEASURES: Final[dict[Measure, Declaration]] = {
     "disk_size_bytes": _gauge("", "Its size", "supervisor", "min"),
     "backup_timestamp_seconds": _gauge(
         "", "Unix time at which the last good backup ended; 0: there was none", "supervisor", "max"
+    ),
+    "archive_lost_total": _counter(
+        "kind",
+        "Contents that left, or came, and could not be kept: their digest stands in the receipt",
+        "sinks feedback",
+        kind="mail soap-request soap-answer dsn mdn zam",
     ),
 }

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from router.archive.settings import ArchiveConfig
 from router.audit.settings import AuditConfig
 from router.bus.settings import BusConfig, SqliteBusConfig
 from router.cisis.settings import ProfileRules
@@ -16,6 +17,7 @@ from router.config.sink_models import INSTANCE, SinkConfig, SiteStructure
 from router.directory.settings import DirectoryConfig
 from router.engine.retry_policy import RetryPolicy
 from router.gateway.settings import FolderConfig, HttpConfig, MllpConfig
+from router.sealing.settings import EncryptionConfig
 from router.secret import Secret
 from router.strict import Strict
 from router.structures import Environment
@@ -133,6 +135,12 @@ class SiteConfig(Strict):
     )
     bus: BusConfig = Field(default_factory=SqliteBusConfig, description="The log between stages.")
     database: DatabaseConfig = Field(default_factory=DatabaseConfig)
+    encryption: EncryptionConfig | None = Field(
+        None, description="Seal what stands on the disk; default: it stands there in clear."
+    )
+    archive: ArchiveConfig | None = Field(
+        None, description="Keep what left and what proves it; needs `encryption`. Default: only the journal's lines."
+    )
     pipelines: Path = Field(Path("pipelines"), description="Folder of the pipeline files.")
     structures: dict[str, SiteStructure] = Field(default_factory=dict, description="FINESS -> structure.")
     facilities: dict[str, str] = Field(
