@@ -9,9 +9,10 @@ import pytest
 
 from benchmarks.rolling.measures import Gap, Starvation, longest_gap
 from benchmarks.rolling.members import absent
+from benchmarks.rolling.plan import REPLICAS, Plan, Result, Turn, Turned, every_turn
 from benchmarks.rolling.pods import Fall, Pod, command, environment
 from benchmarks.rolling.report import broken, last_line
-from benchmarks.rolling.run import REPLICAS, Plan, Result, Turn, Turned, every_turn, play
+from benchmarks.rolling.run import play
 from benchmarks.rolling.service import Service
 from benchmarks.soak.checker import Violation
 from benchmarks.soak.traffic import Pace
@@ -36,7 +37,7 @@ TURNS = (
 def test_every_role_is_replaced_under_load_and_nobody_is_the_worse_for_it(tmp_path: Path) -> None:
     """A pod of each role, both gateways, then a kill: nothing lost, repeated or inverted, no fence, no long wait."""
     pace = Pace(relays=4, relay_rate=5.0, documents=1, ceiling=100_000)
-    result = play(tmp_path, Plan(11, TURNS, rest=1.5, pace=pace))
+    result = play(tmp_path, Plan(11, turns=TURNS, rest=1.5, pace=pace))
     assert broken(result) == [], "\n\n".join([last_line(result), *result.stories.values()])
     assert [one.turn for one in result.turned] == list(TURNS)
     assert {"feedback", "journal", "pipelines", "out.hl7.dpi"} <= set(result.members)
