@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -49,6 +50,8 @@ class Plan:
     """What to do. rest: seconds of load between two turns;  pre_stop: seconds from leaving the Service to SIGTERM.
 
     older: the revision with which the pods begin; "": they are replaced by their like
+    at_once: turns of several roles that follow each other are taken at the same time, as Kubernetes does; not those of
+    gateways, whose waits are measured one by one
     """
 
     seed: int
@@ -56,7 +59,18 @@ class Plan:
     turns: tuple[Turn, ...] = field(default_factory=every_turn)
     rest: float = 3.0
     pre_stop: float = 0.0
+    at_once: bool = False
     pace: Pace = field(default_factory=lambda: Pace(relays=8, relay_rate=4.0, documents=2, ceiling=100_000))
+
+
+def together(turns: deque[Turn]) -> list[Turn]:
+    """Take off the first turn, and those that follow it and may be taken at the same time: polite, one of each role."""
+    found = [turns.popleft()]
+    while turns and not any(one.kill or one.role == "gateway" for one in (found[0], turns[0])):
+        if turns[0].role in {one.role for one in found}:
+            break
+        found.append(turns.popleft())
+    return found
 
 
 @dataclass(frozen=True, slots=True)

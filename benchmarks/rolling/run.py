@@ -21,7 +21,7 @@ from benchmarks.place import place
 from benchmarks.rolling.measures import Gap, Starvation, longest_gap
 from benchmarks.rolling.members import absent, members
 from benchmarks.rolling.older import Older, unpack
-from benchmarks.rolling.plan import REPLICAS, Plan, Result, Turn, Turned
+from benchmarks.rolling.plan import REPLICAS, Plan, Result, Turn, Turned, together
 from benchmarks.rolling.pods import ROOT, Ended, Pod
 from benchmarks.rolling.service import Service, ServiceTraffic
 from benchmarks.rolling.upgrade import check_version, migrate, pipelines_read
@@ -154,15 +154,18 @@ class _Play:
             spans: list[tuple[Turn, float, int, float, float, float]] = []
             turns = deque(self._plan.turns)
             while turns:
-                turn = turns.popleft()
-                if turns and not await self._may_start(turn):
-                    turns.append(turn)
+                if len(turns) > 1 and not await self._may_start(turns[0]):
+                    turns.rotate(-1)
                     continue
+                taken = together(turns) if self._plan.at_once else [turns.popleft()]
                 began = time.time()
-                stopped, code, back = await self._take(turn)
+                done = await asyncio.gather(*(self._take(turn) for turn in taken))
                 await asyncio.sleep(self._plan.rest)
-                spans.append((turn, stopped, code, back, began, time.time()))
-                self._tell(f"{turn.name}: ended after {stopped:.1f} s with {code}, ready {back:.1f} s after its start")
+                for turn, (stopped, code, back) in zip(taken, done, strict=True):
+                    spans.append((turn, stopped, code, back, began, time.time()))
+                    self._tell(
+                        f"{turn.name}: ended after {stopped:.1f} s with {code}, ready {back:.1f} s after its start"
+                    )
                 if tasks[0].done():
                     tasks[0].result()
             self._traffic.stop()
