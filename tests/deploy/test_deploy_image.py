@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -41,7 +42,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("image")
     folder.parent.chmod(0o755)
     yield images.build(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run(["rm", "-rf", str(folder)], check=False)  # many thousand files: quicker than Python is
 
 
 def test_the_image_holds_its_libraries_and_says_so(image: Path) -> None:
