@@ -45,6 +45,20 @@ TEXTS: Final[dict[tuple[Action, bool], tuple[str, str]]] = {
     ),
 }
 
+#: Action -> field of `TextsConfig`, shipped text: to a professional who had the document and is not written to now.
+TO_EARLIER: Final[dict[Action, tuple[str, str]]] = {
+    Action.REPLACE: (
+        "replace_earlier",
+        "Le document « {titre} » du {date} (identifiant {id}), que vous avez reçu de {structure}, a été remplacé par "
+        "une nouvelle version, qui ne vous est pas adressée. Merci de ne plus utiliser la version reçue.",
+    ),
+    Action.DELETE: (
+        "delete_earlier",
+        "Le document « {titre} » du {date} (identifiant {id}), que vous avez reçu de {structure}, a été transmis par "
+        "erreur : il doit être supprimé de votre logiciel et de votre dossier. Aucune nouvelle version ne le remplace.",
+    ),
+}
+
 CopyKind = Literal["", "document", "rendue"]
 """No PDF copy; the one that the document holds; one that we made of the document's text."""
 
@@ -88,9 +102,13 @@ def notice(
     texts: TextsConfig,
     kind: CopyKind = "document",
     title: str | None = None,
+    earlier: bool = False,
 ) -> str:
-    """Our text for this action and reader. `title` stands for the document's own, which the sender wrote."""
-    field, shipped = TEXTS[request.action, patient]
+    """Our text for this action and reader. `title` stands for the document's own, which the sender wrote.
+
+    earlier: to somebody who had the document and is not among the recipients now (`TO_EARLIER`)
+    """
+    field, shipped = TO_EARLIER[request.action] if earlier else TEXTS[request.action, patient]
     values = _values(request, request.principal, structure) | {"formes": FORMS[kind]}
     if title is not None:
         values["titre"] = title

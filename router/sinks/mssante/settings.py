@@ -17,6 +17,9 @@ from router.strict import Strict
 LEG: Final = "mss"
 """How receipts name this leg (`router.payload.reply_context`)."""
 
+KEEPS: Final = "MSS-ANCIENNE-VERSION"
+"""Code of somebody who keeps a version that a message replaced or deleted without naming him (decisions D18)."""
+
 Auth = Literal["externe", "plain", "login", "xoauth2", "aucune"]
 Mode = Literal["starttls", "tls", "plain"]
 Address = Annotated[str, AfterValidator(addr_spec)]
@@ -127,6 +130,8 @@ class TextsConfig(Strict):
     replace_patient: str = ""
     delete_ps: str = ""
     delete_patient: str = ""
+    replace_earlier: str = ""
+    delete_earlier: str = ""
 
 
 class MssanteOptions(Strict):
@@ -175,6 +180,11 @@ class MssanteConfig(SinkSettings):
     )
     suppression_patient: Literal["avis-seul", "envoyer", "retenir"] = Field(
         "avis-seul", description="Deletion told to a patient: notice alone, with the document, or not sent (D1)."
+    )
+    anciens_destinataires: Literal["lister", "prevenir"] = Field(
+        "lister",
+        description="Who had the version before and is not among the recipients of its replacement or deletion: list "
+        "him, or send him a notice without any document (professionals only; D18).",
     )
     avis_devant_corps: bool = Field(True, description="Put our notice before the sender's text on replace and delete.")
     return_receipt_to: bool = Field(False, description="Also write the non-standard Return-Receipt-To.")

@@ -19,7 +19,7 @@ from router.directory.addresses import addr_spec, domain_of
 from router.errors import Malformed, OperatorFault, Refused
 from router.exchange import Delivery, State
 from router.language import N_, filled
-from router.payload import DocumentOrder, reply_context, unpack_documents, unpack_order
+from router.payload import NOTICE, DocumentOrder, reply_context, unpack_documents, unpack_order
 from router.rendering.renderer import Rendered, Renderer
 from router.request import Action, Recipient, TransmissionRequest
 from router.sinks.mssante import guards
@@ -154,9 +154,9 @@ class MssanteSink:
     ) -> Contents:
         """The attachments; none when a deletion is told to a patient: a wrong patient's document stays here (D1).
 
-        None either when the deleted document names several patients (R39).
+        None either in a notice (D18), or when the deleted document names several patients (R39).
         """
-        if guards.several_patients(order.request):
+        if order.options.get(NOTICE) or guards.several_patients(order.request):
             return Contents(())
         if patient and order.request.action is Action.DELETE:
             if self._config.suppression_patient == "retenir":
@@ -205,7 +205,9 @@ class MssanteSink:
             label=structure.label or structure.name,
             to=config.redirect_all_mail or _recipient(order).address,
             reply_to="" if final else self._reply_to(request.reply_to),
-            subject=subject(request, accents=config.accents) if carries else notice_subject(self._title(request)),
+            subject=subject(request, accents=config.accents)
+            if carries
+            else notice_subject(self._title(request), request.action),
             date=attempt.first or self._tools.clock.now(),
             read_receipt=request.ack_lecture,
             return_receipt=config.return_receipt_to,
@@ -213,17 +215,22 @@ class MssanteSink:
             codes=tuple(document.code.code for document in request.documents) if carries else (),
             nil=config.nil,
             final=final,
-            text=self._text(request, structure, contents, patient=patient),
+            text=self._text(order, structure, contents, patient=patient),
             attachments=contents.attachments,
         )
 
-    def _text(
-        self, request: TransmissionRequest, structure: StructureConfig, contents: Contents, *, patient: bool
-    ) -> str:
+    def _text(self, order: DocumentOrder, structure: StructureConfig, contents: Contents, *, patient: bool) -> str:
         """The body. Without a document it is our notice alone: the sender's text would speak of one (D1)."""
-        texts = self._config.texts
+        request, texts = order.request, self._config.texts
         if not contents.attachments:
-            return notice(request, patient=patient, structure=structure.name, texts=texts, title=self._title(request))
+            return notice(
+                request,
+                patient=patient,
+                structure=structure.name,
+                texts=texts,
+                title=self._title(request),
+                earlier=bool(order.options.get(NOTICE)),
+            )
         return body(
             request,
             patient=patient,
