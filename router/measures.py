@@ -213,7 +213,7 @@ MEASURES: Final[dict[Measure, Declaration]] = {
         "sink copy pdfa",
         "Mails by their PDF copy: the document's, one made of its text, none; pdfa 1: it says that it is PDF/A",
         "sinks",
-        copy="document rendue none",
+        copy="document rendue trop-grosse none",
         pdfa="0 1",
     ),
     "partitions_waiting": _gauge(

@@ -59,8 +59,9 @@ TO_EARLIER: Final[dict[Action, tuple[str, str]]] = {
     ),
 }
 
-CopyKind = Literal["", "document", "rendue"]
-"""No PDF copy; the one that the document holds; one that we made of the document's text."""
+CopyKind = Literal["", "document", "rendue", "trop-grosse"]
+"""No PDF copy; the document's own; one that we made of its text; left out because the mail would be too large."""
+TOO_LARGE: Final = "La copie PDF du document n'est pas jointe, car le message aurait été trop volumineux."
 
 #: The PDF copy that is attached -> what {formes} says: nothing is promised that the mail does not carry.
 FORMS: Final[dict[CopyKind, str]] = {
@@ -68,6 +69,7 @@ FORMS: Final[dict[CopyKind, str]] = {
     "rendue": "Il est joint sous deux formes : une archive IHE XDM pour votre logiciel et une copie PDF, "
     "mise en page à partir du texte du document.",
     "": "Il est joint sous la forme d'une archive IHE XDM, à ouvrir par votre logiciel.",
+    "trop-grosse": "Il est joint sous la forme d'une archive IHE XDM, à ouvrir par votre logiciel.",
 }
 
 _FIELD: Final = re.compile(r"\{(" + "|".join(PLACEHOLDERS) + r")\}")
@@ -88,10 +90,10 @@ def body(
     patient: whose text and which notice;  kind: the PDF copy that is attached
     """
     text = _clean((request.body_patient if patient else request.body_professionals) or "")
-    if text and (request.action is Action.INITIAL or not notice_first):
-        return text
-    ours = notice(request, patient=patient, structure=structure, texts=texts, kind=kind)
-    return f"{ours}\n\n{text}" if text else ours
+    ours = ""
+    if not text or (request.action is not Action.INITIAL and notice_first):
+        ours = notice(request, patient=patient, structure=structure, texts=texts, kind=kind)
+    return "\n\n".join(part for part in (ours, text, TOO_LARGE if kind == "trop-grosse" else "") if part)
 
 
 def notice(

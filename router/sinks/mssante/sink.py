@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from typing import Literal
 
 from router.cisis.age import day_of
@@ -24,9 +25,11 @@ from router.rendering.renderer import Rendered, Renderer
 from router.request import Action, Recipient, TransmissionRequest
 from router.sinks.mssante import guards
 from router.sinks.mssante.bodies import body, notice
+from router.sinks.mssante.codes import TOO_BIG
 from router.sinks.mssante.contents import Contents, NoCopy, Packer, page_to_render, render_key, wanted
 from router.sinks.mssante.mail import Mail, build, envid, message_id
 from router.sinks.mssante.naming import official_label
+from router.sinks.mssante.pace import Pace
 from router.sinks.mssante.qualified import documents_hold_ins
 from router.sinks.mssante.safety import unsafe
 from router.sinks.mssante.settings import LEG, MssanteConfig
@@ -37,6 +40,7 @@ from router.structures import StructureConfig
 
 log = logging.getLogger(__name__)
 
+_TOO_LARGE = f"MSS-{TOO_BIG}"
 LARGE = 1 << 20
 """Bytes of documents from which the archive is made off the event loop."""
 
@@ -53,6 +57,7 @@ class MssanteSink:
         self._packer = Packer(config)
         self._renderer = Renderer()
         self._submission = Submission(config, monotonic=tools.clock.monotonic)
+        self._pace = Pace(config, tools.turns, tools.clock.monotonic)
         self._slots = asyncio.Semaphore(config.connections)
         self._packing = asyncio.Lock()
         self._asking = asyncio.Lock()
@@ -75,6 +80,7 @@ class MssanteSink:
             today=self._today(),
         )
         await self._admitted(recipient)
+        await self._pace.turn(sender, urgent=order.request.action is Action.DELETE)
         async with self._slots:
             attempt.recheck()
             return await self._send(delivery, attempt, order, sender, guards.to_patient(recipient, domains))
@@ -86,12 +92,31 @@ class MssanteSink:
         documents = unpack_documents(delivery.payload)
         structure = order.structure or StructureConfig(name="", source_oid="")
         contents = await self._contents(order, documents, structure, delivery, patient=patient)
+        try:
+            return await self._submit(delivery, attempt, order, structure, sender, contents, patient=patient)
+        except Refused as fault:
+            if fault.code != _TOO_LARGE or not contents.copy or self._config.trop_gros == "refuser":
+                raise
+        contents = await self._packed(order, documents, structure, delivery, alone=True)
+        return await self._submit(delivery, attempt, order, structure, sender, contents, patient=patient)
+
+    async def _submit(
+        self,
+        delivery: Delivery,
+        attempt: Attempt,
+        order: DocumentOrder,
+        structure: StructureConfig,
+        sender: str,
+        contents: Contents,
+        *,
+        patient: bool,
+    ) -> Outcome:
         draft = self._mail(delivery, attempt, order, structure, sender=sender, patient=patient, contents=contents)
         mail = await self._with_references(draft, delivery, order)
         raw = build(mail)
         limit = self._config.max_patient_mail_bytes if patient else self._config.max_mail_bytes
         if len(raw) > limit:
-            raise Refused("MSS-523", "MAIL", filled("message de plus de {megabytes} Mo", megabytes=limit // 1_000_000))
+            raise Refused(_TOO_LARGE, "MAIL", filled("message de plus de {megabytes} Mo", megabytes=limit // 1_000_000))
         self._keep(delivery, raw)
         named = envid(delivery.id, self._tools.pseudonyms)
         envelope = Envelope(sender, mail.to, named, order.request.ack_reception)
@@ -178,13 +203,13 @@ class MssanteSink:
         structure: StructureConfig,
         delivery: Delivery,
         rendered: Rendered | None = None,
+        *,
+        alone: bool = False,
     ) -> Contents:
         """Archive and copy, off the event loop when they are large. Raises `NoCopy` as `Packer.pack` does."""
-        what = (order, documents, structure, delivery.event_id, rendered)
+        work = partial(self._packer.pack, order, documents, structure, delivery.event_id, rendered, alone=alone)
         async with self._packing:
-            if sum(map(len, documents)) < LARGE:
-                return self._packer.pack(*what)
-            return await asyncio.to_thread(self._packer.pack, *what)
+            return work() if sum(map(len, documents)) < LARGE else await asyncio.to_thread(work)
 
     def _mail(
         self,

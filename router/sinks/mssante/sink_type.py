@@ -14,7 +14,7 @@ from router.contracts.sink_type import Answer, Asked, Leg, SinkType
 from router.exchange import Pseudonyms, recipient_label
 from router.request import Recipient, RecipientKind, TransmissionRequest
 from router.sinks.mssante.safety import unsafe
-from router.sinks.mssante.settings import KEEPS, LEG, Mode, MssanteConfig, MssanteOptions, TlsConfig
+from router.sinks.mssante.settings import KEEPS, LEG, SLOWED, Mode, MssanteConfig, MssanteOptions, TlsConfig
 from router.sinks.tools import Tools
 
 
@@ -82,6 +82,7 @@ def _codes() -> tuple[str, ...]:
         "MSS-SMTP",
         "MSS-TLS",
         KEEPS,
+        SLOWED,
     )
 
 
