@@ -182,16 +182,18 @@ def _for_typst(node: Node, shares: dict[str, float]) -> list[Any]:
         told["widths"] = widths(node)
     elif name == "img":
         told = {**attributes, "width": shares[attributes["src"]]}
-    return [name, told, [text if (text := _alone(one)) is not None else _for_typst(one, shares) for one in children]]
+    return [
+        name,
+        told,
+        [one if isinstance(one, str) else _text_alone(one) or _for_typst(one, shares) for one in children],
+    ]
 
 
-def _alone(node: Node | str) -> str | None:
-    """A text, or the text of a cell that holds nothing else, as nearly all cells do; None of any other node."""
-    if isinstance(node, str):
-        return node
+def _text_alone(node: Node) -> str:
+    """The text of a cell that holds nothing else, as nearly all cells do; "" of any other node."""
     name, attributes, children = node
     texts = [one for one in children if isinstance(one, str)]
-    return "".join(texts) if name == "td" and not attributes and len(texts) == len(children) else None
+    return "".join(texts) if name == "td" and not attributes and len(texts) == len(children) else ""
 
 
 def _size(made: Rendered) -> int:
