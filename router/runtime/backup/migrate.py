@@ -21,4 +21,11 @@ def migrate(site: Site) -> dict[str, tuple[int | None, int]]:
         services.ledger().topics()  # raises when the database is away
         services.journal.oldest()
         services.register.find("")
-    return {room: (before[room], copies.versions(url)[room]) for room, url in urls.items()}
+        services.audit.head()
+        services.traces.waiting()
+        if services.keyring is not None:
+            services.keyring.state()
+        if services.archive is not None:
+            services.archive.size()
+        after = {room: copies.versions(url).get(room) for room, url in urls.items()}
+    return {room: (before[room], version) for room, version in after.items() if version is not None}

@@ -100,7 +100,7 @@ class Gatherer:
             pipelines_refused=measured.most("pipelines_refused"),
             site_changed=measured.most("site_file_changed") > 0,
         )
-        return judged(status, tuple(self._unseen), [role for role in ROLES if getattr(config.roles, role)])
+        return judged(status, tuple(self._unseen), [role for role in ROLES if config.processes[role]])
 
     def _part(self, what: str, look: Callable[[], T]) -> T | None:
         try:
