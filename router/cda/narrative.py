@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from router.cda import xml
 from router.cda.datatypes import NS
 from router.cda.light import Light
 from router.cda.pictures import Picture, picture_of
-from router.cda.presented import document_in
+from router.cda.whole import Whole
 from router.printable import CONTROLS
 
 Node: TypeAlias = "tuple[str, dict[str, str], list[Node | str]]"
@@ -36,6 +35,8 @@ _BLANKS: Final = re.compile(r"[ \t\r\n]+")
 _STYLES: Final = {"bold": "b", "emphasis": "b", "italics": "i", "underline": "u"}
 _NUMBERED: Final = frozenset({"arabic", "littleroman", "bigroman", "littlealpha", "bigalpha"})
 _INVISIBLE: Final = frozenset({"col", "colgroup"})
+_TD: Final = NS + "td"
+_TH: Final = NS + "th"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +47,12 @@ class Narrative:
     pictures: dict[str, Picture] = field(default_factory=dict, repr=False)
 
 
-def narrative(raw: bytes) -> Narrative:
-    """The narrative of a document that was read before (`router.cda.document.read`). Raises `Malformed` R35.
+def narrative(whole: Whole) -> Narrative:
+    """The narrative of a document. Raises `Malformed` R35.
 
     N3: titles and texts of all sections in their order. N1: a body of text, or a picture; any other gives no nodes.
     """
-    light = Light.of(raw)
-    return _Reader(document_in(xml.read_whole(light.data, comments=False)), light).read()
+    return _Reader(whole.root, whole.light).read()
 
 
 class _Reader:
@@ -126,12 +126,14 @@ class _Reader:
     def _children(self, parent: Any, depth: int) -> list[Node | str]:
         """Texts and nodes of an element, in their order."""
         found: list[Node | str] = []
-        if parent.text and (words := self._said(parent.text)):
+        text = parent.text
+        if text and (words := self._said(text)):
             found.append(words)
         for child in parent:
             if isinstance(child.tag, str):
                 found += self._element(child, depth + 1)
-            if child.tail and (words := self._said(child.tail)):
+            tail = child.tail
+            if tail and (words := self._said(tail)):
                 found.append(words)
         return found
 
@@ -198,16 +200,16 @@ class _Reader:
 
     def _row(self, row: Any, depth: int, *, head: bool = False) -> Node:
         cells: list[Node | str] = []
-        for cell in row.iterchildren(NS + "td", NS + "th"):
-            attributes = {
-                key: value
-                for key, value in (("colspan", _span(cell, "colspan")), ("rowspan", _span(cell, "rowspan")))
-                if value != "1"
-            }
+        for cell in row.iterchildren(_TD, _TH):
+            name = "th" if head or cell.tag == _TH else "td"
+            inner = self._children(cell, depth + 2)
+            if not cell.keys():  # as most are
+                cells.append((name, {}, inner))
+                continue
+            attributes = {key: value for key in ("colspan", "rowspan") if (value := _span(cell, key)) != "1"}
             if (align := (cell.get("align") or "").lower()) in ("left", "center", "right"):
                 attributes["align"] = align
-            name = "th" if head or cell.tag == NS + "th" else "td"
-            cells.append((name, attributes, _styled(cell, self._children(cell, depth + 2))))
+            cells.append((name, attributes, _styled(cell, inner)))
         return ("tr", {}, cells)
 
     # ---------------------------------------------------------------------------------------------- pictures

@@ -14,7 +14,8 @@ def claimed(pdf: bytes) -> str:
 
     PDF/A wants these metadata in clear (ISO 19005-1): those that are packed count as none.
     """
-    part = _PART.search(pdf)
+    told = pdf.find(b"pdfaid:part")
+    part = _PART.search(pdf, told) if told >= 0 else None
     if part is None:
         return ""
     level = _LEVEL.search(pdf, max(part.start() - 2000, 0))

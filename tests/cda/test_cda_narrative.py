@@ -7,17 +7,22 @@ import base64
 import pytest
 
 from router.cda.document import read
-from router.cda.narrative import DEEPEST, NAMES, Node, narrative
+from router.cda.narrative import DEEPEST, NAMES, Narrative, Node, narrative
 from router.cda.pictures import LARGEST, picture_of
+from router.cda.whole import Whole
 from router.rendering.tables import laid_out, text_of
 from tests.cda.cda_samples import cda, n1_body
 from tests.rendering.narratives import document, media, png
 
 
+def narrative_of(raw: bytes) -> Narrative:
+    return narrative(Whole(raw))
+
+
 def nodes(text: str, entries: str = "") -> list[Node]:
     raw = document(text, entries)
     read(raw)
-    return list(narrative(raw).nodes[1:])
+    return list(narrative_of(raw).nodes[1:])
 
 
 def names(found: list[Node]) -> set[str]:
@@ -51,7 +56,7 @@ def test_a_title_and_a_text_of_every_section_are_read_in_order() -> None:
     """A section within a section stands behind its own text, one level lower."""
     inner = "<component><section><title>B</title><text>b</text></section></component>"
     raw = document("a", inner, title="A")
-    assert [(node[0], node[1].get("level"), node[2]) for node in narrative(raw).nodes] == [
+    assert [(node[0], node[1].get("level"), node[2]) for node in narrative_of(raw).nodes] == [
         ("h", "1", ["A"]),
         ("p", None, ["a"]),
         ("h", "2", ["B"]),
@@ -94,7 +99,7 @@ def test_a_long_word_that_looks_like_base64_is_not_lost() -> None:
 def test_pictures_are_found_and_a_broken_one_is_told() -> None:
     """A PNG by its ID; one that is no picture, or that no entry holds, is a note or nothing."""
     raw = document('<renderMultiMedia referencedObject="m1"/>', media("m1", png()))
-    found = narrative(raw)
+    found = narrative_of(raw)
     assert found.nodes[1] == ("img", {"src": "img-1"}, [])
     assert (found.pictures["img-1"].kind, found.pictures["img-1"].width) == ("png", 60)
     assert nodes('<renderMultiMedia referencedObject="m1"/>', media("m1", b"GIF"))[0][0] == "note"
@@ -113,15 +118,15 @@ def test_a_picture_that_would_fill_the_memory_is_not_shown() -> None:
 @pytest.mark.parametrize(("text", "shown"), [("Bonjour\r\n  le monde", "Bonjour\n  le monde"), ("", "")])
 def test_an_n1_of_plain_text_keeps_its_lines(text: str, shown: str) -> None:
     """`text/plain`: lines and indents as they are; an empty one gives nothing."""
-    found = narrative(cda(n1_body(text.encode(), "text/plain"))).nodes
+    found = narrative_of(cda(n1_body(text.encode(), "text/plain"))).nodes
     assert [text_of(node) for node in found] == ([shown] if shown else [])
 
 
 def test_an_n1_of_another_kind_has_no_narrative() -> None:
     """A PDF or an RTF is not ours to set; a picture is."""
-    assert narrative(cda(n1_body())).nodes == narrative(cda(n1_body(b"{\\rtf1}", "text/rtf"))).nodes == ()
-    assert narrative(cda(n1_body(png(), "image/png"))).nodes[0][0] == "img"
-    assert base64.b64encode(png()).decode() not in repr(narrative(cda(n1_body(png(), "image/png"))))
+    assert narrative_of(cda(n1_body())).nodes == narrative_of(cda(n1_body(b"{\\rtf1}", "text/rtf"))).nodes == ()
+    assert narrative_of(cda(n1_body(png(), "image/png"))).nodes[0][0] == "img"
+    assert base64.b64encode(png()).decode() not in repr(narrative_of(cda(n1_body(png(), "image/png"))))
 
 
 def test_a_table_is_completed_and_loses_no_word() -> None:

@@ -57,7 +57,7 @@ def document_digest(data: bytes, algorithm: str) -> str:
     return base64.b64encode(hasher.digest()).decode()
 
 
-def canonical(data: bytes) -> list[bytes]:
+def canonical(data: bytes) -> list[bytes | memoryview]:
     """A document in Canonical XML 1.0 with comments, in pieces. Raises `Refused` `PFI-XML` for malformed XML."""
     light = Light.of(data)
     try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from router.cda.document import Document
 from router.cda.narrative import narrative
+from router.cda.whole import Whole
 from router.errors import Refused
 from router.language import N_, filled
 from router.payload import DocumentOrder
@@ -46,7 +47,7 @@ class Contents:
     @property
     def copy(self) -> bool:
         """A PDF copy is among them."""
-        return self.kind != ""
+        return self.kind in ("document", "rendue")
 
     @property
     def size(self) -> int:
@@ -69,18 +70,21 @@ class Packer:
         structure: StructureConfig,
         event_id: str,
         rendered: Rendered | None = None,
+        *,
+        alone: bool = False,
     ) -> Contents:
         """Archive and copies of one event.
 
-        rendered: what came of rendering the document, when that was tried. Raises `NoCopy` when it should be tried, and
-        `Refused` `MSS-554` when a copy is wanted and there is none.
+        rendered: what came of rendering the document, when that was tried
+        alone:    the archive without any copy, because the mail would be too large
+        Raises `NoCopy` when it should be rendered, `Refused` `MSS-554` when a copy is wanted and there is none.
         """
-        key = _key(order, documents, structure, event_id)
+        key = f"{_key(order, documents, structure, event_id)}|{alone}"
         found = self._kept.get(key)
         if found is not None:
             self._kept.move_to_end(key)
             return found
-        made = self._make(order, documents, structure, event_id, rendered)
+        made = self._make(order, documents, structure, event_id, rendered, alone)
         if made.size <= self._budget:
             self._kept[key] = made
             self._held += made.size
@@ -95,12 +99,16 @@ class Packer:
         structure: StructureConfig,
         event_id: str,
         rendered: Rendered | None,
+        alone: bool,
     ) -> Contents:
         request, told = order.request, ""
         kind: CopyKind = ""
         copy: list[Attachment] = []
-        if wanted(order):
-            copy = _own_copy(request, documents)
+        wholes = [Whole(document) for document in documents]
+        if alone:
+            kind, told = "trop-grosse", N_("non jointe : le message aurait été trop gros")
+        elif wanted(order):
+            copy = _own_copy(request, wholes)
             kind = "document" if copy else ""
             if not copy and self._config.n3_sans_pdf == "refuser":
                 raise Refused("MSS-554", "OBX-5", "document sans copie PDF")
@@ -110,7 +118,7 @@ class Packer:
                 kind, copy, told = _rendered_copy(request, rendered)
         metadata = metadata_xml(order, documents, structure, event_id, self._config)
         software = (self._config.software, our_version(), self._config.vendor)
-        packed = archive(metadata, documents, request, structure, software, kind=kind)
+        packed = archive(metadata, wholes, request, structure, software, kind=kind)
         claim = claimed(copy[0].content) if copy else ""
         if kind == "document":
             told = claim or N_("PDF du document, qui ne se dit pas PDF/A")
@@ -126,7 +134,7 @@ def page_to_render(order: DocumentOrder, documents: Sequence[bytes]) -> Page:
     """The page of the document that gives the lineage: of an N1 + N3 pair the N3, which has the text."""
     request = order.request
     rank = request.documents.index(request.principal)
-    return page_of(request, request.principal, narrative(documents[rank]), ins=documents_hold_ins(request))
+    return page_of(request, request.principal, narrative(Whole(documents[rank])), ins=documents_hold_ins(request))
 
 
 def render_key(order: DocumentOrder, documents: Sequence[bytes]) -> str:
@@ -134,11 +142,11 @@ def render_key(order: DocumentOrder, documents: Sequence[bytes]) -> str:
     return _key(order, documents, StructureConfig(name="", source_oid=""), "")
 
 
-def _own_copy(request: TransmissionRequest, documents: Sequence[bytes]) -> list[Attachment]:
+def _own_copy(request: TransmissionRequest, wholes: Sequence[Whole]) -> list[Attachment]:
     """The PDF that shows the document: of an N1 + N3 pair one, for they are one report, and that of the N1 (case 3)."""
-    pairs = sorted(zip(request.documents, documents, strict=True), key=lambda pair: pair[0].level)
-    for header, raw in pairs:
-        pdf = Document(header, raw).pdf()
+    pairs = sorted(zip(request.documents, wholes, strict=True), key=lambda pair: pair[0].level)
+    for header, whole in pairs:
+        pdf = Document(header, whole.raw).pdf(whole)
         if pdf is not None:
             return [Attachment(pdf_name(request, header), "application/pdf", pdf)]
     return []

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 from router.cda.narrative import Narrative, narrative
+from router.cda.whole import Whole
 from router.errors import MessageFault
 from router.printable import printable_html
 from router.rendering.html import POLICY, STYLE, page_body
@@ -21,6 +22,7 @@ SHOWN: Final = 8 * 2**20
 """Bytes of a document that INDEX.HTM shows; of a larger one it gives the heading."""
 _BESIDE: Final[dict[CopyKind, str]] = {
     "": "",
+    "trop-grosse": "",
     "document": " ; le courriel porte aussi une copie PDF",
     "rendue": " ; le courriel porte aussi une copie PDF, mise en page a partir du texte du document",
 }
@@ -34,7 +36,7 @@ def document_name(rank: int) -> str:
 
 def archive(
     metadata: bytes,
-    documents: Sequence[bytes],
+    wholes: Sequence[Whole],
     request: TransmissionRequest,
     structure: StructureConfig,
     software: tuple[str, str, str],
@@ -45,18 +47,18 @@ def archive(
 
     software: name, version, vendor;  kind: the PDF copy that the mail carries beside it
     """
-    names = [document_name(rank) for rank in range(1, len(documents) + 1)]
+    names = [document_name(rank) for rank in range(1, len(wholes) + 1)]
     members = [
-        ("INDEX.HTM", index(request, structure, names, documents)),
+        ("INDEX.HTM", index(request, structure, names, wholes)),
         ("README.TXT", readme(structure, software, tuple(names), kind=kind)),
         (f"{FOLDER}/METADATA.XML", metadata),
-        *((f"{FOLDER}/{name}", document) for name, document in zip(names, documents, strict=True)),
+        *((f"{FOLDER}/{name}", document.raw) for name, document in zip(names, wholes, strict=True)),
     ]
     return zip_file(members)
 
 
 def index(
-    request: TransmissionRequest, structure: StructureConfig, names: Sequence[str], documents: Sequence[bytes]
+    request: TransmissionRequest, structure: StructureConfig, names: Sequence[str], wholes: Sequence[Whole]
 ) -> bytes:
     """XHTML: the institution, the patient, links to each document and to README.TXT, and what the documents say.
 
@@ -65,7 +67,7 @@ def index(
     born = day(request.principal.patient.birth_date or request.patient.birth_date)
     patient = " ".join(part for part in (birth_name(request), first_name(request), born) if part)
     items = "\n".join(f'<li><a href="{FOLDER}/{name}">{name}</a></li>' for name in names)
-    shown = "\n".join(_shown(request, header, raw) for header, raw in zip(request.documents, documents, strict=True))
+    shown = "\n".join(_shown(request, header, whole) for header, whole in zip(request.documents, wholes, strict=True))
     institution = printable_html(structure.name)
     text = f"""<?xml version="1.0" encoding="us-ascii"?>
 <!DOCTYPE html PUBLIC "-//W3C//DTD XHTML Basic 1.1//EN" "http://www.w3.org/TR/xhtml-basic/xhtml-basic11.dtd">
@@ -88,10 +90,10 @@ def index(
     return text.replace("\n", "\r\n").encode("ascii", "xmlcharrefreplace")
 
 
-def _shown(request: TransmissionRequest, header: DocumentHeader, raw: bytes) -> str:
+def _shown(request: TransmissionRequest, header: DocumentHeader, whole: Whole) -> str:
     """What a document says, as a part of INDEX.HTM. Its INS stays in the document."""
     try:
-        words = narrative(raw) if header.size <= SHOWN and header.media_type != "application/pdf" else Narrative(())
+        words = narrative(whole) if header.size <= SHOWN and header.media_type != "application/pdf" else Narrative(())
         return page_body(page_of(request, header, words, ins=False))
     except (MessageFault, RecursionError):  # the document itself is there all the same
         return ""
