@@ -15,6 +15,8 @@ class Action(StrEnum):
     """Content or an identity was shown, with its reason."""
     SEARCHED = "searched"
     EXPORTED = "exported"
+    SENT = "sent"
+    """A message was handed to a feed, or deliveries were made anew, by a person's hand."""
     REPLAYED = "replayed"
     DISCARDED = "discarded"
     WITHDRAWN = "withdrawn"
@@ -25,6 +27,13 @@ class Action(StrEnum):
     """A pipeline file or the site file, by the system."""
     STARTED = "started"
     STOPPED = "stopped"
+    BACKED_UP = "backed_up"
+    RESTORED = "restored"
+    """A backup was put back: what the table held since it was made is gone."""
+    VERIFIED = "verified"
+    """The chain of the audit was verified, or found broken."""
+    PURGED = "purged"
+    """Rows of the audit were removed because their time was over."""
     ACCOUNT = "account"
     TOKEN = "token"  # noqa: S105  (the name of an action)
 

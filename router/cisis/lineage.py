@@ -83,6 +83,7 @@ def journalled(request: TransmissionRequest, pseudonyms: Pseudonyms) -> dict[str
         "document_type": request.principal.code.code if documents else "",
         "level": request.principal.level if documents else 0,
         "structures": tuple(dict.fromkeys(filter(None, numbers))),
+        "speaks_for": request.speaks_for,
         "qualified": request.patient.qualified,
         "recipients": tuple(_recipient(one) for one in request.recipients if _may_be_named(one)),
     }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Final
+from math import inf, isfinite
+from typing import Final, NamedTuple
 
 from router.cisis.addresses import a_labels
 from router.cisis.patient_search import is_identity
@@ -38,6 +40,8 @@ class Criteria:
     outcome:   a key of `OUTCOMES`, "" for any
     patients:  pseudonyms, of which the event has at least one; None for any patient
     since, until: when the event was received; `until` itself is left out
+    within:    FINESS of the structures whose events the asker may see: others are as if there were none. None: all
+               events, also those that belong to no structure
     """
 
     recipient: str = ""
@@ -52,6 +56,7 @@ class Criteria:
     patients: tuple[str, ...] | None = None
     since: float | None = None
     until: float | None = None
+    within: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -94,6 +99,31 @@ class Criteria:
 ANY: Final = Criteria()
 
 
+class Cursor(NamedTuple):
+    """Where a page of a list ends: the next one begins behind it, whatever has come or gone since.
+
+    received: Unix seconds, of the last event of the page
+    """
+
+    received: float
+    event_id: str
+
+    def __str__(self) -> str:
+        return f"{self.received!r}_{self.event_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor:
+        """What `str` gave. Raises `BadCriterion` for anything else."""
+        received, _, event_id = typed(text).partition("_")
+        try:
+            at = float(received)
+        except ValueError:
+            at = inf
+        if not isfinite(at):
+            raise BadCriterion("SEARCH-AFTER", "", N_("the place to go on from is none that a list has named"))
+        return cls(at, event_id)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundEvent:
     """One event of an answer, with where its deliveries stand."""
@@ -109,12 +139,28 @@ class Found:
     """Newest first. `complete`: False when there may be more: the limit was reached, or the time was up.
 
     reached: received times down to which everything was looked at, when the time was up; else None
+    next: where to go on (`Journal.search`, `after`), None when it is complete
     """
 
     events: tuple[FoundEvent, ...]
     complete: bool = True
     reached: float | None = None
     cut: bool = False
+    next: Cursor | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many events ended how. An event with several deliveries may count under several outcomes.
+
+    outcomes: a key of `OUTCOMES` -> number of events, without those that have none
+    cut: the time was up; the numbers are of events received after `reached` (Unix seconds)
+    """
+
+    total: int
+    outcomes: Mapping[str, int]
+    cut: bool = False
+    reached: float | None = None
 
 
 def recipient_terms(text: str) -> list[str]:

@@ -10,7 +10,7 @@ from router.cisis.patient_search import is_identity
 from router.exchange import PATIENT, JournalEntry
 
 Kind = Literal[
-    "address", "domain", "professional", "name", "structure", "sender", "type", "pipeline", "code", "outcome"
+    "address", "domain", "professional", "name", "structure", "owner", "sender", "type", "pipeline", "code", "outcome"
 ]
 #: Kind of a journal's line that ends an event or one pipeline's exchange -> how it ended.
 ENDS: Final = {"refused": "refused", "dead": "dead_lettered", "filtered": "filtered"}
@@ -41,6 +41,15 @@ def terms_of(entry: JournalEntry) -> Iterator[str]:
     for _, _, label in entry.deliveries:
         if label != PATIENT:
             yield from of_address(label)
+
+
+def owner(entry: JournalEntry) -> str:
+    """FINESS of the structure to which the event belongs, "" for none.
+
+    A message was accepted for the structure that it names first; of a refused one only what was established counts.
+    """
+    first = next(iter(entry.structures), "") if entry.kind == "received" else ""
+    return entry.speaks_for or first
 
 
 def of_address(address: str) -> Iterator[str]:
@@ -74,6 +83,8 @@ def _of_reception(entry: JournalEntry) -> Iterator[str]:
             yield term("professional", professional(number))
         yield from (term("name", word) for word in words(name))
     yield from (term("structure", number) for number in entry.structures)
+    if belongs := owner(entry):
+        yield term("owner", belongs)
     yield from (term("sender", part) for part in sender_words(entry.sender))
     if entry.document_type:
         yield term("type", entry.document_type)

@@ -25,7 +25,11 @@ MomentKind = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventSummary:
-    """One event, as a search lists it. Times are Unix seconds."""
+    """One event, as a search lists it. Times are Unix seconds.
+
+    structure: FINESS of the structure that it belongs to, "" for none
+    level: of the document's body, 1 or 3; 0 without a document
+    """
 
     event_id: str
     received: float

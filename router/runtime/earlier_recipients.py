@@ -1,4 +1,4 @@
-"""Who had a document by mail and is not told that it was replaced or deleted (decisions D18; mssante §3.2).
+"""Who had a document by mail and is not told that it was replaced or deleted (decisions D19; mssante §3.2).
 
 A replacement or a deletion goes to the recipients of its own message. Who had the version before, and is not among
 them, keeps it: he is listed in the story of the event, and gets a notice where the site says so.

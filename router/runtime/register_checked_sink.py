@@ -117,5 +117,5 @@ class RegisterCheckedSink:
 
 
 def _unchecked(order: DocumentOrder) -> bool:
-    """A withdrawal (decisions D1), or a notice without any document (D18): nothing of the patient leaves."""
+    """A withdrawal (decisions D1), or a notice without any document (D19): nothing of the patient leaves."""
     return bool(order.options.get(WITHDRAWN) or order.options.get(NOTICE))

@@ -8,8 +8,9 @@ from typing import Any, Literal
 import pytest
 
 from router.exchange import PATIENT, Disposition, JournalEntry, State
-from router.journal.criteria import BadCriterion, Criteria
+from router.journal.criteria import BadCriterion, Counts, Criteria, Cursor
 from router.journal.store import Journal
+from router.journal.tables import DAY
 from router.journal.views import Activity
 from tests.journal.journal_samples import OID, START, decided, receipt, received, whole
 
@@ -227,6 +228,61 @@ class JournalContract:
         assert not journal.search(Criteria(), 2).complete
         assert journal.search(Criteria(), 3).complete
 
+    def test_an_event_of_another_structure_is_as_if_it_were_not(self, journal: Journal) -> None:
+        """Search, counts and stories show events of one's own structures only; those of none are for who sees all."""
+        fill(journal)
+        established: dict[str, Any] = {"structures": ("750000018",), "speaks_for": "750000018"}
+        foreign = replace(received("f" * 64, START + 300), structures=("340000017", "750000018"), control_id="FOREIGN")
+        known = replace(JournalEntry(event_id="k" * 64, kind="refused", at=START + 400, code="R45"), **established)
+        said = JournalEntry(event_id="s" * 64, kind="refused", at=START + 500, code="R80", structures=("750000018",))
+        journal.write([foreign, known, said], [])
+        own = frozenset({"750000018"})
+        assert found(journal) == "skfbre"
+        assert found(journal, within=own) == "ke"
+        assert found(journal, within=own | {"340000017", "000000000"}) == "kfe"
+        assert found(journal, within=frozenset()) == ""
+        assert found(journal, within=own, sender="SIL") == found(journal, within=own, recipient="hoda") == "e"
+        assert found(journal, within=own, outcome="refused") == "k"
+        assert found(journal, within=own, structure="750000018", limit=1) == "k"
+        assert journal.counts(Criteria(within=own)) == Counts(total=2, outcomes={"delivered": 1, "refused": 1})
+        for asked in ("FOREIGN", "f" * 64, "ffffffff", "b" * 64, "s" * 64):
+            assert len(journal.story(asked)) == 1
+            assert journal.story(asked, wanted=Criteria(within=own)) == journal.story("no such id") == []
+        assert [one.event.structure for one in journal.story("MSG0001", wanted=Criteria(within=own))] == ["750000018"]
+
+    def test_a_list_goes_on_behind_its_last_event(self, journal: Journal) -> None:
+        """Pages together are the whole list, each event once, also of one instant and while others come."""
+        journal.write([received(f"{n:064}", START + n // 5, control_id=str(n), patients=()) for n in range(23)], [])
+        asked, pages = Criteria(feed="sil", sender="LABO"), []
+        after: Cursor | None = None
+        while True:
+            page = journal.search(asked, 4, after=after)
+            pages.append([one.event.event_id for one in page.events])
+            journal.write([received(f"a{len(pages):063}", START + 900 + len(pages))], [])
+            if page.next is None:
+                break
+            assert not page.complete
+            after = Cursor.parse(str(page.next))
+        assert [len(page) for page in pages] == [4, 4, 4, 4, 4, 3]
+        assert [int(name) for page in pages for name in page] == list(range(22, -1, -1))
+        for wrong in ("", "x", "nan_1", "inf_", "_"):
+            with pytest.raises(BadCriterion):
+                Cursor.parse(wrong)
+
+    def test_events_are_counted_by_outcome(self, journal: Journal) -> None:
+        """An event counts once under each outcome that one of its deliveries has, whatever outcome is asked for."""
+        fill(journal)
+        late = receipt(2, START + 50, ok=False, disposition=Disposition.DEAD_LETTERED, state=State.DEAD, code="MSS-552")
+        journal.write([], [late])
+        every = Counts(total=3, outcomes={"delivered": 1, "failed": 1, "refused": 1})
+        assert journal.counts(Criteria()) == journal.counts(Criteria(outcome="waiting")) == every
+        assert journal.counts(Criteria(sink="dmp.chu")) == Counts(total=1, outcomes={"delivered": 1})
+        assert journal.counts(Criteria(recipient="x.mssante.fr", code="MSS-552")).outcomes == {"failed": 1}
+        assert journal.counts(Criteria(feed="none")) == Counts(total=0, outcomes={})
+        cut = journal.counts(Criteria(feed="sil"), seconds=0)
+        assert cut.cut
+        assert not journal.counts(Criteria(feed="sil")).cut
+
     def test_outcomes_go_by_the_time_of_reception(self, journal: Journal) -> None:
         """Receipts that come before their event are found in its period once it is there."""
         entries, receipts = whole()
@@ -244,16 +300,31 @@ class JournalContract:
         )  # fmt: skip
 
     def test_pruning_forgets_what_is_over(self, journal: Journal) -> None:
-        """Old events go with all their lines; those with a delivery under way, or touched since, stay."""
+        """Days that are over go with all their lines; an event with a delivery under way, or touched since, stays."""
         entries, receipts = whole()
         journal.write(entries, receipts)
         open_event = replace(decided("o" * 64), deliveries=(("d9", "dmp.chu", "DMP"),))
         journal.write([received("o" * 64, control_id="OPEN"), open_event], [])
+        late = replace(receipt(1, START + 9 * DAY), event_id="l" * 64, delivery_id="d8")
+        journal.write(
+            [received("l" * 64, control_id="LATE"), received("n" * 64, START + DAY, control_id="NEXT")], [late]
+        )
+        command = JournalEntry(event_id="c" * 64, kind="command", at=START + 1, code="DISCARD", source="dupont")
+        journal.write([command], [])
         assert journal.oldest() == START
-        assert journal.prune(START + 9) == 0
-        assert journal.prune(START + 10) == 1
-        assert journal.story("MSG0001") == journal.story("abc@segur") == []
-        assert len(journal.story("OPEN")) == 1
+        end = (START // DAY + 1) * DAY
+        assert journal.prune(end - 1) == 0
+        assert journal.prune(end) == 1
+        assert journal.story("MSG0001") == journal.story("abc@segur") == journal.story("c" * 64) == []
+        assert found(journal) == "nol"
+        assert [len(journal.story(name)[0].deliveries) for name in ("OPEN", "LATE", "NEXT")] == [1, 1, 0]
+        assert found(journal, sender="SIL", outcome="waiting") == "o"
+        assert journal.prune(end) == 0
+        journal.write([], [replace(receipt(1, START + 60), event_id="o" * 64, delivery_id="d9")])
+        assert journal.prune(end) == 1
+        assert found(journal) == "nl"
+        assert journal.prune(START + 30 * DAY) == 2
+        assert found(journal) == "" and journal.story("LATE") == []
 
     def test_progress_only_goes_forward(self, journal: Journal) -> None:
         """How far the journal has read the bus, whatever is read again."""

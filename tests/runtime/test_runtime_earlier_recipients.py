@@ -1,4 +1,4 @@
-"""Those who keep a version that a message replaced or deleted without naming them (decisions D18)."""
+"""Those who keep a version that a message replaced or deleted without naming them (decisions D19)."""
 
 from __future__ import annotations
 

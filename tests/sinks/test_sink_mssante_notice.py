@@ -94,7 +94,7 @@ def test_a_mask_holds_back_no_deletion_and_shows_nothing(tmp_path: Path, choice:
 def test_a_notice_to_an_earlier_recipient_names_the_document_and_nobody(
     tmp_path: Path, action: Action, says: str
 ) -> None:
-    """D18: no attachment, no patient, no word of the sender's; it stands in the thread of the mail that brought it."""
+    """D19: no attachment, no patient, no word of the sender's; it stands in the thread of the mail that brought it."""
     given = order(recipient=doctor(), action=action, body_professionals=FREE, mss_professionals=False)
     given = given.model_copy(update={"options": {NOTICE: True}})
     told = delivery(given, event_id="f" * 64, lineage="family", document="doc-1")
@@ -120,7 +120,7 @@ def test_a_notice_to_an_earlier_recipient_names_the_document_and_nobody(
 
 
 def test_a_patient_gets_no_notice_that_the_sender_did_not_ask_for(tmp_path: Path) -> None:
-    """D18: his address is made of an INS, and a wrong INS may be why the document is deleted."""
+    """D19: his address is made of an INS, and a wrong INS may be why the document is deleted."""
     given = order(recipient=patient_recipient(), action=Action.DELETE).model_copy(update={"options": {NOTICE: True}})
     script = Script()
     with pytest.raises(Refused, match="MSS-554"):

@@ -53,7 +53,7 @@ def check(
 
 def _notice(patient: bool) -> None:
     """A notice carries no document, no INS and no name. It never goes to a patient: his address is made of an INS,
-    and a wrong INS may be why the document is deleted (decisions D18)."""
+    and a wrong INS may be why the document is deleted (decisions D19)."""
     if patient:
         raise Refused("MSS-554", "RCT", "un avis n'est pas envoyé à un patient que l'émetteur n'a pas nommé")
 

@@ -20,7 +20,7 @@ LEG: Final = "mss"
 SLOWED: Final = "MSS-DEBIT"
 """Code of a mail that waits for its turn, because the site limits how many leave in a minute."""
 KEEPS: Final = "MSS-ANCIENNE-VERSION"
-"""Code of somebody who keeps a version that a message replaced or deleted without naming him (decisions D18)."""
+"""Code of somebody who keeps a version that a message replaced or deleted without naming him (decisions D19)."""
 
 Auth = Literal["externe", "plain", "login", "xoauth2", "aucune"]
 Mode = Literal["starttls", "tls", "plain"]
@@ -199,7 +199,7 @@ class MssanteConfig(SinkSettings):
     anciens_destinataires: Literal["lister", "prevenir"] = Field(
         "lister",
         description="Who had the version before and is not among the recipients of its replacement or deletion: list "
-        "him, or send him a notice without any document (professionals only; D18).",
+        "him, or send him a notice without any document (professionals only; D19).",
     )
     avis_devant_corps: bool = Field(True, description="Put our notice before the sender's text on replace and delete.")
     return_receipt_to: bool = Field(False, description="Also write the non-standard Return-Receipt-To.")

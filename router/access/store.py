@@ -1,0 +1,79 @@
+"""`AccessStore`: accounts, sessions and tokens of a site, in one database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from argon2 import PasswordHasher
+
+from router.access import sessions as sessions_of
+from router.access.accounts import Accounts
+from router.access.faults import LoginRefused
+from router.access.passwords import Passwords
+from router.access.person import Person
+from router.access.sessions import Session, Sessions, Value
+from router.access.tables import METADATA, VERSION
+from router.access.tokens import Tokens
+from router.contracts import Clock, SystemClock
+from router.database import Database
+from router.language import N_
+
+TAKEN = N_("a local account has this name: the identity provider must give another one")
+
+
+class AccessStore:
+    """Who may do what. Synchronous; any thread; every call is one transaction, and a login hashes for 0.3 s.
+
+    url: an SQLite file or PostgreSQL (`Database`). Raises `Unavailable` while the database is away.
+    idle, longest: seconds, see `Sessions`;  hasher: for tests, which have no time;  production: no demo account
+    """
+
+    def __init__(
+        self,
+        url: str,
+        clock: Clock | None = None,
+        *,
+        idle: float = sessions_of.IDLE,
+        longest: float = sessions_of.LONGEST,
+        hasher: PasswordHasher | None = None,
+        production: bool = False,
+    ) -> None:
+        clock = clock or SystemClock()
+        self._database = Database("access", url, METADATA, VERSION)
+        self.accounts = Accounts(self._database, clock, Passwords(hasher), production=production)
+        self.sessions = Sessions(self._database, clock, idle=idle, longest=longest)
+        self.tokens = Tokens(self._database, clock)
+
+    def login(self, name: str, password: str, code: str = "") -> Person:
+        """See `Accounts.login`."""
+        return self.accounts.login(name, password, code)
+
+    def begin(
+        self,
+        person: Person | None,
+        source: str,
+        *,
+        local: bool = True,
+        replaces: str = "",
+        values: Mapping[str, Value] | None = None,
+    ) -> str:
+        """See `Sessions.begin`. Raises `LoginRefused` (`LOGIN-NAME`) for a stranger with the name of an account."""
+        if person is not None and not local and self.accounts.find(person.name) is not None:
+            raise LoginRefused("LOGIN-NAME", TAKEN)
+        return self.sessions.begin(person, source, local=local, replaces=replaces, values=values)
+
+    def person_of(self, token: str, *, touch: bool = True) -> Session | None:
+        """See `Sessions.find`."""
+        return self.sessions.find(token, touch=touch)
+
+    def end(self, token: str) -> None:
+        """See `Sessions.end`."""
+        self.sessions.end(token)
+
+    def token(self, text: str) -> Person | None:
+        """The program that this API token stands for; None for one that is unknown, revoked or at its end."""
+        found = self.tokens.find(text)
+        return found.person if found is not None else None
+
+    def close(self) -> None:
+        self._database.close()

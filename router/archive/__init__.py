@@ -1,0 +1,1 @@
+"""What left the router and what came back: sealed content for some days, its proof for years."""

@@ -1,0 +1,286 @@
+"""The audit on SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from router.audit.anchor import Altered, Anchor
+from router.audit.chain import NOTHING, AuditRow, Chain, Mark
+from router.audit.event import Action, AuditEvent
+from router.audit.rows import Wanted, asked, kept, row_of, values
+from router.audit.tables import MARKS, METADATA, ROWS, VERSION
+from router.audit.verification import Fault, Finding, Verdict, walk
+from router.contracts import Clock
+from router.database import Database, Took, unheard
+from router.errors import OperatorFault
+from router.locks import make_way
+
+SYSTEM: Final = "system"
+"""`who` of what the router does by itself."""
+
+_PURGED_AT_ONCE: Final = 1000
+_SECONDS: Final = 5.0
+
+
+class AuditTrail:
+    """Who saw or did what. Any thread, any number of processes.
+
+    secret: the site's; the key of the chain is made of it
+    anchor: file that remembers how far the chain reached, best on another disk than the database; None: no such file
+
+    Raises `Unavailable` (`AUDIT-…`) while the database is away: who can't record what he is about to do must not do it.
+    """
+
+    def __init__(
+        self, url: str, clock: Clock, *, secret: bytes, anchor: Path | None = None, took: Took = unheard
+    ) -> None:
+        self._database = Database("audit", url, METADATA, VERSION)
+        self._database.timing.took = took
+        self._words: Any = postgresql if self._database.dialect == "postgresql" else sqlite
+        self._clock = clock
+        self._chain = Chain(secret)
+        self._anchor = Anchor(anchor, self._chain) if anchor is not None else None
+
+    def close(self) -> None:
+        self._database.close()
+
+    # ------------------------------------------------------------------------------------------------ recording
+
+    def record(self, event: AuditEvent) -> AuditRow:
+        """Append one row; it is durable when this returns. Raises `Unavailable`, `OperatorFault` (`AUDIT-KEY`)."""
+        return self.record_all([event])[0]
+
+    def record_all(self, events: Iterable[AuditEvent]) -> list[AuditRow]:
+        """The same for several, in their order and in one transaction: all of them or none."""
+        clean = [kept(event) for event in events]
+        with self._database.write() as db:
+            rows = self._append(db, clean)
+            anchored = self._holds_anchor(db)
+        if rows and anchored and self._anchor is not None:
+            self._anchor.advance(rows[-1].mark)
+        return rows
+
+    def _append(self, db: Connection, events: Sequence[AuditEvent]) -> list[AuditRow]:
+        head, rows = self._head(db), []
+        for event in events:
+            rows.append(AuditRow(head.number + 1, event, self._chain.mac(head, event)))
+            head = rows[-1].mark
+        if rows:
+            db.execute(ROWS.insert(), list(map(values, rows)))
+            self._mark(db, "head", head)
+        return rows
+
+    def _head(self, db: Connection) -> Mark:
+        """The last row. On PostgreSQL the mark's lock lets one writer at a time through; on SQLite the file's does."""
+        locked = select(MARKS).where(MARKS.c.name == "head").with_for_update()
+        if db.execute(locked).first() is None:
+            self._mark(db, "key", Mark(0, self._chain.key), unless_there=True)
+            self._mark(db, "head", NOTHING, unless_there=True)
+        marked = db.execute(locked).one()
+        if _found(db, "key") not in (None, Mark(0, self._chain.key)):
+            text = "the site's secret is not the one that the audit was begun with: put it back"
+            raise OperatorFault("AUDIT-KEY", "secret", text)
+        last = db.execute(select(ROWS.c.number, ROWS.c.mac).order_by(ROWS.c.number.desc()).limit(1)).first()
+        heads = [Mark(marked.number, marked.mac), *([Mark(last.number, last.mac)] if last else [])]
+        return max(heads, key=lambda mark: mark.number)
+
+    def _holds_anchor(self, db: Connection) -> bool:
+        """Whether the anchor may move on: the chain holds the row that it names, or there is none yet."""
+        if self._anchor is None:
+            return False
+        try:
+            known = self._anchor.read()
+        except Altered:
+            return False
+        return known is None or self._holds(db, known) is not False
+
+    def _holds(self, db: Connection, known: Mark) -> bool | None:
+        """Whether the chain holds this mark; None when the row was purged."""
+        mac = db.execute(select(ROWS.c.mac).where(ROWS.c.number == known.number)).scalar()
+        if mac is not None:
+            return bool(mac == known.mac)
+        begin, sealed = self._begin(db)
+        if not sealed or known.number > begin.number:
+            return False
+        return None if known.number < begin.number else known == begin
+
+    def _mark(self, db: Connection, name: str, mark: Mark, *, seal: str = "", unless_there: bool = False) -> None:
+        new = self._words.insert(MARKS).values(name=name, number=mark.number, mac=mark.mac, seal=seal)
+        if unless_there:
+            db.execute(new.on_conflict_do_nothing(index_elements=["name"]))
+            return
+        kept = {"number": mark.number, "mac": mark.mac, "seal": seal}
+        db.execute(new.on_conflict_do_update(index_elements=["name"], set_=kept))
+
+    # ------------------------------------------------------------------------------------------------ verifying
+
+    def verify(self, *, after: Mark | None = None, known: Mark | None = None) -> Verdict:
+        """Walk along the chain to the first row that is not as it was written.
+
+        after: a row that an earlier walk found right, to begin there;  known: a row that the chain must hold, from a
+        log or from the collector, beside the one of the anchor
+        """
+        while True:
+            with self._database.read() as db:
+                begin, sealed = self._begin(db)
+                key, head = _found(db, "key"), _found(db, "head")
+            if key not in (None, Mark(0, self._chain.key)):
+                return Verdict(0, begin, begin, Finding(Fault.KEY))
+            if not sealed:
+                return Verdict(0, begin, begin, Finding(Fault.BEGIN, begin.number))
+            start = after if after is not None and after.number > begin.number else begin
+            verdict = walk(self._chain, self._rows_after, start)
+            with self._database.read() as db:
+                if not verdict.whole and self._begin(db)[0] != begin:
+                    continue  # it was purged under our feet
+                if verdict.whole:
+                    verdict = self._compared(db, verdict, [mark for mark in (after, known, head) if mark])
+            return verdict
+
+    def _compared(self, db: Connection, verdict: Verdict, marks: Sequence[Mark]) -> Verdict:
+        """The same with what is known from outside of the rows."""
+        anchored = None
+        if self._anchor is not None:
+            try:
+                anchored = self._anchor.read()
+            except Altered:
+                return replace(verdict, finding=Finding(Fault.ANCHOR))
+        for mark in (*marks, *([anchored] if anchored else [])):
+            if mark.number and self._holds(db, mark) is False:
+                there = db.execute(select(ROWS.c.number).where(ROWS.c.number == mark.number)).first()
+                number = mark.number if there else verdict.head.number + 1
+                return replace(verdict, finding=Finding(Fault.REWOUND if there else Fault.CUT, number))
+        return replace(verdict, anchored=anchored is not None)
+
+    def _begin(self, db: Connection) -> tuple[Mark, bool]:
+        """The last row that was purged (`NOTHING` when none was), and whether the mark that says so is ours."""
+        row = db.execute(select(MARKS).where(MARKS.c.name == "begin")).first()
+        if row is None:
+            return NOTHING, True
+        mark = Mark(row.number, row.mac)
+        return mark, self._chain.sealed("begin", mark, row.seal)
+
+    def head(self) -> Mark:
+        """The last row as the table has it; `NOTHING` before the first."""
+        with self._database.read() as db:
+            return _found(db, "head") or NOTHING
+
+    def settle(self, event: AuditEvent) -> AuditRow:
+        """Take the table as it is for the end of the chain, after a backup was put back: the anchor begins anew.
+
+        The event that says so is recorded, with the row that the anchor knew of.
+        """
+        known = "altered"
+        if self._anchor is not None:
+            with suppress(Altered):
+                known = str(self._anchor.read() or NOTHING)
+        with self._database.write() as db:
+            (row,) = self._append(db, [kept(replace(event, detail=f"{event.detail} anchor={known}".strip()))])
+        if self._anchor is not None:
+            self._anchor.reset(row.mark)
+        return row
+
+    # ------------------------------------------------------------------------------------------------ reading
+
+    def search(
+        self, wanted: Wanted, *, before: int | None = None, limit: int = 100, seconds: float = _SECONDS
+    ) -> list[AuditRow]:
+        """Rows that meet all criteria, newest first; the next page begins `before` the last number of this one.
+
+        Raises `TooSlow` after so many seconds.
+        """
+        query = asked(select(ROWS), wanted)
+        if before is not None:
+            query = query.where(ROWS.c.number < before)
+        with self._database.read(seconds=seconds) as db:
+            return [row_of(row) for row in db.execute(query.order_by(ROWS.c.number.desc()).limit(limit)).mappings()]
+
+    def rows(self, wanted: Wanted, *, after: int = 0, limit: int = _PURGED_AT_ONCE) -> list[AuditRow]:
+        """The same oldest first, for who reads them all: the next ones come `after` the last number of these."""
+        query = asked(select(ROWS), wanted).where(ROWS.c.number > after)
+        with self._database.read() as db:
+            return [row_of(row) for row in db.execute(query.order_by(ROWS.c.number).limit(limit)).mappings()]
+
+    def _rows_after(self, number: int, limit: int) -> Sequence[AuditRow]:
+        return self.rows(Wanted(), after=number, limit=limit)
+
+    # ------------------------------------------------------------------------------------------------ retention
+
+    def purge(self, before: float, *, collected: bool = False) -> int:
+        """Remove the rows of before this Unix time, from the oldest on; says so in a row of its own.
+
+        The chain then begins behind a sealed mark, and can be verified from there. The last row stays, and so does
+        everything from the first row on that is not as it was written: it is evidence.
+        collected: a collector is configured, what it lacks stays too.  Returns how many rows were removed.
+        """
+        gone = 0
+        while True:
+            begun = time.monotonic()
+            with self._database.write() as db:
+                end = self._purgeable(db, before, collected)
+                if end is None:
+                    break
+                gone += db.execute(delete(ROWS).where(ROWS.c.number <= end.number)).rowcount
+                self._mark(db, "begin", end, seal=self._chain.seal("begin", end))
+            make_way(begun)
+        if gone:
+            with self._database.read() as db:
+                begin = self._begin(db)[0]
+            self.record(
+                AuditEvent(
+                    at=self._clock.now(), who=SYSTEM, action=Action.PURGED, kind="audit", detail=f"up to {begin}"
+                )
+            )
+        return gone
+
+    def _purgeable(self, db: Connection, before: float, collected: bool) -> Mark | None:
+        """The last row of the next batch to remove: those up to it are all old, and hang together."""
+        head = self._head(db)
+        begin, sealed = self._begin(db)
+        sent = _found(db, "sent") or NOTHING
+        most = min(head.number - 1, sent.number if collected else head.number)
+        first_kept = db.execute(select(func.min(ROWS.c.number)).where(ROWS.c.at >= before)).scalar()
+        most = min(most, first_kept - 1 if first_kept is not None else most, begin.number + _PURGED_AT_ONCE)
+        if not sealed or most <= begin.number:
+            return None
+        query = select(ROWS).where(ROWS.c.number > begin.number, ROWS.c.number <= most).order_by(ROWS.c.number)
+        found = [row_of(row) for row in db.execute(query).mappings()]
+        verdict = walk(self._chain, lambda after, _: [row for row in found if row.number > after], begin)
+        return verdict.head if verdict.head != begin else None
+
+    # ------------------------------------------------------------------------------------------------ collector
+
+    def unsent(self, limit: int = 100) -> list[AuditRow]:
+        """The next rows for the collector, oldest first."""
+        with self._database.read() as db:
+            sent = _found(db, "sent") or NOTHING
+        return self.rows(Wanted(), after=sent.number, limit=limit)
+
+    def sent(self, row: AuditRow) -> None:
+        """The collector has the rows up to this one."""
+        with self._database.write() as db:
+            self._mark(db, "sent", row.mark, unless_there=True)
+            earlier = (MARKS.c.name == "sent") & (MARKS.c.number < row.number)
+            db.execute(update(MARKS).where(earlier).values(number=row.number, mac=row.mac))
+
+    def waiting(self) -> tuple[int, float | None]:
+        """(rows that the collector does not have, Unix time of the oldest of them)."""
+        with self._database.read() as db:
+            sent = _found(db, "sent") or NOTHING
+            behind = ROWS.c.number > sent.number
+            count = db.execute(select(func.count()).select_from(ROWS).where(behind)).scalar_one()
+            oldest = db.execute(select(ROWS.c.at).where(behind).order_by(ROWS.c.number).limit(1)).scalar()
+        return count, oldest
+
+
+def _found(db: Connection, name: str) -> Mark | None:
+    row = db.execute(select(MARKS.c.number, MARKS.c.mac).where(MARKS.c.name == name)).first()
+    return Mark(row.number, row.mac) if row is not None else None

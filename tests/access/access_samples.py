@@ -1,0 +1,41 @@
+"""A store whose hashes cost nothing, and a clock that is moved."""
+
+from __future__ import annotations
+
+from argon2 import PasswordHasher
+
+from router.access.person import EVERY, Role
+from router.access.store import AccessStore
+
+#: Parameters of a hash that takes a millisecond: its cost is argon2's matter, not ours.
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+GOOD = "quatre-loutres-au-violon"
+A, B = "750100125", "750100208"
+NOBODY = "personne"
+
+
+class MovedClock:
+    """Stands still until it is moved."""
+
+    def __init__(self, at: float = 1_700_000_000.0) -> None:
+        self.at = at
+
+    def now(self) -> float:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at
+
+    def move(self, seconds: float) -> None:
+        self.at += seconds
+
+
+def opened(url: str, clock: MovedClock, hasher: PasswordHasher = CHEAP) -> AccessStore:
+    return AccessStore(url, clock, idle=1800, longest=12 * 3600, hasher=hasher)
+
+
+def people(store: AccessStore) -> None:
+    """A reader of structure A, an operator of B, an administrator of all."""
+    store.accounts.add("alice", GOOD, {A: Role.READER}, shown="Alice A.")
+    store.accounts.add("bob", GOOD, {A: Role.READER, B: Role.OPERATOR})
+    store.accounts.add("chef", GOOD, {EVERY: Role.ADMINISTRATOR})
