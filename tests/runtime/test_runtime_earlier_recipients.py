@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from router.feedback.answers import Endpoint, answers, untold
 from router.payload import NOTICE, unpack
 from router.request import Action
 from router.runtime.earlier_recipients import EarlierRecipients
+from router.runtime.withdraw import Withdrawals
 from router.sinks.mssante.settings import KEEPS, MssanteConfig
 from router.wire import delivery_record
 from tests.cda.cda_samples import cda
@@ -162,3 +164,13 @@ def test_who_cannot_be_told_is_listed_instead(why: str) -> None:
     found = past.ask(Action.REPLACE)
     assert list(found.deliveries) == []
     assert [one.label for one in found.receipts] == ["patient" if why == "patient" else doctor().address]
+
+
+def test_a_withdrawal_names_who_had_the_document_and_not_who_got_a_notice() -> None:
+    """Two people can't both be asked to destroy what one of them never had."""
+    past = Past()
+    asked = past.sent(1)
+    past.sent(2, recipient=doctor(OTHER), pipeline=NOTICE, action="replace")
+    services: Any = SimpleNamespace(config=SimpleNamespace(sinks=past.earlier.sinks))
+    received = Withdrawals(services, past.ledger)._received(asked)
+    assert [one.label for one in received] == [doctor().address]
