@@ -8,7 +8,9 @@ from typing import Final
 
 import structlog
 
-from router.contracts import Ledger
+from router.contracts import Ledger, dlq_topic
+from router.engine.dead_letters.listing import STAGES
+from router.engine.dead_letters.reading import read_topic
 from router.engine.delivery.trimming import Trimmer
 from router.errors import RouterError
 from router.journal.expected import expected_hour
@@ -20,6 +22,7 @@ log = structlog.get_logger()
 SWEEP_SECONDS: Final = 600.0
 GAUGE_SECONDS: Final = 5.0
 EXPECTED_SECONDS: Final = 300.0
+LETTERS_SECONDS: Final = 30.0
 DAY: Final = 86_400.0
 SEGMENT_DAYS: Final = 8
 """Claims outlive the retention of `in.*` by so much: Kafka removes whole segments, so a record stands for up to a week
@@ -59,6 +62,7 @@ class Maintenance:
     def _run(self) -> None:
         chores = {
             self._gauges: 0.0,
+            self._letters: LETTERS_SECONDS,
             self._expected: EXPECTED_SECONDS,
             self._topics: SWEEP_SECONDS,
             self._compare: SWEEP_SECONDS,
@@ -100,6 +104,12 @@ class Maintenance:
                 by_topic[partition.topic] = by_topic.get(partition.topic, 0) + behind
             for topic, behind in by_topic.items():
                 self._services.observer.set("lag", behind, group=group, topic=topic)
+
+    def _letters(self) -> None:
+        """So that a list of dead letters has little left to read."""
+        ledger = self._ledger = self._ledger or self._services.ledger()
+        for where in (*STAGES, *self._services.config.sinks):
+            read_topic(self._services.bus, ledger, dlq_topic(where), rowless=where not in STAGES)
 
     def _expected(self) -> None:
         """How much each feed usually receives at this hour."""
