@@ -20,7 +20,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.journal_lines import BATCH, DAYS, DOCTORS, FEEDS, LAST, NOW, SINK, event_id, fill, write
+from benchmarks.journal_lines import (
+    BATCH,
+    DAYS,
+    DOCTORS,
+    FEEDS,
+    LAST,
+    NOW,
+    OLD_DAYS,
+    SINK,
+    event_id,
+    fill,
+    first_of,
+    write,
+)
 from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import Row, SystemClock, TopicPlan, dlq_topic
 from router.demo.services import PostgresServer
@@ -38,8 +51,8 @@ MONTHS: Final = DAYS * DAY
 def questions(count: int) -> dict[str, Callable[[Journal], object]]:
     """What is asked, by the words of the report. count: messages of a day"""
     middle, rare = count // 2, f"dr{DOCTORS - 1}@hopital{(DOCTORS - 1) % 40}.mssante.fr"
-    back = DAYS // 2
-    event = event_id(middle, back)
+    old, oldest = map(first_of, OLD_DAYS)
+    event = event_id(old)
 
     def found(**criteria: Any) -> Callable[[Journal], object]:
         return lambda journal: journal.search(Criteria(**criteria), 20)
@@ -51,8 +64,8 @@ def questions(count: int) -> dict[str, Callable[[Journal], object]]:
         return lambda journal: journal.story(any_id, 5)
 
     return {
-        "explain: MSH-10": told(f"{middle:016}{back:04x}"),
-        "explain: Message-ID of the oldest day": told(f"<{middle}@chu.{DAYS - 1:04x}>"),
+        "explain: MSH-10": told(f"{old:016}0000"),
+        "explain: Message-ID of an old day": told(f"<{oldest + 4}@chu.0000>"),
         "explain: event id": told(event),
         "explain: first 8 digits": told(event[:8]),
         "explain: unknown id": told("no-such-id-anywhere"),
@@ -69,7 +82,7 @@ def questions(count: int) -> dict[str, Callable[[Journal], object]]:
         "search: a structure, a sender, a day": found(
             structure="750000012", sender="SIL", since=NOW - 100 * DAY, until=NOW - 99 * DAY
         ),
-        "search: a patient": found(patients=(f"patient-a{middle:023x}0007",)),
+        "search: a patient": found(patients=(f"patient-a{middle:023x}0000",)),
         "search: a sink and a code": found(sink=SINK, code="MSS-552"),
         "search: all conditions": found(
             recipient="NOM12",
@@ -153,7 +166,10 @@ def report(name: str, urls: dict[str, str], folder: Path, messages: int, dead: i
     took, _ = timed(lambda: _opened(urls["journal"]))
     print(f"\n## {name}, {messages:,} messages, {dead:,} dead letters\n\n| what | median | slowest |\n|---|---|---|")
     print(f"| opening an empty journal | {took:.0f} ms | |", flush=True)
-    count = fill(journal, urls["journal"], messages) if journal.oldest() is None else messages // DAYS
+    count = messages // DAYS
+    if journal.oldest() is None:
+        count = fill(journal, urls["journal"], messages)
+        journal = Journal(urls["journal"], SystemClock())
     middle, slowest = timed(lambda: _opened(urls["journal"]))
     print(f"| opening it full | {middle:.0f} ms | {slowest:.0f} ms |", flush=True)
     cost = write(journal, 10**7, 20_000, 20_000, LAST + DAY)
