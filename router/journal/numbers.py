@@ -13,6 +13,7 @@ from typing import Final
 _HALF: Final = 2**63
 _DIGITS: Final = 8
 _LOW: Final = 32
+_LOWER: Final = 0xFFFF_FFFF
 _DIGEST: Final = re.compile(r"[0-9a-f]{8,64}")
 
 
@@ -21,7 +22,7 @@ def of_event(event_id: str) -> int:
     number = of_text(event_id)
     if not _DIGEST.fullmatch(event_id):
         return number
-    return (int(event_id[:_DIGITS], 16) << _LOW) - _HALF + (number & (2**_LOW - 1))
+    return (int(event_id[:_DIGITS], 16) << _LOW) - _HALF + (number & _LOWER)
 
 
 def of_text(text: str) -> int:
@@ -35,4 +36,4 @@ def beginning(text: str) -> tuple[int, int] | None:
     if not _DIGEST.fullmatch(text):
         return None
     first = (int(text[:_DIGITS], 16) << _LOW) - _HALF
-    return first, first + 2**_LOW - 1
+    return first, first + _LOWER

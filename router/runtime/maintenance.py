@@ -8,9 +8,9 @@ from typing import Final
 
 import structlog
 
-from router.contracts import Ledger, dlq_topic
+from router.contracts import Ledger
 from router.engine.dead_letters.listing import STAGES
-from router.engine.dead_letters.reading import read_topic
+from router.engine.dead_letters.reading import read_topics
 from router.engine.delivery.trimming import Trimmer
 from router.errors import RouterError
 from router.journal.expected import expected_hour
@@ -108,8 +108,7 @@ class Maintenance:
     def _letters(self) -> None:
         """So that a list of dead letters has little left to read."""
         ledger = self._ledger = self._ledger or self._services.ledger()
-        for where in (*STAGES, *self._services.config.sinks):
-            read_topic(self._services.bus, ledger, dlq_topic(where), rowless=where not in STAGES)
+        read_topics(self._services.bus, ledger, STAGES, self._services.config.sinks)
 
     def _expected(self) -> None:
         """How much each feed usually receives at this hour."""

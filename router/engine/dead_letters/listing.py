@@ -6,12 +6,12 @@ without a later `resolved` record on their topic.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from router.contracts import Bus, DeadGroup, Header, Ledger, Record, Row, dlq_topic, out_topic
-from router.engine.dead_letters.reading import read_topic, scan
+from router.engine.dead_letters.reading import scan
 from router.engine.dead_letters.remediation import Advice, cause, next_step
 from router.engine.delivery.supersession_rules import HELD
 from router.exchange import Origin, State
@@ -136,9 +136,7 @@ def letters(
     if which.stage in ("", "sink"):
         found += [of_row(row, advice) for row in ledger.dead(which.sink or None, which.within)]
         found += [of_row(row, advice) for row in _held(ledger, which, sinks)]
-    for stage, sink in _without_row(which, sinks):
-        topic = dlq_topic(sink or stage)
-        read_topic(bus, ledger, topic, rowless=bool(sink))
+    for stage, sink, topic in _without_row(bus, ledger, which, sinks):
         found += [_of_record(record, stage, advice, sink) for record in ledger.letters(topic, which.within)]
     found = [one for one in found if which.may_be_seen(one)]
     today = {one.older_cause: one.cause for one in found if one.older_cause}
@@ -160,9 +158,7 @@ def groups(
         held = (of_row(row, advice) for row in _held(ledger, which, sinks))
         found += map(_alone, filter(which.admits, held))
     equal = {name: value for name in ("feed", "pipeline", "code") if (value := getattr(which, name))}
-    for stage, sink in _without_row(which, sinks):
-        topic = dlq_topic(sink or stage)
-        read_topic(bus, ledger, topic, rowless=bool(sink))
+    for stage, sink, topic in _without_row(bus, ledger, which, sinks):
         for one in ledger.letter_groups(topic, equal, which.since, which.within):
             alone = _alone(_of_record(one.sample, stage, advice, sink))
             found.append(replace(alone, count=one.count, first=one.first, last=one.last))
@@ -232,12 +228,13 @@ def _held(ledger: Ledger, which: Filter, sinks: Iterable[str]) -> list[Row]:
     return [row for row in rows if row.state is State.PARKED and row.code == HELD]
 
 
-def _without_row(which: Filter, sinks: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """(stage, sink): where to look for dead letters without a row; of a sink, they were no deliveries."""
-    if which.stage in ("", "sink"):
-        yield from (("sink", sink) for sink in ([which.sink] if which.sink else sorted(set(sinks))))
-    if not which.sink:
-        yield from ((stage, "") for stage in STAGES if which.stage in ("", stage))
+def _without_row(bus: Bus, ledger: Ledger, which: Filter, sinks: Iterable[str]) -> list[tuple[str, str, str]]:
+    """(stage, sink, topic): where dead letters without a row are known now; of a sink, they were no deliveries."""
+    own = [which.sink] if which.sink else sorted(set(sinks))
+    own = own if which.stage in ("", "sink") else []
+    stages = [stage for stage in STAGES if which.stage in ("", stage) and not which.sink]
+    read_topics(bus, ledger, stages, own)
+    return [*(("sink", sink, dlq_topic(sink)) for sink in own), *((stage, "", dlq_topic(stage)) for stage in stages)]
 
 
 def _of_record(record: Record, stage: str, advice: Advice, sink: str = "") -> DeadLetter:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-from router.contracts import Bus, Header, Ledger, Record
+from router.contracts import Bus, Header, Ledger, Record, dlq_topic
 from router.exchange import Origin
 
 RESOLVED: Final = "resolved"
@@ -17,21 +17,23 @@ _RECORDS: Final = 2000
 """Kept at once: a topic that is read for the first time may be long."""
 
 
-def read_topic(bus: Bus, ledger: Ledger, topic: str, *, rowless: bool) -> None:
-    """Have the ledger know the dead letters without a row that came to this topic since it was last read.
+def read_topics(bus: Bus, ledger: Ledger, stages: Iterable[str], sinks: Iterable[str]) -> None:
+    """Have the ledger know the dead letters without a row that came to these topics since they were last read.
 
-    rowless: the topic of a sink, where the others have one. Raises `Unavailable`.
+    On the topics of sinks the others have one. Raises `Unavailable`.
     """
-    identity = bus.identities([topic]).get(topic)
-    if identity is None:
-        return
+    topics = {dlq_topic(stage): "" for stage in stages} | {dlq_topic(sink): Header.DELIVERY for sink in sinks}
+    for topic, identity in bus.identities(topics).items():
+        _read_topic(bus, ledger, topic, identity, lacking=topics[topic])
+
+
+def _read_topic(bus: Bus, ledger: Ledger, topic: str, identity: str, *, lacking: str) -> None:
     seen, ends = ledger.letters_seen(topic, identity), bus.ends(topic)
     if seen == ends:
         return
     if any(ends.get(partition, 0) < offset for partition, offset in seen.items()):
         forget_topic(ledger, topic)  # the bus was put back: what was read is no more
         seen = {}
-    lacking = Header.DELIVERY if rowless else ""
     for records in _parts(bus.headlines(topic, lacking=lacking, begin=seen)):
         found, resolved = scan(records)
         places = {Origin.parse(place) for place in resolved if place}
