@@ -43,6 +43,8 @@ Measure = Literal[
     "dsn_overdue",
     "mail_read_total",
     "pdf_copies_total",
+    "earlier_recipients_total",
+    "partitions_waiting",
     "mailbox_ok",
     "oldest_unread_mail_timestamp_seconds",
     "lag",
@@ -53,6 +55,9 @@ Measure = Literal[
     "fences_total",
     "commit_seconds",
     "database_seconds",
+    "audit_whole",
+    "audit_unsent",
+    "audit_oldest_unsent_timestamp_seconds",
     "build_info",
     "worker_restarts_total",
     "certificate_expiry_timestamp_seconds",
@@ -62,6 +67,7 @@ Measure = Literal[
     "disk_free_bytes",
     "disk_size_bytes",
     "backup_timestamp_seconds",
+    "archive_lost_total",
 ]
 
 Kind = Literal["counter", "gauge", "histogram"]
@@ -211,8 +217,20 @@ MEASURES: Final[dict[Measure, Declaration]] = {
         "sink copy pdfa",
         "Mails by their PDF copy: the document's, one made of its text, none; pdfa 1: it says that it is PDF/A",
         "sinks",
-        copy="document rendue none",
+        copy="document rendue trop-grosse none",
         pdfa="0 1",
+    ),
+    "partitions_waiting": _gauge(
+        "feed",
+        "Partitions of `in.<feed>` whose first event waits: for a directory that is away, for a newer version; 1 for a "
+        "whole feed",
+        "pipelines",
+    ),
+    "earlier_recipients_total": _counter(
+        "sink told",
+        "Who keeps a version that was replaced or deleted, and is not among the recipients: listed, or sent a notice",
+        "pipelines",
+        told="listed notice",
     ),
     "mailbox_ok": _gauge(
         "sink mailbox",
@@ -240,8 +258,13 @@ MEASURES: Final[dict[Measure, Declaration]] = {
         "room access",
         "One transaction or statement",
         _WORKERS,
-        room="ledger journal",
+        room="ledger journal audit traces",
         access="read write statement",
+    ),
+    "audit_whole": _gauge("", "1 while every row of the audit is as it was written, else 0", "journal", "min"),
+    "audit_unsent": _gauge("", "Rows of audit and traces that the collector does not have", "journal", "max"),
+    "audit_oldest_unsent_timestamp_seconds": _gauge(
+        "", "Unix time of the oldest of them; of the look when there is none", "journal", "min"
     ),
     # ---------------------------------------------------------------------------------------- machine and supervisor
     "build_info": _gauge("version events", "1; the version, and the format of events", "supervisor", "max"),
@@ -266,5 +289,11 @@ MEASURES: Final[dict[Measure, Declaration]] = {
     "disk_size_bytes": _gauge("", "Its size", "supervisor", "min"),
     "backup_timestamp_seconds": _gauge(
         "", "Unix time at which the last good backup ended; 0: there was none", "supervisor", "max"
+    ),
+    "archive_lost_total": _counter(
+        "kind",
+        "Contents that left, or came, and could not be kept: their digest stands in the receipt",
+        "sinks feedback",
+        kind="mail soap-request soap-answer dsn mdn zam",
     ),
 }

@@ -109,7 +109,7 @@ class Rows:
         }
 
     def _receipt(self, receipt: Receipt) -> None:
-        body = RECEIPT.dump_json(receipt, exclude_defaults=True).decode()
+        body = RECEIPT.dump_json(receipt, exclude_defaults=True, exclude={"spoken"}).decode()
         event, line = self._touched(receipt.event_id, receipt.at), numbers.of_text(body)
         self.receipts[event, line] = {"event": event, "line": line, "at": receipt.at, "body": body}
         self._identify(receipt.delivery_id, event)

@@ -14,7 +14,7 @@ from router.bus.sqlite.consumer import SqliteConsumer, records_of
 from router.bus.sqlite.group import Membership, living, readers
 from router.bus.sqlite.maintenance import apply_plans, differences, recreate, remove_below, remove_expired
 from router.bus.sqlite.notifier import Notifier
-from router.bus.sqlite.store import SHIFT, Store, Topic, mapped
+from router.bus.sqlite.store import SEALED_VERSION, SHIFT, Store, Topic, mapped
 from router.bus.sqlite.writer import Batch, SqliteWriter, prepared
 from router.contracts import Consumer, Offsets, Outgoing, Partition, Producer, Record, Settle, TopicPlan
 from router.errors import Fenced, OperatorFault
@@ -44,6 +44,11 @@ class SqliteBus:
         self._writer.prepare()
         with mapped():
             self._store.anchor(self._locks / "write.lock")
+
+    def holds_sealed(self) -> None:
+        """From now on the file may hold sealed records: an older router, which would take them for messages, must not
+        open it."""
+        self._writer.run(lambda connection: connection.execute(f"PRAGMA user_version={SEALED_VERSION}"))
 
     def producer(self, name: str) -> Producer:
         """A producer under a stable name: from now on its predecessor of that name is `Fenced`."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from router.contracts import Bus, DeadGroup, Header, Ledger, Record, Row, dlq_topic, out_topic
-from router.engine.dead_letters.reading import scan
+from router.engine.dead_letters.reading import read_topics, scan
 from router.engine.dead_letters.remediation import Advice, cause, next_step
 from router.engine.delivery.supersession_rules import HELD
 from router.exchange import Origin, State
