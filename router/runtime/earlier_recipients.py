@@ -135,9 +135,7 @@ class EarlierRecipients:
             except Malformed:
                 continue
             if delivery is not None and asked & {delivery.lineage, delivery.document, delivery.replaces}:
-                yield Row(
-                    delivery=delivery, partition=record.partition, sequence=record.offset, bytes_at=record.origin
-                )
+                yield Row(delivery=delivery, partition=record.partition, sequence=record.offset, bytes_at=record.origin)
 
     # -------------------------------------------------------------------------------------------- what is made
 
