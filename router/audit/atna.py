@@ -151,7 +151,8 @@ def _object(root: ET.Element, one: _Object) -> None:
     else:
         ET.SubElement(made, "ParticipantObjectName").text = printable(one.name)
     for name, value in one.details:
-        ET.SubElement(made, "ParticipantObjectDetail", {"type": name, "value": _base64(value.encode("utf-8", "replace"))})
+        coded = _base64(value.encode("utf-8", "replace"))
+        ET.SubElement(made, "ParticipantObjectDetail", {"type": name, "value": coded})
 
 
 def _coded(parent: ET.Element, name: str, code: Code) -> None:

@@ -107,8 +107,8 @@ def test_what_comes_while_the_collector_is_away_waits(world: World) -> None:
 
     async def story() -> None:
         world.fill()
-        sending = world.collecting()
         async with world.collector:
+            sending = world.collecting()
             await asyncio.to_thread(sending.once)
         world.trail.record(AuditEvent(at=9.0, who="late", action=Action.NOTED))
         with pytest.raises(Unavailable, match="AUDIT-COLLECTOR"):
