@@ -20,6 +20,7 @@ def migrate(services: SiteServices) -> dict[str, tuple[int | None, int]]:
         ledger.topics()  # raises when the database is away
     services.journal.oldest()
     services.register.find("")
+    services.access.accounts.find("nobody")
     services.audit.head()
     services.traces.waiting()
     if services.keyring is not None:
