@@ -240,7 +240,7 @@ MEASURES: Final[dict[Measure, Declaration]] = {
         "room access",
         "One transaction or statement",
         _WORKERS,
-        room="ledger journal",
+        room="ledger journal audit traces",
         access="read write statement",
     ),
     # ---------------------------------------------------------------------------------------- machine and supervisor

@@ -23,12 +23,14 @@ LONGEST = 350
 #: Foreign library -> the rooms (or top-level files) that may import it. A new home is a decision: write it here.
 HOMES = {
     "argon2": ("access",),
+    "authlib": ("console",),
     "aiosmtplib": ("sinks",),
     "cel": ("config",),
     "cryptography": ("simulators", "sinks"),
+    "joserfc": ("console",),
     "hl7apy": ("hl7",),
     "aiohttp": ("sinks",),
-    "httpx": ("directory",),
+    "httpx": ("console", "directory"),
     "imapclient": ("feedback",),
     "isal": ("sinks",),
     "jinja2": ("console",),

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from router.audit.settings import AuditConfig
 from router.bus.settings import BusConfig, SqliteBusConfig
 from router.cisis.settings import ProfileRules
 from router.config.console_models import ConsoleConfig, OperatorsConfig
@@ -149,6 +150,7 @@ class SiteConfig(Strict):
     console: ConsoleConfig | None = Field(None, description="Pages for people, in a browser; default: none.")
     admin: AdminConfig = Field(default_factory=AdminConfig)
     traces: TracesConfig | None = Field(None, description="Traces; default: none.")
+    audit: AuditConfig = Field(default_factory=AuditConfig)
     roles: RolesConfig = Field(default_factory=RolesConfig)
     operators: OperatorsConfig = Field(default_factory=OperatorsConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)

@@ -12,6 +12,7 @@ from router.contracts import Clock
 
 if TYPE_CHECKING:
     from router.access.store import AccessStore
+    from router.console.oidc import Oidc
     from router.console.store import ConsoleStore
     from router.console.watch import StatusWatch
     from router.runtime.site_services import SiteServices
@@ -22,7 +23,9 @@ Record = Callable[[AuditEvent], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleTools:
-    """secure: whether people reach the console by https, itself or through a proxy"""
+    """secure: whether people reach the console by https, itself or through a proxy
+    oidc: the hospital's identity provider, where the site file names one
+    """
 
     site: Site
     services: SiteServices
@@ -32,3 +35,4 @@ class ConsoleTools:
     watch: StatusWatch
     clock: Clock
     secure: bool = False
+    oidc: Oidc | None = None

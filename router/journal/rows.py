@@ -100,7 +100,7 @@ class Rows:
         }
 
     def _receipt(self, receipt: Receipt) -> None:
-        body = RECEIPT.dump_json(receipt, exclude_defaults=True)
+        body = RECEIPT.dump_json(receipt, exclude_defaults=True, exclude={"spoken"})
         key = _digest(body)
         self.receipts[key] = {
             "digest": key,

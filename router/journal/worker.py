@@ -24,9 +24,13 @@ from router.journal.store import Journal
 from router.wire import read_journal, read_receipt
 
 Lines = tuple[Sequence[JournalEntry], Sequence[Receipt]]
+Keep = Callable[[Sequence[JournalEntry], Sequence[Receipt]], None]
+"""Keeps the lines of a batch elsewhere too; again when it is called again. Raises `Unavailable`: then all waits."""
 Told = Callable[[Sequence[JournalEntry], Sequence[Receipt]], None]
 
 GROUP: Final = "journal"
+TRACES: Final = "traces"
+"""Kind of the entries that are no part of any story: see `router.audit.traces`."""
 _RECORDS: Final = 1000
 _BYTES: Final = 8 * 1024 * 1024
 _POLL_SECONDS: Final = 0.5
@@ -49,8 +53,10 @@ class JournalWorker:
         clock: Clock | None = None,
         observer: Observer | None = None,
         told: Told | None = None,
+        keep: Keep | None = None,
     ) -> None:
-        """`told` hears of the lines of each batch that was written; it must not raise."""
+        """`keep` has the lines of each batch before its offsets move; `told` hears of them then, and must not raise."""
+        self._keep = keep
         self._told = told
         self._bus = bus
         self._journal = journal
@@ -95,6 +101,8 @@ class JournalWorker:
             self._lag(records)
             try:
                 lines = store(self._journal, records, self._observer)
+                if self._keep is not None:
+                    self._keep(*lines)
                 break
             except Unavailable:
                 if self._stop.is_set():
@@ -125,7 +133,8 @@ def store(journal: Journal, records: Sequence[Record], observer: Observer) -> Li
                 entries.append(read_journal(record))
         except ValueError as error:
             observer.count("dead_letters_total", stage="journal", feed="", sink="", code=f"BUG-{type(error).__name__}")
-    journal.write(entries, receipts, seen=max((record.timestamp for record in records), default=None))
+    told = [entry for entry in entries if entry.kind != TRACES]
+    journal.write(told, receipts, seen=max((record.timestamp for record in records), default=None))
     return entries, receipts
 
 

@@ -132,6 +132,10 @@ class Maintenance:
         shortened = self._trimmer.trim(ledger, services.clock.monotonic())
         if (days := services.config.limits.journal_days) is not None:
             services.journal.prune(services.clock.now() - days * DAY)
+        kept = services.config.audit
+        collected = kept.collector is not None
+        services.audit.purge(services.clock.now() - kept.days * DAY, collected=collected)
+        services.traces.purge(services.clock.now() - kept.traces_days * DAY, collected=collected)
         if shortened:
             log.info("held bytes and resolved dead letters trimmed", count=shortened)
         if forgotten:

@@ -20,4 +20,6 @@ def migrate(services: SiteServices) -> dict[str, tuple[int | None, int]]:
         ledger.topics()  # raises when the database is away
     services.journal.oldest()
     services.register.find("")
+    services.audit.head()
+    services.traces.waiting()
     return {room: (before[room], copies.versions(services.url(room))[room]) for room in ROOMS}

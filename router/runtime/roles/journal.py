@@ -24,6 +24,7 @@ class JournalRole:
             member=f"journal-{slot}",
             clock=services.clock,
             observer=services.observer,
+            keep=services.traces.keep,
             told=self._traces.told if self._traces is not None else None,
         )
         self._maintenance = Maintenance(services)

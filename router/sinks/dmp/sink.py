@@ -156,5 +156,6 @@ class DmpSink:
             patient_cx=metadata.patient_id(request) if request.patient.ins else "",
             attempt=attempt.number,
             unknown=attempt.unknown,
+            patient=self._tools.pseudonyms.of("ins", request.patient.ins.value) if request.patient.ins else "",
         )
         return Job(self._context, delivery, attempt, Case(order, documents), dialogue)

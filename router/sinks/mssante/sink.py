@@ -94,13 +94,19 @@ class MssanteSink:
             raise Refused("MSS-523", "MAIL", filled("message de plus de {megabytes} Mo", megabytes=limit // 1_000_000))
         self._keep(delivery, raw)
         named = envid(delivery.id, self._tools.pseudonyms)
-        envelope = Envelope(sender, mail.to, named, order.request.ack_reception)
+        envelope = Envelope(sender, mail.to, named, order.request.ack_reception, self._facts(order, contents))
         accepted = await self._submission.send(envelope, raw, attempt.recheck)
         if contents.attachments and wanted(order):
             self._tools.observer.count(
                 "pdf_copies_total", sink=self.name, copy=contents.kind or "none", pdfa="1" if contents.claim else "0"
             )
         return self._outcome(mail, envelope, accepted, contents)
+
+    def _facts(self, order: DocumentOrder, contents: Contents) -> dict[str, str]:
+        """An archive that leaves is a distribution of documents (ITI-32, IHE ITI TF-2)."""
+        patient = order.request.patient.ins
+        facts = {"patient": self._tools.pseudonyms.of("ins", patient.value)} if patient else {}
+        return {"iti": "ITI-32", **facts} if contents.attachments else facts
 
     async def verify(self, delivery: Delivery, attempt: Attempt) -> Outcome | None:  # noqa: ARG002  # the contract's
         """Nothing can be asked of a mail that was cut off: the outcome stays unknown."""
