@@ -40,6 +40,7 @@ def _environment() -> Environment:
         "asset": assets.address,
         "age": times.age,
         "same_pairs": _same,
+        "structure_of": _structure,
         "translated_pairs": _pairs,
     }
     made.filters |= {
@@ -64,6 +65,12 @@ def _shown(value: Any) -> Any:
 def _lines(text: str) -> Markup:
     """A text of several lines for a `pre`: its line feeds stay."""
     return escape(printable_lines(text))
+
+
+def _structure(visit: Any, number: str) -> str:
+    """The name of a structure, and its FINESS."""
+    known = visit.tools.services.config.structures.get(number)
+    return f"{known.name} ({number})" if known is not None else number
 
 
 def _same(names: Iterable[str]) -> list[tuple[str, str]]:
