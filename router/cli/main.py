@@ -7,6 +7,7 @@ import typer
 from router import private
 from router.cli import (
     access,
+    archive,
     audit,
     backup,
     check,
@@ -18,6 +19,7 @@ from router.cli import (
     doctor,
     explain,
     init,
+    keys,
     national,
     options,
     reference,
@@ -67,11 +69,13 @@ dlq.add_to(app)
 withdraw.add_to(app)
 audit.add_to(app)
 traces.add_to(app)
+archive.add_to(app)
 directory.add_to(app)
 topics.add_to(app)
 access.add_to(app)
 token.add_to(app)
 backup.add_to(app)
+keys.add_to(app)
 national.add_to(app)
 reference.add_to(app)
 version.add_to(app)

@@ -19,7 +19,7 @@ from router.console.sessions import give_cookie
 from router.console.visit import Visit
 from router.language import N_
 
-NEXT: Final = "oidc_next"
+THERE: Final = "oidc_next"
 ID_TOKEN: Final = "oidc_id_token"  # noqa: S105  (the name of a value)
 END: Final = "oidc_end"
 
@@ -33,7 +33,7 @@ def leave(visit: Visit) -> Response:
         leaving = oidc.leave()
     except LoginRefused as fault:
         return _refused(visit, fault, there)
-    values = {**leaving.values, NEXT: there}
+    values = {**leaving.values, THERE: there}
     secret = visit.tools.access.begin(None, visit.source, replaces=visit.cookie, values=values)
     return give_cookie(RedirectResponse(leaving.address, 303), secret, secure=visit.tools.secure)
 
@@ -42,10 +42,10 @@ def arrive(visit: Visit) -> Response:
     """Back from the provider: a new session for the person, in the place of the one that waited."""
     oidc, access = _oidc(visit), visit.tools.access
     try:
-        kept = access.sessions.take(visit.cookie, *KEPT, NEXT)
+        kept = access.sessions.take(visit.cookie, *KEPT, THERE)
     except LoginRefused:  # no session, or one that has ended: the return proves nothing
         kept = {}
-    there = inside(str(kept.get(NEXT) or ""))
+    there = inside(str(kept.get(THERE) or ""))
     try:
         arrived = oidc.arrive(dict(visit.query), kept)
         values = {ID_TOKEN: arrived.id_token or None}
