@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from router.console import assets, times, words
+from router.journal.render import asked_of
 from router.language import _, plural, translated
 from router.printable import printable, printable_lines
 
@@ -41,6 +42,7 @@ def _environment() -> Environment:
         "age": times.age,
         "same_pairs": _same,
         "structure_of": _structure,
+        "asked_of": asked_of,
         "translated_pairs": _pairs,
     }
     made.filters |= {

@@ -34,7 +34,6 @@ _WORDS: Final = {
     "structure": N_("from structure {value}"),
     "sender": N_("from sender {value}"),
     "type": N_("type {value}"),
-    "outcome": N_("{value}"),
     "code": N_("code {value}"),
     "feed": N_("feed {value}"),
     "pipeline": N_("pipeline {value}"),
@@ -97,8 +96,8 @@ class Asked:
             yield _("patient {value}…", value=self.given["patient"][:9]), self.without("patient")
         for name in PLAIN:
             if value := self.given.get(name, ""):
-                shown = _(OUTCOME_WORDS.get(value, value)) if name == "outcome" else value
-                yield _(_WORDS[name], value=shown), self.without(name)
+                shown = _(OUTCOME_WORDS[value]) if name == "outcome" else _(_WORDS[name], value=value)
+                yield shown, self.without(name)
 
     def _period(self) -> tuple[str, str]:
         if self.given.get("since") == ALWAYS and not self.given.get("until"):

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from router.engine.dead_letters import evidence
 from router.french_time import clock, day
-from router.journal.views import DeliveryState, EventStory, Moment, MomentKind
+from router.journal.views import DeliveryState, EventStory, EventSummary, Moment, MomentKind
 from router.language import N_, _, translated, translated_head
 from router.printable import printable
 from router.sinks import registry
@@ -106,6 +106,13 @@ def render(
     return [replace(line, text=printable(line.text)) for line in (*lines, _lateness(behind, absent))]
 
 
+def asked_of(event: EventSummary) -> str:
+    """`création — DMP, MSSanté`; "" when nothing was asked."""
+    asked = ", ".join(_(_ASKED.get(word, word)) for word in event.asked)
+    action = _(_ACTIONS.get(event.action, event.action))
+    return f"{action} — {asked or _('aucune destination')}" if asked or event.action else ""
+
+
 def mentioned(story: EventStory) -> set[str]:
     """Events that overtook deliveries of this one."""
     return {by for moment in story.timeline if (by := moment.evidence.get(evidence.SUPERSEDED_BY))}
@@ -136,10 +143,8 @@ def _heading(story: EventStory) -> Iterator[Line]:
         _("réponse {ack}", ack=event.ack) if event.ack else "",
     ]
     yield Line("  " + ", ".join(fact for fact in facts if fact))
-    asked = ", ".join(_(_ASKED.get(word, word)) for word in event.asked)
-    if asked or event.action:
-        action = _(_ACTIONS.get(event.action, event.action))
-        yield Line("  " + _("demande : {action} — {asked}", action=action, asked=asked or _("aucune destination")))
+    if asked := asked_of(event):
+        yield Line("  " + _("demande : {asked}", asked=asked))
     for document in story.documents:
         yield Line("  " + _("document {name}", name=document))
     yield Line("  " + _("identifiant {name}", name=event.event_id), "dim")

@@ -107,6 +107,7 @@ class World:
             self.access.accounts.add(name, PASSWORD, rights, shown=name.capitalize())
         self.audit: list[AuditEvent] = []
         self.audit_away = False
+        self.secrets: list[str] = []
         self.store = ConsoleStore(self.services.url("console"), self.clock)
         self.watch = StatusWatch(lambda: Gatherer(Site(path)), every=0.2)
         self.tools = ConsoleTools(

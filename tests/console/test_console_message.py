@@ -73,7 +73,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     maker = Maker(3)
     patient = maker.patient(family=FAMILY, given="ÉLODIE", sex="F")
     world.receive(maker.message(maker.document("imaging", patient, size=12_000), event="MDM"))
-    world.secrets = [patient.birth_family, patient.given, patient.birth_date, patient.ins or "?", patient.ipp]  # type: ignore[attr-defined]
+    world.secrets = [patient.birth_family, patient.given, patient.birth_date, patient.ins or "?", patient.ipp]
     world.tools = replace(world.tools, archive=Kept(world, {"1": _mail(FAMILY), "2": b"<answer>\r</answer>"}))
     world.app = console_app(world.tools)
     yield world
@@ -93,7 +93,7 @@ def test_nothing_of_a_patient_is_shown_unasked(filled: World, view: str) -> None
     """No tab holds an identity before its reason; each says what it can."""
     page = filled.client("marie").get(f"{ADDRESS}?view={view}")
     assert page.status_code == 200
-    assert not [secret for secret in filled.secrets if secret in page.text]  # type: ignore[attr-defined]
+    assert not [secret for secret in filled.secrets if secret in page.text]
 
 
 @pytest.mark.parametrize("language", ["fr", "en"])
