@@ -122,10 +122,10 @@ class LimitsConfig(Strict):
     partitions: int = Field(8, ge=1, le=1024, description="Partitions of each keyed topic; never changes in place.")
     claims_days: float = Field(30, ge=30, description="How long a repeated message is recognised.")
     journal_days: float | None = Field(
-        None,
+        396,
         ge=30,
-        description="How long the journal tells of an event after its last news, once every delivery has ended. "
-        "Default: for ever.",
+        description="How long the journal tells of an event after its last news, once every delivery has ended, and "
+        "the register of a stay. Whole days go. Default: 13 months; null: for ever.",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from router.contracts import (
@@ -89,10 +90,17 @@ class JournalWorker:
             records = consumer.poll(max_records=_RECORDS, max_bytes=_BYTES, timeout=_POLL_SECONDS)
             if not records:
                 self._observer.set("journal_timestamp_seconds", self._clock.now())
+                self._tidy()
                 continue
             self._write(consumer, list(records))
+            self._tidy()
             if len(records) < _RECORDS:
                 self._stop.wait(_GATHER_SECONDS)
+
+    def _tidy(self) -> None:
+        """A little of what has time: lines of an earlier version."""
+        with suppress(Unavailable):
+            self._journal.old_lines.move()
 
     def _write(self, consumer: Consumer, records: list[Record]) -> None:
         """Write a batch, however long SQL is away; meanwhile keep polling, or the group takes us for dead."""

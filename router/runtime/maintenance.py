@@ -136,6 +136,7 @@ class Maintenance:
         shortened = self._trimmer.trim(ledger, services.clock.monotonic())
         if (days := services.config.limits.journal_days) is not None:
             services.journal.prune(services.clock.now() - days * DAY)
+            services.register.prune_stays(services.clock.now() - days * DAY)
         self._audit.purge()
         if shortened:
             log.info("held bytes and resolved dead letters trimmed", count=shortened)
