@@ -56,6 +56,8 @@ class Messages:
         what = codes.ACTIONS.get(event.action, codes.UNKNOWN)
         if event.kind in codes.OF_THE_AUDIT and event.action == "exported":
             what = Event(codes.AUDIT_LOG_USED, "R")
+        if event.action == "verified" and event.refused:
+            what = codes.BROKEN
         root = _root(what, event.at, _REFUSED if event.refused else _DONE, event.detail if event.refused else "")
         if event.who != SYSTEM:
             person = {"UserID": event.who, "UserIsRequestor": "true", **_access_point(event.source)}
