@@ -63,6 +63,8 @@ class Event:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     origin: Origin | None = None
     verdict: bytes = field(default=b"", repr=False)
+    damaged: bool = False
+    """What the bus holds of it was changed (`contracts.Record.damaged`): nothing can be done with it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from rich.progress import track
 from router.cli import audited, criteria
 from router.cli.output import Exit, confirm, console, errors, fail, said, show_json
 from router.cli.periods import period
+from router.cli.rights import operable
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
 from router.config.account import account
 from router.language import N_, _, plural
@@ -183,6 +184,7 @@ def replay(
         found = chosen(services, ledger, which)
         if not found:
             _nothing(services, ledger, which)
+        found = operable(services, Action.REPLAYED, found, as_json=as_json)
         question = plural("Replay {count} dead letter?", "Replay {count} dead letters?", len(found))
         if not any(dead_letter.is_dead for dead_letter in found):
             question = plural(
@@ -237,6 +239,7 @@ def discard(
         found = chosen(services, ledger, which)
         if not found:
             _nothing(services, ledger, which)
+        found = operable(services, Action.DISCARDED, found, as_json=as_json)
         rows = ledger.get([dead_letter.delivery_id for dead_letter in found if dead_letter.delivery_id])
         if any(_pending(row) and row.delivery.id != which.id for row in rows.values()):
             fail(

@@ -6,9 +6,12 @@ import typer
 
 from router import private
 from router.cli import (
+    access,
+    archive,
     audit,
     backup,
     check,
+    console,
     demo,
     diff,
     directory,
@@ -16,6 +19,7 @@ from router.cli import (
     doctor,
     explain,
     init,
+    keys,
     national,
     options,
     reference,
@@ -24,6 +28,7 @@ from router.cli import (
     send,
     simulate,
     status,
+    token,
     topics,
     traces,
     try_,
@@ -55,6 +60,7 @@ simulate.add_to(app)
 check.add_to(app)
 try_.add_to(app)
 diff.add_to(app)
+console.add_to(app)
 status.add_to(app)
 doctor.add_to(app)
 explain.add_to(app)
@@ -63,9 +69,13 @@ dlq.add_to(app)
 withdraw.add_to(app)
 audit.add_to(app)
 traces.add_to(app)
+archive.add_to(app)
 directory.add_to(app)
 topics.add_to(app)
+access.add_to(app)
+token.add_to(app)
 backup.add_to(app)
+keys.add_to(app)
 national.add_to(app)
 reference.add_to(app)
 version.add_to(app)

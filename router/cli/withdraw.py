@@ -12,6 +12,7 @@ import typer
 from router.audit.event import Action
 from router.cli import audited
 from router.cli.output import Exit, confirm, console, fail, said, show_json
+from router.cli.rights import need_withdrawal
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.cli.times import moment
 from router.config.account import account
@@ -19,7 +20,6 @@ from router.language import _, translated
 
 if TYPE_CHECKING:
     from router.cli.waiting import Became
-    from router.runtime.site_services import SiteServices
     from router.runtime.withdraw import Withdrawal
 
 
@@ -47,7 +47,7 @@ def withdraw(
     """Delete a document from the DMP with the INS of its deposit, when the identity was downgraded since.
 
     A sender's deletion is then refused, because it no longer carries a qualified INS. Lists who had the document by
-    mail: those mails can't be taken back. Needs the account in `operators.withdraw` of the site file.
+    mail: those mails can't be taken back. Needs the account in `operators` of the site file.
     """
     from router.cli.presence import absence_from
     from router.cli.waiting import wait_for
@@ -64,13 +64,15 @@ def withdraw(
     services = SiteServices(read)
     try:
         if not dry_run:
-            _allowed(services, document, reason)
+            need_withdrawal(services, document, reason)
         ledger = services.ledger()
         withdrawals = Withdrawals(services, ledger)
         try:
             planned = withdrawals.plan(document.removeprefix("urn:oid:"), copy)
         except MessageFault as fault:
             fail(translated(fault.text), Exit.BAD)
+        if not dry_run:
+            need_withdrawal(services, document, reason, planned.delivery.sink)
         if not as_json:
             _show(planned, document)
         if not (dry_run or yes or as_json):
@@ -85,15 +87,6 @@ def withdraw(
     finally:
         services.close()
     _tell(planned, became, absent, as_json=as_json)
-
-
-def _allowed(services: SiteServices, document: str, reason: str) -> None:
-    """This right is given by name; being able to run the command is not enough."""
-    who = account()
-    if who not in services.config.operators.withdraw:
-        audited.record(services, Action.WITHDRAWN, "document", [document], reason=reason, refused=True)
-        right = f"operators: {{withdraw: [{who}]}}"
-        fail(_("{who} may not withdraw documents: the site file grants it ({right})", who=who, right=right))
 
 
 def _show(planned: Withdrawal, document: str) -> None:

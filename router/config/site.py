@@ -219,13 +219,15 @@ def _ports(source: Reading[SiteConfig], site: SiteConfig) -> list[Problem]:
     ]
     if site.http is not None:
         found.append((["http", "port"], site.http.port, "http"))
+    if site.console is not None:
+        found.append((["console", "port"], site.console.port, "console"))
     if "admin" in site.model_fields_set:
         found.append((["admin", "port"], site.admin.port, "admin"))
     problems: list[Problem] = []
     seen: dict[int, str] = {}
     for path, port, owner in found:
         other = seen.setdefault(port, owner) if port else owner
-        if other in ("http", "admin") and other != owner:
+        if other in ("http", "console", "admin") and other != owner:
             text = filled("port {port} is already that of {name}", port=port, name=repr(other))
             problems.append(source.problem(path, text))
         elif other != owner:
@@ -235,7 +237,7 @@ def _ports(source: Reading[SiteConfig], site: SiteConfig) -> list[Problem]:
 
 
 def _environment(source: Reading[SiteConfig], site: SiteConfig) -> list[Problem]:
-    """Production and qualification never mix (decisions D9)."""
+    """Production and qualification never mix (decisions D9); what must survive stands where it does."""
     problems: list[Problem] = []
     if source.lost(["environment"]):
         return problems
@@ -245,6 +247,8 @@ def _environment(source: Reading[SiteConfig], site: SiteConfig) -> list[Problem]
             problems.append(
                 source.problem(path, filled("must agree with the site's: {environment}", environment=site.environment))
             )
+    if site.archive is not None and site.encryption is None and not source.lost(["encryption"]):
+        problems.append(source.problem(["archive"], "needs `encryption`: nothing is kept in clear for years"))
     if site.environment == "production" and isinstance(site.bus, KafkaConfig):
         if site.database.url is None and site.database.url_secret is None and not source.lost(["database"]):
             problems.append(source.problem(["database"], "Kafka in production needs PostgreSQL for the ledger"))

@@ -7,14 +7,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from router.archive.settings import ArchiveConfig
 from router.audit.settings import AuditConfig
 from router.bus.settings import BusConfig, SqliteBusConfig
 from router.cisis.settings import ProfileRules
+from router.config.console_models import ConsoleConfig, OperatorsConfig
 from router.config.sentences import NAME
 from router.config.sink_models import INSTANCE, SinkConfig, SiteStructure
 from router.directory.settings import DirectoryConfig
 from router.engine.retry_policy import RetryPolicy
 from router.gateway.settings import FolderConfig, HttpConfig, MllpConfig
+from router.sealing.settings import EncryptionConfig
 from router.secret import Secret
 from router.strict import Strict
 from router.structures import Environment
@@ -88,15 +91,6 @@ class TracesConfig(Strict):
     )
 
 
-class OperatorsConfig(Strict):
-    """Who may give the commands that need a right of their own: accounts of the machine, as `id -un` names them."""
-
-    withdraw: list[str] = Field(
-        default_factory=list,
-        description="May take a document out of the DMP under the INS of its deposit (`segur-router withdraw`).",
-    )
-
-
 class RolesConfig(Strict):
     """How many processes of each role this machine runs."""
 
@@ -105,6 +99,7 @@ class RolesConfig(Strict):
     sinks: int = Field(1, ge=0, le=64)
     feedback: int = Field(1, ge=0, le=1)
     journal: int = Field(1, ge=0, le=1)
+    console: int = Field(1, ge=0, le=1, description="Only where the site has a `console`.")
 
 
 class LimitsConfig(Strict):
@@ -140,6 +135,12 @@ class SiteConfig(Strict):
     )
     bus: BusConfig = Field(default_factory=SqliteBusConfig, description="The log between stages.")
     database: DatabaseConfig = Field(default_factory=DatabaseConfig)
+    encryption: EncryptionConfig | None = Field(
+        None, description="Seal what stands on the disk; default: it stands there in clear."
+    )
+    archive: ArchiveConfig | None = Field(
+        None, description="Keep what left and what proves it; needs `encryption`. Default: only the journal's lines."
+    )
     pipelines: Path = Field(Path("pipelines"), description="Folder of the pipeline files.")
     structures: dict[str, SiteStructure] = Field(default_factory=dict, description="FINESS -> structure.")
     facilities: dict[str, str] = Field(
@@ -154,6 +155,7 @@ class SiteConfig(Strict):
     )
     directory: DirectoryConfig = Field(default_factory=DirectoryConfig)
     http: HttpConfig | None = Field(None, description="HTTP intake.")
+    console: ConsoleConfig | None = Field(None, description="Pages for people, in a browser; default: none.")
     admin: AdminConfig = Field(default_factory=AdminConfig)
     traces: TracesConfig | None = Field(None, description="Traces; default: none.")
     audit: AuditConfig = Field(default_factory=AuditConfig)
@@ -163,6 +165,11 @@ class SiteConfig(Strict):
     value_sets: Path | None = Field(None, description="Folder of imported value sets that replace the shipped ones.")
     cda_schema: Path | None = Field(None, description="CDA_extended.xsd, when documents are checked against it.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @property
+    def processes(self) -> dict[str, int]:
+        """Role -> how many processes of it this machine runs."""
+        return dict(self.roles) | ({} if self.console is not None else {"console": 0})
 
     @property
     def sink_types(self) -> dict[str, str]:

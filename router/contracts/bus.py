@@ -33,6 +33,8 @@ class Record:
     timestamp: float = 0.0
     repeated: frozenset[str] = frozenset()
     """Names of headers that the record has more than once, which Kafka allows; `headers` holds the last of each."""
+    damaged: bool = False
+    """It was sealed, and what stands on the disk is not what was sealed: `value` is empty, `headers` prove nothing."""
 
     @property
     def origin(self) -> Origin:

@@ -18,7 +18,10 @@ from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, LoginError
 
 from router.contracts import Alert, Clock, Observer, Producer
+from router.contracts.keeping import Keeper, KeepsNothing, Kept
+from router.contracts.keeping import Kind as Proof
 from router.errors import OperatorFault, RouterError, Unavailable
+from router.exchange import ReceiptKind
 from router.feedback.attempts import Attempts
 from router.feedback.imap import AnswerTooLarge, BoundedClient
 from router.feedback.imap_traces import ImapTraces
@@ -32,6 +35,7 @@ from router.wire import receipt_record
 log = logging.getLogger(__name__)
 
 MAX_PAUSE: Final = 600.0
+_KINDS: Final = {ReceiptKind.DSN: Proof.DSN, ReceiptKind.MDN: Proof.MDN}
 _SPARE: Final = 64 * 1024
 """Bytes of the literals in one answer beside the mail: names of folders."""
 
@@ -44,6 +48,7 @@ class Mailbox:
     authzid: the account asked for when the certificate logs in (SASL EXTERNAL); "": whichever it opens
     attempts: remembers over a restart which mail was being read; default: nothing is remembered
     number: of the mailbox in the site, from 0: its label in metrics
+    keeper: takes the reports themselves; default: they are not kept
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class Mailbox:
         alert: Alert,
         attempts: Attempts | None = None,
         number: int = 0,
+        keeper: Keeper | None = None,
     ) -> None:
         self._sink = sink
         self._labels = {"sink": sink, "mailbox": str(number)}
@@ -73,6 +79,7 @@ class Mailbox:
         self._clock = clock
         self._observer = observer
         self._alert = alert
+        self._keeper = keeper or KeepsNothing()
         self._attempts = attempts or Attempts(None)
         self._traces = ImapTraces(f"{config.host}:{config.port}", self._user, producer, clock.now)
         self._stop = threading.Event()
@@ -213,10 +220,19 @@ class Mailbox:
             if raw is None:
                 return None
             handled = self._read(raw)
+            self._archive(handled, raw)
         if handled.receipts:
             self._producer.publish([receipt_record(receipt) for receipt in handled.receipts])
             self._reports.remember(handled, self._clock.now())
         return handled
+
+    def _archive(self, handled: Handled, raw: bytes) -> None:
+        """Keep a report for each delivery that it proves something of. Raises `Unavailable` where that is required."""
+        for receipt in handled.receipts:
+            kind = _KINDS.get(receipt.kind)
+            if kind is not None:
+                kept = Kept(delivery_id=receipt.delivery_id, event_id=receipt.event_id, kind=kind, parts=(raw,))
+                self._keeper.keep_now(kept)
 
     def _body(self, client: IMAPClient, number: int) -> bytes | None:
         """The mail, no byte more than we read of one, whatever size the server has told; None when it is gone."""

@@ -138,6 +138,17 @@ class Journal:
                 found.update((event_id, name) for event_id, name in rows if name)
         return found
 
+    def owners(self, events: Iterable[str]) -> dict[str, str]:
+        """FINESS of the structure to which each event belongs, by event id, of those that belong to one."""
+        found: dict[str, str] = {}
+        ids = sorted(set(events))
+        with self._database.read() as connection:
+            for start in range(0, len(ids), _ASKED_AT_ONCE):
+                some = EVENTS.c.event_id.in_(ids[start : start + _ASKED_AT_ONCE])
+                rows = connection.execute(select(EVENTS.c.event_id, EVENTS.c.structure).where(some))
+                found.update((event_id, finess) for event_id, finess in rows if finess)
+        return found
+
     def dispositions(self, since: float = 0.0) -> Mapping[tuple[str, str], int]:
         """Number of deliveries per (sink, disposition) since this time; "" are those that have not ended."""
         of = DELIVERIES.c

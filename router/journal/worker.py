@@ -27,6 +27,7 @@ from router.wire import read_journal, read_receipt
 Lines = tuple[Sequence[JournalEntry], Sequence[Receipt]]
 Keep = Callable[[Sequence[JournalEntry], Sequence[Receipt]], None]
 """Keeps the lines of a batch elsewhere too; again when it is called again. Raises `Unavailable`: then all waits."""
+Proofs = Callable[[Sequence[Receipt]], None]
 Told = Callable[[Sequence[JournalEntry], Sequence[Receipt]], None]
 
 GROUP: Final = "journal"
@@ -55,10 +56,16 @@ class JournalWorker:
         observer: Observer | None = None,
         told: Told | None = None,
         keep: Keep | None = None,
+        proofs: Proofs | None = None,
     ) -> None:
-        """`keep` has the lines of each batch before its offsets move; `told` hears of them then, and must not raise."""
+        """`told` hears of the lines of each batch that was written; it must not raise.
+
+        keep: has the lines of each batch before its offsets move;  proofs: keeps its receipts; both may raise
+        `Unavailable`
+        """
         self._keep = keep
         self._told = told
+        self._proofs = proofs
         self._bus = bus
         self._journal = journal
         self._member = member
@@ -111,6 +118,8 @@ class JournalWorker:
                 lines = store(self._journal, records, self._observer)
                 if self._keep is not None:
                     self._keep(*lines)
+                if self._proofs is not None:
+                    self._proofs(lines[1])
                 break
             except Unavailable:
                 if self._stop.is_set():

@@ -138,6 +138,8 @@ class Maintenance:
             services.journal.prune(services.clock.now() - days * DAY)
             services.register.prune_stays(services.clock.now() - days * DAY)
         self._audit.purge()
+        if services.archive is not None:
+            services.archive.purge()
         if shortened:
             log.info("held bytes and resolved dead letters trimmed", count=shortened)
         if forgotten:

@@ -14,7 +14,7 @@ from router.bus.sqlite.consumer import SqliteConsumer, records_of
 from router.bus.sqlite.group import Membership, living, readers
 from router.bus.sqlite.maintenance import apply_plans, differences, recreate, remove_below, remove_expired
 from router.bus.sqlite.notifier import Notifier
-from router.bus.sqlite.store import SHIFT, Store, Topic, mapped
+from router.bus.sqlite.store import SEALED_VERSION, SHIFT, Store, Topic, mapped
 from router.bus.sqlite.writer import Batch, SqliteWriter, prepared
 from router.contracts import Consumer, Offsets, Outgoing, Partition, Producer, Record, Settle, TopicPlan
 from router.errors import Fenced, OperatorFault
@@ -44,6 +44,11 @@ class SqliteBus:
         self._writer.prepare()
         with mapped():
             self._store.anchor(self._locks / "write.lock")
+
+    def holds_sealed(self) -> None:
+        """From now on the file may hold sealed records: an older router, which would take them for messages, must not
+        open it."""
+        self._writer.run(lambda connection: connection.execute(f"PRAGMA user_version={SEALED_VERSION}"))
 
     def producer(self, name: str) -> Producer:
         """A producer under a stable name: from now on its predecessor of that name is `Fenced`."""
@@ -108,7 +113,14 @@ class SqliteBus:
                     "SELECT r.id, r.key, r.headers, r.timestamp, x'' FROM records r, partitions p"
                     " WHERE p.id=? AND r.id>=(p.id<<?)+max(p.first, ?) AND r.id<(p.id<<?)+p.next"
                     " AND (?='' OR instr(r.headers, ?)=0) ORDER BY r.id",
-                    (id_, SHIFT, (begin or {}).get(Partition(topic, number), 0), SHIFT, lacking, f"{json.dumps(lacking)}:"),
+                    (
+                        id_,
+                        SHIFT,
+                        (begin or {}).get(Partition(topic, number), 0),
+                        SHIFT,
+                        lacking,
+                        f"{json.dumps(lacking)}:",
+                    ),
                 )
                 found += records_of(Partition(topic, number), rows)
         return iter(sorted(found, key=lambda record: (record.timestamp, record.partition, record.offset)))

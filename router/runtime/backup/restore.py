@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from router import private
+from router.archive.tables import VERSION as ARCHIVE
 from router.audit.event import Action, AuditEvent
 from router.audit.tables import VERSION as AUDIT
 from router.audit.traces import VERSION as TRACES
@@ -33,8 +34,17 @@ from router.runtime.backup.manifest import BUS, DUMP, KEY, ROOMS, Manifest
 from router.runtime.backup.unfinished import FILE as UNFINISHED
 from router.runtime.backup.verify import verify
 from router.runtime.site_services import SiteServices
+from router.sealing.tables import VERSION as KEYRING
 
-SCHEMAS: Final = {"ledger": LEDGER, "journal": JOURNAL, "register": REGISTER, "audit": AUDIT, "traces": TRACES}
+SCHEMAS: Final = {
+    "ledger": LEDGER,
+    "journal": JOURNAL,
+    "register": REGISTER,
+    "audit": AUDIT,
+    "traces": TRACES,
+    "archive": ARCHIVE,
+    "keyring": KEYRING,
+}
 _STAYS: Final = frozenset({tenure.FILE, KEY, UNFINISHED, "lost+found"})
 
 

@@ -28,6 +28,7 @@ class JournalRole:
             observer=services.observer,
             keep=services.traces.keep,
             told=self._traces.told if self._traces is not None else None,
+            proofs=services.archive.write_receipts if services.archive is not None else None,
         )
         self._maintenance = Maintenance(services)
         self._collecting: Collecting | None = None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from router.contracts.keeping import Keeper, KeepsNothing, Kept, Kind
 from router.contracts.spoken import Answer, saying
 from router.errors import OperatorFault, OutcomeUnknown, RouterError, Unavailable
 from router.request import TransmissionRequest
@@ -34,6 +35,7 @@ class DmpClient:
     verdicts: Verdicts
     seal: Callable[[], Seal]
     now: Callable[[], float]
+    keeper: Keeper = field(default_factory=KeepsNothing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,9 @@ class Dialogue:
     """Pseudonym of the INS, for the traces."""
     unknown: bool = False
     """Whether an earlier attempt has an unknown outcome: the row says so already."""
+    event_id: str = ""
+    digests: dict[str, str] = field(default_factory=dict)
+    """Transaction -> digest of the last request that was kept of it."""
 
     def seal(self) -> Seal:
         """Our signature certificate. Raises `OperatorFault` `DMP-CERT-SIGN` outside its dates."""
@@ -151,9 +156,12 @@ class Dialogue:
         )
         sent = soap.request(url, transaction.action, assertion, body, attachments, mtom=bool(attachments))
         self._keep(name, "request", sent.content_type, sent.parts)
+        self.digests[name] = await self._archive(transaction, Kind.SOAP_REQUEST, sent.parts)
         answer = await self.client.channel.call(sent, name, feeding=transaction.feeding)
         with suppress(OSError):  # the copy is for tests; the answer counts
             self._keep(name, "answer", answer.content_type, (answer.body,))
+        with suppress(Unavailable):  # the effect has happened: that its answer is not kept undoes nothing
+            await self._archive(transaction, Kind.SOAP_ANSWER, (answer.body,))
         try:
             if answer.status in (429, 503):
                 raise Unreadable
@@ -176,6 +184,13 @@ class Dialogue:
         """The code that decides when an answer has several: the most telling class first."""
         codes = [one.code for one in answer.errors if not one.warning] or [one.code for one in answer.errors]
         return min(codes, key=lambda code: _TELLING.index(self.client.verdicts.of(code)), default="INCONNU")
+
+    async def _archive(self, transaction: Transaction, kind: Kind, parts: Sequence[bytes]) -> str:
+        """Hand over what proves a change in the DMP, and what was asked to be sure of it."""
+        if transaction is transactions.EXISTS:
+            return ""
+        one = Kept(delivery_id=self.delivery_id, event_id=self.event_id, kind=kind, name=transaction.name, parts=parts)
+        return await self.client.keeper.keep(one)
 
     def _keep(self, name: str, what: str, content_type: str, parts: Sequence[bytes]) -> None:
         """In qualification, what was said as a file: `<delivery>-<transaction>-request.mime`."""

@@ -246,6 +246,9 @@ class Job:
             "xds_status": status,
             deposit_history.PATIENT: self.patient,
         }
+        digests = self.dialogue.digests
+        if sent := digests.get(transactions.PUBLISH.name) or digests.get(transactions.DELETE.name):
+            evidence["soap_sha256"] = sent
         return Outcome(text=text, evidence=evidence, context=reply_context(self.case.order, LEG))
 
     def _sets(self) -> list[str]:
