@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
+from imapclient import IMAPClient
+
 from router.contracts import Producer
 from router.contracts.spoken import Answer, listening, saying
 from router.errors import RouterError
@@ -46,6 +48,22 @@ class ImapTraces:
     def said(self, action: str, request: str = "") -> AbstractContextManager[Answer]:
         """One command. `request`: numbers of mails and names of folders."""
         return saying("imap", self._server, self._author, action, request, good="OK")
+
+    def move(self, client: IMAPClient, number: int, folder: str) -> None:
+        """MOVE (RFC 6851), else copy, flag and expunge that one message."""
+        if client.has_capability("MOVE"):
+            with self.said("MOVE", f"uid={number} to={folder}"):
+                client.move([number], folder)
+            return
+        with self.said("COPY", f"uid={number} to={folder}"):
+            client.copy([number], folder)
+        with self.said("STORE", f"uid={number} +\\Deleted"):
+            client.delete_messages([number])
+        with self.said("EXPUNGE", f"uid={number}"):
+            if client.has_capability("UIDPLUS"):
+                client.uid_expunge([number])
+            else:
+                client.expunge()
 
     def _publish(self) -> None:
         if not self._waiting:
