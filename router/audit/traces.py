@@ -175,7 +175,7 @@ def folded(spoken: Sequence[Spoken]) -> list[Spoken]:
         if last is None or one.protocol != "smtp" or (last.action.split()[-1], one.action) not in _NEXT:
             found.append(one)
             continue
-        texts = {
+        texts: dict[str, Any] = {
             "action": f"{last.action} {one.action}",
             "request": " ".join(filter(None, (last.request, one.request))),
             "answer": f"{last.answer} / {one.answer}",

@@ -99,14 +99,15 @@ def test_what_is_kept_elsewhere_is_there_before_the_offsets_move(bus: SqliteBus,
     """Traces go to their own table and to no story; while that is away the worker waits, and loses nothing."""
     said = Spoken(at=1.0, protocol="imap", server="imap:993", author="labo@chu.fr", action="MOVE")
     entry = JournalEntry(event_id="traces", kind="traces", at=1.0, spoken=(said,))
-    refusals, kept, told = [1, 2], [], []
+    refusals, kept, told = [1, 2], list[Spoken](), list[JournalEntry]()
 
     def keep(entries: Sequence[JournalEntry], receipts: Sequence[Receipt]) -> None:
         if refusals:
             refusals.pop()
             assert sum(bus.lag(GROUP).values()) > 0
             raise Unavailable("TRACES-AWAY")
-        kept.extend(one for line in (*entries, *receipts) for one in line.spoken)
+        kept.extend(one for entry in entries for one in entry.spoken)
+        kept.extend(one for receipt in receipts for one in receipt.spoken)
 
     entries, receipts = whole()
     spoken = replace(said, protocol="smtp", action="RCPT")
