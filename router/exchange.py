@@ -153,6 +153,7 @@ class Delivery:
     action:      initial | replace | delete for documents, "" for relays and business acknowledgements
     strict:      a relay that asked for strict order: after a dead letter its lane is parked
     replay:      0, or the count of deliberate replays: never part of the id
+    structure:   FINESS of the site's structure that it belongs to, "" for none (relays)
     """
 
     id: str
@@ -175,6 +176,7 @@ class Delivery:
     created: float = 0.0
     label: str = ""
     """For people: `DMP`, `adam.hoda@…` for a professional, `patient` for a patient. Never a patient's address."""
+    structure: str = ""
 
 
 def delivery_id(event_id: str, destination: str) -> str:
@@ -191,6 +193,28 @@ class ReceiptKind(StrEnum):
     """An attempt that did not end the delivery: it waits, or its outcome is unknown."""
     DSN = "dsn"
     MDN = "mdn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spoken:
+    """One request to a server and what it answered: a trace (mssante §11). No content, no identity of a patient.
+
+    at:       Unix seconds of the answer;  protocol: `smtp`, `imap` or `dmp`;  server: host and port, or address
+    author:   mailbox, person or structure in whose name it was asked
+    action:   command or transaction (`RCPT`, `MOVE`, `TD2.1`);  request: what was asked, by ids
+    answer:   codes of the reply, or of the fault that it became
+    facts:    ids by which it is known elsewhere: `iti`, `submission_set`, `patient` (a pseudonym)
+    """
+
+    at: float
+    protocol: str
+    server: str
+    author: str
+    action: str
+    request: str = ""
+    answer: str = ""
+    ok: bool = True
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +246,8 @@ class Receipt:
     pipeline: str = ""
     evidence: Mapping[str, str] = field(default_factory=dict)
     context: Mapping[str, str] = field(default_factory=dict)
+    spoken: tuple[Spoken, ...] = ()
+    """What was said to the server since the receipt before; the traces keep it, the journal does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +255,8 @@ class JournalEntry:
     """One line of an event's story, written by the gateway, the pipelines or an operator's command.
 
     kind: `received` (accepted, claimed), `duplicate`, `refused` (AE, AR or unreadable), `decided` (one pipeline's
-    exchange went to its sinks), `filtered`, `dead` (one pipeline's exchange is in `dlq.pipeline`), `command`.
+    exchange went to its sinks), `filtered`, `dead` (one pipeline's exchange is in `dlq.pipeline`), `command`,
+    `traces` (of no event).
     Identities are pseudonyms (`Pseudonyms.of("ipp", authority, value)`, `("ins", value)`), so that a search
     hashes what the operator typed. `document` is the CDA's id, which names no patient.
     """
@@ -272,6 +299,8 @@ class JournalEntry:
     """Whether the patient's identity was; None when no request was read."""
     recipients: tuple[tuple[str, str, str], ...] = ()
     """(address, national id, name as sent) of the recipients, never of a patient."""
+    spoken: tuple[Spoken, ...] = ()
+    """Of an entry of kind `traces`: what was said outside of deliveries, to the server of a mailbox."""
 
 
 PATIENT = "patient"

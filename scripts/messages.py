@@ -5,9 +5,10 @@
     python scripts/messages.py --write    take new texts into the catalogues, drop old ones, compile
 
 A text is found where the code gives it to a fault, a finding, a problem of a file… (`PLACES`), in a table of texts
-(`TABLES`), or in a call of `router.language`. A name is followed to its assignments in the function or the module, or
-to the module that it comes from. The code writes some texts in French and some in English: a new text stands without a
-translation in both catalogues; translate it in one of them, and `--write` takes it out of the other.
+(`TABLES`), in a call of `router.language`, or in a template of the console. A name is followed to its assignments in
+the function or the module, or to the module that it comes from. The code writes some texts in French and some in
+English: a new text stands without a translation in both catalogues; translate it in one of them, and `--write` takes it
+out of the other.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Final
 from babel.messages.catalog import Catalog, Message
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
+from jinja2.ext import babel_extract
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 ROUTER: Final = ROOT / "router"
@@ -290,9 +292,22 @@ def found() -> tuple[tuple[Text, ...], tuple[str, ...]]:
             read = Reader(path).read()
             texts |= set(read.texts)
             mistakes += read.mistakes
+    for path in sorted((ROUTER / "console/templates").glob("*.html")):
+        texts |= set(of_template(path))
     lines = (ROUTER / "sinks/dmp/verdicts.csv").read_text(encoding="utf-8").splitlines()
     texts |= {Text(row[2]) for row in csv.reader(line for line in lines if line and not line.startswith("#"))}
     return tuple(sorted(texts, key=lambda text: (text.one.lower(), text.one, text.template))), tuple(mistakes)
+
+
+def of_template(path: Path) -> Iterator[Text]:
+    """Texts of a page's template: `_("…")` and `plural("…", "…", …)`."""
+    with path.open("rb") as file:
+        for _line, name, said, _comments in babel_extract(file, ["_", "plural"], [], {"silent": "false"}):
+            texts = [one for one in ([said] if isinstance(said, str) else said or ()) if isinstance(one, str)]
+            if name == "plural":
+                yield Text(texts[0], texts[1])
+            elif texts:
+                yield Text(texts[0])
 
 
 def place(language: str, kind: str) -> Path:

@@ -20,16 +20,16 @@ from router.access.written import written
 from router.contracts import Clock
 from router.database import Database
 from router.errors import OperatorFault
-from router.language import N_, T_, filled
+from router.language import T_, filled
 
 UNKNOWN: Final = T_("no account is named {what}")
 TAKEN: Final = T_("an account is named {what} already")
-WRONG_CODE: Final = N_("the code is not that of this secret: is the clock of the telephone right?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """totp: has a second factor;  locked: by an administrator;  waits: Unix time until which logins are refused, or 0
+    """totp: has a second factor;  locked: by an administrator;  demo: nobody's own
+    waits: Unix time until which logins are refused, or 0
     created, changed, last_login: Unix seconds, 0 for never
     """
 
@@ -38,6 +38,7 @@ class Account:
     rights: Mapping[str, Role] = field(default_factory=dict)
     totp: bool
     locked: bool
+    demo: bool
     waits: float = 0.0
     created: float
     changed: float
@@ -49,10 +50,13 @@ class Account:
 
 
 class Accounts:
-    """Any thread; each call is one transaction. Raises `OperatorFault` for an unknown name, `Unavailable`."""
+    """Any thread; each call is one transaction. Raises `OperatorFault` for an unknown name, `Unavailable`.
 
-    def __init__(self, database: Database, clock: Clock, hashes: Passwords) -> None:
-        self._database, self._clock, self._passwords = database, clock, hashes
+    production: accounts of the demo are refused
+    """
+
+    def __init__(self, database: Database, clock: Clock, hashes: Passwords, *, production: bool = False) -> None:
+        self._database, self._clock, self._passwords, self._production = database, clock, hashes, production
 
     # --------------------------------------------------------------------------------------------- login
 
@@ -67,7 +71,7 @@ class Accounts:
         written(self._database, lambda db: lockout.charge(db, row, self._clock.now()))
         hashed = account.password if account is not None else self._passwords.nobodys
         right = self._passwords.right(hashed, password)
-        if account is None or not right or account.locked:
+        if account is None or not right or account.locked or (account.demo and self._production):
             raise refused()
         if account.totp and not code.strip():
             written(self._database, lambda db: lockout.give_back(db, row))
@@ -112,15 +116,22 @@ class Accounts:
 
     # ------------------------------------------------------------------------------------------- changes
 
-    def add(self, name: str, password: str, rights: Mapping[str, Role], *, shown: str = "") -> Account:
-        """A new account. Raises `OperatorFault`: `ACCESS-NAME`, `ACCESS-TAKEN`, `ACCESS-PASSWORD`."""
+    def add(
+        self, name: str, password: str, rights: Mapping[str, Role], *, shown: str = "", demo: bool = False
+    ) -> Account:
+        """A new account. demo: any password is taken, and production refuses it.
+
+        Raises `OperatorFault`: `ACCESS-NAME`, `ACCESS-TAKEN`, `ACCESS-PASSWORD`.
+        """
         found, now = rights_of.checked_name(name), self._clock.now()
-        passwords.check(password, found, shown)
+        if not demo:
+            passwords.check(password, found, shown)
         values = {
             "name": found,
             "shown": shown[:120],
             "password": self._passwords.hash(password),
             "rights": rights_of.stored(rights),
+            "demo": demo,
             "created": now,
             "changed": now,
         }
@@ -151,9 +162,7 @@ class Accounts:
 
     def set_totp(self, name: str, secret: str, code: str) -> None:
         """A second factor from now on, once a code of it was given. Raises `OperatorFault` (`ACCESS-CODE`)."""
-        step = totp.step_of(secret, code, self._clock.now())
-        if step is None:
-            raise OperatorFault("ACCESS-CODE", "", WRONG_CODE)
+        step = totp.check(secret, code, self._clock.now())
         self._set(name, totp=secret, totp_step=step)
 
     def remove_totp(self, name: str) -> None:
@@ -209,6 +218,7 @@ def _account(row: Any, waits: float = 0.0) -> Account:
         rights=rights_of.read(row.rights),
         totp=bool(row.totp),
         locked=row.locked,
+        demo=row.demo,
         waits=waits,
         created=row.created,
         changed=row.changed,

@@ -43,18 +43,18 @@ def charge(db: Connection, row: str, now: float) -> None:
     db.execute(FAILURE.delete().where(FAILURE.c.last < now - FORGOTTEN))
     found = db.execute(sa.select(FAILURE).where(FAILURE.c.name == row).with_for_update()).first()
     if found is None:
-        db.execute(FAILURE.insert().values(name=row, count=1, last=now, until=now + wait(1)))
+        db.execute(FAILURE.insert().values(name=row, failures=1, last=now, until=now + wait(1)))
         return
     if found.until > now:
         raise too_many(found.until - now)
-    _set(db, row, found.count + 1, now)
+    _set(db, row, found.failures + 1, now)
 
 
 def give_back(db: Connection, row: str) -> None:
     """The attempt was no failure, and no success yet: a code is still asked for."""
     found = db.execute(sa.select(FAILURE).where(FAILURE.c.name == row).with_for_update()).first()
     if found is not None:
-        db.execute(FAILURE.update().where(FAILURE.c.name == row).values(count=max(0, found.count - 1), until=0.0))
+        db.execute(FAILURE.update().where(FAILURE.c.name == row).values(failures=max(0, found.failures - 1), until=0.0))
 
 
 def clear(db: Connection, row: str) -> None:
@@ -69,5 +69,5 @@ def left_alone(db: Connection, now: float) -> dict[str, float]:
 
 
 def _set(db: Connection, row: str, count: int, now: float) -> None:
-    values = {"count": count, "last": now, "until": now + wait(count)}
+    values = {"failures": count, "last": now, "until": now + wait(count)}
     db.execute(FAILURE.update().where(FAILURE.c.name == row).values(**values))

@@ -247,7 +247,7 @@ def csrf_of(token: str) -> str:
 
 def same(given: str, expected: str) -> bool:
     """Compares without telling by its time how much of it was right."""
-    return hmac.comparedigest(given.encode(), expected.encode())
+    return hmac.compare_digest(given.encode(), expected.encode())
 
 
 def digest(token: str) -> str:

@@ -25,7 +25,7 @@ class AccessStore:
     """Who may do what. Synchronous; any thread; every call is one transaction, and a login hashes for 0.3 s.
 
     url: an SQLite file or PostgreSQL (`Database`). Raises `Unavailable` while the database is away.
-    idle, longest: seconds, see `Sessions`;  hasher: for tests, which have no time
+    idle, longest: seconds, see `Sessions`;  hasher: for tests, which have no time;  production: no demo account
     """
 
     def __init__(
@@ -36,10 +36,11 @@ class AccessStore:
         idle: float = sessions_of.IDLE,
         longest: float = sessions_of.LONGEST,
         hasher: PasswordHasher | None = None,
+        production: bool = False,
     ) -> None:
         clock = clock or SystemClock()
         self._database = Database("access", url, METADATA, VERSION)
-        self.accounts = Accounts(self._database, clock, Passwords(hasher))
+        self.accounts = Accounts(self._database, clock, Passwords(hasher), production=production)
         self.sessions = Sessions(self._database, clock, idle=idle, longest=longest)
         self.tokens = Tokens(self._database, clock)
 

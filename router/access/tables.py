@@ -26,6 +26,8 @@ ACCOUNT: Final = sa.Table(
     sa.Column("totp", sa.String(64), nullable=False, default=""),
     sa.Column("totp_step", sa.BigInteger, nullable=False, default=0),
     sa.Column("locked", sa.Boolean, nullable=False, default=False),
+    #: Made by the demo, with a password that everybody can read there: refused in production.
+    sa.Column("demo", sa.Boolean, nullable=False, default=False),
     sa.Column("created", sa.Float, nullable=False),
     sa.Column("changed", sa.Float, nullable=False),
     sa.Column("last_login", sa.Float, nullable=False, default=0.0),
@@ -36,7 +38,7 @@ FAILURE: Final = sa.Table(
     "access_failure",
     METADATA,
     sa.Column("name", _NAME, primary_key=True),
-    sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False),
     sa.Column("last", sa.Float, nullable=False),
     sa.Column("until", sa.Float, nullable=False),
 )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from router.audit.event import Action
+from router.cli import audited
 from router.cli.output import console, errors, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, paste
 from router.cli.times import moment
@@ -65,6 +67,7 @@ def backup(
     else:
         services = SiteServices(Site(site))
         try:
+            audited.record(services, Action.BACKED_UP, "backup", [str(folder)])
             made = make(
                 services,
                 folder,

@@ -6,9 +6,12 @@ import typer
 
 from router import private
 from router.cli import (
+    access,
     archive,
+    audit,
     backup,
     check,
+    console,
     demo,
     diff,
     directory,
@@ -25,7 +28,9 @@ from router.cli import (
     send,
     simulate,
     status,
+    token,
     topics,
+    traces,
     try_,
     version,
     wait_for,
@@ -55,15 +60,20 @@ simulate.add_to(app)
 check.add_to(app)
 try_.add_to(app)
 diff.add_to(app)
+console.add_to(app)
 status.add_to(app)
 doctor.add_to(app)
 explain.add_to(app)
 search.add_to(app)
 dlq.add_to(app)
 withdraw.add_to(app)
+audit.add_to(app)
+traces.add_to(app)
 archive.add_to(app)
 directory.add_to(app)
 topics.add_to(app)
+access.add_to(app)
+token.add_to(app)
 backup.add_to(app)
 keys.add_to(app)
 national.add_to(app)

@@ -219,13 +219,15 @@ def _ports(source: Reading[SiteConfig], site: SiteConfig) -> list[Problem]:
     ]
     if site.http is not None:
         found.append((["http", "port"], site.http.port, "http"))
+    if site.console is not None:
+        found.append((["console", "port"], site.console.port, "console"))
     if "admin" in site.model_fields_set:
         found.append((["admin", "port"], site.admin.port, "admin"))
     problems: list[Problem] = []
     seen: dict[int, str] = {}
     for path, port, owner in found:
         other = seen.setdefault(port, owner) if port else owner
-        if other in ("http", "admin") and other != owner:
+        if other in ("http", "console", "admin") and other != owner:
             text = filled("port {port} is already that of {name}", port=port, name=repr(other))
             problems.append(source.problem(path, text))
         elif other != owner:

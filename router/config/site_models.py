@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from router.archive.settings import ArchiveConfig
+from router.audit.settings import AuditConfig
 from router.bus.settings import BusConfig, SqliteBusConfig
 from router.cisis.settings import ProfileRules
+from router.config.console_models import ConsoleConfig, OperatorsConfig
 from router.config.sentences import NAME
 from router.config.sink_models import INSTANCE, SinkConfig, SiteStructure
 from router.directory.settings import DirectoryConfig
@@ -89,15 +91,6 @@ class TracesConfig(Strict):
     )
 
 
-class OperatorsConfig(Strict):
-    """Who may give the commands that need a right of their own: accounts of the machine, as `id -un` names them."""
-
-    withdraw: list[str] = Field(
-        default_factory=list,
-        description="May take a document out of the DMP under the INS of its deposit (`segur-router withdraw`).",
-    )
-
-
 class RolesConfig(Strict):
     """How many processes of each role this machine runs."""
 
@@ -106,6 +99,7 @@ class RolesConfig(Strict):
     sinks: int = Field(1, ge=0, le=64)
     feedback: int = Field(1, ge=0, le=1)
     journal: int = Field(1, ge=0, le=1)
+    console: int = Field(1, ge=0, le=1, description="Only where the site has a `console`.")
 
 
 class LimitsConfig(Strict):
@@ -123,10 +117,10 @@ class LimitsConfig(Strict):
     partitions: int = Field(8, ge=1, le=1024, description="Partitions of each keyed topic; never changes in place.")
     claims_days: float = Field(30, ge=30, description="How long a repeated message is recognised.")
     journal_days: float | None = Field(
-        None,
+        396,
         ge=30,
-        description="How long the journal tells of an event after its last news, once every delivery has ended. "
-        "Default: for ever.",
+        description="How long the journal tells of an event after its last news, once every delivery has ended, and "
+        "the register of a stay. Whole days go. Default: 13 months; null: for ever.",
     )
 
 
@@ -161,14 +155,21 @@ class SiteConfig(Strict):
     )
     directory: DirectoryConfig = Field(default_factory=DirectoryConfig)
     http: HttpConfig | None = Field(None, description="HTTP intake.")
+    console: ConsoleConfig | None = Field(None, description="Pages for people, in a browser; default: none.")
     admin: AdminConfig = Field(default_factory=AdminConfig)
     traces: TracesConfig | None = Field(None, description="Traces; default: none.")
+    audit: AuditConfig = Field(default_factory=AuditConfig)
     roles: RolesConfig = Field(default_factory=RolesConfig)
     operators: OperatorsConfig = Field(default_factory=OperatorsConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     value_sets: Path | None = Field(None, description="Folder of imported value sets that replace the shipped ones.")
     cda_schema: Path | None = Field(None, description="CDA_extended.xsd, when documents are checked against it.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @property
+    def processes(self) -> dict[str, int]:
+        """Role -> how many processes of it this machine runs."""
+        return dict(self.roles) | ({} if self.console is not None else {"console": 0})
 
     @property
     def sink_types(self) -> dict[str, str]:

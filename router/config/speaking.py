@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from router.access.person import EVERY
+from router.config.console_models import Grants
 from router.config.reading import Reading
 from router.config.sentences import nearest
 from router.config.site_models import FeedConfig, SiteConfig
@@ -38,6 +40,20 @@ def speaking(source: Reading[SiteConfig], site: SiteConfig) -> Iterator[Problem]
             text = filled("{finess} is not in `structures`", finess=finess)
             yield source.problem(["facilities", facility], text, nearest(finess, known))
     yield from _sinks(source, site)
+    for path, grants in _grants(site):
+        for finess in grants:
+            if finess not in (EVERY, *known):
+                text = filled("{finess} is not in `structures`", finess=finess)
+                yield source.problem([*path, finess], text, nearest(finess, known), severity="warning")
+
+
+def _grants(site: SiteConfig) -> Iterator[tuple[list[str | int], Grants]]:
+    """Every place where the site file gives rights to people."""
+    for account, grants in (site.operators.accounts or {}).items():
+        yield ["operators", "accounts", account], grants
+    if site.console is not None and site.console.oidc is not None:
+        for group, grants in site.console.oidc.groups.items():
+            yield ["console", "oidc", "groups", group], grants
 
 
 def _clients(source: Reading[SiteConfig], site: SiteConfig, name: str, feed: FeedConfig) -> Iterator[Problem]:

@@ -28,7 +28,10 @@ def named(config: BaseModel | None, name: str) -> Iterator[tuple[str, Path]]:
 
 def listeners(config: SiteConfig) -> dict[str, BaseModel | None]:
     """The parts of the site file that listen, by the name under which operators know them."""
-    return {f"feed {name}": feed for name, feed in config.feeds.items()} | {"http": config.http}
+    return {f"feed {name}": feed for name, feed in config.feeds.items()} | {
+        "http": config.http,
+        "console": config.console,
+    }
 
 
 def certificates_of(config: SiteConfig) -> dict[str, Path]:

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from router import private
+from router.access.sessions import IDLE, LONGEST
+from router.access.store import AccessStore
 from router.archive.keeper import ArchiveKeeper
 from router.archive.store import Archive
 from router.audit.event import AuditEvent
+from router.audit.traces import TraceStore
 from router.audit.trail import AuditTrail
 from router.bus.observed import observed
 from router.bus.opening import open_bus
@@ -183,10 +186,40 @@ class SiteServices:
         return journal
 
     @cached_property
+    def audit(self) -> AuditTrail:
+        """Who saw or did what. Its database may be away: then what must be recorded first must not be done."""
+        anchor = self.config.audit.anchor or self.data("audit-head.json")
+        secret, took = self.site.secret(), self._took("audit")
+        trail = AuditTrail(self.url("audit"), self.clock, secret=secret, anchor=anchor, took=took)
+        self._closing.callback(trail.close)
+        return trail
+
+    @cached_property
+    def traces(self) -> TraceStore:
+        """The traces of exchanges with the outside."""
+        store = TraceStore(self.url("traces"), self.clock, self._took("traces"))
+        self._closing.callback(store.close)
+        return store
+
+    @cached_property
     def register(self) -> Register:
         register = Register(self.url("register"), self.pseudonyms, self.clock)
         self._closing.callback(register.close)
         return register
+
+    @cached_property
+    def access(self) -> AccessStore:
+        """Accounts, sessions and tokens of people and programs."""
+        console = self.config.console
+        store = AccessStore(
+            self.url("access"),
+            self.clock,
+            idle=console.session_minutes * 60 if console else IDLE,
+            longest=console.shift_hours * 3600 if console else LONGEST,
+            production=self.config.environment == "production",
+        )
+        self._closing.callback(store.close)
+        return store
 
     @cached_property
     def directory(self) -> Directory:
@@ -235,13 +268,6 @@ class SiteServices:
         turns = SqlTurns(self.url("pace"))
         self._closing.callback(turns.close)
         return turns
-
-    @cached_property
-    def audit(self) -> AuditTrail:
-        """Who saw or did what."""
-        trail = AuditTrail(self.url("audit"), self.clock, secret=self.site.secret())
-        self._closing.callback(trail.close)
-        return trail
 
     @cached_property
     def archive(self) -> Archive | None:

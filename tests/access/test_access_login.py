@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Literal
 
 import argon2
 import pyotp
@@ -35,7 +36,7 @@ def test_the_right_password_gives_the_person_and_what_she_may(store: AccessStore
     assert (person.name, person.shown, person.scopes) == ("alice", "Alice A.", None)
     assert person.may(Role.READER, A) and not person.may(Role.OPERATOR, A)
     assert not person.may(Role.READER, B) and not person.may(Role.READER, "")
-    assert person.structures() == {A}
+    assert person.structures() == frozenset({A})
 
 
 @pytest.mark.parametrize("typed", ["ALICE", "  alice ", "Ａlice"])
@@ -66,7 +67,7 @@ def test_an_unknown_name_costs_a_hash_of_the_same_parameters(tmp_path: Path, clo
     verified: list[argon2.Parameters] = []
 
     class Noting(argon2.PasswordHasher):
-        def verify(self, hash: str | bytes, password: str | bytes) -> bool:
+        def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:
             verified.append(argon2.extract_parameters(str(hash)))
             return super().verify(hash, password)
 
@@ -187,6 +188,18 @@ def test_a_long_password_needs_no_digit_and_no_sign(store: AccessStore, password
     store.accounts.set_password("alice", password)
     assert outcome(store, "alice", password.replace("é", "e\u0301"))[0] == ""
     assert outcome(store, "alice", GOOD)[0] == "LOGIN-REFUSED"
+
+
+def test_an_account_of_the_demo_opens_nothing_in_production(tmp_path: Path, clock: MovedClock) -> None:
+    """Its password stands in a script: it may be weak, and a production site refuses it like a wrong one."""
+    url = f"sqlite:///{tmp_path / 'demo.db'}"
+    for production, code in ((False, ""), (True, "LOGIN-REFUSED")):
+        store = AccessStore(url, clock, hasher=CHEAP, production=production)
+        if not production:
+            store.accounts.add("demo", "demo", {}, demo=True)
+        assert outcome(store, "demo", "demo")[0] == code
+        assert [account.demo for account in store.accounts.all()] == [True]
+        store.close()
 
 
 @pytest.mark.parametrize("name", ["", "a", "é-tienne", "a b", "-x", "a" * 65, "x'; --", "<b>x"])

@@ -8,7 +8,7 @@ import pytest
 
 from router.access.faults import LoginRefused
 from router.access.person import Person, Role
-from router.access.sessions import ANONYMOUS
+from router.access.sessions import ANONYMOUS, same
 from router.access.store import AccessStore
 from tests.access.access_samples import GOOD, A, B, MovedClock
 
@@ -139,7 +139,8 @@ def test_forms_of_two_sessions_differ(store: AccessStore) -> None:
     """What one session's forms carry is worth nothing in another."""
     one, other = store.person_of(begun(store)), store.person_of(begun(store))
     assert one is not None and other is not None
-    assert len(one.csrf) == 64 and one.csrf != other.csrf
+    assert len(one.csrf) == 64 and same(one.csrf, one.csrf)
+    assert not same(one.csrf, other.csrf) and not same("", one.csrf) and not same("é", one.csrf)
 
 
 def test_a_value_is_taken_once(store: AccessStore) -> None:

@@ -45,9 +45,9 @@ examples:
 """
 MESSAGE = "MSH|^~\\&|SIL{0}|LABO{0}|PFI|CHU|20260101||ADT^A01|{1}{0}|P|2.5\rPID|1||{0}||{0}\r"
 #: Commands that show nothing a sender wrote, as the simulators do: names, counts and ports of our own.
-QUIET = frozenset({"run", "demo", "init", "reference", "version", "backup", "restore", "ledger migrate",
-                   "keys status", "keys rotate", "cisis rules", "register rebuild", "topics migrate", "cisis value-sets list",
-                   "wait-for pipelines", "wait-for ready"})  # fmt: skip
+QUIET = frozenset({"run", "console", "demo", "init", "reference", "version", "backup", "restore", "ledger migrate",
+                   "keys status", "keys rotate", "cisis rules", "register rebuild", "topics migrate",
+                   "cisis value-sets list", "wait-for pipelines", "wait-for ready", "audit verify"})  # fmt: skip
 
 
 def _message(control_id: str) -> bytes:
@@ -167,6 +167,9 @@ def _cases(folder: Path) -> dict[str, list[list[str]]]:
         "dlq show": [[one, *site, *more] for one in ("d" * 32, NASTY) for more in (*both, ["--content"])],
         "dlq replay": [[one, *site, "--dry-run", *more] for one in ("d" * 32, NASTY) for more in both],
         "dlq discard": [["d" * 32, "--reason", NASTY, "--dry-run", *site, *more] for more in both],
+        "audit ls": [[*site, *more] for more in both] + [["--action", NASTY, *site], ["--who", NASTY, *site]],
+        "audit export": [[*site, "--reason", NASTY, "--format", form] for form in ("csv", "jsonl")],
+        "traces export": [[*site, "--reason", NASTY, "--format", form] for form in ("csv", "jsonl")],
         "withdraw": [[NASTY, "--reason", NASTY, "--dry-run", *site, *more] for more in both],
         "impact": [[NASTY, *site, *more] for more in both],
         "directory import": [[message, *site, *more] for more in both] + [[NASTY, *site]],

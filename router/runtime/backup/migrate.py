@@ -20,6 +20,8 @@ def migrate(services: SiteServices) -> dict[str, tuple[int | None, int]]:
         ledger.topics()  # raises when the database is away
     services.journal.oldest()
     services.register.find("")
+    services.audit.head()
+    services.traces.waiting()
     if services.keyring is not None:
         services.keyring.state()
     if services.archive is not None:

@@ -117,7 +117,7 @@ def connections(installation: Installation) -> int:
 
 def _memory(installation: Installation) -> Iterator[Verdict]:
     config = installation.site.config
-    processes = sum(dict(config.roles).values())
+    processes = sum(config.processes.values())
     wanted = (processes + 1) * _PROCESS_BYTES + 3 * config.limits.stage_bytes
     there = memory()
     if there is None:

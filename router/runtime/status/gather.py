@@ -98,7 +98,7 @@ class Gatherer:
             work_entries=self._part("register", self._work_entries),
             disk=self._part("disk", lambda: disk(self.site.data)),
         )
-        return judged(status, tuple(self._unseen), [role for role in ROLES if getattr(config.roles, role)])
+        return judged(status, tuple(self._unseen), [role for role in ROLES if config.processes[role]])
 
     def _part(self, what: str, look: Callable[[], T]) -> T | None:
         try:

@@ -6,12 +6,15 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
 from router import private
+from router.audit.event import Action, AuditEvent
+from router.audit.trail import SYSTEM
 from router.config.safety import refusals, shared_refusals
 from router.config.site import Site
 from router.errors import ConfigFault, OperatorFault, Unavailable
@@ -25,7 +28,7 @@ from router.runtime.process import metrics_folder
 from router.runtime.readiness import ready_file, waits_for
 from router.runtime.reconcile import reconcile
 from router.runtime.reload import PipelineSet
-from router.runtime.roles import ROLES
+from router.runtime.roles import MODULES, ROLES
 from router.runtime.roles.event_loop import alert
 from router.runtime.site_services import SiteServices
 from router.runtime.status.processes import page
@@ -33,6 +36,7 @@ from router.runtime.supervisor.machine_measures import MachineMeasures
 from router.runtime.supervisor.notify import READY, STOPPING, notify
 from router.runtime.supervisor.workers import Role, Supervisor
 from router.runtime.tenure import Tenure
+from router.software import our_version
 
 LOOK_SECONDS = 0.1
 CLOSING_SECONDS = 3.0
@@ -51,7 +55,7 @@ class RouterProcess:
         slot: run one worker, of the one role of `only`, under this number: one of several machines or pods.
         """
         self.site = site
-        counts = {name: getattr(site.config.roles, name) for name in ROLES}
+        counts = {name: site.config.processes[name] for name in ROLES}
         self.counts = {name: count for name, count in counts.items() if count and (not only or name in only)}
         if slot is not None:
             self.counts = {_only_one(only): 1}
@@ -133,15 +137,44 @@ class RouterProcess:
                 reconcile(services, alert, ledger, adopt=True)
             _ = services.journal
             _ = services.register
+            _ = services.traces
+            self._audited(services, Action.STARTED)
             problems = PipelineSet(services).load() if "pipelines" in self.counts else []
         finally:
             services.close()
         if problems:
             raise ConfigFault(problems)
 
+    def _audited(self, services: SiteServices, action: Action) -> None:
+        """The router's own start and stop; nothing waits for a database that is away."""
+        try:
+            services.audit.record(
+                AuditEvent(
+                    at=services.clock.now(),
+                    who=SYSTEM,
+                    action=action,
+                    kind="router",
+                    object=socket.gethostname(),
+                    source="supervisor",
+                    detail=" ".join([our_version(), *self.counts]),
+                )
+            )
+        except Unavailable as fault:
+            alert("audit-away", {"code": fault.code, "place": "audit", "text": fault.text})
+
+    def _stopped(self) -> None:
+        services = SiteServices(self.site)
+        try:
+            self._audited(services, Action.STOPPED)
+        except OperatorFault as fault:
+            alert("audit-away", {"code": fault.code, "place": "audit", "text": fault.text})
+        finally:
+            services.close()
+
     def _role(self, name: str, count: int) -> Role:
         def argv(slot: int) -> list[str]:
-            return [sys.executable, "-m", "router.runtime.process", str(self.site.path), name, str(slot)]
+            module = MODULES.get(name, "router.runtime.process")
+            return [sys.executable, "-m", module, str(self.site.path), name, str(slot)]
 
         return Role(name, argv, count, self._first, environment={ARENAS: os.environ.get(ARENAS, "2")})
 
@@ -196,6 +229,8 @@ class RouterProcess:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            if self._prepared:
+                await asyncio.to_thread(self._stopped)
             self._tenure.end()
 
     async def _announce(self, ready: Callable[[], None]) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from router.contracts.keeping import Keeper, KeepsNothing, Kept, Kind
+from router.contracts.spoken import Answer, saying
 from router.errors import OperatorFault, OutcomeUnknown, RouterError, Unavailable
 from router.request import TransmissionRequest
 from router.sinks.dmp import answers, soap, transactions, vihf
@@ -48,6 +49,8 @@ class Dialogue:
     sector: str
     patient_cx: str = field(repr=False)
     attempt: int
+    patient: str = ""
+    """Pseudonym of the INS, for the traces."""
     unknown: bool = False
     """Whether an earlier attempt has an unknown outcome: the row says so already."""
     event_id: str = ""
@@ -62,13 +65,27 @@ class Dialogue:
         return seal
 
     async def registry(
-        self, transaction: Transaction, body: str, attachments: Sequence[Attachment] = ()
+        self,
+        transaction: Transaction,
+        body: str,
+        attachments: Sequence[Attachment] = (),
+        *,
+        submission_set: str = "",
+        document: str = "",
     ) -> RegistryAnswer:
         """A transaction of the registry or repository. A SOAP fault is given as the error of its code.
 
+        submission_set, document: uniqueId of what it is about, for the traces
         Raises what `send` raises, and what the verdict of a retryable or configuration error is.
         """
-        answer, spoken = await self.send(transaction, body, attachments)
+        with self._said(transaction, submission_set, document) as said:
+            answer, spoken = await self.send(transaction, body, attachments)
+            read = self._registry(transaction, answer, spoken)
+            said.ok = read.ok
+            said.answer = " ".join([f"HTTP {answer.status}", "Success" if read.ok else "Failure", *_codes(read)])
+        return read
+
+    def _registry(self, transaction: Transaction, answer: HttpAnswer, spoken: answers.Envelope) -> RegistryAnswer:
         if spoken.fault is not None:
             code = code_of(spoken.fault)
             if self.client.verdicts.of(code) in ("config", "retry", "limited"):
@@ -88,7 +105,7 @@ class Dialogue:
 
     async def find(self, unique_id: str) -> tuple[str, ...]:
         """TD3.1b: the entryUUIDs of a document; () when the DMP doesn't have it."""
-        answer = await self.registry(transactions.FIND, transactions.get_documents(unique_id))
+        answer = await self.registry(transactions.FIND, transactions.get_documents(unique_id), document=unique_id)
         if not answer.ok:
             raise self.refusal(answer, transactions.FIND.name)
         return answer.references
@@ -99,13 +116,27 @@ class Dialogue:
         if patient is None:
             return Existence("NF", "")
         body = transactions.test_existence(patient, sender_oid=sender_oid, now=self.client.now(), production=production)
-        answer, spoken = await self.send(transactions.EXISTS, body)
-        if spoken.fault is not None:
-            raise self.client.verdicts.fault(code_of(spoken.fault), transactions.EXISTS.name, self.attempt)
-        try:
-            return answers.existence(spoken.payload)
-        except Unreadable as error:
-            raise http_fault(answer, transactions.EXISTS.name, feeding=False, html=error.html) from error
+        with self._said(transactions.EXISTS) as said:
+            answer, spoken = await self.send(transactions.EXISTS, body)
+            if spoken.fault is not None:
+                raise self.client.verdicts.fault(code_of(spoken.fault), transactions.EXISTS.name, self.attempt)
+            said.answer = f"HTTP {answer.status}"
+            try:
+                return answers.existence(spoken.payload)
+            except Unreadable as error:
+                raise http_fault(answer, transactions.EXISTS.name, feeding=False, html=error.html) from error
+
+    def _said(
+        self, transaction: Transaction, submission_set: str = "", document: str = ""
+    ) -> AbstractContextManager[Answer]:
+        """One transaction, for the traces."""
+        config = self.client.config
+        facts = {"iti": transaction.iti, "submission_set": submission_set, "document": document}
+        facts |= {"patient": self.patient, "structure": self.speaker.structure}
+        request = " ".join(f"{name}={facts[name]}" for name in ("submission_set", "document") if facts[name])
+        kept = {name: value for name, value in facts.items() if value}
+        url = config.url + getattr(config, transaction.service)
+        return saying("dmp", url, self.speaker.id, transaction.name, request, kept)
 
     async def send(
         self, transaction: Transaction, body: str, attachments: Sequence[Attachment] = ()
@@ -173,4 +204,10 @@ class Dialogue:
         path.write_bytes(b"".join((head, *parts)))
 
 
+def _codes(read: RegistryAnswer) -> list[str]:
+    return [error.code for error in read.errors][:_CODES]
+
+
+_CODES: Final = 5
+"""Codes of an answer that the traces tell."""
 _TELLING: Final = ("business", "config", "permanent", "requery", "duplicate", "retry", "limited", "success")

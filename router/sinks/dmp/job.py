@@ -154,7 +154,9 @@ class Job:
             algorithm=config.lot_digest,
             now=now,
         )
-        return await self.dialogue.registry(transactions.PUBLISH, made.body, made.attachments)
+        return await self.dialogue.registry(
+            transactions.PUBLISH, made.body, made.attachments, submission_set=set_unique_id
+        )
 
     async def _content(self, number: int) -> Content:
         """Entry, bytes and canonical digest of one document."""

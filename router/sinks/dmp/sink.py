@@ -158,6 +158,7 @@ class DmpSink:
             patient_cx=metadata.patient_id(request) if request.patient.ins else "",
             attempt=attempt.number,
             unknown=attempt.unknown,
+            patient=self._tools.pseudonyms.of("ins", request.patient.ins.value) if request.patient.ins else "",
             event_id=delivery.event_id,
         )
         return Job(self._context, delivery, attempt, Case(order, documents), dialogue)

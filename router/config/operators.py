@@ -1,0 +1,29 @@
+"""What the account that gives a command may do, by `operators` of the site file."""
+
+from __future__ import annotations
+
+from router.access.person import EVERY, Person, Role
+from router.access.rights import ROLES
+from router.config.console_models import Grants, OperatorsConfig
+
+
+def rights_of(grants: Grants) -> dict[str, Role]:
+    """The site file's words as rights."""
+    return {structure: ROLES[name] for structure, name in grants.items()}
+
+
+def operator(config: OperatorsConfig, account: str) -> Person:
+    """The account as a person. Where the site names no accounts, each may what it always could: all but withdraw."""
+    if config.accounts is None:
+        return Person(name=account, shown=account, rights={EVERY: Role.OPERATOR})
+    return Person(name=account, shown=account, rights=rights_of(config.accounts.get(account, {})))
+
+
+def may_withdraw(config: OperatorsConfig, account: str, structure: str) -> bool:
+    """structure: FINESS of the document's sender."""
+    return account in config.withdraw or operator(config, account).may(Role.ADMINISTRATOR, structure)
+
+
+def may_administer(config: OperatorsConfig, account: str) -> bool:
+    """Whether the account may give accounts and tokens: named administrator, or nobody is named at all."""
+    return config.accounts is None or operator(config, account).may(Role.ADMINISTRATOR, EVERY)

@@ -1,0 +1,1 @@
+"""The console: pages for the people of a hospital who look, find, and act."""

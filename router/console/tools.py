@@ -1,0 +1,38 @@
+"""What the pages of the console work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from router.audit.event import AuditEvent
+from router.config.site import Site
+from router.contracts import Clock
+
+if TYPE_CHECKING:
+    from router.access.store import AccessStore
+    from router.console.oidc import Oidc
+    from router.console.store import ConsoleStore
+    from router.console.watch import StatusWatch
+    from router.runtime.site_services import SiteServices
+
+Record = Callable[[AuditEvent], None]
+"""Writes one line of the audit, durable when this returns. Raises `Unavailable`: then nothing is shown or done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleTools:
+    """secure: whether people reach the console by https, itself or through a proxy
+    oidc: the hospital's identity provider, where the site file names one
+    """
+
+    site: Site
+    services: SiteServices
+    access: AccessStore
+    record: Record
+    store: ConsoleStore
+    watch: StatusWatch
+    clock: Clock
+    secure: bool = False
+    oidc: Oidc | None = None

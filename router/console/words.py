@@ -1,0 +1,78 @@
+"""Statuses in shape, word and tone (never colour alone), and what of the site's state a person may see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from router.config.site_models import SiteConfig
+from router.language import N_
+from router.runtime.status.views import Attention, Status
+
+Structures = frozenset[str] | None
+"""FINESS numbers; None for all."""
+Tone = Literal["good", "waiting", "warning", "bad", "plain"]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusWord:
+    """How one status is shown. The shape differs for each tone, so that it reads in black and white."""
+
+    shape: str
+    word: str
+    tone: Tone
+
+
+#: Of deliveries, events, circuits, workers and dead letters.
+STATUSES: Final[Mapping[str, StatusWord]] = {
+    "delivered": StatusWord("●", N_("delivered"), "good"),
+    "running": StatusWord("●", N_("running"), "good"),
+    "closed": StatusWord("●", N_("closed"), "good"),
+    "read": StatusWord("●", N_("is read"), "good"),
+    "well": StatusWord("●", N_("well"), "good"),
+    "": StatusWord("◷", N_("waiting"), "waiting"),
+    "ready": StatusWord("◷", N_("waiting"), "waiting"),
+    "waiting": StatusWord("◷", N_("waiting for another try"), "waiting"),
+    "parked": StatusWord("◷", N_("held behind a failed one"), "waiting"),
+    "begun": StatusWord("◐", N_("being sent"), "waiting"),
+    "starting": StatusWord("◐", N_("starting"), "waiting"),
+    "draining": StatusWord("◐", N_("stopping"), "waiting"),
+    "unknown": StatusWord("▲", N_("outcome unknown"), "warning"),
+    "refused": StatusWord("✕", N_("refused"), "bad"),
+    "dead_lettered": StatusWord("✕", N_("failed"), "bad"),
+    "open": StatusWord("✕", N_("open"), "bad"),
+    "stopped": StatusWord("✕", N_("stopped"), "bad"),
+    "review": StatusWord("▲", N_("to look at"), "warning"),
+    "back": StatusWord("↺", N_("came back"), "bad"),
+    "new": StatusWord("▲", N_("new"), "warning"),
+    "known": StatusWord("○", N_("known"), "plain"),
+    "muted": StatusWord("○", N_("muted"), "plain"),
+    "filtered": StatusWord("○", N_("filtered"), "plain"),
+    "superseded": StatusWord("○", N_("superseded"), "plain"),
+    "nothing": StatusWord("○", N_("not known"), "plain"),
+}
+
+
+def status(name: str) -> StatusWord:
+    """The status of that name; one that we do not know is shown as it is called."""
+    return STATUSES.get(name) or StatusWord("○", name, "plain")
+
+
+def attention(found: Status, config: SiteConfig, mine: Structures) -> list[Attention]:
+    """What waits for a person, of what somebody with these structures may see."""
+    if mine is None:
+        return list(found.attention)
+    hidden = {*config.feeds, *config.sinks} - names_seen(config, mine)
+    return [one for one in found.attention if one.subject not in hidden]
+
+
+def names_seen(config: SiteConfig, mine: Structures) -> set[str]:
+    """Names of the feeds and sinks that work for these structures."""
+    if mine is None:
+        return {*config.feeds, *config.sinks}
+    seen = {name for name, feed in config.feeds.items() if mine & set(feed.rules.structures or config.structures)}
+    kinds = set(config.sink_types.values())
+    for number in mine & set(config.structures):
+        seen |= {sink for kind in kinds if (sink := config.structures[number].sink_of(kind))}
+    return seen | {feed.reply for name, feed in config.feeds.items() if name in seen and feed.reply}
