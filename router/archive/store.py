@@ -168,7 +168,7 @@ class Archive:
         proofs = 0
         for table, key in ((ITEMS, ITEMS.c.id), (RECEIPTS, RECEIPTS.c.digest)):
             old = select(key).where(table.c.proof_until < now).limit(_AT_ONCE)
-            proofs += self._each(lambda table=table, key=key, old=old: delete(table).where(key.in_(old)))  # type: ignore[misc]
+            proofs += self._each(lambda table=table, key=key, old=old: delete(table).where(key.in_(old)))
         return Purged(freed, contents, proofs)
 
     # ------------------------------------------------------------------------------------------- inside
@@ -206,7 +206,7 @@ class Archive:
         bound = _bound(row.id, row.delivery_id, row.event_id, row.kind, row.name, row.sha256, row.coding)
         try:
             sealed = self._contents.read(row.place, row.offset, row.length)
-            data = igzip.decompress(self._sealer.unseal(sealed, bound))
+            data = bytes(igzip.decompress(self._sealer.unseal(sealed, bound)))  # type: ignore[no-untyped-call]
         except FileNotFoundError:
             raise OperatorFault("ARCHIVE-LOST", name, "the file of this content is gone: see the backup") from None
         except (Malformed, zlib.error, EOFError, OSError):

@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Final, cast
 
 from router.contracts import Bus, Consumer, Offsets, Outgoing, Partition, Producer, Record, Settle
@@ -120,9 +121,11 @@ class _SealedBus:
     def scan(self, topic: str, *, newest_first: bool = False, limit: int | None = None) -> Iterator[Record]:
         return map(self._seals.opened, self._bus.scan(topic, newest_first=newest_first, limit=limit))
 
-    def headlines(self, topic: str, *, lacking: str = "") -> Iterable[Record]:
+    def headlines(
+        self, topic: str, *, lacking: str = "", begin: Mapping[Partition, int] = MappingProxyType({})
+    ) -> Iterable[Record]:
         """See the contract. On Kafka the bytes were read, and stay closed."""
-        return map(_without_mark, self._bus.headlines(topic, lacking=lacking))
+        return map(_without_mark, self._bus.headlines(topic, lacking=lacking, begin=begin))
 
 
 class _SealedConsumer:
