@@ -32,6 +32,8 @@ SECONDS: Final = 30.0
 LARGEST: Final = 12 * 2**20
 """Bytes of the pictures of a page."""
 CACHE: Final = 16 * 2**20
+_KEPT: Final = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LD_LIBRARY_PATH")
+"""Variables that the rendering process gets of ours: where its program is, and that it writes nothing beside it."""
 
 TOO_LONG: Final = N_("délai dépassé")
 ENDED: Final = N_("mémoire dépassée, ou arrêt du processus")
@@ -137,7 +139,7 @@ class Renderer:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self._end()
-        environment = {key: os.environ[key] for key in ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH") if key in os.environ}
+        environment = {key: os.environ[key] for key in _KEPT if key in os.environ}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "router.rendering.worker", str(self._memory)],
             stdin=subprocess.PIPE,
@@ -175,14 +177,25 @@ def job(page: Page) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 
 def _for_typst(node: Node, shares: dict[str, float]) -> list[Any]:
-    """A node as the template takes it: pictures and tables with their widths."""
+    """A node as the template takes it: pictures and tables with their widths, cells that are text alone as texts."""
     name, attributes, children = node
     told: dict[str, Any] = dict(attributes)
     if name == "table":
         told["widths"] = widths(node)
     elif name == "img":
         told = {**attributes, "width": shares[attributes["src"]]}
-    return [name, told, [one if isinstance(one, str) else _for_typst(one, shares) for one in children]]
+    return [
+        name,
+        told,
+        [one if isinstance(one, str) else _text_alone(one) or _for_typst(one, shares) for one in children],
+    ]
+
+
+def _text_alone(node: Node) -> str:
+    """The text of a cell that holds nothing else, as nearly all cells do; "" of any other node."""
+    name, attributes, children = node
+    texts = [one for one in children if isinstance(one, str)]
+    return "".join(texts) if name == "td" and not attributes and len(texts) == len(children) else ""
 
 
 def _size(made: Rendered) -> int:

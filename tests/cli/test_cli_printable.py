@@ -93,9 +93,8 @@ def _fill(services: SiteServices) -> None:
     ledger.save([row])
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("printable")
+def write(folder: Path) -> Path:
+    """A site with a story, in this folder; its site file."""
     path = folder / "router.yaml"
     path.write_text(SITE)
     (folder / "master.key").write_text("00" * 32)
@@ -109,6 +108,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _fill(services)
     services.close()
     return path
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("printable"))
 
 
 @contextmanager
@@ -146,7 +150,7 @@ def _commands() -> set[str]:
     return set(under(typer.main.get_command(app), ()))
 
 
-def _cases(folder: Path) -> dict[str, list[list[str]]]:
+def cases(folder: Path) -> dict[str, list[list[str]]]:
     site = ["--site", str(folder / "router.yaml")]
     both: tuple[list[str], ...] = ([], ["--json"])
     message, changed = str(folder / "message.hl7"), str(folder / "changed.yaml")
@@ -198,8 +202,8 @@ def _shows_nothing_to_obey(said: Said, words: list[str]) -> None:
 
 def test_no_command_lets_a_senders_text_reach_the_terminal(site: Path) -> None:
     """Tables, sentences, markup, JSON: escapes are shown, lines are not made."""
-    for name, cases in _cases(site.parent).items():
-        for words in cases:
+    for name, all_words in cases(site.parent).items():
+        for words in all_words:
             _shows_nothing_to_obey(command(*name.split(), *words), [name, *words])
 
 
@@ -233,5 +237,5 @@ def test_what_a_document_says_is_shown(site: Path, monkeypatch: pytest.MonkeyPat
 
 def test_every_command_is_tried(site: Path) -> None:
     """A new command has its case above, or is known to show nothing that a sender wrote."""
-    tried = {*_cases(site.parent), "send", "cda audit", "valuesets import", "cisis value-sets update"}
+    tried = {*cases(site.parent), "send", "cda audit", "valuesets import", "cisis value-sets update"}
     assert {name for name in _commands() if not name.startswith("simulate ")} == tried | QUIET
