@@ -9,7 +9,7 @@ import zipfile
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.parser import BytesParser
-from typing import Final, cast
+from typing import Final
 
 import nh3
 
@@ -55,7 +55,7 @@ class MailView:
 
 def view(data: bytes) -> MailView:
     """Read a mail; what is broken in it is left out, and nothing of it raises."""
-    mail = cast(EmailMessage, BytesParser(policy=email.policy.default).parsebytes(data))
+    mail = BytesParser(policy=email.policy.default).parsebytes(data)
     headers = tuple((name, value) for name in _HEADERS if (value := _header(mail, name)))
     text, html, parts = "", "", []
     for part in mail.walk():

@@ -58,7 +58,7 @@ def _drawn(pdf: bytes, number: int | None) -> bytes:
 
 
 def png(data: bytes, width: int, height: int, stride: int, channels: int) -> bytes:
-    """A PNG of 8 bits a channel: grey, RGB or RGBA (PNG 3rd edition §5, §11)."""
+    """A PNG of 8 bits a channel: grey, RGB or RGBA (PNG, third edition)."""
     kind = {1: 0, 3: 2, 4: 6}[channels]
     rows = b"".join(b"\0" + data[line * stride : line * stride + width * channels] for line in range(height))
     head = struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)

@@ -25,6 +25,7 @@ from router.runtime.site_services import SiteServices
 #: Options of the address that stand for themselves: those of the command line.
 PLAIN: Final = ("recipient", "structure", "sender", "type", "outcome", "code", "feed", "pipeline", "sink")
 TIMES: Final = ("since", "until")
+_KEPT: Final[tuple[str, ...]] = (*PLAIN, *TIMES, "patient", "q", "per", "after")
 DEFAULT_PERIOD: Final = "7d"
 """When the address names no period; it is shown as any other condition."""
 ALWAYS: Final = "all"
@@ -133,7 +134,7 @@ class Searcher:
     def asked(self, given: Mapping[str, str]) -> Asked:
         """What an address asks. Raises `BadCriterion` with the accepted forms, `Untold` for an identity in it."""
         known = {name: text.strip() for name, text in given.items() if text.strip()}
-        kept = {name: known[name] for name in (*PLAIN, *TIMES, "patient", "q", "per", "after") if name in known}
+        kept: dict[str, str] = {name: known[name] for name in _KEPT if name in known}
         if (safe := self._safe(kept)) != kept:
             raise Untold(f"/search{query_string(safe)}")
         since = kept.get("since", "" if kept.get("until") else DEFAULT_PERIOD)

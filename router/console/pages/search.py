@@ -7,7 +7,7 @@ import io
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from starlette.responses import Response
 
@@ -72,7 +72,7 @@ def _searcher(visit: Visit) -> Searcher:
 
 
 def _form(
-    visit: Visit, given: Mapping[str, str], *, fault: str = "", asked: Asked | None = None, **answer: object
+    visit: Visit, given: Mapping[str, str], *, fault: str = "", asked: Asked | None = None, **answer: Any
 ) -> Response:
     """The page with the conditions as they were given; `fault`: why they can't be meant."""
     config = visit.tools.services.config

@@ -197,11 +197,13 @@ class RouterProcess:
         return page(self.site)
 
     def ports(self) -> dict[str, int]:
-        """The ports the gateway listens on, by feed (and `http`), once it is ready."""
-        with suppress(OSError, ValueError):
-            said = json.loads(ready_file(self.site, "gateway", self._first).read_text())
-            return {name: int(port) for name, port in said["ports"].items()}
-        return {}
+        """The ports of the gateway, by feed (and `http`), and that of the console, once they are ready."""
+        found: dict[str, int] = {}
+        for role in ("gateway", "console"):
+            with suppress(OSError, ValueError):
+                said = json.loads(ready_file(self.site, role, self._first).read_text())
+                found |= {name: int(port) for name, port in said["ports"].items()}
+        return found
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> int:
         """Until SIGTERM or SIGINT; `ready` is called once, when every worker works.
