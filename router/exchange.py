@@ -151,6 +151,7 @@ class Delivery:
     action:      initial | replace | delete for documents, "" for relays and business acknowledgements
     strict:      a relay that asked for strict order: after a dead letter its lane is parked
     replay:      0, or the count of deliberate replays: never part of the id
+    structure:   FINESS of the site's structure that it belongs to, "" for none (relays)
     """
 
     id: str
@@ -173,6 +174,7 @@ class Delivery:
     created: float = 0.0
     label: str = ""
     """For people: `DMP`, `adam.hoda@…` for a professional, `patient` for a patient. Never a patient's address."""
+    structure: str = ""
 
 
 def delivery_id(event_id: str, destination: str) -> str:

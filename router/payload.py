@@ -102,6 +102,7 @@ def reply_context(order: DocumentOrder, leg: str) -> dict[str, str]:
         "action": str(request.action),
         "document": request.principal.id if request.documents else "",
         "leg": leg,
+        "structure": request.speaks_for,
     }
     if recipient is not None:
         patient = recipient.kind == RecipientKind.PATIENT

@@ -30,6 +30,7 @@ _TEXTS = {
     "replaces": "replaces",
     "action": "action",
     "label": "label",
+    "structure": Header.STRUCTURE,
 }
 
 NEWER_FORMAT: Final = "EVENT-FORMAT"

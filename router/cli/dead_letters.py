@@ -40,7 +40,7 @@ def chosen(services: SiteServices, ledger: Ledger, which: Filter) -> list[DeadLe
     rows = ledger.get([which.id])  # a delivery's own id means that one, never another of the same message
     rowless: list[DeadLetter] = []
     if not rows:
-        stories = _stories(services, which.id)
+        stories = _stories(services, which)
         rows = ledger.get(_deliveries(services, stories))
         rowless = _without_row(services, ledger, anything, {story.event.event_id for story in stories})
     letters = [*filter(anything.admits, (listing.of_row(row, ADVICE) for row in rows.values())), *rowless]
@@ -63,7 +63,7 @@ def events(services: SiteServices, wanted: Criteria) -> frozenset[str] | None:
     Fails with a sentence when there are too many to choose among.
     """
     own = replace(wanted, feed="", pipeline="", sink="", code="", outcome="", since=None, until=None)
-    if own == ANY:
+    if replace(own, within=None) == ANY:  # the structures that the asker may see are the ledger's to know
         return None
     found = services.journal.search(own, _MOST)
     if not found.complete:
@@ -71,10 +71,10 @@ def events(services: SiteServices, wanted: Criteria) -> frozenset[str] | None:
     return frozenset(one.event.event_id for one in found.events)
 
 
-def _stories(services: SiteServices, id_: str) -> list[EventStory]:
+def _stories(services: SiteServices, which: Filter) -> list[EventStory]:
     """What the journal knows under this identifier."""
     try:
-        return services.journal.story(id_)
+        return services.journal.story(which.id, wanted=Criteria(within=which.within))
     except Unavailable:  # the ledger's own ids do without it
         return []
 

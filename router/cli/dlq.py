@@ -73,10 +73,11 @@ def _filter(services: SiteServices, id_: str, sink: str, feed: str, code: str, p
 def _nothing(services: SiteServices, ledger: Ledger, which: Filter) -> NoReturn:
     from router.engine.dead_letters import listing
 
-    found = listing.letters(services.bus, ledger, sinks=services.config.sinks)
+    seen = listing.Filter(within=which.within)
+    found = listing.letters(services.bus, ledger, seen, sinks=services.config.sinks)
     if which.id and which.id in {dead_letter.code for dead_letter in found}:
         fail(_("{code} is a code: `segur-router dlq ls --code {code}` shows its causes", code=which.id), Exit.BAD)
-    asked = {name: value for name, value in asdict(which).items() if value and name not in ("id", "since")}
+    asked = {name: value for name, value in asdict(which).items() if value and name not in ("id", "since", "within")}
     words = [repr(which.id)] if which.id else []
     words += [f"{name} {value}" for name, value in asked.items()]
     told = _("no dead letter answers to {words}: `segur-router dlq ls` shows them", words=", ".join(words) or _("this"))

@@ -179,10 +179,15 @@ class Ledger(Protocol):
         """The deletions and replacements among the rows that `lineage` finds under any of these names."""
         ...
 
-    def dead(self, sink: str | None = None) -> Sequence[Row]: ...
+    def dead(self, sink: str | None = None, within: Collection[str] | None = None) -> Sequence[Row]:
+        """The dead rows, oldest first. within: only those of these structures (FINESS); None: of any and of none."""
+        ...
 
-    def dead_groups(self, equal: Mapping[str, str], since: float = 0.0) -> Sequence[DeadGroup]:
-        """The dead rows counted, in no order. equal: sink, feed, pipeline, code; since: of the last attempt."""
+    def dead_groups(
+        self, equal: Mapping[str, str], since: float = 0.0, within: Collection[str] | None = None
+    ) -> Sequence[DeadGroup]:
+        """The dead rows counted, in no order. equal: sink, feed, pipeline, code; since: of the last attempt; within: as
+        `dead`."""
         ...
 
     def needed(self, sink: str) -> Collection[Origin]:

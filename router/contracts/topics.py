@@ -59,6 +59,7 @@ class Header:
     SOURCE = "source"  # mllp | http | folder | raw
     INS_STATUS = "ins-status"  # raw CDA intake: what the gateway believed
     STRUCTURES = "structures"  # FINESS numbers the sender may speak for, commas; absent: all those of the feed
+    STRUCTURE = "structure"  # FINESS of the site's structure that the event belongs to; absent: none
     CODE = "code"
     PLACE = "place"
     TEXT = "text"

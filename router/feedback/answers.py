@@ -146,6 +146,7 @@ def answers(
             pipeline=receipt.pipeline,
             created=now,
             label=f"ZAM^{kind} {mark}",
+            structure=receipt.context.get("structure", ""),
         ),
     )
 

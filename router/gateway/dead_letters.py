@@ -50,6 +50,8 @@ def refusal(validated: ValidatedMessage, pseudonyms: Pseudonyms) -> list[Outgoin
     }
     if number := control(validated):
         headers[Header.CONTROL] = number
+    if belongs := str(validated.verdict.facts.get("speaks_for", "")):
+        headers[Header.STRUCTURE] = belongs
     dead_letter = Outgoing(dlq_topic(STAGE), validated.event_id, body(received), headers)
     return [dead_letter, journal_record(entry("refused", validated, pseudonyms))]
 

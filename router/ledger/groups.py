@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, func, literal_column, select
@@ -14,7 +14,9 @@ _NAMES: Final = ("sink", "code", "place", "feed", "pipeline", "count", "first", 
 _NEVER: Final[ColumnElement[float]] = literal_column("0.0")
 
 
-def dead(connection: Connection, equal: Mapping[str, str], since: float) -> Sequence[DeadGroup]:
+def dead(
+    connection: Connection, equal: Mapping[str, str], since: float, within: Collection[str] | None = None
+) -> Sequence[DeadGroup]:
     """See the contract of the ledger."""
     of = DELIVERIES.c
     place = PLACE_POSTGRESQL if connection.dialect.name == "postgresql" else PLACE_SQLITE
@@ -24,5 +26,6 @@ def dead(connection: Connection, equal: Mapping[str, str], since: float) -> Sequ
     numbers = (func.count(), func.min(first), func.max(last), func.min(of.id))
     wanted = [of[name] == value for name, value in equal.items()]
     wanted += [last >= since] if since else []
+    wanted += [of.structure.in_(sorted(within))] if within is not None else []
     rows = connection.execute(select(*by, *numbers).where(IS_DEAD, *wanted).group_by(*by))
     return [DeadGroup(**dict(zip(_NAMES, row, strict=True))) for row in rows]

@@ -77,9 +77,23 @@ def _seen(connection: Connection) -> dict[Partition, int]:
 
 
 def _count_the_dead(connection: Connection) -> None:
-    """Version 4 read every dead row to count them."""
+    """Version 4 read every dead row to count them; its successor makes the index that counts them."""
+
+
+def _name_structures(connection: Connection) -> None:
+    """Version 5 did not know to whom a delivery belongs: those of before belong to nobody."""
+    present = {column["name"] for column in inspect(connection).get_columns(DELIVERIES.name)}
+    if DELIVERIES.c.structure.name not in present:
+        _add_column(connection, DELIVERIES.c.structure)
     if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"DROP INDEX IF EXISTS {COUNTED.name}")
         connection.execute(CreateIndex(COUNTED, if_not_exists=True))
 
 
-MIGRATIONS: Final = {1: _add_fences, 2: _add_replaces, 3: _facts_and_marks, 4: _count_the_dead}
+MIGRATIONS: Final = {
+    1: _add_fences,
+    2: _add_replaces,
+    3: _facts_and_marks,
+    4: _count_the_dead,
+    5: _name_structures,
+}

@@ -145,17 +145,21 @@ class SqlLedger:
         """See the contract; in no order."""
         return list(self._hot.overtakers(sink, names).values()) if names else []
 
-    def dead(self, sink: str | None = None) -> Sequence[Row]:
+    def dead(self, sink: str | None = None, within: Collection[str] | None = None) -> Sequence[Row]:
         """Dead-lettered rows, oldest change first."""
         of = DELIVERIES.c
         query = select(DELIVERIES).where(IS_DEAD)
         if sink is not None:
             query = query.where(of.sink == sink)
+        if within is not None:
+            query = query.where(of.structure.in_(sorted(within)))
         return self._rows(query.order_by(of.updated, of.sink, of.partition, of.sequence))
 
-    def dead_groups(self, equal: Mapping[str, str], since: float = 0.0) -> Sequence[DeadGroup]:
+    def dead_groups(
+        self, equal: Mapping[str, str], since: float = 0.0, within: Collection[str] | None = None
+    ) -> Sequence[DeadGroup]:
         with self._database.read() as connection:
-            return groups.dead(connection, equal, since)
+            return groups.dead(connection, equal, since, within)
 
     def needed(self, sink: str) -> Collection[Origin]:
         found: set[str] = set()

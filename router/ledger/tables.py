@@ -26,7 +26,7 @@ from sqlalchemy import (
 from router.contracts import Claim, Row
 from router.exchange import Delivery, Origin, State
 
-VERSION: Final = 5
+VERSION: Final = 6
 METADATA: Final = MetaData()
 
 CLAIMS: Final = Table(
@@ -80,6 +80,7 @@ DELIVERIES: Final = Table(
     Column("outcome_unknown", Boolean, nullable=False, server_default=false()),
     Column("last_try", Float, nullable=False, server_default="0"),
     Column("commands", Text, nullable=False, server_default=""),
+    Column("structure", String, server_default=""),  # a worker of version 5 that still runs on PostgreSQL writes NULL
     Index("ledger_deliveries_lineage", "sink", "lineage"),
     Index("ledger_deliveries_event", "event_id"),
 )
@@ -107,7 +108,7 @@ PLACE_POSTGRESQL: Final = literal_column("left(nullif(evidence, '')::json ->> 'p
 COUNTED: Final = Index(
     "ledger_deliveries_counted",
     *(DELIVERIES.c.sink, DELIVERIES.c.code, PLACE_SQLITE, DELIVERIES.c.feed, DELIVERIES.c.pipeline),
-    *(DELIVERIES.c.updated, DELIVERIES.c.last_try, DELIVERIES.c.first_try, DELIVERIES.c.id),
+    *(DELIVERIES.c.updated, DELIVERIES.c.last_try, DELIVERIES.c.first_try, DELIVERIES.c.id, DELIVERIES.c.structure),
     sqlite_where=IS_DEAD,
 ).ddl_if(dialect="sqlite")
 FORGETTABLE: Final = _state.in_([literal_column(f"'{state.value}'") for state in (State.DONE, State.SUPERSEDED)])
@@ -207,7 +208,8 @@ def values(row: Row) -> tuple[Any, ...]:
     delivery = row.delivery
     replay, *state = state_values(row)
     origin = str(delivery.origin)
-    return (delivery.id, *_texts(delivery), origin, delivery.strict, replay, delivery.created, *state)
+    texts = _texts(delivery)
+    return (delivery.id, *texts, origin, delivery.strict, replay, delivery.created, *state, delivery.structure)
 
 
 def saved_values(row: Row) -> tuple[Any, ...]:
@@ -245,6 +247,7 @@ def row_of(found: Mapping[Any, Any]) -> Row:
         strict=bool(found["strict"]),
         replay=found["replay"],
         created=found["created"],
+        structure=found["structure"] or "",
         **{name: found[name] for name in _DELIVERY_TEXTS},
     )
     return Row(

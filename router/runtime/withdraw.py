@@ -203,6 +203,7 @@ class Withdrawals:
             action=DELETE,
             created=now,
             label="DMP",
+            structure=structure.finess,
         )
 
 

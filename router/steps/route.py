@@ -188,6 +188,7 @@ class Route:
             strict=strict,
             created=_accepted(exchange) or self._clock.now(),
             label=label,
+            structure=exchange.request.speaks_for if exchange.request else "",
         )
 
     def _refusal(self, exchange: Exchange, order: DocumentOrder, kind: SinkType, leg: Leg, *, sink: str) -> Receipt:

@@ -277,6 +277,22 @@ class LedgerContract:
         assert counted(feed="' OR 1=1 --") == []
         assert {one.sample for one in ledger.dead_groups({"code": "MSS-552"})} <= {"d1", "d2"}
 
+    def test_dead_rows_of_the_structures_that_one_may_see(self, ledger: Ledger) -> None:
+        """Listed and counted: those of these structures; those of none are for who sees all."""
+        owners = {"d1": "750000018", "d2": "340000017", "d3": ""}
+        dead = [row(name, n, state=State.DEAD, code="MSS-552") for n, name in enumerate(owners)]
+        ledger.open([replace(r, delivery=replace(r.delivery, structure=owners[r.delivery.id])) for r in dead])
+
+        def seen(*within: str) -> tuple[list[str], int]:
+            groups = ledger.dead_groups({"code": "MSS-552"}, within=within)
+            return [r.delivery.id for r in ledger.dead(within=within)], sum(one.count for one in groups)
+
+        assert seen("750000018") == (["d1"], 1)
+        assert seen("750000018", "340000017", "999999999") == (["d1", "d2"], 2)
+        assert seen() == ([], 0)
+        assert [r.delivery.structure for r in ledger.dead()] == ["750000018", "340000017", ""]
+        assert sum(one.count for one in ledger.dead_groups({})) == 3
+
     def test_bytes_that_are_still_needed(self, ledger: Ledger) -> None:
         """Where the bytes of unfinished and dead rows of one sink stand; those of what has ended are not needed."""
         states = dict.fromkeys(State)

@@ -398,16 +398,19 @@ class MemoryLedger:
     def overtakers(self, sink: str, names: Sequence[str]) -> Sequence[Row]:
         return [r for name in names for r in self.lineage(sink, name) if r.delivery.action in ("delete", "replace")]
 
-    def dead(self, sink: str | None = None) -> Sequence[Row]:
+    def dead(self, sink: str | None = None, within: Collection[str] | None = None) -> Sequence[Row]:
         """Oldest change first."""
         self._check()
         dead = [r for r in self.rows.values() if r.state is State.DEAD and sink in (None, r.delivery.sink)]
+        dead = [r for r in dead if within is None or r.delivery.structure in within]
         return sorted(dead, key=lambda r: (r.updated, r.delivery.sink, r.partition, r.sequence))
 
-    def dead_groups(self, equal: Mapping[str, str], since: float = 0.0) -> Sequence[DeadGroup]:
+    def dead_groups(
+        self, equal: Mapping[str, str], since: float = 0.0, within: Collection[str] | None = None
+    ) -> Sequence[DeadGroup]:
         """Of one row each: whoever reads them joins them."""
         found = []
-        for one in self.dead(equal.get("sink")):
+        for one in self.dead(equal.get("sink"), within):
             names = {name: getattr(one.delivery, name) for name in ("sink", "feed", "pipeline")} | {"code": one.code}
             last = one.last_try or one.updated
             if last >= since and all(names[name] == value for name, value in equal.items()):

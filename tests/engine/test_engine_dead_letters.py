@@ -46,6 +46,29 @@ def test_letters_are_grouped_by_cause() -> None:
     assert letters(rig.bus, rig.ledger, Filter(feed="other")) == []
 
 
+def test_letters_of_other_structures_are_not_there() -> None:
+    """Deliveries and records of other structures, and of none, are neither listed nor counted, by whatever id."""
+
+    async def story(rig: Rig) -> None:
+        died(rig, {"x": "MSS-550"})
+        made = [replace(delivery(n, f"l{n}", label="x"), structure=f"75000001{n}" if n else "") for n in range(3)]
+        rig.publish(*made)
+        async with rig.running():
+            await rig.settled(State.DEAD)
+
+    rig = play(story)
+    refused = {Header.ID: "e9", Header.CODE: "R45", Header.STRUCTURE: "750000011"}
+    rig.bus.producer("t").publish([Outgoing("dlq.intake", "k", b"x", refused), Outgoing("dlq.intake", "k", b"x", {})])
+    own = Filter(within=frozenset({"750000011"}))
+    seen = letters(rig.bus, rig.ledger, own)
+    assert [(one.structure, one.stage) for one in seen] == [("750000011", "sink"), ("750000011", "intake")]
+    assert sum(one.count for one in groups(rig.bus, rig.ledger, own)) == 2
+    assert sum(one.count for one in groups(rig.bus, rig.ledger)) == 5
+    (foreign,) = (one for one in letters(rig.bus, rig.ledger) if one.structure == "750000012")
+    for asked in (foreign.delivery_id, foreign.event_id):
+        assert letters(rig.bus, rig.ledger, replace(own, id=asked)) == []
+
+
 def test_replay_of_a_group_dry_and_real() -> None:
     """A dry run publishes nothing; the real one delivers every letter, which then is no dead letter any more."""
 

@@ -45,6 +45,8 @@ class DeadLetter:
     attempts: int = 0
     first: float = 0.0
     last: float = 0.0
+    structure: str = ""
+    """FINESS of the site's structure that it belongs to; "" for none."""
     origin: str = ""
     """Where its event was read."""
     state: str = ""
@@ -96,9 +98,17 @@ class Filter:
     until: float | None = None
     events: frozenset[str] | None = None
     """Only of these events; None: of any."""
+    within: frozenset[str] | None = None
+    """FINESS of the structures whose dead letters the asker may see; None: all, also those of no structure."""
+
+    def may_be_seen(self, dead_letter: DeadLetter) -> bool:
+        """Whether it belongs to a structure of the asker's."""
+        return self.within is None or dead_letter.structure in self.within
 
     def admits(self, dead_letter: DeadLetter) -> bool:
         """Whether this dead letter is meant."""
+        if not self.may_be_seen(dead_letter):
+            return False
         asked = ((name, getattr(self, name)) for name in ("sink", "stage", "cause", "code", "feed", "pipeline"))
         named = not self.id or self.id in (dead_letter.delivery_id, dead_letter.event_id, dead_letter.cause)
         named = named and (self.events is None or dead_letter.event_id in self.events)
@@ -126,13 +136,14 @@ def letters(
     """
     found: list[DeadLetter] = []
     if which.stage in ("", "sink"):
-        found += [of_row(row, advice) for row in ledger.dead(which.sink or None)] if rows else []
+        found += [of_row(row, advice) for row in ledger.dead(which.sink or None, which.within)] if rows else []
         found += [of_row(row, advice) for row in _held(ledger, which, sinks)]
         found += _unreadable(bus, {which.sink} if which.sink else set(sinks), advice)
     if not which.sink:
         for stage in STAGES:
             if which.stage in ("", stage):
                 found += _of_topic(bus, stage, advice)
+    found = [one for one in found if which.may_be_seen(one)]
     today = {one.older_cause: one.cause for one in found if one.older_cause}
     which = replace(which, id=today.get(which.id, which.id), cause=today.get(which.cause, which.cause))
     return sorted(filter(which.admits, found), key=lambda dead_letter: (dead_letter.last, dead_letter.at))
@@ -147,7 +158,7 @@ def groups(
     found: list[Group] = []
     if which.stage in ("", "sink"):
         equal = {name: value for name in ("sink", "feed", "pipeline", "code") if (value := getattr(which, name))}
-        counted = ledger.dead_groups(equal, which.since)
+        counted = ledger.dead_groups(equal, which.since, which.within)
         found += _counted(counted, ledger, advice)
     rowless = letters(bus, ledger, which, sinks=sinks, advice=advice, rows=False)
     return _joined([*found, *map(_alone, rowless)])
@@ -195,6 +206,7 @@ def of_row(row: Row, advice: Advice = next_step) -> DeadLetter:
         attempts=row.attempts,
         first=row.first_try,
         last=row.last_try or row.updated,
+        structure=delivery.structure,
         origin=str(delivery.origin),
         state=row.state,
     )
@@ -264,6 +276,7 @@ def _of_record(record: Record, stage: str, advice: Advice) -> DeadLetter:
         attempts=int(text(Header.ATTEMPTS) or "1"),
         first=float(text(Header.FIRST) or last),
         last=last,
+        structure=text(Header.STRUCTURE),
         origin=text(Header.ORIGIN),
     )
 

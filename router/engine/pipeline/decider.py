@@ -208,13 +208,15 @@ class Decider:
     def _dead(self, pipeline: CompiledPipeline | None, event: Event, story: _Story, fault: MessageFault) -> None:
         name = pipeline.name if pipeline is not None else ""
         story.ends.append(fault)
-        story.dead_letters.append(self._letter(pipeline, event, fault))
+        story.dead_letters.append(self._letter(pipeline, event, fault, story.exchange))
         said = {"code": fault.code, "place": fault.place, "text": fault.text}
         story.entries.append(self._entry(event, "dead", pipeline, **said))
         self._observer.count("events_total", pipeline=name, disposition="dead_lettered")
         self._observer.count("dead_letters_total", stage="pipeline", feed=event.feed, sink="", code=fault.code)
 
-    def _letter(self, pipeline: CompiledPipeline | None, event: Event, fault: MessageFault) -> Outgoing:
+    def _letter(
+        self, pipeline: CompiledPipeline | None, event: Event, fault: MessageFault, read: Exchange | None
+    ) -> Outgoing:
         """The event's bytes untouched, on `dlq.pipeline`, with why and what to do."""
         name, digest = (pipeline.name, pipeline.digest) if pipeline is not None else ("", "")
         now = f"{self._clock.now():.3f}"
@@ -236,6 +238,8 @@ class Decider:
             Header.NEXT: self._advice(fault.code),
         }
         headers.pop(Header.COMMAND, None)
+        if read is not None and read.request is not None and read.request.speaks_for:
+            headers[Header.STRUCTURE] = read.request.speaks_for
         return Outgoing(dlq_topic("pipeline"), event.key, event.body, headers)
 
     # ----------------------------------------------------------------------------------------- the whole
