@@ -12,6 +12,8 @@ from router.contracts import Clock
 
 if TYPE_CHECKING:
     from router.access.store import AccessStore
+    from router.console.desk import DeadLetterDesk
+    from router.console.runner import OrderRunner
     from router.console.store import ConsoleStore
     from router.console.watch import StatusWatch
     from router.runtime.site_services import SiteServices
@@ -30,5 +32,7 @@ class ConsoleTools:
     record: Record
     store: ConsoleStore
     watch: StatusWatch
+    desk: DeadLetterDesk
+    runner: OrderRunner
     clock: Clock
     secure: bool = False

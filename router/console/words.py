@@ -51,6 +51,14 @@ STATUSES: Final[Mapping[str, StatusWord]] = {
     "filtered": StatusWord("○", N_("filtered"), "plain"),
     "superseded": StatusWord("○", N_("superseded"), "plain"),
     "nothing": StatusWord("○", N_("not known"), "plain"),
+    "item-skipped": StatusWord("✕", N_("refused"), "bad"),
+    "item-would": StatusWord("◷", N_("not ordered yet"), "waiting"),
+    "item-ordered": StatusWord("●", N_("ordered"), "good"),
+    "item-refused": StatusWord("✕", N_("refused"), "bad"),
+    "order-running": StatusWord("◐", N_("going on"), "waiting"),
+    "order-stopped": StatusWord("○", N_("stopped by a person"), "plain"),
+    "order-asks": StatusWord("▲", N_("waits for a person"), "warning"),
+    "order-done": StatusWord("●", N_("all ordered"), "good"),
 }
 
 
