@@ -8,6 +8,7 @@ from router import private
 from router.cli import (
     backup,
     check,
+    console,
     demo,
     diff,
     directory,
@@ -53,6 +54,7 @@ simulate.add_to(app)
 check.add_to(app)
 try_.add_to(app)
 diff.add_to(app)
+console.add_to(app)
 status.add_to(app)
 doctor.add_to(app)
 explain.add_to(app)

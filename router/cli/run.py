@@ -20,7 +20,7 @@ def add_to(app: typer.Typer) -> None:
 def run(
     site: SiteOption = DEFAULT_SITE,
     only: Annotated[
-        str, typer.Option(help="Run only these roles here: gateway, pipelines, sinks, feedback, journal (commas).")
+        str, typer.Option(help="Only these roles here: gateway, pipelines, sinks, feedback, journal, console (commas).")
     ] = "",
     slot: Annotated[
         int | None,

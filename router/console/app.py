@@ -28,7 +28,7 @@ from router.console.sessions import cookie
 from router.console.tools import ConsoleTools
 from router.console.visit import Visit
 from router.errors import Unavailable
-from router.language import N_, in_language
+from router.language import DEFAULT, N_, in_language
 
 log = structlog.get_logger()
 
@@ -112,7 +112,13 @@ class _Console:
             session=session,
             cookie=secret if session is not None else "",
             form=form,
-            choices=Choices.of(kept, request.headers.get("accept-language", "")),
+            choices=self._choices(request, kept),
+        )
+
+    def _choices(self, request: Request, kept: Mapping[str, str]) -> Choices:
+        config = self._tools.services.config.console
+        return Choices.of(
+            kept, request.headers.get("accept-language", ""), config.language if config is not None else DEFAULT
         )
 
     def _someone(self, request: Request) -> Session | None:
@@ -186,7 +192,7 @@ class _Console:
             tools=self._tools,
             rates=self._rates,
             session=None,
-            choices=Choices.of({}, request.headers.get("accept-language", "")),
+            choices=self._choices(request, {}),
         )
         with in_language(known.choices.language):
             return self._shown(known, 503, reference=fault.code)

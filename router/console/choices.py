@@ -29,12 +29,12 @@ class Choices:
     """The language that was chosen; "" when the browser's counts."""
 
     @classmethod
-    def of(cls, kept: Mapping[str, str], accepted: str) -> Choices:
-        """accepted: `Accept-Language` of the browser"""
+    def of(cls, kept: Mapping[str, str], accepted: str, default: str = DEFAULT) -> Choices:
+        """accepted: `Accept-Language` of the browser;  default: language of the site"""
         known = {name: value for name, value in kept.items() if value in OFFERED.get(name, ())}
         chosen = known.get("language", "")
         return cls(
-            language=chosen or preferred(accepted),
+            language=chosen or preferred(accepted, default),
             theme=known.get("theme", ""),
             density=known.get("density", ""),
             keys=known.get("keys", ""),
@@ -42,8 +42,8 @@ class Choices:
         )
 
 
-def preferred(accepted: str) -> str:
-    """The first language of `Accept-Language` that we have, by its weight (RFC 9110 §12.5.4); else French."""
+def preferred(accepted: str, default: str = DEFAULT) -> str:
+    """The first language of `Accept-Language` that we have, by its weight (RFC 9110 §12.5.4); else the default."""
     weighed = []
     for rank, part in enumerate(accepted[:500].split(",")):
         name, _, weight = part.strip().partition(";q=")
@@ -51,4 +51,4 @@ def preferred(accepted: str) -> str:
             weighed.append((-float(weight or 1), rank, name[:2].lower()))
         except ValueError:
             continue
-    return next((name for weight, _, name in sorted(weighed) if name in LANGUAGES and weight < 0), DEFAULT)
+    return next((name for weight, _, name in sorted(weighed) if name in LANGUAGES and weight < 0), default)

@@ -10,7 +10,7 @@ import gc
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -38,8 +38,11 @@ def metrics_folder(site: Site) -> Path:
     return site.data / "run" / "metrics"
 
 
-def main(argv: list[str]) -> int:
-    """Run one role until SIGTERM. The exit code tells the supervisor whether starting again can help."""
+def main(argv: list[str], work: Callable[[Site, str, int], int] | None = None) -> int:
+    """Run one role until SIGTERM. The exit code tells the supervisor whether starting again can help.
+
+    work: what this process does (site, role, slot); default: a role of `router.runtime.roles`
+    """
     private.mask()
     site_path, role, slot = Path(argv[0]), argv[1], int(argv[2])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -51,7 +54,7 @@ def main(argv: list[str]) -> int:
         logs.configure(role=role, slot=slot, level=site.config.log_level)
         if found := refusals(site):
             raise ConfigFault(found)
-        return _work(site, role, slot)
+        return (work or _work)(site, role, slot)
     except ConfigFault as fault:
         for problem in fault.problems:
             log.error("configuration refused", problem=str(problem))

@@ -42,7 +42,7 @@ examples:
 """
 MESSAGE = "MSH|^~\\&|SIL{0}|LABO{0}|PFI|CHU|20260101||ADT^A01|{1}{0}|P|2.5\rPID|1||{0}||{0}\r"
 #: Commands that show nothing a sender wrote, as the simulators do: names, counts and ports of our own.
-QUIET = frozenset({"run", "demo", "init", "reference", "version", "backup", "restore", "ledger migrate",
+QUIET = frozenset({"run", "console", "demo", "init", "reference", "version", "backup", "restore", "ledger migrate",
                    "cisis rules", "register rebuild", "topics migrate", "cisis value-sets list",
                    "wait-for pipelines", "wait-for ready"})  # fmt: skip
 

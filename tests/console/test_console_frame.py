@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from router.audit.event import Action
-from router.console import app as console
 from router.console.rates import LOGIN_OF_NAME
 from router.console.registry import all_pages
 from router.errors import Unavailable
@@ -173,4 +172,3 @@ def test_each_page_is_declared_once() -> None:
     for names in ([page.name for page in pages], [page.letter for page in pages if page.letter]):
         assert len(names) == len(set(names))
     assert all((page.show or page.act) and page.title for page in pages)
-    assert console.console_app

@@ -1,4 +1,4 @@
-"""The five roles, each one process (or several) of a machine. A role's module is imported by its own process only."""
+"""The roles, each one process (or several) of a machine. A role's module is imported by its own process only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ _KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "feedback": ("feedback", "FeedbackRole"),
     "journal": ("journal", "JournalRole"),
 }
-ROLES: Final = tuple(_KINDS)
+MODULES: Final[Mapping[str, str]] = {"console": "router.console.process"}
+"""Role -> the module that its process runs. The console stands on a higher floor; all others are above."""
+ROLES: Final = (*_KINDS, *MODULES)
 
 
 class Role(Protocol):

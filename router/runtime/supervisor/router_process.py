@@ -25,7 +25,7 @@ from router.runtime.process import metrics_folder
 from router.runtime.readiness import ready_file, waits_for
 from router.runtime.reconcile import reconcile
 from router.runtime.reload import PipelineSet
-from router.runtime.roles import ROLES
+from router.runtime.roles import MODULES, ROLES
 from router.runtime.roles.event_loop import alert
 from router.runtime.site_services import SiteServices
 from router.runtime.status.processes import page
@@ -141,7 +141,8 @@ class RouterProcess:
 
     def _role(self, name: str, count: int) -> Role:
         def argv(slot: int) -> list[str]:
-            return [sys.executable, "-m", "router.runtime.process", str(self.site.path), name, str(slot)]
+            module = MODULES.get(name, "router.runtime.process")
+            return [sys.executable, "-m", module, str(self.site.path), name, str(slot)]
 
         return Role(name, argv, count, self._first, environment={ARENAS: os.environ.get(ARENAS, "2")})
 
