@@ -124,8 +124,8 @@ class OrderRunner:
             return refused, 0
         rows = self._desk.rows(letter.delivery_id for letter in ordered if letter.delivery_id)
         seen = [(rows[letter.delivery_id], letter) for letter in ordered if letter.delivery_id in rows]
-        again = sum(row.state is State.DEAD and row.last_try > letter.last for row, letter in seen)
-        moved = [row for row, letter in seen if row.state is not State.DEAD or row.last_try > letter.last]
+        again = sum(row.state is State.DEAD and row.updated > letter.last for row, letter in seen)
+        moved = [row for row, letter in seen if row.state is not State.DEAD or row.updated > letter.last]
         pending = len(seen) - len(moved) + sum(row.state not in FINAL for row in moved)
         return refused + again, pending
 

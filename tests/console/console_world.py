@@ -23,6 +23,8 @@ from router.access.store import AccessStore
 from router.audit.event import AuditEvent
 from router.config.site import Site
 from router.console.app import console_app
+from router.console.desk import DeadLetterDesk
+from router.console.runner import OrderRunner
 from router.console.store import ConsoleStore
 from router.console.tools import ConsoleTools
 from router.console.watch import StatusWatch
@@ -108,6 +110,8 @@ class World:
         self.audit_away = False
         self.store = ConsoleStore(self.services.url("console"), self.clock)
         self.watch = StatusWatch(lambda: Gatherer(Site(path)), every=0.2)
+        self.desk = DeadLetterDesk(self.services)
+        self.runner = OrderRunner(self.store.orders, self.desk, self.clock)
         self.tools = ConsoleTools(
             site=self.services.site,
             services=self.services,
@@ -115,6 +119,8 @@ class World:
             record=self._record,
             store=self.store,
             watch=self.watch,
+            desk=self.desk,
+            runner=self.runner,
             clock=self.clock,
         )
         self.app = console_app(self.tools)

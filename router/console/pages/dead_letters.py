@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,8 +37,13 @@ class ShownGroup:
 
 def filter_of(visit: Visit) -> Filter:
     """What the address asks for, within the structures that this person may see."""
-    texts = {name: visit.asked(name) for name in FILTERS}
-    return Filter(**texts, within=visit.structures)
+    return asked(visit.asked, visit.structures)
+
+
+def asked(text: Callable[[str], str], within: frozenset[str] | None, cause: str = "") -> Filter:
+    """Of the parameters of an address, or of the fields of a form."""
+    sink, feed, code, pipeline = (text(name) for name in FILTERS)
+    return Filter(sink=sink, feed=feed, code=code, pipeline=pipeline, cause=cause, within=within)
 
 
 def list_(visit: Visit) -> Response:
@@ -79,7 +84,7 @@ def say(visit: Visit) -> Response:
         faults["days"] = _("choose for how long")
     if faults:
         return _group(visit, faults, status=422)
-    state: Said | None = said if said != "new" else None  # type: ignore[assignment]  # one of SAID
+    state: Said | None = next((one for one in SAID if one == said), None)
     seconds = int(visit.field("days")) * DAY if said == "muted" else 0.0
     visit.tools.store.causes.say(cause, state, note, visit.person.name, seconds=seconds)
     visit.record(Action.NOTED, kind="cause", of=cause, detail=said)
@@ -130,12 +135,10 @@ def _sentence(shown: list[ShownGroup]) -> str:
         plural("{count} dead letter", "{count} dead letters", count),
         plural("{count} cause", "{count} causes", len(shown)),
     ]
-    for state, one, many in (
-        ("new", N_("{count} new"), N_("{count} new")),
-        ("back", N_("{count} came back"), N_("{count} came back")),
-    ):
-        if number := sum(each.state == state for each in shown):
-            words.append(plural(one, many, number))
+    if new := sum(one.state == "new" for one in shown):
+        words.append(plural("{count} new", "{count} new", new))
+    if back := sum(one.state == "back" for one in shown):
+        words.append(plural("{count} came back", "{count} came back", back))
     return ", ".join(words)
 
 

@@ -16,7 +16,7 @@ from router.console.desk import MOST
 from router.console.free_text import named_person
 from router.console.orders import VALID, Act, ItemState, Order, OrderItem, OrderState
 from router.console.page import Key, NotAllowed, NotHere, Page
-from router.console.pages.dead_letters import FILTERS
+from router.console.pages.dead_letters import FILTERS, asked
 from router.console.visit import Visit
 from router.engine.dead_letters.listing import DeadLetter, Filter
 from router.exchange import State
@@ -46,8 +46,8 @@ class Became:
 
 def plan(visit: Visit) -> Response:
     """Try it dry, and freeze what was found: the page of the order shows what would happen."""
-    act = visit.field("act")
-    if act not in _ACTS:
+    act = next((one for one in _ACTS if one == visit.field("act")), None)
+    if act is None:
         raise NotHere
     chosen, again = _chosen(visit), visit.field("again") == "1"
     if not chosen:
@@ -63,11 +63,7 @@ def plan(visit: Visit) -> Response:
 
 def _chosen(visit: Visit) -> list[DeadLetter]:
     """The dead letters that the form means, oldest first, where this person may act."""
-    which = Filter(
-        **{name: visit.field(name) for name in FILTERS},
-        cause=visit.field("cause"),
-        within=visit.person.structures(Role.OPERATOR),
-    )
+    which = asked(visit.field, visit.person.structures(Role.OPERATOR), visit.field("cause"))
     desk, deliveries, events = visit.tools.desk, set(visit.fields("delivery")), set(visit.fields("event"))
     if not (which.cause or deliveries or events):
         return []
@@ -277,7 +273,7 @@ def _became(visit: Visit, order: Order) -> Became:
     if order.again:
         return Became(unseen=len(ordered))
     rows = visit.tools.desk.rows(direct) if direct else {}
-    failed = sum(row.state is State.DEAD and row.last_try > direct[id_].last for id_, row in rows.items())
+    failed = sum(row.state is State.DEAD and row.updated > direct[id_].last for id_, row in rows.items())
     delivered = sum(row.state is State.DONE for row in rows.values())
     return Became(delivered, failed, len(rows) - delivered - failed, len(ordered) - len(direct))
 
