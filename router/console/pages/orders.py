@@ -236,7 +236,12 @@ def _newer(visit: Visit, order: Order) -> int:
     if not order.cause or order.state is not OrderState.PLANNED:
         return 0
     later = Filter(cause=order.cause, since=order.made, within=visit.person.structures(Role.OPERATOR))
-    return len(visit.tools.desk.dead_letters(later))
+    inside = {_name(item.dead_letter) for item in visit.tools.store.orders.items(order.id, limit=MOST)}
+    return sum(_name(one) not in inside for one in visit.tools.desk.dead_letters(later))
+
+
+def _name(dead_letter: DeadLetter) -> str:
+    return dead_letter.delivery_id or str(dead_letter.at)
 
 
 # ------------------------------------------------------------------------------------------------------- words
