@@ -1,122 +1,58 @@
 """How fast the journal answers and what it costs to write, and how fast dead letters are listed.
 
-    python -m benchmarks.journal [--messages 1000000] [--dead 100000] [--database sqlite|postgresql|both]
+    python -m benchmarks.journal [--events 1000000] [--dead 100000] [--database sqlite|postgresql|both]
 
-Messages are national ones (DMP and one mail each) of 13 months, written as the journal's worker writes them; dead
-letters are rows of a ledger and records of a bus. Each question is asked five times: the median and the slowest.
+Messages are national ones (DMP and one mail each) of 13 months, of which the newest day is written as the journal's
+worker writes it and the others are copies; dead letters are rows of a ledger and records of a bus. Each question is
+asked five times: the median and the slowest.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
 import resource
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.journal_lines import BATCH, DAYS, DOCTORS, FEEDS, LAST, NOW, SINK, event_id, fill, write
 from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import Row, SystemClock, TopicPlan, dlq_topic
 from router.demo.services import PostgresServer
 from router.engine.dead_letters import listing
-from router.exchange import Delivery, Disposition, JournalEntry, Origin, Receipt, ReceiptKind, State
+from router.exchange import Delivery, Origin, State
 from router.journal.criteria import Criteria
 from router.journal.store import Journal
+from router.journal.tables import DAY
 from router.ledger.store import SqlLedger
 from router.wire import delivery_record
 
-DAY: Final = 86_400.0
-MONTHS: Final = 395 * DAY
-NOW: Final = 1_796_040_000.0
-BATCH: Final = 1000
-DOCTORS: Final = 3000
-PATIENTS: Final = 200_000
-TYPES: Final = ("11502-2", "18842-5", "34112-3", "57833-6", "11490-0")
-FEEDS: Final = ("sil", "ris", "dpi")
-SINK: Final = "mssante.chu"
-
-
-def lines(number: int, of: int) -> tuple[list[JournalEntry], list[Receipt]]:
-    """One message: two of a thousand are refused, one of two hundred mails fails, one of a thousand still waits."""
-    dice = random.Random(number)
-    event, at = f"{number * 2654435761 % 2**64:016x}{number:016x}", NOW - MONTHS + MONTHS * number / of
-    doctor = min(int(dice.expovariate(1 / 300)), DOCTORS - 1)
-    address, feed = f"dr{doctor}@hopital{doctor % 40}.mssante.fr", dice.choice(FEEDS)
-    patient = f"{dice.randrange(PATIENTS):032x}"
-    read = JournalEntry(
-        event_id=event, kind="refused" if number % 500 == 0 else "received", at=at, feed=feed,
-        control_id=f"{number:020}", sender=f"{feed.upper()}|LABO", source="mllp", dialect="2.1", action="initial",
-        asked=("dmp", "mssante"), documents=(f"1.2.250.1.213.{number}",), lineage=f"{number:032x}",
-        patients=(patient, f"a{patient[1:]}", f"b{patient[1:]}"), ack="AA", size=100_000,
-        code="R45" if number % 500 == 0 else "", document_type=dice.choice(TYPES), level=3, qualified=True,
-        structures=(f"7500000{doctor % 40:02}",), recipients=((address, f"81000{doctor:07}", f"NOM{doctor} Anne"),),
-    )  # fmt: skip
-    if read.kind == "refused":
-        return [read], []
-    dmp, mail = f"{number:030x}d1", f"{number:030x}d2"
-    made = JournalEntry(
-        event_id=event, kind="decided", at=at + 0.1, feed=feed, pipeline=f"circuit-{feed}",
-        deliveries=((dmp, "dmp.chu", "DMP"), (mail, SINK, address)),
-    )  # fmt: skip
-    end: dict[str, Any] = {
-        "event_id": event,
-        "feed": feed,
-        "pipeline": made.pipeline,
-        "attempt": 1,
-        "kind": ReceiptKind.DELIVERY,
-    }
-    good: dict[str, Any] = {"ok": True, "disposition": Disposition.DELIVERED, "state": State.DONE}
-    bad: dict[str, Any] = {
-        "ok": False,
-        "disposition": Disposition.DEAD_LETTERED,
-        "state": State.DEAD,
-        "code": "MSS-552",
-    }
-    ends = [
-        Receipt(delivery_id=dmp, sink="dmp.chu", label="DMP", at=at + 1, evidence={"submission_set": f"2.25.{number}"},
-                **end, **good),
-    ]  # fmt: skip
-    if number % 1000 != 1:
-        how = bad if number % 200 == 3 else good
-        proof = {"message_id": f"<{number}@chu>"}
-        ends.append(Receipt(delivery_id=mail, sink=SINK, label=address, at=at + 2, evidence=proof, **end, **how))
-    return [read, made], ends
-
-
-def fill(journal: Journal, count: int) -> dict[str, float]:
-    """Write them all; CPU of this process and wall time, both in ms a message, of the last tenth."""
-    marks: list[tuple[float, float]] = []
-    for start in range(0, count, BATCH):
-        some = [lines(number, count) for number in range(start, min(start + BATCH, count))]
-        entries, receipts = [e for one, _ in some for e in one], [r for _, two in some for r in two]
-        cpu, wall = time.process_time(), time.perf_counter()
-        journal.write(entries, receipts, seen=NOW)
-        marks.append((time.process_time() - cpu, time.perf_counter() - wall))
-    last = marks[-max(1, len(marks) // 10) :]
-    return {
-        name: 1000 * statistics.mean(mark[place] for mark in last) / BATCH
-        for place, name in enumerate(("write: CPU, ms a message", "write: wall, ms a message"))
-    }
+MONTHS: Final = DAYS * DAY
 
 
 def questions(count: int) -> dict[str, Callable[[Journal], object]]:
-    """What is asked, by the words of the report."""
+    """What is asked, by the words of the report. count: messages of a day"""
     middle, rare = count // 2, f"dr{DOCTORS - 1}@hopital{(DOCTORS - 1) % 40}.mssante.fr"
-    event = lines(middle, count)[0][0].event_id
+    back = DAYS // 2
+    event = event_id(middle, back)
 
     def found(**criteria: Any) -> Callable[[Journal], object]:
         return lambda journal: journal.search(Criteria(**criteria), 20)
+
+    def counted(**criteria: Any) -> Callable[[Journal], object]:
+        return lambda journal: journal.counts(Criteria(**criteria))
 
     def told(any_id: str) -> Callable[[Journal], object]:
         return lambda journal: journal.story(any_id, 5)
 
     return {
-        "explain: MSH-10": told(f"{middle:020}"),
+        "explain: MSH-10": told(f"{middle:016}{back:04x}"),
+        "explain: Message-ID of the oldest day": told(f"<{middle}@chu.{DAYS - 1:04x}>"),
         "explain: event id": told(event),
         "explain: first 8 digits": told(event[:8]),
         "explain: unknown id": told("no-such-id-anywhere"),
@@ -133,8 +69,34 @@ def questions(count: int) -> dict[str, Callable[[Journal], object]]:
         "search: a structure, a sender, a day": found(
             structure="750000012", sender="SIL", since=NOW - 100 * DAY, until=NOW - 99 * DAY
         ),
-        "search: a patient": found(patients=(f"{12:032x}",)),
+        "search: a patient": found(patients=(f"patient-a{middle:023x}0007",)),
+        "search: a sink and a code": found(sink=SINK, code="MSS-552"),
+        "search: all conditions": found(
+            recipient="NOM12",
+            structure="750000012",
+            sender="SIL",
+            type="11502-2",
+            outcome="delivered",
+            feed="sil",
+            pipeline="circuit-sil",
+            sink=SINK,
+        ),
+        "search: a rare doctor, long ago": found(recipient=rare, until=NOW - MONTHS + 30 * DAY),
+        "search: every condition but one meets": found(recipient="NOM12", feed="sil", pipeline="circuit-ris"),
         "search: two common ones that never meet": found(outcome="refused", pipeline="circuit-sil"),
+        "search: the two commonest that never meet": found(feed="sil", pipeline="circuit-ris"),
+        "search: of one structure, nothing asked": found(within=frozenset({"750000012"})),
+        "search: of five structures, failed": found(
+            within=frozenset(f"7500000{n:02}" for n in range(5)), outcome="failed"
+        ),
+        "search: of one structure, another's doctor": found(
+            within=frozenset({"750000012"}), recipient="dr1@hopital1.mssante.fr"
+        ),
+        "search: of a structure that has none": found(within=frozenset({"999999999"})),
+        "search: ten years": found(recipient=rare, since=0.0, until=NOW * 2),
+        "counts: one day": counted(since=LAST, until=LAST + DAY),
+        "counts: a busy doctor": counted(recipient="dr1@hopital1.mssante.fr"),
+        "counts: everything": counted(),
     }
 
 
@@ -170,8 +132,8 @@ def timed(call: Callable[[], object], times: int = 5) -> tuple[float, float]:
 
 
 @contextmanager
-def databases(which: Sequence[str], folder: Path) -> Iterator[dict[str, dict[str, str]]]:
-    """Name -> URLs of a journal and a ledger."""
+def databases(which: Sequence[str], url: str, folder: Path) -> Iterator[dict[str, dict[str, str]]]:
+    """Name -> URLs of a journal and a ledger. url: a database that stays, and is filled once; "" for one that goes."""
     with ExitStack() as opened:
         found = {}
         if "sqlite" in which:
@@ -181,19 +143,28 @@ def databases(which: Sequence[str], folder: Path) -> Iterator[dict[str, dict[str
             opened.callback(server.remove)
             server.start()
             found["postgresql"] = dict.fromkeys(("journal", "ledger"), server.url)
+        for urls in found.values():
+            urls["journal"] = url or urls["journal"]
         yield found
 
 
 def report(name: str, urls: dict[str, str], folder: Path, messages: int, dead: int) -> None:
     journal = Journal(urls["journal"], SystemClock())
+    took, _ = timed(lambda: _opened(urls["journal"]))
     print(f"\n## {name}, {messages:,} messages, {dead:,} dead letters\n\n| what | median | slowest |\n|---|---|---|")
-    for what, cost in fill(journal, messages).items():
-        print(f"| {what} | {cost:.2f} | |", flush=True)
-    for what, ask in questions(messages).items():
+    print(f"| opening an empty journal | {took:.0f} ms | |", flush=True)
+    count = fill(journal, urls["journal"], messages) if journal.oldest() is None else messages // DAYS
+    middle, slowest = timed(lambda: _opened(urls["journal"]))
+    print(f"| opening it full | {middle:.0f} ms | {slowest:.0f} ms |", flush=True)
+    cost = write(journal, 10**7, 20_000, 20_000, LAST + DAY)
+    print(f"| write: CPU, ms a message | {cost:.2f} | |", flush=True)
+    for what, ask in questions(count).items():
         middle, slowest = timed(lambda ask=ask: ask(journal))  # type: ignore[misc]
         print(f"| {what} | {middle:.0f} ms | {slowest:.0f} ms |", flush=True)
-    took, _ = timed(lambda: journal.prune(NOW - MONTHS + DAY), 1)
-    print(f"| purge of the oldest day | {took:.0f} ms | |", flush=True)
+    for number in range(3):
+        end = LAST - (DAYS - 2 - number) * DAY
+        took, _ = timed(lambda end=end: journal.prune(end), 1)  # type: ignore[misc]
+        print(f"| purge of day {number + 1} | {took:.0f} ms | |", flush=True)
     journal.close()
     ledger, bus = SqlLedger(urls["ledger"]), SqliteBus(folder / f"bus-{name}.db")
     dead_letters(ledger, bus, dead)
@@ -205,14 +176,27 @@ def report(name: str, urls: dict[str, str], folder: Path, messages: int, dead: i
     ledger.close()
 
 
+def _opened(url: str) -> None:
+    Journal(url, SystemClock()).close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--messages", type=int, default=1_000_000)
+    parser.add_argument("--events", "--messages", dest="messages", type=int, default=1_000_000)
     parser.add_argument("--dead", type=int, default=100_000)
     parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
+    parser.add_argument("--url", default="", help="a database that stays: filled once, asked again")
+    parser.add_argument("--only-fill", action="store_true")
     asked = parser.parse_args()
+    if asked.only_fill:
+        with closing(Journal(asked.url, SystemClock())) as journal:
+            fill(journal, asked.url, asked.messages)
+        return
     which = ("sqlite", "postgresql") if asked.database == "both" else (asked.database,)
-    with tempfile.TemporaryDirectory(prefix="segur-journal-") as place, databases(which, Path(place)) as found:
+    with (
+        tempfile.TemporaryDirectory(prefix="segur-journal-") as place,
+        databases(which, asked.url, Path(place)) as found,
+    ):
         for name, urls in found.items():
             report(name, urls, Path(place), asked.messages, asked.dead)
 

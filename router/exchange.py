@@ -63,6 +63,8 @@ class Event:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     origin: Origin | None = None
     verdict: bytes = field(default=b"", repr=False)
+    damaged: bool = False
+    """What the bus holds of it was changed (`contracts.Record.damaged`): nothing can be done with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,28 @@ class ReceiptKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spoken:
+    """One request to a server and what it answered: a trace (mssante §11). No content, no identity of a patient.
+
+    at:       Unix seconds of the answer;  protocol: `smtp`, `imap` or `dmp`;  server: host and port, or address
+    author:   mailbox, person or structure in whose name it was asked
+    action:   command or transaction (`RCPT`, `MOVE`, `TD2.1`);  request: what was asked, by ids
+    answer:   codes of the reply, or of the fault that it became
+    facts:    ids by which it is known elsewhere: `iti`, `submission_set`, `patient` (a pseudonym)
+    """
+
+    at: float
+    protocol: str
+    server: str
+    author: str
+    action: str
+    request: str = ""
+    answer: str = ""
+    ok: bool = True
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """Proof of an outcome, with its evidence. Travels on `receipts` as JSON; holds no patient data.
 
@@ -222,6 +246,8 @@ class Receipt:
     pipeline: str = ""
     evidence: Mapping[str, str] = field(default_factory=dict)
     context: Mapping[str, str] = field(default_factory=dict)
+    spoken: tuple[Spoken, ...] = ()
+    """What was said to the server since the receipt before; the traces keep it, the journal does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +255,8 @@ class JournalEntry:
     """One line of an event's story, written by the gateway, the pipelines or an operator's command.
 
     kind: `received` (accepted, claimed), `duplicate`, `refused` (AE, AR or unreadable), `decided` (one pipeline's
-    exchange went to its sinks), `filtered`, `dead` (one pipeline's exchange is in `dlq.pipeline`), `command`.
+    exchange went to its sinks), `filtered`, `dead` (one pipeline's exchange is in `dlq.pipeline`), `command`,
+    `traces` (of no event).
     Identities are pseudonyms (`Pseudonyms.of("ipp", authority, value)`, `("ins", value)`), so that a search
     hashes what the operator typed. `document` is the CDA's id, which names no patient.
     """
@@ -272,6 +299,8 @@ class JournalEntry:
     """Whether the patient's identity was; None when no request was read."""
     recipients: tuple[tuple[str, str, str], ...] = ()
     """(address, national id, name as sent) of the recipients, never of a patient."""
+    spoken: tuple[Spoken, ...] = ()
+    """Of an entry of kind `traces`: what was said outside of deliveries, to the server of a mailbox."""
 
 
 PATIENT = "patient"

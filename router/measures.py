@@ -53,6 +53,9 @@ Measure = Literal[
     "fences_total",
     "commit_seconds",
     "database_seconds",
+    "audit_whole",
+    "audit_unsent",
+    "audit_oldest_unsent_timestamp_seconds",
     "build_info",
     "worker_restarts_total",
     "certificate_expiry_timestamp_seconds",
@@ -62,6 +65,7 @@ Measure = Literal[
     "disk_free_bytes",
     "disk_size_bytes",
     "backup_timestamp_seconds",
+    "archive_lost_total",
 ]
 
 Kind = Literal["counter", "gauge", "histogram"]
@@ -240,8 +244,13 @@ MEASURES: Final[dict[Measure, Declaration]] = {
         "room access",
         "One transaction or statement",
         _WORKERS,
-        room="ledger journal",
+        room="ledger journal audit traces",
         access="read write statement",
+    ),
+    "audit_whole": _gauge("", "1 while every row of the audit is as it was written, else 0", "journal", "min"),
+    "audit_unsent": _gauge("", "Rows of audit and traces that the collector does not have", "journal", "max"),
+    "audit_oldest_unsent_timestamp_seconds": _gauge(
+        "", "Unix time of the oldest of them; of the look when there is none", "journal", "min"
     ),
     # ---------------------------------------------------------------------------------------- machine and supervisor
     "build_info": _gauge("version events", "1; the version, and the format of events", "supervisor", "max"),
@@ -266,5 +275,11 @@ MEASURES: Final[dict[Measure, Declaration]] = {
     "disk_size_bytes": _gauge("", "Its size", "supervisor", "min"),
     "backup_timestamp_seconds": _gauge(
         "", "Unix time at which the last good backup ended; 0: there was none", "supervisor", "max"
+    ),
+    "archive_lost_total": _counter(
+        "kind",
+        "Contents that left, or came, and could not be kept: their digest stands in the receipt",
+        "sinks feedback",
+        kind="mail soap-request soap-answer dsn mdn zam",
     ),
 }

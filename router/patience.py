@@ -1,12 +1,14 @@
 """How long a peer may take: one silence, and one whole call.
 
 A limit of silences alone is no limit: a peer that sends a byte now and then would hold a call for ever. A whole call
-may take `TOTAL` silences, and the time that its bytes need at `SLOWEST`.
+may take `TOTAL` silences, and the time that its bytes need at `SLOWEST`; or a time that its caller says.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -22,15 +24,19 @@ class Patience:
 
     silence:   seconds without a byte after which it is over
     monotonic: of the clock that `until` is compared with
+    total:     seconds for the whole, however much moves; None: as the module says
     """
 
-    def __init__(self, silence: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, silence: float, monotonic: Callable[[], float] = time.monotonic, *, total: float | None = None
+    ) -> None:
         self._silence, self._monotonic = silence, monotonic
-        self._end = monotonic() + TOTAL * silence
+        self._end = monotonic() + (TOTAL * silence if total is None else total)
+        self._slowest = SLOWEST if total is None else math.inf
 
     def moved(self, size: int) -> None:
         """So many bytes came or left."""
-        self._end += size / SLOWEST
+        self._end += size / self._slowest
 
     def until(self) -> float:
         """The moment until which the next piece may be waited for, counted from now."""
@@ -42,6 +48,13 @@ class Patience:
         if left <= 0:
             raise TimeoutError("the whole call takes too long")
         return left
+
+    def receive(self, line: socket.socket, most: int) -> bytes:
+        """The next piece of what a peer sends, at most so many bytes; b"" at its end. Raises `OSError`."""
+        line.settimeout(self.left())
+        piece = line.recv(most)
+        self.moved(len(piece))
+        return piece
 
 
 class Timer:
@@ -57,12 +70,12 @@ class Timer:
 
 
 @asynccontextmanager
-async def patient(silence: float, first: float = 0.0) -> AsyncIterator[Timer]:
+async def patient(silence: float, first: float = 0.0, *, total: float | None = None) -> AsyncIterator[Timer]:
     """Ends the block with `TimeoutError` when the peer is silent, or the whole takes too long.
 
-    first: seconds that the first silence may last longer, e.g. to connect.
+    first: seconds that the first silence may last longer, e.g. to connect;  total: see `Patience`
     """
     loop = asyncio.get_running_loop()
-    patience = Patience(silence, loop.time)
+    patience = Patience(silence, loop.time, total=total)
     async with asyncio.timeout_at(patience.until() + first) as timeout:
         yield Timer(patience, timeout)

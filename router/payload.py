@@ -9,13 +9,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Final
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
-from router.errors import Malformed
+from router.errors import Malformed, Unavailable
+from router.language import N_
 from router.request import Recipient, RecipientKind, TransmissionRequest
 from router.strict import Silent
 from router.structures import StructureConfig
+
+NEWER_ORDER: Final = "ORDER-FORMAT"
+"""Code of the fault that says: a newer version decided this delivery, and this process can't read all of it."""
+_NEWER: Final = frozenset({"extra_forbidden", "enum", "literal_error"})
+"""What pydantic finds in an order that a newer version wrote: a key, or a word, of which this one knows nothing."""
+_UPGRADE: Final = N_("a newer segur-router decided this delivery: upgrade this process; it waits until then")
 
 WITHDRAWN = "withdrawn"
 """Option of an order that a person gave (decisions D1): the register is not asked whether the INS still holds."""
@@ -43,7 +51,11 @@ def pack(order: DocumentOrder, documents: Sequence[bytes | memoryview]) -> bytes
 
 
 def unpack_order(payload: bytes) -> DocumentOrder:
-    """The order alone: cheap, the documents are not touched. Raises `Malformed` when it can't be read."""
+    """The order alone: cheap, the documents are not touched.
+
+    Raises `Malformed` when it can't be read, `Unavailable` (`ORDER-FORMAT`, for its lane alone) when it says what this
+    version does not know: it waits for a process of the version that wrote it.
+    """
     end = 4 + int.from_bytes(payload[:4], "big")
     if len(payload) < end:
         raise Malformed("PAYLOAD", "", "truncated delivery")
@@ -55,12 +67,14 @@ def _order(text: bytes) -> DocumentOrder:
     """The last ones are remembered: an attempt asks for its order several times."""
     try:
         return DocumentOrder.model_validate_json(text)
-    except ValueError:
-        raise Malformed("PAYLOAD", "", "unreadable order") from None  # its text would quote the order
+    except ValidationError as error:  # its text would quote the order
+        if {found["type"] for found in error.errors(include_input=False, include_context=False)} <= _NEWER:
+            raise Unavailable(NEWER_ORDER, "", _UPGRADE, circuit=False) from None
+        raise Malformed("PAYLOAD", "", "unreadable order") from None
 
 
 def unpack(payload: bytes) -> tuple[DocumentOrder, list[bytes]]:
-    """The order and its documents' bytes. Raises `Malformed` when it was cut."""
+    """The order and its documents' bytes. Raises `Malformed` when it was cut, and as `unpack_order` does."""
     return unpack_order(payload), unpack_documents(payload)
 
 

@@ -11,6 +11,7 @@ from router.contracts import EVENT_FORMAT, JOURNAL, RECEIPTS, Bus, Header, Outgo
 from router.errors import Malformed, OperatorFault
 from router.exchange import Delivery, Event, JournalEntry, Origin, Receipt
 from router.language import filled
+from router.sealing.envelope import DAMAGED
 
 _RECEIPT = TypeAdapter(Receipt)
 _ENTRY = TypeAdapter(JournalEntry)
@@ -62,11 +63,18 @@ def read_event(record: Record) -> Event:
         raise OperatorFault(NEWER_FORMAT, record.topic, text)
     headers = {name: value for name, value in record.headers.items() if name not in _OF_THE_RECORD}
     origin = Origin.parse(headers[Header.ORIGIN]) if Header.ORIGIN in headers else record.origin
+    if record.damaged:
+        return Event(headers[Header.ID], headers[Header.FEED], record.key, b"", headers, origin, damaged=True)
     end = len(record.value) - int(record.headers.get(Header.VERDICT, "0"))
     if not 0 <= end <= len(record.value):
         raise ValueError("the verdict is longer than the record")
     body, verdict = record.value[:end], record.value[end:]
     return Event(headers[Header.ID], headers[Header.FEED], record.key, body, headers, origin, verdict)
+
+
+def damaged(topic: str) -> Malformed:
+    """Why a record that was changed on the disk is a dead letter."""
+    return Malformed(DAMAGED, topic, "the bus holds something else than what was sealed: see the disk, then send again")
 
 
 def delivery_headers(delivery: Delivery) -> dict[str, str]:
@@ -87,8 +95,11 @@ def delivery_record(delivery: Delivery, topic: str = "") -> Outgoing:
 
 
 def read_delivery(record: Record) -> Delivery:
-    """A delivery as read. Raises `Malformed` when a header is missing: nobody but us writes these topics."""
+    """A delivery as read. Raises `Malformed` when a header is missing: nobody but us writes these topics; or when the
+    bus holds something else than what was written."""
     headers = record.headers
+    if record.damaged:
+        raise damaged(record.topic)
     try:
         return Delivery(
             **{name: headers.get(header, "") for name, header in _TEXTS.items()},
@@ -106,11 +117,12 @@ def read_delivery(record: Record) -> Delivery:
 def record_at(bus: Bus, place: Origin, header: str, value: str) -> Record | None:
     """The record at a place, if it is the one whose `header` says `value`.
 
-    None when it was trimmed, and when something else stands there: a topic that was made anew, or a broker that was
-    restored, gives the places of old records to new ones, and nobody may get another one's document.
+    None when it was trimmed or damaged, and when something else stands there: a topic that was made anew, or a broker
+    that was restored, gives the places of old records to new ones, and nobody may get another one's document.
     """
     record = bus.read(place)
-    return record if record is not None and record.headers.get(header, "") == value else None
+    found = record is not None and not record.damaged and record.headers.get(header, "") == value
+    return record if found else None
 
 
 def delivery_at(bus: Bus, row: Row) -> Record | None:

@@ -4,6 +4,8 @@ Every role runs as the Helm chart starts it, `segur-router run --only <role>` wi
 Kafka and a PostgreSQL of their own; two gateways, two pipelines, two sinks, one feedback, one journal. Each pod gets
 SIGTERM, has the grace of the chart to end, and a new one starts under the same slot with an empty data folder; after
 that one of each role gets SIGKILL. A checker that asks the router nothing compares what was sent with what arrived.
+With `--from REV` the pods begin with the code of that revision (`released`: that of the last release): the chart's hook
+migrates the tables, an older pod falls, and each pod is replaced by one of the present code.
 Exit code 1: something was lost, duplicated, inverted, fenced, or a sender waited more than a second.
 """
 
@@ -16,8 +18,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.rolling.older import released
+from benchmarks.rolling.plan import REPLICAS, Plan, every_turn, upgrade_turns
 from benchmarks.rolling.report import broken, last_line, lines
-from benchmarks.rolling.run import REPLICAS, Plan, every_turn, play
+from benchmarks.rolling.run import play
 
 
 def main() -> int:
@@ -25,6 +29,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rolling", description=__doc__)
     parser.add_argument("--seed", type=int, help="of the traffic; printed (default: drawn)")
     parser.add_argument("--role", choices=tuple(REPLICAS), help="replace the pods of this role only")
+    parser.add_argument("--from", dest="older", metavar="REV", default="", help="upgrade from this revision")
     parser.add_argument("--rest", type=float, default=3.0, help="seconds of load between two pods (default: 3)")
     parser.add_argument(
         "--pre-stop", type=float, default=0.0,
@@ -34,7 +39,8 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="work there and keep it (default: a temporary folder)")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1, 10**6)
-    turns = tuple(one for one in every_turn() if options.role in (None, one.role))
+    older = released() if options.older == "released" else options.older
+    turns = tuple(one for one in (upgrade_turns() if older else every_turn()) if options.role in (None, one.role))
     folder = options.folder or Path(tempfile.mkdtemp(prefix="segur-rolling-"))
     began = time.monotonic()
 
@@ -42,7 +48,7 @@ def main() -> int:
         print(f"[{time.monotonic() - began:5.0f} s] {text}", flush=True)
 
     print(f"rolling: --seed {seed}, in {folder}", flush=True)
-    result = play(folder, Plan(seed, turns, options.rest, options.pre_stop), tell)
+    result = play(folder, Plan(seed, older, turns, options.rest, options.pre_stop), tell)
     out = [*lines(result), last_line(result)]
     print("\n".join(out))
     if options.report:

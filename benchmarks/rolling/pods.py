@@ -44,11 +44,16 @@ class Fall:
     code: int
 
 
+class Ended(RuntimeError):
+    """A pod ended while it started. The text has the end of its log."""
+
+
 @dataclass
 class Pod:
     """`role`-`slot` with its own address, data and environment.
 
     address: of the loopback network, of this pod alone;  site: the site file's content, before the pod's own values
+    code:    folder of the router's code that it runs
     falls:   workers that ended by themselves;  other_names: workers that said another role or slot than this one
     """
 
@@ -57,6 +62,7 @@ class Pod:
     address: str
     folder: Path
     site: Mapping[str, Any]
+    code: Path = ROOT
     falls: list[Fall] = field(default_factory=list)
     other_names: list[str] = field(default_factory=list)
     process: asyncio.subprocess.Process | None = None
@@ -95,7 +101,7 @@ class Pod:
         with self.site_file.open("w", encoding="utf-8") as file:
             YAML().dump(self._own_site(), file)
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        own = {"PYTHONPATH": str(ROOT), "TMPDIR": str(self.folder / "tmp"), "SEGUR_LANG": "en"}
+        own = {"PYTHONPATH": str(self.code), "TMPDIR": str(self.folder / "tmp"), "SEGUR_LANG": "en"}
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "router.cli.main", *command(self.role),
@@ -112,24 +118,29 @@ class Pod:
         return site
 
     async def ready(self) -> float:
-        """Seconds until `/readyz` says 200. RuntimeError with the log's end when the pod ends or never gets ready."""
+        """Seconds until `/readyz` says 200. `Ended` when the pod ends, RuntimeError when it never gets ready."""
         began = time.monotonic()
-        while not await asyncio.to_thread(self._answers):
+        while await asyncio.to_thread(self.page, "/readyz") is None:
             if self.process is None or self.process.returncode is not None:
-                raise RuntimeError(f"{self.name} ended while it started:\n{self._last_words()}")
+                raise Ended(f"{self.name} ended while it started:\n{self.last_words()}")
             if time.monotonic() - began > READY_SECONDS:
-                raise RuntimeError(f"{self.name} is not ready after {READY_SECONDS:g} s:\n{self._last_words()}")
+                raise RuntimeError(f"{self.name} is not ready after {READY_SECONDS:g} s:\n{self.last_words()}")
             await asyncio.sleep(0.1)
         return time.monotonic() - began
 
-    def _answers(self) -> bool:
-        with contextlib.suppress(OSError):
-            url = f"http://{self.address}:{self.site['admin']['port']}/readyz"
-            with urllib.request.urlopen(url, timeout=2) as answer:
-                return bool(answer.status == 200)
-        return False
+    @property
+    def admin(self) -> str:
+        """Its administration port: `host:port`."""
+        return f"{self.address}:{self.site['admin']['port']}"
 
-    def _last_words(self) -> str:
+    def page(self, path: str) -> Any:
+        """What a page of its administration port says, None unless it answers 200."""
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{self.admin}{path}", timeout=2) as answer:
+            return json.loads(answer.read()) if answer.status == 200 else None
+        return None
+
+    def last_words(self) -> str:
+        """The end of its log."""
         return self.log.read_text(errors="replace")[-2000:]
 
     async def stop(self) -> tuple[float, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks.rolling.run import REPLICAS, Result, Turned
+from benchmarks.rolling.plan import REPLICAS, Result, Turned
 from benchmarks.soak.waits import STARVED
 
 ALLOWED: Final = 1.0
@@ -17,6 +17,7 @@ def broken(result: Result) -> list[str]:
     found += [f"{one.pod}: its worker ended with {one.code}" for one in result.falls]
     found += result.other_names
     found += [f"{pod} is in no consumer group" for pod in result.absent]
+    found += result.upgrade.broken()
     for one in result.turned:
         if not one.turn.kill and one.code:
             found.append(f"{one.turn.name}: stopped with {one.code} after {one.stopped:.1f} s")
@@ -49,6 +50,13 @@ def lines(result: Result) -> list[str]:
     ]
     out += [f"{name}: {count}" for name, count in sorted(result.counts.items())]
     out += [f"dead letters: {result.letters}", f"sent again: {result.resent}", f"time: {result.seconds:.0f} s"]
+    if result.plan.older:
+        upgrade = result.upgrade
+        out += [f"from: {result.plan.older}; hook: {upgrade.migrated} ({upgrade.seconds:.1f} s)"]
+        out += [
+            f"{pod} fell, and its older version: {words.splitlines()[-1]}" for pod, words in upgrade.refused.items()
+        ]
+        out += [f"waited: {one}" for one in upgrade.waited]
     return [*out, *(f"BROKEN {one}" for one in broken(result))]
 
 

@@ -7,9 +7,10 @@ import contextlib
 import os
 import random
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Any, Final
@@ -19,104 +20,22 @@ from ruamel.yaml import YAML
 from benchmarks.place import place
 from benchmarks.rolling.measures import Gap, Starvation, longest_gap
 from benchmarks.rolling.members import absent, members
-from benchmarks.rolling.pods import Fall, Pod
+from benchmarks.rolling.older import Older, unpack
+from benchmarks.rolling.plan import REPLICAS, Plan, Result, Turn, Turned, together
+from benchmarks.rolling.pods import ROOT, Ended, Pod
 from benchmarks.rolling.service import Service, ServiceTraffic
-from benchmarks.soak.checker import Checker, Violation
+from benchmarks.rolling.upgrade import check_version, migrate, pipelines_read
+from benchmarks.soak.checker import Checker
 from benchmarks.soak.environment import services
 from benchmarks.soak.faults import AFTERMATH
 from benchmarks.soak.observations import Observations, dead_letters, stories
-from benchmarks.soak.traffic import Pace
 from router.simulators.hl7_peer import Hl7Peer
 from router.simulators.serve import World
 
 LOOK_SECONDS: Final = 0.25
 PATIENCE: Final = 60.0
 """Seconds without anything new after which what is still missing is taken for lost."""
-REPLICAS: Final = {"pipelines": 2, "sinks": 2, "feedback": 1, "journal": 1, "gateway": 2}
-"""As the chart's values say; in the order of an upgrade: a new gateway waits for new pipelines."""
 Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One pod is replaced. kill: by SIGKILL and started again in its place, else by SIGTERM and a new pod."""
-
-    role: str
-    slot: int
-    kill: bool = False
-
-    @property
-    def name(self) -> str:
-        return f"{self.role}-{self.slot}{' killed' if self.kill else ''}"
-
-
-def every_turn() -> tuple[Turn, ...]:
-    """Each pod once, the highest slot of a role first as a StatefulSet does; then one pod of each kind is killed."""
-    polite = [Turn(role, slot) for role, count in REPLICAS.items() for slot in reversed(range(count))]
-    return (*polite, *(Turn(role, 0, kill=True) for role in REPLICAS))
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to do. rest: seconds of load between two turns;  pre_stop: seconds from leaving the Service to SIGTERM."""
-
-    seed: int
-    turns: tuple[Turn, ...] = field(default_factory=every_turn)
-    rest: float = 3.0
-    pre_stop: float = 0.0
-    pace: Pace = field(default_factory=lambda: Pace(relays=8, relay_rate=4.0, documents=2, ceiling=100_000))
-
-
-@dataclass(frozen=True, slots=True)
-class Turned:
-    """What a turn was like. Seconds.
-
-    stopped: from SIGTERM to the end of the pod;  code: its exit code;  back: from its start until it was ready
-    silence: the longest stretch in which no sender got an acknowledgement
-    waited:  the longest that one message waited for its acknowledgement, sendings again included
-    arrivals: the longest stretch in which no relay arrived;  late: the longest way of a relay, from sending to arrival
-    share:   of the time, for which a process between sender and acknowledgement waited for a processor
-    """
-
-    turn: Turn
-    stopped: float
-    code: int
-    back: float
-    silence: Gap
-    waited: Gap
-    arrivals: float
-    late: float
-    share: float
-
-
-@dataclass
-class Result:
-    """What came of it."""
-
-    plan: Plan
-    turned: list[Turned] = field(default_factory=list)
-    calm: Turned | None = None
-    """The same measures while nothing was replaced."""
-    violations: list[Violation] = field(default_factory=list)
-    falls: list[Fall] = field(default_factory=list)
-    other_names: list[str] = field(default_factory=list)
-    members: dict[str, list[str]] = field(default_factory=dict)
-    """Consumer group -> names of its static members, as the broker lists them at the end."""
-    absent: list[str] = field(default_factory=list)
-    """Pods that read topics and are in no group at the end."""
-    counts: dict[str, int] = field(default_factory=dict)
-    letters: int = 0
-    stories: dict[str, str] = field(default_factory=dict)
-    acknowledged: int = 0
-    resent: int = 0
-    seconds: float = 0.0
-
-    def total(self, kind: str) -> int:
-        return sum(one.kind == kind for one in self.violations)
-
-    @property
-    def fences(self) -> int:
-        return sum(one.code == 75 for one in self.falls)
 
 
 @dataclass
@@ -129,10 +48,13 @@ class _Scene:
     ports: dict[str, int]
     servers: str
     broker: Callable[[], int]
+    older: Older | None
 
 
 @contextlib.asynccontextmanager
-async def _scene(folder: Path) -> AsyncIterator[_Scene]:
+async def _scene(folder: Path, revision: str) -> AsyncIterator[_Scene]:
+    older = unpack(revision, folder / "older") if revision else None
+    code = older.folder if older else ROOT
     async with AsyncExitStack() as stack:
         broker, _, keys = await services(stack, folder, "kafka")
         assert broker is not None
@@ -145,11 +67,11 @@ async def _scene(folder: Path) -> AsyncIterator[_Scene]:
         network = f"127.{random.SystemRandom().randrange(64, 250)}.{random.SystemRandom().randrange(1, 250)}"
         slots = [(role, slot) for role, count in REPLICAS.items() for slot in range(count)]
         pods = {
-            f"{role}-{slot}": Pod(role, slot, f"{network}.{number + 1}", folder / "pods" / f"{role}-{slot}", site)
+            f"{role}-{slot}": Pod(role, slot, f"{network}.{number + 1}", folder / "pods" / f"{role}-{slot}", site, code)
             for number, (role, slot) in enumerate(slots)
         }
         try:
-            yield _Scene(pods, played.world, receiver, played.ports, broker.servers, lambda: broker.pid)
+            yield _Scene(pods, played.world, receiver, played.ports, broker.servers, lambda: broker.pid, older)
         finally:
             for pod in pods.values():
                 if pod.process is not None:
@@ -173,7 +95,7 @@ async def rolling(folder: Path, plan: Plan, tell: Tell = lambda _: None) -> Resu
     """Play the plan in an empty folder. What fails is in the result; exceptions are the scenery's, or a pod's start."""
     began = time.monotonic()
     result = Result(plan)
-    async with _scene(folder) as scene:
+    async with _scene(folder, plan.older) as scene:
         play = _Play(scene, plan, result, tell)
         await play.start()
         await play.storm()
@@ -214,6 +136,8 @@ class _Play:
         for pod in pods:
             if pod.role == "gateway":
                 self._service.join(pod.address)
+        if self._scene.older is not None:
+            check_version(pods, self._scene.older)
         self._tell(f"{len(pods)} pods are ready; the load begins")
 
     async def storm(self) -> None:
@@ -224,13 +148,24 @@ class _Play:
             since = time.time()
             await asyncio.sleep(self._plan.rest)
             calm = (since, time.time())
-            spans: list[tuple[Turn, float, int, float, float, float]] = []
-            for turn in self._plan.turns:
-                began = time.time()
-                stopped, code, back = await self._take(turn)
+            if self._scene.older is not None:
+                self._tell(await migrate(self._result.upgrade, self._scene.pods["journal-0"]))
                 await asyncio.sleep(self._plan.rest)
-                spans.append((turn, stopped, code, back, began, time.time()))
-                self._tell(f"{turn.name}: ended after {stopped:.1f} s with {code}, ready {back:.1f} s after its start")
+            spans: list[tuple[Turn, float, int, float, float, float]] = []
+            turns = deque(self._plan.turns)
+            while turns:
+                if len(turns) > 1 and not await self._may_start(turns[0]):
+                    turns.rotate(-1)
+                    continue
+                taken = together(turns) if self._plan.at_once else [turns.popleft()]
+                began = time.time()
+                done = await asyncio.gather(*(self._take(turn) for turn in taken))
+                await asyncio.sleep(self._plan.rest)
+                for turn, (stopped, code, back) in zip(taken, done, strict=True):
+                    spans.append((turn, stopped, code, back, began, time.time()))
+                    self._tell(
+                        f"{turn.name}: ended after {stopped:.1f} s with {code}, ready {back:.1f} s after its start"
+                    )
                 if tasks[0].done():
                     tasks[0].result()
             self._traffic.stop()
@@ -242,6 +177,12 @@ class _Play:
         self._observations.look()
         self._result.calm = self._measured(Turn("nobody", 0), 0.0, 0, 0.0, *calm)
         self._result.turned = [self._measured(*span) for span in spans]
+
+    async def _may_start(self, turn: Turn) -> bool:
+        """A gateway's init container asks the pipelines whether they read what it writes."""
+        if self._scene.older is None or turn.role != "gateway":
+            return True
+        return await pipelines_read(self._result.upgrade, turn.name, self._scene.pods.values())
 
     async def _take(self, turn: Turn) -> tuple[float, int, float]:
         pod = self._scene.pods[f"{turn.role}-{turn.slot}"]
@@ -255,8 +196,17 @@ class _Play:
             self._service.leave(pod.address)
             await asyncio.sleep(self._plan.pre_stop)
             stopped, code = await pod.stop()
+            pod.code = ROOT
         await pod.start(new=not turn.kill)
-        back = await pod.ready()
+        try:
+            back = await pod.ready()
+        except Ended:
+            if pod.code == ROOT:
+                raise
+            self._result.upgrade.refused[pod.name] = pod.last_words()
+            pod.code = ROOT
+            await pod.start()
+            back = await pod.ready()
         if pod.role == "gateway":
             self._service.join(pod.address)
         if turn.kill:

@@ -20,11 +20,10 @@ from router.access.written import written
 from router.contracts import Clock
 from router.database import Database
 from router.errors import OperatorFault
-from router.language import N_, T_, filled
+from router.language import T_, filled
 
 UNKNOWN: Final = T_("no account is named {what}")
 TAKEN: Final = T_("an account is named {what} already")
-WRONG_CODE: Final = N_("the code is not that of this secret: is the clock of the telephone right?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,9 +162,7 @@ class Accounts:
 
     def set_totp(self, name: str, secret: str, code: str) -> None:
         """A second factor from now on, once a code of it was given. Raises `OperatorFault` (`ACCESS-CODE`)."""
-        step = totp.step_of(secret, code, self._clock.now())
-        if step is None:
-            raise OperatorFault("ACCESS-CODE", "", WRONG_CODE)
+        step = totp.check(secret, code, self._clock.now())
         self._set(name, totp=secret, totp_step=step)
 
     def remove_totp(self, name: str) -> None:

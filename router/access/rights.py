@@ -14,6 +14,8 @@ from router.language import T_, filled
 from router.structures import FINESS
 
 ROLES: Final[Mapping[str, Role]] = {role.name.lower(): role for role in Role}
+RESERVED: Final = frozenset({"system", "cli", "anonymous", "nobody"})
+"""Words that stand in the audit in the place of a name."""
 _PLAIN: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,63}")
 NAME: Final = T_("not a name: {n} characters at most, small letters without accents, digits, and . _ @ + - inside")
 STRUCTURE: Final = T_("not a FINESS, and not `*` for all structures: {what}")
@@ -34,7 +36,7 @@ def plain(name: str) -> bool:
 def checked_name(name: str) -> str:
     """The name of an account. Raises `OperatorFault` (`ACCESS-NAME`) for one that can't be one."""
     found = folded(name)
-    if not plain(found):
+    if not plain(found) or found in RESERVED:
         raise OperatorFault("ACCESS-NAME", "", filled(NAME, n=64))
     return found
 

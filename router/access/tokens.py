@@ -86,19 +86,9 @@ class Tokens:
         rights: Mapping[str, Role] | None = None,
         feeds: Collection[str] = (),
     ) -> tuple[str, Token]:
-        """(the token's text, which is shown once; what is kept of it). expires: Unix seconds.
-
-        Raises `OperatorFault`: `ACCESS-NAME`, `ACCESS-SCOPE`, `ACCESS-FEED`, `ACCESS-EXPIRY`.
-        """
-        now = self._clock.now()
-        for scope in scopes:
-            if scope not in SCOPES:
-                raise OperatorFault("ACCESS-SCOPE", "", filled(SCOPE, what=repr(scope[:40]), texts=", ".join(SCOPES)))
-        if FEED_SEND in scopes and not feeds:
-            raise OperatorFault("ACCESS-FEED", "", NO_FEED)
-        if not now < expires <= now + LONGEST:
-            raise OperatorFault("ACCESS-EXPIRY", "", filled(EXPIRY, days=int(LONGEST / 86400)))
-        identifier = secrets.token_hex(4)
+        """(the token's text, which is shown once; what is kept of it). expires: Unix seconds. Raises like `check`."""
+        self.check(name, scopes=scopes, expires=expires, feeds=feeds)
+        identifier, now = secrets.token_hex(4), self._clock.now()
         text = f"{PREFIX}{identifier}_{secrets.token_urlsafe(32)}"
         values = {
             "id": identifier,
@@ -113,6 +103,18 @@ class Tokens:
         }
         written(self._database, lambda db: db.execute(TOKEN.insert().values(**values)))
         return text, next(token for token in self.all() if token.id == identifier)
+
+    def check(self, name: str, *, scopes: Collection[str], expires: float, feeds: Collection[str] = ()) -> None:
+        """Raises `OperatorFault`: `ACCESS-NAME`, `ACCESS-SCOPE`, `ACCESS-FEED`, `ACCESS-EXPIRY`."""
+        now = self._clock.now()
+        rights_of.checked_name(name)
+        for scope in scopes:
+            if scope not in SCOPES:
+                raise OperatorFault("ACCESS-SCOPE", "", filled(SCOPE, what=repr(scope[:40]), texts=", ".join(SCOPES)))
+        if FEED_SEND in scopes and not feeds:
+            raise OperatorFault("ACCESS-FEED", "", NO_FEED)
+        if not now < expires <= now + LONGEST:
+            raise OperatorFault("ACCESS-EXPIRY", "", filled(EXPIRY, days=int(LONGEST / 86400)))
 
     def find(self, text: str) -> Token | None:
         """The token, when it is one of ours, in use and not at its end."""

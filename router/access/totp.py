@@ -7,8 +7,12 @@ from typing import Final
 
 import pyotp
 
+from router.errors import OperatorFault
+from router.language import N_
+
 ISSUER: Final = "segur-router"
 STEP: Final = 30
+WRONG_CODE: Final = N_("the code is not that of this secret: is the clock of the telephone right?")
 _AROUND: Final = (0, -1, 1)
 """Steps around now whose code is taken: clocks of telephones differ."""
 
@@ -21,6 +25,13 @@ def new_secret() -> str:
 def address(name: str, secret: str, issuer: str = ISSUER) -> str:
     """The `otpauth://` address that an authenticator reads, as text or as a QR code."""
     return pyotp.TOTP(secret).provisioning_uri(name=name, issuer_name=issuer)
+
+
+def check(secret: str, code: str, now: float) -> int:
+    """The step of a first code. Raises `OperatorFault` (`ACCESS-CODE`): the clock of a telephone may be wrong."""
+    if (step := step_of(secret, code, now)) is None:
+        raise OperatorFault("ACCESS-CODE", "", WRONG_CODE)
+    return step
 
 
 def step_of(secret: str, code: str, now: float, after: int = 0) -> int | None:

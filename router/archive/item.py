@@ -9,7 +9,7 @@ from typing import Protocol
 from router.audit.event import AuditEvent
 from router.contracts.keeping import Kind
 
-Record = Callable[[AuditEvent], None]
+Record = Callable[[AuditEvent], object]
 """Writes a line of the audit; the line is durable on return. Raises when it can't be written."""
 
 

@@ -74,7 +74,7 @@ def row_of(found: Mapping[Any, Any]) -> AuditRow:
 
 def kept(event: AuditEvent) -> AuditEvent:
     """As the table takes it: bounded, and without what no database stores."""
-    texts = {name: clean(getattr(event, name))[: _LONGEST.get(name, _LONGEST_TEXT)] for name in _TEXTS}
+    texts: dict[str, Any] = {name: clean(getattr(event, name))[: _LONGEST.get(name, _LONGEST_TEXT)] for name in _TEXTS}
     return replace(event, at=float(event.at), **texts)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from router.audit.event import Action
+from router.cli import audited
 from router.cli.output import console, errors, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, paste
 from router.cli.times import moment
@@ -65,6 +67,7 @@ def backup(
     else:
         services = SiteServices(Site(site))
         try:
+            audited.record(services, Action.BACKED_UP, "backup", [str(folder)])
             made = make(
                 services,
                 folder,
@@ -87,6 +90,10 @@ def backup(
     facts += [_("read again: whole")] if verify or verify_only else []
     facts += [plural("{count} older backup removed", "{count} older backups removed", removed)] if removed else []
     console.print("  " + ", ".join(facts), style="dim")
+    if "keyring.db" in manifest.files or "keyring" in manifest.schemas:
+        console.print(
+            "  " + _("what is sealed needs the master key, which is not in it: keep it elsewhere"), style="dim"
+        )
 
 
 def restore(
@@ -104,7 +111,8 @@ def restore(
 ) -> None:
     """Put a backup back into an empty data folder. What may have left since is held for a person, or the DMP is asked.
 
-    A site file that is not there yet comes from the backup, with its pipelines. Certificates and secrets do not.
+    A site file that is not there yet comes from the backup, with its pipelines. Certificates and secrets do not, nor
+    does the master key of `encryption`: without it nothing that was sealed can be read, and restore refuses.
     """
     from router.observe import logs
     from router.runtime.backup.restore import restore as put_back

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from router.cli import audited
 from router.cli.output import fail
 from router.cli.periods import period
 from router.language import translated
@@ -46,6 +47,8 @@ def asked(services: SiteServices, *, patient: str = "", since: str = "", until: 
     try:
         wanted = of_site(services, replace(Criteria(since=first, until=end), **texts), patient)
         wanted.verify()
+        if wanted.patients:
+            audited.patient_asked(services, wanted.patients)
     except BadCriterion as fault:
         fail(translated(fault.text))
     return wanted

@@ -7,15 +7,17 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.progress import track
 
-from router.cli import criteria
+from router.cli import audited, criteria
 from router.cli.output import Exit, confirm, console, errors, fail, said, show_json
 from router.cli.periods import period
-from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
+from router.cli.rights import operable
+from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
 from router.config.account import account
 from router.language import N_, _, plural
 
@@ -40,19 +42,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 @contextmanager
-def _opened(site: os.PathLike[str]) -> Iterator[tuple[SiteServices, Ledger]]:
-    from pathlib import Path
-
-    from router.config.site import Site
-    from router.observe import logs
-    from router.runtime.site_services import SiteServices
-
-    logs.configure(level="WARNING")
-    services = SiteServices(Site(Path(site)))
-    try:
+def _opened(site: Path) -> Iterator[tuple[SiteServices, Ledger]]:
+    with open_site(site) as services:
         yield services, services.ledger()
-    finally:
-        services.close()
 
 
 def _filter(services: SiteServices, id_: str, sink: str, feed: str, code: str, pipeline: str, since: str) -> Filter:
@@ -131,6 +123,7 @@ def show(
     content: Annotated[
         bool, typer.Option("--content", help="Write the original bytes too: they name a patient.")
     ] = False,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="With --content: why; it is audited.")] = "",
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="At most so many.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
@@ -146,6 +139,8 @@ def show(
         if as_json:
             show_json([dead_letter_json(dead_letter) for dead_letter in named(services, found)])
             return
+        if content:
+            audited.viewed(services, found[:limit], reason)
         for dead_letter in named(services, found[:limit]):
             show_dead_letter(dead_letter, services.clock.now())
             if content and (record := listing.body(services.bus, dead_letter)) is not None:
@@ -178,6 +173,7 @@ def replay(
     as_json: JsonOption = False,
 ) -> None:
     """Send dead letters again, in their lanes' order. What was delivered or overtaken since is refused, with proof."""
+    from router.audit.event import Action
     from router.cli.dead_letters import chosen
     from router.cli.presence import absence_from
     from router.engine.dead_letters import operator_commands
@@ -188,6 +184,7 @@ def replay(
         found = chosen(services, ledger, which)
         if not found:
             _nothing(services, ledger, which)
+        found = operable(services, Action.REPLAYED, found, as_json=as_json)
         question = plural("Replay {count} dead letter?", "Replay {count} dead letters?", len(found))
         if not any(dead_letter.is_dead for dead_letter in found):
             question = plural(
@@ -197,6 +194,7 @@ def replay(
             )
         _confirm(question, dry_run or yes or as_json)
         producer = None if dry_run else services.bus.producer(f"operator-{os.getpid()}")
+        note = audited.ordered(services, Action.REPLAYED, which.id, reason, 0 if dry_run else len(found))
         before = ledger.get([dead_letter.delivery_id for dead_letter in found if dead_letter.delivery_id])
         moment = services.clock.now()
         answers = operator_commands.replay(
@@ -210,6 +208,7 @@ def replay(
             names=EVIDENCE,
         )
         told = _all(answers, len(found), as_json)
+        note(told)
         ordered = [answer.dead_letter for answer in told if answer.accepted]
         absent = absence_from(services)
         follow, patience = wait and not dry_run, 0.0 if absent else timeout
@@ -227,6 +226,7 @@ def discard(
     as_json: JsonOption = False,
 ) -> None:
     """Give dead letters up for good, with a reason."""
+    from router.audit.event import Action
     from router.cli.dead_letters import chosen
     from router.cli.presence import absence_from
     from router.engine.dead_letters import operator_commands
@@ -239,6 +239,7 @@ def discard(
         found = chosen(services, ledger, which)
         if not found:
             _nothing(services, ledger, which)
+        found = operable(services, Action.DISCARDED, found, as_json=as_json)
         rows = ledger.get([dead_letter.delivery_id for dead_letter in found if dead_letter.delivery_id])
         if any(_pending(row) and row.delivery.id != which.id for row in rows.values()):
             fail(
@@ -248,10 +249,12 @@ def discard(
         question = plural("Give up {count} dead letter?", "Give up {count} dead letters?", len(found))
         _confirm(question, dry_run or yes or as_json)
         producer = None if dry_run else services.bus.producer(f"operator-{os.getpid()}")
+        note = audited.ordered(services, Action.DISCARDED, which.id, reason, 0 if dry_run else len(found))
         answers = operator_commands.discard(
             ledger, found, by=account(), reason=reason, producer=producer, names=EVIDENCE
         )
         told = _all(answers, len(found), as_json)
+        note(told)
         absent = absence_from(services)
     _tell(told, {}, dry_run=dry_run, as_json=as_json, hint=False, absent=absent)
 

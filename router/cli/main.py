@@ -6,6 +6,9 @@ import typer
 
 from router import private
 from router.cli import (
+    access,
+    archive,
+    audit,
     backup,
     check,
     console,
@@ -16,6 +19,7 @@ from router.cli import (
     doctor,
     explain,
     init,
+    keys,
     national,
     options,
     reference,
@@ -24,7 +28,9 @@ from router.cli import (
     send,
     simulate,
     status,
+    token,
     topics,
+    traces,
     try_,
     version,
     wait_for,
@@ -61,9 +67,15 @@ explain.add_to(app)
 search.add_to(app)
 dlq.add_to(app)
 withdraw.add_to(app)
+audit.add_to(app)
+traces.add_to(app)
+archive.add_to(app)
 directory.add_to(app)
 topics.add_to(app)
+access.add_to(app)
+token.add_to(app)
 backup.add_to(app)
+keys.add_to(app)
 national.add_to(app)
 reference.add_to(app)
 version.add_to(app)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from router.runtime.site_services import SiteServices
 
 SiteOption = Annotated[
     Path, typer.Option("--site", "-s", help="The site file.", envvar="SEGUR_SITE", show_default=True)
@@ -27,3 +32,18 @@ def called() -> str:
     return (
         str(own.absolute()) if own.name == "segur-router" and shutil.which("segur-router") is None else "segur-router"
     )
+
+
+@contextmanager
+def open_site(site: Path) -> Iterator[SiteServices]:
+    """The services of a site, for a command."""
+    from router.config.site import Site
+    from router.observe import logs
+    from router.runtime.site_services import SiteServices
+
+    logs.configure(level="WARNING")
+    services = SiteServices(Site(site))
+    try:
+        yield services
+    finally:
+        services.close()

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from router.audit.event import Action
+from router.cli import audited
 from router.cli.output import Exit, confirm, console, fail, said, show_json
+from router.cli.rights import need_withdrawal
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.cli.times import moment
 from router.config.account import account
@@ -17,7 +20,6 @@ from router.language import _, translated
 
 if TYPE_CHECKING:
     from router.cli.waiting import Became
-    from router.config.site_models import SiteConfig
     from router.runtime.withdraw import Withdrawal
 
 
@@ -45,7 +47,7 @@ def withdraw(
     """Delete a document from the DMP with the INS of its deposit, when the identity was downgraded since.
 
     A sender's deletion is then refused, because it no longer carries a qualified INS. Lists who had the document by
-    mail: those mails can't be taken back. Needs the account in `operators.withdraw` of the site file.
+    mail: those mails can't be taken back. Needs the account in `operators` of the site file.
     """
     from router.cli.presence import absence_from
     from router.cli.waiting import wait_for
@@ -59,16 +61,18 @@ def withdraw(
         fail(_("a reason is needed: it is what your colleagues will read"))
     logs.configure(level="WARNING")
     read = Site(site)
-    if not dry_run:
-        _allowed(read.config)
     services = SiteServices(read)
     try:
+        if not dry_run:
+            need_withdrawal(services, document, reason)
         ledger = services.ledger()
         withdrawals = Withdrawals(services, ledger)
         try:
             planned = withdrawals.plan(document.removeprefix("urn:oid:"), copy)
         except MessageFault as fault:
             fail(translated(fault.text), Exit.BAD)
+        if not dry_run:
+            need_withdrawal(services, document, reason, planned.delivery.sink)
         if not as_json:
             _show(planned, document)
         if not (dry_run or yes or as_json):
@@ -76,19 +80,13 @@ def withdraw(
         became: list[Became] = []
         absent = absence_from(services)
         if not dry_run:
+            delivery = f"delivery={planned.delivery.id}"
+            audited.record(services, Action.WITHDRAWN, "document", [document], reason=reason, detail=delivery)
             withdrawals.order(planned, by=account(), reason=reason, producer_name=f"operator-{os.getpid()}")
             became = wait_for(ledger, [planned.delivery.id], {}, 0.0 if absent else timeout)
     finally:
         services.close()
     _tell(planned, became, absent, as_json=as_json)
-
-
-def _allowed(config: SiteConfig) -> None:
-    """This right is given by name; being able to run the command is not enough."""
-    who = account()
-    if who not in config.operators.withdraw:
-        right = f"operators: {{withdraw: [{who}]}}"
-        fail(_("{who} may not withdraw documents: the site file grants it ({right})", who=who, right=right))
 
 
 def _show(planned: Withdrawal, document: str) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from router.gateway.settings import TlsConfig
+from router.gateway.settings import TlsConfig, loopback
 from router.secret import Secret
 from router.strict import Strict
 
@@ -40,7 +40,7 @@ class OidcConfig(Strict):
     @classmethod
     def _encrypted(cls, value: str) -> str:
         host = urlsplit(value).hostname or ""
-        if value.startswith("http:") and host not in ("localhost", "127.0.0.1", "::1"):
+        if value.startswith("http:") and not loopback(host):
             raise ValueError("the identity provider is asked by https, unless it is on this machine")
         return value.rstrip("/") if urlsplit(value).path == "/" else value
 

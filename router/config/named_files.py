@@ -30,7 +30,7 @@ from router.sinks.registry import SINK_TYPES
 from router.xds.tables import tables
 
 Where = tuple[str | int, ...]
-MADE: Final = frozenset({"data", "keep", "pipelines", "bus.path", "feeds.*.folder.path"})
+MADE: Final = frozenset({"data", "keep", "pipelines", "bus.path", "audit.anchor", "feeds.*.folder.path"})
 """Folders and files that the router makes, and the pipelines, which are looked at by themselves."""
 
 

@@ -7,12 +7,12 @@ and what it shows names nobody.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from router.bus.settings import KafkaConfig
 from router.errors import Problem, in_order
+from router.gateway.settings import loopback
 from router.language import filled
 from router.sinks.certificates import structure_of
 from router.sinks.registry import SINK_TYPES
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def refusals(site: Site | SiteFile) -> list[Problem]:
     """Every reason for which this site must not run, in the order of the file."""
     source, config = site.source, site.config
-    found = [*_certificates(source, config), *_console(source, config)]
+    found = [*_certificates(source, config), *_http(source, config), *_console(source, config)]
     if not source.lost(["environment"]):
         found += _sinks(source, config)
         in_environment = [_listeners, _pseudonyms] if config.environment == "production" else [_named]
@@ -57,14 +57,6 @@ def in_container(site: Site | SiteFile) -> list[Problem]:
     return [site.source.problem(path, text, "write `host: 0.0.0.0`") for path, host in hosts if loopback(host)]
 
 
-def loopback(host: str) -> bool:
-    """Whether only this machine can reach an address; a name counts as reachable, but for `localhost`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
 # ------------------------------------------------------------------------------------------------ production
 
 
@@ -80,12 +72,6 @@ def _listeners(source: Reading[SiteConfig], site: SiteConfig) -> Iterator[Proble
                 yield source.problem(["feeds", name, "mllp", "tls"], text, hint)
     if site.http is not None and not loopback(site.http.host) and not source.lost(["http", "host"]):
         yield from _tls(source, ["http"], site.http)
-        shared = sum(feed.http for feed in site.feeds.values()) > 1
-        for name, feed in site.feeds.items():
-            if feed.http and not _known(feed, site.http, shared=shared):
-                text = "knows none of its HTTP clients: required in production"
-                hint = "give the feed a `token` or `clients` of its own"
-                yield source.problem(["feeds", name, "http"], text, hint)
 
 
 def _tls(source: Reading[SiteConfig], path: list[str | int], listener: MllpConfig | HttpConfig) -> Iterator[Problem]:
@@ -101,8 +87,8 @@ def _certified(feed: FeedConfig, listener: MllpConfig | HttpConfig) -> bool:
 
 
 def _known(feed: FeedConfig, http: HttpConfig, *, shared: bool) -> bool:
-    """A token or names of its own; those of the port when no other feed is behind it."""
-    if feed.token is not None or feed.clients:
+    """A token or names of its own, API tokens; those of the port when no other feed is behind it."""
+    if feed.token is not None or feed.clients or http.api_tokens:
         return True
     return not shared and (http.token is not None or _certified(feed, http))
 
@@ -139,6 +125,18 @@ def _named(source: Reading[SiteConfig], site: SiteConfig) -> Iterator[Problem]:
 
 
 # --------------------------------------------------------------------------------------------------- always
+
+
+def _http(source: Reading[SiteConfig], site: SiteConfig) -> Iterator[Problem]:
+    """Whoever sends by HTTP from another machine is known to the feed; the port refuses all others at runtime too."""
+    if site.http is None or loopback(site.http.host) or source.lost(["http", "host"]):
+        return
+    shared = sum(feed.http for feed in site.feeds.values()) > 1
+    for name, feed in site.feeds.items():
+        if feed.http and not source.lost(["feeds", name, "token"]) and not _known(feed, site.http, shared=shared):
+            text = "knows none of its HTTP clients: required on anything but the loopback"
+            hint = "give the feed a `token` or `clients` of its own, or write `http: {api_tokens: true}`"
+            yield source.problem(["feeds", name, "http"], text, hint)
 
 
 def _console(source: Reading[SiteConfig], site: SiteConfig) -> Iterator[Problem]:

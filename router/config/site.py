@@ -237,7 +237,7 @@ def _ports(source: Reading[SiteConfig], site: SiteConfig) -> list[Problem]:
 
 
 def _environment(source: Reading[SiteConfig], site: SiteConfig) -> list[Problem]:
-    """Production and qualification never mix (decisions D9)."""
+    """Production and qualification never mix (decisions D9); what must survive stands where it does."""
     problems: list[Problem] = []
     if source.lost(["environment"]):
         return problems
@@ -247,6 +247,8 @@ def _environment(source: Reading[SiteConfig], site: SiteConfig) -> list[Problem]
             problems.append(
                 source.problem(path, filled("must agree with the site's: {environment}", environment=site.environment))
             )
+    if site.archive is not None and site.encryption is None and not source.lost(["encryption"]):
+        problems.append(source.problem(["archive"], "needs `encryption`: nothing is kept in clear for years"))
     if site.environment == "production" and isinstance(site.bus, KafkaConfig):
         if site.database.url is None and site.database.url_secret is None and not source.lost(["database"]):
             problems.append(source.problem(["database"], "Kafka in production needs PostgreSQL for the ledger"))

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from router.archive.settings import ArchiveConfig
+from router.audit.settings import AuditConfig
 from router.bus.settings import BusConfig, SqliteBusConfig
 from router.cisis.settings import ProfileRules
 from router.config.console_models import ConsoleConfig, OperatorsConfig
@@ -15,6 +17,7 @@ from router.config.sink_models import INSTANCE, SinkConfig, SiteStructure
 from router.directory.settings import DirectoryConfig
 from router.engine.retry_policy import RetryPolicy
 from router.gateway.settings import FolderConfig, HttpConfig, MllpConfig
+from router.sealing.settings import EncryptionConfig
 from router.secret import Secret
 from router.strict import Strict
 from router.structures import Environment
@@ -114,10 +117,10 @@ class LimitsConfig(Strict):
     partitions: int = Field(8, ge=1, le=1024, description="Partitions of each keyed topic; never changes in place.")
     claims_days: float = Field(30, ge=30, description="How long a repeated message is recognised.")
     journal_days: float | None = Field(
-        None,
+        396,
         ge=30,
-        description="How long the journal tells of an event after its last news, once every delivery has ended. "
-        "Default: for ever.",
+        description="How long the journal tells of an event after its last news, once every delivery has ended, and "
+        "the register of a stay. Whole days go. Default: 13 months; null: for ever.",
     )
 
 
@@ -132,6 +135,12 @@ class SiteConfig(Strict):
     )
     bus: BusConfig = Field(default_factory=SqliteBusConfig, description="The log between stages.")
     database: DatabaseConfig = Field(default_factory=DatabaseConfig)
+    encryption: EncryptionConfig | None = Field(
+        None, description="Seal what stands on the disk; default: it stands there in clear."
+    )
+    archive: ArchiveConfig | None = Field(
+        None, description="Keep what left and what proves it; needs `encryption`. Default: only the journal's lines."
+    )
     pipelines: Path = Field(Path("pipelines"), description="Folder of the pipeline files.")
     structures: dict[str, SiteStructure] = Field(default_factory=dict, description="FINESS -> structure.")
     facilities: dict[str, str] = Field(
@@ -149,6 +158,7 @@ class SiteConfig(Strict):
     console: ConsoleConfig | None = Field(None, description="Pages for people, in a browser; default: none.")
     admin: AdminConfig = Field(default_factory=AdminConfig)
     traces: TracesConfig | None = Field(None, description="Traces; default: none.")
+    audit: AuditConfig = Field(default_factory=AuditConfig)
     roles: RolesConfig = Field(default_factory=RolesConfig)
     operators: OperatorsConfig = Field(default_factory=OperatorsConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)

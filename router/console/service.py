@@ -9,12 +9,11 @@ from typing import Final
 
 import uvicorn
 
-from router.access.store import AccessStore
 from router.audit.event import AuditEvent
-from router.audit.trail import AuditTrail
 from router.config.console_models import ConsoleConfig
 from router.console.app import console_app
 from router.console.desk import DeadLetterDesk
+from router.console.oidc import Oidc
 from router.console.runner import OrderRunner
 from router.console.store import ConsoleStore
 from router.console.tools import ConsoleTools
@@ -67,13 +66,6 @@ class ConsoleService:
 
     def _tools(self, services: SiteServices) -> ConsoleTools:
         config, clock = self.config, services.clock
-        idle, longest = config.session_minutes * 60, config.shift_hours * 3600
-        access = AccessStore(services.url("access"), clock, idle=idle, longest=longest)
-        self._closing.callback(access.close)
-        trail = AuditTrail(
-            services.url("audit"), clock, secret=services.site.secret(), anchor=services.data("audit.anchor")
-        )
-        self._closing.callback(trail.close)
         store = ConsoleStore(services.url("console"), clock)
         self._closing.callback(store.close)
         watch = StatusWatch(lambda: Gatherer(services.site))
@@ -84,13 +76,13 @@ class ConsoleService:
         runner.start()
 
         def record(event: AuditEvent) -> None:
-            trail.record(event)
+            services.audit.record(event)
 
         secure = config.tls is not None or (config.address or "").startswith("https:")
         return ConsoleTools(
             site=services.site,
             services=services,
-            access=access,
+            access=services.access,
             record=record,
             store=store,
             watch=watch,
@@ -98,6 +90,7 @@ class ConsoleService:
             runner=runner,
             clock=clock,
             secure=secure,
+            oidc=Oidc(config.oidc, self.address, clock) if config.oidc is not None else None,
         )
 
     def _configured(self, tools: ConsoleTools) -> uvicorn.Config:

@@ -12,7 +12,9 @@ from router.contracts import Clock
 
 if TYPE_CHECKING:
     from router.access.store import AccessStore
+    from router.archive.item import Reading
     from router.console.desk import DeadLetterDesk
+    from router.console.oidc import Oidc
     from router.console.runner import OrderRunner
     from router.console.store import ConsoleStore
     from router.console.watch import StatusWatch
@@ -24,7 +26,9 @@ Record = Callable[[AuditEvent], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleTools:
-    """secure: whether people reach the console by https, itself or through a proxy"""
+    """secure: whether people reach the console by https, itself or through a proxy
+    oidc: the hospital's identity provider, where the site file names one
+    """
 
     site: Site
     services: SiteServices
@@ -36,3 +40,6 @@ class ConsoleTools:
     runner: OrderRunner
     clock: Clock
     secure: bool = False
+    archive: Reading | None = None
+    """What left and what came back, where the site keeps it."""
+    oidc: Oidc | None = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from types import MappingProxyType
+from typing import Final, Protocol, runtime_checkable
 
 from router.exchange import Origin
 
@@ -32,6 +33,8 @@ class Record:
     timestamp: float = 0.0
     repeated: frozenset[str] = frozenset()
     """Names of headers that the record has more than once, which Kafka allows; `headers` holds the last of each."""
+    damaged: bool = False
+    """It was sealed, and what stands on the disk is not what was sealed: `value` is empty, `headers` prove nothing."""
 
     @property
     def origin(self) -> Origin:
@@ -49,6 +52,7 @@ class Partition:
 
 Offsets = Mapping[Partition, int]
 """Per partition, the offset of the *next* record to read."""
+_EVERYTHING: Final[Offsets] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +155,10 @@ class Bus(Protocol):
         """Records of a topic for an operator's command, without any group. Ends at the present end."""
         ...
 
-    def headlines(self, topic: str, *, lacking: str = "") -> Iterable[Record]:
+    def headlines(self, topic: str, *, lacking: str = "", begin: Offsets = _EVERYTHING) -> Iterable[Record]:
         """Records of a topic without their bytes, by time; only those that lack this header, where one is named.
 
+        begin: per partition, the offset of the first record that is wanted; of others all are
         A bus that can leaves the bytes, and the records that have the header, unread.
         """
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -31,27 +32,40 @@ class Kept:
     name: str = ""
     parts: Sequence[bytes] = field(repr=False)
 
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.parts))
+
+    def digest(self) -> str:
+        """SHA-256 of the bytes, in hexadecimal."""
+        sha = hashlib.sha256()
+        for part in self.parts:
+            sha.update(part)
+        return sha.hexdigest()
+
 
 class Keeper(Protocol):
-    """Takes what is kept. It never raises and never waits, but where the site says `archive.required`."""
+    """Takes what is kept, before it leaves. The digest that it returns belongs into the evidence of the receipt."""
 
-    @property
-    def required(self) -> bool:
-        """Whether nothing may leave that is not kept."""
+    async def keep(self, what: Kept) -> str:
+        """Hand it over; returns its digest, "" where nothing is kept.
+
+        Where the site says `archive.required` it is durable on return, and `Unavailable` (`ARCHIVE-…`, the circuit
+        stays closed) is raised while it can't be kept. Elsewhere this neither waits nor raises.
+        """
         ...
 
-    async def keep(self, what: Kept) -> None:
-        """Hand it over; durable on return only when `required`.
-
-        Raises `Unavailable` (`ARCHIVE-…`, the circuit stays closed) only when `required`.
-        """
+    def keep_now(self, what: Kept) -> str:
+        """The same for a thread without an event loop."""
         ...
 
 
 class KeepsNothing:
-    """`Keeper` of a site without an archive, and of tests."""
+    """`Keeper` of a site without an archive."""
 
-    required = False
+    async def keep(self, what: Kept) -> str:
+        return self.keep_now(what)
 
-    async def keep(self, what: Kept) -> None:
+    def keep_now(self, what: Kept) -> str:
         del what
+        return ""

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from router.errors import OperatorFault, Unavailable
 from router.language import filled
 
-ROOMS: Final = ("ledger", "journal", "register", "pace", "access", "audit")
+ROOMS: Final = ("ledger", "journal", "register", "pace", "access", "audit", "traces", "archive", "keyring")
 """Beginnings of the names of our tables; those of a shared database that begin otherwise are not ours."""
 VERSIONS: Final = "schema_versions"
 _BUSY_SECONDS: Final = 30.0

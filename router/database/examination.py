@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
+from router.database.copies import ROOMS
 from router.database.database import _OPERATOR_STATES, _engine
 from router.errors import OperatorFault, Unavailable
 
@@ -19,11 +20,11 @@ _FACTS: Final = text(
 #: Our tables that we may not read and write.
 _CLOSED: Final = text(
     "SELECT c.relname FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'"
-    " AND c.relname ~ '^(ledger|journal|register|pace|access|audit|schema)_'"
-    " AND NOT (has_table_privilege(c.oid, 'SELECT')"
+    " AND c.relname ~ :ours AND NOT (has_table_privilege(c.oid, 'SELECT')"
     " AND has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE')"
     " AND has_table_privilege(c.oid, 'DELETE')) ORDER BY c.relname"
 )
+_OURS: Final = f"^({'|'.join((*ROOMS, 'schema'))})_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def examine(url: str) -> Server:
         try:
             with engine.connect() as connection:
                 facts = connection.execute(_FACTS).one()
-                closed = tuple(connection.execute(_CLOSED).scalars())
+                closed = tuple(connection.execute(_CLOSED, {"ours": _OURS}).scalars())
         finally:
             engine.dispose()
     except DBAPIError as error:

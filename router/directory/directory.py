@@ -7,14 +7,13 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from router.contracts import Clock, Observer, Turns
 from router.directory import annuaire as extraction
 from router.directory.annuaire import Annuaire, Imported
 from router.directory.check import Configured, NightlyCheck
 from router.directory.choice import Choice
-from router.directory.fhir import FhirAnnuaire
 from router.directory.liste_blanche import ListeBlanche
 from router.directory.mailboxes import MailboxSource, SourceName
 from router.directory.professions import Professions
@@ -22,6 +21,9 @@ from router.directory.resolve import Resolver
 from router.directory.settings import DirectoryConfig
 from router.directory.table import Table
 from router.errors import RouterError
+
+if TYPE_CHECKING:
+    from router.directory.fhir import FhirAnnuaire
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +54,11 @@ class Directory:
             share=config.annuaire.least_percent,
             expected=config.annuaire.extraction is not None,
         )
-        self.fhir = (
-            FhirAnnuaire(config.fhir, folder, clock=clock, turns=turns() if turns else None) if config.fhir else None
-        )
+        self.fhir: FhirAnnuaire | None = None
+        if config.fhir:
+            from router.directory.fhir import FhirAnnuaire
+
+            self.fhir = FhirAnnuaire(config.fhir, folder, clock=clock, turns=turns() if turns else None)
         self.choice = Choice(config.choice, self.liste_blanche, config.annuaire.no_demat)
         self.nightly = NightlyCheck(
             config.check,

@@ -8,9 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-import httpx
-
-from router.directory.http import get
 from router.errors import OperatorFault, Unavailable
 from router.language import filled
 from router.tls import client_context
@@ -35,6 +32,8 @@ def fetch(source: str, target: Path, *, ca: Path | None, limit: int, timeout: fl
         return
     if not source.startswith("https://"):
         raise OperatorFault("DIRECTORY-HTTP", source, "must be https: the list's authenticity rests on TLS alone")
+    from router.directory.http import get
+
     with _foreign(source), target.open("wb") as copy:
         status = get(source, copy.write, context=context(ca), limit=limit, silence=timeout, follow=True)
     if not 200 <= status < 300:
@@ -61,6 +60,8 @@ def _copy(chunks: Iterator[bytes], target: IO[bytes], limit: int) -> None:
 @contextmanager
 def _foreign(source: str) -> Iterator[None]:
     """Nothing of httpx leaves this module."""
+    import httpx  # an eighth of a process's start; most processes fetch nothing
+
     try:
         yield
     except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:

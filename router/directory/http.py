@@ -52,8 +52,7 @@ async def _get(
     size = 0
     hooks = {"request": [_https]} if follow else {}
     async with (
-        asyncio.timeout(total),
-        patient(silence) as timer,
+        patient(silence, total=total) as timer,
         httpx.AsyncClient(
             verify=context if context is not None else True,
             timeout=silence,

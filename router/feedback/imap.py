@@ -91,9 +91,7 @@ class BoundedIMAP4(imaplib.IMAP4):
             self._heard = self.sock
 
     def _receive(self) -> bool:
-        self.sock.settimeout(self._patience.left())
-        piece = self.sock.recv(_PIECE)
-        self._patience.moved(len(piece))
+        piece = self._patience.receive(self.sock, _PIECE)
         self._held += piece
         return bool(piece)
 

@@ -18,9 +18,13 @@ from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, LoginError
 
 from router.contracts import Alert, Clock, Observer, Producer
+from router.contracts.keeping import Keeper, KeepsNothing, Kept
+from router.contracts.keeping import Kind as Proof
 from router.errors import OperatorFault, RouterError, Unavailable
+from router.exchange import ReceiptKind
 from router.feedback.attempts import Attempts
 from router.feedback.imap import AnswerTooLarge, BoundedClient
+from router.feedback.imap_traces import ImapTraces
 from router.feedback.reading import digest
 from router.feedback.reports import Handled, Kind, Place, Reports
 from router.language import filled
@@ -31,6 +35,7 @@ from router.wire import receipt_record
 log = logging.getLogger(__name__)
 
 MAX_PAUSE: Final = 600.0
+_KINDS: Final = {ReceiptKind.DSN: Proof.DSN, ReceiptKind.MDN: Proof.MDN}
 _SPARE: Final = 64 * 1024
 """Bytes of the literals in one answer beside the mail: names of folders."""
 
@@ -43,6 +48,7 @@ class Mailbox:
     authzid: the account asked for when the certificate logs in (SASL EXTERNAL); "": whichever it opens
     attempts: remembers over a restart which mail was being read; default: nothing is remembered
     number: of the mailbox in the site, from 0: its label in metrics
+    keeper: takes the reports themselves; default: they are not kept
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class Mailbox:
         alert: Alert,
         attempts: Attempts | None = None,
         number: int = 0,
+        keeper: Keeper | None = None,
     ) -> None:
         self._sink = sink
         self._labels = {"sink": sink, "mailbox": str(number)}
@@ -72,7 +79,9 @@ class Mailbox:
         self._clock = clock
         self._observer = observer
         self._alert = alert
+        self._keeper = keeper or KeepsNothing()
         self._attempts = attempts or Attempts(None)
+        self._traces = ImapTraces(f"{config.host}:{config.port}", self._user, producer, clock.now)
         self._stop = threading.Event()
         self._failed: Counter[int] = Counter()
         """Mails that the server could not give or move, by number: they come last, and hold up no other."""
@@ -119,9 +128,10 @@ class Mailbox:
 
         Raises `Unavailable` (server, bus or ledger away) or `OperatorFault` (login, certificate).
         """
-        with foreign(), self._session() as client:
+        with foreign(), self._traces.session(), self._session() as client:
             self._folders(client)
-            validity = client.select_folder(self._config.inbox).get(b"UIDVALIDITY")
+            with self._traces.said("SELECT", self._config.inbox):
+                validity = client.select_folder(self._config.inbox).get(b"UIDVALIDITY")
             if validity is None or validity != self._validity:  # the same number may be another mail
                 self._failed.clear()
                 self._told.clear()
@@ -167,7 +177,7 @@ class Mailbox:
         """A mail that the server could not give twice goes to quarantine unread; else it stays where it is."""
         if number not in self._told:
             try:
-                _move(client, number, self._folder(Place.QUARANTINE))
+                self._move(client, number, self._folder(Place.QUARANTINE))
             except IMAPClientAbortError:
                 raise
             except IMAPClientError:
@@ -188,7 +198,7 @@ class Mailbox:
         if handled is None:
             return  # somebody else has moved it
         self._told[number] = handled
-        _move(client, number, self._folder(handled.place))
+        self._move(client, number, self._folder(handled.place))
         del self._told[number]
         self._counted(handled)
 
@@ -210,15 +220,25 @@ class Mailbox:
             if raw is None:
                 return None
             handled = self._read(raw)
+            self._archive(handled, raw)
         if handled.receipts:
             self._producer.publish([receipt_record(receipt) for receipt in handled.receipts])
             self._reports.remember(handled, self._clock.now())
         return handled
 
+    def _archive(self, handled: Handled, raw: bytes) -> None:
+        """Keep a report for each delivery that it proves something of. Raises `Unavailable` where that is required."""
+        for receipt in handled.receipts:
+            kind = _KINDS.get(receipt.kind)
+            if kind is not None:
+                kept = Kept(delivery_id=receipt.delivery_id, event_id=receipt.event_id, kind=kind, parts=(raw,))
+                self._keeper.keep_now(kept)
+
     def _body(self, client: IMAPClient, number: int) -> bytes | None:
         """The mail, no byte more than we read of one, whatever size the server has told; None when it is gone."""
         part = f"BODY.PEEK[]<0.{self._config.max_mail_bytes}>"
-        raw: bytes | None = client.fetch([number], [part]).get(number, {}).get(b"BODY[]<0>")
+        with self._traces.said("FETCH", f"uid={number}"):
+            raw: bytes | None = client.fetch([number], [part]).get(number, {}).get(b"BODY[]<0>")
         return raw if raw is None else raw[: self._config.max_mail_bytes]
 
     def _read(self, raw: bytes) -> Handled:
@@ -244,11 +264,13 @@ class Mailbox:
         config = self._config
         context = client_context(self._tls) if config.mode != "plain" else None
         first = context if config.mode == "tls" else None
-        client = BoundedClient(config.host, config.port, first, config.timeout, config.max_mail_bytes + _SPARE)
+        with self._traces.said("CONNECT", config.mode):
+            client = BoundedClient(config.host, config.port, first, config.timeout, config.max_mail_bytes + _SPARE)
         try:
             if config.mode == "starttls":
                 client.starttls(context)
-            self._login(client)
+            with self._traces.said("LOGIN", config.login.auth):
+                self._login(client)
             yield client
         except (IMAPClientAbortError, OSError):
             _end(client)  # a server that broke off, or is too slow, is not asked once more
@@ -272,22 +294,26 @@ class Mailbox:
             if not client.folder_exists(self._folder(place)):
                 client.create_folder(self._folder(place))
 
+    def _move(self, client: IMAPClient, number: int, folder: str) -> None:
+        """MOVE (RFC 6851), else copy, flag and expunge that one message."""
+        said = self._traces.said
+        if client.has_capability("MOVE"):
+            with said("MOVE", f"uid={number} to={folder}"):
+                client.move([number], folder)
+            return
+        with said("COPY", f"uid={number} to={folder}"):
+            client.copy([number], folder)
+        with said("STORE", f"uid={number} +\\Deleted"):
+            client.delete_messages([number])
+        with said("EXPUNGE", f"uid={number}"):
+            if client.has_capability("UIDPLUS"):
+                client.uid_expunge([number])
+            else:
+                client.expunge()
+
     def _folder(self, place: Place) -> str:
         config = self._config
         return {Place.DONE: config.done, Place.QUARANTINE: config.quarantine, Place.HUMAN: config.human}[place]
-
-
-def _move(client: IMAPClient, number: int, folder: str) -> None:
-    """MOVE (RFC 6851), else copy, flag and expunge that one message."""
-    if client.has_capability("MOVE"):
-        client.move([number], folder)
-        return
-    client.copy([number], folder)
-    client.delete_messages([number])
-    if client.has_capability("UIDPLUS"):
-        client.uid_expunge([number])
-    else:
-        client.expunge()
 
 
 def _leave(client: Any) -> None:

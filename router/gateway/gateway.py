@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from router.contracts import Alert, Bus, Clock, Ledger, Observer, no_alert
 from router.errors import OperatorFault
 from router.exchange import Pseudonyms
+from router.gateway.api_tokens import SenderTokens
 from router.gateway.folder import WatchedFolder
 from router.gateway.http_listener import HttpListener
 from router.gateway.intake import Intake
@@ -42,7 +43,7 @@ class Gateway:
 
     feeds:       every feed with its checker
     mllp:        feed -> its listener's configuration; `folders` likewise
-    http:        the HTTP port, for the feeds of `http_feeds`
+    http:        the HTTP port, for the feeds of `http_feeds`;  tokens: the site's API tokens
     raw:         feed -> topic for its answers, or None
     name:        stable over restarts: it fences a predecessor that is still there
     budget:      bytes of messages held at most;  drain: seconds to finish when told to stop
@@ -62,6 +63,7 @@ class Gateway:
         folders: Mapping[str, FolderConfig] | None = None,
         http: HttpConfig | None = None,
         http_feeds: Sequence[str] = (),
+        tokens: SenderTokens | None = None,
         raw: Mapping[str, str | None] | None = None,
         name: str = "gateway-0",
         budget: int = 64 * 2**20,
@@ -86,7 +88,9 @@ class Gateway:
         """Ways in whose new certificate can't be read: told once."""
         self.mllp = {feed: MllpListener(one, known[feed], self.intake) for feed, one in (mllp or {}).items()}
         self.http = (
-            HttpListener(http, {feed: known[feed] for feed in http_feeds}, self.intake) if http is not None else None
+            HttpListener(http, {feed: known[feed] for feed in http_feeds}, self.intake, tokens)
+            if http is not None
+            else None
         )
         self._ways: list[Way] = [*self.mllp.values(), *([self.http] if self.http else [])]
         self._ways += [WatchedFolder(one, known[feed], self.intake) for feed, one in (folders or {}).items()]

@@ -9,7 +9,6 @@ for AR.
 from __future__ import annotations
 
 import asyncio
-import hmac
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -23,10 +22,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from router.errors import Bug
+from router.errors import Bug, Unavailable
 from router.gateway.acceptor import Acceptor, bound
+from router.gateway.api_tokens import ApiTokens, SenderTokens
 from router.gateway.budget import Share
 from router.gateway.clients import structures_of
+from router.gateway.http_admission import HttpAdmission
 from router.gateway.http_protocol import HttpConnection
 from router.gateway.intake import Intake
 from router.gateway.places import Places
@@ -58,8 +59,13 @@ _STATUS: Final = {"AA": HTTPStatus.OK, "AE": HTTPStatus.UNPROCESSABLE_ENTITY, "A
 class HttpListener:
     """One port for all feeds that say so."""
 
-    def __init__(self, config: HttpConfig, feeds: Mapping[str, Feed], intake: Intake) -> None:
+    def __init__(
+        self, config: HttpConfig, feeds: Mapping[str, Feed], intake: Intake, tokens: SenderTokens | None = None
+    ) -> None:
+        """tokens: the site's API tokens, where the configuration admits them"""
         self._config, self._feeds, self._intake = config, feeds, intake
+        kept = ApiTokens(tokens, intake.clock) if tokens is not None and config.api_tokens else None
+        self._admission = HttpAdmission(config, kept)
         self._certificates = Certificates(config.tls) if config.tls else None
         self.places = Places(config.max_connections, "http", intake.complaints)
         self._server: _Server | None = None
@@ -117,7 +123,7 @@ class HttpListener:
     async def _post(self, request: Request) -> Response:
         feed = self._feeds.get(request.path_params["name"])
         kind = _KINDS.get(request.headers.get("content-type", "").partition(";")[0].strip().lower())
-        objection = self._objection(request, feed, kind)
+        objection = await self._unadmitted(request, feed) or self._objection(request, feed, kind)
         if objection is not None or feed is None or kind is None:
             return objection or Response(status_code=HTTPStatus.BAD_REQUEST)
         try:
@@ -135,10 +141,20 @@ class HttpListener:
             _connection(request).place.proven = True
         return answer
 
-    def _objection(self, request: Request, feed: Feed | None, kind: Kind | None) -> Response | None:
-        """Why this request isn't even read."""
-        if not self._admitted(request, feed):
+    async def _unadmitted(self, request: Request, feed: Feed | None) -> Response | None:
+        """The answer to who is not let in."""
+        try:
+            given = request.headers.getlist("authorization")
+            admitted = await self._admission.admits(feed, given, certified=_connection(request).certified)
+        except Unavailable:
+            again = {"Retry-After": str(RETRY_AFTER)}
+            return PlainTextResponse("jetons illisibles pour l'instant\n", HTTPStatus.SERVICE_UNAVAILABLE, again)
+        if not admitted:
             return PlainTextResponse("jeton absent ou faux\n", HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"})
+        return None
+
+    def _objection(self, request: Request, feed: Feed | None, kind: Kind | None) -> Response | None:
+        """Why this request isn't even read, though its sender is let in."""
         if feed is not None and structures_of(feed, _connection(request).names) is None:
             return PlainTextResponse("certificat non habilité pour ce flux\n", HTTPStatus.FORBIDDEN)
         if feed is None:
@@ -236,16 +252,6 @@ class HttpListener:
             share.hold(len(body))
             await ready.wait()
         return bytes(body), size <= limit
-
-    def _admitted(self, request: Request, feed: Feed | None) -> bool:
-        """Whether the request carries the token of its feed, or of the port when the feed has none of its own."""
-        read = self._config.token.read if self._config.token is not None else None
-        if feed is not None and feed.token is not None:
-            read = feed.token
-        if read is None:
-            return True
-        given = request.headers.get("authorization", "")
-        return hmac.compare_digest(given.encode(), f"Bearer {read()}".encode())
 
 
 class _NoRoom(Exception):

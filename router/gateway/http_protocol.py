@@ -39,6 +39,8 @@ class HttpConnection(H11Protocol):
     ) -> None:
         super().__init__(config, server.server_state, server.lifespan.state)
         self.place, self._patience, self._certificates = place, patience, certificates
+        self.certified = False
+        """The client showed a certificate of an authority of ours."""
         self.names: frozenset[str] = frozenset()
         """Names of the certificate that the client showed."""
         self.working = False
@@ -63,7 +65,7 @@ class HttpConnection(H11Protocol):
         if self._certificates is not None and not self._certificates.admits(shown):
             transport.abort()
             return
-        self.names = names_of(shown)
+        self.certified, self.names = bool(shown), names_of(shown)
         self.app_state = {**self.app_state, "connection": self}
         self._wait()
 

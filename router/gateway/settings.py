@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,14 @@ from router.secret import Secret
 from router.strict import Strict
 
 MEBIBYTE = 2**20
+
+
+def loopback(host: str) -> bool:
+    """Whether only this machine can reach an address; a name counts as reachable, but for `localhost`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 class TlsConfig(Strict):
@@ -66,7 +75,15 @@ class HttpConfig(Strict):
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
     port: int = Field(ge=0, le=65535, description="TCP port; 0 takes a free one.")
     tls: TlsConfig | None = Field(None, description="Encrypt, and ask for client certificates.")
-    token: Secret | None = Field(None, description="Where the bearer token is that every request must carry.")
+    token: Secret | None = Field(
+        None,
+        description="Where the bearer token is that every request must carry. On anything but the loopback a request "
+        "carries a token, or its client shows a certificate.",
+    )
+    api_tokens: bool = Field(
+        False,
+        description="Also admit the API tokens of the site that are bound to the feed (`segur-router token create`).",
+    )
     max_body: int = Field(32 * MEBIBYTE, ge=1024, description="Bytes of the largest body taken; beyond: 413.")
     idle_timeout: float = Field(60, gt=0, description="Seconds without a byte in the middle of a request.")
     request_timeout: float = Field(300, gt=0, description="Seconds in which a whole request must come.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -35,9 +35,10 @@ class Rows:
     receipts: dict[str, dict[str, Any]] = field(default_factory=dict)
     events: dict[str, dict[str, Any]] = field(default_factory=dict)
     deliveries: dict[str, dict[str, Any]] = field(default_factory=dict)
-    identifiers: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
     terms: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    """(event id, term) -> row."""
     touched: dict[str, float] = field(default_factory=dict)
+    """Every event that a line is of -> the time of the latest."""
 
     @classmethod
     def of(cls, entries: Sequence[JournalEntry], receipts: Sequence[Receipt]) -> Rows:
@@ -47,6 +48,16 @@ class Rows:
         for receipt in receipts:
             rows._receipt(receipt)
         return rows
+
+    def stand_at(self, places: Mapping[str, tuple[int, float]]) -> None:
+        """Tell every row where its event stands: event id -> (day, received)."""
+        for table in (self.entries, self.receipts):
+            for row in table.values():
+                row["day"] = places[row["event_id"]][0]
+        for row in self.deliveries.values():
+            row["day"], row["received"] = places[row["event_id"]]
+        for row in self.terms.values():
+            row["day"], row["at"] = places[row["event_id"]]
 
     def _entry(self, entry: JournalEntry) -> None:
         body = ENTRY.dump_json(entry, exclude_defaults=True)
@@ -63,11 +74,10 @@ class Rows:
             self._event(entry)
         for delivery, sink, label in entry.deliveries:
             self._delivery(delivery, entry, sink, label)
-        for kind, value in _identifiers(entry):
-            self._identify(kind, value, entry.event_id)
-        event_id = clean(entry.event_id)
+        for value in _identifiers(entry):
+            self._identify(value, entry.event_id)
         for term in terms_of(entry):
-            self.terms.setdefault((event_id, term), {"event_id": event_id, "term": term, "at": entry.at})
+            self._term(term, entry.event_id)
 
     def _event(self, entry: JournalEntry) -> None:
         row: dict[str, Any] = {name: clean(getattr(entry, name)) for name in _EVENT_TEXTS}
@@ -75,9 +85,9 @@ class Rows:
         row |= {"level": entry.level, "qualified": entry.qualified, "document_type": clean(entry.document_type)}
         row["structure"] = clean(owner(entry))
         row["asked"] = " ".join(entry.asked)
-        known = self.events.get(entry.event_id)
+        known = self.events.get(row["event_id"])
         if known is None or known["received"] > entry.at:
-            self.events[entry.event_id] = row
+            self.events[row["event_id"]] = row
 
     def _delivery(self, delivery: str, entry: JournalEntry, sink: str, label: str) -> None:
         """A delivery that was decided; what its receipts say of it later weighs more."""
@@ -96,11 +106,10 @@ class Rows:
             "state": "",
             "code": "",
             "text": "",
-            "received": entry.at,
         }
 
     def _receipt(self, receipt: Receipt) -> None:
-        body = RECEIPT.dump_json(receipt, exclude_defaults=True)
+        body = RECEIPT.dump_json(receipt, exclude_defaults=True, exclude={"spoken"})
         key = _digest(body)
         self.receipts[key] = {
             "digest": key,
@@ -110,10 +119,10 @@ class Rows:
             "body": body.decode(),
         }
         self._touch(receipt.event_id, receipt.at)
-        self._identify("delivery", receipt.delivery_id, receipt.event_id)
+        self._identify(receipt.delivery_id, receipt.event_id)
         for name in _IDENTIFIERS:
             for value in receipt.evidence.get(name, "").split():
-                self._identify(name, value.strip("<>,;"), receipt.event_id)
+                self._identify(value.strip("<>,;"), receipt.event_id)
         # A command that was refused says nothing new of its delivery, which stands as it stood.
         if receipt.kind in (ReceiptKind.DELIVERY, ReceiptKind.ATTEMPT) and receipt.code not in REFUSALS:
             self._outcome(receipt)
@@ -135,17 +144,24 @@ class Rows:
             "state": str(receipt.state or ""),
             "code": clean(receipt.code),
             "text": clean(receipt.text),
-            "received": receipt.at,
         }
 
-    def _identify(self, kind: str, value: str, event_id: str) -> None:
-        value = clean(value)[:_LONGEST]
+    def _identify(self, value: str, event_id: str) -> None:
         if value and event_id:
-            key = (value, event_id, kind)
-            self.identifiers[key] = {"value": value, "event_id": clean(event_id), "kind": kind}
+            self._term(named(value), event_id)
+
+    def _term(self, term: str, event_id: str) -> None:
+        event_id = clean(event_id)
+        self.terms.setdefault((event_id, term), {"event_id": event_id, "term": term})
 
     def _touch(self, event_id: str, at: float) -> None:
+        event_id = clean(event_id)
         self.touched[event_id] = max(at, self.touched.get(event_id, 0.0))
+
+
+def named(value: str) -> str:
+    """The term of an id: whatever somebody may know the event, a delivery or its patient by."""
+    return f"id:{clean(value)[:_LONGEST]}"
 
 
 def asked_ids(text: str) -> list[str]:
@@ -170,13 +186,13 @@ def clean(text: str) -> str:
     return text.replace("\0", "") if "\0" in text else text
 
 
-def _identifiers(entry: JournalEntry) -> Iterator[tuple[str, str]]:
-    yield "event", entry.event_id
-    yield "control", entry.control_id
-    yield "lineage", entry.lineage
-    yield from (("patient", patient) for patient in entry.patients)
-    yield from (("delivery", delivery) for delivery, _, _ in entry.deliveries)
-    yield from (("document", form) for document in entry.documents for form in _document_forms(document))
+def _identifiers(entry: JournalEntry) -> Iterator[str]:
+    """The event's own id is the key of its row."""
+    yield entry.control_id
+    yield entry.lineage
+    yield from entry.patients
+    yield from (delivery for delivery, _, _ in entry.deliveries)
+    yield from (form for document in entry.documents for form in _document_forms(document))
 
 
 def _document_forms(document: str) -> Iterable[str]:

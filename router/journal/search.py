@@ -1,45 +1,34 @@
-"""Events that meet a person's criteria, newest first, read along indexes only.
+"""Events that meet a person's criteria, newest first, and how many of them ended how.
 
-Each condition is a *source*: it lists its events by the time they were received, and says which of some events are
-its own. The rarest source is read page by page; the others keep what is theirs. So no planner of a database has to
-guess, and between two pages the time is looked at.
+The rarest source (see `sources`) is read page by page; the others keep what is theirs. Between two pages the time is
+looked at.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, or_, select, true, union_all
+from sqlalchemy import ColumnElement, Connection, Select, and_, select
 
 from router.journal.criteria import OUTCOMES, Counts, Criteria, Cursor, Found, FoundEvent, is_address
-from router.journal.tables import DELIVERIES, EVENTS, IDENTIFIERS, TERMS
-from router.journal.terms import ENDS, term
+from router.journal.days import UNDATED
+from router.journal.rows import named as as_term
+from router.journal.sources import ENDED, Reader, Source, TimeUp, has_code, of_its_delivery, of_term, sources, these
+from router.journal.tables import DELIVERIES, EVENTS, ORPHANS, TERMS
+from router.journal.terms import term
 from router.journal.views import DeliveryState, EventSummary
 
 SECONDS: Final = 5.0
 """A search that takes longer is cut, and says down to which time it has looked."""
-_WEIGHED: Final = 1000
-_WEIGHED_MOST: Final = 100_000
+_SAMPLE: Final = 1000
 _SMALLEST_PAGE: Final = 100
 _LARGEST_PAGE: Final = 2000
-_ENDED: Final = frozenset(ENDS.values())
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Rows of one table: which event, when it was received, and what the row must be."""
-
-    event: ColumnElement[Any]
-    at: ColumnElement[Any]
-    where: tuple[ColumnElement[bool], ...] = ()
-
-
-Source = Sequence[_Part]
-"""Events of any of these parts."""
 
 
 @dataclass(slots=True)
@@ -58,15 +47,14 @@ class Search:
 
     def look(self, connection: Connection) -> None:
         """Find one event more than asked. Raises `BadCriterion` for a text that can't be understood."""
-        deadline = time.monotonic() + self.seconds
-        for page, kept in walk(connection, self.criteria, max(_SMALLEST_PAGE, self.limit + 1), self.after):
-            self.places += kept
-            self.reached = page[-1]
-            if len(self.places) > self.limit:
-                break
-            if time.monotonic() >= deadline:
-                return
-        self.cut = False
+        with suppress(TimeUp):
+            size = max(_SMALLEST_PAGE, self.limit + 1)
+            for page, kept in walk(connection, self.criteria, size, time.monotonic() + self.seconds, self.after):
+                self.places += kept
+                self.reached = page[-1]
+                if len(self.places) > self.limit:
+                    break
+            self.cut = False
 
     def found(self, connection: Connection) -> Found:
         """The answer, once `look` has ended or was cut."""
@@ -74,7 +62,7 @@ class Search:
         shown = self.places[: self.limit]
         following = shown[-1] if more and shown else self.reached if self.cut else None
         return Found(
-            events=tuple(_events(connection, [place.event_id for place in shown])),
+            events=tuple(_events(connection, shown)),
             complete=not self.cut and not more,
             cut=self.cut,
             reached=self.reached.received if self.cut and self.reached else None,
@@ -95,15 +83,13 @@ class Count:
 
     def look(self, connection: Connection) -> None:
         """Count by outcome; an outcome that the criteria name is left out. Raises `BadCriterion`."""
-        deadline = time.monotonic() + self.seconds
         criteria = replace(self.criteria, outcome="")
-        for page, kept in walk(connection, criteria, _LARGEST_PAGE):
-            self.total += len(kept)
-            self.outcomes.update(_outcomes(connection, criteria, [place.event_id for place in kept]))
-            self.reached = page[-1].received
-            if time.monotonic() >= deadline:
-                return
-        self.cut = False
+        with suppress(TimeUp):
+            for page, kept in walk(connection, criteria, _LARGEST_PAGE, time.monotonic() + self.seconds):
+                self.outcomes.update(_outcomes(connection, criteria, kept))
+                self.total += len(kept)
+                self.reached = page[-1].received
+            self.cut = False
 
     def counted(self) -> Counts:
         """The answer, once `look` has ended or was cut."""
@@ -112,29 +98,60 @@ class Count:
 
 
 def walk(
-    connection: Connection, criteria: Criteria, size: int, after: Cursor | None = None
+    connection: Connection, criteria: Criteria, size: int, deadline: float, after: Cursor | None = None
 ) -> Iterator[tuple[Sequence[Cursor], Sequence[Cursor]]]:
-    """Page by page, newest first: (events that were looked at, those of them that meet all criteria)."""
-    sources = _sources(criteria)
-    first = _rarest(connection, criteria, sources, after)
-    others = [source for source in sources if source is not first]
-    for page in _pages(connection, criteria, first, size, after):
-        yield page, _kept(connection, page, others)
+    """Page by page, newest first: (events that were looked at, those of them that meet all criteria).
+
+    Raises `TimeUp`, and `BadCriterion` for a text that can't be understood.
+    """
+    every = sources(criteria)
+    reader = Reader(connection, criteria, deadline)
+    first = min(every, key=lambda source: reader.rarity(source, after, _SAMPLE)) if len(every) > 1 else every[0]
+    others = [source for source in every if source is not first]
+    while page := reader.page(first, after, size):
+        yield page, _kept(reader, page, others)
+        if len(page) < size:
+            return
+        after, size = page[-1], min(size * 2, _LARGEST_PAGE)
+        if time.monotonic() >= deadline:
+            raise TimeUp
 
 
-def _outcomes(connection: Connection, criteria: Criteria, ids: Sequence[str]) -> Counter[str]:
+def _kept(reader: Reader, page: Sequence[Cursor], others: Sequence[Source]) -> Sequence[Cursor]:
+    for source in others:
+        if page:
+            theirs = reader.having(page, source)
+            page = [place for place in page if place.event_id in theirs]
+    return page
+
+
+def _outcomes(connection: Connection, criteria: Criteria, page: Sequence[Cursor]) -> Counter[str]:
     """Outcome -> number of these events that have it."""
-    of = DELIVERIES.c
+    if not page:
+        return Counter()
     dispositions = {disposition: word for word, disposition in OUTCOMES.items()}
-    pairs: set[tuple[str, str]] = set()
-    rows = select(of.event_id, of.disposition).where(of.event_id.in_(ids), *_of_its_delivery(criteria)).distinct()
-    pairs.update((event_id, dispositions.get(name, "")) for event_id, name in connection.execute(rows))
+    of, at = DELIVERIES.c, these(connection, page)
+    mine = of.day == at.c.day, of.event_id == at.c.event_id
+    rows = select(of.event_id, of.disposition).select_from(at.join(DELIVERIES, *_both(mine)))
+    rows = rows.where(*of_its_delivery(criteria)).distinct()
+    pairs = {(event_id, dispositions.get(name, "")) for event_id, name in connection.execute(rows)}
     if not (criteria.sink or is_address(criteria.recipient)):
-        ended = {term("outcome", outcome): dispositions[outcome] for outcome in _ENDED}
-        coded = [_has_code(criteria.code)] if criteria.code else []
-        rows = select(TERMS.c.event_id, TERMS.c.term).where(TERMS.c.event_id.in_(ids), TERMS.c.term.in_(ended), *coded)
-        pairs.update((event_id, ended[name]) for event_id, name in connection.execute(rows))
+        coded = [has_code(criteria.code)] if criteria.code else []
+        pairs.update((event_id, dispositions[name]) for event_id, name in _ends(connection, page, *coded))
     return Counter(word for _, word in pairs if word)
+
+
+def _ends(connection: Connection, page: Sequence[Cursor], *more: ColumnElement[bool]) -> Iterator[tuple[str, str]]:
+    """(event, how it or one of its pipelines' exchanges ended) of these events."""
+    of, at = TERMS.c, these(connection, page)
+    for outcome in sorted(ENDED):
+        mine = of.day == at.c.day, of.at == at.c.at, of.event_id == at.c.event_id, of.term == term("outcome", outcome)
+        query = select(of.event_id).select_from(at.join(TERMS, *_both(mine))).where(*more)
+        yield from ((event_id, outcome) for event_id in connection.execute(query).scalars())
+
+
+def _both(conditions: Sequence[ColumnElement[bool]]) -> tuple[ColumnElement[bool]]:
+    return (and_(*conditions),)
 
 
 def of_event(criteria: Criteria) -> list[ColumnElement[bool]]:
@@ -147,151 +164,54 @@ def of_event(criteria: Criteria) -> list[ColumnElement[bool]]:
     return wanted
 
 
-def _sources(criteria: Criteria) -> list[Source]:
-    found: list[Source] = [[_of_term(name)] for name in criteria.terms()]
-    if criteria.feed:
-        found.append([_Part(EVENTS.c.event_id, EVENTS.c.received, (EVENTS.c.feed == criteria.feed,))])
-    if criteria.within is not None:
-        found.append(_of_structures(criteria.within))
-    if criteria.patients is not None:
-        of = IDENTIFIERS.c
-        theirs = (of.value.in_(criteria.patients), of.kind == "patient", of.event_id == EVENTS.c.event_id)
-        found.append([_Part(of.event_id, EVENTS.c.received, theirs)])
-    if (outcome := _outcome(criteria)) is not None:
-        found.append(outcome)
-    elif criteria.code:
-        found.append([_of_term(term("code", criteria.code)), _of_delivery(DELIVERIES.c.code == criteria.code)])
-    return found or [[_Part(EVENTS.c.event_id, EVENTS.c.received)]]
-
-
-def _outcome(criteria: Criteria) -> Source | None:
-    """A delivery that ended so, in this sink, for this address, with this code; or an event that did."""
-    of, disposition = DELIVERIES.c, criteria.disposition()
-    if disposition is None and not criteria.sink:
-        return None
-    wanted = [of.disposition == disposition] if disposition is not None else []
-    wanted += _of_its_delivery(criteria)
-    own = criteria.sink or is_address(criteria.recipient)
-    parts = [_of_delivery(*wanted)] if disposition != "refused" else []
-    if disposition in _ENDED and (not own or not parts):
-        ended = _of_term(term("outcome", disposition))
-        more = (_has_code(criteria.code),) if criteria.code else ()
-        parts.append(_Part(ended.event, ended.at, (*ended.where, *more)))
-    return parts
-
-
-def _of_its_delivery(criteria: Criteria) -> list[ColumnElement[bool]]:
-    """What the row of a delivery must be besides its outcome: this sink, this address, this code."""
-    of = DELIVERIES.c
-    wanted = [of.sink == criteria.sink] if criteria.sink else []
-    wanted += [of.code == criteria.code] if criteria.code else []
-    if is_address(criteria.recipient):
-        wanted.append(func.lower(of.label) == criteria.recipient.strip().strip("<>").lower())
-    return wanted
-
-
-def _has_code(code: str) -> ColumnElement[bool]:
-    """Rows of `TERMS` whose event has this code among its terms."""
-    return TERMS.c.event_id.in_(select(TERMS.c.event_id).where(TERMS.c.term == term("code", code)))
-
-
-def _of_structures(within: Iterable[str]) -> Source:
-    """Events of any of these structures; of none, nothing."""
-    return [_of_term(term("owner", finess)) for finess in sorted(within)] or [
-        _Part(EVENTS.c.event_id, EVENTS.c.received, (false(),))
-    ]
-
-
-def _of_term(name: str) -> _Part:
-    return _Part(TERMS.c.event_id, TERMS.c.at, (TERMS.c.term == name,))
-
-
-def _of_delivery(*wanted: ColumnElement[bool]) -> _Part:
-    return _Part(DELIVERIES.c.event_id, DELIVERIES.c.received, wanted)
-
-
-def _rarest(connection: Connection, criteria: Criteria, sources: Sequence[Source], after: Cursor | None) -> Source:
-    """The source with the fewest events: counted up to a number, those that have more up to a larger one."""
-    most = _WEIGHED
-    while len(sources) > 1:
-        weights = [_weight(connection, criteria, source, after, most) for source in sources]
-        if min(weights) < most or most >= _WEIGHED_MOST:
-            return sources[weights.index(min(weights))]
-        most *= 10
-    return sources[0]
-
-
-def _weight(connection: Connection, criteria: Criteria, source: Source, after: Cursor | None, most: int) -> int:
-    rows = _page(criteria, source, after, most).subquery()
-    return connection.execute(select(func.count()).select_from(rows)).scalar_one()
-
-
-def _pages(
-    connection: Connection, criteria: Criteria, source: Source, size: int, after: Cursor | None
-) -> Iterator[Sequence[Cursor]]:
-    """Events of a source, newest first; each page is larger than the one before."""
-    while True:
-        rows = [Cursor(at, event_id) for event_id, at in connection.execute(_page(criteria, source, after, size))]
-        if rows:
-            yield list(dict.fromkeys(rows))
-        if len(rows) < size:
-            return
-        after, size = rows[-1], min(size * 2, _LARGEST_PAGE)
-
-
-def _page(criteria: Criteria, source: Source, after: Cursor | None, size: int) -> Select[Any]:
-    parts = [_rows(criteria, part, after).limit(size) for part in source]
-    if len(parts) == 1:
-        return parts[0]
-    both = union_all(*(select(part.subquery()) for part in parts)).subquery()
-    return select(both.c.event_id, both.c.at).order_by(both.c.at.desc(), both.c.event_id.desc()).limit(size)
-
-
-def _rows(criteria: Criteria, part: _Part, after: Cursor | None) -> Select[Any]:
-    event, at = part.event, part.at
-    wanted = list(part.where)
-    if criteria.since is not None:
-        wanted.append(at >= criteria.since)
-    if criteria.until is not None:
-        wanted.append(at < criteria.until)
-    if after is not None:
-        wanted += [at <= after[0], or_(at < after[0], and_(at == after[0], event < after[1]))]
-    query = select(event.label("event_id"), at.label("at")).where(*wanted or [true()])
-    return query.order_by(at.desc(), event.desc())
-
-
-def _kept(connection: Connection, page: Sequence[Cursor], others: Iterable[Source]) -> Sequence[Cursor]:
-    ids = {place.event_id for place in page}
-    for source in others:
-        if not ids:
+def named(connection: Connection, any_id: str, limit: int, wanted: Criteria) -> list[str]:
+    """Events that somebody knows by this id, newest first. wanted: their structure, feed and period."""
+    narrow = of_event(wanted)
+    own = connection.execute(select(EVENTS.c.event_id).where(EVENTS.c.event_id == any_id, *narrow)).scalars().all()
+    if own:
+        return list(own)
+    reader = Reader(connection, replace(wanted, since=None, until=None), inf)
+    found: list[str] = []
+    after: Cursor | None = None
+    source = [of_term(as_term(any_id))]
+    while len(found) < limit and (page := reader.page(source, after, limit)):
+        found += connection.execute(
+            _summaries(connection, page).with_only_columns(EVENTS.c.event_id).where(*narrow)
+        ).scalars()
+        after = page[-1]
+        if len(page) < limit:
             break
-        theirs: set[str] = set()
-        for part in source:
-            query = select(part.event).where(part.event.in_(ids), *part.where)
-            theirs.update(connection.execute(query).scalars())
-        ids &= theirs
-    return [place for place in page if place.event_id in ids]
+    if found or narrow:
+        return found[:limit]
+    undated = select(ORPHANS.c.event_id).where(ORPHANS.c.event_id == any_id)
+    theirs = select(TERMS.c.event_id).where(TERMS.c.day == UNDATED, TERMS.c.term == as_term(any_id))
+    return list(connection.execute(undated.union(theirs).limit(limit)).scalars())
 
 
-def _events(connection: Connection, ids: Sequence[str]) -> Iterator[FoundEvent]:
+def _summaries(connection: Connection, page: Sequence[Cursor]) -> Select[Any]:
+    """Rows of these events, newest first."""
+    at, of = these(connection, page), EVENTS.c
+    query = select(EVENTS).select_from(at.join(EVENTS, of.event_id == at.c.event_id))
+    return query.order_by(of.received.desc(), of.event_id.desc())
+
+
+def _events(connection: Connection, page: Sequence[Cursor]) -> Iterator[FoundEvent]:
     """These events with their deliveries, newest first."""
-    of = EVENTS.c
-    query = select(EVENTS).where(of.event_id.in_(ids)).order_by(of.received.desc(), of.event_id.desc())
+    if not page:
+        return
+    of, at = DELIVERIES.c, these(connection, page)
     deliveries: dict[str, list[DeliveryState]] = {}
-    rows = connection.execute(select(DELIVERIES).where(DELIVERIES.c.event_id.in_(ids))).mappings()
-    for row in rows:
+    mine = of.day == at.c.day, of.event_id == at.c.event_id
+    for row in connection.execute(select(DELIVERIES).select_from(at.join(DELIVERIES, *_both(mine)))).mappings():
         state = DeliveryState(**{name: row[name] for name in DeliveryState.__slots__})
         deliveries.setdefault(state.event_id, []).append(state)
-    outcomes = {term("outcome", outcome): outcome for outcome in _ENDED}
-    ended = select(TERMS.c.event_id, TERMS.c.term).where(TERMS.c.event_id.in_(ids), TERMS.c.term.in_(outcomes))
     ends: dict[str, list[str]] = {}
-    for event_id, name in connection.execute(ended):
-        ends.setdefault(event_id, []).append(outcomes[name])
-    for row in connection.execute(query).mappings():
+    for event_id, outcome in _ends(connection, page):
+        ends.setdefault(event_id, []).append(outcome)
+    for row in connection.execute(_summaries(connection, page)).mappings():
         event = summary(row)
-        name = event.event_id
-        states = sorted(deliveries.get(name, ()), key=lambda state: (state.sink, state.label))
-        yield FoundEvent(event=event, deliveries=tuple(states), ends=tuple(sorted(ends.get(name, ()))))
+        states = sorted(deliveries.get(event.event_id, ()), key=lambda state: (state.sink, state.label))
+        yield FoundEvent(event=event, deliveries=tuple(states), ends=tuple(ends.get(event.event_id, ())))
 
 
 def summary(row: Mapping[Any, Any]) -> EventSummary:

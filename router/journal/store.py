@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, bindparam, delete, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Select, Table, delete, func, or_, select
 
 from router.contracts import Clock
-from router.database import Database, Many, Took, TooSlow, unheard
+from router.database import Database, Took, TooSlow, unheard
 from router.exchange import JournalEntry, Receipt
-from router.journal import search
+from router.journal import days, search
 from router.journal.criteria import ANY, Counts, Criteria, Cursor, Found
-from router.journal.migrations import MIGRATIONS
+from router.journal.days import UNDATED
+from router.journal.migrations import MIGRATIONS, OldLines
 from router.journal.rows import ENTRY, RECEIPT, Rows, asked_ids, beginning
 from router.journal.search import SECONDS
 from router.journal.tables import (
@@ -23,18 +22,17 @@ from router.journal.tables import (
     DELIVERIES,
     ENTRIES,
     EVENTS,
-    IDENTIFIERS,
     METADATA,
+    ORPHANS,
     PROGRESS,
     RECEIPTS,
-    TERMS,
     VERSION,
+    day_of,
 )
 from router.journal.timeline import outline, tell
 from router.journal.views import Activity, DeliveryState, EventStory
-from router.locks import make_way
+from router.journal.writing import Writer
 
-_PRUNED_AT_ONCE: Final = 500
 _ASKED_AT_ONCE: Final = 500
 
 
@@ -49,24 +47,9 @@ class Journal:
         self._database = Database("journal", url, METADATA, VERSION, MIGRATIONS)
         self._database.timing.took = took
         self._clock = clock
-        self._entries = self._new(ENTRIES, ["digest"])
-        self._receipts = self._new(RECEIPTS, ["digest"])
-        self._identifiers = self._new(IDENTIFIERS, ["value", "event_id", "kind"])
-        self._terms = self._new(TERMS, ["event_id", "term"])
-        self._events = self._earliest_event()
-        self._deliveries = self._latest_delivery()
-        self._touched = self._database.many(
-            update(EVENTS)
-            .where(EVENTS.c.event_id == bindparam("of"), EVENTS.c.touched < bindparam("to"))
-            .values(touched=bindparam("to")),
-            ["of", "to"],
-        )
-        self._redated = self._database.many(
-            update(DELIVERIES)
-            .where(DELIVERIES.c.event_id == bindparam("of"), DELIVERIES.c.received != bindparam("to"))
-            .values(received=bindparam("to")),
-            ["of", "to"],
-        )
+        self._writer = Writer(self._database)
+        self.old_lines = OldLines(self._database, self._writer)
+        """Of a journal of an earlier version, until they are moved."""
 
     # ------------------------------------------------------------------------------------------- writing
 
@@ -77,18 +60,7 @@ class Journal:
         """
         rows = Rows.of(entries, receipts)
         with self._database.write() as connection:
-            # Sorted: two writers take their locks in the same order.
-            self._add(connection, self._entries, rows.entries)
-            self._add(connection, self._receipts, rows.receipts)
-            self._add(connection, self._events, rows.events)
-            self._date(connection, rows)
-            self._add(connection, self._deliveries, rows.deliveries)
-            self._add(connection, self._terms, rows.terms)
-            self._add(connection, self._identifiers, rows.identifiers)
-            if rows.touched:
-                self._touched(connection, [{"of": name, "to": rows.touched[name]} for name in sorted(rows.touched)])
-            if seen is not None:
-                self._progress(connection, seen)
+            self._writer.write(connection, rows, seen)
 
     def written_up_to(self) -> float | None:
         """The bus's time of the newest record that is in the journal; None before the first."""
@@ -106,29 +78,16 @@ class Journal:
     def clear(self) -> None:
         """Forget everything, before it is rebuilt from the bus."""
         with self._database.write() as connection:
-            for table in METADATA.sorted_tables:
+            days.empty(connection)
+            for table in (EVENTS, ORPHANS, PROGRESS):
                 connection.execute(delete(table))
 
     def prune(self, before: float) -> int:
-        """Forget the events that nothing happened to since this Unix time, unless a delivery has not ended."""
-        waiting = select(DELIVERIES.c.event_id).where(DELIVERIES.c.disposition == "")
-        old = select(EVENTS.c.event_id).where(EVENTS.c.touched < before, EVENTS.c.event_id.not_in(waiting))
-        gone = 0
-        while True:
-            begun = time.monotonic()
-            with self._database.write() as connection:
-                ids = list(connection.execute(old.limit(_PRUNED_AT_ONCE)).scalars())
-                for table in (ENTRIES, RECEIPTS, DELIVERIES, IDENTIFIERS, TERMS, EVENTS) if ids else ():
-                    connection.execute(delete(table).where(table.c.event_id.in_(ids)))
-            gone += len(ids)
-            if len(ids) < _PRUNED_AT_ONCE:
-                break
-            make_way(begun)
-        with self._database.write() as connection:  # lines of no event that is known: commands, mostly
-            for table in (ENTRIES, RECEIPTS):
-                known = select(EVENTS.c.event_id).where(EVENTS.c.event_id == table.c.event_id)
-                connection.execute(delete(table).where(table.c.at < before, ~known.exists()))
-        return gone
+        """Forget the days (UTC) that ended before this Unix time, but for what still goes on of them.
+
+        Events stay to which something happened since, or of which a delivery has not ended. Returns how many went.
+        """
+        return days.prune(self._database, before)
 
     def close(self) -> None:
         self._database.close()
@@ -179,6 +138,17 @@ class Journal:
                 found.update((event_id, name) for event_id, name in rows if name)
         return found
 
+    def owners(self, events: Iterable[str]) -> dict[str, str]:
+        """FINESS of the structure to which each event belongs, by event id, of those that belong to one."""
+        found: dict[str, str] = {}
+        ids = sorted(set(events))
+        with self._database.read() as connection:
+            for start in range(0, len(ids), _ASKED_AT_ONCE):
+                some = EVENTS.c.event_id.in_(ids[start : start + _ASKED_AT_ONCE])
+                rows = connection.execute(select(EVENTS.c.event_id, EVENTS.c.structure).where(some))
+                found.update((event_id, finess) for event_id, finess in rows if finess)
+        return found
+
     def dispositions(self, since: float = 0.0) -> Mapping[tuple[str, str], int]:
         """Number of deliveries per (sink, disposition) since this time; "" are those that have not ended."""
         of = DELIVERIES.c
@@ -206,18 +176,8 @@ class Journal:
     # ------------------------------------------------------------------------------------------- private
 
     def _find(self, connection: Connection, any_id: str, limit: int, wanted: Criteria) -> list[str]:
-        of = IDENTIFIERS.c
         for form in asked_ids(any_id):
-            query = (
-                select(of.event_id, func.max(EVENTS.c.received))
-                .outerjoin_from(IDENTIFIERS, EVENTS, EVENTS.c.event_id == of.event_id)
-                .where(of.value == form, *search.of_event(wanted))
-                .group_by(of.event_id)
-                .order_by(func.max(EVENTS.c.received).desc())
-                .limit(limit)
-            )
-            ids = [event_id for event_id, _ in connection.execute(query)]
-            if ids:
+            if ids := search.named(connection, form, limit, wanted):
                 return ids
         asked = beginning(any_id)
         if asked is None:
@@ -229,68 +189,17 @@ class Journal:
         return list(connection.execute(query).scalars())
 
     def _story(self, connection: Connection, event_id: str) -> EventStory:
-        of_entries = select(ENTRIES.c.body).where(ENTRIES.c.event_id == event_id).order_by(ENTRIES.c.at)
-        of_receipts = select(RECEIPTS.c.body).where(RECEIPTS.c.event_id == event_id).order_by(RECEIPTS.c.at)
-        entries = [ENTRY.validate_json(body) for body in connection.execute(of_entries).scalars()]
-        receipts = [RECEIPT.validate_json(body) for body in connection.execute(of_receipts).scalars()]
-        rows = connection.execute(select(DELIVERIES).where(DELIVERIES.c.event_id == event_id)).mappings()
-        deliveries = [DeliveryState(**{name: row[name] for name in DeliveryState.__slots__}) for row in rows]
         found = connection.execute(select(EVENTS).where(EVENTS.c.event_id == event_id)).mappings().first()
+        day = day_of(found["received"]) if found else UNDATED
+
+        def lines(table: Table) -> Select[Any]:
+            return select(table).where(table.c.day == day, table.c.event_id == event_id)
+
+        read = connection.execute(lines(ENTRIES).order_by(ENTRIES.c.at)).mappings()
+        entries = [ENTRY.validate_json(row["body"]) for row in read]
+        read = connection.execute(lines(RECEIPTS).order_by(RECEIPTS.c.at)).mappings()
+        receipts = [RECEIPT.validate_json(row["body"]) for row in read]
+        rows = connection.execute(lines(DELIVERIES)).mappings()
+        deliveries = [DeliveryState(**{name: row[name] for name in DeliveryState.__slots__}) for row in rows]
         event = search.summary(found) if found else outline(event_id, entries, receipts)
         return tell(event, entries, receipts, deliveries)
-
-    def _date(self, connection: Connection, rows: Rows) -> None:
-        """A search goes by when the event was received: deliveries and terms of these rows get that time."""
-        named = [row for table in (rows.deliveries, rows.terms) for row in table.values()]
-        ids = sorted({row["event_id"] for row in named})
-        received: dict[str, float] = {}
-        for start in range(0, len(ids), _ASKED_AT_ONCE):
-            some = ids[start : start + _ASKED_AT_ONCE]
-            known = select(EVENTS.c.event_id, EVENTS.c.received).where(EVENTS.c.event_id.in_(some))
-            received.update((event_id, at) for event_id, at in connection.execute(known))
-        for row in rows.deliveries.values():
-            row["received"] = received.get(row["event_id"], row["received"])
-        for row in rows.terms.values():
-            row["at"] = received.get(row["event_id"], row["at"])
-        if rows.events:  # receipts may have come before
-            self._redated(connection, [{"of": row["event_id"], "to": row["received"]} for row in rows.events.values()])
-
-    @staticmethod
-    def _add(connection: Connection, many: Many, rows: Mapping[Any, dict[str, Any]]) -> None:
-        if rows:
-            many(connection, [rows[key] for key in sorted(rows)])
-
-    def _progress(self, connection: Connection, seen: float) -> None:
-        words = self._words
-        statement = words.insert(PROGRESS).values(name="bus", at=seen)
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["name"], set_={"at": statement.excluded.at}, where=PROGRESS.c.at < statement.excluded.at
-            )
-        )
-
-    @property
-    def _words(self) -> Any:
-        return postgresql if self._database.dialect == "postgresql" else sqlite
-
-    def _new(self, table: Table, key: Iterable[str]) -> Many:
-        statement = self._words.insert(table).on_conflict_do_nothing(index_elements=list(key))
-        return self._database.many(statement, table.c.keys())
-
-    def _earliest_event(self) -> Many:
-        """The first reception describes the event; a later one of the same id (received, then claimed) adds nothing."""
-        statement = self._words.insert(EVENTS)
-        kept = {name: statement.excluded[name] for name in list(EVENTS.c.keys()) if name not in ("event_id", "touched")}
-        statement = statement.on_conflict_do_update(
-            index_elements=["event_id"], set_=kept, where=EVENTS.c.received > statement.excluded.received
-        )
-        return self._database.many(statement, EVENTS.c.keys())
-
-    def _latest_delivery(self) -> Many:
-        """The latest receipt says how a delivery stands, in whatever order they are read."""
-        statement = self._words.insert(DELIVERIES)
-        kept = {name: statement.excluded[name] for name in list(DELIVERIES.c.keys()) if name != "delivery_id"}
-        statement = statement.on_conflict_do_update(
-            index_elements=["delivery_id"], set_=kept, where=DELIVERIES.c.at <= statement.excluded.at
-        )
-        return self._database.many(statement, DELIVERIES.c.keys())

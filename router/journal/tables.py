@@ -1,13 +1,16 @@
 """The journal's tables.
 
 `entries` and `receipts` keep each line as it came, under a digest of itself: a topic that is read again adds
-nothing. `events` and `deliveries` sum them up for searches, `identifiers` leads from any id to its event, `terms`
-from what a person knows (a recipient, a sender, a type of document) to the events, newest first.
+nothing. `events` and `deliveries` sum them up for searches; `terms` leads from what a person knows (an id, a recipient,
+a sender, a type of document) to the events, newest first.
+
+All but `events` and `orphans` go by the day on which the event was received: the key of every table and index begins
+with it. So a day is read, and forgotten, as one piece; on PostgreSQL it is a partition of its own.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -17,102 +20,112 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
     Text,
     collate,
 )
 
-VERSION: Final = 2
+VERSION: Final = 3
 METADATA: Final = MetaData()
+DAY: Final = 86_400
+"""Seconds of a day in UTC, by which the tables are divided."""
 
 
-def _text(name: str, *, server: bool = False) -> Column[str]:
-    """server: the column came after the first version, and rows of before have it empty."""
-    return Column(name, String, nullable=False, default="", server_default="" if server else None)
+def day_of(at: float) -> int:
+    """Number of the day (UTC, from 1970) of a Unix time."""
+    return int(at // DAY)
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, String, nullable=False, default="")
+
+
+def _by_day(name: str, key: tuple[str, ...], *parts: Any) -> Table:
+    """A table whose rows stand in the order of their key, day by day."""
+    day = Column("day", Integer, nullable=False, autoincrement=False)
+    primary = PrimaryKeyConstraint("day", *key)
+    return Table(
+        name, METADATA, day, *parts, primary, sqlite_with_rowid=False, postgresql_partition_by="LIST (day)"
+    )  # fmt: skip
 
 
 EVENTS: Final = Table(
     "journal_events",
     METADATA,
     Column("event_id", String, primary_key=True),
-    Column("received", Float, nullable=False, index=True),
-    Column("touched", Float, nullable=False, index=True),
+    Column("received", Float, nullable=False),
+    Column("touched", Float, nullable=False),
     Column("size", BigInteger, nullable=False),
     *(_text(name) for name in ("feed", "control_id", "sender", "source", "dialect", "action", "asked", "ack", "code")),
-    _text("document_type", server=True),
-    _text("structure", server=True),
-    Column("level", Integer, nullable=False, server_default="0"),
+    *(_text(name) for name in ("document_type", "structure")),
+    Column("level", Integer, nullable=False),
     Column("qualified", Boolean),
-    Index("journal_events_feed", "feed", "received"),
+    Index("journal_events_when", "received", "event_id"),
+    Index("journal_events_of_feed", "feed", "received", "event_id"),
 )
 #: A beginning of an id is looked for byte by byte; on PostgreSQL the order of the primary key is the language's.
 BY_BYTES: Final = collate(EVENTS.c.event_id, "C")
-BEGINNING: Final = Index("journal_events_beginning", BY_BYTES).ddl_if(dialect="postgresql")
+BEGINNING: Final = Index("journal_events_digits", BY_BYTES).ddl_if(dialect="postgresql")
 
-ENTRIES: Final = Table(
-    "journal_entries",
+#: Events of which lines came, but no reception yet; their lines stand under this day until it comes.
+ORPHANS: Final = Table(
+    "journal_orphans",
     METADATA,
-    Column("digest", String, primary_key=True),
-    Column("event_id", String, nullable=False, index=True),
+    Column("event_id", String, primary_key=True),
+    Column("day", Integer, nullable=False, index=True),
+)
+
+ENTRIES: Final = _by_day(
+    "journal_entries",
+    ("event_id", "digest"),
+    Column("event_id", String, nullable=False),
+    Column("digest", String, nullable=False),
     Column("at", Float, nullable=False),
     Column("kind", String, nullable=False),
     Column("body", Text, nullable=False),
 )
 
-RECEIPTS: Final = Table(
+RECEIPTS: Final = _by_day(
     "journal_receipts",
-    METADATA,
-    Column("digest", String, primary_key=True),
-    Column("event_id", String, nullable=False, index=True),
+    ("event_id", "digest"),
+    Column("event_id", String, nullable=False),
+    Column("digest", String, nullable=False),
     Column("delivery_id", String, nullable=False),
     Column("at", Float, nullable=False),
     Column("body", Text, nullable=False),
 )
 
-DELIVERIES: Final = Table(
+DELIVERIES: Final = _by_day(
     "journal_deliveries",
-    METADATA,
-    Column("delivery_id", String, primary_key=True),
-    Column("event_id", String, nullable=False, index=True),
+    ("event_id", "delivery_id"),
+    Column("event_id", String, nullable=False),
+    Column("delivery_id", String, nullable=False),
     Column("at", Float, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("ended", Boolean, nullable=False),
     *(_text(name) for name in ("sink", "label", "pipeline", "disposition", "state", "code", "text")),
-    Column("received", Float, nullable=False, server_default="0"),
+    Column("received", Float, nullable=False),
 )
 """`received`: of its event, so that a search by outcome goes by the same time as every other one."""
-BY_DISPOSITION: Final = Index(
-    "journal_deliveries_outcome", DELIVERIES.c.disposition, DELIVERIES.c.received, DELIVERIES.c.event_id
-)
-_coded = DELIVERIES.c.code != ""
-BY_CODE: Final = Index(
-    "journal_deliveries_code",
-    DELIVERIES.c.code,
-    DELIVERIES.c.received,
-    DELIVERIES.c.event_id,
+_of = DELIVERIES.c
+Index("journal_deliveries_ended", _of.day, _of.disposition, _of.received, _of.event_id)
+_coded = _of.code != ""
+Index(
+    "journal_deliveries_coded",
+    *(_of.day, _of.code, _of.received, _of.event_id),
     sqlite_where=_coded,
     postgresql_where=_coded,
 )
 
 #: `term`: its kind, a colon, and a normalised value; `at`: when the event was received.
-TERMS: Final = Table(
+TERMS: Final = _by_day(
     "journal_terms",
-    METADATA,
-    Column("event_id", String, primary_key=True),
-    Column("term", String, primary_key=True),
+    ("term", "at", "event_id"),
+    Column("term", String, nullable=False),
     Column("at", Float, nullable=False),
-    Index("journal_terms_term", "term", "at", "event_id"),
-    sqlite_with_rowid=False,
-)
-
-IDENTIFIERS: Final = Table(
-    "journal_identifiers",
-    METADATA,
-    Column("value", String, primary_key=True),
-    Column("event_id", String, primary_key=True),
-    Column("kind", String, primary_key=True),
-    Index("journal_identifiers_event", "event_id"),
+    Column("event_id", String, nullable=False),
 )
 
 PROGRESS: Final = Table(
@@ -121,3 +134,5 @@ PROGRESS: Final = Table(
     Column("name", String, primary_key=True),
     Column("at", Float, nullable=False),
 )
+
+BY_DAY: Final = (ENTRIES, RECEIPTS, DELIVERIES, TERMS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from router.contracts import (
@@ -24,9 +25,14 @@ from router.journal.store import Journal
 from router.wire import read_journal, read_receipt
 
 Lines = tuple[Sequence[JournalEntry], Sequence[Receipt]]
+Keep = Callable[[Sequence[JournalEntry], Sequence[Receipt]], None]
+"""Keeps the lines of a batch elsewhere too; again when it is called again. Raises `Unavailable`: then all waits."""
+Proofs = Callable[[Sequence[Receipt]], None]
 Told = Callable[[Sequence[JournalEntry], Sequence[Receipt]], None]
 
 GROUP: Final = "journal"
+TRACES: Final = "traces"
+"""Kind of the entries that are no part of any story: see `router.audit.traces`."""
 _RECORDS: Final = 1000
 _BYTES: Final = 8 * 1024 * 1024
 _POLL_SECONDS: Final = 0.5
@@ -49,9 +55,17 @@ class JournalWorker:
         clock: Clock | None = None,
         observer: Observer | None = None,
         told: Told | None = None,
+        keep: Keep | None = None,
+        proofs: Proofs | None = None,
     ) -> None:
-        """`told` hears of the lines of each batch that was written; it must not raise."""
+        """`told` hears of the lines of each batch that was written; it must not raise.
+
+        keep: has the lines of each batch before its offsets move;  proofs: keeps its receipts; both may raise
+        `Unavailable`
+        """
+        self._keep = keep
         self._told = told
+        self._proofs = proofs
         self._bus = bus
         self._journal = journal
         self._member = member
@@ -83,10 +97,17 @@ class JournalWorker:
             records = consumer.poll(max_records=_RECORDS, max_bytes=_BYTES, timeout=_POLL_SECONDS)
             if not records:
                 self._observer.set("journal_timestamp_seconds", self._clock.now())
+                self._tidy()
                 continue
             self._write(consumer, list(records))
+            self._tidy()
             if len(records) < _RECORDS:
                 self._stop.wait(_GATHER_SECONDS)
+
+    def _tidy(self) -> None:
+        """A little of what has time: lines of an earlier version."""
+        with suppress(Unavailable):
+            self._journal.old_lines.move()
 
     def _write(self, consumer: Consumer, records: list[Record]) -> None:
         """Write a batch, however long SQL is away; meanwhile keep polling, or the group takes us for dead."""
@@ -95,6 +116,10 @@ class JournalWorker:
             self._lag(records)
             try:
                 lines = store(self._journal, records, self._observer)
+                if self._keep is not None:
+                    self._keep(*lines)
+                if self._proofs is not None:
+                    self._proofs(lines[1])
                 break
             except Unavailable:
                 if self._stop.is_set():
@@ -103,7 +128,8 @@ class JournalWorker:
             records += consumer.poll(max_records=1, max_bytes=1, timeout=wait)
             wait = min(wait * 2, _WAIT_MOST)
         if self._told is not None:
-            self._told(*lines)
+            entries, receipts = lines
+            self._told([entry for entry in entries if entry.kind != TRACES], receipts)
         consumer.resume(consumer.assignment())
         ends = {Partition(record.topic, record.partition): record.offset + 1 for record in records}
         consumer.commit({partition: end for partition, end in ends.items() if consumer.owns(partition)})
@@ -125,7 +151,8 @@ def store(journal: Journal, records: Sequence[Record], observer: Observer) -> Li
                 entries.append(read_journal(record))
         except ValueError as error:
             observer.count("dead_letters_total", stage="journal", feed="", sink="", code=f"BUG-{type(error).__name__}")
-    journal.write(entries, receipts, seen=max((record.timestamp for record in records), default=None))
+    told = [entry for entry in entries if entry.kind != TRACES]
+    journal.write(told, receipts, seen=max((record.timestamp for record in records), default=None))
     return entries, receipts
 
 

@@ -6,6 +6,7 @@ identity; `Register.find` answers steps and sinks; `Register.impact` lists what 
 
 from router.register.adt import AdtChange, read
 from router.register.patient import Alert, Applied, RegisteredPatient, WorkEntry
+from router.register.stays import Stay
 from router.register.store import Register
 
-__all__ = ["AdtChange", "Alert", "Applied", "Register", "RegisteredPatient", "WorkEntry", "read"]
+__all__ = ["AdtChange", "Alert", "Applied", "Register", "RegisteredPatient", "Stay", "WorkEntry", "read"]

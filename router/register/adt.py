@@ -28,11 +28,14 @@ class Event(NamedTuple):
 #: "identifiers" (the identifiers of one patient change).
 EVENTS: Final[dict[str, Event]] = {
     "A01": Event("admission"),
+    "A02": Event("mutation"),
     "A03": Event("sortie"),
     "A04": Event("consultation externe"),
     "A05": Event("préadmission"),
     "A08": Event("mise à jour (toléré)"),
     "A11": Event("annulation d'admission"),
+    "A12": Event("annulation de mutation"),
+    "A13": Event("annulation de sortie"),
     "A14": Event("hospitalisation prévue"),
     "A28": Event("création de patient"),
     "A31": Event("mise à jour de l'identité"),
@@ -54,6 +57,8 @@ OPPOSED: Final = "IO"
 _VERSION: Final = "2.5"
 _MOST_IDENTIFIERS: Final = 1000
 """More identifiers than this in the pairs of one message are no merge: each costs statements of one transaction."""
+_UNIT, _CLASS, _TIME = 80, 3, 32
+"""Characters that are kept of a unit, of a class of patients, of a time."""
 _NO_TABLE: Final[Mapping[str, str]] = {}
 
 
@@ -83,6 +88,23 @@ class Prior:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Movement:
+    """Where the patient is, as PV1 says. Times are TS as received.
+
+    visit, authority: PV1-19;  unit: PV1-3.1;  kind: PV1-2;  admitted, discharged: PV1-44, PV1-45
+    at: of the movement itself: ZBE-2, else EVN-6, EVN-2, MSH-7
+    """
+
+    visit: str = field(default="", repr=False)
+    authority: str = ""
+    unit: str = ""
+    kind: str = ""
+    admitted: str = ""
+    discharged: str = ""
+    at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdtChange:
     """What one ADT message says. Identifiers are in clear here and nowhere in the register.
 
@@ -105,6 +127,7 @@ class AdtChange:
     consent_at: str = ""
     dmp: str = ""
     priors: tuple[Prior, ...] = ()
+    movement: Movement | None = None
     faults: tuple[Err, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -143,6 +166,7 @@ def read(message: Message, autorites: Mapping[str, str] | None = None) -> AdtCha
         consent_at=message.text("ZFA-12"),
         dmp=_coded(message, "ZFA-1", DMP_STATES),
         priors=priors,
+        movement=_movement(message),
         faults=tuple(faults),
         warnings=tuple(_warnings(event, what)),
     )
@@ -215,6 +239,22 @@ def _status(pid: Segment | None) -> ins.Status | None:
     codes = [code for code in pid.texts("32") if code] if pid is not None else []
     fictitious = pid.text("31") if pid is not None else ""
     return ins.status(codes, fictitious) if codes or fictitious.upper() == "Y" else None
+
+
+def _movement(message: Message) -> Movement | None:
+    """None without a PV1."""
+    if not message.segments("PV1"):
+        return None
+    instants = (message.text(path) for path in ("ZBE-2", "EVN-6", "EVN-2", "MSH-7"))
+    return Movement(
+        visit=message.text("PV1-19.1"),
+        authority=message.text("PV1-19.4.2") or message.text("PV1-19.4"),
+        unit=message.text("PV1-3.1")[:_UNIT],
+        kind=message.text("PV1-2")[:_CLASS],
+        admitted=message.text("PV1-44")[:_TIME],
+        discharged=message.text("PV1-45")[:_TIME],
+        at=next(filter(None, instants), "")[:_TIME],
+    )
 
 
 def _coded(message: Message, path: str, table: frozenset[str]) -> str:

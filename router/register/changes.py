@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from router.exchange import Origin, Pseudonyms
-from router.register import worklist
+from router.register import stays, worklist
 from router.register.adt import OPPOSED, AdtChange, Identities, Prior
 from router.register.patient import Applied, ins_pseudonym, ipp_pseudonym
 from router.register.tables import ALIAS, PATIENT
@@ -61,6 +61,10 @@ class Change:
         """How many records a change concerns, and how many of them it describes: the others know better."""
         records = self._records_after(change)
         current = [record for record in records if not self._is_stale(record, change)]
+        if current:
+            feed = self._origin.topic.removeprefix("in.") if self._origin is not None else ""
+            whose = current[0]["id"]
+            stays.moved(self._db, self._pseudonyms, change, whose, feed=feed, event_id=self._event_id, now=self._now)
         for record in current:
             self._describe(record, change)
         return len(records), len(current)

@@ -13,11 +13,12 @@ from sqlalchemy.engine import Connection
 from router.contracts import Clock, SystemClock
 from router.database import Clash, Database
 from router.exchange import Origin, Pseudonyms
-from router.register import worklist
+from router.register import stays, worklist
 from router.register.adt import AdtChange
 from router.register.changes import Change
 from router.register.patient import Alert, Applied, RegisteredPatient, WorkEntry
-from router.register.tables import ALIAS, DERIVED, EVENT, METADATA, PATIENT, VERSION
+from router.register.stays import Stay
+from router.register.tables import ALIAS, DERIVED, EVENT, METADATA, PATIENT, STAY, VERSION
 
 Found = TypeVar("Found")
 
@@ -44,7 +45,7 @@ class Register:
     def __init__(self, url: str, pseudonyms: Pseudonyms, clock: Clock | None = None) -> None:
         self.pseudonyms = pseudonyms
         self._clock = clock or SystemClock()
-        self._database = Database("register", url, METADATA, VERSION)
+        self._database = Database("register", url, METADATA, VERSION, {1: _add_stays})
 
     # ------------------------------------------------------------------------------------------- from the feeds
 
@@ -120,6 +121,17 @@ class Register:
         with self._database.read() as db:
             return worklist.open_entries(db, limit)
 
+    def stays(self, pseudonym: str) -> list[Stay]:
+        """The stays of the patient whom this IPP or INS names today, oldest first; merges are followed."""
+        with self._database.read() as db:
+            rows = db.execute(_FIND, {"names": [pseudonym]}).mappings().all()
+            return stays.of(db, sorted(_merged(db, {_survivor(db, row)["id"] for row in rows})))
+
+    def prune_stays(self, before: float) -> int:
+        """Forget the stays of which nothing was heard since this Unix time; returns how many."""
+        with self._database.write() as db:
+            return stays.prune(db, before)
+
     def settle(self, entries: Sequence[str], *, by: str, outcome: str) -> int:
         """Close entries of the work-list, with who did it and what was done; returns how many were open."""
         with self._database.write() as db:
@@ -137,12 +149,27 @@ class Register:
             return work(db)
 
 
+def _add_stays(db: Connection) -> None:
+    """Version 1 kept none: those of before are told again by `segur-router national rebuild`."""
+    STAY.create(db, checkfirst=True)
+
+
 def _survivor(db: Connection, row: Any) -> Any:
     for _ in range(_MAX_MERGES):
         if not row["merged_into"]:
             return row
         row = db.execute(sa.select(PATIENT).where(PATIENT.c.id == row["merged_into"])).mappings().one()
     return row
+
+
+def _merged(db: Connection, patients: set[str]) -> set[str]:
+    """These records, and all that were merged into them."""
+    found, new = set(patients), set(patients)
+    while new:
+        query = sa.select(PATIENT.c.id).where(PATIENT.c.merged_into.in_(sorted(new)))
+        new = set(db.execute(query).scalars()) - found
+        found |= new
+    return found
 
 
 def _registered(row: Any, *, merged: bool, retired: bool) -> RegisteredPatient:

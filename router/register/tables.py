@@ -10,7 +10,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 METADATA: Final = sa.MetaData()
 _PSEUDONYM = sa.String(32)
@@ -85,5 +85,23 @@ WORK: Final = sa.Table(
     sa.Column("outcome", sa.String(200), nullable=False, default=""),
 )
 
+#: A patient in one unit. `began_by`, `ended_by`: the ADT events that said so, "" where none did.
+STAY: Final = sa.Table(
+    "register_stay",
+    METADATA,
+    sa.Column("visit", _PSEUDONYM, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("patient", _PSEUDONYM, nullable=False, index=True),
+    sa.Column("feed", sa.String(64), nullable=False),
+    sa.Column("unit", sa.String(80), nullable=False),
+    sa.Column("kind", sa.String(3), nullable=False),
+    sa.Column("begin", sa.String(32), nullable=False, index=True),
+    sa.Column("began_by", sa.String(3), nullable=False),
+    sa.Column("end", sa.String(32), nullable=False),
+    sa.Column("ended_by", sa.String(3), nullable=False),
+    sa.Column("event_id", sa.String(64), nullable=False),
+    sa.Column("updated", sa.Float, nullable=False, index=True),
+)
+
 #: Rebuilt by replaying the ADT topic.
-DERIVED: Final = (PATIENT, ALIAS, EVENT)
+DERIVED: Final = (PATIENT, ALIAS, EVENT, STAY)

@@ -32,6 +32,8 @@ SECONDS: Final = 30.0
 LARGEST: Final = 12 * 2**20
 """Bytes of the pictures of a page."""
 CACHE: Final = 16 * 2**20
+_KEPT: Final = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LD_LIBRARY_PATH")
+"""Variables that the rendering process gets of ours: where its program is, and that it writes nothing beside it."""
 
 TOO_LONG: Final = N_("délai dépassé")
 ENDED: Final = N_("mémoire dépassée, ou arrêt du processus")
@@ -137,7 +139,7 @@ class Renderer:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self._end()
-        environment = {key: os.environ[key] for key in ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH") if key in os.environ}
+        environment = {key: os.environ[key] for key in _KEPT if key in os.environ}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "router.rendering.worker", str(self._memory)],
             stdin=subprocess.PIPE,

@@ -12,6 +12,7 @@ from router.contracts import Ledger
 from router.engine.delivery.trimming import Trimmer
 from router.errors import RouterError
 from router.journal.expected import expected_hour
+from router.runtime.audit_upkeep import VERIFY_SECONDS, AuditUpkeep
 from router.runtime.reconcile import reconcile
 from router.runtime.site_services import SiteServices
 
@@ -44,6 +45,7 @@ class Maintenance:
                 threading.Thread(target=self._checkpoints, args=(checkpoint,), name="checkpoints", daemon=True)
             )
         self._ledger: Ledger | None = None
+        self._audit = AuditUpkeep(services)
         self._trimmer = Trimmer(services.bus, services.config.sinks)
         self._groups = ["pipelines", "feedback", "journal", *(f"out.{name}" for name in services.config.sinks)]
 
@@ -63,6 +65,8 @@ class Maintenance:
             self._topics: SWEEP_SECONDS,
             self._compare: SWEEP_SECONDS,
             self._sweep: SWEEP_SECONDS,
+            self._audit.gauges: GAUGE_SECONDS,
+            self._audit.verify: VERIFY_SECONDS,
         }
         done = dict.fromkeys(chores, float("-inf"))
         while not self._stop.wait(GAUGE_SECONDS):
@@ -132,6 +136,10 @@ class Maintenance:
         shortened = self._trimmer.trim(ledger, services.clock.monotonic())
         if (days := services.config.limits.journal_days) is not None:
             services.journal.prune(services.clock.now() - days * DAY)
+            services.register.prune_stays(services.clock.now() - days * DAY)
+        self._audit.purge()
+        if services.archive is not None:
+            services.archive.purge()
         if shortened:
             log.info("held bytes and resolved dead letters trimmed", count=shortened)
         if forgotten:

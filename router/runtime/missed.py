@@ -74,7 +74,7 @@ def endings(bus: Bus, ids: Collection[str], since: float) -> dict[str, Receipt]:
         if len(found) == len(ids) or record.timestamp < since - _CLOCKS:
             break
         id_ = record.headers.get(Header.DELIVERY, "")
-        if id_ not in ids or id_ in found:
+        if id_ not in ids or id_ in found or record.damaged:
             continue
         receipt = read_receipt(record)
         if receipt.kind is ReceiptKind.DELIVERY and receipt.disposition in _STATES:

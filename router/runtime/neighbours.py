@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
+import io
 import json
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from http.client import HTTPException, HTTPResponse
+from typing import Any, Final, cast
+
+from router.patience import Patience
 
 ASK_SECONDS: Final = 3.0
 LOOK_SECONDS: Final = 1.0
@@ -86,34 +87,35 @@ def _missing(host: str, port: int, lacking: Lacking) -> str:
 
 def page(address: str, port: int, path: str) -> tuple[int, dict[str, Any]]:
     """Status and JSON object of a page; status 0 when nobody answers."""
-    connection = http.client.HTTPConnection(address, port, timeout=ASK_SECONDS)
+    status = 0
     try:
-        connection.connect()
-        with _ended_after(PAGE_SECONDS, connection.sock):
-            connection.request("GET", path)
-            answer = connection.getresponse()
+        with socket.create_connection((address, port), ASK_SECONDS) as line:
+            patience = Patience(ASK_SECONDS, total=PAGE_SECONDS)
+            line.sendall(f"GET {path} HTTP/1.1\r\nHost: {address}:{port}\r\nConnection: close\r\n\r\n".encode())
+            answer = HTTPResponse(cast("Any", _Heard(line, patience)))
+            answer.begin()
+            status = answer.status
             said = json.loads(answer.read(_PAGE) or b"{}")
-        return answer.status, said if isinstance(said, dict) else {}
+        return status, said if isinstance(said, dict) else {}
     except (ValueError, RecursionError):
-        return answer.status, {}
-    except (OSError, http.client.HTTPException):
+        return status, {}
+    except (OSError, HTTPException):
         return 0, {}
-    finally:
-        connection.close()
 
 
-@contextlib.contextmanager
-def _ended_after(seconds: float, line: socket.socket) -> Iterator[None]:
-    """Hang up when the work takes longer: a peer that sends a byte now and then never meets a time-out of its own."""
-    timer = threading.Timer(seconds, _hang_up, (line,))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+class _Heard(io.RawIOBase):
+    """What a peer sends within its patience, as the file that `http.client` asks a socket for."""
 
+    def __init__(self, line: socket.socket, patience: Patience) -> None:
+        self._line, self._patience = line, patience
 
-def _hang_up(line: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        line.shutdown(socket.SHUT_RDWR)
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._patience.receive(self._line, len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)

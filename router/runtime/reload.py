@@ -7,16 +7,20 @@ across a restart of the worker, from the copies in `<data>/run/pipelines`.
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import structlog
 
+from router.audit.event import Action, AuditEvent
+from router.audit.trail import SYSTEM
 from router.config.pipeline import PipelineFile, read_folder
 from router.engine.pipeline.compiled import CompiledPipeline
-from router.errors import ConfigFault, Problem
+from router.errors import ConfigFault, Problem, RouterError
 from router.exchange import Exchange
 from router.measures import MEASURES
 from router.runtime.examples import failing_examples
@@ -167,12 +171,33 @@ class PipelineSet:
                 log.error("pipelines not read again", exc_info=True, alert="reload")
 
     def _again(self) -> None:
+        before = {path.name: file.digest for path, file in self._good.items()}
         problems = self.reload()
+        self._audited(before, problems)
         self._services.observer.count("reload_total", result="refused" if problems else "applied")
         for file in sorted(self._good.values(), key=lambda one: one.config.name):
             log.info("pipeline runs", pipeline=file.config.name, digest=file.digest)
         if problems:
             self._refused(problems)
+
+    def _audited(self, before: Mapping[str, str], problems: Sequence[Problem]) -> None:
+        """What runs anew, what no longer runs, and what was refused; pipelines wait for no database."""
+        after = {path.name: file.digest for path, file in self._good.items()}
+        changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+        refused = sorted({Path(problem.file).name for problem in problems})
+        event = AuditEvent(
+            at=self._services.clock.now(),
+            who=SYSTEM,
+            action=Action.RELOADED,
+            kind="pipeline",
+            source=f"{socket.gethostname()} {os.getpid()}",
+        )
+        said = [replace(event, object=name, detail=after.get(name, "removed")) for name in changed]
+        said += [replace(event, object=name, refused=True) for name in refused]
+        try:
+            self._services.audit.record_all(said)
+        except RouterError as fault:
+            log.error("reload not audited", code=fault.code, place=fault.place, alert="audit-away")
 
     def _stamps(self) -> dict[Path, tuple[int, int]]:
         stamps = {}

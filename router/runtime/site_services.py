@@ -8,9 +8,17 @@ from pathlib import Path
 from typing import Final
 
 from router import private
+from router.access.sessions import IDLE, LONGEST
+from router.access.store import AccessStore
+from router.archive.keeper import ArchiveKeeper
+from router.archive.store import Archive
+from router.audit.event import AuditEvent
+from router.audit.traces import TraceStore
+from router.audit.trail import AuditTrail
 from router.bus.observed import observed
 from router.bus.opening import open_bus
 from router.bus.plans import site_plans
+from router.bus.sealed import Seals, sealed
 from router.bus.settings import BusConfig, SqliteBusConfig
 from router.cda.schema import SchemaGate
 from router.cisis.settings import ProfileRules
@@ -30,10 +38,11 @@ from router.contracts import (
     Unobserved,
     no_alert,
 )
+from router.contracts.keeping import Keeper, KeepsNothing
 from router.database import Took
 from router.directory.directory import Directory
 from router.engine.retry_policy import RetryPolicy
-from router.errors import RouterError
+from router.errors import OperatorFault, RouterError
 from router.exchange import Pseudonyms
 from router.journal.store import Journal
 from router.ledger.store import SqlLedger
@@ -41,6 +50,9 @@ from router.ledger.turns import SqlTurns
 from router.register.store import Register
 from router.runtime.configured_mailboxes import configured_mailboxes
 from router.runtime.register_checked_sink import RegisterCheckedSink
+from router.runtime.site_masters import SiteMasters
+from router.sealing.keyring import Keyring
+from router.sealing.sealer import Sealer
 from router.sinks.registry import SINK_TYPES
 from router.sinks.tools import Tools
 
@@ -81,6 +93,7 @@ class SiteServices:
     @cached_property
     def bus(self) -> Bus:
         """Every topic of the site exists once this returns. Raises `Unavailable`, `OperatorFault`."""
+        seals = self._seals()
         bus = open_bus(self.bus_config())
         try:
             bus.create(self.plans())
@@ -88,7 +101,40 @@ class SiteServices:
             bus.close()
             raise
         self._closing.callback(bus.close)
-        return observed(bus, self.observer)
+        return observed(sealed(bus, seals), self.observer)
+
+    def _seals(self) -> Seals:
+        """How the records of the bus are sealed and opened."""
+        config = self.config
+        answers = [feed.ack_topic for feed in config.feeds.values() if feed.raw_topic and feed.ack_topic]
+        writes = config.encryption is not None and config.encryption.bus
+        return Seals(self.sealer, writes=writes, in_clear=answers)
+
+    @cached_property
+    def keyring(self) -> Keyring | None:
+        """The data keys; None where the site has no `encryption`."""
+        if self.config.encryption is None:
+            self._never_sealed()
+            return None
+        masters = SiteMasters(self.site.path, self.config.encryption)
+        keyring = Keyring(self.url("keyring"), masters, self.clock, self.alert)
+        self._closing.callback(keyring.close)
+        return keyring
+
+    def _never_sealed(self) -> None:
+        """Raises `OperatorFault` where data keys stand beside the bus: it may hold what only they open."""
+        path = self.site.data / "keyring.db"
+        if path.exists():
+            text = "there are data keys here: keep `encryption` (with `bus: false` until what is sealed has expired)"
+            raise OperatorFault("SEALING-OFF", str(path), text)
+
+    @cached_property
+    def sealer(self) -> Sealer | None:
+        """Seals and opens. Raises `OperatorFault` when a data key would stay closed: nothing starts half."""
+        if self.keyring is None:
+            return None
+        self.keyring.verify()
+        return Sealer(self.keyring)
 
     def bus_config(self) -> BusConfig:
         """The bus of the site file; the embedded one lives in the data folder unless it says otherwise."""
@@ -140,10 +186,40 @@ class SiteServices:
         return journal
 
     @cached_property
+    def audit(self) -> AuditTrail:
+        """Who saw or did what. Its database may be away: then what must be recorded first must not be done."""
+        anchor = self.config.audit.anchor or self.data("audit-head.json")
+        secret, took = self.site.secret(), self._took("audit")
+        trail = AuditTrail(self.url("audit"), self.clock, secret=secret, anchor=anchor, took=took)
+        self._closing.callback(trail.close)
+        return trail
+
+    @cached_property
+    def traces(self) -> TraceStore:
+        """The traces of exchanges with the outside."""
+        store = TraceStore(self.url("traces"), self.clock, self._took("traces"))
+        self._closing.callback(store.close)
+        return store
+
+    @cached_property
     def register(self) -> Register:
         register = Register(self.url("register"), self.pseudonyms, self.clock)
         self._closing.callback(register.close)
         return register
+
+    @cached_property
+    def access(self) -> AccessStore:
+        """Accounts, sessions and tokens of people and programs."""
+        console = self.config.console
+        store = AccessStore(
+            self.url("access"),
+            self.clock,
+            idle=console.session_minutes * 60 if console else IDLE,
+            longest=console.shift_hours * 3600 if console else LONGEST,
+            production=self.config.environment == "production",
+        )
+        self._closing.callback(store.close)
+        return store
 
     @cached_property
     def directory(self) -> Directory:
@@ -193,6 +269,30 @@ class SiteServices:
         self._closing.callback(turns.close)
         return turns
 
+    @cached_property
+    def archive(self) -> Archive | None:
+        """What left and what came back; None where the site keeps nothing."""
+        config = self.config.archive
+        if config is None or self.sealer is None:
+            return None
+        folder = config.folder or self.data("archive")
+        archive = Archive(self.url("archive"), folder, self.sealer, config, self.clock, self._audited)
+        self._closing.callback(archive.close)
+        return archive
+
+    def _audited(self, event: AuditEvent) -> None:
+        """The audit is opened when something is read, not before."""
+        self.audit.record(event)
+
+    @cached_property
+    def keeper(self) -> Keeper:
+        """Takes what leaves, for the archive."""
+        if self.archive is None or self.config.archive is None:
+            return KeepsNothing()
+        keeper = ArchiveKeeper(self.archive, self.observer, required=self.config.archive.required)
+        self._closing.callback(keeper.close)
+        return keeper
+
     def tools(self) -> Tools:
         """What a sink is opened with."""
         return Tools(
@@ -204,6 +304,7 @@ class SiteServices:
             directory=self.directory,
             value_sets=self.value_sets,
             turns=self.turns,
+            keeper=self.keeper,
         )
 
     def sink(self, name: str) -> Sink:

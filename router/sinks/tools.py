@@ -7,6 +7,7 @@ from functools import cache
 
 from router.cisis.valuesets import ValueSets
 from router.contracts import Archive, Clock, Observer, OwnTurns, Turns
+from router.contracts.keeping import Keeper, KeepsNothing
 from router.directory.directory import Directory
 from router.exchange import Pseudonyms
 from router.structures import Environment
@@ -20,7 +21,10 @@ def shipped() -> ValueSets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """`archive` answers from the ledger and is asked by one thread at a time; `directory` is shared by all sinks."""
+    """`archive` answers from the ledger and is asked by one thread at a time; `directory` is shared by all sinks.
+
+    keeper: takes what leaves and what is answered, as the site's archive wants it
+    """
 
     clock: Clock
     observer: Observer
@@ -30,3 +34,4 @@ class Tools:
     directory: Directory
     value_sets: ValueSets = field(default_factory=shipped)
     turns: Turns = field(default_factory=OwnTurns)
+    keeper: Keeper = field(default_factory=KeepsNothing)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
-from router.config.safety import loopback
 from router.config.site import Site
 from router.errors import ConfigFault, OperatorFault, Problem
+from router.gateway.settings import loopback
 from router.language import N_, filled
 from router.simulators.authority import Certificates
 from router.simulators.dmp import DmpConfig, DmpSimulator

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.contracts.audit_contract import AuditContract
+from tests.contracts.traces_contract import TracesContract
 
 
 class TestSqliteAudit(AuditContract):
@@ -15,3 +16,11 @@ class TestSqliteAudit(AuditContract):
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'audit.db'}"
+
+
+class TestSqliteTraces(TracesContract):
+    """The contract of the traces, on SQLite."""
+
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path / 'traces.db'}"

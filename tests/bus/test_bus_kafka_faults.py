@@ -36,7 +36,7 @@ from router.bus.kafka.kafka_bus import KafkaBus
 from router.bus.settings import KafkaConfig
 servers, topic = sys.argv[1:]
 bus = KafkaBus(KafkaConfig(servers=servers, replication_factor=1, min_insync_replicas=1, session_timeout=6))
-consumer = bus.consumer("frozen", [topic], member="m-0")
+consumer = bus.consumer(topic, [topic], member="m-0")
 while len(consumer.assignment()) < 4:
     consumer.poll(max_records=1, max_bytes=1, timeout=0.1)
 first = sorted(consumer.assignment())[0]
@@ -56,7 +56,7 @@ from router.bus.kafka.kafka_bus import KafkaBus
 from router.bus.settings import KafkaConfig
 servers, topic = sys.argv[1:]
 bus = KafkaBus(KafkaConfig(servers=servers, replication_factor=1, min_insync_replicas=1, session_timeout=6))
-consumer = bus.consumer("frozen", [topic], member="m-0")
+consumer = bus.consumer(topic, [topic], member="m-0")
 while len(consumer.assignment()) < 4:
     consumer.poll(max_records=1, max_bytes=1, timeout=0.1)
 first = sorted(consumer.assignment())[0]
@@ -88,8 +88,9 @@ def config(servers: str, **changes: object) -> KafkaConfig:
     return KafkaConfig.model_validate(known | changes)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def own_broker() -> Iterator[Broker]:
+    """One that may be frozen: whoever does so thaws it."""
     with running_broker() as broker:
         yield broker
 
@@ -130,7 +131,7 @@ def test_a_frozen_broker_is_unavailable_in_time_and_comes_back(own_broker: Broke
     bus = KafkaBus(config(own_broker.servers))
     producer = bus.producer("p")
     producer.publish([Outgoing(topic, "k", b"1")])
-    consumer = bus.consumer("g", [topic], member="m-0")
+    consumer = bus.consumer(topic, [topic], member="m-0")
     (record,) = drain(consumer, 1)
     settle = Settle(consumer, {Partition(topic, record.partition): record.offset + 1})
     worker = bus.producer("w")
@@ -174,7 +175,7 @@ def test_a_silent_broker_costs_neither_processor_nor_memory(own_broker: Broker, 
     """While a heart-beat is without answer the client waits, it does not ask itself again and again."""
     bus = KafkaBus(config(own_broker.servers, request_timeout=10, publish_timeout=10))
     bus.producer("p").publish([Outgoing(topic, "k", b"1")])
-    consumer = bus.consumer("g", [topic], member="m-0")
+    consumer = bus.consumer(topic, [topic], member="m-0")
     assert isinstance(consumer, KafkaConsumer)
     drain(consumer, 1)
     fetcher, rounds = consumer._raw._fetcher, 0
@@ -203,7 +204,7 @@ def test_a_silence_that_lasts_fills_no_memory(own_broker: Broker, topic: str) ->
     """The search for the coordinator lasts as long; what each poll hung to it is taken off again."""
     bus = KafkaBus(config(own_broker.servers))
     bus.producer("p").publish([Outgoing(topic, "k", b"1")])
-    consumer = bus.consumer("g", [topic], member="m-0")
+    consumer = bus.consumer(topic, [topic], member="m-0")
     assert isinstance(consumer, KafkaConsumer)
     drain(consumer, 1)
     own_broker.freeze()
@@ -241,12 +242,12 @@ def test_no_broker_is_unavailable(topic: str) -> None:
     bus.close()
 
 
-def test_a_member_that_was_frozen_owns_nothing(own_broker: Broker, topic: str) -> None:
+def test_a_member_that_was_frozen_owns_nothing(kafka_servers: str, topic: str) -> None:  # noqa: F811
     """After a SIGSTOP longer than its session a worker knows before its next effect that it lost its share."""
-    bus = KafkaBus(config(own_broker.servers))
+    bus = KafkaBus(config(kafka_servers))
     bus.create([TopicPlan(topic, 4, 14 * DAY, 1 << 20)])
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", _MEMBER, own_broker.servers, topic],
+        [sys.executable, "-W", "ignore", "-c", _MEMBER, kafka_servers, topic],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -263,12 +264,12 @@ def test_a_member_that_was_frozen_owns_nothing(own_broker: Broker, topic: str) -
     bus.close()
 
 
-def test_a_member_that_wakes_owns_nothing_while_it_asks_where_it_stands(own_broker: Broker, topic: str) -> None:
+def test_a_member_that_wakes_owns_nothing_while_it_asks_where_it_stands(kafka_servers: str, topic: str) -> None:  # noqa: F811
     """Another has its share by then: that the brokers answer again, and name the coordinator, gives nothing back."""
-    bus = KafkaBus(config(own_broker.servers))
+    bus = KafkaBus(config(kafka_servers))
     bus.create([TopicPlan(topic, 4, 14 * DAY, 1 << 20)])
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", _WOKEN, own_broker.servers, topic],
+        [sys.executable, "-W", "ignore", "-c", _WOKEN, kafka_servers, topic],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -276,7 +277,7 @@ def test_a_member_that_wakes_owns_nothing_while_it_asks_where_it_stands(own_brok
     assert process.stdout is not None
     assert process.stdout.readline() == "owns True\n"
     os.kill(process.pid, signal.SIGSTOP)
-    other = bus.consumer("frozen", [topic], member="m-1")
+    other = bus.consumer(topic, [topic], member="m-1")
     end = time.monotonic() + 60
     while len(other.assignment()) < 4:
         assert time.monotonic() < end, "nobody took over"
@@ -295,17 +296,17 @@ def test_a_member_that_wakes_owns_nothing_while_it_asks_where_it_stands(own_brok
     bus.close()
 
 
-def test_a_member_whose_name_another_took_says_so(own_broker: Broker) -> None:
+def test_a_member_whose_name_another_took_says_so(kafka_servers: str) -> None:  # noqa: F811
     """One that was frozen while its stand-in was started: it owns nothing any more, and does not go on in silence."""
     topic = f"in.n{uuid.uuid4().hex[:10]}"
-    first, second = KafkaBus(config(own_broker.servers)), KafkaBus(config(own_broker.servers))
+    first, second = KafkaBus(config(kafka_servers)), KafkaBus(config(kafka_servers))
     first.create([TopicPlan(topic, 4, 14 * DAY, 1 << 20)])
-    old = first.consumer("g", [topic], member="m-0")
+    old = first.consumer(topic, [topic], member="m-0")
     end = time.monotonic() + 30
     while len(old.assignment()) < 4:
         assert time.monotonic() < end
         old.poll(max_records=1, max_bytes=1, timeout=0.1)
-    new = second.consumer("g", [topic], member="m-0")
+    new = second.consumer(topic, [topic], member="m-0")
     while len(new.assignment()) < 4:
         assert time.monotonic() < end
         new.poll(max_records=1, max_bytes=1, timeout=0.1)
@@ -379,11 +380,14 @@ def test_a_compression_works_or_says_what_to_install(kafka_servers: str, topic: 
 
 @pytest.mark.parametrize("sought", [False, True], ids=["read on", "sought meanwhile"])
 def test_what_a_slow_poll_brings_is_not_lost(
-    own_broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch, sought: bool
+    kafka_servers: str,  # noqa: F811
+    topic: str,
+    monkeypatch: pytest.MonkeyPatch,
+    sought: bool,
 ) -> None:
     """The client has gone past these records: nobody would read them again, and what follows would be committed."""
-    bus = KafkaBus(config(own_broker.servers))
-    consumer, producer = bus.consumer("g", [topic], member="m-0"), bus.producer("p")
+    bus = KafkaBus(config(kafka_servers))
+    consumer, producer = bus.consumer(topic, [topic], member="m-0"), bus.producer("p")
     assert isinstance(consumer, KafkaConsumer)
     (first,) = producer.publish([Outgoing(topic, "k", b"1")])
     assert len(drain(consumer, 1)) == 1

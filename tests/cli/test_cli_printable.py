@@ -18,6 +18,7 @@ import typer
 from router.cli.main import app
 from router.config.site import Site
 from router.contracts import Row, out_topic
+from router.contracts.keeping import Kept, Kind
 from router.exchange import Decision, Delivery, Disposition, JournalEntry, Origin, Receipt, ReceiptKind, State
 from router.printable import CONTROLS
 from router.runtime.site_services import SiteServices
@@ -32,6 +33,8 @@ data: var
 admin: {port: 0}
 feeds: {sil: {kind: relay, mllp: {port: 0}}}
 sinks: {hl7.dpi: {type: hl7, host: 127.0.0.1, port: 1}}
+encryption: {master_key: {file: master.key}}
+archive: {}
 """
 PIPELINE = """\
 name: relais
@@ -43,8 +46,8 @@ examples:
 MESSAGE = "MSH|^~\\&|SIL{0}|LABO{0}|PFI|CHU|20260101||ADT^A01|{1}{0}|P|2.5\rPID|1||{0}||{0}\r"
 #: Commands that show nothing a sender wrote, as the simulators do: names, counts and ports of our own.
 QUIET = frozenset({"run", "console", "demo", "init", "reference", "version", "backup", "restore", "ledger migrate",
-                   "cisis rules", "register rebuild", "topics migrate", "cisis value-sets list",
-                   "wait-for pipelines", "wait-for ready"})  # fmt: skip
+                   "keys status", "keys rotate", "cisis rules", "register rebuild", "topics migrate",
+                   "cisis value-sets list", "wait-for pipelines", "wait-for ready", "audit verify"})  # fmt: skip
 
 
 def _message(control_id: str) -> bytes:
@@ -73,6 +76,10 @@ def _fill(services: SiteServices) -> None:
         for ok in (True, False)
     ]  # fmt: skip
     services.journal.write(entries, receipts)
+    assert services.archive is not None
+    services.archive.write_receipts(receipts)
+    kept = Kept(delivery_id="d" * 32, event_id="e" * 64, kind=Kind.MAIL, name=NASTY[:20], parts=(NASTY.encode(),))
+    services.archive.write([(kept, kept.digest())])
     made = Delivery(
         id="d" * 32, event_id="e" * 64, sink="hl7.dpi", destination="hl7", key="k", lane="k:hl7",
         payload=_message("M1"), origin=Origin("in.sil", 0, 0), feed="sil", pipeline="relais", label="x", created=1.0,
@@ -86,11 +93,11 @@ def _fill(services: SiteServices) -> None:
     ledger.save([row])
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("printable")
+def write(folder: Path) -> Path:
+    """A site with a story, in this folder; its site file."""
     path = folder / "router.yaml"
     path.write_text(SITE)
+    (folder / "master.key").write_text("00" * 32)
     (folder / "pipelines").mkdir()
     (folder / "pipelines" / "relais.yaml").write_text(PIPELINE)
     (folder / "pipelines" / "adt.hl7").write_bytes(_message("M1"))
@@ -101,6 +108,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _fill(services)
     services.close()
     return path
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("printable"))
 
 
 @contextmanager
@@ -138,7 +150,7 @@ def _commands() -> set[str]:
     return set(under(typer.main.get_command(app), ()))
 
 
-def _cases(folder: Path) -> dict[str, list[list[str]]]:
+def cases(folder: Path) -> dict[str, list[list[str]]]:
     site = ["--site", str(folder / "router.yaml")]
     both: tuple[list[str], ...] = ([], ["--json"])
     message, changed = str(folder / "message.hl7"), str(folder / "changed.yaml")
@@ -159,6 +171,9 @@ def _cases(folder: Path) -> dict[str, list[list[str]]]:
         "dlq show": [[one, *site, *more] for one in ("d" * 32, NASTY) for more in (*both, ["--content"])],
         "dlq replay": [[one, *site, "--dry-run", *more] for one in ("d" * 32, NASTY) for more in both],
         "dlq discard": [["d" * 32, "--reason", NASTY, "--dry-run", *site, *more] for more in both],
+        "audit ls": [[*site, *more] for more in both] + [["--action", NASTY, *site], ["--who", NASTY, *site]],
+        "audit export": [[*site, "--reason", NASTY, "--format", form] for form in ("csv", "jsonl")],
+        "traces export": [[*site, "--reason", NASTY, "--format", form] for form in ("csv", "jsonl")],
         "withdraw": [[NASTY, "--reason", NASTY, "--dry-run", *site, *more] for more in both],
         "impact": [[NASTY, *site, *more] for more in both],
         "directory import": [[message, *site, *more] for more in both] + [[NASTY, *site]],
@@ -166,6 +181,10 @@ def _cases(folder: Path) -> dict[str, list[list[str]]]:
         "directory find": [[NASTY, *site, *more] for more in both] + [[f"{NASTY}@b.fr", *site]],
         "directory explain": [["10000000001", *site, *more] for more in both] + [[NASTY, *site]],
         "directory check": [[*site, *more] for more in both] + [["--last", *site]],
+        "archive show": [[one, *site, *more] for one in ("d" * 32, NASTY) for more in both],
+        "archive read": [[NASTY, "--reason", NASTY, *site]],
+        "archive verify": [[*site, *more] for more in both],
+        "archive purge": [[*site, *more] for more in both],
         "topics plan": [[*site, *more] for more in both],
         "topics apply": [site],
         "status": [[*site, *more] for more in both],
@@ -183,8 +202,8 @@ def _shows_nothing_to_obey(said: Said, words: list[str]) -> None:
 
 def test_no_command_lets_a_senders_text_reach_the_terminal(site: Path) -> None:
     """Tables, sentences, markup, JSON: escapes are shown, lines are not made."""
-    for name, cases in _cases(site.parent).items():
-        for words in cases:
+    for name, all_words in cases(site.parent).items():
+        for words in all_words:
             _shows_nothing_to_obey(command(*name.split(), *words), [name, *words])
 
 
@@ -218,5 +237,5 @@ def test_what_a_document_says_is_shown(site: Path, monkeypatch: pytest.MonkeyPat
 
 def test_every_command_is_tried(site: Path) -> None:
     """A new command has its case above, or is known to show nothing that a sender wrote."""
-    tried = {*_cases(site.parent), "send", "cda audit", "valuesets import", "cisis value-sets update"}
+    tried = {*cases(site.parent), "send", "cda audit", "valuesets import", "cisis value-sets update"}
     assert {name for name in _commands() if not name.startswith("simulate ")} == tried | QUIET

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from router.config.safety import loopback, refusals
+from router.config.safety import refusals
 from router.config.site import Site
+from router.gateway.settings import loopback
 from router.simulators.authority import make_certificates
 
 A, B = "750100125", "690123456"
@@ -86,9 +87,20 @@ def test_http_listeners_of_production(tmp_path: Path) -> None:
     http["tls"] = TLS
     assert told(site(tmp_path, feed={"http": True}, http=http)) == []
     assert told(site(tmp_path, feeds=both, http=http)) == [
-        "feeds.sil.http: knows none of its HTTP clients: required in production"
+        "feeds.sil.http: knows none of its HTTP clients: required on anything but the loopback"
     ]
     assert told(site(tmp_path, feeds=both, http=http | {"host": "127.0.0.1"})) == []
+    assert told(site(tmp_path, feeds=both, http=http | {"api_tokens": True})) == []
+
+
+def test_http_clients_of_qualification_are_known_too(tmp_path: Path) -> None:
+    """Whoever could post to a trial could send mails from it; the loopback stays open."""
+    http = {"host": EVERYWHERE, "port": 8080}
+    named = {"directory": {"liste_blanche": {"source": "liste.xml"}}, "feed": {"http": True}}
+    sentence = "feeds.sil.http: knows none of its HTTP clients: required on anything but the loopback"
+    assert told(site(tmp_path, "qualification", http=http, **named)) == [sentence]
+    assert told(site(tmp_path, "qualification", http=http | {"token": {"env": "T"}}, **named)) == []
+    assert told(site(tmp_path, "qualification", http=http | {"host": "localhost"}, **named)) == []
 
 
 def test_mail_of_production(tmp_path: Path) -> None:

@@ -393,6 +393,11 @@ class BusContract:
         assert [one.key for one in bus.headlines(topic, lacking="delivery")] == ["k1", "k2", "k3"]
         assert [one.headers for one in bus.headlines(topic, lacking="delivery")][1] == odd
         assert list(bus.headlines(topic + ".nowhere")) == []
+        ends = bus.ends(topic)
+        assert list(bus.headlines(topic, begin=ends)) == []
+        producer.publish([Outgoing(topic, "k9", b"later", {})])
+        assert [one.key for one in bus.headlines(topic, begin=ends)] == ["k9"]
+        assert len(list(bus.headlines(topic, begin={}))) == 5
 
     def test_scan_reads_without_a_group(self, bus: Bus, topic: str) -> None:
         """A scan ends at the present end, newest first when asked, with a limit."""

@@ -10,6 +10,7 @@ import pytest
 from router.exchange import PATIENT, Disposition, JournalEntry, State
 from router.journal.criteria import BadCriterion, Counts, Criteria, Cursor
 from router.journal.store import Journal
+from router.journal.tables import DAY
 from router.journal.views import Activity
 from tests.journal.journal_samples import OID, START, decided, receipt, received, whole
 
@@ -299,16 +300,31 @@ class JournalContract:
         )  # fmt: skip
 
     def test_pruning_forgets_what_is_over(self, journal: Journal) -> None:
-        """Old events go with all their lines; those with a delivery under way, or touched since, stay."""
+        """Days that are over go with all their lines; an event with a delivery under way, or touched since, stays."""
         entries, receipts = whole()
         journal.write(entries, receipts)
         open_event = replace(decided("o" * 64), deliveries=(("d9", "dmp.chu", "DMP"),))
         journal.write([received("o" * 64, control_id="OPEN"), open_event], [])
+        late = replace(receipt(1, START + 9 * DAY), event_id="l" * 64, delivery_id="d8")
+        journal.write(
+            [received("l" * 64, control_id="LATE"), received("n" * 64, START + DAY, control_id="NEXT")], [late]
+        )
+        command = JournalEntry(event_id="c" * 64, kind="command", at=START + 1, code="DISCARD", source="dupont")
+        journal.write([command], [])
         assert journal.oldest() == START
-        assert journal.prune(START + 9) == 0
-        assert journal.prune(START + 10) == 1
-        assert journal.story("MSG0001") == journal.story("abc@segur") == []
-        assert len(journal.story("OPEN")) == 1
+        end = (START // DAY + 1) * DAY
+        assert journal.prune(end - 1) == 0
+        assert journal.prune(end) == 1
+        assert journal.story("MSG0001") == journal.story("abc@segur") == journal.story("c" * 64) == []
+        assert found(journal) == "nol"
+        assert [len(journal.story(name)[0].deliveries) for name in ("OPEN", "LATE", "NEXT")] == [1, 1, 0]
+        assert found(journal, sender="SIL", outcome="waiting") == "o"
+        assert journal.prune(end) == 0
+        journal.write([], [replace(receipt(1, START + 60), event_id="o" * 64, delivery_id="d9")])
+        assert journal.prune(end) == 1
+        assert found(journal) == "nl"
+        assert journal.prune(START + 30 * DAY) == 2
+        assert found(journal) == "" and journal.story("LATE") == []
 
     def test_progress_only_goes_forward(self, journal: Journal) -> None:
         """How far the journal has read the bus, whatever is read again."""

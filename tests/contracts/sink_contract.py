@@ -21,6 +21,8 @@ from router.contracts.sink_type import SinkType
 from router.errors import MessageFault, OutcomeUnknown, Overtaken, RouterError
 from router.exchange import Delivery
 
+CLOSING = 5.0
+"""Seconds in which a sink must close."""
 MOMENT = 1_795_000_000.0
 FIRST = Attempt(1, MOMENT)
 AGAIN = Attempt(2, MOMENT, unknown=True)
@@ -247,8 +249,8 @@ class SinkContract(ABC):
             assert done, "it does not end"
             if not sending.cancelled():
                 assert sending.exception() is None or isinstance(sending.exception(), RouterError)
-            await asyncio.wait_for(sink.close(), 5)
-            await asyncio.wait_for(sink.close(), 5)
+            await asyncio.wait_for(sink.close(), CLOSING)
+            await asyncio.wait_for(sink.close(), CLOSING)
 
         play(story)
 
@@ -258,7 +260,7 @@ class SinkContract(ABC):
         async def story(outside: Outside, sink: Sink) -> None:
             sending = asyncio.create_task(sink.deliver(outside.delivery(), FIRST))
             await asyncio.sleep(0)
-            await asyncio.wait_for(sink.close(), 5)
+            await asyncio.wait_for(sink.close(), CLOSING)
             done, _ = await asyncio.wait([sending], timeout=10)
             assert done, "it does not end"
             error = sending.exception()
@@ -292,7 +294,7 @@ def play_in(ready: AbstractAsyncContextManager[Outside], story: Story) -> None:
             try:
                 await story(outside, sink)
             finally:
-                await asyncio.wait_for(sink.close(), 10)
+                await asyncio.wait_for(sink.close(), 2 * CLOSING)
 
     asyncio.run(asyncio.wait_for(run(), 60))
 

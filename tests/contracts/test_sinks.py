@@ -23,6 +23,7 @@ from router.sinks.dmp.sink_type import DMP
 from router.sinks.hl7.settings import Hl7Config
 from router.sinks.hl7.sink_type import HL7
 from router.sinks.mssante.sink_type import MSSANTE
+from tests.contracts import sink_contract
 from tests.contracts.recipes import archive_sink
 from tests.contracts.sink_contract import Outside, SinkContract, play_in
 from tests.sinks import dmp_world, mssante_samples
@@ -248,8 +249,11 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("old", "new", "promise"), BROKEN, ids=range(len(BROKEN)))
-def test_the_suite_catches_a_sink_that_breaks_a_promise(tmp_path: Path, old: str, new: str, promise: str) -> None:
+def test_the_suite_catches_a_sink_that_breaks_a_promise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, promise: str
+) -> None:
     """Each promise fails for the sample with that promise taken out of it."""
+    monkeypatch.setattr(sink_contract, "CLOSING", 0.5)
 
     class Suite(SinkContract):
         @asynccontextmanager

@@ -35,12 +35,15 @@ def build(folder: Path) -> Path:
     return folder
 
 
-def start(image: Path, words: list[str], state: Path, site: Path, log: Path) -> subprocess.Popen[bytes]:
-    """The program as process 1, as account 10001, on a read-only root. `state` is the one writable folder."""
+def start(image: Path, words: list[str], state: Path, site: Path, log: Path, **more: str) -> subprocess.Popen[bytes]:
+    """The program as process 1, as account 10001, on a read-only root. `state` is the one writable folder.
+
+    more: variables of its environment
+    """
     config = json.loads((image / "config.json").read_text())
     assert config["USER"] == "10001:10001"
     path = config["ENV"]["PATH"].replace("$PATH", "/usr/local/bin:/usr/bin:/bin")
-    environment = {**config["ENV"], "PATH": path, "SEGUR_SITE": "/mnt/site/router.yaml"}
+    environment = {**config["ENV"], "PATH": path, "SEGUR_SITE": "/mnt/site/router.yaml", **more}
     command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", ENTER, "sh", str(image)]
     command += [str(state), str(site), *config["ENTRYPOINT"], *words]
     with log.open("wb") as out:

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from router.cli.main import app
+from tests.deploy import grafana
 from tests.deploy.chart import ROOT, VALUES, read, template
 from tests.deploy.promql import grouped, problems
 
@@ -116,6 +117,32 @@ def test_dashboards_can_be_provisioned(board: Path) -> None:
         assert panel["title"]
         for target in panel["targets"]:
             assert target["datasource"]["uid"] == "${datasource}"
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.stem)
+def test_dashboards_say_what_grafana_knows(board: Path) -> None:
+    """Every key and every word of a dashboard, its panels, their options and queries stands in Grafana's schema."""
+    assert grafana.problems(json.loads(board.read_text())) == []
+
+
+@pytest.mark.parametrize(
+    ("where", "changed"),
+    [
+        ("options", {"graphMdoe": "area"}),
+        ("options", {"graphMode": "aera"}),
+        ("fieldConfig", {"overrides": [{"matcher": {"id": "byName"}, "properties": [{"id": "custom.lineWidht"}]}]}),
+        ("targets", [{"refId": "A", "expr": "1", "legend": "{{sink}}"}]),
+        ("type", "statistics"),
+        ("gridPosition", {"x": 0}),
+    ],
+    ids=["key", "word", "override", "query", "panel", "place"],
+)
+def test_what_grafana_does_not_know_is_found(where: str, changed: Any) -> None:
+    """The check itself: each is one problem that Grafana would pass over in silence, or show as an empty panel."""
+    board = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "overview.json").read_text())
+    panel = next(one for one in board["panels"] if one["type"] == "stat")
+    panel[where] = {**panel[where], **changed} if where in ("options", "fieldConfig") else changed
+    assert len(grafana.problems(board)) == 1
 
 
 def test_dashboards_have_names_of_their_own() -> None:

@@ -120,8 +120,9 @@ class MemoryBus:
         records.sort(key=lambda r: r.timestamp)
         return (records[::-1] if newest_first else records)[:limit]
 
-    def headlines(self, topic: str, *, lacking: str = "") -> Iterable[Record]:
-        return [replace(record, value=b"") for record in self.scan(topic) if lacking not in record.headers]
+    def headlines(self, topic: str, *, lacking: str = "", begin: Offsets | None = None) -> Iterable[Record]:
+        found = [replace(record, value=b"") for record in self.scan(topic) if lacking not in record.headers]
+        return [one for one in found if one.offset >= (begin or {}).get(Partition(topic, one.partition), 0)]
 
     def create(self, plans: Sequence[TopicPlan]) -> None:
         for plan in plans:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pytest
 
 from benchmarks.rolling.measures import Gap, Starvation, longest_gap
 from benchmarks.rolling.members import absent
+from benchmarks.rolling.plan import REPLICAS, Plan, Result, Turn, Turned, every_turn, together
 from benchmarks.rolling.pods import Fall, Pod, command, environment
 from benchmarks.rolling.report import broken, last_line
-from benchmarks.rolling.run import REPLICAS, Plan, Result, Turn, Turned, every_turn, play
+from benchmarks.rolling.run import play
 from benchmarks.rolling.service import Service
 from benchmarks.soak.checker import Violation
 from benchmarks.soak.traffic import Pace
@@ -36,7 +38,7 @@ TURNS = (
 def test_every_role_is_replaced_under_load_and_nobody_is_the_worse_for_it(tmp_path: Path) -> None:
     """A pod of each role, both gateways, then a kill: nothing lost, repeated or inverted, no fence, no long wait."""
     pace = Pace(relays=4, relay_rate=5.0, documents=1, ceiling=100_000)
-    result = play(tmp_path, Plan(11, TURNS, rest=1.5, pace=pace))
+    result = play(tmp_path, Plan(11, turns=TURNS, rest=1.5, pace=pace, at_once=True))
     assert broken(result) == [], "\n\n".join([last_line(result), *result.stories.values()])
     assert [one.turn for one in result.turned] == list(TURNS)
     assert {"feedback", "journal", "pipelines", "out.hl7.dpi"} <= set(result.members)
@@ -69,6 +71,18 @@ def test_the_long_run_replaces_every_pod() -> None:
     assert sorted(polite) == sorted((role, slot) for role, count in REPLICAS.items() for slot in range(count))
     assert polite.index(("gateway", 1)) < polite.index(("gateway", 0))
     assert {one.role for one in every_turn() if one.kill} == set(REPLICAS)
+
+
+def test_pods_of_several_roles_are_replaced_at_once() -> None:
+    """One of each role at a time; gateways and killed pods alone."""
+    left, steps = deque(TURNS), []
+    while left:
+        steps.append([one.name for one in together(left)])
+    assert steps == [
+        ["pipelines-1", "sinks-1", "feedback-0", "journal-0"], ["gateway-1"], ["gateway-0"], ["sinks-0 killed"]
+    ]  # fmt: skip
+    twice = deque([Turn("sinks", 1), Turn("sinks", 0)])
+    assert together(twice) == [Turn("sinks", 1)]
 
 
 def test_a_gap_is_measured_to_both_ends() -> None:

@@ -27,7 +27,7 @@ CAPABLE = b"* PREAUTH [CAPABILITY IMAP4rev1 AUTH=PLAIN MOVE UIDPLUS] ready\r\n"
 
 def mailbox(port: int, **settings: Any) -> Mailbox:
     imap = {"host": "127.0.0.1", "port": port, "mode": "plain", "login": {"auth": "aucune"}, **settings}
-    unused = cast(Any, SimpleNamespace())
+    unused = cast(Any, SimpleNamespace(publish=lambda _records: ()))
     observer = cast(Any, SimpleNamespace(set=lambda *_, **__: None, count=lambda *_, **__: None))
     return Mailbox(
         "mss",

@@ -1,4 +1,4 @@
-"""A journal of version 1 becomes one of today's, with all that its lines say."""
+"""A journal of an earlier version becomes one of today's, with all that its lines say, while it is in use."""
 
 from __future__ import annotations
 
@@ -15,30 +15,40 @@ from router.journal.store import Journal
 from tests.journal.journal_samples import START, receipt, received, whole
 from tests.services import postgresql_url  # noqa: F401
 
-#: From today's tables to those of version 1, which held the same lines.
+_LINES = {"entries": "digest, event_id, at, kind, body", "receipts": "digest, event_id, delivery_id, at, body"}
+#: From today's tables to those of before, which held the same lines.
 BACK = (
-    "DROP TABLE journal_terms",
-    "DROP INDEX journal_deliveries_outcome",
-    "DROP INDEX journal_deliveries_code",
-    "DROP INDEX IF EXISTS journal_events_beginning",
     *(
-        f"ALTER TABLE journal_events DROP COLUMN {name}"
-        for name in ("document_type", "structure", "level", "qualified")
+        statement
+        for name, columns in _LINES.items()
+        for statement in (
+            f"CREATE TABLE kept AS SELECT {columns} FROM journal_{name}",  # noqa: S608
+            f"DROP TABLE journal_{name}",
+            f"ALTER TABLE kept RENAME TO journal_{name}",
+        )
     ),
-    "ALTER TABLE journal_deliveries DROP COLUMN received",
-    "CREATE INDEX journal_deliveries_disposition ON journal_deliveries (disposition, sink, at)",
-    "UPDATE schema_versions SET version = 1 WHERE room = 'journal'",
+    "CREATE TABLE kept AS SELECT * FROM journal_events",
+    "DROP TABLE journal_events",
+    "ALTER TABLE kept RENAME TO journal_events",
+    "DROP TABLE journal_deliveries",
+    "CREATE TABLE journal_deliveries (delivery_id VARCHAR PRIMARY KEY, event_id VARCHAR NOT NULL)",
+    "CREATE TABLE journal_identifiers (value VARCHAR, event_id VARCHAR, kind VARCHAR)",
+    "DROP TABLE journal_orphans",
+    "DROP TABLE journal_terms",
 )
+OF_VERSION_2 = ("CREATE TABLE journal_terms (event_id VARCHAR, term VARCHAR, at FLOAT)",)
 
 
-def _as_of_version_1(url: str) -> None:
+def _as_of(url: str, version: int) -> None:
     parsed = make_url(url)
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
     engine = create_engine(parsed)
     with engine.begin() as connection:
-        for statement in BACK:
+        for statement in (*BACK, *(OF_VERSION_2 if version == 2 else ())):
             connection.execute(text(statement))
+        said = {"version": version}
+        connection.execute(text("UPDATE schema_versions SET version = :version WHERE room = 'journal'"), said)
     engine.dispose()
 
 
@@ -50,8 +60,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield f"sqlite:///{tmp_path / 'journal.db'}"
 
 
-def test_a_journal_of_version_1_is_searched_like_a_new_one(url: str) -> None:
-    """Addresses, senders, pipelines, codes and outcomes of before are found, in their period; stories are the same."""
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_earlier_journal_is_searched_like_a_new_one(url: str, version: int) -> None:
+    """It takes new lines at once; step by step those of before are found again, and their stories are the same."""
     journal = Journal(url, SystemClock())
     entries, receipts = whole()
     late = receipt(2, START + 50, ok=False, disposition=Disposition.DEAD_LETTERED, state=State.DEAD, code="MSS-552")
@@ -59,17 +70,25 @@ def test_a_journal_of_version_1_is_searched_like_a_new_one(url: str) -> None:
     journal.write([*entries, received("b" * 64, START + 60), dead], [*receipts, late])
     before = journal.story("MSG0001")
     journal.close()
-    _as_of_version_1(url)
+    _as_of(url, version)
 
     journal = Journal(url, SystemClock())
     try:
+        assert journal.old_lines.left()
+        journal.write([received("n" * 64, START + 90, control_id="NEW")], [])
+        assert len(journal.story("NEW")) == 1
+        while journal.old_lines.move():
+            pass
+        journal.close()
+        journal = Journal(url, SystemClock())
+        assert not journal.old_lines.left()
 
         def found(**criteria: str | float) -> str:
             return "".join(one.event.event_id[0] for one in journal.search(Criteria(**criteria)).events)  # type: ignore[arg-type]
 
         assert journal.story("MSG0001") == before
         assert found(recipient="adam.hoda@x.mssante.fr") == found(recipient="x.mssante.fr") == "e"
-        assert found(sender="SIL") == found(feed="sil") == "be"
+        assert found(sender="SIL") == found(feed="sil") == "nbe"
         assert found(code="MSS-552") == found(outcome="delivered") == "e"
         assert found(code="R45") == "b"
         assert found(outcome="failed", pipeline="biologie") == "be"

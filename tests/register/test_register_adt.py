@@ -108,7 +108,7 @@ def test_d8_an_a47_with_an_empty_pid_3_withdraws_the_ins() -> None:
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        (adt("A02", ipp("3")), [("201", "MSH^1^9^1^2")]),
+        (adt("A09", ipp("3")), [("201", "MSH^1^9^1^2")]),
         (adt("A01", ipp("3"), version="2.3"), [("203", "MSH^1^12")]),
         (adt("A01"), [("101", "PID^1^3")]),
         (adt("A01", f"{INS_1}^^^&1.2.250.1.213.1.4.8&ISO^NH"), [("101", "PID^1^3")]),

@@ -98,13 +98,15 @@ class Swept:
     def prune(self, before: float) -> None:
         self.pruned.append(before)
 
+    prune_stays = prune
+
 
 def swept(**limits: Any) -> tuple[Maintenance, Swept, Any]:
     told = Swept()
     place = services(maintain=lambda: None)
     place.clock = SimpleNamespace(now=lambda: 1e9, monotonic=lambda: 50.0)
     place.config.limits = SimpleNamespace(**{"claims_days": 30, "journal_days": None} | limits)
-    place.ledger, place.journal = lambda: told, told
+    place.ledger, place.journal, place.register = lambda: told, told, told
     running = Maintenance(place)
     running._trimmer = SimpleNamespace(trim=lambda *_: 0)  # type: ignore[assignment]
     return running, told, place
@@ -115,7 +117,7 @@ def test_claims_outlive_the_records_they_are_of() -> None:
     running, told, _ = swept(journal_days=400)
     running._sweep()
     assert told.forgot == [1e9 - 38 * 86_400]
-    assert told.pruned == [1e9 - 400 * 86_400]
+    assert told.pruned == [1e9 - 400 * 86_400] * 2
 
 
 def test_a_clock_that_jumps_ahead_makes_nothing_expire() -> None:

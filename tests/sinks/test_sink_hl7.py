@@ -13,6 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from router.contracts import Attempt, SystemClock, Unobserved
+from router.contracts.keeping import KeepsNothing
 from router.errors import OutcomeUnknown, Overtaken, Refused, RouterError, Unavailable
 from router.exchange import Delivery, Origin
 from router.hl7.message import Message
@@ -28,6 +29,7 @@ TRY = Attempt(1, 0.0)
 class Watching:
     clock = SystemClock()
     observer = Unobserved()
+    keeper = KeepsNothing()
 
 
 def message(control: str, size: int = 0) -> bytes:

@@ -48,6 +48,19 @@ def test_a_slow_line_has_its_time_and_a_trickle_has_not() -> None:
     assert now[0] - began <= TOTAL * 60 + 30
 
 
+def test_a_whole_that_the_caller_bounds_is_not_lengthened() -> None:
+    """A page that may take six seconds takes no more, however fast its bytes come."""
+    now = [0.0]
+    call = Patience(3, lambda: now[0], total=6)
+    for _ in range(5):
+        now[0] += 1
+        call.moved(1_000_000)
+        assert call.left() <= 3
+    now[0] += 1
+    with pytest.raises(TimeoutError):
+        call.left()
+
+
 def test_a_silence_ends_the_awaited_call() -> None:
     """Something moved, then nothing: one silence, not ten."""
 

@@ -199,11 +199,9 @@ def _answer(line: socket.socket, silence: OperatorFault) -> None:
 def _exactly(line: socket.socket, count: int, patience: Patience) -> bytes:
     found = bytearray()
     while len(found) < count:
-        line.settimeout(patience.left())
-        part = line.recv(min(count - len(found), 65_536))
+        part = patience.receive(line, min(count - len(found), 65_536))
         if not part:
             raise EOFError
-        patience.moved(len(part))
         found += part
     return bytes(found)
 

@@ -30,7 +30,7 @@ from router.bus.kafka.record_reader import KafkaRecordReader
 from router.bus.kafka.rights import Rights, lacking
 from router.bus.kafka.topics import Topics, places
 from router.bus.settings import KafkaConfig
-from router.contracts import Consumer, Partition, Producer, Record, TopicPlan
+from router.contracts import Consumer, Offsets, Partition, Producer, Record, TopicPlan
 from router.errors import OperatorFault, RouterError
 from router.exchange import Origin
 from router.language import filled
@@ -141,9 +141,10 @@ class KafkaBus:
         """Records by time. A topic that does not exist has none."""
         return self._reader.scan(topic, newest_first=newest_first, limit=limit)
 
-    def headlines(self, topic: str, *, lacking: str = "") -> Iterable[Record]:
+    def headlines(self, topic: str, *, lacking: str = "", begin: Offsets | None = None) -> Iterable[Record]:
         """See the contract. A broker gives records whole: all are read."""
-        return (replace(record, value=b"") for record in self.scan(topic) if lacking not in record.headers)
+        found = self._reader.scan(topic, begin=begin or {})
+        return (replace(record, value=b"") for record in found if lacking not in record.headers)
 
     def create(self, plans: Sequence[TopicPlan]) -> None:
         self._topics.create(plans)

@@ -17,7 +17,7 @@ from router.bus.kafka.consumer import record_of
 from router.bus.kafka.errors import mapped
 from router.bus.kafka.topics import Topics, places
 from router.bus.merge import merged
-from router.contracts import Record
+from router.contracts import Offsets, Record
 from router.errors import Unavailable
 from router.exchange import Origin
 
@@ -46,8 +46,10 @@ class KafkaRecordReader:
                 return record_of(found)
         return None
 
-    def scan(self, topic: str, *, newest_first: bool, limit: int | None) -> Iterator[Record]:
-        """By time, over all partitions; read in small slices."""
+    def scan(
+        self, topic: str, *, newest_first: bool = False, limit: int | None = None, begin: Offsets | None = None
+    ) -> Iterator[Record]:
+        """By time, over all partitions; read in small slices. begin: the first offset of a partition, where not all."""
         count = self._topics.existing([topic]).get(topic, 0)
         if not count:
             return iter(())
@@ -55,6 +57,10 @@ class KafkaRecordReader:
         lows, highs = self._topics.firsts(wanted), self._topics.ends(wanted)
         if not lows.keys() == highs.keys() == set(wanted):
             raise Unavailable("KAFKA-OFFSETS", topic, "a partition has no leader just now")
+        for partition, first in (begin or {}).items():
+            place = TopicPartition(partition.topic, partition.number)
+            if place in lows:
+                lows[place] = max(lows[place], first)
         parts = [self._partition(place, lows[place], highs[place], newest_first) for place in wanted]
         return merged(parts, newest_first=newest_first, limit=limit)
 

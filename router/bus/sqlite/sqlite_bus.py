@@ -14,9 +14,9 @@ from router.bus.sqlite.consumer import SqliteConsumer, records_of
 from router.bus.sqlite.group import Membership, living, readers
 from router.bus.sqlite.maintenance import apply_plans, differences, recreate, remove_below, remove_expired
 from router.bus.sqlite.notifier import Notifier
-from router.bus.sqlite.store import SHIFT, Store, Topic, mapped
+from router.bus.sqlite.store import SEALED_VERSION, SHIFT, Store, Topic, mapped
 from router.bus.sqlite.writer import Batch, SqliteWriter, prepared
-from router.contracts import Consumer, Outgoing, Partition, Producer, Record, Settle, TopicPlan
+from router.contracts import Consumer, Offsets, Outgoing, Partition, Producer, Record, Settle, TopicPlan
 from router.errors import Fenced, OperatorFault
 from router.exchange import Origin
 from router.language import filled
@@ -44,6 +44,11 @@ class SqliteBus:
         self._writer.prepare()
         with mapped():
             self._store.anchor(self._locks / "write.lock")
+
+    def holds_sealed(self) -> None:
+        """From now on the file may hold sealed records: an older router, which would take them for messages, must not
+        open it."""
+        self._writer.run(lambda connection: connection.execute(f"PRAGMA user_version={SEALED_VERSION}"))
 
     def producer(self, name: str) -> Producer:
         """A producer under a stable name: from now on its predecessor of that name is `Fenced`."""
@@ -98,7 +103,7 @@ class SqliteBus:
         parts = [self._scan_partition(known, number, newest_first) for number in range(len(known.ids))]
         yield from merged(parts, newest_first=newest_first, limit=limit)
 
-    def headlines(self, topic: str, *, lacking: str = "") -> Iterator[Record]:
+    def headlines(self, topic: str, *, lacking: str = "", begin: Offsets | None = None) -> Iterator[Record]:
         """See the contract. SQLite looks at the headers' text, which holds `"name":` where there is that header."""
         with mapped(), self._store.reader() as connection:
             known = self._store.topic(connection, topic)
@@ -106,9 +111,16 @@ class SqliteBus:
             for number, id_ in enumerate(known.ids if known else ()):
                 rows = connection.execute(
                     "SELECT r.id, r.key, r.headers, r.timestamp, x'' FROM records r, partitions p"
-                    " WHERE p.id=? AND r.id>=(p.id<<?)+p.first AND r.id<(p.id<<?)+p.next"
+                    " WHERE p.id=? AND r.id>=(p.id<<?)+max(p.first, ?) AND r.id<(p.id<<?)+p.next"
                     " AND (?='' OR instr(r.headers, ?)=0) ORDER BY r.id",
-                    (id_, SHIFT, SHIFT, lacking, f"{json.dumps(lacking)}:"),
+                    (
+                        id_,
+                        SHIFT,
+                        (begin or {}).get(Partition(topic, number), 0),
+                        SHIFT,
+                        lacking,
+                        f"{json.dumps(lacking)}:",
+                    ),
                 )
                 found += records_of(Partition(topic, number), rows)
         return iter(sorted(found, key=lambda record: (record.timestamp, record.partition, record.offset)))

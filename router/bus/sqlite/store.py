@@ -39,6 +39,8 @@ CREATE TABLE IF NOT EXISTS producers(name TEXT PRIMARY KEY, epoch INTEGER NOT NU
 _IDENTITY: Final = "CREATE TABLE IF NOT EXISTS identity(name TEXT NOT NULL)"
 """This table has one row. An older file gets the table when it is opened. An older router works without it."""
 _VERSION: Final = 1
+SEALED_VERSION: Final = 2
+"""Of a file that may hold sealed records: a router that can't open them refuses it (`BUS-VERSION`)."""
 
 #: SQLite's result code -> (our code, is it the operator's to mend?, a sentence). Anything else is BUS-SQLITE.
 _TROUBLES: Final = {
@@ -140,7 +142,7 @@ class Store:
     def prepare(self, connection: sqlite3.Connection) -> None:
         """Make the tables where they are missing; the caller has the turn to write."""
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > _VERSION:
+        if version > SEALED_VERSION:
             raise OperatorFault("BUS-VERSION", "", "the file of the bus was written by a newer segur-router")
         if version < _VERSION:
             connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT")

@@ -42,6 +42,7 @@ class Attempts:
 
     async def attempt(self, pending: PendingDelivery, payload: bytes | None) -> AttemptResult:
         """Verify what is unknown, then make the effect; `payload` None: the bus no longer has it. Raises `Fenced`."""
+        pending.spoken = ()
         if payload is None:
             lost = Malformed(BYTES_LOST, pending.row.bytes_at.topic, "the bus no longer holds the payload")
             return AttemptResult(pending.row.delivery, fault=lost)
@@ -89,6 +90,7 @@ class Attempts:
         attempt = Attempt(tries, row.first_try, unknown, partial(self._recheck, pending), progress)
         before = clock.monotonic()
         result = await self._calls.deliver(delivery, attempt)
+        pending.spoken += result.spoken
         outcome = "delivered" if result.fault is None else result.fault.outcome
         took = clock.monotonic() - before
         self._settings.observer.time("delivery_seconds", took, sink=self._settings.sink, outcome=outcome)
@@ -108,6 +110,7 @@ class Attempts:
         row = pending.row
         attempt = Attempt(row_transitions.tries(row), row.first_try, True, progress=row_transitions.progress(row))
         result = await self._calls.verify(delivery, attempt)
+        pending.spoken += result.spoken
         if isinstance(result.fault, MessageFault):
             self._count_unknown("held")
             text = filled("verification failed: {code}", code=result.fault.code)

@@ -34,7 +34,7 @@ def _pieces(records: Sequence[Record]) -> list[Message]:
     pieces: list[Message] = []
     run: list[Record] = []
     for record in records:
-        if Header.COMMAND in record.headers:
+        if Header.COMMAND in record.headers and not record.damaged:
             pieces += [Polled(run), Command(record)] if run else [Command(record)]
             run = []
         else:

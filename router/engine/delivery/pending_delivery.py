@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from router.contracts import Row
 from router.engine.delivery.supersession_rules import DELETE, passed_by
-from router.exchange import State
+from router.exchange import Spoken, State
 
 PREDECESSOR = "PREDECESSOR"
 """Code of a row that is parked behind a dead letter of a strict relay."""
@@ -29,9 +29,10 @@ class PendingDelivery:
     superseded_by: id of the event that overtook it while it was in flight. The row becomes superseded, unless the
                    attempt succeeds
     waits_for:     by id the rows that must end, or whose outcome must be known, before this one starts
+    spoken:        what the attempt under way, or the last one, has said to the server
     """
 
-    __slots__ = ("due", "lane", "payload", "place", "row", "superseded_by", "waits_for")
+    __slots__ = ("due", "lane", "payload", "place", "row", "spoken", "superseded_by", "waits_for")
 
     def __init__(self, row: Row, lane: Lane, payload: bytes | None, due: float) -> None:
         self.row = row
@@ -41,6 +42,7 @@ class PendingDelivery:
         self.place = Place.WINDOW
         self.superseded_by = ""
         self.waits_for: dict[str, Row] = {}
+        self.spoken: tuple[Spoken, ...] = ()
 
     @property
     def id(self) -> str:

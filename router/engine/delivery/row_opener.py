@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from router.contracts import Record, Row
 from router.engine.dead_letters.remediation import BYTES_LOST
@@ -95,7 +96,7 @@ class RowOpener:
 
     async def _read(self, record: Record) -> Row | None:
         """The ledger row of a delivery record; one that can't be read is a dead letter, its bytes untouched."""
-        bare = Record(record.topic, record.partition, record.offset, record.key, b"", record.headers, record.timestamp)
+        bare = replace(record, value=b"")
         try:
             delivery = read_delivery(bare)
         except Malformed as fault:

@@ -11,7 +11,7 @@ from router.engine.delivery.pending_delivery import PREDECESSOR
 from router.engine.delivery.row_copy import copy_row
 from router.engine.delivery.supersession_rules import HELD
 from router.errors import RouterError
-from router.exchange import Delivery, Disposition, Receipt, ReceiptKind, State
+from router.exchange import Delivery, Disposition, Receipt, ReceiptKind, Spoken, State
 from router.language import N_
 from router.wire import delivery_headers
 
@@ -156,7 +156,9 @@ DISPOSITIONS: Final = {
 }
 
 
-def receipt(row: Row, context: Mapping[str, str], now: float, place: str = "") -> Receipt:
+def receipt(
+    row: Row, context: Mapping[str, str], now: float, place: str = "", spoken: tuple[Spoken, ...] = ()
+) -> Receipt:
     """Proof of the state this row has reached: final, or one more attempt that did not end it."""
     delivery = row.delivery
     disposition = DISPOSITIONS.get(row.state)
@@ -180,6 +182,7 @@ def receipt(row: Row, context: Mapping[str, str], now: float, place: str = "") -
         pipeline=delivery.pipeline,
         evidence=row.evidence,
         context=context,
+        spoken=spoken,
     )
 
 

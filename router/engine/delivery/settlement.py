@@ -170,7 +170,7 @@ class Settlement:
             await self._overtaken(pending, delivery)
             return False
         row = row_transitions.waiting(pending.row, state, fault, now, delay, counted=counted)
-        receipt = row_transitions.receipt(row, self._calls.context(delivery), now, fault.place)
+        receipt = row_transitions.receipt(row, self._calls.context(delivery), now, fault.place, pending.spoken)
         self._settings.observer.count("retries_total", sink=self._settings.sink, code=fault.code)
         await self._writer.write([row.partition], records=[receipt_record(receipt)], rows=[row])
         return await self._go_back(pending, row, delivery, delay)
@@ -182,7 +182,7 @@ class Settlement:
             await self._overtaken(pending, delivery)
             return False
         row = row_transitions.parked(pending.row, code, fault.text, now)
-        receipt = row_transitions.receipt(row, self._calls.context(delivery), now, fault.place)
+        receipt = row_transitions.receipt(row, self._calls.context(delivery), now, fault.place, pending.spoken)
         await self._writer.write([row.partition], records=[receipt_record(receipt)], rows=[row])
         self._settings.alert("held", {"sink": self._settings.sink, "delivery": delivery.id, "code": code})
         return await self._go_back(pending, row, delivery, 0.0)
@@ -206,7 +206,7 @@ class Settlement:
             pending.row = replace(pending.row, code=fault.code, text=fault.text)
             await self._overtaken(pending, delivery, by.delivery.event_id if by else "")
             return
-        receipt = row_transitions.receipt(row, self._calls.context(delivery), now, fault.place)
+        receipt = row_transitions.receipt(row, self._calls.context(delivery), now, fault.place, pending.spoken)
         dead_letter = row_transitions.dead_letter(row, delivery, fault.place, self._settings.advice, now)
         lost = fault.code == BYTES_LOST
         await self._writer.write(
@@ -251,7 +251,7 @@ class Settlement:
         self._settings.observer.count("superseded_total", sink=self._settings.sink)
 
     async def _finish(self, pending: PendingDelivery, row: Row, context: Mapping[str, str]) -> None:
-        receipt = row_transitions.receipt(row, context, row.updated)
+        receipt = row_transitions.receipt(row, context, row.updated, spoken=pending.spoken)
         await self._writer.write([row.partition], records=[receipt_record(receipt)], rows=[row])
         self._count(row, receipt.ok)
         pending.row = row

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from router.contracts import Alert, Attempt, Outcome, Row, Sink
+from router.contracts.spoken import listening
 from router.engine.delivery.payload_cache import PayloadCache
 from router.errors import Bug, OperatorFault, RouterError
-from router.exchange import Delivery
+from router.exchange import Delivery, Spoken
 
 BUGS_IN_A_ROW: Final = 10
 """After so many unexpected errors of a sink without a success between them, its circuit opens."""
@@ -24,15 +25,17 @@ class AttemptResult:
     delivery: Delivery
     outcome: Outcome | None = None
     fault: RouterError | None = None
+    spoken: tuple[Spoken, ...] = ()
 
 
 class SinkCalls:
     """Calls one sink and counts its bugs in a row."""
 
-    def __init__(self, sink: Sink, payloads: PayloadCache, alert: Alert) -> None:
+    def __init__(self, sink: Sink, payloads: PayloadCache, alert: Alert, now: Callable[[], float]) -> None:
         self._sink = sink
         self._payloads = payloads
         self._alert = alert
+        self._now = now
         self._bugs = 0
 
     def deliver(self, delivery: Delivery, attempt: Attempt) -> Awaitable[AttemptResult]:
@@ -61,6 +64,11 @@ class SinkCalls:
         return await self._sink.deliver(delivery, attempt)
 
     async def _guarded(self, delivery: Delivery, call: Awaitable[Outcome | None]) -> AttemptResult:
+        with listening(self._now) as heard:
+            result = await self._judged(delivery, call)
+        return replace(result, spoken=tuple(heard)) if heard else result
+
+    async def _judged(self, delivery: Delivery, call: Awaitable[Outcome | None]) -> AttemptResult:
         """Await a call of the sink; a foreign exception becomes a `Bug`, and too many of them an outage."""
         try:
             outcome = await call

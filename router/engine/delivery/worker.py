@@ -121,7 +121,7 @@ class SinkWorker:
         tasks = self._tasks = AttemptTasks(gate, payloads, self._wake)
         owned = self._owned = OwnedPartitions(reader, lanes, payloads)
         # admit
-        calls = SinkCalls(sink, payloads, settings.alert)
+        calls = SinkCalls(sink, payloads, settings.alert, settings.clock.now)
         remote = self._remote = RemoteInFlight(lanes, writer)
         supersession = Supersession(settings, owned, lanes, payloads, calls, writer, remote)
         admission = Admission(settings, owned, lanes, payloads, writer, supersession)

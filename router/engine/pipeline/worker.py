@@ -49,7 +49,7 @@ from router.engine.pipeline.known_good_events import Blocked
 from router.engine.retry_policy import backoff
 from router.errors import Fenced, Malformed, MessageFault, OperatorFault, Unavailable
 from router.exchange import Event, Origin
-from router.wire import NEWER_FORMAT
+from router.wire import NEWER_FORMAT, damaged
 
 T = TypeVar("T")
 
@@ -218,6 +218,8 @@ class PipelineWorker:
             return self._decider.refuse(event, Malformed("EVENT", in_topic(event.feed), "a header is missing"))
         if owner != event.origin:
             return self._decider.duplicate(event)
+        if event.damaged:
+            return self._decider.refuse(event, damaged(in_topic(event.feed)))
         return self._decider.decide(event, pipelines, later)
 
     def _rewind(self, consumer: Consumer, offsets: dict[Partition, int]) -> None:

@@ -20,11 +20,11 @@ from typing import Final, Literal
 from router import private
 from router.bus.settings import SqliteBusConfig
 from router.database import copies
-from router.errors import OperatorFault
+from router.errors import OperatorFault, Unavailable
 from router.locks import FileLock, is_held
 from router.runtime import tenure
 from router.runtime.backup import manifest
-from router.runtime.backup.manifest import BUS, DUMP, KEY, ROOMS, CopiedFile, Databases, Manifest
+from router.runtime.backup.manifest import BUS, DUMP, KEY, KEYRING, ROOMS, CopiedFile, Databases, Manifest
 from router.runtime.backup.verify import verify
 from router.runtime.site_services import SiteServices
 from router.software import our_version
@@ -97,10 +97,12 @@ class _Copy:
         services, site = self._services, self._services.site
         running = is_held(site.data / tenure.FILE)
         ends = manifest.ends(services.bus, [plan.name for plan in services.plans()])
+        keys = self._data_keys()
         kind: Databases = self._databases() if with_database else "elsewhere"
         config = services.bus_config()
         if isinstance(config, SqliteBusConfig):
             self._sqlite(config.path, BUS)
+        self._keyring(kind, keys)
         self._site()
         if with_key:
             self._bytes(KEY, site.secret())
@@ -128,9 +130,22 @@ class _Copy:
             self._note(DUMP, rows)
             return "postgresql"
         for room in ROOMS:
-            if (path := copies.sqlite_path(self._services.url(room))).is_file():  # a router that never ran has none
+            path = copies.sqlite_path(self._services.url(room))
+            if room != KEYRING and path.is_file():  # a router that never ran has none
                 self._sqlite(path, f"{room}.db")
         return "sqlite"
+
+    def _data_keys(self) -> int:
+        keyring = self._services.keyring
+        return 0 if keyring is None else keyring.state().keys
+
+    def _keyring(self, kind: Databases, before: int) -> None:
+        """Behind what it opens. Raises `Unavailable` when a dump was made before a data key that the copies need."""
+        if kind == "sqlite" and (path := copies.sqlite_path(self._services.url(KEYRING))).is_file():
+            self._sqlite(path, f"{KEYRING}.db")
+        elif kind == "postgresql" and self._data_keys() != before:
+            text = "a data key was made meanwhile, as at the beginning of each day: make the backup again"
+            raise Unavailable("BACKUP-KEYRING", KEYRING, text)
 
     def _sqlite(self, source: Path, name: str) -> None:
         copies.copy_sqlite(source, self._folder / name)

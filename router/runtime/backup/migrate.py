@@ -20,4 +20,11 @@ def migrate(services: SiteServices) -> dict[str, tuple[int | None, int]]:
         ledger.topics()  # raises when the database is away
     services.journal.oldest()
     services.register.find("")
-    return {room: (before[room], copies.versions(services.url(room))[room]) for room in ROOMS}
+    services.audit.head()
+    services.traces.waiting()
+    if services.keyring is not None:
+        services.keyring.state()
+    if services.archive is not None:
+        services.archive.size()
+    after = {room: copies.versions(services.url(room)).get(room) for room in ROOMS}
+    return {room: (before[room], version) for room, version in after.items() if version is not None}

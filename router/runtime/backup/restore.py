@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from router import private
+from router.archive.tables import VERSION as ARCHIVE
+from router.audit.event import Action, AuditEvent
+from router.audit.tables import VERSION as AUDIT
+from router.audit.traces import VERSION as TRACES
 from router.bus.settings import SqliteBusConfig
+from router.config.account import account
 from router.config.site import Site
 from router.contracts import Alert, Clock
 from router.database import copies
@@ -29,8 +34,17 @@ from router.runtime.backup.manifest import BUS, DUMP, KEY, ROOMS, Manifest
 from router.runtime.backup.unfinished import FILE as UNFINISHED
 from router.runtime.backup.verify import verify
 from router.runtime.site_services import SiteServices
+from router.sealing.tables import VERSION as KEYRING
 
-SCHEMAS: Final = {"ledger": LEDGER, "journal": JOURNAL, "register": REGISTER}
+SCHEMAS: Final = {
+    "ledger": LEDGER,
+    "journal": JOURNAL,
+    "register": REGISTER,
+    "audit": AUDIT,
+    "traces": TRACES,
+    "archive": ARCHIVE,
+    "keyring": KEYRING,
+}
 _STAYS: Final = frozenset({tenure.FILE, KEY, UNFINISHED, "lost+found"})
 
 
@@ -80,12 +94,28 @@ def restore(
             put.check_empty()
             _key(services, folder, taken)
             found = put.all(lambda: settle.settle(services, services.ledger(), taken, bus))
+            _audited(services, folder, taken)
             done = Restored(folder, taken, found, brought, time.monotonic() - begun)
             _write(site.data / doubt.FILE, {"at": services.clock.now(), **done.as_json()})
             (site.data / UNFINISHED).unlink()
     finally:
         holding.end()
     return done
+
+
+def _audited(services: SiteServices, folder: Path, taken: Manifest) -> None:
+    """Whatever the audit held since the backup is gone: the row that says so is the first behind what came back."""
+    services.audit.settle(
+        AuditEvent(
+            at=services.clock.now(),
+            who=account(),
+            action=Action.RESTORED,
+            kind="backup",
+            object=str(folder),
+            source="cli",
+            detail=f"taken={taken.finished:.0f}",
+        )
+    )
 
 
 def _site(path: Path, folder: Path, taken: Manifest) -> tuple[Path, ...]:

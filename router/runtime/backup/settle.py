@@ -128,10 +128,10 @@ def _journal(services: SiteServices, taken: Manifest) -> int:
         for record in within(bus, topic, gaps):
             batch.append(record)
             if len(batch) == _LINES:
-                store(services.journal, batch, Unobserved())
+                services.traces.keep(*store(services.journal, batch, Unobserved()))
                 count, batch = count + len(batch), []
         if batch:
-            store(services.journal, batch, Unobserved())
+            services.traces.keep(*store(services.journal, batch, Unobserved()))
         count += len(batch)
     return count
 

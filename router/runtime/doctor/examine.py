@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from router.errors import RouterError
 from router.language import N_, filled, in_language, language
-from router.runtime.doctor import database, files, kafka, machine, network
+from router.runtime.doctor import database, encryption, files, kafka, machine, network
 from router.runtime.doctor.check import Check, Installation, Result, Verdict, remark, wrong
 
 CHECKS: tuple[Check, ...] = (
@@ -19,6 +19,7 @@ CHECKS: tuple[Check, ...] = (
     Check("disk", N_("room and inodes of the data folder"), files.disk),
     Check("rights", N_("who owns the data folder, and who else may reach it"), files.rights),
     Check("keys", N_("keys, certificates and secrets: there, ours alone, not ended"), files.keys),
+    Check("encryption", N_("the master key: there, ours alone, and the right one"), encryption.look, 30),
     Check("folders", N_("watched folders"), files.folders),
     Check("dns", N_("the names that the site file has"), network.names),
     Check("peers", N_("a connection, with TLS, to each server that the site file names"), network.peers, 25),

@@ -61,6 +61,7 @@ class FeedbackRole:
             alert=alert,
             attempts=Attempts(services.data("mailbox") / f"{_name(inbox)}.reading"),
             number=rank,
+            keeper=services.keeper,
         )
 
     def run(self, ready: Ready) -> None:

@@ -37,6 +37,7 @@ class GatewayRole(EventLoopRole):
             mllp={name: feed.mllp for name, feed in config.feeds.items() if feed.mllp},
             folders={name: feed.folder for name, feed in config.feeds.items() if feed.folder},
             http=config.http,
+            tokens=services.access.tokens if config.http is not None and config.http.api_tokens else None,
             http_feeds=[name for name, feed in config.feeds.items() if feed.http],
             raw={name: feed.ack_topic for name, feed in config.feeds.items() if feed.raw_topic},
             name=f"gateway-{self._slot}",

@@ -6,12 +6,15 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
 from router import private
+from router.audit.event import Action, AuditEvent
+from router.audit.trail import SYSTEM
 from router.config.safety import refusals, shared_refusals
 from router.config.site import Site
 from router.errors import ConfigFault, OperatorFault, Unavailable
@@ -33,6 +36,7 @@ from router.runtime.supervisor.machine_measures import MachineMeasures
 from router.runtime.supervisor.notify import READY, STOPPING, notify
 from router.runtime.supervisor.workers import Role, Supervisor
 from router.runtime.tenure import Tenure
+from router.software import our_version
 
 LOOK_SECONDS = 0.1
 CLOSING_SECONDS = 3.0
@@ -133,11 +137,39 @@ class RouterProcess:
                 reconcile(services, alert, ledger, adopt=True)
             _ = services.journal
             _ = services.register
+            _ = services.traces
+            self._audited(services, Action.STARTED)
             problems = PipelineSet(services).load() if "pipelines" in self.counts else []
         finally:
             services.close()
         if problems:
             raise ConfigFault(problems)
+
+    def _audited(self, services: SiteServices, action: Action) -> None:
+        """The router's own start and stop; nothing waits for a database that is away."""
+        try:
+            services.audit.record(
+                AuditEvent(
+                    at=services.clock.now(),
+                    who=SYSTEM,
+                    action=action,
+                    kind="router",
+                    object=socket.gethostname(),
+                    source="supervisor",
+                    detail=" ".join([our_version(), *self.counts]),
+                )
+            )
+        except Unavailable as fault:
+            alert("audit-away", {"code": fault.code, "place": "audit", "text": fault.text})
+
+    def _stopped(self) -> None:
+        services = SiteServices(self.site)
+        try:
+            self._audited(services, Action.STOPPED)
+        except OperatorFault as fault:
+            alert("audit-away", {"code": fault.code, "place": "audit", "text": fault.text})
+        finally:
+            services.close()
 
     def _role(self, name: str, count: int) -> Role:
         def argv(slot: int) -> list[str]:
@@ -197,6 +229,8 @@ class RouterProcess:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            if self._prepared:
+                await asyncio.to_thread(self._stopped)
             self._tenure.end()
 
     async def _announce(self, ready: Callable[[], None]) -> None:

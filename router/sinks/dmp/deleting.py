@@ -150,7 +150,10 @@ class Deletion:
             now=self.job.context.tools.clock.now(),
             codes=self.job.context.codes,
         )
-        return await self.job.dialogue.registry(transactions.DELETE, transactions.delete(lot, entry_uuid, status))
+        body = transactions.delete(lot, entry_uuid, status)
+        return await self.job.dialogue.registry(
+            transactions.DELETE, body, submission_set=lot.unique_id, document=unique_id
+        )
 
     def _nothing_to_delete(self, rows: Sequence[Row]) -> Outcome:
         """The DMP has none of the documents, and would show them by now.

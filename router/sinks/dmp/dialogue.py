@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from router.contracts.keeping import Keeper, KeepsNothing, Kept, Kind
+from router.contracts.spoken import Answer, saying
 from router.errors import OperatorFault, OutcomeUnknown, RouterError, Unavailable
 from router.request import TransmissionRequest
 from router.sinks.dmp import answers, soap, transactions, vihf
@@ -33,6 +35,7 @@ class DmpClient:
     verdicts: Verdicts
     seal: Callable[[], Seal]
     now: Callable[[], float]
+    keeper: Keeper = field(default_factory=KeepsNothing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,13 @@ class Dialogue:
     sector: str
     patient_cx: str = field(repr=False)
     attempt: int
+    patient: str = ""
+    """Pseudonym of the INS, for the traces."""
     unknown: bool = False
     """Whether an earlier attempt has an unknown outcome: the row says so already."""
+    event_id: str = ""
+    digests: dict[str, str] = field(default_factory=dict)
+    """Transaction -> digest of the last request that was kept of it."""
 
     def seal(self) -> Seal:
         """Our signature certificate. Raises `OperatorFault` `DMP-CERT-SIGN` outside its dates."""
@@ -57,13 +65,27 @@ class Dialogue:
         return seal
 
     async def registry(
-        self, transaction: Transaction, body: str, attachments: Sequence[Attachment] = ()
+        self,
+        transaction: Transaction,
+        body: str,
+        attachments: Sequence[Attachment] = (),
+        *,
+        submission_set: str = "",
+        document: str = "",
     ) -> RegistryAnswer:
         """A transaction of the registry or repository. A SOAP fault is given as the error of its code.
 
+        submission_set, document: uniqueId of what it is about, for the traces
         Raises what `send` raises, and what the verdict of a retryable or configuration error is.
         """
-        answer, spoken = await self.send(transaction, body, attachments)
+        with self._said(transaction, submission_set, document) as said:
+            answer, spoken = await self.send(transaction, body, attachments)
+            read = self._registry(transaction, answer, spoken)
+            said.ok = read.ok
+            said.answer = " ".join([f"HTTP {answer.status}", "Success" if read.ok else "Failure", *_codes(read)])
+        return read
+
+    def _registry(self, transaction: Transaction, answer: HttpAnswer, spoken: answers.Envelope) -> RegistryAnswer:
         if spoken.fault is not None:
             code = code_of(spoken.fault)
             if self.client.verdicts.of(code) in ("config", "retry", "limited"):
@@ -83,7 +105,7 @@ class Dialogue:
 
     async def find(self, unique_id: str) -> tuple[str, ...]:
         """TD3.1b: the entryUUIDs of a document; () when the DMP doesn't have it."""
-        answer = await self.registry(transactions.FIND, transactions.get_documents(unique_id))
+        answer = await self.registry(transactions.FIND, transactions.get_documents(unique_id), document=unique_id)
         if not answer.ok:
             raise self.refusal(answer, transactions.FIND.name)
         return answer.references
@@ -94,13 +116,27 @@ class Dialogue:
         if patient is None:
             return Existence("NF", "")
         body = transactions.test_existence(patient, sender_oid=sender_oid, now=self.client.now(), production=production)
-        answer, spoken = await self.send(transactions.EXISTS, body)
-        if spoken.fault is not None:
-            raise self.client.verdicts.fault(code_of(spoken.fault), transactions.EXISTS.name, self.attempt)
-        try:
-            return answers.existence(spoken.payload)
-        except Unreadable as error:
-            raise http_fault(answer, transactions.EXISTS.name, feeding=False, html=error.html) from error
+        with self._said(transactions.EXISTS) as said:
+            answer, spoken = await self.send(transactions.EXISTS, body)
+            if spoken.fault is not None:
+                raise self.client.verdicts.fault(code_of(spoken.fault), transactions.EXISTS.name, self.attempt)
+            said.answer = f"HTTP {answer.status}"
+            try:
+                return answers.existence(spoken.payload)
+            except Unreadable as error:
+                raise http_fault(answer, transactions.EXISTS.name, feeding=False, html=error.html) from error
+
+    def _said(
+        self, transaction: Transaction, submission_set: str = "", document: str = ""
+    ) -> AbstractContextManager[Answer]:
+        """One transaction, for the traces."""
+        config = self.client.config
+        facts = {"iti": transaction.iti, "submission_set": submission_set, "document": document}
+        facts |= {"patient": self.patient, "structure": self.speaker.structure}
+        request = " ".join(f"{name}={facts[name]}" for name in ("submission_set", "document") if facts[name])
+        kept = {name: value for name, value in facts.items() if value}
+        url = config.url + getattr(config, transaction.service)
+        return saying("dmp", url, self.speaker.id, transaction.name, request, kept)
 
     async def send(
         self, transaction: Transaction, body: str, attachments: Sequence[Attachment] = ()
@@ -120,9 +156,12 @@ class Dialogue:
         )
         sent = soap.request(url, transaction.action, assertion, body, attachments, mtom=bool(attachments))
         self._keep(name, "request", sent.content_type, sent.parts)
+        self.digests[name] = await self._archive(transaction, Kind.SOAP_REQUEST, sent.parts)
         answer = await self.client.channel.call(sent, name, feeding=transaction.feeding)
         with suppress(OSError):  # the copy is for tests; the answer counts
             self._keep(name, "answer", answer.content_type, (answer.body,))
+        with suppress(Unavailable):  # the effect has happened: that its answer is not kept undoes nothing
+            await self._archive(transaction, Kind.SOAP_ANSWER, (answer.body,))
         try:
             if answer.status in (429, 503):
                 raise Unreadable
@@ -146,6 +185,13 @@ class Dialogue:
         codes = [one.code for one in answer.errors if not one.warning] or [one.code for one in answer.errors]
         return min(codes, key=lambda code: _TELLING.index(self.client.verdicts.of(code)), default="INCONNU")
 
+    async def _archive(self, transaction: Transaction, kind: Kind, parts: Sequence[bytes]) -> str:
+        """Hand over what proves a change in the DMP, and what was asked to be sure of it."""
+        if transaction is transactions.EXISTS:
+            return ""
+        one = Kept(delivery_id=self.delivery_id, event_id=self.event_id, kind=kind, name=transaction.name, parts=parts)
+        return await self.client.keeper.keep(one)
+
     def _keep(self, name: str, what: str, content_type: str, parts: Sequence[bytes]) -> None:
         """In qualification, what was said as a file: `<delivery>-<transaction>-request.mime`."""
         folder: Path | None = self.client.config.keep
@@ -158,4 +204,10 @@ class Dialogue:
         path.write_bytes(b"".join((head, *parts)))
 
 
+def _codes(read: RegistryAnswer) -> list[str]:
+    return [error.code for error in read.errors][:_CODES]
+
+
+_CODES: Final = 5
+"""Codes of an answer that the traces tell."""
 _TELLING: Final = ("business", "config", "permanent", "requery", "duplicate", "retry", "limited", "success")

@@ -154,7 +154,9 @@ class Job:
             algorithm=config.lot_digest,
             now=now,
         )
-        return await self.dialogue.registry(transactions.PUBLISH, made.body, made.attachments)
+        return await self.dialogue.registry(
+            transactions.PUBLISH, made.body, made.attachments, submission_set=set_unique_id
+        )
 
     async def _content(self, number: int) -> Content:
         """Entry, bytes and canonical digest of one document."""
@@ -244,6 +246,9 @@ class Job:
             "xds_status": status,
             deposit_history.PATIENT: self.patient,
         }
+        digests = self.dialogue.digests
+        if sent := digests.get(transactions.PUBLISH.name) or digests.get(transactions.DELETE.name):
+            evidence["soap_sha256"] = sent
         return Outcome(text=text, evidence=evidence, context=reply_context(self.case.order, LEG))
 
     def _sets(self) -> list[str]:

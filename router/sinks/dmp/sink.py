@@ -54,7 +54,9 @@ class DmpSink:
         self._seal = Watched(sign, partial(load_seal, config.sign), monotonic, f"{name} sign")
         self._identity = Watched(auth, partial(load_identity, config), monotonic, f"{name} auth")
         self._channel = Channel(config, self._identity, tools.clock.now)
-        self._client = DmpClient(config, self._channel, Verdicts(config.verdicts), self._seal.get, tools.clock.now)
+        self._client = DmpClient(
+            config, self._channel, Verdicts(config.verdicts), self._seal.get, tools.clock.now, tools.keeper
+        )
         self._identities = Identities(monotonic)
         self._existences = Existences(tools.clock)
         self._slots = asyncio.Semaphore(config.connections)
@@ -156,5 +158,7 @@ class DmpSink:
             patient_cx=metadata.patient_id(request) if request.patient.ins else "",
             attempt=attempt.number,
             unknown=attempt.unknown,
+            patient=self._tools.pseudonyms.of("ins", request.patient.ins.value) if request.patient.ins else "",
+            event_id=delivery.event_id,
         )
         return Job(self._context, delivery, attempt, Case(order, documents), dialogue)

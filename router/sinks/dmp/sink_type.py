@@ -86,7 +86,7 @@ DMP = SinkType(
     structure="Sink instance that feeds its DMP documents (`dmp.chu`).",
     expects="outcome",
     expectation="`delivered`, or the code with which the DMP leg is refused.",
-    evidence={"xds_unique_id": "document", "submission_set": "lot"},
+    evidence={"xds_unique_id": "document", "submission_set": "lot", "soap_sha256": "SHA-256 de la requête"},
     identifiers=("xds_unique_id", "xds_unique_ids", "submission_set"),
     remediation=(
         (

@@ -25,19 +25,20 @@ DMP_OID: Final = "1.2.250.1.213.4.1.1.1"
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """One transaction of the DMP: its name, its service and WS-Addressing action."""
+    """One transaction of the DMP: its name, its service and WS-Addressing action, its name at IHE (IHE ITI TF-2)."""
 
     name: str
     service: str
     action: str
     feeding: bool
     """Whether it changes something: then an answer that is lost leaves the outcome unknown."""
+    iti: str
 
 
-PUBLISH: Final = Transaction("TD2.1", "repository", "urn:ihe:iti:2007:ProvideAndRegisterDocumentSet-b", True)
-FIND: Final = Transaction("TD3.1b", "registry", "urn:ihe:iti:2007:RegistryStoredQuery", False)
-DELETE: Final = Transaction("TD3.3c", "registry", "urn:ihe:iti:2010:UpdateDocumentSet", True)
-EXISTS: Final = Transaction("TD0.2", "patients", "urn:hl7-org:v3:PRPA_IN201307UV02", False)
+PUBLISH: Final = Transaction("TD2.1", "repository", "urn:ihe:iti:2007:ProvideAndRegisterDocumentSet-b", True, "ITI-41")
+FIND: Final = Transaction("TD3.1b", "registry", "urn:ihe:iti:2007:RegistryStoredQuery", False, "ITI-18")
+DELETE: Final = Transaction("TD3.3c", "registry", "urn:ihe:iti:2010:UpdateDocumentSet", True, "ITI-57")
+EXISTS: Final = Transaction("TD0.2", "patients", "urn:hl7-org:v3:PRPA_IN201307UV02", False, "ITI-45")
 
 
 def provide_and_register(

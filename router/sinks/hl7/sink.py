@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Final, Literal, Protocol, cast
 
 from router.contracts import Attempt, Clock, Observer, Outcome
+from router.contracts.keeping import Keeper, Kept, Kind
 from router.errors import Malformed, OperatorFault, OutcomeUnknown, Refused, Unavailable
 from router.exchange import Delivery
 from router.hl7.ack import MESSAGE_CONDITIONS, Ack, parse_ack
@@ -26,6 +27,7 @@ from router.sinks.hl7.tls import client_context
 log = logging.getLogger(__name__)
 
 MAX_ANSWER: Final = 2**20
+_ZAM: Final = "ZAM"
 _OUTSIDE: Final = 64 * 1024
 """Bytes kept of an answer without framing."""
 UNFRAMED: Final = "without its MLLP frame"
@@ -54,6 +56,9 @@ class Watch(Protocol):
     @property
     def observer(self) -> Observer: ...
 
+    @property
+    def keeper(self) -> Keeper: ...
+
 
 class Hl7Sink:
     """`contracts.Sink`. Belongs to one event loop."""
@@ -70,6 +75,9 @@ class Hl7Sink:
     async def deliver(self, delivery: Delivery, attempt: Attempt) -> Outcome:
         """Send the payload and judge the answer; see `contracts.Sink` for what is raised."""
         sent = Message.glimpse(delivery.payload)
+        if sent is not None and sent.text("MSH-9.1") == _ZAM:
+            kept = Kept(delivery_id=delivery.id, event_id=delivery.event_id, kind=Kind.ZAM, parts=(delivery.payload,))
+            await self._tools.keeper.keep(kept)
         async with self._slots:  # the same bytes every time: MSH-10 is what a repeat is recognised by
             return await self._exchange(frame(delivery.payload), sent.control_id if sent is not None else "", attempt)
 

@@ -15,6 +15,7 @@ from typing import Literal
 
 from router.cisis.age import day_of
 from router.contracts import Attempt, Outcome
+from router.contracts.keeping import Kept, Kind
 from router.directory.addresses import addr_spec, domain_of
 from router.errors import Malformed, OperatorFault, Refused
 from router.exchange import Delivery, State
@@ -93,14 +94,22 @@ class MssanteSink:
         if len(raw) > limit:
             raise Refused("MSS-523", "MAIL", filled("message de plus de {megabytes} Mo", megabytes=limit // 1_000_000))
         self._keep(delivery, raw)
+        kept = Kept(delivery_id=delivery.id, event_id=delivery.event_id, kind=Kind.MAIL, parts=(raw,))
+        digest = await self._tools.keeper.keep(kept)
         named = envid(delivery.id, self._tools.pseudonyms)
-        envelope = Envelope(sender, mail.to, named, order.request.ack_reception)
+        envelope = Envelope(sender, mail.to, named, order.request.ack_reception, self._facts(order, contents))
         accepted = await self._submission.send(envelope, raw, attempt.recheck)
         if contents.attachments and wanted(order):
             self._tools.observer.count(
                 "pdf_copies_total", sink=self.name, copy=contents.kind or "none", pdfa="1" if contents.claim else "0"
             )
-        return self._outcome(mail, envelope, accepted, contents)
+        return self._outcome(mail, envelope, accepted, contents, digest)
+
+    def _facts(self, order: DocumentOrder, contents: Contents) -> dict[str, str]:
+        """An archive that leaves is a distribution of documents (ITI-32, IHE ITI TF-2)."""
+        patient = order.request.patient.ins
+        facts = {"patient": self._tools.pseudonyms.of("ins", patient.value)} if patient else {}
+        return {"iti": "ITI-32", **facts} if contents.attachments else facts
 
     async def verify(self, delivery: Delivery, attempt: Attempt) -> Outcome | None:  # noqa: ARG002  # the contract's
         """Nothing can be asked of a mail that was cut off: the outcome stays unknown."""
@@ -280,7 +289,7 @@ class MssanteSink:
             self._config.keep.mkdir(parents=True, exist_ok=True)
             (self._config.keep / f"{delivery.id}.eml").write_bytes(raw)
 
-    def _outcome(self, mail: Mail, envelope: Envelope, accepted: Accepted, contents: Contents) -> Outcome:
+    def _outcome(self, mail: Mail, envelope: Envelope, accepted: Accepted, contents: Contents, digest: str) -> Outcome:
         evidence = {
             "message_id": mail.message_id,
             "envid": envelope.envid,
@@ -290,6 +299,7 @@ class MssanteSink:
             "mail_from": mail.sender,
             "dsn": "1" if accepted.dsn else "0",
             "copy": contents.told,
+            "mail_sha256": digest,
         }
         if not accepted.dsn and self._config.z02_sans_dsn == "soumission":
             evidence["proof"] = "soumission"

@@ -99,7 +99,13 @@ MSSANTE = SinkType(
     expects="recipients",
     expectation="Addresses that get a mail, `patient` for the patient's.",
     directory=True,
-    evidence={"message_id": "Message-ID", "queue_id": "file de l'opérateur", "smtp": "SMTP", "copy": "copie PDF"},
+    evidence={
+        "message_id": "Message-ID",
+        "queue_id": "file de l'opérateur",
+        "smtp": "SMTP",
+        "copy": "copie PDF",
+        "mail_sha256": "SHA-256 du mail",
+    },
     identifiers=("message_id", "envid", "queue_id"),
     remediation=(
         ("MSS-552", "Boîte pleine : prévenir le destinataire, puis rejouer."),

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -18,6 +18,7 @@ import aiosmtplib
 from aiosmtplib import errors
 from aiosmtplib.protocol import SMTPProtocol
 
+from router.contracts.spoken import Answer, saying
 from router.errors import Overtaken, Refused, RouterError, Unavailable
 from router.sinks.mssante.codes import TOO_BIG, enhanced_of
 from router.sinks.mssante.settings import LoginConfig, MssanteConfig
@@ -36,6 +37,8 @@ class Envelope:
     recipient: str = field(repr=False)
     envid: str
     notify_success: bool
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """For the traces: which transaction it is, and the patient's pseudonym."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +95,14 @@ class Submission:
         self, client: aiosmtplib.SMTP, envelope: Envelope, mail: bytes, recheck: Callable[[], None]
     ) -> Accepted:
         async with self._returned(client, envelope.sender):
-            with smtp_phase(Phase.MAIL):
-                await self._mail_from(client, envelope, len(mail))
+            with self._said(envelope.sender, Phase.MAIL, f"ENVID={envelope.envid}") as said, smtp_phase(Phase.MAIL):
+                said.answer = await self._mail_from(client, envelope, len(mail))
             await self._rcpt_to(client, envelope)
             recheck()
-            return await self._data(client, mail)
+            with self._said(envelope.sender, Phase.DATA, facts=envelope.facts) as said:
+                return await self._data(client, mail, said)
 
-    async def _mail_from(self, client: aiosmtplib.SMTP, envelope: Envelope, size: int) -> None:
+    async def _mail_from(self, client: aiosmtplib.SMTP, envelope: Envelope, size: int) -> str:
         options = []
         if client.supports_extension(SIZE):
             limit = _limit(client)
@@ -107,25 +111,27 @@ class Submission:
             options.append(f"SIZE={size}")
         if client.supports_extension(DSN):
             options += ["RET=HDRS", f"ENVID={envelope.envid}"]
-        await client.mail(envelope.sender, options=options)
+        return _codes(await client.mail(envelope.sender, options=options))
 
     async def _rcpt_to(self, client: aiosmtplib.SMTP, envelope: Envelope) -> None:
         notify = "SUCCESS,FAILURE,DELAY" if envelope.notify_success else "FAILURE,DELAY"
         asked = [f"NOTIFY={notify}", f"ORCPT=rfc822;{xtext(envelope.recipient)}"]
-        with smtp_phase(Phase.RCPT):
-            await client.rcpt(envelope.recipient, options=asked if client.supports_extension(DSN) else [])
+        with self._said(envelope.sender, Phase.RCPT) as said, smtp_phase(Phase.RCPT):
+            options = asked if client.supports_extension(DSN) else []
+            said.answer = _codes(await client.rcpt(envelope.recipient, options=options))
 
-    async def _data(self, client: aiosmtplib.SMTP, mail: bytes) -> Accepted:
+    async def _data(self, client: aiosmtplib.SMTP, mail: bytes, said: Answer) -> Accepted:
         with smtp_phase(Phase.DATA):
             answer = await client.execute_command(b"DATA")
         if answer.code != 354:
             raise of_reply(answer.code, answer.message, Phase.DATA)
+        said.answer = _codes(answer)
         with smtp_phase(Phase.BODY):
             answer = await _body(client, mail, self._config.data_timeout)
         if answer.code != 250:
             raise of_reply(answer.code, answer.message, Phase.BODY)
         found = _QUEUE_ID.search(answer.message)
-        reply = f"{answer.code} {enhanced_of(answer.message)}".strip()
+        reply = said.answer = _codes(answer)
         return Accepted(reply, found[1] if found else "", client.supports_extension(DSN))
 
     # ------------------------------------------------------------------------------------------- connections
@@ -169,16 +175,22 @@ class Submission:
             start_tls=config.mode == "starttls",
             tls_context=client_context(config.tls) if config.mode != "plain" else None,
         )
-        with smtp_phase(Phase.CONNECT):
+        with self._said(sender, Phase.CONNECT) as said, smtp_phase(Phase.CONNECT):
             await client.connect()
-            await client.ehlo()
+            said.answer = _codes(await client.ehlo())
         try:
-            with smtp_phase(Phase.LOGIN):
+            with self._said(sender, Phase.LOGIN, config.login.auth), smtp_phase(Phase.LOGIN):
                 await _login(client, config.login, sender)
         except BaseException:
             client.close()
             raise
         return client
+
+    def _said(
+        self, sender: str, phase: Phase, request: str = "", facts: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[Answer]:
+        """One command, for the traces."""
+        return saying("smtp", f"{self._config.host}:{self._config.port}", sender, str(phase), request, facts)
 
     @asynccontextmanager
     async def _returned(self, client: aiosmtplib.SMTP, sender: str) -> AsyncIterator[None]:
@@ -207,6 +219,11 @@ class Submission:
     def _keep(self, client: aiosmtplib.SMTP, sender: str) -> None:
         if client.is_connected:
             self._idle.append((client, self._monotonic(), self._who(sender)))
+
+
+def _codes(answer: aiosmtplib.SMTPResponse) -> str:
+    """`250 2.1.0`: the server's words may quote an address."""
+    return f"{answer.code} {enhanced_of(answer.message)}".strip()
 
 
 async def _body(client: aiosmtplib.SMTP, mail: bytes, timeout: float) -> aiosmtplib.SMTPResponse:

@@ -1,0 +1,76 @@
+"""What the account that gives a command may do (`operators` of the site file): asked before anything is done.
+
+A refusal stands in the audit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from router.audit.event import Action
+from router.cli import audited
+from router.cli.output import console, fail, said
+from router.config.account import account
+from router.language import _, plural
+
+if TYPE_CHECKING:
+    from router.engine.dead_letters.listing import DeadLetter
+    from router.runtime.site_services import SiteServices
+
+
+def need_administrator(services: SiteServices, action: Action) -> None:
+    """Fails with a sentence unless the account may give accounts and tokens."""
+    from router.config.operators import may_administer
+
+    if not may_administer(services.config.operators, account()):
+        audited.record(services, action, "account" if action is Action.ACCOUNT else "token", refused=True)
+        _lacking("administrator")
+
+
+def need_withdrawal(services: SiteServices, document: str, reason: str, sink: str = "") -> None:
+    """Fails with a sentence unless the account may withdraw documents.
+
+    sink: the one by which it was deposited: of the structure whose document it is. "": not known yet
+    """
+    from router.config.operators import may_withdraw
+
+    who, config = account(), services.config
+    structures = [finess for finess, one in config.structures.items() if not sink or one.sink_of("dmp") == sink]
+    if not any(may_withdraw(config.operators, who, finess) for finess in structures or [""]):
+        audited.record(services, Action.WITHDRAWN, "document", [document], reason=reason, refused=True)
+        right = f"operators: {{withdraw: [{who}]}}"
+        fail(_("{who} may not withdraw documents: the site file grants it ({right})", who=who, right=right))
+
+
+def operable(
+    services: SiteServices, action: Action, found: Sequence[DeadLetter], *, as_json: bool = False
+) -> list[DeadLetter]:
+    """Those that the account may replay or discard. Fails with a sentence when it may none of them."""
+    from router.access.person import EVERY, Role
+    from router.config.operators import operator
+
+    person = operator(services.config.operators, account())
+    if person.may(Role.OPERATOR, EVERY):
+        return list(found)
+    owners = services.journal.owners(one.event_id for one in found)
+    allowed = [one for one in found if person.may(Role.OPERATOR, owners.get(one.event_id, ""))]
+    left = [one for one in found if not person.may(Role.OPERATOR, owners.get(one.event_id, ""))]
+    if left:
+        audited.record(services, action, "event", dict.fromkeys(one.event_id for one in left), refused=True)
+    if not allowed:
+        _lacking("operator")
+    if left and not as_json:
+        text = plural(
+            "{count} of another structure is left out: you are no operator there",
+            "{count} of other structures are left out: you are no operator there",
+            len(left),
+        )
+        console.print(said(text), style="yellow")
+    return allowed
+
+
+def _lacking(role: str) -> NoReturn:
+    who = account()
+    right = f'operators: {{accounts: {{{who}: {{"*": {role}}}}}}}'
+    fail(_("{who} may not do this: the site file grants it ({right})", who=who, right=right))
