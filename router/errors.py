@@ -89,6 +89,7 @@ class Unavailable(RouterError):
     `circuit=True`: the server can't be reached or refuses everybody, so the sink's circuit opens.
     `circuit=False` (a full mailbox, a 450 for one recipient): only this lane waits.
     `retry_after`: seconds the destination asked us to wait, or None.
+    `counted=False`: the wait is our own (a rate that the site set), so it never ends the delivery.
     """
 
     outcome = "unavailable"
@@ -101,9 +102,11 @@ class Unavailable(RouterError):
         *,
         circuit: bool = True,
         retry_after: float | None = None,
+        counted: bool = True,
     ) -> None:
         super().__init__(code, place, text)
         self.circuit = circuit
+        self.counted = counted
         self.retry_after = retry_after
 
 

@@ -43,6 +43,8 @@ Measure = Literal[
     "dsn_overdue",
     "mail_read_total",
     "pdf_copies_total",
+    "earlier_recipients_total",
+    "partitions_waiting",
     "mailbox_ok",
     "oldest_unread_mail_timestamp_seconds",
     "lag",
@@ -215,8 +217,20 @@ MEASURES: Final[dict[Measure, Declaration]] = {
         "sink copy pdfa",
         "Mails by their PDF copy: the document's, one made of its text, none; pdfa 1: it says that it is PDF/A",
         "sinks",
-        copy="document rendue none",
+        copy="document rendue trop-grosse none",
         pdfa="0 1",
+    ),
+    "partitions_waiting": _gauge(
+        "feed",
+        "Partitions of `in.<feed>` whose first event waits: for a directory that is away, for a newer version; 1 for a "
+        "whole feed",
+        "pipelines",
+    ),
+    "earlier_recipients_total": _counter(
+        "sink told",
+        "Who keeps a version that was replaced or deleted, and is not among the recipients: listed, or sent a notice",
+        "pipelines",
+        told="listed notice",
     ),
     "mailbox_ok": _gauge(
         "sink mailbox",

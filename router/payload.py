@@ -29,6 +29,11 @@ WITHDRAWN = "withdrawn"
 """Option of an order that a person gave (decisions D1): the register is not asked whether the INS still holds."""
 
 
+NOTICE = "avis"
+"""Option of an order, and name of the pipeline of its delivery: a mail of ours to somebody who had an earlier version
+and is not among the recipients of the message that replaces or deletes it (decisions D19)."""
+
+
 class DocumentOrder(Silent):
     """One document delivery: what was asked, to whom, with every option of the pipeline resolved."""
 

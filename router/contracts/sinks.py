@@ -15,7 +15,7 @@ from router.exchange import Delivery, Exchange, Filtered
 class Step(Protocol):
     """One transformation: pure but for the look-ups it was built with.
 
-    Raises `MessageFault` (dead letter) or `Unavailable` (the whole batch waits and is tried again).
+    Raises `MessageFault` (dead letter) or `Unavailable` (the event, and what stands behind it in its partition, waits).
     """
 
     def __call__(self, exchange: Exchange) -> Exchange | Filtered: ...

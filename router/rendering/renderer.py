@@ -177,14 +177,25 @@ def job(page: Page) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 
 def _for_typst(node: Node, shares: dict[str, float]) -> list[Any]:
-    """A node as the template takes it: pictures and tables with their widths."""
+    """A node as the template takes it: pictures and tables with their widths, cells that are text alone as texts."""
     name, attributes, children = node
     told: dict[str, Any] = dict(attributes)
     if name == "table":
         told["widths"] = widths(node)
     elif name == "img":
         told = {**attributes, "width": shares[attributes["src"]]}
-    return [name, told, [one if isinstance(one, str) else _for_typst(one, shares) for one in children]]
+    return [
+        name,
+        told,
+        [one if isinstance(one, str) else _text_alone(one) or _for_typst(one, shares) for one in children],
+    ]
+
+
+def _text_alone(node: Node) -> str:
+    """The text of a cell that holds nothing else, as nearly all cells do; "" of any other node."""
+    name, attributes, children = node
+    texts = [one for one in children if isinstance(one, str)]
+    return "".join(texts) if name == "td" and not attributes and len(texts) == len(children) else ""
 
 
 def _size(made: Rendered) -> int:

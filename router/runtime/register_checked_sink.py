@@ -19,7 +19,7 @@ from router.contracts import Attempt, Clock, Outcome, Sink
 from router.contracts.sink_type import SinkType
 from router.errors import Refused, RouterError
 from router.exchange import Delivery
-from router.payload import WITHDRAWN, DocumentOrder, pack, unpack, unpack_order
+from router.payload import NOTICE, WITHDRAWN, DocumentOrder, pack, unpack, unpack_order
 from router.register.store import Register
 from router.request import TransmissionRequest
 from router.steps.enrich import Enrich
@@ -53,7 +53,7 @@ class RegisterCheckedSink:
 
     async def _deliver(self, delivery: Delivery, attempt: Attempt) -> Outcome:
         order, documents = unpack(delivery.payload)
-        if order.options.get(WITHDRAWN):
+        if _unchecked(order):
             return await self._sink.deliver(delivery, attempt)
         request, _ = await self._run(self._enrich.narrowed, order.request)
         if request != order.request:
@@ -67,7 +67,7 @@ class RegisterCheckedSink:
         outcome = await self._sink.verify(delivery, attempt)
         if outcome is not None:
             order = unpack_order(delivery.payload)
-            if not order.options.get(WITHDRAWN):
+            if not _unchecked(order):
                 await self._left(delivery, order)
         return outcome
 
@@ -114,3 +114,8 @@ class RegisterCheckedSink:
 
     async def _run(self, work: Callable[[TransmissionRequest], T], request: TransmissionRequest) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, request)
+
+
+def _unchecked(order: DocumentOrder) -> bool:
+    """A withdrawal (decisions D1), or a notice without any document (D19): nothing of the patient leaves."""
+    return bool(order.options.get(WITHDRAWN) or order.options.get(NOTICE))

@@ -54,6 +54,7 @@ NAMED = {
     "register/store.py": "a consent of the patient that an ADT tells",
     "register/tables.py": "a consent of the patient that an ADT tells",
     "runtime/configured_mailboxes.py": "compares the mailboxes of the MSSanté sinks with the annuaire",
+    "runtime/earlier_recipients.py": "looks for those who had a version by mail",
     "runtime/roles/feedback.py": "reads the mailboxes of the MSSanté sinks",
     "runtime/withdraw.py": "takes a document out of the DMP",
     "starter/simulated.py": "stands in for each sink of a site",

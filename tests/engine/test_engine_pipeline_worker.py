@@ -22,6 +22,7 @@ from router.engine.pipeline.decider import Decider
 from router.engine.pipeline.worker import PipelineWorker
 from router.errors import Fenced, Invalid, OperatorFault, Unavailable
 from router.exchange import Delivery, Event, Exchange, Filtered, JournalEntry, Origin, Receipt, ReceiptKind, Routed
+from router.measures import Measure
 from router.wire import event_record, read_delivery, read_event, read_journal, read_receipt
 from tests.engine.memory import MemoryBus, MemoryLedger, MemoryProducer
 from tests.engine.sinks import delivery
@@ -114,6 +115,17 @@ class Rig:
 
     def committed(self) -> int:
         return sum(n for (group, _), n in self.bus.committed.items() if group == "pipelines")
+
+
+class Gauges(Unobserved):
+    """The last value of `partitions_waiting`, by feed."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, float] = {}
+
+    def set(self, measure: Measure, value: float, **labels: str) -> None:
+        if measure == "partitions_waiting":
+            self.last[labels["feed"]] = value
 
 
 def test_events_become_deliveries_in_order_with_their_story() -> None:
@@ -331,6 +343,28 @@ def test_a_feed_waits_while_something_is_away(fault: Exception) -> None:
         assert [d.event_id for d in rig.deliveries() if d.lane == key and d.event_id != "id-100"] == [
             e.id for e in events if e.key == key
         ]
+    assert not list(rig.bus.scan("dlq.pipeline"))
+
+
+def test_a_look_up_without_an_answer_holds_up_one_partition_of_its_feed() -> None:
+    """The others of the feed go on, those behind it keep their place; one alert, and a measure of what waits."""
+    away = threading.Event()
+    away.set()
+    pipe = Pipe(lambda x: Unavailable("ANNUAIRE") if away.is_set() and x.event.id == "id-2" else routed(x))
+    rig, counted = Rig(pipe), Gauges()
+    rig.bus = MemoryBus(partitions=8)
+    events = [rig.event(n) for n in range(12)]
+    held = {event.id for event in events if event.key == "key-2"}
+    with rig.running(observer=counted) as worker:
+        rig.until(lambda: len(rig.deliveries()) == len(events) - len(held))
+        assert "sil" in worker.waiting and rig.alerts == ["feed-waits"] and counted.last == {"sil": 1}
+        more = rig.event(13)
+        rig.until(lambda: more.id in {one.event_id for one in rig.deliveries()})
+        assert held.isdisjoint({one.event_id for one in rig.deliveries()})
+        away.clear()
+        rig.until(lambda: rig.committed() == 13)
+    assert [one.event_id for one in rig.deliveries() if one.key == "key-2"] == ["id-2", "id-5", "id-8", "id-11"]
+    assert rig.alerts == ["feed-waits", "feed-goes-on"] and counted.last == {"sil": 0}
     assert not list(rig.bus.scan("dlq.pipeline"))
 
 

@@ -14,14 +14,14 @@ from tests.cda.cda_samples import cda
 from tests.sinks.mssante_samples import request
 
 
-def png(width: int = 60, height: int = 30) -> bytes:
-    """A picture with colours that change from left to right."""
-    row = b"\0" + b"".join(bytes([at * 4 % 256, 90, 160]) for at in range(width))
+def png(width: int = 60, height: int = 30, *, alpha: bool = False) -> bytes:
+    """A picture with colours that change from left to right. alpha: what is behind it shines through."""
+    row = b"\0" + b"".join(bytes([at * 4 % 256, 90, 160, 120][: 4 if alpha else 3]) for at in range(width))
 
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    head = struct.pack(">IIBBBBB", width, height, 8, 6 if alpha else 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(row * height)) + chunk(b"IEND", b"")
     )

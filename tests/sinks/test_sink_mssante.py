@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
+import io
 import random
+import zipfile
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,7 +37,7 @@ from tests.sinks.mssante_samples import (
 )
 from tests.sinks.mssante_server import CUT, Script, server
 from tests.sinks.rechecks import Looks
-from tests.typed import body_text
+from tests.typed import body_text, present
 
 FIRST = Attempt(1, 1_795_000_000.0)
 
@@ -177,6 +179,36 @@ def test_a_mail_larger_than_the_server_says_is_not_begun(tmp_path: Path) -> None
     script = Script(ehlo="250-relais\r\n250 SIZE 5000")
     assert fault(script, tmp_path).code == "MSS-523"
     assert not commands(script, "MAIL")
+
+
+LARGE = cda(n1_body(b"%PDF-" + random.Random(1).randbytes(200_000)))
+
+
+@pytest.mark.parametrize("how", ["announced", "at the end"])
+def test_a_mail_that_is_too_large_leaves_without_its_copy(tmp_path: Path, how: str) -> None:
+    """The document arrives in its archive; the reader and whoever looks at the delivery are told what is missing."""
+    script = Script(ehlo="250-relais\r\n250 SIZE 400000")
+    if how == "at the end":
+        script = Script(answers={"BODY": ["552 5.3.4 too big"]})
+    given = order((LARGE,), body_professionals="Cher confrère")
+    (outcome,) = send(script, tmp_path, delivery(given, (LARGE,)))
+    (raw,) = script.mails
+    mail = email.message_from_bytes(raw, policy=email.policy.default)
+    assert [part.get_filename() for part in mail.iter_attachments()] == ["IHE_XDM.ZIP"]
+    said = body_text(mail)
+    assert said.startswith("Cher confrère") and "n'est pas jointe" in said and "trop volumineux" in said
+    assert "trop gros" in outcome.evidence["copy"] and "sans copie PDF" in outcome.text
+    with zipfile.ZipFile(io.BytesIO(present(next(iter(mail.iter_attachments()))).get_content())) as archive:
+        assert b"copie PDF" not in archive.read("README.TXT")
+
+
+def test_a_mail_that_is_too_large_is_refused_where_the_site_wants_both(tmp_path: Path) -> None:
+    """`trop_gros: refuser`: Z02 `N` 523, as for an archive that is too large by itself."""
+    script = Script(ehlo="250-relais\r\n250 SIZE 400000")
+    given = delivery(order((LARGE,)), (LARGE,))
+    assert fault(script, tmp_path / "a", given, trop_gros="refuser").code == "MSS-523"
+    assert fault(Script(ehlo="250-relais\r\n250 SIZE 100000"), tmp_path / "b", given).code == "MSS-523"
+    assert script.mails == []
 
 
 def test_mon_espace_sante_has_its_own_limit(tmp_path: Path) -> None:

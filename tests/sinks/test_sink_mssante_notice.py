@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
+from router.contracts import Row
+from router.errors import Refused
+from router.exchange import Origin, State
+from router.payload import NOTICE
 from router.request import Action, Masks
 from tests.cda.cda_samples import cda
-from tests.sinks.mssante_samples import delivery, doctor, order, patient, patient_recipient
+from tests.sinks.mssante_samples import PastDeliveries, delivery, doctor, order, patient, patient_recipient, tools
 from tests.sinks.mssante_server import Script
 from tests.sinks.test_sink_mssante import send
 from tests.typed import body_text, present
@@ -78,3 +82,47 @@ def test_a_mask_holds_back_no_deletion_and_shows_nothing(tmp_path: Path, choice:
     assert not list(mail.iter_attachments())
     assert "biologiques" not in body_text(mail) + mail["Subject"]
     assert "document de santé" in body_text(mail)
+
+
+@pytest.mark.parametrize(
+    ("action", "says"),
+    [
+        (Action.REPLACE, "a été remplacé par une nouvelle version, qui ne vous est pas adressée"),
+        (Action.DELETE, "a été transmis par erreur : il doit être supprimé"),
+    ],
+)
+def test_a_notice_to_an_earlier_recipient_names_the_document_and_nobody(
+    tmp_path: Path, action: Action, says: str
+) -> None:
+    """D19: no attachment, no patient, no word of the sender's; it stands in the thread of the mail that brought it."""
+    given = order(recipient=doctor(), action=action, body_professionals=FREE, mss_professionals=False)
+    given = given.model_copy(update={"options": {NOTICE: True}})
+    told = delivery(given, event_id="f" * 64, lineage="family", document="doc-1")
+    brought = delivery(order(recipient=doctor()), lineage="family", document="doc-1", destination=told.destination)
+    row = Row(
+        delivery=brought,
+        partition=0,
+        sequence=1,
+        bytes_at=Origin("t", 0, 1),
+        state=State.DONE,
+        evidence={"message_id": "<earlier@hopital-a.mssante.fr>"},
+    )
+    script = Script()
+    send(script, tmp_path, told, using=tools(tmp_path, past=PastDeliveries([row])))
+    mail = email.message_from_bytes(script.mails[0], policy=email.policy.default)
+    text = body_text(mail)
+    assert says in " ".join(text.split()) and "1.2.250.1.999.1.7" in text
+    assert not list(mail.iter_attachments()) and FREE not in text
+    whole = f"{mail['Subject']} {text}"
+    assert "PAT-TROIS" not in whole and "DOMINIQUE" not in whole and "X-MSS-INS" not in mail
+    assert mail["Subject"].startswith("Remplacement" if action is Action.REPLACE else "Suppression")
+    assert mail["References"] == "<earlier@hopital-a.mssante.fr>"
+
+
+def test_a_patient_gets_no_notice_that_the_sender_did_not_ask_for(tmp_path: Path) -> None:
+    """D19: his address is made of an INS, and a wrong INS may be why the document is deleted."""
+    given = order(recipient=patient_recipient(), action=Action.DELETE).model_copy(update={"options": {NOTICE: True}})
+    script = Script()
+    with pytest.raises(Refused, match="MSS-554"):
+        send(script, tmp_path, delivery(given))
+    assert script.mails == []

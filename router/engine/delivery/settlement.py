@@ -102,7 +102,10 @@ class Settlement:
         return False
 
     async def _trouble(self, pending: PendingDelivery, delivery: Delivery, fault: Unavailable) -> bool:
-        """The lane's own trouble: a full mailbox, a 450 for one recipient."""
+        """The lane's own trouble: a full mailbox, a 450 for one recipient; or a wait that the site wants."""
+        if not fault.counted:
+            delay = max(fault.retry_after or 0.0, self._settings.policy.first)
+            return await self._wait(pending, delivery, _still_unknown(pending.row), fault, delay, counted=False)
         rule = self._settings.policy.rule(fault.code)
         if rule is not None and rule.then == "hold":
             return await self._park(pending, delivery, fault.code, fault)

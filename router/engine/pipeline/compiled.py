@@ -50,6 +50,16 @@ destination it asked for is not served. Called once per event, whatever became o
 one that a pipeline gave back, else the bare event's: the hook reads the event when it has no request."""
 
 
+Earlier = Callable[[Exchange, Sequence[Delivery], Sequence[Receipt]], Routed]
+"""(exchange, deliveries made, receipts given) -> what is made for people whom the message does not name and who have an
+earlier version of its document. Called once per event that was decided. Raises `Unavailable`: the feed waits."""
+
+
+def nobody_earlier(exchange: Exchange, _deliveries: Sequence[Delivery], _receipts: Sequence[Receipt]) -> Routed:
+    """Nobody is looked for."""
+    return Routed((), exchange)
+
+
 Unmatched = Callable[[Event], bool]
 """Whether an event that no pipeline wants is a dead letter. If not, it is journalled as filtered."""
 

@@ -17,8 +17,10 @@ from router.engine.pipeline.compiled import (
     BugLimit,
     CompiledPipeline,
     Describe,
+    Earlier,
     Unmatched,
     Unserved,
+    nobody_earlier,
 )
 from router.engine.pipeline.known_good_events import Blocked, KnownGoodEvents
 from router.errors import Bug, Fenced, MessageFault, OperatorFault, Refused, Unavailable
@@ -77,10 +79,12 @@ class Decider:
         observer: Observer,
         alert: Alert,
         advice: Advice,
+        earlier: Earlier = nobody_earlier,
     ) -> None:
         self._describe = describe
         self._unserved = unserved
         self._unmatched = unmatched
+        self._earlier = earlier
         self._limit = limit
         self._clock = clock
         self._observer = observer
@@ -118,7 +122,22 @@ class Decider:
             story.ends.append(nobody)
             story.entries.append(self._entry(event, "filtered", code=nobody.code, text=nobody.reason))
             self._observer.count("events_total", pipeline="", disposition="filtered")
+        self._look_back(event, story)
         return self._work(event, story)
+
+    def _look_back(self, event: Event, story: _Story) -> None:
+        """Who has an earlier version of the document, and is not among the recipients."""
+        if not (story.deliveries or story.receipts):
+            return
+        nothing = Routed((), story.exchange)
+        found = self._hook("earlier", lambda: self._earlier(story.exchange, story.deliveries, story.receipts), nothing)
+        story.deliveries += found.deliveries
+        story.receipts += found.receipts
+        if found.deliveries:
+            made = tuple((one.id, one.sink, one.label) for one in found.deliveries)
+            story.entries.append(
+                replace(self._entry(event, "decided", deliveries=made), pipeline=found.deliveries[0].pipeline)
+            )
 
     def duplicate(self, event: Event) -> Work:
         """An event whose id another origin owns: it is journalled and nothing else."""
@@ -280,9 +299,11 @@ class Decider:
         return JournalEntry(event_id=event.id, kind=kind, at=self._clock.now(), **{**base, **named, **facts})
 
     def _hook(self, name: str, call: Any, otherwise: Any) -> Any:
-        """A hook of the floors above that fails costs its words, not the event."""
+        """A hook of the floors above that fails costs its words, not the event. Raises `Unavailable` as it does."""
         try:
             return call()
+        except Unavailable:
+            raise
         except Exception as error:
             self._alert("bug", {"hook": name, "code": Bug.of(error, name).code})
             return otherwise

@@ -2,8 +2,8 @@
 
 The way of an event, in `_turn` and `_batch`: poll → claim → decide → write.
 
-Synchronous, on one thread: its work is CPU. While a feed must wait (a directory is away, a pipeline stopped) its
-partitions are paused and polling goes on, so that other feeds do and the group keeps this member.
+Synchronous, on one thread: its work is CPU. While a feed must wait (a pipeline stopped), or one of its partitions (a
+directory is away), they are paused and polling goes on, so that the others do and the group keeps this member.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import Final, TypeVar
 
@@ -36,20 +35,22 @@ from router.engine.pipeline.compiled import (
     BugLimit,
     CompiledPipeline,
     Describe,
+    Earlier,
     Pipelines,
     Unmatched,
     Unserved,
     all_served,
     always_a_dead_letter,
     no_description,
+    nobody_earlier,
 )
-from router.engine.pipeline.decider import Decider, Stopped, Work
+from router.engine.pipeline.decider import Decider, Work
 from router.engine.pipeline.event_reader import claim, readable
-from router.engine.pipeline.known_good_events import Blocked
+from router.engine.pipeline.pauses import TELL_AGAIN, Pauses
 from router.engine.retry_policy import backoff
 from router.errors import Fenced, Malformed, MessageFault, OperatorFault, Unavailable
 from router.exchange import Event, Origin
-from router.wire import NEWER_FORMAT, damaged
+from router.wire import damaged
 
 T = TypeVar("T")
 
@@ -58,22 +59,8 @@ MAX_RECORDS: Final = 200
 MAX_BYTES: Final = 8 * 1024 * 1024
 """The most bytes of one batch, and of one transaction (architecture §budgets). One oversize event goes alone."""
 POLL: Final = 0.2
-PATIENCE: Final = 1.0
-"""The most seconds between two tries while one event may cause the `OperatorFault` (later events may show it), or while
-a newer version's event is there: another process may take it, and what stands beside it must go on."""
-TELL_AGAIN: Final = 60
-"""A feed, or a stage, that waits causes an alert again after so many tries."""
 APART: Final = 8
 """After so many tries (some seconds) the events of a transaction are written one by one."""
-
-
-@dataclass(slots=True)
-class _Pause:
-    """Why a feed waits: until a time, and while a stopped pipeline keeps its digest."""
-
-    until: float
-    attempts: int
-    stopped: tuple[str, str] | None = None
 
 
 class _Halt(Exception):
@@ -98,6 +85,7 @@ class PipelineWorker:
         describe: Describe = no_description,
         unserved: Unserved = all_served,
         unmatched: Unmatched = always_a_dead_letter,
+        earlier: Earlier = nobody_earlier,
         clock: Clock | None = None,
         observer: Observer | None = None,
         alert: Alert = no_alert,
@@ -116,6 +104,7 @@ class PipelineWorker:
             describe=describe,
             unserved=unserved,
             unmatched=unmatched,
+            earlier=earlier,
             limit=bugs or BugLimit(),
             clock=self._clock,
             observer=self._observer,
@@ -124,8 +113,7 @@ class PipelineWorker:
         )
         self._producer = bus.producer(member)
         self._stop = threading.Event()
-        self._pauses: dict[str, _Pause] = {}
-        self._attempts: dict[str, int] = {}
+        self._pauses = Pauses(self._feeds, clock=self._clock, observer=self._observer, alert=alert)
         self._stash: list[Record] = []
         self._gone: set[Partition] = set()
         """Partitions that left since the batch in hand was read. Back again or not, somebody else had them."""
@@ -136,8 +124,8 @@ class PipelineWorker:
 
     @property
     def waiting(self) -> dict[str, float]:
-        """Feeds that wait, and the monotonic time of their next try."""
-        return {feed: pause.until for feed, pause in self._pauses.items()}
+        """Feeds of which something waits, and the monotonic time of its next try."""
+        return self._pauses.until
 
     def run(self) -> None:
         """Work until `stop`."""
@@ -182,9 +170,9 @@ class PipelineWorker:
                 for record in records[records.index(works[written][0]) :]:
                     _read_again(again, record)
                 break
-        for record, fault in newer.values():
-            if (feed := self._feeds[record.topic]) not in self._pauses:
-                self._pause(consumer, feed, fault)
+        for place, (_, fault) in newer.items():
+            if not self._pauses.holds(place):
+                self._pause(consumer, place, fault)
         self._rewind(consumer, again)
 
     def _decided(
@@ -197,18 +185,18 @@ class PipelineWorker:
         pipelines = {feed: self._pipelines(feed) for feed in {event.feed for event in events}}
         for number, (record, event) in enumerate(zip(records, events, strict=True), 1):
             feed, owner = event.feed, next(owners) if event.id else None
-            if feed in self._pauses:
+            place = Partition(record.topic, record.partition)
+            if self._pauses.holds(place):
                 _read_again(again, record)
                 continue
             try:
                 later = (one for one in islice(events, number, None) if one.id and one.feed == feed)
                 work = self._decide(event, owner, pipelines[feed], later)
             except (Unavailable, OperatorFault) as fault:
-                self._pause(consumer, feed, fault)
+                self._pause(consumer, place, fault)
                 _read_again(again, record)
                 continue
-            if self._attempts.pop(feed, 0):
-                self._alert("feed-goes-on", {"feed": feed})
+            self._pauses.decided(place)
             yield record, work
 
     def _decide(
@@ -260,36 +248,21 @@ class PipelineWorker:
 
     # ------------------------------------------------------------------------------------------ waiting
 
-    def _pause(self, consumer: Consumer, feed: str, fault: Unavailable | OperatorFault) -> None:
-        """Nothing of this feed is decided before a while: nothing is lost, other feeds go on."""
-        newer = fault.code == NEWER_FORMAT
-        key = f"{feed} {fault.code}" if newer else feed  # other events of the feed that go on don't end that wait
-        attempts = self._attempts[key] = self._attempts.get(key, 0) + 1
-        retry_after = fault.retry_after if isinstance(fault, Unavailable) else None
-        ceiling = PATIENCE if newer or isinstance(fault, Blocked) else 30.0
-        delay = max(backoff(attempts, 0.2, 2.0, ceiling, 0.2), retry_after or 0.0)
-        stopped = (fault.pipeline, fault.digest) if isinstance(fault, Stopped) else None
-        self._pauses[feed] = _Pause(self._clock.monotonic() + delay, attempts, stopped)
-        consumer.pause(self._partitions(consumer, feed))
-        if stopped or attempts == 1 or (isinstance(fault, OperatorFault) and attempts % TELL_AGAIN == 0):
-            what = "pipeline-stopped" if stopped else "feed-waits"
-            self._alert(what, {"feed": feed, "code": fault.code, "place": fault.place, "text": fault.text})
+    def _pause(self, consumer: Consumer, place: Partition, fault: Unavailable | OperatorFault) -> None:
+        """Nothing of this partition, or of its feed, is decided before a while: nothing is lost, the others go on."""
+        self._pauses.add(place, fault)
+        consumer.pause(self._held(consumer))
 
     def _gate(self, consumer: Consumer) -> None:
-        """Resume the feeds whose time has come; keep the others paused, new partitions included."""
-        now = self._clock.monotonic()
-        for feed, pause in list(self._pauses.items()):
-            if now >= pause.until and not self._still_stopped(feed, pause):
-                del self._pauses[feed]
-                consumer.resume(self._partitions(consumer, feed))
-            else:
-                consumer.pause(self._partitions(consumer, feed))
+        """Resume what has waited long enough; keep the rest paused, new partitions included."""
+        before = self._held(consumer)
+        self._pauses.end(consumer.assignment(), self._pipelines)
+        held = self._held(consumer)
+        consumer.resume([partition for partition in before if partition not in held])
+        consumer.pause(held)
 
-    def _still_stopped(self, feed: str, pause: _Pause) -> bool:
-        return pause.stopped is not None and pause.stopped in {(p.name, p.digest) for p in self._pipelines(feed)}
-
-    def _partitions(self, consumer: Consumer, feed: str) -> list[Partition]:
-        return [partition for partition in consumer.assignment() if partition.topic == in_topic(feed)]
+    def _held(self, consumer: Consumer) -> list[Partition]:
+        return [partition for partition in consumer.assignment() if self._pauses.holds(partition)]
 
     def _insist(self, consumer: Consumer | None, work: Callable[[], T], tries: int = 0) -> T:
         """Until it succeeds: the database or the bus is away, the batch waits, polling goes on.
@@ -320,8 +293,7 @@ class PipelineWorker:
         except Unavailable:
             if self._stop.wait(seconds):
                 raise _Halt from None
-        free = [p for p in consumer.assignment() if self._feeds[p.topic] not in self._pauses]
-        consumer.resume(free)
+        consumer.resume([partition for partition in consumer.assignment() if not self._pauses.holds(partition)])
 
     def _revoked(self, partitions: frozenset[Partition]) -> None:
         """What was read of them and not yet written belongs to the next owner."""

@@ -10,6 +10,7 @@ from router.engine.pipeline.worker import PipelineWorker
 from router.errors import ConfigFault, Problem
 from router.runtime.counted import Counted
 from router.runtime.describe import Describe, Unserved
+from router.runtime.earlier_recipients import EarlierRecipients
 from router.runtime.reload import PipelineSet
 from router.runtime.roles import Ready
 from router.runtime.roles.event_loop import alert
@@ -29,15 +30,17 @@ class PipelinesRole:
         problems = self._pipelines.resume()
         if problems:
             raise ConfigFault(problems)
+        ledger = services.ledger()
         self._worker = PipelineWorker(
             services.bus,
-            services.ledger(),
+            ledger,
             list(services.config.feeds),
             self._pipelines.of,
             member=f"pipelines-{slot}",
             describe=Counted(Describe(services.pseudonyms), services.observer),
             unserved=Unserved(services.pseudonyms, services.clock, self._pipelines.parse),
             unmatched=Unmatched(services.config.feeds),
+            earlier=EarlierRecipients.of(services, ledger),
             clock=services.clock,
             observer=services.observer,
             alert=alert,

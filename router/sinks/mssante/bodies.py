@@ -45,8 +45,23 @@ TEXTS: Final[dict[tuple[Action, bool], tuple[str, str]]] = {
     ),
 }
 
-CopyKind = Literal["", "document", "rendue"]
-"""No PDF copy; the one that the document holds; one that we made of the document's text."""
+#: Action -> field of `TextsConfig`, shipped text: to a professional who had the document and is not written to now.
+TO_EARLIER: Final[dict[Action, tuple[str, str]]] = {
+    Action.REPLACE: (
+        "replace_earlier",
+        "Le document « {titre} » du {date} (identifiant {id}), que vous avez reçu de {structure}, a été remplacé par "
+        "une nouvelle version, qui ne vous est pas adressée. Merci de ne plus utiliser la version reçue.",
+    ),
+    Action.DELETE: (
+        "delete_earlier",
+        "Le document « {titre} » du {date} (identifiant {id}), que vous avez reçu de {structure}, a été transmis par "
+        "erreur : il doit être supprimé de votre logiciel et de votre dossier. Aucune nouvelle version ne le remplace.",
+    ),
+}
+
+CopyKind = Literal["", "document", "rendue", "trop-grosse"]
+"""No PDF copy; the document's own; one that we made of its text; left out because the mail would be too large."""
+TOO_LARGE: Final = "La copie PDF du document n'est pas jointe, car le message aurait été trop volumineux."
 
 #: The PDF copy that is attached -> what {formes} says: nothing is promised that the mail does not carry.
 FORMS: Final[dict[CopyKind, str]] = {
@@ -54,6 +69,7 @@ FORMS: Final[dict[CopyKind, str]] = {
     "rendue": "Il est joint sous deux formes : une archive IHE XDM pour votre logiciel et une copie PDF, "
     "mise en page à partir du texte du document.",
     "": "Il est joint sous la forme d'une archive IHE XDM, à ouvrir par votre logiciel.",
+    "trop-grosse": "Il est joint sous la forme d'une archive IHE XDM, à ouvrir par votre logiciel.",
 }
 
 _FIELD: Final = re.compile(r"\{(" + "|".join(PLACEHOLDERS) + r")\}")
@@ -74,10 +90,10 @@ def body(
     patient: whose text and which notice;  kind: the PDF copy that is attached
     """
     text = _clean((request.body_patient if patient else request.body_professionals) or "")
-    if text and (request.action is Action.INITIAL or not notice_first):
-        return text
-    ours = notice(request, patient=patient, structure=structure, texts=texts, kind=kind)
-    return f"{ours}\n\n{text}" if text else ours
+    ours = ""
+    if not text or (request.action is not Action.INITIAL and notice_first):
+        ours = notice(request, patient=patient, structure=structure, texts=texts, kind=kind)
+    return "\n\n".join(part for part in (ours, text, TOO_LARGE if kind == "trop-grosse" else "") if part)
 
 
 def notice(
@@ -88,9 +104,13 @@ def notice(
     texts: TextsConfig,
     kind: CopyKind = "document",
     title: str | None = None,
+    earlier: bool = False,
 ) -> str:
-    """Our text for this action and reader. `title` stands for the document's own, which the sender wrote."""
-    field, shipped = TEXTS[request.action, patient]
+    """Our text for this action and reader. `title` stands for the document's own, which the sender wrote.
+
+    earlier: to somebody who had the document and is not among the recipients now (`TO_EARLIER`)
+    """
+    field, shipped = TO_EARLIER[request.action] if earlier else TEXTS[request.action, patient]
     values = _values(request, request.principal, structure) | {"formes": FORMS[kind]}
     if title is not None:
         values["titre"] = title

@@ -47,7 +47,7 @@ class Contents:
     @property
     def copy(self) -> bool:
         """A PDF copy is among them."""
-        return self.kind != ""
+        return self.kind in ("document", "rendue")
 
     @property
     def size(self) -> int:
@@ -70,18 +70,21 @@ class Packer:
         structure: StructureConfig,
         event_id: str,
         rendered: Rendered | None = None,
+        *,
+        alone: bool = False,
     ) -> Contents:
         """Archive and copies of one event.
 
-        rendered: what came of rendering the document, when that was tried. Raises `NoCopy` when it should be tried, and
-        `Refused` `MSS-554` when a copy is wanted and there is none.
+        rendered: what came of rendering the document, when that was tried
+        alone:    the archive without any copy, because the mail would be too large
+        Raises `NoCopy` when it should be rendered, `Refused` `MSS-554` when a copy is wanted and there is none.
         """
-        key = _key(order, documents, structure, event_id)
+        key = f"{_key(order, documents, structure, event_id)}|{alone}"
         found = self._kept.get(key)
         if found is not None:
             self._kept.move_to_end(key)
             return found
-        made = self._make(order, documents, structure, event_id, rendered)
+        made = self._make(order, documents, structure, event_id, rendered, alone)
         if made.size <= self._budget:
             self._kept[key] = made
             self._held += made.size
@@ -96,12 +99,15 @@ class Packer:
         structure: StructureConfig,
         event_id: str,
         rendered: Rendered | None,
+        alone: bool,
     ) -> Contents:
         request, told = order.request, ""
         kind: CopyKind = ""
         copy: list[Attachment] = []
         wholes = [Whole(document) for document in documents]
-        if wanted(order):
+        if alone:
+            kind, told = "trop-grosse", N_("non jointe : le message aurait été trop gros")
+        elif wanted(order):
             copy = _own_copy(request, wholes)
             kind = "document" if copy else ""
             if not copy and self._config.n3_sans_pdf == "refuser":

@@ -12,7 +12,7 @@ from router.cisis.addresses import clean, parts
 from router.cisis.age import adult_at
 from router.cisis.ins import environment_fault, leaves_unqualified
 from router.errors import Refused
-from router.payload import DocumentOrder
+from router.payload import NOTICE, DocumentOrder
 from router.request import Action, Recipient, RecipientKind, TransmissionRequest
 from router.sinks.mssante.naming import act_time
 from router.structures import Environment
@@ -39,6 +39,9 @@ def check(
     if not recipient.address or clean(recipient.address) != recipient.address:
         raise Refused("MSS-510", "RCT", "adresse absente ou mal formée")
     patient = to_patient(recipient, patient_domains)
+    if order.options.get(NOTICE):
+        _notice(patient)
+        return
     if not (request.mss_patient if patient else request.mss_professionals):
         raise Refused("MSS-554", "RCT", "destination non demandée par l'émetteur")
     if several_patients(request) and request.action is not Action.DELETE:
@@ -46,6 +49,13 @@ def check(
     _identity(request, environment)
     if patient:
         _patient(request, recipient, patient_domains, today)
+
+
+def _notice(patient: bool) -> None:
+    """A notice carries no document, no INS and no name. It never goes to a patient: his address is made of an INS,
+    and a wrong INS may be why the document is deleted (decisions D19)."""
+    if patient:
+        raise Refused("MSS-554", "RCT", "un avis n'est pas envoyé à un patient que l'émetteur n'a pas nommé")
 
 
 def _identity(request: TransmissionRequest, environment: Environment) -> None:

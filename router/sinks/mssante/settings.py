@@ -17,6 +17,11 @@ from router.strict import Strict
 LEG: Final = "mss"
 """How receipts name this leg (`router.payload.reply_context`)."""
 
+SLOWED: Final = "MSS-DEBIT"
+"""Code of a mail that waits for its turn, because the site limits how many leave in a minute."""
+KEEPS: Final = "MSS-ANCIENNE-VERSION"
+"""Code of somebody who keeps a version that a message replaced or deleted without naming him (decisions D19)."""
+
 Auth = Literal["externe", "plain", "login", "xoauth2", "aucune"]
 Mode = Literal["starttls", "tls", "plain"]
 Address = Annotated[str, AfterValidator(addr_spec)]
@@ -127,6 +132,8 @@ class TextsConfig(Strict):
     replace_patient: str = ""
     delete_ps: str = ""
     delete_patient: str = ""
+    replace_earlier: str = ""
+    delete_earlier: str = ""
 
 
 class MssanteOptions(Strict):
@@ -147,6 +154,14 @@ class MssanteConfig(SinkSettings):
     mailbox: Address | None = Field(None, description="Sending BAL when the structure names none.")
     helo: str = Field("", description="Name given in EHLO; default: the domain of the mailbox.")
     connections: int = Field(2, ge=1, le=50, description="Parallel connections.")
+    mails_per_minute: float | None = Field(
+        None,
+        ge=6,
+        description="Mails that the operator takes in a minute, of all sinks and processes; none: no limit.",
+    )
+    mailbox_mails_per_minute: float | None = Field(
+        None, ge=6, description="Mails that may leave one sending mailbox in a minute; none: no limit."
+    )
     idle_seconds: float = Field(30, ge=0, description="How long an idle connection is kept.")
     timeout: float = Field(60, gt=0, description="Seconds before a command is abandoned.")
     data_timeout: float = Field(600, gt=0, description="Seconds to wait for the answer to the final dot (RFC 5321).")
@@ -173,8 +188,18 @@ class MssanteConfig(SinkSettings):
         "rendre",
         description="A document without a PDF copy: make one of its text, send the archive alone, or send nothing.",
     )
+    trop_gros: Literal["sans-copie", "refuser"] = Field(
+        "sans-copie",
+        description="A mail that is too large for the operator or for Mon espace santé: leave out the PDF copy and say "
+        "so in the mail, for the archive holds the document; or send nothing (Z02 `N` 523).",
+    )
     suppression_patient: Literal["avis-seul", "envoyer", "retenir"] = Field(
         "avis-seul", description="Deletion told to a patient: notice alone, with the document, or not sent (D1)."
+    )
+    anciens_destinataires: Literal["lister", "prevenir"] = Field(
+        "lister",
+        description="Who had the version before and is not among the recipients of its replacement or deletion: list "
+        "him, or send him a notice without any document (professionals only; D19).",
     )
     avis_devant_corps: bool = Field(True, description="Put our notice before the sender's text on replace and delete.")
     return_receipt_to: bool = Field(False, description="Also write the non-standard Return-Receipt-To.")

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from typing import Literal
 
 from router.cisis.age import day_of
@@ -20,14 +21,16 @@ from router.directory.addresses import addr_spec, domain_of
 from router.errors import Malformed, OperatorFault, Refused
 from router.exchange import Delivery, State
 from router.language import N_, filled
-from router.payload import DocumentOrder, reply_context, unpack_documents, unpack_order
+from router.payload import NOTICE, DocumentOrder, reply_context, unpack_documents, unpack_order
 from router.rendering.renderer import Rendered, Renderer
 from router.request import Action, Recipient, TransmissionRequest
 from router.sinks.mssante import guards
 from router.sinks.mssante.bodies import body, notice
+from router.sinks.mssante.codes import TOO_BIG
 from router.sinks.mssante.contents import Contents, NoCopy, Packer, page_to_render, render_key, wanted
 from router.sinks.mssante.mail import Mail, build, envid, message_id
 from router.sinks.mssante.naming import official_label
+from router.sinks.mssante.pace import Pace
 from router.sinks.mssante.qualified import documents_hold_ins
 from router.sinks.mssante.safety import unsafe
 from router.sinks.mssante.settings import LEG, MssanteConfig
@@ -38,6 +41,7 @@ from router.structures import StructureConfig
 
 log = logging.getLogger(__name__)
 
+_TOO_LARGE = f"MSS-{TOO_BIG}"
 LARGE = 1 << 20
 """Bytes of documents from which the archive is made off the event loop."""
 
@@ -54,6 +58,7 @@ class MssanteSink:
         self._packer = Packer(config)
         self._renderer = Renderer()
         self._submission = Submission(config, monotonic=tools.clock.monotonic)
+        self._pace = Pace(config, tools.turns, tools.clock.monotonic)
         self._slots = asyncio.Semaphore(config.connections)
         self._packing = asyncio.Lock()
         self._asking = asyncio.Lock()
@@ -76,6 +81,7 @@ class MssanteSink:
             today=self._today(),
         )
         await self._admitted(recipient)
+        await self._pace.turn(sender, urgent=order.request.action is Action.DELETE)
         async with self._slots:
             attempt.recheck()
             return await self._send(delivery, attempt, order, sender, guards.to_patient(recipient, domains))
@@ -87,12 +93,31 @@ class MssanteSink:
         documents = unpack_documents(delivery.payload)
         structure = order.structure or StructureConfig(name="", source_oid="")
         contents = await self._contents(order, documents, structure, delivery, patient=patient)
+        try:
+            return await self._submit(delivery, attempt, order, structure, sender, contents, patient=patient)
+        except Refused as fault:
+            if fault.code != _TOO_LARGE or not contents.copy or self._config.trop_gros == "refuser":
+                raise
+        contents = await self._packed(order, documents, structure, delivery, alone=True)
+        return await self._submit(delivery, attempt, order, structure, sender, contents, patient=patient)
+
+    async def _submit(
+        self,
+        delivery: Delivery,
+        attempt: Attempt,
+        order: DocumentOrder,
+        structure: StructureConfig,
+        sender: str,
+        contents: Contents,
+        *,
+        patient: bool,
+    ) -> Outcome:
         draft = self._mail(delivery, attempt, order, structure, sender=sender, patient=patient, contents=contents)
         mail = await self._with_references(draft, delivery, order)
         raw = build(mail)
         limit = self._config.max_patient_mail_bytes if patient else self._config.max_mail_bytes
         if len(raw) > limit:
-            raise Refused("MSS-523", "MAIL", filled("message de plus de {megabytes} Mo", megabytes=limit // 1_000_000))
+            raise Refused(_TOO_LARGE, "MAIL", filled("message de plus de {megabytes} Mo", megabytes=limit // 1_000_000))
         self._keep(delivery, raw)
         kept = Kept(delivery_id=delivery.id, event_id=delivery.event_id, kind=Kind.MAIL, parts=(raw,))
         digest = await self._tools.keeper.keep(kept)
@@ -163,9 +188,9 @@ class MssanteSink:
     ) -> Contents:
         """The attachments; none when a deletion is told to a patient: a wrong patient's document stays here (D1).
 
-        None either when the deleted document names several patients (R39).
+        None either in a notice (D19), or when the deleted document names several patients (R39).
         """
-        if guards.several_patients(order.request):
+        if order.options.get(NOTICE) or guards.several_patients(order.request):
             return Contents(())
         if patient and order.request.action is Action.DELETE:
             if self._config.suppression_patient == "retenir":
@@ -187,13 +212,13 @@ class MssanteSink:
         structure: StructureConfig,
         delivery: Delivery,
         rendered: Rendered | None = None,
+        *,
+        alone: bool = False,
     ) -> Contents:
         """Archive and copy, off the event loop when they are large. Raises `NoCopy` as `Packer.pack` does."""
-        what = (order, documents, structure, delivery.event_id, rendered)
+        work = partial(self._packer.pack, order, documents, structure, delivery.event_id, rendered, alone=alone)
         async with self._packing:
-            if sum(map(len, documents)) < LARGE:
-                return self._packer.pack(*what)
-            return await asyncio.to_thread(self._packer.pack, *what)
+            return work() if sum(map(len, documents)) < LARGE else await asyncio.to_thread(work)
 
     def _mail(
         self,
@@ -214,7 +239,9 @@ class MssanteSink:
             label=structure.label or structure.name,
             to=config.redirect_all_mail or _recipient(order).address,
             reply_to="" if final else self._reply_to(request.reply_to),
-            subject=subject(request, accents=config.accents) if carries else notice_subject(self._title(request)),
+            subject=subject(request, accents=config.accents)
+            if carries
+            else notice_subject(self._title(request), request.action),
             date=attempt.first or self._tools.clock.now(),
             read_receipt=request.ack_lecture,
             return_receipt=config.return_receipt_to,
@@ -222,17 +249,22 @@ class MssanteSink:
             codes=tuple(document.code.code for document in request.documents) if carries else (),
             nil=config.nil,
             final=final,
-            text=self._text(request, structure, contents, patient=patient),
+            text=self._text(order, structure, contents, patient=patient),
             attachments=contents.attachments,
         )
 
-    def _text(
-        self, request: TransmissionRequest, structure: StructureConfig, contents: Contents, *, patient: bool
-    ) -> str:
+    def _text(self, order: DocumentOrder, structure: StructureConfig, contents: Contents, *, patient: bool) -> str:
         """The body. Without a document it is our notice alone: the sender's text would speak of one (D1)."""
-        texts = self._config.texts
+        request, texts = order.request, self._config.texts
         if not contents.attachments:
-            return notice(request, patient=patient, structure=structure.name, texts=texts, title=self._title(request))
+            return notice(
+                request,
+                patient=patient,
+                structure=structure.name,
+                texts=texts,
+                title=self._title(request),
+                earlier=bool(order.options.get(NOTICE)),
+            )
         return body(
             request,
             patient=patient,

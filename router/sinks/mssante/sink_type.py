@@ -14,7 +14,7 @@ from router.contracts.sink_type import Answer, Asked, Leg, SinkType
 from router.exchange import Pseudonyms, recipient_label
 from router.request import Recipient, RecipientKind, TransmissionRequest
 from router.sinks.mssante.safety import unsafe
-from router.sinks.mssante.settings import LEG, Mode, MssanteConfig, MssanteOptions, TlsConfig
+from router.sinks.mssante.settings import KEEPS, LEG, SLOWED, Mode, MssanteConfig, MssanteOptions, TlsConfig
 from router.sinks.tools import Tools
 
 
@@ -74,7 +74,16 @@ def _security(mode: Mode, tls: TlsConfig, protocol: Starttls) -> dict[str, Any]:
 
 def _codes() -> tuple[str, ...]:
     """SMTPERRORCODE, and what comes before the conversation."""
-    return (*(f"MSS-{code}" for code in LABELS), "MSS-CRL", "MSS-MAILBOX", "MSS-PRODUCTION", "MSS-SMTP", "MSS-TLS")
+    return (
+        *(f"MSS-{code}" for code in LABELS),
+        "MSS-CRL",
+        "MSS-MAILBOX",
+        "MSS-PRODUCTION",
+        "MSS-SMTP",
+        "MSS-TLS",
+        KEEPS,
+        SLOWED,
+    )
 
 
 MSSANTE = SinkType(
@@ -108,6 +117,7 @@ MSSANTE = SinkType(
     },
     identifiers=("message_id", "envid", "queue_id"),
     remediation=(
+        (KEEPS, "Prévenir ce destinataire par un autre moyen : il garde une version remplacée ou supprimée."),
         ("MSS-552", "Boîte pleine : prévenir le destinataire, puis rejouer."),
         ("MSS-510", "Adresse hors de l'espace de confiance, ou inconnue : la corriger chez l'émetteur, qui renverra."),
         ("MSS-*", "Vérifier l'adresse du destinataire ; corriger à la source ou rejouer."),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from router.request import TransmissionRequest
+from router.request import Action, TransmissionRequest
 from router.sinks.mssante.naming import ascii_text, birth_name, day, first_name, label, plain
 
 PREFIX: Final = "XDM/1.0/DDM+"
@@ -23,9 +23,10 @@ def subject(request: TransmissionRequest, *, accents: bool = False) -> str:
     return PREFIX + " ".join(word for word in words if word)
 
 
-def notice_subject(title: str) -> str:
-    """The subject of a mail without an archive (the deletion told to a patient): no prefix, no name."""
-    return f"Suppression d'un document : {ascii_text(title)}"
+def notice_subject(title: str, action: Action = Action.DELETE) -> str:
+    """The subject of a mail without an archive (a deletion told to a patient, a notice): no prefix, no name."""
+    what = "Remplacement" if action is Action.REPLACE else "Suppression"
+    return f"{what} d'un document : {ascii_text(title)}"
 
 
 def _label(text: str, accents: bool) -> str:

@@ -22,6 +22,7 @@ SHOWN: Final = 8 * 2**20
 """Bytes of a document that INDEX.HTM shows; of a larger one it gives the heading."""
 _BESIDE: Final[dict[CopyKind, str]] = {
     "": "",
+    "trop-grosse": "",
     "document": " ; le courriel porte aussi une copie PDF",
     "rendue": " ; le courriel porte aussi une copie PDF, mise en page a partir du texte du document",
 }
