@@ -58,6 +58,11 @@ STATUSES: Final[Mapping[str, StatusWord]] = {
     "order-running": StatusWord("◐", N_("going on"), "waiting"),
     "order-stopped": StatusWord("○", N_("stopped by a person"), "plain"),
     "order-asks": StatusWord("▲", N_("waits for a person"), "warning"),
+    "box-chosen": StatusWord("●", N_("chosen"), "good"),
+    "box-refused": StatusWord("✕", N_("may not be used"), "bad"),
+    "box-left": StatusWord("○", N_("not chosen"), "plain"),
+    "passed": StatusWord("●", N_("passes"), "good"),
+    "failing": StatusWord("✕", N_("fails"), "bad"),
     "order-done": StatusWord("●", N_("all ordered"), "good"),
 }
 
