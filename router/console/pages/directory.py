@@ -18,6 +18,8 @@ from router.directory.mailboxes import NAMES, Mailbox, finess, rpps
 from router.directory.resolve import Asked
 from router.language import N_, _, filled, plural, translated
 
+_FINESS: Final = 9
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -68,7 +70,9 @@ def show(visit: Visit) -> Response:
 
 
 def _place_fault(written: str, known: str) -> str:
-    return _("a structure is a FINESS number of nine characters") if written and not known else ""
+    if written and not (known and len(known) == _FINESS and known.isalnum()):
+        return _("a structure is a FINESS number of nine characters")
+    return ""
 
 
 def _source(directory: Directory, asked: Asked, chosen: tuple[str, ...]) -> Source:
@@ -98,7 +102,7 @@ PAGES: Final = (
         title=N_("Directory test"),
         question=N_("To which mailbox would this go, and why not the other?"),
         menu=N_("Directory"),
-        letter="r",
+        letter="i",
         rank=60,
         show=show,
         rate="30/minute",
