@@ -82,6 +82,7 @@ class ConsoleService:
             watch=watch,
             clock=clock,
             secure=secure,
+            archive=services.archive,
             oidc=Oidc(config.oidc, self.address, clock) if config.oidc is not None else None,
         )
 

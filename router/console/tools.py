@@ -12,6 +12,7 @@ from router.contracts import Clock
 
 if TYPE_CHECKING:
     from router.access.store import AccessStore
+    from router.archive.item import Reading
     from router.console.oidc import Oidc
     from router.console.store import ConsoleStore
     from router.console.watch import StatusWatch
@@ -35,4 +36,6 @@ class ConsoleTools:
     watch: StatusWatch
     clock: Clock
     secure: bool = False
+    archive: Reading | None = None
+    """What left and what came back, where the site keeps it."""
     oidc: Oidc | None = None

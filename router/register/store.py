@@ -151,7 +151,7 @@ class Register:
 
 
 def _add_stays(db: Connection) -> None:
-    """Version 1 kept none: those of before are told again by `segur-router national rebuild`."""
+    """Version 1 kept none: those of before are told again by `segur-router register rebuild`."""
     STAY.create(db, checkfirst=True)
 
 

@@ -266,7 +266,9 @@ class JournalContract:
             assert not page.complete
             after = Cursor.parse(str(page.next))
         assert [len(page) for page in pages] == [4, 4, 4, 4, 4, 3]
-        assert [int(name) for page in pages for name in page] == list(range(22, -1, -1))
+        whole_list = [one.event.event_id for one in journal.search(replace(asked, until=START + 500), 100).events]
+        assert [name for page in pages for name in page] == whole_list
+        assert sorted(map(int, whole_list)) == list(range(23))
         for wrong in ("", "x", "nan_1", "inf_", "_"):
             with pytest.raises(BadCriterion):
                 Cursor.parse(wrong)
@@ -318,7 +320,7 @@ class JournalContract:
         assert journal.prune(end - 1) == 0
         assert journal.prune(end) == 1
         assert journal.story("MSG0001") == journal.story("abc@segur") == journal.story("c" * 64) == []
-        assert found(journal) == "nol"
+        assert sorted(found(journal)) == ["l", "n", "o"]
         assert [len(journal.story(name)[0].deliveries) for name in ("OPEN", "LATE", "NEXT")] == [1, 1, 0]
         assert found(journal, sender="SIL", outcome="waiting") == "o"
         assert journal.prune(end) == 0

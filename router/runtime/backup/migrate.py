@@ -21,6 +21,7 @@ def migrate(site: Site) -> dict[str, tuple[int | None, int]]:
         services.ledger().topics()  # raises when the database is away
         services.journal.oldest()
         services.register.find("")
+        services.access.accounts.find("nobody")
         services.audit.head()
         services.traces.waiting()
         if services.keyring is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from router import private
+from router.access.tables import VERSION as ACCESS
 from router.archive.tables import VERSION as ARCHIVE
 from router.audit.event import Action, AuditEvent
 from router.audit.tables import VERSION as AUDIT
@@ -42,6 +43,7 @@ SCHEMAS: Final = {
     "ledger": LEDGER,
     "journal": JOURNAL,
     "register": REGISTER,
+    "access": ACCESS,
     "audit": AUDIT,
     "traces": TRACES,
     "archive": ARCHIVE,

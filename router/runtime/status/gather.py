@@ -243,10 +243,10 @@ class Gatherer:
 
     def _dead_letters(self, now: float) -> DeadLettersView:
         bus, ledger = self._opened_bus(), self._opened_ledger()
-        found = listing.letters(bus, ledger, sinks=self.site.config.sinks, advice=ADVICE)
-        since = yesterday(now)
-        recent = listing.by_cause(letter for letter in found if letter.last >= since)
-        return DeadLettersView(len(found), len({letter.cause for letter in found}), since, tuple(recent))
+        sinks, since = self.site.config.sinks, yesterday(now)
+        found = listing.groups(bus, ledger, sinks=sinks, advice=ADVICE)
+        recent = listing.groups(bus, ledger, listing.Filter(since=since), sinks=sinks, advice=ADVICE)
+        return DeadLettersView(sum(group.count for group in found), len(found), since, tuple(recent))
 
     def _work_entries(self) -> int:
         self._file("register")
