@@ -7,14 +7,19 @@ import sqlite3
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any, Final
 
 import psycopg
 from sqlalchemy import make_url
 
+from router.contracts import SystemClock
 from router.exchange import Disposition, JournalEntry, Receipt, ReceiptKind, State
+from router.journal.numbers import of_text
+from router.journal.rows import named
 from router.journal.store import Journal
-from router.journal.tables import BY_DAY, DAY, EVENTS, day_of
+from router.journal.tables import BY_DAY, DAY, EVENTS, TERMS, day_of
+from router.journal.terms import terms_of
 
 DAYS: Final = 395
 NOW: Final = 1_796_040_000.0
@@ -95,72 +100,115 @@ def write(journal: Journal, first: int, count: int, of: int, begin: float) -> fl
 
 
 def fill(journal: Journal, url: str, messages: int) -> int:
-    """Fill 13 months; returns how many messages a day has. The newest is written, the others are copies of it."""
+    """Fill 13 months; returns how many messages a day has.
+
+    The newest day is written, the others are copies of it under other numbers; some messages of old days are written
+    too, so that they can be asked for by their ids.
+    """
     per_day = max(1, messages // DAYS)
     write(journal, 1, per_day, per_day + 1, LAST)
+    journal.close()  # the database is ours alone meanwhile
     began = time.monotonic()
-    journal.close()  # the file is ours alone meanwhile
-    copy = _sqlite(url) if url.startswith("sqlite") else _postgresql(url)
-    for number in copy:
+    copies = _sqlite(url, per_day) if url.startswith("sqlite") else _postgresql(url, per_day)
+    for number in copies:
         if number % 20 == 0:
             print(f"{number} of {DAYS} days, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    with closing(Journal(url, SystemClock())) as again:
+        for back in OLD_DAYS:
+            write(again, first_of(back), 20, per_day + 1, LAST - back * DAY)
     return per_day
 
 
-def _columns(table: Any) -> list[str]:
-    return [column.name for column in table.c]
+OLD_DAYS: Final = (DAYS // 2, DAYS - 10)
+"""So many days before the newest: there a few messages are written."""
+
+
+def first_of(back: int) -> int:
+    """Number of the first message that is written of an old day."""
+    return 10**8 + back * 1000 + 1
+
+
+def _kinds(per_day: int) -> list[tuple[int, str]]:
+    """(term, kind) of a day's terms that are the same on other days, and of those that patients have."""
+    common: set[int] = set()
+    patients: set[int] = set()
+    for number in range(1, per_day + 1):
+        for entry in lines(number, per_day + 1)[0]:
+            common.update(map(of_text, terms_of(entry)))
+            patients.update(of_text(named(patient)) for patient in entry.patients)
+    return [*((term, "same") for term in common), *((term, "patient") for term in patients)]
+
+
+_KINDS: Final = "bench_kinds (term BIGINT PRIMARY KEY, kind VARCHAR)"
+
+
+def _exchanged(column: str, mask: str) -> str:
+    """Exclusive or, as both databases know it."""
+    number = of_text(f"day {mask}")
+    return f"(({column} | ({number})) - ({column} & ({number})))"
 
 
 def _changed(back: int, name: str) -> str:
-    """The expression for a column of a copy that stands so many days back: ids end with that number."""
-    hexed, patient = f"{back:04x}", f"{back % PATIENT_OF:04x}"
+    """The expression for a column of a copy that stands so many days back."""
     if name == "day":
         return f"day - {back}"
     if name in ("at", "received", "touched"):
         return f"CASE WHEN {name} = 0 THEN 0 ELSE {name} - {back * DAY} END"
+    if name == "event":
+        return _exchanged("x.event", str(back))
     if name in ("event_id", "delivery_id", "control_id"):
-        return f"substr({name}, 1, length({name}) - 4) || '{hexed}'"
-    if name == "body":
-        new = "substr(event_id, 1, length(event_id) - 4)"
-        return f"replace(body, event_id, {new} || '{hexed}')"
+        return f"substr({name}, 1, length({name}) - 4) || '{back:04x}'"
     if name == "term":
-        end = f"CASE WHEN term LIKE 'id:patient-%' THEN '{patient}' ELSE '{hexed}' END"
-        return f"CASE WHEN substr(term, 1, 3) = 'id:' THEN substr(term, 1, length(term) - 4) || {end} ELSE term END"
+        patient = _exchanged("x.term", f"{back % PATIENT_OF} of a month")
+        other = _exchanged("x.term", str(back))
+        return f"CASE k.kind WHEN 'same' THEN x.term WHEN 'patient' THEN {patient} ELSE {other} END"
     return name
 
 
 def _copied(table: Any, back: int, into: str, source: str) -> str:
-    names = _columns(table)
+    names = [column.name for column in table.c]
     asked = ", ".join(_changed(back, name) for name in names)
     last = day_of(LAST)
-    where = f"day = {last}" if "day" in names else f"received >= {last * DAY} AND received < {(last + 1) * DAY}"
-    return f"INSERT INTO {into} ({', '.join(names)}) SELECT {asked} FROM {source} WHERE {where}"  # noqa: S608
+    where = f"x.day = {last}" if "day" in names else f"received >= {last * DAY} AND received < {(last + 1) * DAY}"
+    kinds = "LEFT JOIN bench_kinds k ON k.term = x.term" if table is TERMS else ""
+    return f"INSERT INTO {into} ({', '.join(names)}) SELECT {asked} FROM {source} x {kinds} WHERE {where}"  # noqa: S608
 
 
-def _sqlite(url: str) -> Iterator[int]:
+def _sqlite(url: str, per_day: int) -> Iterator[int]:
     connection = sqlite3.connect(make_url(url).database or "", isolation_level=None)
     for pragma in ("journal_mode=OFF", "synchronous=OFF", "locking_mode=EXCLUSIVE", "cache_size=-1500000"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
+    connection.execute(f"CREATE TEMPORARY TABLE {_KINDS}")
+    connection.executemany("INSERT INTO bench_kinds VALUES (?, ?)", _kinds(per_day))
     for back in range(DAYS - 1, 0, -1):
         connection.execute("BEGIN IMMEDIATE")
-        for table in (*BY_DAY, EVENTS):  # in the order of their keys, as the rows that are copied stand
+        for table in (*BY_DAY, EVENTS):
             connection.execute(_copied(table, back, table.name, table.name))
         connection.execute("COMMIT")
         yield DAYS - back
     connection.close()
 
 
-def _postgresql(url: str) -> Iterator[int]:
+def _postgresql(url: str, per_day: int) -> Iterator[int]:
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f"CREATE TABLE {_KINDS}")
+        with connection.cursor() as cursor:
+            cursor.executemany("INSERT INTO bench_kinds VALUES (%s, %s)", _kinds(per_day))
+        connection.execute("ANALYZE bench_kinds")
         for back in range(DAYS - 1, 0, -1):
-            day = day_of(LAST) - back
-            with connection.transaction():
-                for table in BY_DAY:
-                    name = f"{table.name}_d{day}"
-                    source = f"{table.name}_d{day_of(LAST)}"
-                    connection.execute(f"CREATE TABLE {name} (LIKE {table.name} INCLUDING DEFAULTS)")
-                    connection.execute(_copied(table, back, name, source))
-                    connection.execute(f"ALTER TABLE {table.name} ATTACH PARTITION {name} FOR VALUES IN ({day})")
-                connection.execute(_copied(EVENTS, back, EVENTS.name, EVENTS.name))
+            copy_day(connection, back)
             yield DAYS - back
+        connection.execute("DROP TABLE bench_kinds")
         connection.execute("ANALYZE")
+
+
+def copy_day(connection: psycopg.Connection[Any], back: int) -> None:
+    """One day of PostgreSQL's: its partitions get their indexes when they are full."""
+    day = day_of(LAST) - back
+    with connection.transaction():
+        for table in BY_DAY:
+            name, source = f"{table.name}_d{day}", f"{table.name}_d{day_of(LAST)}"
+            connection.execute(f"CREATE TABLE {name} (LIKE {table.name} INCLUDING DEFAULTS)")
+            connection.execute(_copied(table, back, name, source))
+            connection.execute(f"ALTER TABLE {table.name} ATTACH PARTITION {name} FOR VALUES IN ({day})")
+        connection.execute(_copied(EVENTS, back, EVENTS.name, EVENTS.name))

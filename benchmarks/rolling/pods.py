@@ -38,10 +38,14 @@ def environment(site: Path, slot: int) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Fall:
-    """A worker that ended inside its pod although nobody told it to. `code`: exit code, 75 is a fence."""
+    """A worker that ended inside its pod although nobody told it to. `code`: exit code, 75 is a fence.
+
+    older: of older code than the present one
+    """
 
     pod: str
     code: int
+    older: bool = False
 
 
 class Ended(RuntimeError):
@@ -139,9 +143,9 @@ class Pod:
             return json.loads(answer.read()) if answer.status == 200 else None
         return None
 
-    def last_words(self) -> str:
+    def last_words(self, most: int = 2000) -> str:
         """The end of its log."""
-        return self.log.read_text(errors="replace")[-2000:]
+        return self.log.read_text(errors="replace")[-most:]
 
     async def stop(self) -> tuple[float, int]:
         """SIGTERM as the kubelet sends it, SIGKILL when the grace is over: seconds it took, exit code."""
@@ -183,4 +187,4 @@ class Pod:
                 self.other_names.append(f"{self.name} runs {one['role']}-{one['slot']}")
             if one["restarts"] > self._restarts:
                 self._restarts = one["restarts"]
-                self.falls.append(Fall(self.name, one["last_exit"] or 0))
+                self.falls.append(Fall(self.name, one["last_exit"] or 0, self.code != ROOT))

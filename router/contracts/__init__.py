@@ -7,7 +7,7 @@ protocol (`tests/contracts/`), the fakes of `router.simulators` included.
 from __future__ import annotations
 
 from router.contracts.bus import Bus, Consumer, Offsets, Outgoing, Partition, Producer, Record, Settle, TopicPlan
-from router.contracts.ledger import Claim, DeadGroup, Fence, Ledger, Row, Standing
+from router.contracts.ledger import Claim, DeadGroup, Fence, Ledger, LetterGroup, Row, Standing
 from router.contracts.sinks import Archive, Attempt, Outcome, OwnTurns, Sink, Step, Turns
 from router.contracts.topics import (
     EVENT_FORMAT,
@@ -38,6 +38,7 @@ __all__ = [
     "Fence",
     "Header",
     "Ledger",
+    "LetterGroup",
     "Observer",
     "Offsets",
     "Outcome",

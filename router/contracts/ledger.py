@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from router.contracts.bus import Offsets
+from router.contracts.bus import Offsets, Record
 from router.exchange import Delivery, Origin, State
 
 
@@ -68,6 +68,19 @@ class Standing:
 
 Fence = Mapping[tuple[str, int], int]
 """(sink, partition) -> the epoch at which the writer of its rows took it: see `Ledger.take`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LetterGroup:
+    """Dead letters without a row that share cause, code, place, feed and pipeline. sample: one of them, without bytes.
+
+    first, last: Unix seconds
+    """
+
+    sample: Record
+    count: int
+    first: float
+    last: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +201,29 @@ class Ledger(Protocol):
     ) -> Sequence[DeadGroup]:
         """The dead rows counted, in no order. equal: sink, feed, pipeline, code; since: of the last attempt; within: as
         `dead`."""
+        ...
+
+    def letters_seen(self, topic: str, identity: str) -> Offsets:
+        """How far the dead letters of a topic (`dlq.*`) were read; empty for a topic that was made anew."""
+        ...
+
+    def note_letters(
+        self, topic: str, identity: str, letters: Sequence[Record], resolved: Collection[Origin], ends: Offsets
+    ) -> None:
+        """Keep these, which have no row; forget those that were resolved; the topic was read up to `ends`.
+
+        identity: of the topic (`Bus.identities`). Another than before forgets what was known, "" always does.
+        """
+        ...
+
+    def letters(self, topic: str, within: Collection[str] | None = None) -> Sequence[Record]:
+        """The dead letters of a topic that have no row, by time, without their bytes. within: as `dead`."""
+        ...
+
+    def letter_groups(
+        self, topic: str, equal: Mapping[str, str], since: float = 0.0, within: Collection[str] | None = None
+    ) -> Sequence[LetterGroup]:
+        """The same counted, in no order. equal: code, feed, pipeline."""
         ...
 
     def needed(self, sink: str) -> Collection[Origin]:

@@ -24,6 +24,7 @@ OUTCOMES: Final = {
     "refused": "refused",
 }
 _FINESS: Final = 9
+_BITS: Final = 63
 
 
 class BadCriterion(OperatorFault):
@@ -102,26 +103,26 @@ ANY: Final = Criteria()
 class Cursor(NamedTuple):
     """Where a page of a list ends: the next one begins behind it, whatever has come or gone since.
 
-    received: Unix seconds, of the last event of the page
+    received: Unix seconds, of the last event of the page;  event: its number (`numbers.of_event`)
     """
 
     received: float
-    event_id: str
+    event: int
 
     def __str__(self) -> str:
-        return f"{self.received!r}_{self.event_id}"
+        return f"{self.received!r}_{self.event}"
 
     @classmethod
     def parse(cls, text: str) -> Cursor:
         """What `str` gave. Raises `BadCriterion` for anything else."""
-        received, _, event_id = typed(text).partition("_")
+        received, _, event = typed(text).partition("_")
         try:
-            at = float(received)
+            found = cls(float(received), int(event))
         except ValueError:
-            at = inf
-        if not isfinite(at):
+            found = cls(inf, 0)
+        if not isfinite(found.received) or found.event.bit_length() > _BITS:
             raise BadCriterion("SEARCH-AFTER", "", N_("the place to go on from is none that a list has named"))
-        return cls(at, event_id)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

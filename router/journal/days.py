@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, String, Table, all_, delete, func, insert, literal, select, text
+from sqlalchemy import BigInteger, Connection, Table, all_, delete, func, insert, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from router.database import Database
@@ -103,40 +103,40 @@ def _of_day(day: int) -> tuple[Any, ...]:
     return EVENTS.c.received >= day * DAY, EVENTS.c.received < (day + 1) * DAY
 
 
-def _kept(connection: Connection, day: int, before: float) -> list[str]:
+def _kept(connection: Connection, day: int, before: float) -> list[int]:
     """Events of a day that must stay."""
     of = DELIVERIES.c
-    touched = select(EVENTS.c.event_id).where(*_of_day(day), EVENTS.c.touched >= before)
-    waiting = select(of.event_id).where(of.day == day, of.disposition == "")
+    touched = select(EVENTS.c.event).where(*_of_day(day), EVENTS.c.touched >= before)
+    waiting = select(of.event).where(of.day == day, of.disposition == "")
     return sorted({*connection.execute(touched).scalars(), *connection.execute(waiting).scalars()})
 
 
-def _delete(database: Database, day: int, kept: Sequence[str]) -> None:
+def _delete(database: Database, day: int, kept: Sequence[int]) -> None:
     """Table by table, in the order of their keys; whoever waits to write gets his turn in between."""
     staying = func.json_each(json.dumps(kept)).table_valued("value").c.value
     for table in (TERMS, DELIVERIES, RECEIPTS, ENTRIES, EVENTS):
         begun = time.monotonic()
         whose = _of_day(day) if table is EVENTS else (table.c.day == day,)
-        others = (table.c.event_id.not_in(select(staying)),) if kept else ()
+        others = (table.c.event.not_in(select(staying)),) if kept else ()
         with database.write() as connection:
             connection.execute(delete(table).where(*whose, *others))
         make_way(begun)
 
 
-def _drop(database: Database, day: int, kept: Sequence[str]) -> None:
+def _drop(database: Database, day: int, kept: Sequence[int]) -> None:
     """The partitions of the day go; what must stay is put back into new ones."""
     with database.write() as connection:
         connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"))
         for table in BY_DAY:
             rows: list[dict[str, Any]] = []
             for start in range(0, len(kept), _KEPT_AT_ONCE):
-                mine = table.c.day == day, table.c.event_id.in_(kept[start : start + _KEPT_AT_ONCE])
+                mine = table.c.day == day, table.c.event.in_(kept[start : start + _KEPT_AT_ONCE])
                 rows += [dict(row) for row in connection.execute(select(table).where(*mine)).mappings()]
             connection.execute(text(f"DROP TABLE IF EXISTS {_partition(table, day)}"))
             if rows:
                 make(connection, [day])
                 connection.execute(insert(table), rows)
-        others = EVENTS.c.event_id != all_(literal(list(kept), ARRAY(String)))
+        others = EVENTS.c.event != all_(literal(list(kept), ARRAY(BigInteger)))
         connection.execute(delete(EVENTS).where(*_of_day(day), others))
 
 
@@ -144,9 +144,9 @@ def _forget_orphans(database: Database, before: float) -> None:
     """Lines of no event that is known, commands mostly: they are few, and stand together."""
     with database.write() as connection:
         one_writer(connection)
-        old = list(connection.execute(select(ORPHANS.c.event_id).where(ORPHANS.c.day < day_of(before))).scalars())
+        old = list(connection.execute(select(ORPHANS.c.event).where(ORPHANS.c.day < day_of(before))).scalars())
         for start in range(0, len(old), _KEPT_AT_ONCE):
             some = old[start : start + _KEPT_AT_ONCE]
             for table in BY_DAY:
-                connection.execute(delete(table).where(table.c.day == UNDATED, table.c.event_id.in_(some)))
-            connection.execute(delete(ORPHANS).where(ORPHANS.c.event_id.in_(some)))
+                connection.execute(delete(table).where(table.c.day == UNDATED, table.c.event.in_(some)))
+            connection.execute(delete(ORPHANS).where(ORPHANS.c.event.in_(some)))

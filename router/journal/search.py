@@ -14,10 +14,13 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
 from router.journal.criteria import OUTCOMES, Counts, Criteria, Cursor, Found, FoundEvent, is_address
 from router.journal.days import UNDATED
+from router.journal.numbers import beginning as beginning_of
+from router.journal.numbers import of_event as event_number
+from router.journal.numbers import of_text
 from router.journal.rows import named as as_term
 from router.journal.sources import ENDED, Reader, Source, TimeUp, has_code, of_its_delivery, of_term, sources, these
 from router.journal.tables import DELIVERIES, EVENTS, ORPHANS, TERMS
@@ -29,6 +32,7 @@ SECONDS: Final = 5.0
 _SAMPLE: Final = 1000
 _SMALLEST_PAGE: Final = 100
 _LARGEST_PAGE: Final = 2000
+_STATE: Final = tuple(name for name in DeliveryState.__slots__ if name != "event_id")
 
 
 @dataclass(slots=True)
@@ -121,7 +125,7 @@ def _kept(reader: Reader, page: Sequence[Cursor], others: Sequence[Source]) -> S
     for source in others:
         if page:
             theirs = reader.having(page, source)
-            page = [place for place in page if place.event_id in theirs]
+            page = [place for place in page if place.event in theirs]
     return page
 
 
@@ -131,23 +135,28 @@ def _outcomes(connection: Connection, criteria: Criteria, page: Sequence[Cursor]
         return Counter()
     dispositions = {disposition: word for word, disposition in OUTCOMES.items()}
     of, at = DELIVERIES.c, these(connection, page)
-    mine = of.day == at.c.day, of.event_id == at.c.event_id
-    rows = select(of.event_id, of.disposition).select_from(at.join(DELIVERIES, *_both(mine)))
+    mine = of.day == at.c.day, of.event == at.c.event
+    rows = select(of.event, of.disposition).select_from(at.join(DELIVERIES, *_both(mine)))
     rows = rows.where(*of_its_delivery(criteria)).distinct()
-    pairs = {(event_id, dispositions.get(name, "")) for event_id, name in connection.execute(rows)}
+    pairs = {(event, dispositions.get(name, "")) for event, name in connection.execute(rows)}
     if not (criteria.sink or is_address(criteria.recipient)):
         coded = [has_code(criteria.code)] if criteria.code else []
-        pairs.update((event_id, dispositions[name]) for event_id, name in _ends(connection, page, *coded))
+        pairs.update((event, dispositions[name]) for event, name in _ends(connection, page, *coded))
     return Counter(word for _, word in pairs if word)
 
 
-def _ends(connection: Connection, page: Sequence[Cursor], *more: ColumnElement[bool]) -> Iterator[tuple[str, str]]:
+def _ends(connection: Connection, page: Sequence[Cursor], *more: ColumnElement[bool]) -> Iterator[tuple[int, str]]:
     """(event, how it or one of its pipelines' exchanges ended) of these events."""
     of, at = TERMS.c, these(connection, page)
     for outcome in sorted(ENDED):
-        mine = of.day == at.c.day, of.at == at.c.at, of.event_id == at.c.event_id, of.term == term("outcome", outcome)
-        query = select(of.event_id).select_from(at.join(TERMS, *_both(mine))).where(*more)
-        yield from ((event_id, outcome) for event_id in connection.execute(query).scalars())
+        mine = (
+            of.day == at.c.day,
+            of.at == at.c.at,
+            of.event == at.c.event,
+            of.term == of_text(term("outcome", outcome)),
+        )
+        query = select(of.event).select_from(at.join(TERMS, *_both(mine))).where(*more)
+        yield from ((event, outcome) for event in connection.execute(query).scalars())
 
 
 def _both(conditions: Sequence[ColumnElement[bool]]) -> tuple[ColumnElement[bool]]:
@@ -164,35 +173,48 @@ def of_event(criteria: Criteria) -> list[ColumnElement[bool]]:
     return wanted
 
 
-def named(connection: Connection, any_id: str, limit: int, wanted: Criteria) -> list[str]:
+def named(connection: Connection, any_id: str, limit: int, wanted: Criteria) -> list[int]:
     """Events that somebody knows by this id, newest first. wanted: their structure, feed and period."""
     narrow = of_event(wanted)
-    own = connection.execute(select(EVENTS.c.event_id).where(EVENTS.c.event_id == any_id, *narrow)).scalars().all()
-    if own:
-        return list(own)
+    own = EVENTS.c.event == event_number(any_id), EVENTS.c.event_id == any_id
+    if events := connection.execute(select(EVENTS.c.event).where(*own, *narrow)).scalars().all():
+        return list(events)
     reader = Reader(connection, replace(wanted, since=None, until=None), inf)
-    found: list[str] = []
+    found: list[int] = []
     after: Cursor | None = None
     source = [of_term(as_term(any_id))]
     while len(found) < limit and (page := reader.page(source, after, limit)):
-        found += connection.execute(
-            _summaries(connection, page).with_only_columns(EVENTS.c.event_id).where(*narrow)
-        ).scalars()
+        kept = _summaries(connection, page).with_only_columns(EVENTS.c.event).where(*narrow)
+        found += connection.execute(kept).scalars()
         after = page[-1]
         if len(page) < limit:
             break
     if found or narrow:
         return found[:limit]
-    undated = select(ORPHANS.c.event_id).where(ORPHANS.c.event_id == any_id)
-    theirs = select(TERMS.c.event_id).where(TERMS.c.day == UNDATED, TERMS.c.term == as_term(any_id))
+    undated = select(ORPHANS.c.event).where(ORPHANS.c.event == event_number(any_id), ORPHANS.c.event_id == any_id)
+    theirs = select(TERMS.c.event).where(TERMS.c.day == UNDATED, TERMS.c.term == of_text(as_term(any_id)))
     return list(connection.execute(undated.union(theirs).limit(limit)).scalars())
+
+
+def beginning(connection: Connection, digits: str, limit: int, wanted: Criteria) -> list[int]:
+    """Events whose id begins with these digits, at least eight; none for another text."""
+    if (asked := beginning_of(digits)) is None:
+        return []
+    of, text = EVENTS.c, digits.strip().lower()
+    query = select(of.event).where(of.event >= asked[0], of.event <= asked[1], *of_event(wanted))
+    return list(connection.execute(query.where(func.substr(of.event_id, 1, len(text)) == text).limit(limit)).scalars())
+
+
+def state(row: Mapping[Any, Any], event_id: str) -> DeliveryState:
+    """A row of the deliveries' table as what a story tells."""
+    return DeliveryState(event_id=event_id, **{name: row[name] for name in _STATE})
 
 
 def _summaries(connection: Connection, page: Sequence[Cursor]) -> Select[Any]:
     """Rows of these events, newest first."""
     at, of = these(connection, page), EVENTS.c
-    query = select(EVENTS).select_from(at.join(EVENTS, of.event_id == at.c.event_id))
-    return query.order_by(of.received.desc(), of.event_id.desc())
+    query = select(EVENTS).select_from(at.join(EVENTS, of.event == at.c.event))
+    return query.order_by(of.received.desc(), of.event.desc())
 
 
 def _events(connection: Connection, page: Sequence[Cursor]) -> Iterator[FoundEvent]:
@@ -200,18 +222,18 @@ def _events(connection: Connection, page: Sequence[Cursor]) -> Iterator[FoundEve
     if not page:
         return
     of, at = DELIVERIES.c, these(connection, page)
-    deliveries: dict[str, list[DeliveryState]] = {}
-    mine = of.day == at.c.day, of.event_id == at.c.event_id
+    deliveries: dict[int, list[Mapping[Any, Any]]] = {}
+    mine = of.day == at.c.day, of.event == at.c.event
     for row in connection.execute(select(DELIVERIES).select_from(at.join(DELIVERIES, *_both(mine)))).mappings():
-        state = DeliveryState(**{name: row[name] for name in DeliveryState.__slots__})
-        deliveries.setdefault(state.event_id, []).append(state)
-    ends: dict[str, list[str]] = {}
-    for event_id, outcome in _ends(connection, page):
-        ends.setdefault(event_id, []).append(outcome)
+        deliveries.setdefault(row["event"], []).append(row)
+    ends: dict[int, list[str]] = {}
+    for number, outcome in _ends(connection, page):
+        ends.setdefault(number, []).append(outcome)
     for row in connection.execute(_summaries(connection, page)).mappings():
-        event = summary(row)
-        states = sorted(deliveries.get(event.event_id, ()), key=lambda state: (state.sink, state.label))
-        yield FoundEvent(event=event, deliveries=tuple(states), ends=tuple(ends.get(event.event_id, ())))
+        event, number = summary(row), row["event"]
+        states = [state(one, event.event_id) for one in deliveries.get(number, ())]
+        states.sort(key=lambda one: (one.sink, one.label))
+        yield FoundEvent(event=event, deliveries=tuple(states), ends=tuple(ends.get(number, ())))
 
 
 def summary(row: Mapping[Any, Any]) -> EventSummary:

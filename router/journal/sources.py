@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     ColumnElement,
     Connection,
@@ -20,7 +21,6 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Select,
-    String,
     Table,
     and_,
     column,
@@ -35,6 +35,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from router.journal import numbers
 from router.journal.criteria import Criteria, Cursor, is_address
 from router.journal.rows import named
 from router.journal.tables import DAY, DELIVERIES, EVENTS, TERMS, day_of
@@ -95,8 +96,8 @@ def of_its_delivery(criteria: Criteria) -> list[ColumnElement[bool]]:
 def has_code(code: str) -> ColumnElement[bool]:
     """Rows of `TERMS` whose event has this code among its terms."""
     other, of = TERMS.alias(), TERMS.c
-    same = other.c.day == of.day, other.c.at == of.at, other.c.event_id == of.event_id
-    return exists().where(*same, other.c.term == term("code", code))
+    same = other.c.day == of.day, other.c.at == of.at, other.c.event == of.event
+    return exists().where(*same, other.c.term == numbers.of_text(term("code", code)))
 
 
 class Reader:
@@ -132,12 +133,12 @@ class Reader:
         rows = self.page(source, after, sample)
         return len(rows), -(rows[0].received - rows[-1].received) if rows else 0.0
 
-    def having(self, page: Sequence[Cursor], source: Source) -> set[str]:
+    def having(self, page: Sequence[Cursor], source: Source) -> set[int]:
         """Those of these events that a source has too."""
-        found: set[str] = set()
+        found: set[int] = set()
         at = these(self.connection, page)
         for part in source:
-            query = select(at.c.event_id).select_from(at).where(exists().where(*_same(part, at), *part.where))
+            query = select(at.c.event).select_from(at).where(exists().where(*_same(part, at), *part.where))
             found.update(self.connection.execute(query).scalars())
         return found
 
@@ -154,9 +155,9 @@ class Reader:
         query = parts[0]
         if len(parts) > 1:
             both = union_all(*(select(part.subquery()) for part in parts)).subquery()
-            query = select(both.c.event_id, both.c.at).distinct()
-            query = query.order_by(both.c.at.desc(), both.c.event_id.desc()).limit(size)
-        return [Cursor(at, event_id) for event_id, at in self.connection.execute(query)]
+            query = select(both.c.event, both.c.at).distinct()
+            query = query.order_by(both.c.at.desc(), both.c.event.desc()).limit(size)
+        return [Cursor(at, event) for event, at in self.connection.execute(query)]
 
     def _part(self, part: Part, first: int, last: int, after: Cursor | None) -> Select[Any]:
         event, at, criteria = part.event, part.at, self._criteria
@@ -171,7 +172,7 @@ class Reader:
             wanted.append(at < criteria.until)
         if after is not None:
             wanted += [at <= after[0], or_(at < after[0], and_(at == after[0], event < after[1]))]
-        query = select(event.label("event_id"), at.label("at")).where(*wanted or [true()])
+        query = select(event.label("event"), at.label("at")).where(*wanted or [true()])
         if at is DELIVERIES.c.received:  # an event may have several
             query = query.distinct()
         return query.order_by(at.desc(), event.desc())
@@ -182,34 +183,34 @@ _THESE: Final = Table(
     MetaData(),
     Column("day", Integer),
     Column("at", Float),
-    Column("event_id", String),
+    Column("event", BigInteger),
     prefixes=["TEMPORARY"],
 )
 
 
 def these(connection: Connection, page: Sequence[Cursor]) -> FromClause:
-    """Events as something to join: `day` and `at`, where they stand, and `event_id`. Good for this transaction, until
+    """Events as something to join: `day` and `at`, where they stand, and `event`. Good for this transaction, until
     it is asked for others.
 
     Values of thousands of events as parameters of their own would take the driver longer than the database.
     """
-    rows = [(day_of(place.received), place.received, place.event_id) for place in page]
+    rows = [(day_of(place.received), place.received, place.event) for place in page]
     if connection.dialect.name == "postgresql":
-        kinds = (Integer, Float, String)
+        kinds = (Integer, Float, BigInteger)
         lists = [literal([row[n] for row in rows], ARRAY(kind)) for n, kind in enumerate(kinds)]
         columns = [column(one.name, one.type) for one in _THESE.c]
         return func.unnest(*lists).table_valued(*columns, name="these").render_derived()
     connection.exec_driver_sql(
-        "CREATE TEMPORARY TABLE IF NOT EXISTS journal_these (day INTEGER, at FLOAT, event_id VARCHAR)"
+        "CREATE TEMPORARY TABLE IF NOT EXISTS journal_these (day INTEGER, at FLOAT, event BIGINT)"
     )
     connection.exec_driver_sql("DELETE FROM journal_these")
     if rows:
-        connection.exec_driver_sql("INSERT INTO journal_these (day, at, event_id) VALUES (?, ?, ?)", rows)
+        connection.exec_driver_sql("INSERT INTO journal_these (day, at, event) VALUES (?, ?, ?)", rows)
     return _THESE
 
 
 def _same(part: Part, at: FromClause) -> Iterator[ColumnElement[bool]]:
-    yield part.event == at.c.event_id
+    yield part.event == at.c.event
     if part.day is not None:
         yield part.day == at.c.day
         yield part.at == at.c.at
@@ -237,13 +238,13 @@ def _outcome(criteria: Criteria) -> Source | None:
 
 
 def _of_event(*wanted: ColumnElement[bool]) -> Part:
-    return Part(EVENTS.c.event_id, EVENTS.c.received, None, wanted)
+    return Part(EVENTS.c.event, EVENTS.c.received, None, wanted)
 
 
 def of_term(name: str) -> Part:
     """Events that have this term."""
-    return Part(TERMS.c.event_id, TERMS.c.at, TERMS.c.day, (TERMS.c.term == name,))
+    return Part(TERMS.c.event, TERMS.c.at, TERMS.c.day, (TERMS.c.term == numbers.of_text(name),))
 
 
 def _of_delivery(*wanted: ColumnElement[bool]) -> Part:
-    return Part(DELIVERIES.c.event_id, DELIVERIES.c.received, DELIVERIES.c.day, wanted)
+    return Part(DELIVERIES.c.event, DELIVERIES.c.received, DELIVERIES.c.day, wanted)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, Table, delete, func, or_, select
+from sqlalchemy import Connection, Select, Table, delete, func, select
 
 from router.contracts import Clock
 from router.database import Database, Took, TooSlow, unheard
@@ -15,10 +15,10 @@ from router.journal import days, search
 from router.journal.criteria import ANY, Counts, Criteria, Cursor, Found
 from router.journal.days import UNDATED
 from router.journal.migrations import MIGRATIONS, OldLines
-from router.journal.rows import ENTRY, RECEIPT, Rows, asked_ids, beginning
+from router.journal.numbers import of_event
+from router.journal.rows import ENTRY, RECEIPT, Rows, asked_ids
 from router.journal.search import SECONDS
 from router.journal.tables import (
-    BY_BYTES,
     DELIVERIES,
     ENTRIES,
     EVENTS,
@@ -30,7 +30,7 @@ from router.journal.tables import (
     day_of,
 )
 from router.journal.timeline import outline, tell
-from router.journal.views import Activity, DeliveryState, EventStory
+from router.journal.views import Activity, EventStory
 from router.journal.writing import Writer
 
 _ASKED_AT_ONCE: Final = 500
@@ -42,9 +42,9 @@ class Journal:
     Raises `Unavailable` (`JOURNAL-…`) while the database is away: nothing waits for it but the journal worker.
     """
 
-    def __init__(self, url: str, clock: Clock, took: Took = unheard) -> None:
-        """`took` hears how long each transaction took."""
-        self._database = Database("journal", url, METADATA, VERSION, MIGRATIONS)
+    def __init__(self, url: str, clock: Clock, took: Took = unheard, *, upgrade: bool = False) -> None:
+        """`took` hears how long each transaction took; `upgrade`: migrate tables of an older version, see `Database`"""
+        self._database = Database("journal", url, METADATA, VERSION, MIGRATIONS, upgrade=upgrade)
         self._database.timing.took = took
         self._clock = clock
         self._writer = Writer(self._database)
@@ -103,8 +103,8 @@ class Journal:
         structures (`within`) is as unknown as any id that nobody has used
         """
         with self._database.read() as connection:
-            ids = self._find(connection, any_id, limit, wanted)
-            stories = [self._story(connection, event_id) for event_id in ids]
+            events = self._find(connection, any_id, limit, wanted)
+            stories = [self._story(connection, event) for event in events]
         return sorted(stories, key=lambda story: story.event.received, reverse=True)
 
     def search(
@@ -130,10 +130,10 @@ class Journal:
     def control_ids(self, events: Iterable[str]) -> dict[str, str]:
         """MSH-10 by event id, of those that have one."""
         found: dict[str, str] = {}
-        ids = sorted(set(events))
+        ids = sorted({of_event(event_id) for event_id in events})
         with self._database.read() as connection:
             for start in range(0, len(ids), _ASKED_AT_ONCE):
-                some = EVENTS.c.event_id.in_(ids[start : start + _ASKED_AT_ONCE])
+                some = EVENTS.c.event.in_(ids[start : start + _ASKED_AT_ONCE])
                 rows = connection.execute(select(EVENTS.c.event_id, EVENTS.c.control_id).where(some))
                 found.update((event_id, name) for event_id, name in rows if name)
         return found
@@ -148,14 +148,6 @@ class Journal:
                 rows = connection.execute(select(EVENTS.c.event_id, EVENTS.c.structure).where(some))
                 found.update((event_id, finess) for event_id, finess in rows if finess)
         return found
-
-    def dispositions(self, since: float = 0.0) -> Mapping[tuple[str, str], int]:
-        """Number of deliveries per (sink, disposition) since this time; "" are those that have not ended."""
-        of = DELIVERIES.c
-        query = select(of.sink, of.disposition, func.count()).where(or_(of.at >= since, of.ended.is_(False)))
-        with self._database.read() as connection:
-            found = connection.execute(query.group_by(of.sink, of.disposition))
-            return {(sink, disposition): count for sink, disposition, count in found}
 
     def activity(self, feed: str, since: float) -> Activity:
         """What came by a feed: its last message ever, and how many since this Unix time."""
@@ -175,31 +167,26 @@ class Journal:
 
     # ------------------------------------------------------------------------------------------- private
 
-    def _find(self, connection: Connection, any_id: str, limit: int, wanted: Criteria) -> list[str]:
+    @staticmethod
+    def _find(connection: Connection, any_id: str, limit: int, wanted: Criteria) -> list[int]:
         for form in asked_ids(any_id):
-            if ids := search.named(connection, form, limit, wanted):
-                return ids
-        asked = beginning(any_id)
-        if asked is None:
-            return []
-        name = BY_BYTES if self._database.dialect == "postgresql" else EVENTS.c.event_id
-        query = (
-            select(EVENTS.c.event_id).where(name >= asked[0], name < asked[1], *search.of_event(wanted)).limit(limit)
-        )
-        return list(connection.execute(query).scalars())
+            if events := search.named(connection, form, limit, wanted):
+                return events
+        return search.beginning(connection, any_id, limit, wanted)
 
-    def _story(self, connection: Connection, event_id: str) -> EventStory:
-        found = connection.execute(select(EVENTS).where(EVENTS.c.event_id == event_id)).mappings().first()
+    @staticmethod
+    def _story(connection: Connection, event: int) -> EventStory:
+        found = connection.execute(select(EVENTS).where(EVENTS.c.event == event)).mappings().first()
         day = day_of(found["received"]) if found else UNDATED
 
         def lines(table: Table) -> Select[Any]:
-            return select(table).where(table.c.day == day, table.c.event_id == event_id)
+            return select(table).where(table.c.day == day, table.c.event == event)
 
         read = connection.execute(lines(ENTRIES).order_by(ENTRIES.c.at)).mappings()
         entries = [ENTRY.validate_json(row["body"]) for row in read]
         read = connection.execute(lines(RECEIPTS).order_by(RECEIPTS.c.at)).mappings()
         receipts = [RECEIPT.validate_json(row["body"]) for row in read]
-        rows = connection.execute(lines(DELIVERIES)).mappings()
-        deliveries = [DeliveryState(**{name: row[name] for name in DeliveryState.__slots__}) for row in rows]
-        event = search.summary(found) if found else outline(event_id, entries, receipts)
-        return tell(event, entries, receipts, deliveries)
+        event_id = found["event_id"] if found else (entries or receipts)[0].event_id
+        deliveries = [search.state(row, event_id) for row in connection.execute(lines(DELIVERIES)).mappings()]
+        told = search.summary(found) if found else outline(event_id, entries, receipts)
+        return tell(told, entries, receipts, deliveries)

@@ -5,7 +5,8 @@ nothing. `events` and `deliveries` sum them up for searches; `terms` leads from 
 a sender, a type of document) to the events, newest first.
 
 All but `events` and `orphans` go by the day on which the event was received: the key of every table and index begins
-with it. So a day is read, and forgotten, as one piece; on PostgreSQL it is a partition of its own.
+with it. So a day is read, and forgotten, as one piece; on PostgreSQL it is a partition of its own. Events, terms and
+lines have a number there in the place of their text (`numbers`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    collate,
 )
 
 VERSION: Final = 3
@@ -42,19 +42,23 @@ def _text(name: str) -> Column[str]:
     return Column(name, String, nullable=False, default="")
 
 
-def _by_day(name: str, key: tuple[str, ...], *parts: Any) -> Table:
-    """A table whose rows stand in the order of their key, day by day."""
+def _number(name: str, *, key: bool = False) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, primary_key=key, autoincrement=False)
+
+
+def _by_day(name: str, key: tuple[str, ...], *parts: Any, short: bool) -> Table:
+    """A table that is divided by days. short: its rows are, so that they may stand in the order of their key itself."""
     day = Column("day", Integer, nullable=False, autoincrement=False)
     primary = PrimaryKeyConstraint("day", *key)
-    return Table(
-        name, METADATA, day, *parts, primary, sqlite_with_rowid=False, postgresql_partition_by="LIST (day)"
-    )  # fmt: skip
+    how: dict[str, Any] = {"sqlite_with_rowid": not short, "postgresql_partition_by": "LIST (day)"}
+    return Table(name, METADATA, day, *parts, primary, **how)
 
 
 EVENTS: Final = Table(
     "journal_events",
     METADATA,
-    Column("event_id", String, primary_key=True),
+    _number("event", key=True),
+    Column("event_id", String, nullable=False),
     Column("received", Float, nullable=False),
     Column("touched", Float, nullable=False),
     Column("size", BigInteger, nullable=False),
@@ -62,70 +66,70 @@ EVENTS: Final = Table(
     *(_text(name) for name in ("document_type", "structure")),
     Column("level", Integer, nullable=False),
     Column("qualified", Boolean),
-    Index("journal_events_when", "received", "event_id"),
-    Index("journal_events_of_feed", "feed", "received", "event_id"),
+    Index("journal_events_when", "received", "event"),
+    Index("journal_events_of_feed", "feed", "received", "event"),
 )
-#: A beginning of an id is looked for byte by byte; on PostgreSQL the order of the primary key is the language's.
-BY_BYTES: Final = collate(EVENTS.c.event_id, "C")
-BEGINNING: Final = Index("journal_events_digits", BY_BYTES).ddl_if(dialect="postgresql")
-
 #: Events of which lines came, but no reception yet; their lines stand under this day until it comes.
 ORPHANS: Final = Table(
     "journal_orphans",
     METADATA,
-    Column("event_id", String, primary_key=True),
+    _number("event", key=True),
+    Column("event_id", String, nullable=False),
     Column("day", Integer, nullable=False, index=True),
 )
 
 ENTRIES: Final = _by_day(
     "journal_entries",
-    ("event_id", "digest"),
-    Column("event_id", String, nullable=False),
-    Column("digest", String, nullable=False),
+    ("event", "line"),
+    _number("event"),
+    _number("line"),
     Column("at", Float, nullable=False),
     Column("kind", String, nullable=False),
     Column("body", Text, nullable=False),
+    short=False,
 )
 
 RECEIPTS: Final = _by_day(
     "journal_receipts",
-    ("event_id", "digest"),
-    Column("event_id", String, nullable=False),
-    Column("digest", String, nullable=False),
-    Column("delivery_id", String, nullable=False),
+    ("event", "line"),
+    _number("event"),
+    _number("line"),
     Column("at", Float, nullable=False),
     Column("body", Text, nullable=False),
+    short=False,
 )
 
 DELIVERIES: Final = _by_day(
     "journal_deliveries",
-    ("event_id", "delivery_id"),
-    Column("event_id", String, nullable=False),
+    ("event", "delivery_id"),
+    _number("event"),
     Column("delivery_id", String, nullable=False),
     Column("at", Float, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("ended", Boolean, nullable=False),
     *(_text(name) for name in ("sink", "label", "pipeline", "disposition", "state", "code", "text")),
     Column("received", Float, nullable=False),
+    short=True,
 )
 """`received`: of its event, so that a search by outcome goes by the same time as every other one."""
 _of = DELIVERIES.c
-Index("journal_deliveries_ended", _of.day, _of.disposition, _of.received, _of.event_id)
+Index("journal_deliveries_ended", _of.day, _of.disposition, _of.received, _of.event)
 _coded = _of.code != ""
 Index(
     "journal_deliveries_coded",
-    *(_of.day, _of.code, _of.received, _of.event_id),
+    *(_of.day, _of.code, _of.received, _of.event),
     sqlite_where=_coded,
     postgresql_where=_coded,
 )
 
-#: `term`: its kind, a colon, and a normalised value; `at`: when the event was received.
+#: `term`: number of its kind, a colon, and a normalised value; `at`: when the event was received.
 TERMS: Final = _by_day(
     "journal_terms",
-    ("term", "at", "event_id"),
-    Column("term", String, nullable=False),
+    ("term", "at", "event"),
+    _number("term"),
     Column("at", Float, nullable=False),
-    Column("event_id", String, nullable=False),
+    _number("event"),
+    short=True,
 )
 
 PROGRESS: Final = Table(

@@ -46,7 +46,7 @@ class Writer:
         self._events = self._earliest_event()
         self._deliveries = self._latest_delivery()
         of = EVENTS.c
-        touched = update(EVENTS).where(of.event_id == bindparam("of"), of.touched < bindparam("to"))
+        touched = update(EVENTS).where(of.event == bindparam("of"), of.touched < bindparam("to"))
         self._touched = database.many(touched.values(touched=bindparam("to")), ["of", "to"])
 
     def write(self, connection: Connection, rows: Rows, seen: float | None) -> None:
@@ -71,70 +71,71 @@ class Writer:
     # ------------------------------------------------------------------------------------------- where lines stand
 
     @staticmethod
-    def _known(connection: Connection, ids: Iterable[str]) -> dict[str, float]:
-        """Event id -> when it was received, of those whose reception is there."""
-        found: dict[str, float] = {}
+    def _known(connection: Connection, ids: Iterable[int]) -> dict[int, float]:
+        """Event -> when it was received, of those whose reception is there."""
+        found: dict[int, float] = {}
         for some in _chunks(ids):
-            query = select(EVENTS.c.event_id, EVENTS.c.received).where(EVENTS.c.event_id.in_(some))
-            found.update((event_id, at) for event_id, at in connection.execute(query))
+            query = select(EVENTS.c.event, EVENTS.c.received).where(EVENTS.c.event.in_(some))
+            found.update((event, at) for event, at in connection.execute(query))
         return found
 
     @staticmethod
-    def _undated(connection: Connection, ids: Iterable[str]) -> set[str]:
+    def _undated(connection: Connection, ids: Iterable[int]) -> set[int]:
         """Those of which there are lines already, but no reception."""
-        found: set[str] = set()
+        found: set[int] = set()
         for some in _chunks(ids):
-            found.update(connection.execute(select(ORPHANS.c.event_id).where(ORPHANS.c.event_id.in_(some))).scalars())
+            found.update(connection.execute(select(ORPHANS.c.event).where(ORPHANS.c.event.in_(some))).scalars())
         return found
 
     @staticmethod
-    def _new_to(row: Mapping[str, Any], known: Mapping[str, float]) -> bool:
+    def _new_to(row: Mapping[str, Any], known: Mapping[int, float]) -> bool:
         """Whether this reception is the first that the journal knows of its event, or came before it."""
-        before = known.get(row["event_id"])
+        before = known.get(row["event"])
         return before is None or before > row["received"]
 
-    def _places(self, rows: Rows, known: Mapping[str, float]) -> dict[str, _Place]:
+    def _places(self, rows: Rows, known: Mapping[int, float]) -> dict[int, _Place]:
         """Where the lines of each event stand from now on."""
-        places: dict[str, _Place] = {}
-        for event_id in rows.touched:
-            row = rows.events.get(event_id)
-            received = row["received"] if row is not None and self._new_to(row, known) else known.get(event_id)
-            places[event_id] = (day_of(received), received) if received is not None else (UNDATED, 0.0)
+        places: dict[int, _Place] = {}
+        for event in rows.touched:
+            row = rows.events.get(event)
+            received = row["received"] if row is not None and self._new_to(row, known) else known.get(event)
+            places[event] = (day_of(received), received) if received is not None else (UNDATED, 0.0)
         return places
 
     def _gather(
         self,
         connection: Connection,
         rows: Rows,
-        known: Mapping[str, float],
-        undated: set[str],
-        places: Mapping[str, _Place],
+        known: Mapping[int, float],
+        undated: set[int],
+        places: Mapping[int, _Place],
     ) -> None:
         """Take what stands elsewhere of these events to where they stand now."""
-        moved: dict[int, list[str]] = {}
-        for event_id, place in places.items():
-            before = (day_of(known[event_id]), known[event_id]) if event_id in known else None
-            before = (UNDATED, 0.0) if event_id in undated else before
+        moved: dict[int, list[int]] = {}
+        for event, place in places.items():
+            before = (day_of(known[event]), known[event]) if event in known else None
+            before = (UNDATED, 0.0) if event in undated else before
             if before is not None and before != place:
-                moved.setdefault(before[0], []).append(event_id)
+                moved.setdefault(before[0], []).append(event)
         for day, ids in moved.items():
             for some in _chunks(ids):
                 self._move(connection, day, some, places)
-                connection.execute(delete(ORPHANS).where(ORPHANS.c.event_id.in_(some)))
-        new = [event_id for event_id, (day, _) in places.items() if day == UNDATED and event_id not in undated]
+                connection.execute(delete(ORPHANS).where(ORPHANS.c.event.in_(some)))
+        new = [event for event, (day, _) in places.items() if day == UNDATED and event not in undated]
         if new:
-            self._orphans(connection, [{"event_id": name, "day": day_of(rows.touched[name])} for name in sorted(new)])
+            named = [{"event": n, "event_id": rows.names[n], "day": day_of(rows.touched[n])} for n in sorted(new)]
+            self._orphans(connection, named)
 
     @staticmethod
-    def _move(connection: Connection, day: int, ids: Sequence[str], places: Mapping[str, _Place]) -> None:
+    def _move(connection: Connection, day: int, ids: Sequence[int], places: Mapping[int, _Place]) -> None:
         for table in BY_DAY:
-            theirs = table.c.day == day, table.c.event_id.in_(ids)
+            theirs = table.c.day == day, table.c.event.in_(ids)
             found = [dict(row) for row in connection.execute(select(table).where(*theirs)).mappings()]
             if not found:
                 continue
             connection.execute(delete(table).where(*theirs))
             for row in found:
-                row["day"], received = places[row["event_id"]]
+                row["day"], received = places[row["event"]]
                 if table is TERMS:
                     row["at"] = received
                 elif table is DELIVERIES:
@@ -163,9 +164,9 @@ class Writer:
     def _earliest_event(self) -> Many:
         """The first reception describes the event; a later one of the same id (received, then claimed) adds nothing."""
         statement = self._words.insert(EVENTS)
-        kept = {name: statement.excluded[name] for name in list(EVENTS.c.keys()) if name not in ("event_id", "touched")}
+        kept = {name: statement.excluded[name] for name in list(EVENTS.c.keys()) if name not in ("event", "touched")}
         statement = statement.on_conflict_do_update(
-            index_elements=["event_id"], set_=kept, where=EVENTS.c.received > statement.excluded.received
+            index_elements=["event"], set_=kept, where=EVENTS.c.received > statement.excluded.received
         )
         return self._database.many(statement, EVENTS.c.keys())
 
@@ -183,6 +184,6 @@ def _key(table: Table) -> list[str]:
     return [column.name for column in table.primary_key.columns]
 
 
-def _chunks(ids: Iterable[str]) -> Iterable[list[str]]:
+def _chunks(ids: Iterable[int]) -> Iterable[list[int]]:
     names = sorted(ids)
     return (names[start : start + _ASKED_AT_ONCE] for start in range(0, len(names), _ASKED_AT_ONCE))

@@ -11,7 +11,7 @@ from sqlalchemy.schema import CreateColumn, CreateIndex
 from router.contracts import Partition, out_topic
 from router.exchange import Origin
 from router.ledger import marks
-from router.ledger.tables import CLAIMS, COUNTED, DELIVERIES, FENCES, MARKS, REPLACES, TOPICS
+from router.ledger.tables import CLAIMS, COUNTED, DELIVERIES, FENCES, LETTER_PLACES, LETTERS, MARKS, REPLACES, TOPICS
 
 _ROWS: Final = 1000
 #: Name in the evidence of version 3 -> column of version 4, and what reads the text.
@@ -81,10 +81,13 @@ def _count_the_dead(connection: Connection) -> None:
 
 
 def _name_structures(connection: Connection) -> None:
-    """Version 5 did not know to whom a delivery belongs: those of before belong to nobody."""
+    """Version 5 did not know to whom a delivery belongs: those of before belong to nobody. Dead letters without a row
+    are read from their topics when somebody looks."""
     present = {column["name"] for column in inspect(connection).get_columns(DELIVERIES.name)}
     if DELIVERIES.c.structure.name not in present:
         _add_column(connection, DELIVERIES.c.structure)
+    LETTERS.create(connection, checkfirst=True)
+    LETTER_PLACES.create(connection, checkfirst=True)
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql(f"DROP INDEX IF EXISTS {COUNTED.name}")
         connection.execute(CreateIndex(COUNTED, if_not_exists=True))

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from sqlalchemy import Table, and_, delete, func, or_, select, update
 
-from router.contracts import Claim, DeadGroup, Fence, Offsets, Row, Standing
+from router.contracts import Claim, DeadGroup, Fence, LetterGroup, Offsets, Record, Row, Standing
 from router.database import Database, Took, unheard
 from router.exchange import Origin, State
-from router.ledger import fences, groups, marks, reconciling
+from router.ledger import fences, groups, letters, marks, reconciling
 from router.ledger.fast_path_postgresql import PostgresqlFastPath
 from router.ledger.fast_path_sqlite import SqliteFastPath
 from router.ledger.migrations import MIGRATIONS
@@ -39,10 +39,11 @@ class SqlLedger:
     Raises `Unavailable` (`LEDGER-…`) while the database is away; the next call connects again.
     away: why it was so when the ledger was opened, None when it was not
     took: hears how long each transaction or statement took
+    upgrade: migrate tables of an older version, see `Database`
     """
 
-    def __init__(self, url: str, took: Took = unheard) -> None:
-        self._database = Database("ledger", url, METADATA, VERSION, MIGRATIONS)
+    def __init__(self, url: str, took: Took = unheard, *, upgrade: bool = False) -> None:
+        self._database = Database("ledger", url, METADATA, VERSION, MIGRATIONS, upgrade=upgrade)
         self._database.timing.took = took
         self.away = self._database.away
         hot = PostgresqlFastPath if self._database.dialect == "postgresql" else SqliteFastPath
@@ -160,6 +161,26 @@ class SqlLedger:
     ) -> Sequence[DeadGroup]:
         with self._database.read() as connection:
             return groups.dead(connection, equal, since, within)
+
+    def letters_seen(self, topic: str, identity: str) -> Offsets:
+        with self._database.read() as connection:
+            return letters.seen(connection, topic, identity)
+
+    def note_letters(
+        self, topic: str, identity: str, found: Sequence[Record], resolved: Collection[Origin], ends: Offsets
+    ) -> None:
+        with self._database.write() as connection:
+            letters.note(connection, topic, identity, found, resolved, ends)
+
+    def letters(self, topic: str, within: Collection[str] | None = None) -> Sequence[Record]:
+        with self._database.read() as connection:
+            return letters.records(connection, topic, within)
+
+    def letter_groups(
+        self, topic: str, equal: Mapping[str, str], since: float = 0.0, within: Collection[str] | None = None
+    ) -> Sequence[LetterGroup]:
+        with self._database.read() as connection:
+            return letters.groups(connection, topic, equal, since, within)
 
     def needed(self, sink: str) -> Collection[Origin]:
         found: set[str] = set()

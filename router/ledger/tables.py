@@ -151,6 +151,36 @@ TOPICS: Final = Table(
     Column("identity", String, nullable=False),
 )
 
+#: Dead letters without a row, as their topics tell them: those that no `resolved` record names.
+LETTERS: Final = Table(
+    "ledger_letters",
+    METADATA,
+    Column("topic", String, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("offset", BigInteger, primary_key=True, autoincrement=False),
+    Column("place_of", String, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("first", Float, nullable=False),
+    Column("last", Float, nullable=False),
+    *(Column(name, String, nullable=False) for name in ("cause", "code", "place", "feed", "pipeline", "structure")),
+    Column("key", String, nullable=False),
+    Column("headers", Text, nullable=False),
+    Index("ledger_letters_place", "topic", "place_of"),
+    Index(
+        "ledger_letters_counted",
+        *("topic", "cause", "code", "place", "feed", "pipeline", "structure", "last", "first", "place_of"),
+    ).ddl_if(dialect="sqlite"),
+)
+#: How far each of those topics was read.
+LETTER_PLACES: Final = Table(
+    "ledger_letter_places",
+    METADATA,
+    Column("topic", String, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("identity", String, nullable=False),
+    Column("next", BigInteger, nullable=False),
+)
+
 #: What `save` writes: everything that changes in a row's life.
 STATE_COLUMNS: Final = (
     "replay",

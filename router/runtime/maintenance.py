@@ -9,6 +9,9 @@ from typing import Final
 import structlog
 
 from router.contracts import Ledger
+from router.engine.dead_letters.listing import STAGES
+from router.engine.dead_letters.reading import read_topics
+from router.engine.delivery.supersession_rules import HELD
 from router.engine.delivery.trimming import Trimmer
 from router.errors import RouterError
 from router.journal.expected import expected_hour
@@ -20,7 +23,9 @@ log = structlog.get_logger()
 
 SWEEP_SECONDS: Final = 600.0
 GAUGE_SECONDS: Final = 5.0
+HELD_SECONDS: Final = 15.0
 EXPECTED_SECONDS: Final = 300.0
+LETTERS_SECONDS: Final = 30.0
 DAY: Final = 86_400.0
 SEGMENT_DAYS: Final = 8
 """Claims outlive the retention of `in.*` by so much: Kafka removes whole segments, so a record stands for up to a week
@@ -61,6 +66,8 @@ class Maintenance:
     def _run(self) -> None:
         chores = {
             self._gauges: 0.0,
+            self._held: HELD_SECONDS,
+            self._letters: LETTERS_SECONDS,
             self._expected: EXPECTED_SECONDS,
             self._topics: SWEEP_SECONDS,
             self._compare: SWEEP_SECONDS,
@@ -104,6 +111,21 @@ class Maintenance:
                 by_topic[partition.topic] = by_topic.get(partition.topic, 0) + behind
             for topic, behind in by_topic.items():
                 self._services.observer.set("lag", behind, group=group, topic=topic)
+
+    def _held(self) -> None:
+        """What a person must decide about, whoever held it: a sink worker, or a restore."""
+        ledger = self._ledger = self._ledger or self._services.ledger()
+        held = dict.fromkeys(self._services.config.sinks, 0)
+        for one in ledger.standing():
+            if one.sink in held and one.code == HELD:
+                held[one.sink] += one.count
+        for sink, count in held.items():
+            self._services.observer.set("held_unknown", count, sink=sink)
+
+    def _letters(self) -> None:
+        """So that a list of dead letters has little left to read."""
+        ledger = self._ledger = self._ledger or self._services.ledger()
+        read_topics(self._services.bus, ledger, STAGES, self._services.config.sinks)
 
     def _expected(self) -> None:
         """How much each feed usually receives at this hour."""

@@ -139,7 +139,7 @@ class World:
         client = Browser(self.app, {"accept-language": language, "sec-fetch-site": "same-origin"})
         if name:
             person = Person(name=name, shown=name.capitalize(), rights=PEOPLE[name])
-            client.cookies.set("segur", self.access.begin(person, "127.0.0.1"))
+            client.cookies.set("segur", self.access.begin(person, "127.0.0.1"), domain="testserver.local")
         return client
 
     @contextmanager

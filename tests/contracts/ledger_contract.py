@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from router.contracts import Claim, Fence, Ledger, Partition, Row, Standing
+from router.contracts import Claim, Fence, Ledger, Partition, Record, Row, Standing
 from router.errors import Fenced
 from router.exchange import Delivery, Origin, State
 
@@ -292,6 +292,45 @@ class LedgerContract:
         assert seen() == ([], 0)
         assert [r.delivery.structure for r in ledger.dead()] == ["750000018", "340000017", ""]
         assert sum(one.count for one in ledger.dead_groups({})) == 3
+
+    def test_dead_letters_without_a_row_are_kept_by_topic(self, ledger: Ledger) -> None:
+        """Listed by time, counted by what they share, for one's structures; resolved ones and other topics are out."""
+        topic = "dlq.intake"
+        facts = {"code": "R45", "place": "PID-32", "cause": "c1", "feed": "sil", "text": "l'accent é\0"}
+        more: list[dict[str, str]] = [{}, {"structure": "750000018"}, {"code": "R80"}, {"structure": "750000018"}]
+        times = [{"id": f"e{n}", "first": "1.5", "last": f"{n + 2}.5"} for n in range(4)]
+        letters = [Record(topic, n % 2, n, f"k{n}", b"", facts | times[n] | more[n], float(n)) for n in range(4)]
+        ends = {Partition(topic, 0): 3, Partition(topic, 1): 4}
+        assert ledger.letters_seen(topic, "t1") == {}
+        ledger.note_letters(topic, "t1", letters[:3], (), {})
+        ledger.note_letters(topic, "t1", letters, [Origin(topic, 1, 3)], ends)
+        ledger.note_letters("dlq.pipeline", "t9", letters[:1], (), {})
+        assert ledger.letters_seen(topic, "t1") == ends
+        assert [one.headers["id"] for one in ledger.letters(topic)] == ["e0", "e1", "e2"]
+        assert [(one.key, one.origin) for one in ledger.letters(topic, ["750000018"])] == [("k1", Origin(topic, 1, 1))]
+        assert list(ledger.letters(topic, [])) == []
+
+        def counted(**asked: Any) -> list[tuple[str, int, float, float]]:
+            joined: dict[str, list[Any]] = {}
+            for one in ledger.letter_groups(topic, asked.pop("equal", {}), **asked):
+                joined.setdefault(one.sample.headers["code"], []).append(one)
+            return sorted(
+                (code, sum(o.count for o in some), min(o.first for o in some), max(o.last for o in some))
+                for code, some in joined.items()
+            )
+
+        assert counted() == [("R45", 2, 1.5, 3.5), ("R80", 1, 1.5, 4.5)]
+        assert (
+            counted(equal={"code": "R45"}) == counted(since=0.0, equal={"feed": "sil", "code": "R45"}) == counted()[:1]
+        )
+        assert counted(since=4.0) == [("R80", 1, 1.5, 4.5)]
+        assert counted(within=["750000018"]) == [("R45", 1, 1.5, 3.5)]
+        ledger.note_letters(topic, "t2", letters[2:3], (), {Partition(topic, 0): 1})
+        assert [one.headers["id"] for one in ledger.letters(topic)] == ["e2"]
+        assert ledger.letters_seen(topic, "t1") == {}
+        ledger.note_letters(topic, "", [], (), {})
+        assert list(ledger.letters(topic)) == []
+        assert len(ledger.letters("dlq.pipeline")) == 1
 
     def test_bytes_that_are_still_needed(self, ledger: Ledger) -> None:
         """Where the bytes of unfinished and dead rows of one sink stand; those of what has ended are not needed."""

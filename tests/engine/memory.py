@@ -13,6 +13,8 @@ from router.contracts import (
     Claim,
     DeadGroup,
     Fence,
+    Header,
+    LetterGroup,
     Offsets,
     Outgoing,
     Partition,
@@ -269,6 +271,7 @@ class MemoryLedger:
         self.history: list[Row] = store.history if store else []
         self.marks: dict[Partition, int] = store.marks if store else {}
         self.identities: dict[str, str] = store.identities if store else {}
+        self.noted: dict[str, tuple[str, Offsets, dict[Origin, Record]]] = store.noted if store else {}
         self.turn: threading.RLock = store.turn if store else threading.RLock()
         self.away = False
 
@@ -418,6 +421,33 @@ class MemoryLedger:
                 place = one.evidence.get("place")
                 found.append(DeadGroup(**names, place=place, count=1, first=one.first_try or last,
                                        last=last, sample=one.delivery.id))  # fmt: skip
+        return found
+
+    def letters_seen(self, topic: str, identity: str) -> Offsets:
+        known, ends, _ = self.noted.get(topic, ("", {}, {}))
+        return ends if known == identity else {}
+
+    def note_letters(
+        self, topic: str, identity: str, letters: Sequence[Record], resolved: Collection[Origin], ends: Offsets
+    ) -> None:
+        known, _, kept = self.noted.get(topic, ("", {}, {}))
+        kept = (kept if known == identity else {}) | {record.origin: record for record in letters}
+        left = {origin: record for origin, record in kept.items() if origin not in resolved}
+        self.noted[topic] = identity, dict(ends), left
+
+    def letters(self, topic: str, within: Collection[str] | None = None) -> Sequence[Record]:
+        found = self.noted.get(topic, ("", {}, {}))[2].values()
+        return [one for one in found if within is None or one.headers.get(Header.STRUCTURE, "") in within]
+
+    def letter_groups(
+        self, topic: str, equal: Mapping[str, str], since: float = 0.0, within: Collection[str] | None = None
+    ) -> Sequence[LetterGroup]:
+        """Of one letter each: whoever reads them joins them."""
+        found = []
+        for one in self.letters(topic, within):
+            last = float(one.headers.get(Header.LAST) or one.timestamp)
+            if last >= since and all(one.headers.get(name, "") == value for name, value in equal.items()):
+                found.append(LetterGroup(one, 1, float(one.headers.get(Header.FIRST) or last), last))
         return found
 
     def needed(self, sink: str) -> Collection[Origin]:

@@ -69,6 +69,33 @@ def test_letters_of_other_structures_are_not_there() -> None:
         assert letters(rig.bus, rig.ledger, replace(own, id=asked)) == []
 
 
+def test_what_came_since_the_last_list_is_on_the_next() -> None:
+    """Records are read once, and a list is never behind: what came, what was resolved, a topic that was made anew."""
+    rig = play(_nothing)
+    producer = rig.bus.producer("t")
+
+    def listed() -> list[str]:
+        whole = [one.event_id for one in letters(rig.bus, rig.ledger)]
+        assert sum(one.count for one in groups(rig.bus, rig.ledger)) == len(whole)
+        return sorted(whole)
+
+    first = [Outgoing("dlq.pipeline", f"k{n}", b"x", {Header.ID: f"e{n}", Header.FEED: "f"}) for n in range(3)]
+    places = producer.publish(first)
+    assert listed() == ["e0", "e1", "e2"]
+    producer.publish([Outgoing("dlq.pipeline", "k9", b"x", {Header.ID: "e9"})])
+    (chosen,) = letters(rig.bus, rig.ledger, Filter(id="e1"))
+    assert chosen.at == places[1]
+    list(discard(rig.ledger, [chosen], by="dupont", reason="essai", producer=producer))
+    assert listed() == ["e0", "e2", "e9"]
+    rig.bus.topics.clear()
+    producer.publish(first[:1])
+    assert listed() == ["e0"]
+
+
+async def _nothing(_: Rig) -> None:
+    """Nothing happens before."""
+
+
 def test_replay_of_a_group_dry_and_real() -> None:
     """A dry run publishes nothing; the real one delivers every letter, which then is no dead letter any more."""
 

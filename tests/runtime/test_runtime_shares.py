@@ -106,9 +106,10 @@ def swept(**limits: Any) -> tuple[Maintenance, Swept, Any]:
     place = services(maintain=lambda: None)
     place.clock = SimpleNamespace(now=lambda: 1e9, monotonic=lambda: 50.0)
     place.config.limits = SimpleNamespace(**{"claims_days": 30, "journal_days": None} | limits)
-    place.ledger, place.journal, place.register = lambda: told, told, told
+    place.ledger, place.journal, place.register, place.archive = lambda: told, told, told, None
     running = Maintenance(place)
     running._trimmer = SimpleNamespace(trim=lambda *_: 0)  # type: ignore[assignment]
+    running._audit = SimpleNamespace(purge=lambda: None)  # type: ignore[assignment]
     return running, told, place
 
 

@@ -109,18 +109,12 @@ class SqliteBus:
             known = self._store.topic(connection, topic)
             found: list[Record] = []
             for number, id_ in enumerate(known.ids if known else ()):
+                first = (begin or {}).get(Partition(topic, number), 0)
                 rows = connection.execute(
                     "SELECT r.id, r.key, r.headers, r.timestamp, x'' FROM records r, partitions p"
                     " WHERE p.id=? AND r.id>=(p.id<<?)+max(p.first, ?) AND r.id<(p.id<<?)+p.next"
                     " AND (?='' OR instr(r.headers, ?)=0) ORDER BY r.id",
-                    (
-                        id_,
-                        SHIFT,
-                        (begin or {}).get(Partition(topic, number), 0),
-                        SHIFT,
-                        lacking,
-                        f"{json.dumps(lacking)}:",
-                    ),
+                    (id_, SHIFT, first, SHIFT, lacking, f"{json.dumps(lacking)}:"),
                 )
                 found += records_of(Partition(topic, number), rows)
         return iter(sorted(found, key=lambda record: (record.timestamp, record.partition, record.offset)))

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from router.contracts import Bus, DeadGroup, Header, Ledger, Record, Row, dlq_topic, out_topic
+from router.engine.dead_letters.reading import read_topics, scan
 from router.engine.dead_letters.remediation import Advice, cause, next_step
 from router.engine.delivery.supersession_rules import HELD
 from router.exchange import Origin, State
 from router.wire import record_at
 
-RESOLVED: Final = "resolved"
 STAGES: Final = ("intake", "pipeline")
 """Stages whose dead letters have no ledger row."""
 
@@ -126,23 +126,18 @@ def letters(
     *,
     sinks: Iterable[str] = (),
     advice: Advice = next_step,
-    rows: bool = True,
 ) -> list[DeadLetter]:
     """The unresolved dead letters that the filter admits, oldest first.
 
     `sinks`: all sinks of the site, so that records on their topics which were no deliveries are found too.
-    `rows`: False leaves out those that the ledger counts.
     Asked for by their code (`UNKNOWN-HELD`) or cause, deliveries that are held for a person are among them.
     """
     found: list[DeadLetter] = []
     if which.stage in ("", "sink"):
-        found += [of_row(row, advice) for row in ledger.dead(which.sink or None, which.within)] if rows else []
+        found += [of_row(row, advice) for row in ledger.dead(which.sink or None, which.within)]
         found += [of_row(row, advice) for row in _held(ledger, which, sinks)]
-        found += _unreadable(bus, {which.sink} if which.sink else set(sinks), advice)
-    if not which.sink:
-        for stage in STAGES:
-            if which.stage in ("", stage):
-                found += _of_topic(bus, stage, advice)
+    for stage, sink, topic in _without_row(bus, ledger, which, sinks):
+        found += [_of_record(record, stage, advice, sink) for record in ledger.letters(topic, which.within)]
     found = [one for one in found if which.may_be_seen(one)]
     today = {one.older_cause: one.cause for one in found if one.older_cause}
     which = replace(which, id=today.get(which.id, which.id), cause=today.get(which.cause, which.cause))
@@ -160,8 +155,14 @@ def groups(
         equal = {name: value for name in ("sink", "feed", "pipeline", "code") if (value := getattr(which, name))}
         counted = ledger.dead_groups(equal, which.since, which.within)
         found += _counted(counted, ledger, advice)
-    rowless = letters(bus, ledger, which, sinks=sinks, advice=advice, rows=False)
-    return _joined([*found, *map(_alone, rowless)])
+        held = (of_row(row, advice) for row in _held(ledger, which, sinks))
+        found += map(_alone, filter(which.admits, held))
+    equal = {name: value for name in ("feed", "pipeline", "code") if (value := getattr(which, name))}
+    for stage, sink, topic in _without_row(bus, ledger, which, sinks):
+        for one in ledger.letter_groups(topic, equal, which.since, which.within):
+            alone = _alone(_of_record(one.sample, stage, advice, sink))
+            found.append(replace(alone, count=one.count, first=one.first, last=one.last))
+    return _joined(found)
 
 
 def by_cause(found: Iterable[DeadLetter]) -> list[Group]:
@@ -181,7 +182,7 @@ def unresolved(bus: Bus, topic: str, *, rowless: bool = False) -> list[Record]:
 
     rowless: only those that the ledger has no row for; on a sink's topic it alone knows the others
     """
-    found, resolved = _scan(bus.headlines(topic, lacking=Header.DELIVERY if rowless else ""))
+    found, resolved = scan(bus.headlines(topic, lacking=Header.DELIVERY if rowless else ""))
     return [record for at, record in found.items() if at not in resolved]
 
 
@@ -227,29 +228,16 @@ def _held(ledger: Ledger, which: Filter, sinks: Iterable[str]) -> list[Row]:
     return [row for row in rows if row.state is State.PARKED and row.code == HELD]
 
 
-def _of_topic(bus: Bus, stage: str, advice: Advice) -> list[DeadLetter]:
-    return [_of_record(record, stage, advice) for record in unresolved(bus, dlq_topic(stage))]
+def _without_row(bus: Bus, ledger: Ledger, which: Filter, sinks: Iterable[str]) -> list[tuple[str, str, str]]:
+    """(stage, sink, topic): where dead letters without a row are known now; of a sink, they were no deliveries."""
+    own = [which.sink] if which.sink else sorted(set(sinks))
+    own = own if which.stage in ("", "sink") else []
+    stages = [stage for stage in STAGES if which.stage in ("", stage) and not which.sink]
+    read_topics(bus, ledger, stages, own)
+    return [*(("sink", sink, dlq_topic(sink)) for sink in own), *((stage, "", dlq_topic(stage)) for stage in stages)]
 
 
-def _unreadable(bus: Bus, sinks: Iterable[str], advice: Advice) -> list[DeadLetter]:
-    """A sink's dead letters that were no deliveries and so have no row."""
-    found = [(sink, record) for sink in sorted(sinks) for record in unresolved(bus, dlq_topic(sink), rowless=True)]
-    return [replace(_of_record(record, "sink", advice), sink=sink) for sink, record in found]
-
-
-def _scan(records: Iterable[Record]) -> tuple[dict[str, Record], set[str]]:
-    """(dead letters by their place, without their bytes; places of those that were resolved)."""
-    found: dict[str, Record] = {}
-    resolved: set[str] = set()
-    for record in records:
-        if record.headers.get(Header.COMMAND) == RESOLVED:
-            resolved.add(record.headers.get(Header.ORIGIN, ""))
-        else:
-            found[str(record.origin)] = record
-    return found, resolved
-
-
-def _of_record(record: Record, stage: str, advice: Advice) -> DeadLetter:
+def _of_record(record: Record, stage: str, advice: Advice, sink: str = "") -> DeadLetter:
     headers: Mapping[str, str] = record.headers
 
     def text(name: str) -> str:
@@ -268,6 +256,7 @@ def _of_record(record: Record, stage: str, advice: Advice) -> DeadLetter:
         place=place,
         text=text(Header.TEXT),
         next=text(Header.NEXT) or advice(code),
+        sink=sink,
         pipeline=pipeline,
         feed=text(Header.FEED),
         event_id=text(Header.ID),

@@ -13,7 +13,8 @@ from typing import Final
 
 from router.contracts import Bus, Header, Ledger, Outgoing, Producer, in_topic, out_topic
 from router.engine.dead_letters.evidence import UNNAMED, Names, proof
-from router.engine.dead_letters.listing import RESOLVED, DeadLetter, body
+from router.engine.dead_letters.listing import DeadLetter, body
+from router.engine.dead_letters.reading import RESOLVED
 from router.engine.delivery.command_handler import (
     ACCEPTED,
     BY,

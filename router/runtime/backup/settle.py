@@ -13,7 +13,9 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Final, Literal
 
-from router.contracts import JOURNAL, RECEIPTS, Ledger, Partition, Row, Unobserved, in_topic, out_topic
+from router.contracts import JOURNAL, RECEIPTS, Ledger, Partition, Row, Unobserved, dlq_topic, in_topic, out_topic
+from router.engine.dead_letters.listing import STAGES
+from router.engine.dead_letters.reading import forget_topic
 from router.engine.delivery import row_transitions
 from router.engine.delivery.supersession_rules import FINAL
 from router.engine.pipeline.worker import GROUP as PIPELINES
@@ -63,6 +65,8 @@ class Found:
 def settle(services: SiteServices, ledger: Ledger, taken: Manifest, bus: Bus) -> Found:
     """Bring the restored databases up to what the bus can prove. To do it twice is harmless. Raises `Unavailable`."""
     found = Found(bus)
+    for where in (*STAGES, *services.config.sinks):  # the topics tell again which dead letters there are
+        forget_topic(ledger, dlq_topic(where))
     if bus == "copy":  # first: what follows writes receipts
         found.doubtful = doubt.ranges(services.bus, list(services.config.feeds))
         for place, (start, end) in found.doubtful.items():

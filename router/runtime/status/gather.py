@@ -97,6 +97,8 @@ class Gatherer:
             dead_letters=self._part("dead letters", lambda: self._dead_letters(now)),
             work_entries=self._part("register", self._work_entries),
             disk=self._part("disk", lambda: disk(self.site.data)),
+            pipelines_refused=measured.most("pipelines_refused"),
+            site_changed=measured.most("site_file_changed") > 0,
         )
         return judged(status, tuple(self._unseen), [role for role in ROLES if config.processes[role]])
 
@@ -241,10 +243,10 @@ class Gatherer:
 
     def _dead_letters(self, now: float) -> DeadLettersView:
         bus, ledger = self._opened_bus(), self._opened_ledger()
-        found = listing.letters(bus, ledger, sinks=self.site.config.sinks, advice=ADVICE)
-        since = yesterday(now)
-        recent = listing.by_cause(letter for letter in found if letter.last >= since)
-        return DeadLettersView(len(found), len({letter.cause for letter in found}), since, tuple(recent))
+        sinks, since = self.site.config.sinks, yesterday(now)
+        found = listing.groups(bus, ledger, sinks=sinks, advice=ADVICE)
+        recent = listing.groups(bus, ledger, listing.Filter(since=since), sinks=sinks, advice=ADVICE)
+        return DeadLettersView(sum(group.count for group in found), len(found), since, tuple(recent))
 
     def _work_entries(self) -> int:
         self._file("register")

@@ -126,7 +126,7 @@ class RouterProcess:
 
     def _prepare(self) -> None:
         """Open once what every worker opens, so that a mistake is told here, in one sentence, and schemas exist."""
-        services = SiteServices(self.site)
+        services = SiteServices(self.site, upgrade=True)
         try:
             try:
                 _ = services.bus
@@ -213,7 +213,7 @@ class RouterProcess:
         """
         admin = self.site.config.admin
         server = AdminServer(self.waiting, admin.host, admin.port, self._page) if admin.port else None
-        machine = MachineMeasures(self.site.data, self.observer)
+        machine = MachineMeasures(self.site.data, self.site.source.source, self.observer)
         tasks = [asyncio.create_task(self._announce(ready)), asyncio.create_task(machine.watch())]
         if server is not None:
             tasks.append(asyncio.create_task(server.serve()))
