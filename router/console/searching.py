@@ -100,6 +100,11 @@ class Asked:
                 shown = _(OUTCOME_WORDS[value]) if name == "outcome" else _(_WORDS[name], value=value)
                 yield shown, self.without(name)
 
+    @property
+    def title(self) -> str:
+        """The conditions, for the title of the window, which a browser keeps: without the name that was typed."""
+        return ", ".join(text for text, without in self.chips() if without != self.without("q") or not self.name)
+
     def _period(self) -> tuple[str, str]:
         if self.given.get("since") == ALWAYS and not self.given.get("until"):
             return _("at any time"), ""

@@ -111,7 +111,8 @@ def test_an_identity_typed_into_the_address_leaves_it_at_once(known: World, name
 def test_a_name_of_a_recipient_stays_on_the_server(known: World) -> None:
     """It may be a patient's: the handle is worth something for the person who typed it only."""
     address = _find(known.client("marie"), words="HODA Adam")
-    assert "to someone named" in text_of(known.client("marie").get(address))
+    page = known.client("marie").get(address)
+    assert "to someone named" in text_of(page) and "HODA" not in page.text.partition("</title>")[0]
     assert "type it again" in text_of(known.client("jeanne").get(address))
 
 
