@@ -117,9 +117,11 @@ def _count_fault(count: int, typed: str) -> str:
     """Two or more are confirmed by their number."""
     if not count:
         return _("there is nothing to order")
-    if count > 1 and "".join(typed.split()) != str(count):
-        return _("type the number of dead letters: {count}", count=count)
-    return ""
+    return count_wanted(count) if count > 1 and "".join(typed.split()) != str(count) else ""
+
+
+def count_wanted(count: int) -> str:
+    return _("type the number of dead letters: {count}", count=count)
 
 
 def stale(visit: Visit, order: Order) -> str:

@@ -51,7 +51,7 @@ def list_(visit: Visit) -> Response:
     found = visit.tools.desk.groups(filter_of(visit))
     visit.took = time.perf_counter() - began
     notes, now = visit.tools.store.causes.of(group.cause for group in found), visit.tools.clock.now()
-    shown = [_shown(group, notes.get(group.cause), now) for group in found]
+    shown = [shown(group, notes.get(group.cause), now) for group in found]
     loud = [one for one in shown if one.state != "muted"]
     return visit.page(
         "dead_letters.html",
@@ -73,7 +73,7 @@ def show(visit: Visit) -> Response:
 def say(visit: Visit) -> Response:
     """Keep what a person says of the cause."""
     cause, said, note = visit.path["cause"], visit.field("said"), visit.field("note")
-    _of_cause(visit, cause)
+    of_cause(visit, cause)
     faults: dict[str, str] = {}
     if said not in (*SAID, "new"):
         faults["said"] = _("choose what holds for this cause")
@@ -92,19 +92,19 @@ def say(visit: Visit) -> Response:
 
 def _group(visit: Visit, faults: Mapping[str, str], status: int = 200) -> Response:
     began = time.perf_counter()
-    found, group = _of_cause(visit, visit.path["cause"])
+    found, group = of_cause(visit, visit.path["cause"])
     visit.took = time.perf_counter() - began
     note = visit.tools.store.causes.of([group.cause]).get(group.cause)
     newest = list(reversed(found))
-    start = _after(newest, visit.asked("after"))
+    start = after(newest, visit.asked("after"))
     rows = newest[start : start + ROWS]
     mine = visit.person.structures(Role.OPERATOR)
     return visit.page(
         "dead_letter_group.html",
         status=status,
-        one=_shown(group, note, visit.tools.clock.now()),
+        one=shown(group, note, visit.tools.clock.now()),
         rows=visit.tools.desk.named(rows),
-        more=_place(rows[-1]) if start + ROWS < len(newest) else "",
+        more=place(rows[-1]) if start + ROWS < len(newest) else "",
         begun=bool(start),
         faults=faults,
         muted=[(days, _(words)) for days, words in MUTED.items()],
@@ -113,7 +113,7 @@ def _group(visit: Visit, faults: Mapping[str, str], status: int = 200) -> Respon
     )
 
 
-def _of_cause(visit: Visit, cause: str) -> tuple[list[DeadLetter], Group]:
+def of_cause(visit: Visit, cause: str) -> tuple[list[DeadLetter], Group]:
     """The dead letters of a cause, oldest first, and the cause. Raises `NotHere` when this person sees none."""
     which = Filter(cause=cause, within=visit.structures)
     found, groups = visit.tools.desk.dead_letters(which), visit.tools.desk.groups(which)
@@ -122,7 +122,7 @@ def _of_cause(visit: Visit, cause: str) -> tuple[list[DeadLetter], Group]:
     return found, groups[0]
 
 
-def _shown(group: Group, note: CauseNote | None, now: float) -> ShownGroup:
+def shown(group: Group, note: CauseNote | None, now: float) -> ShownGroup:
     return ShownGroup(group, note.shown(group.last, now) if note is not None else "new", note)
 
 
@@ -146,16 +146,16 @@ def _names(known: Mapping[str, object]) -> list[tuple[str, str]]:
     return [("", _("all")), *((name, name) for name in known)]
 
 
-def _place(dead_letter: DeadLetter) -> str:
+def place(dead_letter: DeadLetter) -> str:
     return f"{dead_letter.last:.6f}-{dead_letter.delivery_id or dead_letter.event_id}"
 
 
-def _after(newest: list[DeadLetter], place: str) -> int:
+def after(newest: list[DeadLetter], place: str) -> int:
     """Where the page behind this place begins; one that went meanwhile keeps its time."""
     if not place:
         return 0
     for number, one in enumerate(newest):
-        if _place(one) == place:
+        if place(one) == place:
             return number + 1
     last, _dash, _id = place.partition("-")
     try:
