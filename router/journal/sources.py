@@ -173,7 +173,10 @@ class Reader:
         event, at, criteria = part.event, part.at, self._criteria
         wanted = list(part.where)
         if part.day is not None:
-            wanted.append(part.day.in_(list(range(first, last + 1))))
+            # PostgreSQL leaves partitions out by a range; SQLite goes from one day's keys to the next.
+            partitioned = self.connection.dialect.name == "postgresql"
+            days = part.day.between(first, last) if partitioned else part.day.in_(list(range(first, last + 1)))
+            wanted.append(days)
         else:
             wanted += [at >= float(first * DAY), at < float((last + 1) * DAY)]
         if criteria.since is not None:
