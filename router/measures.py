@@ -24,12 +24,14 @@ Measure = Literal[
     "pipeline_seconds",
     "documents_total",
     "reload_total",
+    "pipelines_refused",
     "dead_letters_total",
     "not_applicable_total",
     "deliveries_total",
     "delivery_seconds",
     "end_to_end_seconds",
     "retries_total",
+    "held_unknown",
     "in_flight",
     "pending",
     "oldest_pending_timestamp_seconds",
@@ -59,6 +61,7 @@ Measure = Literal[
     "audit_unsent",
     "audit_oldest_unsent_timestamp_seconds",
     "build_info",
+    "site_file_changed",
     "worker_restarts_total",
     "certificate_expiry_timestamp_seconds",
     "liste_blanche_timestamp_seconds",
@@ -157,6 +160,9 @@ MEASURES: Final[dict[Measure, Declaration]] = {
         action="initial replace delete",
     ),
     "reload_total": _counter("result", "Pipeline reloads", "pipelines", result="applied refused"),
+    "pipelines_refused": _gauge(
+        "", "Pipeline files that are refused as they are now; the versions of before go on", "pipelines", "max"
+    ),
     # ------------------------------------------------------------------------------------- dead letters
     "dead_letters_total": _counter(
         "stage feed sink code",
@@ -197,6 +203,9 @@ MEASURES: Final[dict[Measure, Declaration]] = {
     ),
     "repeats_after_unknown_total": _counter(
         "sink answer", "Unknown outcomes, by what was done", "sinks", answer="repeated held absent verified"
+    ),
+    "held_unknown": _gauge(
+        "sink", "Deliveries of unknown outcome that are held until a person decides", "journal", "max"
     ),
     "inversions_total": _counter("sink", "Deliveries begun out of their lane's order: must stay 0", "sinks"),
     "superseded_total": _counter("sink", "Deliveries overtaken by a deletion or a replacement", "sinks"),
@@ -268,6 +277,9 @@ MEASURES: Final[dict[Measure, Declaration]] = {
     ),
     # ---------------------------------------------------------------------------------------- machine and supervisor
     "build_info": _gauge("version events", "1; the version, and the format of events", "supervisor", "max"),
+    "site_file_changed": _gauge(
+        "", "1 while the site file says something else than at the start of the router", "supervisor", "max"
+    ),
     "worker_restarts_total": _counter("role", "Workers restarted by the supervisor", "supervisor"),
     "certificate_expiry_timestamp_seconds": _gauge(
         "name", "Unix time at which a certificate in use ends", "gateway sinks", "min"

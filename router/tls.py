@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import Final
+
+THROW_AWAY: Final = "AUTORITE JETABLE"
+"""Name (CN) of the authority of every demonstration: its key stands unprotected, so production refuses it."""
 
 
 def client_context(

@@ -19,7 +19,8 @@ CONFORMANCE: Final = "docs/conformance.md"
 #: Keys whose sections have a heading each. `{_SHEET}` is how the tables of rules write `hl7-input §2.2` in an f-string.
 _OURS: Final = r"hl7-input|mssante|dmp|architecture|\{_SHEET\}"
 #: Public documents with section numbers of their own: one heading for the document.
-_PUBLIC: Final = r"RFC \d+|PAM-FR(?: 2\.\d+)?|IHE ITI TF-\d|(?:HL7 )?v2\.\d(?:\.\d)?|(?:Exclusive )?C14N 1\.0"
+_NIST: Final = r"NIST SP 800-(?:38D|108)"
+_PUBLIC: Final = rf"RFC \d+|{_NIST}|PAM-FR(?: 2\.\d+)?|IHE ITI TF-\d|(?:HL7 )?v2\.\d(?:\.\d)?|(?:Exclusive )?C14N 1\.0"
 _PLACE: Final = r"§(?:\d+(?:\.\w+)*|[a-z]+(?:-[a-z]+)*)|appendix [A-Z]"
 _LIST: Final = rf",? ?(?:(?:and|to|–) ?)?(?:{_PLACE})|–\d+(?:\.\d+)*"
 _NAMED: Final = rf"(?: \([^()]*\))?(?:{_LIST})"  # what a section is about may stand between: `§6.6.1 (PID-3) and §6.14`
@@ -34,6 +35,7 @@ _ROW: Final = re.compile(_ALONE.format(r"(?<![–…\"])(R\d{2,3}|E\d\d)(?!–|�
 _PROMISE: Final = re.compile(r"\b[Pp]romises? (\d+)")
 _CASES: Final = re.compile(r"\b[Cc]ases? (\d+(?:(?:, | and | to )\d+)*)")
 _DOCUMENT: Final = re.compile(
+    rf"{_NIST}|"
     r"RFC \d{4}(?:, \d{4})*|PAM-FR|IHE ITI TF-\d|IHE DSG|C14N 1\.0|PDT-INF-\d+|EX_[A-Z0-9.]+-\d+"
     r"|ECO\.\d+\.\d+\.\d+(?:, \d+\.\d+\.\d+)*|annexe (?:[A-Z]\d+-\d+|INS)"
 )

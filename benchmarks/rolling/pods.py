@@ -18,6 +18,8 @@ from typing import Any, Final
 
 from ruamel.yaml import YAML
 
+from router.runtime.supervisor.workers import die_with_parent
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 READY_SECONDS: Final = 240.0
 CLOSING_SECONDS: Final = 3
@@ -38,10 +40,14 @@ def environment(site: Path, slot: int) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Fall:
-    """A worker that ended inside its pod although nobody told it to. `code`: exit code, 75 is a fence."""
+    """A worker that ended inside its pod although nobody told it to. `code`: exit code, 75 is a fence.
+
+    older: of older code than the present one
+    """
 
     pod: str
     code: int
+    older: bool = False
 
 
 class Ended(RuntimeError):
@@ -106,6 +112,7 @@ class Pod:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "router.cli.main", *command(self.role),
                 stdout=log, stderr=log, cwd=self.folder, start_new_session=True,
+                preexec_fn=die_with_parent if sys.platform == "linux" else None,
                 env=kept | own | environment(self.site_file, self.slot),
             )  # fmt: skip
 
@@ -139,9 +146,9 @@ class Pod:
             return json.loads(answer.read()) if answer.status == 200 else None
         return None
 
-    def last_words(self) -> str:
+    def last_words(self, most: int = 2000) -> str:
         """The end of its log."""
-        return self.log.read_text(errors="replace")[-2000:]
+        return self.log.read_text(errors="replace")[-most:]
 
     async def stop(self) -> tuple[float, int]:
         """SIGTERM as the kubelet sends it, SIGKILL when the grace is over: seconds it took, exit code."""
@@ -183,4 +190,4 @@ class Pod:
                 self.other_names.append(f"{self.name} runs {one['role']}-{one['slot']}")
             if one["restarts"] > self._restarts:
                 self._restarts = one["restarts"]
-                self.falls.append(Fall(self.name, one["last_exit"] or 0))
+                self.falls.append(Fall(self.name, one["last_exit"] or 0, self.code != ROOT))

@@ -254,7 +254,9 @@ class _Play:
         checker, result, site = self._checker, self._result, self._scene.pods["journal-0"].site_file
         for pod in self._scene.pods.values():
             pod.look()
-            result.falls += pod.falls
+            result.falls += [one for one in pod.falls if not one.older]
+            if any(one.older for one in pod.falls):  # on tables that are newer than it: it must say so
+                result.upgrade.refused[pod.name] = pod.last_words(20_000)
             result.other_names += pod.other_names
         result.members = await asyncio.to_thread(members, self._scene.servers)
         readers = [pod.name for pod in self._scene.pods.values() if pod.role != "gateway"]

@@ -150,13 +150,17 @@ class Accounts:
         """In place of those it had; open sessions have them at their next request."""
         self._set(name, rights=rights_of.stored(rights))
 
+    def objection(self, name: str, password: str) -> None:
+        """Raises `OperatorFault` (`ACCESS-PASSWORD`) when the account can't have this password."""
+        account = self.find(name)
+        passwords.check(password, name, account.shown if account else "")
+
     def set_password(self, name: str, password: str, *, keep: str = "") -> None:
         """Ends the waiting after failures, and the sessions of whoever knew the old one.
 
         keep: the cookie of the session that goes on. Raises `OperatorFault` (`ACCESS-PASSWORD`).
         """
-        account = self.find(name)
-        passwords.check(password, name, account.shown if account else "")
+        self.objection(name, password)
         self._set(name, out=True, keep=keep, password=self._passwords.hash(password))
         self.unlock_waiting(name)
 

@@ -115,7 +115,7 @@ class Sessions:
 
         def renew(db: Connection) -> None:
             row = self._alive(db, token)
-            kept = {**json.loads(row.data), **values}
+            kept = {name: value for name, value in {**json.loads(row.data), **values}.items() if value is not None}
             changed = {"digest": digest(new), "seen": self._clock.now(), "data": _packed(kept)}
             db.execute(SESSION.update().where(SESSION.c.digest == row.digest).values(**changed))
 

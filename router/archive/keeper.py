@@ -100,7 +100,8 @@ class ArchiveKeeper:
             self._write(jobs)
 
     def _drawn(self) -> list[_Job]:
-        jobs, size = [], 0
+        jobs: list[_Job] = []
+        size = 0
         while self._jobs and (not jobs or size < _BATCH_BYTES):
             jobs.append(self._jobs.popleft())
             size += jobs[-1].what.size

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from isal import igzip, isal_zlib
 from pydantic import TypeAdapter
-from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy import Row, Table, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from router.archive.contents import DAY, Contents
@@ -21,7 +21,7 @@ from router.archive.tables import ITEMS, METADATA, RECEIPTS, VERSION
 from router.audit.event import AuditEvent
 from router.contracts import Clock
 from router.contracts.keeping import Kept, Kind
-from router.database import Database
+from router.database import Database, Many
 from router.errors import Malformed, OperatorFault
 from router.exchange import Receipt, ReceiptKind
 from router.sealing import envelope
@@ -29,10 +29,13 @@ from router.sealing.sealer import Sealer
 
 _RECEIPT: Final = TypeAdapter(Receipt)
 _AT_ONCE: Final = 500
+_RECENT: Final = 1000
 _LEVEL: Final = 1
 _GZIP: Final = 31
 """`wbits` of zlib for a gzip member."""
 _BLOCK: Final = 1 << 20
+_AS_IT_IS: Final = frozenset({Kind.MAIL, Kind.SOAP_REQUEST})
+"""Documents in base64, or compressed already: to pack them costs more than the rest, and saves a quarter at most."""
 _COLUMNS: Final = [ITEMS.c[name] for name in Item.__slots__ if name != "stored"] + [ITEMS.c.place]
 
 
@@ -64,6 +67,10 @@ class Archive:
     ) -> None:
         """`audit` writes the line without which nothing is read. Raises `OperatorFault`; the database may be away."""
         self._database = Database("archive", url, METADATA, VERSION, {})
+        self._new_items, self._new_receipts = self._new(ITEMS, "id"), self._new(RECEIPTS, "digest")
+        self._recent: dict[str, None] = {}
+        """Items that were kept last: an attempt that is repeated writes nothing. After a restart the line stays the
+        first one, and what is appended behind goes with its day."""
         self._contents = Contents(folder)
         self._sealer, self._config, self._clock, self._audit = sealer, config, clock, audit
 
@@ -130,10 +137,8 @@ class Archive:
         """
         now = self._clock.now()
         wanted = {item_id(what, digest): (what, digest) for what, digest in things}
-        with self._database.read() as connection:
-            known = set(connection.execute(select(ITEMS.c.id).where(ITEMS.c.id.in_(wanted))).scalars())
         try:
-            rows = [self._kept(name, *wanted[name], now) for name in wanted if name not in known]
+            rows = [self._kept(name, *wanted[name], now) for name in wanted if name not in self._recent]
             if not rows:
                 return
             self._contents.forget_old(now)
@@ -142,7 +147,10 @@ class Archive:
             self._contents.abandon()
             raise
         with self._database.write() as connection:
-            connection.execute(self._insert(ITEMS, "id"), rows)
+            self._new_items(connection, rows)
+        self._recent |= dict.fromkeys(row["id"] for row in rows)
+        for name in list(self._recent)[:-_RECENT]:
+            del self._recent[name]
 
     def write_receipts(self, receipts: Sequence[Receipt]) -> None:
         """Keep those that end a delivery, and the reports. Raises `Unavailable`."""
@@ -157,7 +165,7 @@ class Archive:
             rows[digest] = dict(zip(RECEIPTS.c.keys(), values, strict=True))
         if rows:
             with self._database.write() as connection:
-                connection.execute(self._insert(RECEIPTS, "digest"), [rows[name] for name in sorted(rows)])
+                self._new_receipts(connection, [rows[name] for name in sorted(rows)])
 
     def purge(self) -> Purged:
         """Remove what has expired: folders of contents first, then lines in small transactions."""
@@ -168,19 +176,19 @@ class Archive:
         proofs = 0
         for table, key in ((ITEMS, ITEMS.c.id), (RECEIPTS, RECEIPTS.c.digest)):
             old = select(key).where(table.c.proof_until < now).limit(_AT_ONCE)
-            proofs += self._each(lambda table=table, key=key, old=old: delete(table).where(key.in_(old)))  # type: ignore[misc]
+            proofs += self._each(lambda table=table, key=key, old=old: delete(table).where(key.in_(old)))
         return Purged(freed, contents, proofs)
 
     # ------------------------------------------------------------------------------------------- inside
 
     def _kept(self, name: str, what: Kept, digest: str, now: float) -> dict[str, Any]:
         seconds = self._config.content_seconds(what.kind)
-        place, offset, length, coding = "", 0, 0, "gzip"
+        place, offset, length, coding = "", 0, 0, "" if what.kind in _AS_IT_IS else "gzip"
         if seconds:
             bound = _bound(name, what.delivery_id, what.event_id, what.kind, what.name, digest, coding)
-            place, offset, length = self._contents.append(
-                now + seconds, self._sealer.stream(_packed(what.parts), bound)
-            )
+            blocks = _packed(what.parts) if coding else _blocks(what.parts)
+            sealed = self._sealer.stream(blocks, bound) if what.size > _BLOCK else [self._sealed(blocks, bound)]
+            place, offset, length = self._contents.append(now + seconds, sealed)
         return {
             "id": name,
             "delivery_id": what.delivery_id,
@@ -198,6 +206,10 @@ class Archive:
             "coding": coding,
         }
 
+    def _sealed(self, blocks: Iterable[bytes], bound: bytes) -> bytes:
+        """A small one at once: half the time of a stream of one piece."""
+        return self._sealer.seal(b"".join(blocks), bound)
+
     def _opened(self, name: str) -> bytes:
         with self._database.read() as connection:
             row = connection.execute(select(ITEMS).where(ITEMS.c.id == name)).first()
@@ -206,7 +218,9 @@ class Archive:
         bound = _bound(row.id, row.delivery_id, row.event_id, row.kind, row.name, row.sha256, row.coding)
         try:
             sealed = self._contents.read(row.place, row.offset, row.length)
-            data = igzip.decompress(self._sealer.unseal(sealed, bound))
+            data = self._sealer.unseal(sealed, bound)
+            if row.coding:
+                data = bytes(igzip.decompress(data))  # type: ignore[no-untyped-call]
         except FileNotFoundError:
             raise OperatorFault("ARCHIVE-LOST", name, "the file of this content is gone: see the backup") from None
         except (Malformed, zlib.error, EOFError, OSError):
@@ -220,9 +234,10 @@ class Archive:
         with self._database.read() as connection:
             return connection.execute(query).fetchall()
 
-    def _insert(self, table: Any, key: str) -> Any:
+    def _new(self, table: Table, key: str) -> Many:
+        """One statement, compiled once."""
         words: Any = postgresql if self._database.dialect == "postgresql" else sqlite
-        return words.insert(table).on_conflict_do_nothing(index_elements=[key])
+        return self._database.many(words.insert(table).on_conflict_do_nothing(index_elements=[key]), table.c.keys())
 
     def _each(self, statement: Any) -> int:
         """Run it until it changes nothing more; returns how many rows it changed."""
@@ -246,13 +261,21 @@ def _bound(*facts: str) -> bytes:
     return envelope.context("archive", *map(str, facts))
 
 
+def _blocks(parts: Sequence[bytes]) -> Iterator[bytes]:
+    for part in parts:
+        if len(part) <= _BLOCK:
+            yield part
+            continue
+        view = memoryview(part)
+        for at in range(0, len(part), _BLOCK):
+            yield bytes(view[at : at + _BLOCK])
+
+
 def _packed(parts: Sequence[bytes]) -> Iterator[bytes]:
     """One gzip member of the parts, block by block."""
     packer = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
-    for part in parts:
-        view = memoryview(part)
-        for at in range(0, len(part), _BLOCK):
-            yield packer.compress(view[at : at + _BLOCK])
+    for block in _blocks(parts):
+        yield packer.compress(block)
     yield packer.flush()
 
 

@@ -56,6 +56,8 @@ class Messages:
         what = codes.ACTIONS.get(event.action, codes.UNKNOWN)
         if event.kind in codes.OF_THE_AUDIT and event.action == "exported":
             what = Event(codes.AUDIT_LOG_USED, "R")
+        if event.action == "verified" and event.refused:
+            what = codes.BROKEN
         root = _root(what, event.at, _REFUSED if event.refused else _DONE, event.detail if event.refused else "")
         if event.who != SYSTEM:
             person = {"UserID": event.who, "UserIsRequestor": "true", **_access_point(event.source)}
@@ -72,7 +74,7 @@ class Messages:
         name = "Security Audit Log" if audit else event.kind or "segur-router"
         thing = _Object(_urn(event.kind, event.object), codes.URI, "2", "13", name=name, details=details)
         _object(root, thing)
-        return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+        return _written(root)
 
     def of_trace(self, line: TraceLine) -> bytes | None:
         """A transaction of IHE, by its initiator; None for a trace that is none."""
@@ -89,7 +91,7 @@ class Messages:
         _participant(root, there, role, media=codes.EMAIL if by_mail else None)
         self._source(root)
         self._documents(root, line)
-        return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+        return _written(root)
 
     def _documents(self, root: ET.Element, line: TraceLine) -> None:
         facts = line.spoken.facts
@@ -117,6 +119,11 @@ class Messages:
             facts["AuditEnterpriseSiteID"] = self._config.site
         source = ET.SubElement(root, "AuditSourceIdentification", _safe(facts))
         ET.SubElement(source, "AuditSourceTypeCode", {"csd-code": "4"})
+
+
+def _written(root: ET.Element) -> bytes:
+    made: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return made
 
 
 def _root(what: Event, at: float, outcome: str, said: str) -> ET.Element:

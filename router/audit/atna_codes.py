@@ -39,6 +39,7 @@ _LOGOUT: Final = _dcm("110123", "Logout")
 _EMERGENCY: Final = _dcm("110127", "Emergency Override Started")
 _CONFIGURATION: Final = _dcm("110131", "Software Configuration")
 _RESTRICTED: Final = _dcm("110132", "Use of Restricted Function")
+_OBJECT_ATTRIBUTES: Final = _dcm("110135", "Object Security Attributes Changed")
 _USER_ATTRIBUTES: Final = _dcm("110137", "User Security Attributes Changed")
 # Roles of participants (DICOM CID 402) and media (DICOM CID 405).
 APPLICATION: Final = _dcm("110150", "Application")
@@ -90,6 +91,8 @@ ACTIONS: Final[Mapping[str, Event]] = {
 }
 UNKNOWN: Final = Event(SECURITY_ALERT, "E")
 """An action that this version does not know."""
+BROKEN: Final = Event(SECURITY_ALERT, "E", _OBJECT_ATTRIBUTES)
+"""The audit was verified, and is not as it was written."""
 OF_THE_AUDIT: Final = frozenset({"audit", "traces"})
 """Kinds of objects that are the audit itself: to read them is `Audit Log Used`."""
 

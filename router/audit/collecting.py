@@ -12,10 +12,12 @@ from collections.abc import Callable
 from typing import Final
 
 from router.audit.atna import Messages
+from router.audit.chain import AuditRow
+from router.audit.event import Action, AuditEvent
 from router.audit.settings import CollectorConfig
 from router.audit.syslog import Connection, message
 from router.audit.traces import TraceStore
-from router.audit.trail import AuditTrail
+from router.audit.trail import SYSTEM, AuditTrail
 from router.contracts import Alert, Clock
 from router.errors import OperatorFault, Unavailable
 
@@ -69,7 +71,7 @@ class Collecting:
         last = None
         try:
             for row in trail.unsent(_AT_ONCE):
-                self._send(self._messages.of_row(row))
+                self._send(self._made(row))
                 last, done = row, done + 1
         finally:
             if last is not None:
@@ -87,6 +89,16 @@ class Collecting:
             if last:
                 traces.sent(last)
         return done
+
+    def _made(self, row: AuditRow) -> bytes:
+        """A row of which no message can be made holds up no other: one that says so stands for it."""
+        try:
+            return self._messages.of_row(row)
+        except Exception as error:
+            code = f"BUG-{type(error).__name__}"
+            self._alert("audit-collector", {"code": code, "place": f"row {row.number}"})
+            event = AuditEvent(at=self._clock.now(), who=SYSTEM, action=Action.NOTED, kind="audit", detail=code)
+            return self._messages.of_row(AuditRow(row.number, event, row.mac))
 
     def _send(self, made: bytes) -> None:
         self._connection.send(message(made, self._clock.now(), self._host))

@@ -156,7 +156,8 @@ class AuditTrail:
         for mark in (*marks, *([anchored] if anchored else [])):
             if mark.number and self._holds(db, mark) is False:
                 there = db.execute(select(ROWS.c.number).where(ROWS.c.number == mark.number)).first()
-                number = mark.number if there else verdict.head.number + 1
+                last = db.execute(select(func.max(ROWS.c.number)).where(ROWS.c.number < mark.number)).scalar()
+                number = mark.number if there else (last or self._begin(db)[0].number) + 1
                 return replace(verdict, finding=Finding(Fault.REWOUND if there else Fault.CUT, number))
         return replace(verdict, anchored=anchored is not None)
 

@@ -120,9 +120,9 @@ class _SealedBus:
     def scan(self, topic: str, *, newest_first: bool = False, limit: int | None = None) -> Iterator[Record]:
         return map(self._seals.opened, self._bus.scan(topic, newest_first=newest_first, limit=limit))
 
-    def headlines(self, topic: str, *, lacking: str = "") -> Iterable[Record]:
+    def headlines(self, topic: str, *, lacking: str = "", begin: Offsets | None = None) -> Iterable[Record]:
         """See the contract. On Kafka the bytes were read, and stay closed."""
-        return map(_without_mark, self._bus.headlines(topic, lacking=lacking))
+        return map(_without_mark, self._bus.headlines(topic, lacking=lacking, begin=begin or {}))
 
 
 class _SealedConsumer:

@@ -153,13 +153,6 @@ def _unvalidated(codes: Sequence[str], fictitious: str) -> str:
     return next((reason for code, reason in DISQUALIFYING.items() if code in codes), "")
 
 
-def qualified_ins(identifiers: Iterable[Identifier], what: Status) -> Identifier | None:
-    """The INS that may leave: validated, typed INS, well-formed; else None (D2)."""
-    if not what.validated:
-        return None
-    return preferred_ins(one for one in identifiers if is_pid_ins(one) and is_well_formed(one.value))
-
-
 def leaves_unqualified(written: Identifier | None, qualified: Identifier | None) -> bool:
     """Whether a document would leave with an INS that the message does not qualify (R46, D2).
 
@@ -251,11 +244,6 @@ def same_traits(pid: Patient, cda: Patient) -> list[str]:
     The lists of given names are not among them: see `same_given_names`.
     """
     return [name for name, same in _compared(pid, cda) if not same]
-
-
-def comparable_traits(pid: Patient, cda: Patient) -> list[str]:
-    """The traits that both sides have: what the verdict of `same_traits` rests on."""
-    return [name for name, _ in _compared(pid, cda)]
 
 
 def same_given_names(pid: Patient, cda: Patient) -> bool:

@@ -17,7 +17,8 @@ from router.cli import audited, rights
 from router.cli.output import Exit, confirm, console, fail, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
 from router.cli.times import ago, moment
-from router.language import N_, _
+from router.errors import OperatorFault
+from router.language import N_, _, translated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +49,12 @@ def opened(site: Path, *, changes: Action | None = None) -> Iterator[tuple[SiteS
     with open_site(site) as services:
         if changes is not None:
             rights.need_administrator(services, changes)
-        yield services, services.access
+        try:
+            yield services, services.access
+        except OperatorFault as fault:
+            if not fault.code.startswith("ACCESS-"):
+                raise
+            fail(translated(fault.text))
 
 
 def granted(services: SiteServices, pairs: list[str]) -> Mapping[str, Role]:

@@ -62,7 +62,7 @@ def list_(
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="At most so many.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
-    """Rows of the audit, the newest first. Nobody can change them; `audit verify` proves it."""
+    """Rows of the audit, the newest first; `audit verify` tells whether they are as they were written."""
     from router.audit.export import audit_line
 
     with open_site(site) as services:

@@ -186,14 +186,9 @@ def migrate(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> Non
     from router.config.site import Site
     from router.observe import logs
     from router.runtime.backup.migrate import migrate as run
-    from router.runtime.site_services import SiteServices
 
     logs.configure(level="WARNING")
-    services = SiteServices(Site(site))
-    try:
-        done = run(services)
-    finally:
-        services.close()
+    done = run(Site(site))
     if as_json:
         show_json({room: {"from": before, "to": after} for room, (before, after) in done.items()})
         return

@@ -23,6 +23,8 @@ from router.runtime.site_services import SiteServices
 from router.runtime.wording import ADVICE
 from router.sinks.registry import SINK_TYPES
 
+_STAGES: Final = {"intake": N_("intake"), "pipeline": N_("pipeline"), "journal": N_("journal")}
+"""Where a dead letter comes from that has neither sink nor pipeline."""
 _MOST: Final = 20_000
 """Messages among which the journal may choose for a list of dead letters."""
 
@@ -92,12 +94,17 @@ def _deliveries(services: SiteServices, stories: Sequence[EventStory]) -> list[s
     return [one.delivery_id for one in documents or [one for story in stories for one in story.deliveries]]
 
 
+def place_of(one: Group | DeadLetter) -> str:
+    """The sink, the pipeline or the stage, as a person reads it."""
+    return _(_STAGES.get(one.stage, one.stage)) if one.where == one.stage else one.where
+
+
 def show_groups(found: Sequence[Group], now: float, site: Path) -> None:
     """One paragraph per cause: how many, what, what to do, from whom and since when."""
     for group in found:
         code = said(f"{group.code} {group.place}".strip())
         console.print(
-            f"[bold]{group.count:>4} ×[/] [red]{code}[/]  {said(group.where)}  [dim]{said(group.cause)}[/]",
+            f"[bold]{group.count:>4} ×[/] [red]{code}[/]  {said(place_of(group))}  [dim]{said(group.cause)}[/]",
             soft_wrap=True,
         )
         if group.text:
@@ -142,7 +149,7 @@ def show_dead_letter(dead_letter: DeadLetter, now: float) -> None:
         N_("stands at"): str(dead_letter.at),
     }
     code = f"[bold red]{said(dead_letter.code)}[/] " if dead_letter.code else ""
-    console.print(f"{code}[bold]{said(dead_letter.where)}[/]")
+    console.print(f"{code}[bold]{said(place_of(dead_letter))}[/]")
     for name, value in lines.items():
         if value:
             console.print(f"  [dim]{_(name):12}[/] {said(value)}", soft_wrap=True)
@@ -152,7 +159,9 @@ def show_answer(answer: Answer) -> None:
     """A refusal, with what proves it."""
     dead_letter = answer.dead_letter
     name = " ".join(
-        part for part in (dead_letter.where, dead_letter.label, dead_letter.delivery_id or dead_letter.event_id) if part
+        part
+        for part in (place_of(dead_letter), dead_letter.label, dead_letter.delivery_id or dead_letter.event_id)
+        if part
     )
     console.print(f"  [yellow]✗[/] {said(name)}", soft_wrap=True)
     for line in filter(None, (answer.text, answer.proof)):

@@ -13,13 +13,27 @@ import typer
 from router.cli.output import Exit, console, described, fail, said, show_json, told
 from router.cli.presence import absence
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, paste
-from router.language import _, plural
+from router.language import N_, T_, _, plural
 
 if TYPE_CHECKING:
     from router.runtime.doctor.check import Result, Verdict
 
 _MARKS: Final = {"good": "[green]✓[/]", "note": "[yellow]·[/]", "wrong": "[red]✗[/]"}
 _OURS: Final = "segur-router "
+_SUBJECTS: Final = (
+    N_("charset"),
+    N_("connections"),
+    N_("encoding"),
+    N_("keys"),
+    N_("libraries"),
+    N_("memory"),
+    N_("open files"),
+    N_("rights"),
+    N_("server"),
+    N_("time zone"),
+    T_("feed {name}"),
+)
+"""What a check says something of, where it is no name or path."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -89,7 +103,7 @@ def _show(results: Sequence[Result], site: Path, *, everything: bool) -> None:
 
 def _line(check: str, verdict: Verdict, site: Path) -> None:
     text = f": {told(verdict.text)}" if verdict.text else ""
-    console.print(f"{_MARKS[verdict.level]} [dim]{check:8}[/] {said(verdict.subject)}{text}", soft_wrap=True)
+    console.print(f"{_MARKS[verdict.level]} [dim]{check:8}[/] {told(verdict.subject)}{text}", soft_wrap=True)
     if verdict.fix:
         ours = verdict.fix.startswith((_OURS, "doctor "))
         words = verdict.fix.removeprefix(_OURS).split()

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from router.language import LANGUAGES, VARIABLE, choose
+from router.cli.usage import usage_told
+from router.language import LANGUAGES, VARIABLE, choose, filled
 from router.software import our_version
 
 _LANG = "--lang"
@@ -17,8 +18,19 @@ class Command(TyperGroup):
     """`segur-router`: takes `--lang` before the name of a command and anywhere behind it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put `--lang` where the options of the command itself stand."""
-        return super().parse_args(ctx, _first(args))
+        """Put `--lang` where the options of the command itself stand, and obey it before anything is refused."""
+        args = _first(args)
+        if args[:1] == [_LANG] or (args and args[0].startswith(f"{_LANG}=")):
+            asked = args[0].partition("=")[2] or "".join(args[1:2])
+            if asked in LANGUAGES:
+                choose(asked)
+        with usage_told(ctx):
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; one that was typed wrong ends with our sentence."""
+        with usage_told(ctx):
+            return super().invoke(ctx)
 
 
 def _first(args: list[str]) -> list[str]:
@@ -32,7 +44,7 @@ def _first(args: list[str]) -> list[str]:
 
 def _known(value: str | None) -> str | None:
     if value is not None and value not in LANGUAGES:
-        raise typer.BadParameter(f"one of {', '.join(LANGUAGES)}")
+        raise typer.BadParameter(filled("one of {names}", names=", ".join(LANGUAGES)))
     return value
 
 
@@ -47,7 +59,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _options(
-    shown: Annotated[  # noqa: ARG001 (its callback has ended the command)
+    shown: Annotated[
         bool, typer.Option("--version", help="Show the version and end.", is_eager=True, callback=_show)
     ] = False,
     lang: Annotated[
@@ -61,5 +73,3 @@ def _options(
     ] = None,
 ) -> None:
     """What stands before the name of a command."""
-    if lang is not None:
-        choose(lang)

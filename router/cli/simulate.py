@@ -11,6 +11,7 @@ import typer
 from router.cli.address import host_and_port
 from router.cli.output import Exit, console, fail
 from router.cli.simulate_site import simulate_site
+from router.language import _
 
 commands = typer.Typer(no_args_is_help=True, help="Simulators: of a whole site, or one by one.")
 
@@ -120,7 +121,7 @@ def sender(
 
     host, port = host_and_port(to)
     if kind not in KINDS:
-        fail(f"no such kind: {kind} (one of {', '.join(KINDS)})")
+        fail(_("no such kind: {name} (one of {known})", name=kind, known=", ".join(KINDS)))
     maker = Maker(seed)
     event = "R01" if kind == "biology" else "MDM"
     messages = (
@@ -133,5 +134,5 @@ def sender(
             return [sent.code for sent in await client.send_all(messages, rate=rate or None)]
 
     codes = asyncio.run(run())
-    console.print(", ".join(f"{codes.count(code)} {code or 'without answer'}" for code in sorted(set(codes))))
+    console.print(", ".join(f"{codes.count(code)} {code or _('without answer')}" for code in sorted(set(codes))))
     raise typer.Exit(Exit.GOOD if all(code == "AA" for code in codes) else Exit.BAD)

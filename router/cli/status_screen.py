@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from router.cli.dead_letters import place_of
 from router.cli.output import said, told
 from router.cli.presence import absence
 from router.cli.site import paste
@@ -178,12 +179,12 @@ def _certificates(status: Status) -> str:
     if not status.certificates:
         return ""
     known = sorted((one.ends, one.name) for one in status.certificates if one.ends is not None)
-    parts = [f"[bold red]{said(one.name)} ?[/]" for one in status.certificates if one.ends is None]
+    parts = [f"[bold red]{told(one.name)} ?[/]" for one in status.certificates if one.ends is None]
     near = [one for one in known if one[0] - status.at < CERTIFICATE] or known[:1]
     for ends, name in near:
         days = _("{days} d", days=int((ends - status.at) // 86_400)) if ends > status.at else _("has ended")
         style = "bold red" if ends - status.at < CERTIFICATE else "green"
-        parts.append(f"[{style}]{said(f'{name} {days}')}[/]")
+        parts.append(f"[{style}]{told(name)} {said(days)}[/]")
     if len(known) > len(near):
         parts.append(said(plural("{count} other later", "{count} others later", len(known) - len(near))))
     return f"[bold]{said(_('Certificates'))}[/] {', '.join(parts)}"
@@ -208,7 +209,7 @@ def _dead_letters(status: Status) -> Iterator[str]:
     yield f"[bold]{said(_('Dead letters'))}[/] [red]{said(text)}[/]"
     for group in dead.recent[:_CAUSES]:
         code = said(f"{group.code} {group.place}".strip())
-        yield f"  {group.count} × [red]{code}[/] {said(group.where)}: {told(group.text)}"
+        yield f"  {group.count} × [red]{code}[/] {said(place_of(group))}: {told(group.text)}"
     if len(dead.recent) > _CAUSES:
         yield "  " + said(_("and {count} more causes", count=len(dead.recent) - _CAUSES))
 

@@ -10,12 +10,14 @@ import typer
 
 from router.cli.output import Exit, console, fail, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
-from router.language import AS_WRITTEN, _, in_language, language
+from router.language import AS_WRITTEN, N_, _, in_language, language
 
 if TYPE_CHECKING:
     from router.config.pipeline import PipelineFile
     from router.runtime.dry_run import Effect
 
+_GATEWAY = N_("gateway")
+"""The only stage that is no step, whose name an operator writes in a file."""
 _COLOURS = {"good": "green", "warning": "yellow", "bad": "red", "plain": "default"}
 
 
@@ -69,6 +71,6 @@ def _feed(pipeline: PipelineFile, name: str) -> str:
 
 def _print(effect: Effect) -> None:
     for rank, line in enumerate(effect.lines):
-        stage = effect.stage if rank == 0 else ""
+        stage = (_(_GATEWAY) if effect.stage == _GATEWAY else effect.stage) if rank == 0 else ""
         colour = _COLOURS[effect.style] if rank == 0 or effect.style != "good" else "default"
-        console.print(f"  [bold]{stage:<10}[/][{colour}]{said(line)}[/]", soft_wrap=True)
+        console.print(f"  [bold]{stage:<11}[/][{colour}]{said(line)}[/]", soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from router.cli.address import host_and_port
-from router.cli.output import Exit, console, fail
+from router.cli.output import Exit, console, fail, told
 from router.language import _
 
 commands = typer.Typer(no_args_is_help=True, help="Wait until other processes of this router are far enough.")
@@ -20,6 +20,10 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(commands, name="wait-for")
 
 
+def _tell(reason: str) -> None:
+    console.print(told(reason), soft_wrap=True)
+
+
 @commands.command()
 def ready(
     places: PlacesArgument, timeout: Annotated[float, typer.Option(help="Seconds; then it ends with 3.")] = 60
@@ -28,7 +32,7 @@ def ready(
     from router.runtime.neighbours import ready as is_ready
     from router.runtime.neighbours import wait_for
 
-    if not wait_for([host_and_port(place) for place in places], is_ready, seconds=timeout, told=console.print):
+    if not wait_for([host_and_port(place) for place in places], is_ready, seconds=timeout, told=_tell):
         fail(_("not ready after {seconds} s", seconds=f"{timeout:g}"), Exit.AWAY)
 
 
@@ -46,5 +50,5 @@ def pipelines(
     from router.runtime.neighbours import reads, wait_for
 
     hosts = [host_and_port(place) for place in places]
-    if not wait_for(hosts, reads(form or EVENT_FORMAT), seconds=timeout or None, told=console.print):
+    if not wait_for(hosts, reads(form or EVENT_FORMAT), seconds=timeout or None, told=_tell):
         fail(_("pipelines are not far enough after {seconds} s", seconds=f"{timeout:g}"), Exit.AWAY)

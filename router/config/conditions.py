@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, Final
 
 from router.cisis.valuesets import shipped
+from router.config.addresses import Bare, bare, mended
 from router.config.cel_tree import MACROS, Call, Literal, Name, Node, NotCel, Operation, parse, walk
 from router.config.sentences import nearest, one_of
 from router.errors import Severity
@@ -70,6 +71,7 @@ _FUNCTIONS: Final = {
     **dict.fromkeys(("startsWith", "endsWith", "contains", "matches"), _TRUTH),
 }
 _QUOTES: Final = T_("write {value} in quotes: {quoted}")
+_ADDRESS: Final = T_("a field of the message is not named so: {name}")
 _NO_QUOTES: Final = T_("write {value} without quotes")
 
 
@@ -85,11 +87,17 @@ class Found:
 
 def errors(source: str) -> list[Found]:
     """What refuses this expression; none when it is one that can be evaluated, as far as its text tells."""
+    unquoted = list(bare(source))
     try:
         tree = parse(source)
     except NotCel as fault:
-        return [Found(fault.column, filled("no condition: {text}", text=fault.text))]
+        covered = any(one.column <= fault.column < one.end for one in unquoted)
+        found = [] if covered else [Found(fault.column, filled("no condition: {text}", text=fault.text))]
+        return sorted([*map(_unquoted, unquoted), *found], key=lambda one: one.column)
     found = [*_names(tree), *_addresses(tree)]
+    meant = [one for one in unquoted if any(one.column <= other.column < one.end for other in found)]
+    found = [one for one in found if not any(other.column <= one.column < other.end for other in meant)]
+    found += map(_unquoted, meant)
     found += [] if found else [*_comparisons(tree), *_logic(tree)]
     if not found and (kind := _kind(tree)) not in (_TRUTH, ""):
         found.append(Found(1, filled("must be true or false, and it is {what}", what=kind)))
@@ -137,13 +145,29 @@ def _bound(node: Node) -> Name | None:
             return None
 
 
+def _unquoted(one: Bare) -> Found:
+    return Found(one.column, filled(_ADDRESS, name=one.written), filled("write {name}", name=_field(one.right)))
+
+
+def _field(address: str) -> str:
+    return f'field("{address}")'
+
+
 def _addresses(tree: Node) -> Iterator[Found]:
     for node in walk(tree):
+        match node:
+            case Call(name="[]", target=Name(owner="message", member=""), arguments=(Literal(value=str(text)),)):
+                if right := mended(text):
+                    yield Found(node.column, filled(_ADDRESS, name=text), filled("write {name}", name=_field(right)))
+            case Operation(sign="==" | "!=", operands=(Literal(value=str(text), column=column), Literal())):
+                if right := mended(text):
+                    yield Found(column, filled(_ADDRESS, name=text), filled("write {name}", name=_field(right)))
         if isinstance(node, Call) and node.name == "field" and node.target is None:
             if len(node.arguments) != 1 or _kind(node.arguments[0]) not in (_TEXT, ""):
                 yield Found(node.column, N_('`field` takes one address in quotes, such as `field("PID-8")`'))
             elif isinstance(node.arguments[0], Literal) and (text := address_fault(str(node.arguments[0].value))):
-                yield Found(node.arguments[0].column, text)
+                right = mended(str(node.arguments[0].value))
+                yield Found(node.arguments[0].column, text, filled("write {name}", name=right) if right else "")
 
 
 def address_fault(address: str) -> str:

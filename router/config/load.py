@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from router.config.sentences import DEEP, OPENED, TWICE, of_yaml
+from router.config.sentences import ANOTHER_COLON, COLON, DEEP, OPENED, TWICE, of_yaml
 from router.errors import ConfigFault, Problem, Severity
 from router.language import N_, filled
 
@@ -26,6 +26,7 @@ _OPEN: Final = 200
 """Brackets that are open at once: the reader of YAML takes minutes for some thousands, and then has no stack left."""
 _ENTRIES: Final = 100_000
 """Entries of a file, those that aliases repeat counted again each time."""
+_COLON: Final = re.compile(r":(\s|$)")
 _MANY: Final = N_("too much stands here: what a * repeats counts each time")
 
 
@@ -56,12 +57,7 @@ class Source:
         try:
             tree = yaml.load(StringIO(self.text))
         except MarkedYAMLError as error:
-            said = str(error.problem or error.context or "")
-            text = of_yaml(said)
-            marks = [error.problem_mark, error.context_mark]
-            mark = next((one for one in (reversed(marks) if said.startswith(OPENED) else marks) if one), None)
-            line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            raise ConfigFault([Problem(str(self.path), line, column, "", text)]) from error
+            raise ConfigFault([self._malformed(error)]) from error
         except RecursionError as error:
             raise ConfigFault([Problem(str(self.path), 1, 1, "", DEEP)]) from error
         except (YAMLError, ValueError) as error:  # a character that no YAML may hold; a number that is none
@@ -72,6 +68,25 @@ class Source:
             raise ConfigFault([Problem(str(self.path), 1, 1, "", "must be a mapping of keys", "write `name: …`")])
         self._measure(tree)
         return tree
+
+    def _malformed(self, error: MarkedYAMLError) -> Problem:
+        """Where the mistake is, and not where the reader gave up, as far as the two differ."""
+        said = str(error.problem or error.context or "")
+        marks = [error.problem_mark, error.context_mark]
+        mark = next((one for one in (reversed(marks) if said.startswith(OPENED) else marks) if one), None)
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        if said.startswith(ANOTHER_COLON) and (before := self._without_colon(line - 1)) is not None:
+            return Problem(str(self.path), *before, "", COLON)
+        return Problem(str(self.path), line, column, "", of_yaml(said))
+
+    def _without_colon(self, end: int) -> tuple[int, int] | None:
+        """The last line that says something before a line (counted from 0), if it is a key without a colon."""
+        for rank in range(end - 1, -1, -1):
+            text = self.text.splitlines()[rank]
+            said = text.strip()
+            if said and not said.startswith("#"):
+                return None if _COLON.search(said) or said[0] in "-'\"|>" else (rank + 1, text.index(said) + 1)
+        return None
 
     def _measure(self, tree: CommentedMap) -> None:
         """Refuse what would never end when it is read, and two keys that are one text (`12` and `"12"`)."""

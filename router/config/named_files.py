@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from router import private
 from router.cda.schema import SchemaGate
 from router.cisis.valuesets import ValueSets
+from router.config.members import Where, members
 from router.config.site import SiteFile
 from router.directory import liste_blanche
 from router.directory.fetch import remote
@@ -29,7 +30,6 @@ from router.sinks.certificate_files import Pem, Trouble, authorities, certificat
 from router.sinks.registry import SINK_TYPES
 from router.xds.tables import tables
 
-Where = tuple[str | int, ...]
 MADE: Final = frozenset({"data", "keep", "pipelines", "bus.path", "audit.anchor", "feeds.*.folder.path"})
 """Folders and files that the router makes, and the pipelines, which are looked at by themselves."""
 
@@ -43,20 +43,9 @@ class Named:
     model: BaseModel
 
 
-def named(model: BaseModel, where: Where = ()) -> Iterator[Named]:
+def named(model: BaseModel) -> Iterator[Named]:
     """Every path of the file, in the order of the models."""
-    for name, value in model:
-        yield from _inside((*where, name), value, model)
-
-
-def _inside(where: Where, value: Any, model: BaseModel) -> Iterator[Named]:
-    if isinstance(value, Path):
-        yield Named(where, value, model)
-    elif isinstance(value, BaseModel):
-        yield from named(value, where)
-    elif isinstance(value, Mapping):
-        for name, one in value.items():
-            yield from _inside((*where, str(name)), one, model)
+    return (Named(one.where, one.value, one.model) for one in members(model) if isinstance(one.value, Path))
 
 
 def look(site: SiteFile, now: datetime | None = None) -> Iterator[Problem]:
@@ -70,7 +59,7 @@ def look(site: SiteFile, now: datetime | None = None) -> Iterator[Problem]:
                 told.append(one.where)
             yield site.source.problem(one.where, trouble.text, trouble.hint, severity=trouble.severity)
     yield from _directory(site)
-    yield from _variables(site, site.config)
+    yield from _variables(site)
     for where, load in _loads(site):
         if not any(other[: len(where)] == where for other in told):
             try:
@@ -176,16 +165,12 @@ def _liste_blanche(site: SiteFile, where: Where, path: Path) -> Iterator[Problem
 # --------------------------------------------------------------------------------------- variables, and the rest
 
 
-def _variables(site: SiteFile, model: BaseModel, where: Where = ()) -> Iterator[Problem]:
+def _variables(site: SiteFile) -> Iterator[Problem]:
     """Environment variables that are not set here; where the router runs they may be."""
-    if isinstance(model, Secret) and model.env is not None and not os.environ.get(model.env):
-        text = filled("{name} is not set in this environment", name=model.env)
-        yield site.source.problem((*where, "env"), text, severity="warning")
-    for name, value in model:
-        inner = value.items() if isinstance(value, Mapping) else [("", value)]
-        for key_, one in inner:
-            if isinstance(one, BaseModel):
-                yield from _variables(site, one, (*where, name, *([str(key_)] if key_ else [])))
+    for one in members(site.config):
+        if isinstance(one.value, Secret) and one.value.env is not None and not os.environ.get(one.value.env):
+            text = filled("{name} is not set in this environment", name=one.value.env)
+            yield site.source.problem((*one.where, "env"), text, severity="warning")
 
 
 def _loads(site: SiteFile) -> Iterator[tuple[Where, Callable[[], object]]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pydantic import ConfigDict, Field, create_model, model_validator
 
+from router.cisis.rules import TABLE as RULES
 from router.config.conditions import address_fault
 from router.config.expressions import Expression, ExpressionFault
 from router.config.load import Source
@@ -16,11 +18,18 @@ from router.config.reading import Reading
 from router.config.sentences import NAME, nearest, one_of
 from router.config.sink_models import BY_STRUCTURE, Expectation, SinkUse, owners_of
 from router.errors import ConfigFault, Problem, in_order
-from router.language import filled
+from router.language import N_, T_, filled
 from router.sinks.registry import SINK_TYPES
 from router.steps.registry import STEPS
 from router.strict import Strict
 
+Where = list[str | int]
+DELIVERED: Final = "delivered"
+"""In an example: a leg that is served."""
+_CODE: Final = re.compile(r"[A-Z][A-Z0-9]*(-[A-Za-z0-9]+)*")
+_RULE: Final = re.compile(r"R\d+")
+_NO_CODE: Final = N_("is no code of ours, such as R45 or MSS-510")
+_OR_DELIVERED: Final = T_("`{name}`, or a code")
 _PREFIX: Final = "step_"
 """Before the name of a step in the model: `set` or `validate` alone is a method of pydantic's."""
 
@@ -118,19 +127,20 @@ class PipelineDraft:
         self.config = self.source.config
         self.text = source.text
         found = [*self._feeds(feeds), *self._sinks(sinks), *self._expressions(), *self._settings()]
+        found += self._expectations(sinks)
         found += self._samples() if examples else []
         self.problems = in_order([*self.source.problems, *found])
 
     def _feeds(self, feeds: Collection[str] | None) -> Iterator[Problem]:
         for rank, feed in enumerate(self.config.feeds):
             if feeds is not None and feed not in feeds:
-                path: list[str | int] = ["feed"] if isinstance(self.config.feed, str) else ["feed", rank]
+                path: Where = ["feed"] if isinstance(self.config.feed, str) else ["feed", rank]
                 text = filled("no feed {name} in the site file", name=repr(feed))
                 yield self.source.problem(path, text, nearest(feed, feeds) or one_of(feeds))
 
     def _sinks(self, sinks: Mapping[str, str] | None) -> Iterator[Problem]:
         for name, use in self.config.sinks.items():
-            path: list[str | int] = ["sinks", name]
+            path: Where = ["sinks", name]
             kind = name if name in SINK_TYPES else (sinks or {}).get(name)
             if kind is None and sinks is not None:
                 known = {*sinks, *BY_STRUCTURE}
@@ -167,6 +177,19 @@ class PipelineDraft:
                 if text := address_fault(address):
                     yield self.source.problem(["steps", rank, step.name, address], text)
 
+    def _expectations(self, sinks: Mapping[str, str] | None) -> Iterator[Problem]:
+        """What an example expects is a word, a code or a sink that there is: any other is never reached."""
+        for rank, example in enumerate(self.config.examples):
+            path: Where = ["examples", rank, "expect"]
+            for key, code in _codes(example.expect):
+                if not _is_code(code):
+                    outcome = len(key) == 1 and key[0] != "fault"
+                    hint = (nearest(code, [DELIVERED]) or filled(_OR_DELIVERED, name=DELIVERED)) if outcome else ""
+                    yield self.source.problem([*path, *key], _NO_CODE, hint)
+            for key, name in _instances(example.expect):
+                if sinks is not None and name not in sinks:
+                    yield self.source.problem([*path, *key], "no such sink in the site file", nearest(name, sinks))
+
     def _samples(self) -> Iterator[Problem]:
         for rank, example in enumerate(self.config.examples):
             path = self.path.parent / example.message
@@ -192,7 +215,7 @@ class PipelineFile:
 
     def failing(self, example: Example, key: str, sentence: str, hint: str = "") -> Problem:
         """A problem at what an example expects and does not reach; `key` "": at the whole."""
-        path: list[str | int] = ["examples", self.config.examples.index(example)]
+        path: Where = ["examples", self.config.examples.index(example)]
         if key and self._source.source.holds([*path, "expect", key]):
             path += ["expect", key]
         return self._source.problem(
@@ -229,6 +252,30 @@ def read_folder(
     if not files and not problems:
         problems.append(Problem(str(folder), 1, 1, "", "holds no pipeline", "add a file such as biologie.yaml"))
     return files, problems
+
+
+def _codes(said: Expectation) -> Iterator[tuple[Where, str]]:
+    """Codes that an example expects, each with its keys."""
+    if said.fault is not None:
+        yield ["fault"], said.fault
+    for rank, code in enumerate(said.refused or ()):
+        yield ["refused", rank], code
+    for kind in SINK_TYPES.values():
+        given = getattr(said, kind.name) if kind.expects == "outcome" else None
+        if given not in (None, DELIVERED):
+            yield [kind.name], given
+
+
+def _instances(said: Expectation) -> Iterator[tuple[Where, str]]:
+    """Sinks that an example names, each with its keys."""
+    for kind in SINK_TYPES.values():
+        for rank, name in enumerate((getattr(said, kind.name) or ()) if kind.expects == "instances" else ()):
+            yield [kind.name, rank], name
+
+
+def _is_code(code: str) -> bool:
+    """Whether this has the form of a code; a rule of ours must be one that there is."""
+    return code in RULES if _RULE.fullmatch(code) else _CODE.fullmatch(code) is not None
 
 
 def _foreign(use: SinkUse, kind: str | None) -> Iterator[tuple[str, list[str]]]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from router.bus.settings import KafkaConfig
+from router.config.demonstration import demonstrations
 from router.errors import Problem, in_order
 from router.gateway.settings import loopback
 from router.language import filled
@@ -30,7 +31,7 @@ def refusals(site: Site | SiteFile) -> list[Problem]:
     found = [*_certificates(source, config), *_http(source, config), *_console(source, config)]
     if not source.lost(["environment"]):
         found += _sinks(source, config)
-        in_environment = [_listeners, _pseudonyms] if config.environment == "production" else [_named]
+        in_environment = [_listeners, _pseudonyms, demonstrations] if config.environment == "production" else [_named]
         found += [problem for rule in in_environment for problem in rule(source, config)]
     return in_order(found)
 

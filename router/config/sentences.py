@@ -70,22 +70,24 @@ _LANGUAGE: Final[Mapping[str, str]] = {
     "off": N_("write false"),
 }
 TWICE: Final = N_("this key stands here twice")
+COLON: Final = N_("a key without its colon, or without the blank behind it")
 DEEP: Final = N_("too much is within one another here")
+ANOTHER_COLON: Final = "mapping values are not allowed"
 #: What the reader of YAML says (its beginning) -> what an operator reads.
 _YAML: Final[Mapping[str, str]] = {
     "found duplicate key": TWICE,
     "found character '\\t'": N_("a tab: YAML indents with blanks"),
     "found character": N_("a character that YAML does not allow here: indent with blanks, quote texts"),
-    "mapping values are not allowed": N_("a colon where no key can stand: check the indentation, or quote the text"),
-    "could not find expected ':'": N_("a key without its colon"),
+    ANOTHER_COLON: N_("a colon where no key can stand: check the indentation, or quote the text"),
+    "could not find expected ':'": COLON,
     "expected <block end>": N_("the indentation does not go with the lines before"),
     "expected ','": N_("a bracket or a brace is not closed"),
     "found unexpected end of stream": N_("a quotation mark is not closed"),
     "found undefined alias": N_("a * that names nothing: quote the text"),
 }
 _NO_YAML: Final = N_("not YAML")
-OPENED: Final = ("expected ','", "found unexpected end of stream")
-"""What is told where the bracket or the quotation mark stands, not where the reader gave up."""
+OPENED: Final = ("expected ','", "found unexpected end of stream", "could not find expected ':'")
+"""What is told where the bracket, the quotation mark or the key stands, not where the reader gave up."""
 
 
 def of_yaml(said: str) -> str:

@@ -43,7 +43,7 @@ class Choices:
 
 
 def preferred(accepted: str, default: str = DEFAULT) -> str:
-    """The first language of `Accept-Language` that we have, by its weight (RFC 9110 §12.5.4); else the default."""
+    """The first language of `Accept-Language` that we have, by its weight; else the default."""
     weighed = []
     for rank, part in enumerate(accepted[:500].split(",")):
         name, _, weight = part.strip().partition(";q=")

@@ -22,7 +22,7 @@ def bound(session: Session | None, given: str) -> bool:
 def same_origin(request: Request) -> bool:
     """Whether the browser says that one of our pages sent this.
 
-    `Sec-Fetch-Site` first: under `Referrer-Policy: no-referrer` a form's `Origin` is `null` (Fetch §3.1).
+    `Sec-Fetch-Site` first: under `Referrer-Policy: no-referrer` a form's `Origin` is `null` (the Fetch standard).
     """
     if site := request.headers.get("sec-fetch-site"):
         return site == "same-origin"

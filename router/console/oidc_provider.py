@@ -63,7 +63,7 @@ class Provider:
     # ------------------------------------------------------------------------------------- what it says of itself
 
     def described(self) -> Mapping[str, Any]:
-        """Its metadata (OpenID Connect Discovery 1.0 §4): of this very issuer, with encrypted addresses."""
+        """Its metadata (OpenID Connect Discovery 1.0): of this very issuer, with encrypted addresses."""
         with self._turn:
             if time.monotonic() - self._described_at > FRESH:
                 if time.monotonic() < self._left_alone:
@@ -124,7 +124,7 @@ class Provider:
         return self._asked("POST", address, headers=headers, content=body)
 
     def userinfo(self, access_token: str) -> Mapping[str, Any]:
-        """More claims of the person (OpenID Connect Core 1.0 §5.3); none where it has no such place."""
+        """More claims of the person (OpenID Connect Core 1.0, UserInfo); none where it has no such place."""
         address = self.described().get("userinfo_endpoint")
         if address is None or not access_token.isascii():
             return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from router.console import assets, times, words
+from router.journal.render import asked_of
 from router.language import _, plural, translated
 from router.printable import printable, printable_lines
 
@@ -33,7 +34,17 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    made.globals |= {"_": _, "plural": plural, "status": words.status, "asset": assets.address, "age": times.age}
+    made.globals |= {
+        "_": _,
+        "plural": plural,
+        "status": words.status,
+        "asset": assets.address,
+        "age": times.age,
+        "same_pairs": _same,
+        "structure_of": _structure,
+        "asked_of": asked_of,
+        "translated_pairs": _pairs,
+    }
     made.filters |= {
         "translated": lambda text: translated(text or ""),
         "lines": _lines,
@@ -41,7 +52,7 @@ def _environment() -> Environment:
         "iso": times.iso,
         "clock": times.clock_of,
         "day": times.day_of,
-        "query": _query,
+        "query": query_string,
     }
     return made
 
@@ -58,7 +69,23 @@ def _lines(text: str) -> Markup:
     return escape(printable_lines(text))
 
 
-def _query(values: Mapping[str, str], **changes: str | None) -> str:
+def _structure(visit: Any, number: str) -> str:
+    """The name of a structure, and its FINESS."""
+    known = visit.tools.services.config.structures.get(number)
+    return f"{known.name} ({number})" if known is not None else number
+
+
+def _same(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Options of a `select` that are called as they are."""
+    return [(name, name) for name in names]
+
+
+def _pairs(words: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Options of a `select`: value and its marked text."""
+    return [(name, _(word)) for name, word in words.items()]
+
+
+def query_string(values: Mapping[str, str], **changes: str | None) -> str:
     """`?a=b` of these parameters with some changed, or left out (None); empty ones are left out; "" for none."""
     merged = {**values, **changes}
     kept = {name: value for name, value in merged.items() if value}

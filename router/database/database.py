@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import (
-    Column,
     Connection,
     Engine,
     Insert,
-    Integer,
     MetaData,
-    String,
-    Table,
     Update,
     create_engine,
     event,
@@ -32,15 +26,13 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from router.database.raw_driver import RawDriver
+from router.database.schema import Migrations, Schema
 from router.database.time_limit import limited
 from router.database.timing import Timing
 from router.errors import Bug, OperatorFault, RouterError, Unavailable
 from router.files import KeptFiles
 from router.language import filled
 from router.locks import TurnLock
-
-Migrations = Mapping[int, Callable[[Connection], None]]
-"""Version -> what makes a database of that version one of the next."""
 
 _BUSY_SECONDS: Final = 10
 _POSTGRESQL: Final = {
@@ -95,11 +87,20 @@ class Database:
     room:    `ledger`, `journal`, `register`: the beginning of its error codes
     url:     `sqlite:////path/file.db` or `postgresql://user@host/name` (a driver may be named)
     tables:  made at start where they are missing, under a lock; where the database is away then, when it is back
-    version: of those tables; a database of a newer version is refused, an older one is migrated step by step
+    version: of those tables; a database of a newer version is refused
+    upgrade: migrate an older one step by step. Otherwise it is refused (`<ROOM>-OLDER`) and stays as it is: in a
+             rolling upgrade, processes of the older version still need it
     """
 
     def __init__(
-        self, room: str, url: str, tables: MetaData, version: int, migrations: Migrations = MappingProxyType({})
+        self,
+        room: str,
+        url: str,
+        tables: MetaData,
+        version: int,
+        migrations: Migrations = MappingProxyType({}),
+        *,
+        upgrade: bool = False,
     ) -> None:
         self._code = room.upper()
         try:
@@ -117,7 +118,8 @@ class Database:
         self._anchor: Any = None
         event.listen(self.engine, "do_connect", self._before_connect)
         self._threads = threading.Lock()
-        self._prepare: Callable[[], None] | None = partial(self._tables, room, tables, version, migrations)
+        self._schema = Schema(room, tables, version, migrations, upgrade)
+        self._unprepared = True
         self._preparing = threading.Lock()
         self.timing = Timing()
         self.away: Unavailable | None = None
@@ -218,13 +220,14 @@ class Database:
 
     def _prepared(self) -> None:
         """Returns once the tables are there. Raises `Unavailable` while the database is away, `OperatorFault`."""
-        if self._prepare is None:
+        if not self._unprepared:
             return
         with self._preparing:
-            if self._prepare is not None:
-                self._prepare()
+            if self._unprepared:
+                with self._transaction() as connection:
+                    self._schema.prepare(connection, self.unhurried)
                 self._keep_files()
-                self._prepare = None
+                self._unprepared = False
 
     def _keep_files(self) -> None:
         """From now on an SQLite file must stay this very one; a connection stays open, which keeps its log in place."""
@@ -250,31 +253,6 @@ class Database:
         """Let this transaction take its time: it is about every row there is, and comes once in a long while."""
         if self.dialect == "postgresql":
             connection.execute(text("SET LOCAL statement_timeout = 0"))
-
-    def _tables(self, room: str, tables: MetaData, version: int, migrations: Migrations) -> None:
-        versions = Table(
-            "schema_versions",
-            MetaData(),
-            Column("room", String, primary_key=True),
-            Column("version", Integer, nullable=False),
-        )
-        with self._transaction() as connection:
-            if self.dialect == "postgresql":
-                lock = zlib.crc32(b"segur-router schema")
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
-            versions.create(connection, checkfirst=True)
-            found = connection.execute(versions.select().where(versions.c.room == room)).first()
-            if found is not None and found.version > version:
-                raise OperatorFault(f"{self._code}-VERSION", "", "the database was written by a newer segur-router")
-            if found is None:
-                tables.create_all(connection)
-                connection.execute(versions.insert(), {"room": room, "version": version})
-                return
-            if found.version < version:
-                self.unhurried(connection)
-            for old in range(found.version, version):
-                migrations[old](connection)
-            connection.execute(versions.update().where(versions.c.room == room), {"version": version})
 
     def _trouble(self, error: Exception) -> RouterError:
         """The texts of a driver may quote values: only codes are kept."""

@@ -260,6 +260,7 @@ def _hurry(site: dict[str, Any], folder: Path) -> None:
     sinks = site["sinks"]
     sinks[f"dmp.{A.instance}"] |= {"max_per_second": 50, "visibility_delay": 0.2, "keep": str(folder / "dmp")}
     mssante = sinks[f"mssante.{A.instance}"]
+    mssante["anciens_destinataires"] = "prevenir"
     mssante["keep"] = str(folder / "mails")
     mssante["imap"]["poll_seconds"] = 0.3
     site["data"] = str(folder / "var")

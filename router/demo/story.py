@@ -6,11 +6,14 @@ A scene sends, then watches the simulators and the sender's return endpoint; it 
 from __future__ import annotations
 
 import asyncio
+import email
+import email.policy
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from router.demo.stage import OUTSIDE, Stage
+from router.rendering.pdfa import claimed
 from router.simulators.annuaire.people import KNOWN_RPPS, PEOPLE
 from router.simulators.sender.hl7 import Recipient
 from router.simulators.sender.mllp import Sent
@@ -158,6 +161,41 @@ async def found_by_rpps(stage: Stage) -> AsyncIterator[Row]:
     yield row
 
 
+async def without_pdf(stage: Stage) -> AsyncIterator[Row]:
+    """A document that holds no PDF: the doctor gets one made of its text, and the DMP the document as it is."""
+    report = stage.maker.document("biology", stage.patient(), with_pdf=False)
+    (sent,) = await stage.send(stage.maker.message(report, recipients=[stage.recipient()]))
+    row = _row("document sans PDF", "DMP, médecin", sent)
+    await _settle(stage, row, report.uid, status="Approved", answers=["Z01 Y", "Z02 Y"], mails=1)
+    row.promise("a PDF/A in the mail", all(_pdfa(mail.raw) for mail in stage.mails(report.uid)))
+    yield row
+
+
+def _pdfa(raw: bytes) -> bool:
+    """Whether a mail has one PDF, and it says that it is PDF/A."""
+    parts = email.message_from_bytes(raw, policy=email.policy.default).iter_attachments()
+    pdfs = [part.get_content() for part in parts if part.get_content_type() == "application/pdf"]
+    return len(pdfs) == 1 and claimed(pdfs[0]).startswith("PDF/A-")
+
+
+async def left_out(stage: Stage) -> AsyncIterator[Row]:
+    """The new version goes to another doctor: who has the old one is told, without a word of the new one."""
+    before, after = stage.recipient(), stage.recipient()
+    first = stage.maker.document("biology", stage.patient())
+    (sent,) = await stage.send(stage.maker.message(first, dmp=False, recipients=[before]))
+    await stage.until(lambda: stage.answers(sent.control_id) == ["Z02 Y"], WAIT)
+    second = stage.maker.replacement(first)
+    (sent,) = await stage.send(stage.maker.message(second, dmp=False, recipients=[after]))
+    row = _row("ancien destinataire", "un autre médecin", sent)
+    await _settle(stage, row, second.uid, answers=["Z02 Y"], mails=1)
+    await stage.until(lambda: len(stage.mails(to=before.address)) == 2, WAIT)
+    told = stage.mails(to=before.address)[-1]
+    row.mail += ", avis à l'ancien"
+    row.promise("a notice to the earlier recipient", len(stage.mails(to=before.address)) == 2)
+    row.promise("no document in it", not told.documents and b"attachment" not in told.raw)
+    yield row
+
+
 async def mailbox_full(stage: Stage) -> AsyncIterator[Row]:
     """A mailbox is full for good: a dead letter, and the sender is told; the DMP has the document."""
     doctor = stage.recipient()
@@ -299,6 +337,8 @@ SCENES: Final[tuple[Scene, ...]] = (
     unqualified,
     outside_the_list,
     found_by_rpps,
+    without_pdf,
+    left_out,
     mailbox_full,
     wrong_patient,
     dmp_down,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Final
 
+from imapclient import IMAPClient
+from imapclient.exceptions import IMAPClientAbortError, IMAPClientError
+
 from router.contracts import Producer
-from router.contracts.spoken import Answer, listening, saying
+from router.contracts.spoken import listening, saying
 from router.errors import RouterError
 from router.exchange import JournalEntry, Spoken
 from router.wire import journal_record
@@ -43,9 +46,31 @@ class ImapTraces:
                     self._waiting = [*self._waiting, *heard][-_MOST:]
                 self._publish()
 
-    def said(self, action: str, request: str = "") -> AbstractContextManager[Answer]:
-        """One command. `request`: numbers of mails and names of folders."""
-        return saying("imap", self._server, self._author, action, request, good="OK")
+    @contextmanager
+    def said(self, action: str, request: str = "") -> Iterator[None]:
+        """One command, and OK, NO or BYE. `request`: numbers of mails and names of folders."""
+        with saying("imap", self._server, self._author, action, request, good="OK") as answer:
+            try:
+                yield
+            except IMAPClientError as error:
+                answer.answer = "BYE" if isinstance(error, IMAPClientAbortError) else "NO"
+                raise
+
+    def move(self, client: IMAPClient, number: int, folder: str) -> None:
+        """MOVE (RFC 6851), else copy, flag and expunge that one message."""
+        if client.has_capability("MOVE"):
+            with self.said("MOVE", f"uid={number} to={folder}"):
+                client.move([number], folder)
+            return
+        with self.said("COPY", f"uid={number} to={folder}"):
+            client.copy([number], folder)
+        with self.said("STORE", f"uid={number} +\\Deleted"):
+            client.delete_messages([number])
+        with self.said("EXPUNGE", f"uid={number}"):
+            if client.has_capability("UIDPLUS"):
+                client.uid_expunge([number])
+            else:
+                client.expunge()
 
     def _publish(self) -> None:
         if not self._waiting:

@@ -177,7 +177,7 @@ class Mailbox:
         """A mail that the server could not give twice goes to quarantine unread; else it stays where it is."""
         if number not in self._told:
             try:
-                self._move(client, number, self._folder(Place.QUARANTINE))
+                self._traces.move(client, number, self._folder(Place.QUARANTINE))
             except IMAPClientAbortError:
                 raise
             except IMAPClientError:
@@ -198,7 +198,7 @@ class Mailbox:
         if handled is None:
             return  # somebody else has moved it
         self._told[number] = handled
-        self._move(client, number, self._folder(handled.place))
+        self._traces.move(client, number, self._folder(handled.place))
         del self._told[number]
         self._counted(handled)
 
@@ -293,23 +293,6 @@ class Mailbox:
         for place in Place:
             if not client.folder_exists(self._folder(place)):
                 client.create_folder(self._folder(place))
-
-    def _move(self, client: IMAPClient, number: int, folder: str) -> None:
-        """MOVE (RFC 6851), else copy, flag and expunge that one message."""
-        said = self._traces.said
-        if client.has_capability("MOVE"):
-            with said("MOVE", f"uid={number} to={folder}"):
-                client.move([number], folder)
-            return
-        with said("COPY", f"uid={number} to={folder}"):
-            client.copy([number], folder)
-        with said("STORE", f"uid={number} +\\Deleted"):
-            client.delete_messages([number])
-        with said("EXPUNGE", f"uid={number}"):
-            if client.has_capability("UIDPLUS"):
-                client.uid_expunge([number])
-            else:
-                client.expunge()
 
     def _folder(self, place: Place) -> str:
         config = self._config

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from router.engine.dead_letters import evidence
 from router.french_time import clock, day
-from router.journal.views import DeliveryState, EventStory, Moment, MomentKind
+from router.journal.views import DeliveryState, EventStory, EventSummary, Moment, MomentKind
 from router.language import N_, _, translated, translated_head
 from router.printable import printable
 from router.sinks import registry
@@ -26,6 +26,21 @@ class Line:
     text: str
     style: Style = "plain"
     hang: int = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of the story, in the operator's language. what: its kind in a word;  count: attempts in one line
+    proofs: what proves it, a text each;  exact: whether `at` (Unix seconds) has a fraction
+    """
+
+    at: float
+    what: str
+    text: str
+    proofs: tuple[str, ...] = ()
+    style: Style = "plain"
+    count: int = 1
+    exact: bool = True
 
 
 _KINDS: Final[dict[MomentKind, str]] = {
@@ -87,8 +102,15 @@ def render(
     """
     lines = [*_heading(story), Line(""), *_destinations(story.deliveries), Line(_("Déroulé"), "title")]
     today, names = day(story.event.received), names or {}
-    lines += [line for moment in _collapsed(_told_once(story.timeline)) for line in _lines(moment, today, names)]
+    lines += [line for entry in entries(story, names) for line in _lines(entry, today)]
     return [replace(line, text=printable(line.text)) for line in (*lines, _lateness(behind, absent))]
+
+
+def asked_of(event: EventSummary) -> str:
+    """`création — DMP, MSSanté`; "" when nothing was asked."""
+    asked = ", ".join(_(_ASKED.get(word, word)) for word in event.asked)
+    action = _(_ACTIONS.get(event.action, event.action))
+    return f"{action} — {asked or _('aucune destination')}" if asked or event.action else ""
 
 
 def mentioned(story: EventStory) -> set[str]:
@@ -121,10 +143,8 @@ def _heading(story: EventStory) -> Iterator[Line]:
         _("réponse {ack}", ack=event.ack) if event.ack else "",
     ]
     yield Line("  " + ", ".join(fact for fact in facts if fact))
-    asked = ", ".join(_(_ASKED.get(word, word)) for word in event.asked)
-    if asked or event.action:
-        action = _(_ACTIONS.get(event.action, event.action))
-        yield Line("  " + _("demande : {action} — {asked}", action=action, asked=asked or _("aucune destination")))
+    if asked := asked_of(event):
+        yield Line("  " + _("demande : {asked}", asked=asked))
     for document in story.documents:
         yield Line("  " + _("document {name}", name=document))
     yield Line("  " + _("identifiant {name}", name=event.event_id), "dim")
@@ -192,21 +212,33 @@ def _told_once(timeline: Sequence[Moment]) -> list[Moment]:
     return [m for m in timeline if not (m.kind == "decision" and f"{m.code}: {m.text}" in warned)]
 
 
-def _lines(item: tuple[Moment, int], today: str, names: Mapping[str, str]) -> Iterator[Line]:
+def entries(story: EventStory, names: Mapping[str, str]) -> Iterator[Entry]:
+    """What happened, in order of time. names: MSH-10 of the events that `mentioned` gives."""
+    for moment, count in _collapsed(_told_once(story.timeline)):
+        what = _KINDS[moment.kind]
+        if moment.kind == "delivery":
+            what = _DISPOSITIONS.get(moment.disposition, what)
+        parts = [moment.where, moment.code, f"[{moment.place}]" if moment.place else "", _told(moment)]
+        yield Entry(
+            at=moment.at,
+            what=_(what),
+            text=" ".join(part for part in parts if part),
+            proofs=(*_overtaken(moment, names), *evidence.evidence(moment.evidence.items(), _EVIDENCE)),
+            style=_style(moment),
+            count=count,
+            exact=moment.kind not in ("dsn", "mdn"),  # the Date of a mail has no fraction
+        )
+
+
+def _lines(entry: Entry, today: str) -> Iterator[Line]:
     """What happened; below it, what proves it."""
-    moment, count = item
-    when = _clock(moment) if day(moment.at) == today else f"{day(moment.at)} {_clock(moment)}"
-    what = _KINDS[moment.kind]
-    if moment.kind == "delivery":
-        what = _DISPOSITIONS.get(moment.disposition, what)
-    parts = [moment.where, moment.code, f"[{moment.place}]" if moment.place else "", _told(moment)]
-    text = " ".join(part for part in parts if part)
-    times = " " + _("({count} fois)", count=count) if count > 1 else ""
-    start = f"  {when:<12}  {_(what):<10} "
-    yield Line(f"{start}{text}{times}", _style(moment), len(start))
-    shown = [*_overtaken(moment, names), *evidence.evidence(moment.evidence.items(), _EVIDENCE)]
-    joined = " ; ".join(shown)
-    for proved in [joined] if joined and len(joined) <= _PROOF_WIDTH else shown:
+    time = clock(entry.at, thousandths=entry.exact)
+    when = time if day(entry.at) == today else f"{day(entry.at)} {time}"
+    times = " " + _("({count} fois)", count=entry.count) if entry.count > 1 else ""
+    start = f"  {when:<12}  {entry.what:<10} "
+    yield Line(f"{start}{entry.text}{times}", entry.style, len(start))
+    joined = " ; ".join(entry.proofs)
+    for proved in [joined] if joined and len(joined) <= _PROOF_WIDTH else entry.proofs:
         yield Line(" " * len(start) + proved, "dim", len(start))
 
 
@@ -238,11 +270,6 @@ def _size(size: int) -> str:
     if size < 1024:
         return _("{size} o", size=size)
     return _("{size} Ko", size=f"{size / 1024:.0f}") if size < 1024**2 else _("{size} Mo", size=f"{size / 1024**2:.1f}")
-
-
-def _clock(moment: Moment) -> str:
-    """Milliseconds, but for a mail's Date, which has none."""
-    return clock(moment.at, thousandths=moment.kind not in ("dsn", "mdn"))
 
 
 def _moment(at: float) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, Table, delete, func, or_, select
+from sqlalchemy import Connection, Select, Table, delete, func, select
 
 from router.contracts import Clock
 from router.database import Database, Took, TooSlow, unheard
@@ -42,9 +42,9 @@ class Journal:
     Raises `Unavailable` (`JOURNAL-…`) while the database is away: nothing waits for it but the journal worker.
     """
 
-    def __init__(self, url: str, clock: Clock, took: Took = unheard) -> None:
-        """`took` hears how long each transaction took."""
-        self._database = Database("journal", url, METADATA, VERSION, MIGRATIONS)
+    def __init__(self, url: str, clock: Clock, took: Took = unheard, *, upgrade: bool = False) -> None:
+        """`took` hears how long each transaction took; `upgrade`: migrate tables of an older version, see `Database`"""
+        self._database = Database("journal", url, METADATA, VERSION, MIGRATIONS, upgrade=upgrade)
         self._database.timing.took = took
         self._clock = clock
         self._writer = Writer(self._database)
@@ -148,14 +148,6 @@ class Journal:
                 rows = connection.execute(select(EVENTS.c.event_id, EVENTS.c.structure).where(some))
                 found.update((event_id, finess) for event_id, finess in rows if finess)
         return found
-
-    def dispositions(self, since: float = 0.0) -> Mapping[tuple[str, str], int]:
-        """Number of deliveries per (sink, disposition) since this time; "" are those that have not ended."""
-        of = DELIVERIES.c
-        query = select(of.sink, of.disposition, func.count()).where(or_(of.at >= since, of.ended.is_(False)))
-        with self._database.read() as connection:
-            found = connection.execute(query.group_by(of.sink, of.disposition))
-            return {(sink, disposition): count for sink, disposition, count in found}
 
     def activity(self, feed: str, since: float) -> Activity:
         """What came by a feed: its last message ever, and how many since this Unix time."""

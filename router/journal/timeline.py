@@ -43,6 +43,7 @@ def tell(
         documents=tuple(documents),
         deliveries=tuple(sorted(deliveries, key=lambda delivery: (delivery.sink, delivery.label))),
         timeline=tuple(sorted(moments, key=_when)),
+        origin=next((entry.origin for entry in entries if entry.origin), ""),
     )
 
 

@@ -107,3 +107,5 @@ class EventStory:
     documents: tuple[str, ...] = ()
     deliveries: tuple[DeliveryState, ...] = ()
     timeline: tuple[Moment, ...] = ()
+    origin: str = ""
+    """Where the accepted message stands on the bus, as `Origin` writes it; "" when no line of the journal says it."""

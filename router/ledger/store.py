@@ -39,10 +39,11 @@ class SqlLedger:
     Raises `Unavailable` (`LEDGER-…`) while the database is away; the next call connects again.
     away: why it was so when the ledger was opened, None when it was not
     took: hears how long each transaction or statement took
+    upgrade: migrate tables of an older version, see `Database`
     """
 
-    def __init__(self, url: str, took: Took = unheard) -> None:
-        self._database = Database("ledger", url, METADATA, VERSION, MIGRATIONS)
+    def __init__(self, url: str, took: Took = unheard, *, upgrade: bool = False) -> None:
+        self._database = Database("ledger", url, METADATA, VERSION, MIGRATIONS, upgrade=upgrade)
         self._database.timing.took = took
         self.away = self._database.away
         hot = PostgresqlFastPath if self._database.dialect == "postgresql" else SqliteFastPath

@@ -44,8 +44,9 @@ def _unsynchronised(connection: sqlite3.Connection, _record: Any) -> None:
 class SqlTurns:
     """`contracts.Turns` over all processes that open the same database. Any thread."""
 
-    def __init__(self, url: str, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._database = Database("pace", url, METADATA, VERSION)
+    def __init__(self, url: str, monotonic: Callable[[], float] = time.monotonic, *, upgrade: bool = False) -> None:
+        """upgrade: migrate a table of an older version, see `Database`"""
+        self._database = Database("pace", url, METADATA, VERSION, upgrade=upgrade)
         self._monotonic = monotonic
         if self._database.dialect == "sqlite":
             event.listen(self._database.engine, "connect", _unsynchronised)

@@ -131,11 +131,6 @@ class AdtChange:
     faults: tuple[Err, ...] = ()
     warnings: tuple[str, ...] = ()
 
-    @property
-    def withdraws_ins(self) -> bool:
-        """An A47 whose PID-3 is empty withdraws the INS that MRG-1 names (D8)."""
-        return self.kind == "identifiers" and any(prior.former.ins and not prior.stays.ins for prior in self.priors)
-
 
 def read(message: Message, autorites: Mapping[str, str] | None = None) -> AdtChange:
     """Read one ADT message. Never raises: whoever gets `faults` answers AE and stores nothing.

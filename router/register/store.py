@@ -40,12 +40,13 @@ class Register:
     """What the ADT feeds say of patients. Synchronous; any thread; every call is one transaction.
 
     Raises `Unavailable` while the database is away. `url` is that of an SQLite file or of PostgreSQL (`Database`).
+    `upgrade`: migrate tables of an older version, see there.
     """
 
-    def __init__(self, url: str, pseudonyms: Pseudonyms, clock: Clock | None = None) -> None:
+    def __init__(self, url: str, pseudonyms: Pseudonyms, clock: Clock | None = None, *, upgrade: bool = False) -> None:
         self.pseudonyms = pseudonyms
         self._clock = clock or SystemClock()
-        self._database = Database("register", url, METADATA, VERSION, {1: _add_stays})
+        self._database = Database("register", url, METADATA, VERSION, {1: _add_stays}, upgrade=upgrade)
 
     # ------------------------------------------------------------------------------------------- from the feeds
 

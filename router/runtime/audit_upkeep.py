@@ -7,6 +7,9 @@ from typing import Final
 import structlog
 
 from router.audit.chain import Mark
+from router.audit.event import Action, AuditEvent
+from router.audit.trail import SYSTEM
+from router.audit.verification import Finding
 from router.audit.wording import verdict as in_words
 from router.language import in_language
 from router.runtime.site_services import SiteServices
@@ -54,9 +57,25 @@ class AuditUpkeep:
         self._whole_since = None
         with in_language("en"):
             text = in_words(found)
-        if text != self._told:
+        if text != self._told and found.finding is not None:
             log.error("the audit is not as it was written", text=text, alert="audit-broken")
-        self._told = text
+            first, self._told = not self._told, text
+            if first:
+                self._record(found.finding)
+
+    def _record(self, found: Finding) -> None:
+        """So that the collector hears of it too: a security alert."""
+        self._services.audit.record(
+            AuditEvent(
+                at=self._services.clock.now(),
+                who=SYSTEM,
+                action=Action.VERIFIED,
+                kind="audit",
+                object=str(found.number),
+                refused=True,
+                detail=str(found.fault),
+            )
+        )
 
     def purge(self) -> None:
         """Remove what is too old."""

@@ -6,12 +6,12 @@ them, keeps it: he is listed in the story of the event, and gets a notice where 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from router.cisis.lineage import document_pseudonym, lineage, replaces_pseudonym
-from router.contracts import Bus, Clock, Header, Ledger, Observer, Row
+from router.contracts import Bus, Clock, Header, Ledger, Observer, Partition, Row, out_topic
 from router.errors import Malformed
 from router.exchange import (
     Delivery,
@@ -30,10 +30,12 @@ from router.payload import NOTICE, DocumentOrder, pack, unpack_order
 from router.request import Action, RecipientKind, TransmissionRequest
 from router.runtime.site_services import SiteServices
 from router.sinks.mssante.settings import KEEPS, MssanteConfig
-from router.wire import delivery_at
+from router.wire import delivery_at, read_delivery
 
 _MAY_HAVE: Final = frozenset({State.DONE, State.BEGUN, State.UNKNOWN})
 _WILL_HAVE: Final = frozenset({State.READY, State.WAITING, State.PARKED})
+MOST_UNREAD: Final = 2_000
+"""Deliveries of a sink, read by it later, that are looked through for one message."""
 _TEXTS: Final = {
     Action.REPLACE: N_("garde la version précédente, que ce message remplace sans la lui adresser"),
     Action.DELETE: N_("garde le document, que ce message supprime sans le lui adresser"),
@@ -68,6 +70,9 @@ class EarlierRecipients:
         named = {one.destination for one in deliveries} | {one.destination for one in receipts}
         notices: list[Delivery] = []
         listed: list[Receipt] = []
+        for sink in self.sinks:
+            if self._behind(sink) > MOST_UNREAD:
+                listed.append(self._unsure(exchange, sink))
         for row in self._keepers(exchange, request):
             if row.delivery.destination in named:
                 continue
@@ -90,7 +95,8 @@ class EarlierRecipients:
         event = exchange.event
         own = document_pseudonym(request, self.pseudonyms)
         names = (lineage(request, self.pseudonyms), replaces_pseudonym(request, self.pseudonyms), own)
-        found = {
+        found = {row.delivery.id: row for sink in self.sinks for row in self._unread(sink, names)}
+        found |= {
             row.delivery.id: row
             for sink in self.sinks
             for name in dict.fromkeys(filter(None, names))
@@ -107,6 +113,29 @@ class EarlierRecipients:
             current = request.action is Action.REPLACE and row.delivery.document == own
             if not (told or current or row.delivery.created > accepted):
                 yield row
+
+    def _begin(self, sink: str) -> dict[Partition, int]:
+        """Per partition of its topic, the offset from which the ledger knows nothing: the sink has not read on yet."""
+        topic = out_topic(sink)
+        seen = self.ledger.seen(topic)
+        return {place: min(seen.get(place.number, 0), end) for place, end in self.bus.ends(topic).items()}
+
+    def _behind(self, sink: str) -> int:
+        begin = self._begin(sink)
+        return sum(end - begin.get(place, end) for place, end in self.bus.ends(out_topic(sink)).items())
+
+    def _unread(self, sink: str, names: Iterable[str]) -> Iterator[Row]:
+        """What is about this document among the deliveries that the sink has not read: its server may be away."""
+        asked = set(filter(None, names))
+        if not 0 < self._behind(sink) <= MOST_UNREAD:
+            return
+        for record in self.bus.headlines(out_topic(sink), begin=self._begin(sink)):
+            try:
+                delivery = read_delivery(record) if Header.COMMAND not in record.headers else None
+            except Malformed:
+                continue
+            if delivery is not None and asked & {delivery.lineage, delivery.document, delivery.replaces}:
+                yield Row(delivery=delivery, partition=record.partition, sequence=record.offset, bytes_at=record.origin)
 
     # -------------------------------------------------------------------------------------------- what is made
 
@@ -139,6 +168,24 @@ class EarlierRecipients:
             action=str(request.action),
             created=float(event.headers.get(Header.RECEIVED, "0")) or self.clock.now(),
             label=old.label,
+        )
+
+    def _unsure(self, exchange: Exchange, sink: str) -> Receipt:
+        """Too much was not read yet to be looked through here: a person looks again later."""
+        event = exchange.event
+        return Receipt(
+            delivery_id=delivery_id(event.id, f"{sink}|{KEEPS}"),
+            event_id=event.id,
+            sink=sink,
+            kind=ReceiptKind.DELIVERY,
+            ok=False,
+            at=self.clock.now(),
+            disposition=Disposition.FILTERED,
+            code=KEEPS,
+            text=N_("le connecteur a du retard : qui garde la version précédente n'est pas su en entier"),
+            feed=event.feed,
+            key=event.key,
+            pipeline=NOTICE,
         )
 
     def _listed(self, exchange: Exchange, request: TransmissionRequest, row: Row) -> Receipt:

@@ -31,6 +31,8 @@ def listeners(site: Site, *, admin: bool = False) -> Iterator[Listener]:
     places = {what: (one.host, one.port) for what, one in mllp.items()}
     if config.http is not None:
         places["http"] = (config.http.host, config.http.port)
+    if config.console is not None and config.processes["console"]:
+        places["console"] = (config.console.host, config.console.port)
     if admin and config.admin.port:
         places["admin"] = (config.admin.host, config.admin.port)
     for what, (host, port) in places.items():

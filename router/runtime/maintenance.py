@@ -11,6 +11,7 @@ import structlog
 from router.contracts import Ledger
 from router.engine.dead_letters.listing import STAGES
 from router.engine.dead_letters.reading import read_topics
+from router.engine.delivery.supersession_rules import HELD
 from router.engine.delivery.trimming import Trimmer
 from router.errors import RouterError
 from router.journal.expected import expected_hour
@@ -22,6 +23,7 @@ log = structlog.get_logger()
 
 SWEEP_SECONDS: Final = 600.0
 GAUGE_SECONDS: Final = 5.0
+HELD_SECONDS: Final = 15.0
 EXPECTED_SECONDS: Final = 300.0
 LETTERS_SECONDS: Final = 30.0
 DAY: Final = 86_400.0
@@ -64,6 +66,7 @@ class Maintenance:
     def _run(self) -> None:
         chores = {
             self._gauges: 0.0,
+            self._held: HELD_SECONDS,
             self._letters: LETTERS_SECONDS,
             self._expected: EXPECTED_SECONDS,
             self._topics: SWEEP_SECONDS,
@@ -108,6 +111,16 @@ class Maintenance:
                 by_topic[partition.topic] = by_topic.get(partition.topic, 0) + behind
             for topic, behind in by_topic.items():
                 self._services.observer.set("lag", behind, group=group, topic=topic)
+
+    def _held(self) -> None:
+        """What a person must decide about, whoever held it: a sink worker, or a restore."""
+        ledger = self._ledger = self._ledger or self._services.ledger()
+        held = dict.fromkeys(self._services.config.sinks, 0)
+        for one in ledger.standing():
+            if one.sink in held and one.code == HELD:
+                held[one.sink] += one.count
+        for sink, count in held.items():
+            self._services.observer.set("held_unknown", count, sink=sink)
 
     def _letters(self) -> None:
         """So that a list of dead letters has little left to read."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from http.client import HTTPException, HTTPResponse
 from typing import Any, Final, cast
 
+from router.language import N_, filled, translated
 from router.patience import Patience
 
 ASK_SECONDS: Final = 3.0
@@ -28,11 +29,12 @@ def ready(address: str, port: int) -> str:
     status, said = page(address, port, "/readyz")
     if status == 200:
         return ""
-    return ", ".join(f"{name} {why}" for name, why in said.get("waiting", {}).items()) or _answered(status)
+    waiting = [f"{name} {translated(str(why))}" for name, why in said.get("waiting", {}).items()]
+    return ", ".join(waiting) or _answered(status)
 
 
 def _answered(status: int) -> str:
-    return f"answers {status}" if status else "does not answer"
+    return filled("answers {status}", status=status) if status else N_("does not answer")
 
 
 def reads(form: int) -> Lacking:
@@ -41,9 +43,11 @@ def reads(form: int) -> Lacking:
     def lacking(address: str, port: int) -> str:
         status, said = page(address, port, "/version")
         if status != 200:  # a version that can't say it
-            return f"does not tell its version ({status})" if status else _answered(status)
+            return filled("does not tell its version ({status})", status=status) if status else _answered(status)
         found = said.get("events")
-        return "" if isinstance(found, int) and found >= form else f"reads events of format {found}, not {form}"
+        if isinstance(found, int) and found >= form:
+            return ""
+        return filled("reads events of format {present}, not {wanted}", present=found, wanted=form)
 
     return lacking
 
@@ -77,11 +81,11 @@ def _missing(host: str, port: int, lacking: Lacking) -> str:
     try:
         found = socket.getaddrinfo(host, port, family=socket.AF_INET, type=socket.SOCK_STREAM)
     except OSError:
-        return f"{host} is not known yet"
+        return filled("{name} is not known yet", name=host)
     for address in sorted({str(entry[4][0]) for entry in found}):
         why = lacking(address, port)
         if why:
-            return f"{host} at {address}: {why}"
+            return filled("{name} at {address}: {reason}", name=host, address=address, reason=why)
     return ""
 
 

@@ -83,7 +83,8 @@ def _work(site: Site, role: str, slot: int) -> int:
     from router.runtime.roles.event_loop import alert
     from router.runtime.site_services import SiteServices
 
-    services = SiteServices(site, observer=Metrics(closed_lists(site)), alert=alert, readers=readers_of(site, role))
+    observer, readers = Metrics(closed_lists(site)), readers_of(site, role)
+    services = SiteServices(site, observer=observer, alert=alert, readers=readers, upgrade=True)
     said = ready_file(site, role, slot)
     said.parent.mkdir(parents=True, exist_ok=True)
 

@@ -60,6 +60,7 @@ class PipelineSet:
         """Read the folder: what is right runs from the next batch on. Returns the problems of the rest."""
         files, problems = self._read()
         self._take(files.values())
+        self._measure(problems)
         return problems
 
     def resume(self) -> list[Problem]:
@@ -81,6 +82,7 @@ class PipelineSet:
         if replaced := [problem for problem in problems if Path(problem.file).name in standing]:
             self._services.observer.count("reload_total", result="refused")
             self._refused(replaced)
+        self._measure(replaced)
         return [problem for problem in problems if Path(problem.file).name not in standing]
 
     def reload(self) -> list[Problem]:
@@ -91,6 +93,7 @@ class PipelineSet:
         failing = failing_examples(self._services.site, changed) if changed else []
         refused = {problem.file for problem in failing}
         self._take([file for file in files.values() if str(file.path) not in refused])
+        self._measure(problems + failing)
         return problems + failing
 
     def watch(self) -> threading.Thread:
@@ -126,6 +129,10 @@ class PipelineSet:
         for file in good.values():
             self._keep(file)
         self._begin_at_zero()
+
+    def _measure(self, problems: Sequence[Problem]) -> None:
+        """As long as a file is refused, `status` and an alert say so."""
+        self._services.observer.set("pipelines_refused", len({problem.file for problem in problems}))
 
     def _begin_at_zero(self) -> None:
         """Counters of each pipeline: a rate of Prometheus needs a value before the first event."""

@@ -73,10 +73,16 @@ class SiteServices:
         clock: Clock | None = None,
         alert: Alert = no_alert,
         readers: int = 1,
+        upgrade: bool = False,
     ) -> None:
-        """readers: consumers that this process opens; they share the bytes that are fetched at once."""
+        """readers: consumers that this process opens; they share the bytes that are fetched at once.
+
+        upgrade: databases of an older version are migrated when they are opened: for `run`, `ledger migrate` and
+                 `restore` alone. Every other command refuses them, for processes of that version may still run
+        """
         self.site = site
         self._readers = readers
+        self._upgrade = upgrade
         self.config = site.config
         self.observer: Observer = observer or Unobserved()
         self.clock: Clock = clock or SystemClock()
@@ -170,7 +176,7 @@ class SiteServices:
 
     def ledger(self) -> Ledger:
         """A connection of its own for each caller: a ledger serves one thread. Its database may be away: an alert."""
-        ledger = SqlLedger(self.url("ledger"), self._took("ledger"))
+        ledger = SqlLedger(self.url("ledger"), self._took("ledger"), upgrade=self._upgrade)
         if ledger.away is not None:
             self.alert("database-away", {"code": ledger.away.code, "place": "database", "text": _AWAY})
         self._closing.callback(ledger.close)
@@ -181,7 +187,7 @@ class SiteServices:
 
     @cached_property
     def journal(self) -> Journal:
-        journal = Journal(self.url("journal"), self.clock, self._took("journal"))
+        journal = Journal(self.url("journal"), self.clock, self._took("journal"), upgrade=self._upgrade)
         self._closing.callback(journal.close)
         return journal
 
@@ -203,7 +209,7 @@ class SiteServices:
 
     @cached_property
     def register(self) -> Register:
-        register = Register(self.url("register"), self.pseudonyms, self.clock)
+        register = Register(self.url("register"), self.pseudonyms, self.clock, upgrade=self._upgrade)
         self._closing.callback(register.close)
         return register
 
@@ -265,7 +271,7 @@ class SiteServices:
     @cached_property
     def turns(self) -> Turns:
         """Turns shared by every process of the site, in the ledger's database."""
-        turns = SqlTurns(self.url("pace"))
+        turns = SqlTurns(self.url("pace"), upgrade=self._upgrade)
         self._closing.callback(turns.close)
         return turns
 

@@ -20,7 +20,7 @@ from router.engine.delivery.supersession_rules import DELETE, later, lineages
 from router.errors import MessageFault, Refused
 from router.exchange import Delivery, Event, Exchange, JournalEntry, Origin, State, delivery_id
 from router.language import N_, filled
-from router.payload import WITHDRAWN, DocumentOrder, pack, unpack
+from router.payload import NOTICE, WITHDRAWN, DocumentOrder, pack, unpack
 from router.request import Action
 from router.runtime.pipelines import Compiler
 from router.runtime.site_services import SiteServices
@@ -123,7 +123,9 @@ class Withdrawals:
                 for name in lineages(delivery):
                     found |= {row.delivery.id: row for row in self._ledger.lineage(sink, name)}
         for row in sorted(found.values(), key=lambda row: row.updated):
-            if row.delivery.action != DELETE and row.state in (State.DONE, State.UNKNOWN, State.BEGUN):
+            if row.delivery.action == DELETE or row.delivery.pipeline == NOTICE:
+                continue
+            if row.state in (State.DONE, State.UNKNOWN, State.BEGUN):
                 message_id = row.evidence.get("message_id", "")
                 yield Received(row.delivery.label, row.updated, message_id, row.state is State.DONE)
 

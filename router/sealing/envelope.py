@@ -6,7 +6,7 @@
     bytes 10-33  salt, random for each item
     then         pieces of 1 MiB, the last one shorter or equal, each followed by its tag of 16 bytes
 
-Each item has a key of its own, derived from the data key and the first 34 bytes (NIST SP 800-108r1 §4.1, HMAC-SHA256 in
+Each item has a key of its own, derived from the data key and the first 34 bytes (NIST SP 800-108 §4.1, HMAC-SHA256 in
 counter mode). So a nonce can't come twice under one key: it is the number of the piece (4 bytes, big-endian, after 7
 zeros), and a last byte that is 1 for the last piece: the STREAM construction. A piece that is missing, exchanged or cut
 is found. What the item is (`context`) is associated data of each piece: no item can stand in another's place.
@@ -109,7 +109,7 @@ def _new(key_id: bytes, key: bytes) -> tuple[bytes, AESGCM]:
 
 
 def _derived(key: bytes, head: bytes) -> bytes:
-    """The key of one item: NIST SP 800-108r1 §4.1, one round."""
+    """The key of one item: NIST SP 800-108 §4.1, one round."""
     return hmac.digest(key, b"\0\0\0\1" + _LABEL + b"\0" + head + _BITS, "sha256")
 
 

@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from router.tls import THROW_AWAY
+
 Usage = Literal["server", "auth", "sign"]
 
 _EXTENDED: Final[Mapping[Usage, x509.ObjectIdentifier | None]] = {
@@ -59,7 +61,7 @@ class Credential:
 class Authority:
     """Issues certificates below one self-signed root. Keys are made on the spot (about 0.1 s each)."""
 
-    def __init__(self, name: str = "AUTORITE JETABLE") -> None:
+    def __init__(self, name: str = THROW_AWAY) -> None:
         self._key = rsa.generate_private_key(65537, _BITS)
         subject = _name(name, "Segur Router", "0002 187512751")
         self.certificate = self._sign(subject, self._key, subject, days=3650, extensions=_ROOT_EXTENSIONS)

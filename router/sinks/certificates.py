@@ -20,6 +20,16 @@ def expires(path: Path) -> float | None:
         return None
 
 
+def issuers(path: Path) -> frozenset[str]:
+    """Names (CN) of the authorities that issued the certificates of a PEM file; none when it can't be read."""
+    try:
+        found = x509.load_pem_x509_certificates(path.read_bytes())
+    except (OSError, ValueError):
+        return frozenset()
+    names = (name for one in found for name in one.issuer.get_attributes_for_oid(NameOID.COMMON_NAME))
+    return frozenset(str(name.value) for name in names)
+
+
 def structure_of(path: Path) -> str:
     """Struct_IdNat of the organisation that a PEM file's first certificate belongs to (OU of its subject, dmp §7).
 

@@ -80,6 +80,7 @@ def test_every_action_makes_a_valid_message(action: Action) -> None:
         (row(Action.EXPORTED, kind="audit"), ("110101", "", "R", "0")),
         (row(Action.EXPORTED, kind="traces"), ("110101", "", "R", "0")),
         (row(Action.EXPORTED, kind="search"), ("110106", "", "R", "0")),
+        (row(Action.VERIFIED, who="system", refused=True), ("110113", "110135", "E", "4")),
         (row(Action.ACCOUNT), ("110113", "110137", "E", "0")),
     ],
 )

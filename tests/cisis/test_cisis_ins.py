@@ -120,15 +120,6 @@ def test_e29_unknown_status_codes_are_named() -> None:
     assert ins.status(["VALI", "QUAL"]).unknown == ("QUAL",)
 
 
-def test_e28_an_ins_that_is_not_validated_is_not_carried() -> None:
-    """E28/D2: without VALI there is no qualified INS; with it there is; billing numbers never count."""
-    pid = [cx("000003", namespace="CHU-X"), cx(VALID, TEST, "INS")]
-    assert ins.qualified_ins(pid, ins.status(["PROV"])) is None
-    assert ins.qualified_ins(pid, ins.status(["VALI"])) is pid[1]
-    assert ins.qualified_ins([cx(VALID, REAL, "NH")], ins.status(["VALI"])) is None
-    assert ins.qualified_ins([cx("12345", TEST, "INS")], ins.status(["VALI"])) is None
-
-
 @pytest.mark.parametrize(
     ("pid", "cda", "expected"),
     [
@@ -256,12 +247,6 @@ def test_r42_the_lists_are_compared_when_both_are_there(ours: str, theirs: str, 
 def test_r42_apostrophes_and_ligatures_are_folded() -> None:
     """R42: typographic apostrophes and ligatures don't make another person."""
     assert ins.normal("d’Œuvre–Léon") == ins.normal("D'OEUVRE LEON") == "D OEUVRE LEON"
-
-
-def test_r42_what_the_verdict_rests_on_is_known() -> None:
-    """R42: with nothing in common the caller sees that nothing was compared."""
-    assert ins.comparable_traits(patient(), Patient()) == []
-    assert "birth_family" in ins.comparable_traits(patient(), patient())
 
 
 @pytest.mark.parametrize("missing", ["birth_family", "given", "given_names", "birth_date", "sex", "birthplace"])

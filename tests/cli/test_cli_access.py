@@ -5,17 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from router.audit.event import Action
 from router.audit.rows import Wanted
-from router.cli.main import app
-from router.cli.output import sentence_of
 from router.config.account import account
 from router.config.site import Site
-from router.errors import RouterError
 from router.runtime.site_services import SiteServices
-from tests.cli.cli import Said
+from tests.cli.cli import Said, command
 
 SITE = """environment: qualification
 data: var
@@ -39,12 +35,7 @@ def site(tmp_path: Path) -> Path:
 
 
 def run(site: Path, *words: str, typed: str = "") -> Said:
-    """As `main` runs it: a fault of ours is a sentence on the standard error."""
-    result = CliRunner().invoke(app, [*words, "--site", str(site), "--lang", "en"], input=typed)
-    if isinstance(result.exception, RouterError):
-        return Said(2, result.stdout, sentence_of(result.exception))
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return Said(result.exit_code, result.stdout, result.stderr)
+    return command(*words, "--site", str(site), "--lang", "en", typed=typed)
 
 
 def audited(site: Path) -> list[tuple[str, str, str, bool]]:

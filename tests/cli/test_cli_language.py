@@ -11,8 +11,12 @@ from typing import Final
 
 import pytest
 
+from router.cli.dead_letters import place_of
+from router.cli.output import told
 from router.config.site import Site
-from router.exchange import Decision, Disposition, JournalEntry, Receipt, ReceiptKind, State
+from router.engine.dead_letters.listing import DeadLetter
+from router.exchange import Decision, Disposition, JournalEntry, Origin, Receipt, ReceiptKind, State
+from router.language import in_language
 from router.runtime.site_services import SiteServices
 from tests.cli.cli import command
 from tests.contracts.ledger_contract import row
@@ -134,6 +138,9 @@ def _commands(site: Path) -> list[tuple[str, ...]]:
         ("send", message, "--to", "nowhere"),
         ("run", "--only", "nobody", *here),
         ("cisis", "rules"),
+        ("wait-for", "ready", "127.0.0.1:1", "--timeout", "0.1"),
+        ("wait-for", "pipelines", "127.0.0.1:1", "no.such.host.invalid:1", "--timeout", "0.1"),
+        ("doctor", "--only", "site,rights,folders,limits,versions,locale", "--all", *here),
     ]
 
 
@@ -215,3 +222,16 @@ def test_json_holds_the_texts_of_the_code(site: Path) -> None:
     """A program reads the same, whatever the operator's language."""
     pages = {command("dlq", "show", "d1", "--json", "--site", str(site), "--lang", one).out for one in ("fr", "en")}
     assert len(pages) == 1
+
+
+def test_names_of_ours_are_said_in_the_operators_language() -> None:
+    """A stage, a part of the site file, a check's subject; a pipeline of the site keeps its name."""
+    letter = DeadLetter(stage="intake", cause="c", code="R45", at=Origin("dlq.intake", 0, 0))
+    named = replace(letter, stage="pipeline", pipeline="intake")
+    with in_language("fr"):
+        assert (place_of(letter), place_of(named)) == ("réception", "intake")
+        assert told("feed sil/mllp/tls") == "flux sil/mllp/tls"
+        assert told("feed sil (/var/depot)") == "flux sil (/var/depot)"
+        assert (told("rights"), told("encoding")) == ("droits", "encodage")
+    with in_language("en"):
+        assert (place_of(letter), told("feed sil/mllp/tls")) == ("intake", "feed sil/mllp/tls")

@@ -187,6 +187,16 @@ def cases(folder: Path) -> dict[str, list[list[str]]]:
         "archive purge": [[*site, *more] for more in both],
         "topics plan": [[*site, *more] for more in both],
         "topics apply": [site],
+        "access ls": [[*site, *more] for more in both],
+        "access add": [[NASTY, "--right", right, "--stdin", *site] for right in (NASTY, "*=reader")],
+        **{
+            f"access {name}": [[NASTY, *more, *site]]
+            for name, more in {"rights": ["--right", NASTY], "password": ["--stdin"]}.items()
+        },
+        **{f"access {name}": [[NASTY, *site]] for name in ("totp", "lock", "unlock", "remove")},
+        "token create": [[NASTY, "--scope", NASTY, "--feed", NASTY, "--expires", NASTY, *site]],
+        "token ls": [["--all", *site, *more] for more in both],
+        "token revoke": [[NASTY, *site]],
         "status": [[*site, *more] for more in both],
         "doctor": [[*site, "--only", "site,keys,peers", *more] for more in (*both, ["--all"])]
         + [["--only", NASTY, *site], ["--site", str(folder / "wrong.yaml")]],

@@ -220,6 +220,8 @@ def test_what_waits_for_a_person(gathered: Status) -> None:
             )
         ],
         ("journal", ""): [replace(fine, journal_behind=601.0)],
+        ("pipelines", ""): [replace(fine, pipelines_refused=1)],
+        ("site", ""): [replace(fine, site_changed=True)],
         ("dead letters", ""): [replace(fine, dead_letters=replace(fine.dead_letters, total=1))],
         ("impact", ""): [replace(fine, work_entries=2)],
         ("directory", "liste blanche"): [
@@ -273,6 +275,7 @@ def test_measures_of_several_processes_are_joined(used: Path) -> None:
     assert measured.total("in_flight", sink="s") == 5
     assert measured.total("in_flight", sink="t") is None
     assert max(one.value for one in measured.of("circuit_open", sink="s")) == 1
+    assert (measured.most("in_flight"), measured.most("site_file_changed")) == (3, 0)
 
 
 def test_a_database_that_is_away_is_told_and_hides_nothing_else(used: Path) -> None:

@@ -111,6 +111,19 @@ TABLE = (
         ),
     ),
     Broken(
+        "expectations that nothing can meet",
+        (
+            (LETTERS, "expect: {ack: AA}", "expect: {dmp: livré, fault: R7, refused: [MSS-510, refusé]}"),
+            (RELAYED, "expect: {hl7: [hl7.sil]}", "expect: {hl7: [hl7.sli]}"),
+        ),
+        (
+            (LETTERS, 11, 14, "is no code of ours, such as R45 or MSS-510", E_),
+            (LETTERS, 11, 26, "is no code of ours, such as R45 or MSS-510", E_),
+            (LETTERS, 11, 56, "is no code of ours, such as R45 or MSS-510", E_),
+            (RELAYED, 10, 20, "no such sink in the site file", E_),
+        ),
+    ),
+    Broken(
         "what follows from another mistake is not told",
         (
             (SITE_FILE, "type: hl7, host: 127.0.0.1, port: 2675", "type: hl8, host: 127.0.0.1, port: 2675"),

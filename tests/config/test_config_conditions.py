@@ -42,6 +42,41 @@ WRONG: dict[str, list[tuple[int, str]]] = {
     "foo(1)": [(1, "unknown function 'foo'")],
     "1/0 == 1": [(1, "the expression can't be evaluated")],
 }
+#: Fields of a message as newcomers write them -> column, and what to write.
+ADDRESSES: dict[str, list[tuple[int, str]]] = {
+    'OBR-4.1 == "x"': [(1, 'field("OBR-4.1")')],
+    'OBR.4.1 == "x"': [(1, 'field("OBR-4.1")')],
+    'PID-3[INS].1 == "x" && message.OBX-5.1 != ""': [(1, 'field("PID-3[INS].1")'), (24, 'field("OBX-5.1")')],
+    'obx[2]-5.5 == "x"': [(1, 'field("OBX[2]-5.5")')],
+    'field(PID-8) == "F"': [(7, 'field("PID-8")')],
+    '"PID-8" == "F"': [(1, 'field("PID-8")')],
+    'message["PID-8"] == "F"': [(8, 'field("PID-8")')],
+    'field("PID.8") == "F"': [(7, "PID-8")],
+    'field("OBR-4-1") == "F"': [(7, "OBR-4.1")],
+    'field("PID8") == "F"': [(7, "PID-8")],
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), ADDRESSES.items(), ids=ADDRESSES)
+def test_a_field_that_is_named_in_another_way_is_told_in_ours(text: str, expected: list[tuple[int, str]]) -> None:
+    """The hint can be copied, and is then an expression."""
+    with pytest.raises(ExpressionFault) as caught:
+        Expression(text)
+    assert [(one.column, one.hint) for one in caught.value.found] == [
+        (column, f"write {right}") for column, right in expected
+    ]
+    with in_language("fr"):
+        assert translated(caught.value.found[0].hint) == f"écrire {expected[0][1]}"
+
+
+@pytest.mark.parametrize(
+    "text", ["document.level -1 > 0 // PID-3", '"x PID-3" == message.type', 'message.type == "PID-3"']
+)
+def test_what_only_looks_like_a_field_is_left_alone(text: str) -> None:
+    """A remark, a text, a subtraction."""
+    Expression(text)
+
+
 MUCH, LONG = "no condition: too much is within one another here", "no condition: it is too long"
 #: Conditions that would take too long, or all memory or stack -> column and sentence.
 TOO_MUCH: dict[str, tuple[int, str]] = {

@@ -104,3 +104,29 @@ def test_digits_of_other_scripts_make_no_finess() -> None:
     """What looks like a number and is none is no FINESS: nothing that a message says would equal it."""
     assert FINESS.fullmatch("750100125") and FINESS.fullmatch("2A0100125")
     assert not FINESS.fullmatch("75010012\u0665")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("name: x\nfeed sil\nwhen: a\n", "2:1"),
+        ("feed sil\nname: x\n", "1:1"),
+        ("# head\n\nname: x\nsinks\n  dmp: {}\n", "4:1"),
+        ("name: x\nsinks:\n  dmp:{}\n  hl7:\n", "3:3"),
+        ("name: x\nexamples:\n  - name: un\n    message m.hl7\n\n    # a remark\n    expect: {}\n", "4:5"),
+    ],
+    ids=["line", "first", "of a block", "without blank", "in a list"],
+)
+def test_a_colon_that_is_missing_is_told_where_it_is_missing(text: str, place: str) -> None:
+    """Not at the line behind it, where the reader of YAML gives up."""
+    with pytest.raises(ConfigFault) as caught:
+        Source(Path("site.yaml"), text)
+    told = "a key without its colon, or without the blank behind it"
+    assert str(caught.value.problems[0]) == f"site.yaml:{place}: {told}"
+
+
+def test_a_line_that_is_indented_too_far_lacks_no_colon() -> None:
+    """What stands before it is a key with its value."""
+    with pytest.raises(ConfigFault) as caught:
+        Source(Path("site.yaml"), "name: x\nfeed: sil\n  when: x\n")
+    assert "3:7" in str(caught.value.problems[0]) and "indentation" in caught.value.problems[0].text

@@ -138,7 +138,7 @@ def test_a_dmp_sink_has_the_certificates_of_its_structure(tmp_path: Path) -> Non
         sinks = {"dmp.a": sink | {"production_hosts": hosts}}
         path = site(tmp_path, environment, structures=structures, sinks=sinks)
         text = f"is the certificate of structure 1{B}, not of 1{A}, which this sink speaks for"
-        assert told(path) == [f"sinks.dmp.a.sign.certificate: {text}"]
+        assert [one for one in told(path) if "demonstration" not in one] == [f"sinks.dmp.a.sign.certificate: {text}"]
 
 
 def test_check_and_run_say_the_same(tmp_path: Path) -> None:

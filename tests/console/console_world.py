@@ -18,18 +18,21 @@ import uvicorn
 from argon2 import PasswordHasher
 from starlette.types import ASGIApp
 
-from router.access.person import EVERY, Role
+from router.access.person import EVERY, Person, Role
 from router.access.store import AccessStore
 from router.audit.event import AuditEvent
 from router.config.site import Site
 from router.console.app import console_app
+from router.console.desk import DeadLetterDesk
+from router.console.runner import OrderRunner
 from router.console.store import ConsoleStore
 from router.console.tools import ConsoleTools
 from router.console.watch import StatusWatch
 from router.errors import Unavailable
-from router.exchange import Disposition, JournalEntry, Receipt, State
+from router.exchange import Disposition, Event, JournalEntry, Receipt, State
 from router.runtime.site_services import SiteServices
 from router.runtime.status.gather import Gatherer
+from router.wire import event_record
 from tests.journal.journal_samples import decided, receipt, received
 
 A, B = "750100125", "750100208"
@@ -106,8 +109,11 @@ class World:
             self.access.accounts.add(name, PASSWORD, rights, shown=name.capitalize())
         self.audit: list[AuditEvent] = []
         self.audit_away = False
+        self.secrets: list[str] = []
         self.store = ConsoleStore(self.services.url("console"), self.clock)
         self.watch = StatusWatch(lambda: Gatherer(Site(path)), every=0.2)
+        self.desk = DeadLetterDesk(self.services)
+        self.runner = OrderRunner(self.store.orders, self.desk, self.clock)
         self.tools = ConsoleTools(
             site=self.services.site,
             services=self.services,
@@ -115,6 +121,8 @@ class World:
             record=self._record,
             store=self.store,
             watch=self.watch,
+            desk=self.desk,
+            runner=self.runner,
             clock=self.clock,
         )
         self.app = console_app(self.tools)
@@ -133,11 +141,11 @@ class World:
     # ------------------------------------------------------------------------------------------------ people
 
     def client(self, name: str = "", *, language: str = "en") -> Browser:
-        """A browser of this person; of nobody when no name is given."""
+        """A browser in which this person has logged in; nobody, when no name is given."""
         client = Browser(self.app, {"accept-language": language, "sec-fetch-site": "same-origin"})
         if name:
-            answer = client.post("/login", data={"name": name, "password": PASSWORD, "next": "/"})
-            assert answer.status_code == 303, answer.text
+            person = Person(name=name, shown=name.capitalize(), rights=PEOPLE[name])
+            client.cookies.set("segur", self.access.begin(person, "127.0.0.1"), domain="testserver.local")
         return client
 
     @contextmanager
@@ -188,6 +196,14 @@ class World:
                 text="" if ok else "boîte pleine", evidence={"message_id": f"<{control}@segur>"} if ok else {},
             )  # fmt: skip
             self.write([first, second], [end])
+
+    def receive(self, message: bytes, event: str = EVENT_A, *, structure: str = A, feed: str = "sil") -> None:
+        """An accepted message on the bus, and the line of the journal that says where it stands."""
+        producer = self.services.bus.producer("test")
+        (place,) = producer.publish([event_record(Event(event, feed, "key", message))])
+        producer.close()
+        line = received(event, self.clock.at - 7200, feed=feed, control_id="MSGA1", structures=(structure,))
+        self.write([replace(line, origin=str(place))])
 
 
 def token(answer: httpx.Response) -> str:

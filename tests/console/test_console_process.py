@@ -48,13 +48,15 @@ def test_the_worker_says_where_it_listens(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "router.console.process", str(site), "console", "0"]
     ready = tmp_path / "var" / "run" / "console-0.json"
     with subprocess.Popen(argv) as run:
-        until = time.monotonic() + 30
-        while not ready.exists() and time.monotonic() < until and run.poll() is None:
-            time.sleep(0.05)
-        said = re.search(r'"console": "(\d+)"', ready.read_text())
-        assert said and httpx.get(f"http://127.0.0.1:{said[1]}/login").status_code == 200
-        run.send_signal(signal.SIGTERM)
-        assert run.wait(15) == 0
+        try:
+            until = time.monotonic() + 90
+            while not ready.exists() and time.monotonic() < until and run.poll() is None:
+                time.sleep(0.05)
+            said = re.search(r'"console": "(\d+)"', ready.read_text())
+            assert said and httpx.get(f"http://127.0.0.1:{said[1]}/login", timeout=20).status_code == 200
+        finally:
+            run.send_signal(signal.SIGTERM)
+        assert run.wait(20) == 0
     assert not ready.exists()
 
 

@@ -47,6 +47,20 @@ class TracesContract:
         assert (lines[2].spoken.answer, lines[2].spoken.ok) == ("MSS-550", False)
         assert (lines[3].spoken.action, lines[3].event_id) == ("MOVE", "")
 
+    def test_the_commands_of_one_mail_are_one_line(self, traces: TraceStore) -> None:
+        """With every answer; the connection, and a second mail on it, have their own."""
+        told = [("CONNECT", "250"), ("MAIL", "250 2.1.0"), ("RCPT", "250 2.1.5"), ("DATA", "354 250 2.0.0"),
+                ("MAIL", "250 2.1.0"), ("RCPT", "MSS-550")]  # fmt: skip
+        spoken = [
+            said(n, action=action, answer=answer, ok=answer != "MSS-550") for n, (action, answer) in enumerate(told)
+        ]
+        traces.keep([], [receipt(*spoken)])
+        assert [(line.spoken.action, line.spoken.answer, line.spoken.ok) for line in traces.every(None, None)] == [
+            ("CONNECT", "250", True),
+            ("MAIL RCPT DATA", "250 2.1.0 / 250 2.1.5 / 354 250 2.0.0", True),
+            ("MAIL RCPT", "250 2.1.0 / MSS-550", False),
+        ]
+
     def test_the_lines_of_a_period_are_read_page_by_page(self, traces: TraceStore) -> None:
         """The end is left out."""
         traces.keep([], [receipt(*(said(number) for number in range(10)))])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from router.database import Clash, Database
+from router.database import Clash, Database, copies
 from router.errors import OperatorFault
 
 METADATA = sa.MetaData()
@@ -45,6 +45,19 @@ def test_a_database_of_a_newer_version_is_refused(database: Database, tmp_path: 
     with pytest.raises(OperatorFault) as caught:
         Database("room", f"sqlite:///{tmp_path / 'room.db'}", METADATA, 1)
     assert caught.value.code == "ROOM-VERSION"
+
+
+@pytest.mark.parametrize("upgrade", [False, True])
+def test_an_older_version_is_migrated_only_by_who_may(database: Database, tmp_path: Path, upgrade: bool) -> None:
+    """Who only looks refuses it and leaves it as it is: processes of that version may still run."""
+    database.close()
+    url = f"sqlite:///{tmp_path / 'room.db'}"
+    if upgrade:
+        Database("room", url, METADATA, 2, {1: lambda _: None}, upgrade=True).close()
+    else:
+        with pytest.raises(OperatorFault, match="ROOM-OLDER"):
+            Database("room", url, METADATA, 2, {1: lambda _: None})
+    assert copies.versions(url) == {"room": 2 if upgrade else 1}
 
 
 @pytest.mark.parametrize("end", ["", "-wal", "-shm", ".lock"])

@@ -16,7 +16,7 @@ from tests.rendering.test_rendering_pdf import rendered
 def cases(folder: Path) -> dict[str, list[list[str]]]:
     """Those that show what senders wrote, and those that write files or read the bus."""
     site = ["--site", str(folder / "router.yaml")]
-    quiet = {
+    quiet: dict[str, list[list[str]]] = {
         "backup": [[str(folder / "backups"), *site, "--verify"]],
         "ledger migrate": [site],
         "register rebuild": [site],

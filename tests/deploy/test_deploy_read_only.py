@@ -30,6 +30,7 @@ with tempfile.TemporaryFile():
 COMMANDS = Path(__file__).with_name("every_command.py")
 
 
+@pytest.mark.timeout(400)
 def test_every_command_works_on_a_read_only_root(tmp_path: Path) -> None:
     """Commands end as they do elsewhere, and a document without PDF gets one; nothing else was to be written."""
     done = subprocess.run(
@@ -38,7 +39,7 @@ def test_every_command_works_on_a_read_only_root(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

@@ -58,7 +58,7 @@ def test_an_older_process_reads_what_we_write(kind: str) -> None:
     ours: Outgoing = samples.records()[KINDS.index(kind)]
     theirs = older(kind)
     assert (ours.topic, ours.key) == (theirs.topic, theirs.key)
-    assert dict(ours.headers) | theirs.headers == ours.headers
+    assert {**ours.headers, **theirs.headers} == ours.headers
     for mine, known in zip(_parts(kind, ours.value), _parts(kind, theirs.value), strict=True):
         assert _within(known, mine)
 

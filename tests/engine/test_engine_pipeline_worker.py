@@ -346,6 +346,32 @@ def test_a_feed_waits_while_something_is_away(fault: Exception) -> None:
     assert not list(rig.bus.scan("dlq.pipeline"))
 
 
+def test_what_is_made_for_earlier_recipients_is_in_the_story_and_never_forgotten() -> None:
+    """Their deliveries and receipts leave with the others of the event; while nobody can say who they are, it waits."""
+    away = threading.Event()
+    away.set()
+
+    def earlier(exchange: Exchange, deliveries: Sequence[Delivery], _: object) -> Routed:
+        if away.is_set():
+            raise Unavailable("LEDGER")
+        event = exchange.event
+        told = delivery(1, event.key, event_id=event.id, sink="s", pipeline="avis", label="old@x.fr")
+        kept = Receipt(delivery_id="r", event_id=event.id, sink="s", kind=ReceiptKind.DELIVERY, ok=False, at=1.0)
+        assert [one.event_id for one in deliveries] == [event.id]
+        return Routed([told], exchange, [kept])
+
+    rig = Rig(Pipe(routed))
+    rig.event(1)
+    with rig.running(earlier=earlier):
+        rig.until(lambda: "feed-waits" in rig.alerts)
+        assert rig.deliveries() == []
+        away.clear()
+        rig.until(lambda: rig.committed() == 1)
+    assert [one.pipeline for one in rig.deliveries()] == ["biologie", "avis"]
+    assert [[sink for _, sink, _ in entry.deliveries] for entry in rig.journal("decided")] == [["s"], ["s"]]
+    assert [read_receipt(record).delivery_id for record in rig.bus.scan("receipts")] == ["r"]
+
+
 def test_a_look_up_without_an_answer_holds_up_one_partition_of_its_feed() -> None:
     """The others of the feed go on, those behind it keep their place; one alert, and a measure of what waits."""
     away = threading.Event()

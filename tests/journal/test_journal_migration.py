@@ -72,7 +72,7 @@ def test_an_earlier_journal_is_searched_like_a_new_one(url: str, version: int) -
     journal.close()
     _as_of(url, version)
 
-    journal = Journal(url, SystemClock())
+    journal = Journal(url, SystemClock(), upgrade=True)
     try:
         assert journal.old_lines.left()
         journal.write([received("n" * 64, START + 90, control_id="NEW")], [])

@@ -5,13 +5,16 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import JOURNAL, RECEIPTS, Outgoing, SystemClock
+from router.errors import Unavailable
+from router.exchange import JournalEntry, Receipt, Spoken
 from router.journal.store import Journal
 from router.journal.worker import GROUP, JournalWorker, rebuild
 from router.wire import journal_record, receipt_record
@@ -90,6 +93,36 @@ def test_a_database_that_is_away_loses_nothing(tmp_path: Path, bus: SqliteBus, j
     worker.stop()
     thread.join(10)
     assert len(journal.story("MSG0001")[0].timeline) == 9
+
+
+def test_what_is_kept_elsewhere_is_there_before_the_offsets_move(bus: SqliteBus, journal: Journal) -> None:
+    """Traces go to their own table and to no story; while that is away the worker waits, and loses nothing."""
+    said = Spoken(at=1.0, protocol="imap", server="imap:993", author="labo@chu.fr", action="MOVE")
+    entry = JournalEntry(event_id="traces", kind="traces", at=1.0, spoken=(said,))
+    refusals, kept, told = [1, 2], list[Spoken](), list[JournalEntry]()
+
+    def keep(entries: Sequence[JournalEntry], receipts: Sequence[Receipt]) -> None:
+        if refusals:
+            refusals.pop()
+            assert sum(bus.lag(GROUP).values()) > 0
+            raise Unavailable("TRACES-AWAY")
+        kept.extend(one for entry in entries for one in entry.spoken)
+        kept.extend(one for receipt in receipts for one in receipt.spoken)
+
+    entries, receipts = whole()
+    spoken = replace(said, protocol="smtp", action="RCPT")
+    receipts[0] = replace(receipts[0], spoken=(spoken,))
+    records = [journal_record(one) for one in (entry, *entries)] + list(map(receipt_record, receipts))
+    bus.producer("test").publish(records)
+    worker = JournalWorker(bus, journal, member="j", keep=keep, told=lambda entries, _: told.extend(entries))
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    until(lambda: len(kept) == 2 and sum(bus.lag(GROUP).values()) == 0)
+    worker.stop()
+    thread.join(10)
+    assert kept == [said, spoken] and [one.kind for one in told] == [one.kind for one in entries]
+    (story,) = journal.story("MSG0001")
+    assert len(story.timeline) == 9 and journal.story("traces") == []
 
 
 def test_the_journal_is_rebuilt_from_the_bus(bus: SqliteBus, journal: Journal) -> None:

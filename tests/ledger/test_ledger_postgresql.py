@@ -25,7 +25,7 @@ def again(postgresql_url: str) -> Iterator[Callable[[], SqlLedger]]:  # noqa: F8
     opened: list[SqlLedger] = []
 
     def open_again() -> SqlLedger:
-        opened.append(SqlLedger(postgresql_url))
+        opened.append(SqlLedger(postgresql_url, upgrade=True))
         return opened[-1]
 
     yield open_again

@@ -30,7 +30,7 @@ def again(url: str) -> Iterator[Callable[[], SqlLedger]]:
     opened: list[SqlLedger] = []
 
     def open_again() -> SqlLedger:
-        opened.append(SqlLedger(url))
+        opened.append(SqlLedger(url, upgrade=True))
         return opened[-1]
 
     yield open_again

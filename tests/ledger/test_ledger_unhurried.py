@@ -27,7 +27,7 @@ def test_a_migration_is_not_cut_off(postgresql_url: str, short: None, monkeypatc
         connection.execute("UPDATE schema_versions SET version = 2 WHERE room = 'ledger'")
     slow = {**migrations.MIGRATIONS, 2: lambda connection: connection.execute(text("SELECT pg_sleep(0.6)"))}
     monkeypatch.setattr(store, "MIGRATIONS", slow)
-    ledger = SqlLedger(postgresql_url)
+    ledger = SqlLedger(postgresql_url, upgrade=True)
     try:
         assert ledger.away is None, ledger.away
     finally:

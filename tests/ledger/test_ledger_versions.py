@@ -28,7 +28,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlLedger
         url = request.getfixturevalue("postgresql_url")
         with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as server:
             server.execute(script)
-    SqlLedger(url).close()
+    SqlLedger(url, upgrade=True).close()
     ledger = SqlLedger(url)  # what was migrated opens like any other
     yield ledger
     ledger.close()

@@ -100,9 +100,9 @@ def test_d8_an_a47_with_an_empty_pid_3_withdraws_the_ins() -> None:
     """D8: PID-3 may be empty in an A47 alone, and then MRG-1 is withdrawn."""
     found = read(Message.parse(adt("A47", mrg=ins(INS_1))))
     assert found.faults == ()
-    assert found.withdraws_ins
+    assert found.kind == "identifiers" and found.priors[0].former.ins and not found.priors[0].stays.ins
     replaced = read(Message.parse(adt("A47", ins(INS_1), mrg=ins("277076322082910"))))
-    assert not replaced.withdraws_ins
+    assert replaced.priors[0].stays.ins
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_a_register_of_version_1_gets_the_table(tmp_path: Path) -> None:
         STAY.drop(connection)
         connection.execute(sa.text("UPDATE schema_versions SET version = 1 WHERE room = 'register'"))
     engine.dispose()
-    register = Register(url, PSEUDONYMS)
+    register = Register(url, PSEUDONYMS, upgrade=True)
     assert register.find(ipp_name("3")) is not None
     assert register.stays(ipp_name("3")) == []
     register.apply("e7", OUT)

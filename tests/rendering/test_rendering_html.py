@@ -5,6 +5,7 @@ from __future__ import annotations
 from lxml import etree
 
 from router.rendering.html import page_body
+from router.rendering.renderer import TOO_LONG, Rendered
 from router.sinks.mssante.contents import Packer
 from tests.cda.cda_samples import cda
 from tests.rendering.narratives import document, media, page, png, rows
@@ -66,3 +67,12 @@ def test_a_broken_picture_is_shown_as_a_note() -> None:
     """A page of HTML has the same notes as the PDF."""
     shown = page_body(page(document('<renderMultiMedia referencedObject="m"/>', media("m", b"no picture"))))
     assert "Image illisible" in shown and "<img" not in shown
+
+
+def test_ten_thousand_rows_are_in_the_index_also_when_no_pdf_could_be_made() -> None:
+    """The archive leaves with every row of it; why there is no copy is told (`too long` here)."""
+    raw = document(rows(10_000))
+    made = Packer(config()).pack((order((raw,))), (raw,), STRUCTURE, "e", Rendered(reason=TOO_LONG))
+    held = members(made.attachments[0].content)["INDEX.HTM"]
+    assert held.count(b"<td>Dosage ") == 10_000 and held.count(b"<tr>") > 10_000
+    assert [one.name for one in made.attachments] == ["IHE_XDM.ZIP"] and made.told == TOO_LONG

@@ -15,7 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+import router
+from router.starter.pipeline_files import PIPELINES
+
+#: Where `router` is imported from: the checkout, or an installed wheel.
+HOME = Path(router.__file__).resolve().parents[1]
 SITE = """
 environment: qualification
 data: var
@@ -44,11 +48,11 @@ class Router:
         pipelines = folder / "pipelines"
         (pipelines / "samples").mkdir(parents=True)
         for name in ("relais-dpi.yaml", "samples/adt-admission.hl7"):
-            (pipelines / name).write_bytes((ROOT / "pipelines" / name).read_bytes())
+            (pipelines / name).write_bytes((PIPELINES / name).read_bytes())
         self.folder, self.admin, self.http = folder, free(), free()
         self.site = folder / "router.yaml"
         self.site.write_text(SITE.format(pipelines=pipelines, more=more, admin=self.admin, http=self.http))
-        self.environment = {**os.environ, "SEGUR_TEST_KEY": "k" * 32, "PYTHONPATH": str(ROOT)}
+        self.environment = {**os.environ, "SEGUR_TEST_KEY": "k" * 32, "PYTHONPATH": str(HOME)}
 
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "router.cli.main", "run", "--site", str(self.site), *words]

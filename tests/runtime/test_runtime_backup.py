@@ -293,6 +293,24 @@ def test_nothing_is_restored_over_data_or_under_a_router(stage: Stage) -> None:
     stage.open()
 
 
+def test_nothing_is_restored_under_a_router_that_reads_the_bus_elsewhere(stage: Stage) -> None:
+    """The lock on the data folder knows nothing of it; the bus does, and names its processes."""
+    folder = taken(stage)
+    reader = stage.bus.consumer("pipelines", ["in.gam"], member="pipelines-0")
+    reader.poll(max_records=1, max_bytes=1000, timeout=0.1)
+    site = stage.folder / "router.yaml"
+    elsewhere = stage.folder / "elsewhere.yaml"
+    same_bus = "bus: {type: sqlite, path: var/bus.db}\n"
+    elsewhere.write_text(site.read_text().replace("data: var", "data: other") + same_bus)
+    (stage.folder / "other").mkdir(mode=0o700)
+    shutil.copy(stage.folder / "var" / manifest.KEY, stage.folder / "other" / manifest.KEY)
+    with pytest.raises(OperatorFault, match=r"RESTORE-RUNS .*pipelines-0 .*stop them first"):
+        restore(elsewhere, folder, alert=stage.alert, keep_bus=True)
+    assert {path.name for path in (stage.folder / "other").iterdir()} <= {manifest.KEY, "router.lock"}
+    reader.close()
+    restore(elsewhere, folder, alert=stage.alert, keep_bus=True)
+
+
 def test_a_restore_that_was_cut_short_is_done_again(stage: Stage) -> None:
     """No router starts on half a restore; the next restore takes what is left of it away."""
     folder = taken(stage)
@@ -357,9 +375,9 @@ def test_migrate_says_what_it_did(stage: Stage) -> None:
     for room in ("journal", "register"):
         (stage.folder / "var" / f"{room}.db").unlink(missing_ok=True)
     stage.open()
-    done = migrate(stage.services)
+    done = migrate(stage.services.site)
     assert done["ledger"] == (done["ledger"][1], done["ledger"][1]) and done["journal"][0] is None
-    assert {before for before, _ in migrate(stage.services).values()} == {after for _, after in done.values()}
+    assert {before for before, _ in migrate(stage.services.site).values()} == {after for _, after in done.values()}
 
 
 def test_the_register_learns_again_what_was_said_of_patients_since(stage: Stage) -> None:

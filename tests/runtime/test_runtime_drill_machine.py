@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.own_process import ROOT, SECRET, Router
+from router.starter.pipeline_files import SAMPLES
+from tests.runtime.own_process import SECRET, Router
 from tests.runtime.test_runtime_drills import Drill, drill
 
 __all__ = ["drill"]
-PAGE = ROOT / "docs" / "backup.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "backup.md"
 
 
 def commands(section: str, places: dict[str, str]) -> list[list[str]]:
@@ -46,7 +47,7 @@ def typed(router: Router, words: list[str]) -> str:
 
 def send(router: Router, number: int) -> int:
     """One message by HTTP; the status of its answer."""
-    body = (ROOT / "pipelines/samples/adt-admission.hl7").read_bytes()
+    body = (SAMPLES / "adt-admission.hl7").read_bytes()
     fields = body.split(b"\r")[0].split(b"|")
     connection = http.client.HTTPConnection("127.0.0.1", router.http, timeout=10)
     named = body.replace(fields[9], b"DRILL%d" % number, 1)

@@ -14,6 +14,7 @@ import shutil
 import sqlite3
 import time
 import uuid
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -145,10 +146,23 @@ def test_drill_a_older_ledger_on_kafka_and_postgresql(
         with psycopg.connect(postgresql_url, autocommit=True) as server:
             server.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         shutil.rmtree(stage.folder / "var")
+        with _read_elsewhere(stage), pytest.raises(OperatorFault, match=r"RESTORE-RUNS .*pipelines-0"):
+            restore(site, source, alert=stage.alert)
         return restore(site, source, alert=stage.alert)
 
     older_ledger(stage, drill, restored, 60)
     stage.close()
+
+
+@contextlib.contextmanager
+def _read_elsewhere(stage: Stage) -> Iterator[None]:
+    """A router on another machine, still in its group: its first share of the partitions has come."""
+    services = SiteServices(Site(_moved(stage)))
+    with closing(services), closing(services.bus.consumer("pipelines", ["in.gam"], member="pipelines-0")) as reader:
+        deadline = time.monotonic() + 30
+        while not reader.assignment() and time.monotonic() < deadline:
+            reader.poll(max_records=1, max_bytes=1000, timeout=0.2)
+        yield
 
 
 def _moved(stage: Stage) -> Path:
@@ -216,7 +230,7 @@ def test_drill_d_upgrade_from_0_1_0(tmp_path: Path, drill: Drill, held: bool) ->
     saved = backup(services, folder / "backups")
     assert saved.manifest.schemas["ledger"] == old  # a backup changes nothing of what it copies
     _opened_by(ledger, old)
-    assert migrate(services)["ledger"] == (old, LEDGER)
+    assert migrate(services.site)["ledger"] == (old, LEDGER)
     services.close()
     assert states(ledger) == before
     with pytest.raises(OperatorFault) as refused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from router.feedback.answers import Endpoint, answers, untold
 from router.payload import NOTICE, unpack
 from router.request import Action
 from router.runtime.earlier_recipients import EarlierRecipients
+from router.runtime.withdraw import Withdrawals
 from router.sinks.mssante.settings import KEEPS, MssanteConfig
 from router.wire import delivery_record
 from tests.cda.cda_samples import cda
@@ -34,7 +36,9 @@ class Past:
         config = MssanteConfig.model_validate({"host": "h", "mode": "plain", "anciens_destinataires": mode})
         self.earlier = EarlierRecipients(self.bus, self.ledger, {SINK: config}, PSEUDONYMS, SystemClock(), Unobserved())
 
-    def sent(self, number: int, *, state: State = State.DONE, kept: bool = True, **changes: Any) -> Delivery:
+    def sent(
+        self, number: int, *, state: State = State.DONE, kept: bool = True, opened: bool = True, **changes: Any
+    ) -> Delivery:
         """A delivery of the family, made before; its bytes are on the bus when `kept`."""
         recipient = changes.pop("recipient", doctor())
         given = order((cda(),), recipient=recipient, body_professionals="Cher confrère", ack_reception=True)
@@ -48,6 +52,8 @@ class Past:
         if kept:
             self.bus.producer("test").publish([delivery_record(made)])
             at = list(self.bus.scan(out_topic(SINK)))[-1].origin
+        if not opened:
+            return made
         row = Row(
             delivery=replace(made, payload=b""), partition=at.partition, sequence=number, bytes_at=at, state=state
         )
@@ -162,3 +168,29 @@ def test_who_cannot_be_told_is_listed_instead(why: str) -> None:
     found = past.ask(Action.REPLACE)
     assert list(found.deliveries) == []
     assert [one.label for one in found.receipts] == ["patient" if why == "patient" else doctor().address]
+
+
+def test_what_a_sink_has_not_read_yet_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its server is away: what waits on its topic is sent after the replacement, but not after the deletion (D1)."""
+    past = Past()
+    waiting = past.sent(1, opened=False)
+    past.bus.producer("test").publish([delivery_record(replace(waiting, id="x", lineage="other", document="o"))])
+    (listed,) = past.ask(Action.REPLACE).receipts
+    assert listed.label == doctor().address
+    assert list(past.ask(Action.REPLACE, doctor().address).receipts) == []
+    assert list(past.ask(Action.DELETE).receipts) == []
+    monkeypatch.setattr("router.runtime.earlier_recipients.MOST_UNREAD", 1)
+    (unsure,) = past.ask(Action.REPLACE).receipts
+    assert (unsure.code, unsure.label) == (KEEPS, "") and "retard" in unsure.text
+    past.ledger.marks |= dict(past.bus.ends(out_topic(SINK)))
+    assert list(past.ask(Action.REPLACE).receipts) == []
+
+
+def test_a_withdrawal_names_who_had_the_document_and_not_who_got_a_notice() -> None:
+    """Two people can't both be asked to destroy what one of them never had."""
+    past = Past()
+    asked = past.sent(1)
+    past.sent(2, recipient=doctor(OTHER), pipeline=NOTICE, action="replace")
+    services: Any = SimpleNamespace(config=SimpleNamespace(sinks=past.earlier.sinks))
+    received = Withdrawals(services, past.ledger)._received(asked)
+    assert [one.label for one in received] == [doctor().address]

@@ -25,7 +25,7 @@ from router.runtime.rebuild import rebuild
 from router.runtime.register_checked_sink import RegisterCheckedSink
 from router.runtime.reload import PipelineSet
 from router.runtime.site_services import SiteServices
-from router.runtime.supervisor.workers import read_state
+from router.runtime.supervisor.workers import last_state
 from router.simulators.sender import Maker
 from router.wire import event_record
 from tests.engine.memory import MemoryLedger
@@ -88,13 +88,16 @@ async def _killed(folder: Path) -> None:
     async with stage(folder, seed=53) as played:
         await played.start()
         (state,) = folder.rglob("state.json")
-        before = {worker.name: worker.pid for worker in read_state(state)}
+        said = last_state(state)
+        assert said is not None
+        before = {worker.name: worker.pid for worker in said.workers}
         dead = before["sinks-0"]
         os.kill(dead, signal.SIGKILL)
 
         def again() -> bool:
-            return any(
-                w.name == "sinks-0" and w.pid not in (0, dead) and w.status == "running" for w in read_state(state)
+            now = last_state(state)
+            return now is not None and any(
+                w.name == "sinks-0" and w.pid not in (0, dead) and w.status == "running" for w in now.workers
             )
 
         assert await played.until(again, 60)

@@ -16,6 +16,7 @@ from router.demo.stage import Stage, stage
 from router.runtime.reload import PipelineSet
 from router.runtime.site_services import SiteServices
 from router.wire import read_journal
+from tests.cli.cli import typed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 PATIENCE = 90.0
@@ -42,6 +43,13 @@ async def _until_reloads(played: Stage, result: str, count: int) -> None:
         return await _reloads(played, result) >= count
 
     assert await played.until(reached, PATIENCE), f"{result}: not {count}"
+
+
+async def _refused(played: Stage) -> int:
+    """How many pipeline files are refused, as `status` says it."""
+    said = (await typed(played.site, "status", "--json")).json
+    assert ("pipelines" in {one["what"] for one in said["attention"]}) == bool(said["pipelines_refused"])
+    return int(said["pipelines_refused"])
 
 
 async def _digest_of_next(played: Stage) -> str:
@@ -81,6 +89,7 @@ async def _story(folder: Path) -> None:
         await _until_reloads(played, "refused", 1)
         log = played.log.read_text()
         assert f"biologie.yaml:{line}:7: when: document has no 'tipe'" in log, log[-3000:]
+        assert await _refused(played) == 1
         assert await _digest_of_next(played) == _digest(second)
 
         file.write_text(second.replace("dmp: delivered", "dmp: R45", 1))
@@ -92,6 +101,7 @@ async def _story(folder: Path) -> None:
 
         file.write_text(first)
         await _until_reloads(played, "applied", 2)
+        assert await _refused(played) == 0
         assert await _digest_of_next(played) == _digest(first)
         assert await played.stop() == 0
 
@@ -102,10 +112,14 @@ def test_a_changed_file_is_taken_and_a_wrong_one_is_refused(tmp_path: Path) -> N
 
 
 class Seen(Unobserved):
-    """An observer that adds up what is counted, by measure and last label."""
+    """An observer that adds up what is counted, by measure and last label, and keeps what is set."""
 
     def __init__(self) -> None:
         self.counted: dict[tuple[str, str], float] = {}
+        self.values: dict[str, float] = {}
+
+    def set(self, measure: str, value: float, **labels: str) -> None:
+        self.values[measure] = value
 
     def count(self, measure: str, amount: float = 1, **labels: str) -> None:
         at = (measure, list(labels.values())[-1])
@@ -127,13 +141,13 @@ def test_a_worker_that_starts_again_keeps_the_last_good_version(tmp_path: Path) 
     services = SiteServices(Site(site), observer=seen)
     try:
         assert PipelineSet(services).resume() == []
-        assert ("reload_total", "refused") not in seen.counted
+        assert ("reload_total", "refused") not in seen.counted and seen.values["pipelines_refused"] == 0
         file.write_text("name: [")
         refused: list[str] = []
         again = PipelineSet(services, refused=lambda problems: refused.extend(map(str, problems)))
         assert again.resume() == []
         assert [len(refused), "biologie.yaml:1:" in refused[0]] == [1, True]
-        assert seen.counted["reload_total", "refused"] == 1
+        assert seen.counted["reload_total", "refused"] == 1 and seen.values["pipelines_refused"] == 1
         assert seen.counted["events_total", "decided"] == 0  # it exists before the first event
         assert _digest(good) in {pipeline.digest for pipeline in again.of("sil")}
         (tmp_path / "stage" / "pipelines" / "neuf.yaml").write_text("name: [")

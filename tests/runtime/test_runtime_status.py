@@ -59,7 +59,8 @@ def test_a_running_router_and_then_one_that_was_killed(tmp_path: Path, monkeypat
 
 def _pid(router: Router, role: str) -> int:
     from router.config.site import Site
-    from router.runtime.supervisor.workers import read_state
+    from router.runtime.supervisor.workers import last_state
 
-    workers = read_state(Site(router.site).data / "run" / "state.json")
-    return next(worker.pid for worker in workers if worker.role == role)
+    said = last_state(Site(router.site).data / "run" / "state.json")
+    assert said is not None
+    return next(worker.pid for worker in said.workers if worker.role == role)

@@ -140,6 +140,20 @@ def test_what_is_generated_can_be_had_from_the_wheel(installed: Installed) -> No
     assert "Gravité" in installed.run("cisis", "rules")
 
 
+def test_the_drills_run_on_the_installed_router(installed: Installed) -> None:
+    """A to D, outside of a checkout: what they need beside the wheel are the folders `tests` and `docs`."""
+    sources = installed.folder / "sources"
+    for name in ("tests", "docs"):
+        shutil.copytree(ROOT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__", "golden"))
+    place = Installed(installed.program, sources)
+    drills = [str(path.relative_to(sources)) for path in sorted(sources.glob("tests/runtime/test_runtime_drill*.py"))]
+    words = ["-q", "-p", "no:cacheprovider", "-k", "drill and not kafka", *drills]
+    text = f"import pytest, sys, router; print(router.__file__); pytest.main({words})"
+    told = place.python(text)
+    assert Path(told.splitlines()[0]).is_relative_to(installed.program.parents[1])
+    assert "5 passed" in told, told
+
+
 def test_the_demo_finds_its_stage(installed: Installed) -> None:
     """Its site, pipelines and simulators, without the story itself, which the tests of the demo play."""
     text = (

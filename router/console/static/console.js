@@ -73,6 +73,11 @@
     if (copied) navigator.clipboard?.writeText(copied.dataset.copy);
   });
 
+  // The list that led here, with its page: no address holds an identity.
+  if (one("[data-list]")) sessionStorage.setItem("list", location.pathname + location.search);
+  const back = one("#back");
+  if (back && sessionStorage.getItem("list")) back.href = sessionStorage.getItem("list");
+
   // ---------------------------------------------------------------------------------------------- live
   let paused = false, waiting = false, heard = Date.now(), announced = 0, busy = false, source = null;
 

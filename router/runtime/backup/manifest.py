@@ -25,7 +25,7 @@ DUMP: Final = "database.dump"
 KEY: Final = "pseudonyms.key"
 KEYRING: Final = "keyring"
 """Of data keys, each wrapped by a master key, which is in no backup. Copied last: it opens all of the rest."""
-ROOMS: Final = ("ledger", "journal", "register", "audit", "traces", "archive", KEYRING)
+ROOMS: Final = ("ledger", "journal", "register", "access", "audit", "traces", "archive", KEYRING)
 """In this order: the ledger may lack what the bus has, never the other way round."""
 NAME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{6}Z")
 """Of the folder of a backup: when it began."""

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from router import private
+from router.access.tables import VERSION as ACCESS
 from router.archive.tables import VERSION as ARCHIVE
 from router.audit.event import Action, AuditEvent
 from router.audit.tables import VERSION as AUDIT
 from router.audit.traces import VERSION as TRACES
+from router.bus.opening import open_bus
 from router.bus.settings import SqliteBusConfig
 from router.config.account import account
 from router.config.site import Site
@@ -33,6 +35,7 @@ from router.runtime.backup import doubt, manifest, settle
 from router.runtime.backup.manifest import BUS, DUMP, KEY, ROOMS, Manifest
 from router.runtime.backup.unfinished import FILE as UNFINISHED
 from router.runtime.backup.verify import verify
+from router.runtime.presence import groups_of
 from router.runtime.site_services import SiteServices
 from router.sealing.tables import VERSION as KEYRING
 
@@ -40,6 +43,7 @@ SCHEMAS: Final = {
     "ledger": LEDGER,
     "journal": JOURNAL,
     "register": REGISTER,
+    "access": ACCESS,
     "audit": AUDIT,
     "traces": TRACES,
     "archive": ARCHIVE,
@@ -76,8 +80,9 @@ def restore(
 
     keep_bus: the file of the embedded bus is there and has lived on since the backup
     moved:    the router was stopped before the backup and has not run since
-    Raises `OperatorFault` before anything is written into the data folder: a router runs, the folder or the database is
-    not empty, the backup is damaged, of a newer version, of another environment or kind of bus, or has another key.
+    Raises `OperatorFault` before anything is written into the data folder: a router runs, here or, as the bus says,
+    elsewhere; the folder or the database is not empty; the backup is damaged, of a newer version, of another
+    environment or kind of bus, or has another key.
     """
     begun = time.monotonic()
     folder = manifest.latest(source)
@@ -87,11 +92,13 @@ def restore(
     private.make(site.data)
     holding = tenure.Tenure(site.data)
     try:
-        services = SiteServices(site, alert=alert, clock=clock)
+        services = SiteServices(site, alert=alert, clock=clock, upgrade=True)
         with closing(services):
             bus = _agree(services, folder, taken, keep_bus=keep_bus, moved=moved)
             put = _Put(services, folder, taken, keep_bus=keep_bus)
             put.check_empty()
+            if bus == "lived-on" or not isinstance(services.bus_config(), SqliteBusConfig):
+                _nobody_reads(services)
             _key(services, folder, taken)
             found = put.all(lambda: settle.settle(services, services.ledger(), taken, bus))
             _audited(services, folder, taken)
@@ -154,6 +161,20 @@ def _agree(services: SiteServices, folder: Path, taken: Manifest, *, keep_bus: b
     if moved:
         return "moved"
     return "lived-on" if keep_bus or not isinstance(bus, SqliteBusConfig) else "copy"
+
+
+def _nobody_reads(services: SiteServices) -> None:
+    """A router elsewhere would go on with what is put back here, while it is settled. Raises `OperatorFault`."""
+    groups = groups_of(services.config.sinks)
+    with closing(open_bus(services.bus_config())) as bus:  # without making topics
+        found = bus.living(groups)
+    if names := sorted({name for members in found.values() for name in members}):
+        text = filled(
+            "the router runs elsewhere, its processes {names} read this bus: stop them first (one that was killed"
+            " counts until its session has timed out)",
+            names=", ".join(names),
+        )
+        raise OperatorFault("RESTORE-RUNS", "bus", text)
 
 
 def _key(services: SiteServices, folder: Path, taken: Manifest) -> None:

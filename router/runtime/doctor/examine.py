@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from router.errors import RouterError
 from router.language import N_, filled, in_language, language
-from router.runtime.doctor import database, encryption, files, kafka, machine, network
+from router.runtime.doctor import database, encryption, files, kafka, machine, network, people
 from router.runtime.doctor.check import Check, Installation, Result, Verdict, remark, wrong
 
 CHECKS: tuple[Check, ...] = (
@@ -26,6 +26,7 @@ CHECKS: tuple[Check, ...] = (
     Check("ports", N_("the ports that the listeners need"), network.ports),
     Check("kafka", N_("brokers, rights, topics and their settings"), kafka.look, 40),
     Check("database", N_("PostgreSQL: version, rights, connections"), database.look, 15),
+    Check("people", N_("who can log in to the console, and which tokens end soon"), people.look, 15),
     Check("limits", N_("open files, memory"), machine.limits),
     Check("versions", N_("Python, OpenSSL and libraries"), machine.versions),
     Check("locale", N_("character set and time zones"), machine.locale),

@@ -97,6 +97,8 @@ class Gatherer:
             dead_letters=self._part("dead letters", lambda: self._dead_letters(now)),
             work_entries=self._part("register", self._work_entries),
             disk=self._part("disk", lambda: disk(self.site.data)),
+            pipelines_refused=measured.most("pipelines_refused"),
+            site_changed=measured.most("site_file_changed") > 0,
         )
         return judged(status, tuple(self._unseen), [role for role in ROLES if config.processes[role]])
 

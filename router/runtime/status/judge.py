@@ -36,6 +36,7 @@ def judged(status: Status, unseen: tuple[Unseen, ...], roles: Iterable[str]) -> 
 def _running(status: Status, roles: Iterable[str]) -> Iterator[Attention]:
     """What a router that runs has to do, and does not."""
     yield from _workers(status, roles)
+    yield from _files(status)
     for sink in status.sinks:
         yield from _sink(sink, status.at)
     for mailbox in status.mailboxes:
@@ -61,6 +62,22 @@ def _workers(status: Status, wanted: Iterable[str]) -> Iterator[Attention]:
     for role in wanted:
         if seen is not None and role not in seen:
             yield Attention("role", role, "no process of this role is seen")
+
+
+def _files(status: Status) -> Iterator[Attention]:
+    """Files of the operator's that do not have the effect that he may think."""
+    if status.pipelines_refused:
+        text = filled(
+            "{count} pipeline files are refused as they are now, and the versions of before go on: `check` and `test`"
+            " say why",
+            count=status.pipelines_refused,
+        )
+        yield Attention("pipelines", "", text, ("check",))
+    if status.site_changed:
+        text = (
+            "the site file has changed since the start of the router, which goes on with the one of before: restart it"
+        )
+        yield Attention("site", "", text, ("check",))
 
 
 def _seen(status: Status) -> set[str] | None:

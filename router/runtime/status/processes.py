@@ -26,6 +26,8 @@ SHOWN: Final = frozenset(
         "in_flight",
         "connections",
         "files_left",
+        "pipelines_refused",
+        "site_file_changed",
         "mailbox_ok",
         "mail_read_total",
         "oldest_unread_mail_timestamp_seconds",
@@ -109,6 +111,10 @@ class Measured:
             for reading in self._readings
             if reading.measure in measures and labels.items() <= reading.labels.items()
         ]
+
+    def most(self, measure: str) -> int:
+        """The highest; 0 when no process has measured it."""
+        return round(max((reading.value for reading in self.of(measure)), default=0.0))
 
     def total(self, measure: str, **labels: str) -> int | None:
         """The sum; None when no process has measured it."""

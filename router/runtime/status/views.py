@@ -156,7 +156,11 @@ class Attention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """Everything. A part is None when it could not be looked at: `unseen` says why."""
+    """Everything. A part is None when it could not be looked at: `unseen` says why.
+
+    pipelines_refused: pipeline files that are wrong now, while their last good versions go on
+    site_changed: the site file says something else than the one that a router was started with
+    """
 
     at: float
     environment: str
@@ -174,5 +178,7 @@ class Status:
     dead_letters: DeadLettersView | None
     work_entries: int | None
     disk: DiskView | None
+    pipelines_refused: int = 0
+    site_changed: bool = False
     unseen: tuple[Unseen, ...] = ()
     attention: tuple[Attention, ...] = field(default=())

@@ -126,7 +126,7 @@ class RouterProcess:
 
     def _prepare(self) -> None:
         """Open once what every worker opens, so that a mistake is told here, in one sentence, and schemas exist."""
-        services = SiteServices(self.site)
+        services = SiteServices(self.site, upgrade=True)
         try:
             try:
                 _ = services.bus
@@ -197,11 +197,13 @@ class RouterProcess:
         return page(self.site)
 
     def ports(self) -> dict[str, int]:
-        """The ports the gateway listens on, by feed (and `http`), once it is ready."""
-        with suppress(OSError, ValueError):
-            said = json.loads(ready_file(self.site, "gateway", self._first).read_text())
-            return {name: int(port) for name, port in said["ports"].items()}
-        return {}
+        """The ports of the gateway, by feed (and `http`), and that of the console, once they are ready."""
+        found: dict[str, int] = {}
+        for role in ("gateway", "console"):
+            with suppress(OSError, ValueError):
+                said = json.loads(ready_file(self.site, role, self._first).read_text())
+                found |= {name: int(port) for name, port in said["ports"].items()}
+        return found
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> int:
         """Until SIGTERM or SIGINT; `ready` is called once, when every worker works.
@@ -211,7 +213,7 @@ class RouterProcess:
         """
         admin = self.site.config.admin
         server = AdminServer(self.waiting, admin.host, admin.port, self._page) if admin.port else None
-        machine = MachineMeasures(self.site.data, self.observer)
+        machine = MachineMeasures(self.site.data, self.site.source.source, self.observer)
         tasks = [asyncio.create_task(self._announce(ready)), asyncio.create_task(machine.watch())]
         if server is not None:
             tasks.append(asyncio.create_task(server.serve()))

@@ -269,20 +269,6 @@ def last_state(path: Path) -> LastState | None:
         return None
 
 
-def read_state(path: Path) -> list[WorkerState]:
-    """What a supervisor says of its workers; empty when it does not run (any more)."""
-    said = last_state(path)
-    if said is None:
-        return []
-    try:
-        os.kill(said.pid, 0)
-    except PermissionError:  # it runs, under another user
-        pass
-    except (OSError, OverflowError):
-        return []
-    return list(said.workers)
-
-
 async def _either(first: Awaitable[object], second: Awaitable[object]) -> bool:
     """Wait for one of two; the other is cancelled. True when the second came."""
     tasks = [asyncio.ensure_future(first), asyncio.ensure_future(second)]

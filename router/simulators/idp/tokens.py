@@ -65,7 +65,7 @@ def unsigned(claims: Mapping[str, Any]) -> str:
 
 
 def at_hash(access_token: str) -> str:
-    """OpenID Connect Core 1.0 §3.1.3.6, for RS256."""
+    """Hash of the access token that came with it, for RS256 (OpenID Connect Core 1.0)."""
     return b64(hashlib.sha256(access_token.encode()).digest()[:16])
 
 

@@ -19,7 +19,7 @@ from router.contracts import Attempt, Outcome
 from router.contracts.keeping import Kept, Kind
 from router.directory.addresses import addr_spec, domain_of
 from router.errors import Malformed, OperatorFault, Refused
-from router.exchange import Delivery, State
+from router.exchange import Delivery
 from router.language import N_, filled
 from router.payload import NOTICE, DocumentOrder, reply_context, unpack_documents, unpack_order
 from router.rendering.renderer import Rendered, Renderer
@@ -28,13 +28,15 @@ from router.sinks.mssante import guards
 from router.sinks.mssante.bodies import body, notice
 from router.sinks.mssante.codes import TOO_BIG
 from router.sinks.mssante.contents import Contents, NoCopy, Packer, page_to_render, render_key, wanted
-from router.sinks.mssante.mail import Mail, build, envid, message_id
+from router.sinks.mssante.mail import Mail, build, envid
 from router.sinks.mssante.naming import official_label
 from router.sinks.mssante.pace import Pace
 from router.sinks.mssante.qualified import documents_hold_ins
+from router.sinks.mssante.references import asked_lineages, references
 from router.sinks.mssante.safety import unsafe
 from router.sinks.mssante.settings import LEG, MssanteConfig
 from router.sinks.mssante.smtp import Accepted, Envelope, Submission
+from router.sinks.mssante.spoken_of import facts
 from router.sinks.mssante.subject import notice_subject, subject
 from router.sinks.tools import Tools
 from router.structures import StructureConfig
@@ -122,19 +124,15 @@ class MssanteSink:
         kept = Kept(delivery_id=delivery.id, event_id=delivery.event_id, kind=Kind.MAIL, parts=(raw,))
         digest = await self._tools.keeper.keep(kept)
         named = envid(delivery.id, self._tools.pseudonyms)
-        envelope = Envelope(sender, mail.to, named, order.request.ack_reception, self._facts(order, contents))
+        envelope = Envelope(
+            sender, mail.to, named, order.request.ack_reception, facts(order, contents, self._tools.pseudonyms)
+        )
         accepted = await self._submission.send(envelope, raw, attempt.recheck)
         if contents.attachments and wanted(order):
             self._tools.observer.count(
                 "pdf_copies_total", sink=self.name, copy=contents.kind or "none", pdfa="1" if contents.claim else "0"
             )
         return self._outcome(mail, envelope, accepted, contents, digest)
-
-    def _facts(self, order: DocumentOrder, contents: Contents) -> dict[str, str]:
-        """An archive that leaves is a distribution of documents (ITI-32, IHE ITI TF-2)."""
-        patient = order.request.patient.ins
-        facts = {"patient": self._tools.pseudonyms.of("ins", patient.value)} if patient else {}
-        return {"iti": "ITI-32", **facts} if contents.attachments else facts
 
     async def verify(self, delivery: Delivery, attempt: Attempt) -> Outcome | None:  # noqa: ARG002  # the contract's
         """Nothing can be asked of a mail that was cut off: the outcome stays unknown."""
@@ -299,21 +297,10 @@ class MssanteSink:
         """On replace and delete, the Message-IDs sent to this recipient before, so that clients thread them."""
         if order.request.action is Action.INITIAL or not delivery.lineage:
             return mail
-        earlier = (delivery.replaces, delivery.document)
-        families = dict.fromkeys(one for one in (delivery.lineage, delivery.replaces) if one)
+        ask = self._tools.archive.lineage
         async with self._asking:
-            rows = [
-                row for one in families for row in await asyncio.to_thread(self._tools.archive.lineage, self.name, one)
-            ]
-        found = [
-            row.evidence.get("message_id", "") or message_id(row.delivery.id, mail.sender)
-            for row in rows
-            if row.state is State.DONE
-            and row.delivery.id != delivery.id
-            and row.delivery.destination == delivery.destination
-            and row.delivery.document in earlier
-        ]
-        return replace(mail, references=tuple(dict.fromkeys(found)))
+            rows = [row for one in asked_lineages(delivery) for row in await asyncio.to_thread(ask, self.name, one)]
+        return replace(mail, references=references(delivery, rows, mail.sender))
 
     def _keep(self, delivery: Delivery, raw: bytes) -> None:
         """In qualification, the mail as a file that people can open."""

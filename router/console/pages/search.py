@@ -1,0 +1,186 @@
+"""Search: did Dr X get it, where is the document of this morning? And the one box of every page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from router.access.person import Role
+from router.audit.event import Action
+from router.console import row_view, searching
+from router.console.page import Key, NotHere, Page
+from router.console.rendering import query_string
+from router.console.searching import DEFAULT_PERIOD, OUTCOME_WORDS, PLAIN, TIMES, Asked, Searcher, Untold
+from router.console.times import moment
+from router.console.visit import Visit
+from router.console.words import names_seen
+from router.journal.criteria import ANY, BadCriterion, Cursor
+from router.language import N_
+from router.printable import printable_cell
+
+PER: Final = (50, 200)
+_COUNT_SECONDS: Final = 2.0
+_EXPORTED: Final = 5000
+
+
+def search(visit: Visit) -> Response:
+    """The messages that meet the conditions of the address, newest first."""
+    try:
+        asked = _asked(visit)
+    except Untold as safe:
+        return visit.see_other(safe.address)
+    except BadCriterion as fault:
+        return _form(visit, dict(visit.query), fault=searching.fault_of(fault))
+    began, journal = time.perf_counter(), visit.tools.services.journal
+    per = PER[-1] if visit.asked("per") == str(PER[-1]) else PER[0]
+    try:
+        after = Cursor.parse(visit.asked("after")) if visit.asked("after") else None
+        found = journal.search(asked.criteria, per, after=after)
+        counts = journal.counts(asked.criteria, _COUNT_SECONDS)
+    except BadCriterion as fault:
+        return _form(visit, asked.given, fault=searching.fault_of(fault))
+    visit.took = time.perf_counter() - began
+    if "patient" in asked.given:
+        visit.record(Action.SEARCHED, kind="patient", of=asked.given["patient"])
+    older = None
+    if not found.events and after is None and asked.criteria.since is not None:
+        older = journal.counts(replace(asked.criteria, since=None), _COUNT_SECONDS).total
+    return _form(
+        visit,
+        asked.given,
+        asked=asked,
+        rows=row_view.rows(found.events, visit.tools.services.value_sets),
+        found=found,
+        counts=counts,
+        next=asked.with_(after=str(found.next)) if found.next else "",
+        older=older,
+    )
+
+
+def _asked(visit: Visit) -> Asked:
+    return _searcher(visit).asked(dict(visit.query))
+
+
+def _searcher(visit: Visit) -> Searcher:
+    return Searcher(visit.tools.services, visit.tools.store, visit.person.name, visit.structures)
+
+
+def _form(
+    visit: Visit, given: Mapping[str, str], *, fault: str = "", asked: Asked | None = None, **answer: Any
+) -> Response:
+    """The page with the conditions as they were given; `fault`: why they can't be meant."""
+    config = visit.tools.services.config
+    seen = names_seen(config, visit.structures)
+    values = {name: given.get(name, "") for name in (*PLAIN, *TIMES)}
+    return visit.page(
+        "search.html",
+        status=400 if fault else 200,
+        fault=fault,
+        asked=asked,
+        values={**values, "recipient": asked.name if asked is not None and asked.name else values["recipient"]},
+        given=given,
+        outcomes=OUTCOME_WORDS,
+        feeds=sorted(seen & {*config.feeds}),
+        sinks=sorted(seen & {*config.sinks}),
+        default_period=DEFAULT_PERIOD,
+        saved=visit.tools.store.searches(visit.person.name),
+        administrator=visit.may(Role.ADMINISTRATOR),
+        **{"rows": (), "found": None, "counts": None, "next": "", "older": None, **answer},
+    )
+
+
+def find(visit: Visit) -> Response:
+    """What was typed, in the box or in the fields, becomes an address that names nobody."""
+    searcher, words = _searcher(visit), visit.field("words")
+    if words and (event_id := _one_message(visit, words)):
+        return visit.see_other(f"/messages/{event_id}")
+    given = {name: visit.field(name) for name in (*PLAIN, *TIMES, "patient", "q") if visit.field(name)}
+    try:
+        asked = searcher.asked(searcher.understood(words) if words else given)
+    except Untold as safe:
+        return visit.see_other(safe.address)
+    except BadCriterion as fault:
+        return _form(visit, given, fault=searching.fault_of(fault))
+    return visit.see_other(asked.address)
+
+
+def _one_message(visit: Visit, words: str) -> str:
+    """The newest message that these words identify, of those that the person may see; "" for none."""
+    wanted = replace(ANY, within=visit.structures)
+    stories = visit.tools.services.journal.story(words, 1, wanted)
+    return stories[0].event.event_id if stories else ""
+
+
+def save(visit: Visit) -> Response:
+    """Keep this search under a name, for oneself or for everyone."""
+    given = {name: visit.field(name) for name in (*PLAIN, *TIMES, "patient") if visit.field(name)}
+    name = visit.field("name")[:80]
+    if name:
+        shared = bool(visit.field("shared"))
+        visit.tools.store.save(visit.person.name, name, query_string(given), shared=shared)
+    return visit.see_other(f"/search{query_string(given)}")
+
+
+def remove(visit: Visit) -> Response:
+    """Forget a saved search of one's own; an administrator's of all structures, anyone's."""
+    anyone = visit.person.structures(Role.ADMINISTRATOR) is None
+    if not visit.tools.store.remove(visit.path["id"], None if anyone else visit.person.name):
+        raise NotHere
+    return visit.see_other("/search")
+
+
+def export(visit: Visit) -> Response:
+    """The rows of a search as a table for a spreadsheet, without identities. Audited."""
+    try:
+        asked = _asked(visit)
+    except (Untold, BadCriterion) as fault:
+        raise NotHere from fault
+    found = visit.tools.services.journal.search(asked.criteria, _EXPORTED)
+    visit.record(Action.EXPORTED, kind="search", of=query_string(asked.given)[:200], detail=str(len(found.events)))
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=";")
+    head = ("received", "MSH-10", "feed", "sender", "structure", "type", "destination", "to", "outcome", "code", "id")
+    writer.writerow(head)
+    for row in row_view.rows(found.events, visit.tools.services.value_sets):
+        event = row.event
+        for leg in row.legs or (row_view.Leg(sink="", to="", status=""),):
+            cells = (moment(event.received), event.control_id, event.feed, event.sender, event.structure, row.type,
+                     leg.sink, leg.to, leg.status, leg.code, event.event_id)  # fmt: skip
+            writer.writerow([printable_cell(cell) for cell in cells])
+    headers = {"Content-Disposition": 'attachment; filename="messages.csv"'}
+    return Response("\ufeff" + out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+_NAME: Final = N_("Search")
+PAGES: Final = (
+    Page(
+        name="search",
+        path="/search",
+        title=_NAME,
+        question=N_("Did the doctor get it? Where is the document of this morning?"),
+        menu=_NAME,
+        letter="r",
+        rank=20,
+        show=search,
+        act=find,
+        rate="120/minute",
+        act_rate="120/minute",
+        keys=(
+            Key("j", N_("next row")),
+            Key("k", N_("previous row")),
+            Key("Enter", N_("open the row")),
+            Key("f", N_("conditions"), "#conditions"),
+            Key("s", N_("save this search"), "#save"),
+            Key("y", N_("copy the address of this page")),
+        ),
+    ),
+    Page(name="export", path="/search.csv", title=N_("Export"), show=export, rate="10/minute"),
+    Page(name="searches", path="/searches", title=N_("Saved searches"), act=save),
+    Page(name="searches-remove", path="/searches/{id}/remove", title=N_("Saved searches"), act=remove),
+)

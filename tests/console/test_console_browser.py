@@ -1,0 +1,183 @@
+"""Every page in real Chromium: both languages, light and dark, wide and narrow; rules of WCAG, policy, identities."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser as Chromium
+
+from router.console.app import console_app
+from router.console.registry import all_pages
+from router.simulators.sender import Maker
+from tests.console.browser import Watcher, chromium
+from tests.console.console_world import EVENT_A, World
+
+#: Name of a page -> the address that is visited. A page that shows nothing by itself needs none: see `UNSEEN`.
+SEEN = {
+    "state": "/",
+    "search": "/search?since=all",
+    "message": f"/messages/{EVENT_A}",
+    "choices": "/choices",
+}
+#: More states of the same pages: empty, faulty, behind glass.
+MORE = {
+    "search-empty": "/search?since=1m",
+    "search-fault": "/search?since=demain",
+    "message-closed": f"/messages/{EVENT_A}?view=hl7",
+    "message-rules": f"/messages/{EVENT_A}?view=rules",
+    "message-decisions": f"/messages/{EVENT_A}?view=decisions",
+    "unknown": "/nothing",
+}
+#: Pages that answer with a file, a part of a page, or a redirection.
+UNSEEN = frozenset({"login", "logout", "export", "searches", "searches-remove", "open", "hide", "pdf-page", "narrative",
+                    "raw", "oidc", "oidc_return", "oidc_end"})  # fmt: skip
+PICTURES = Path(os.environ["SEGUR_PICTURES"]) if "SEGUR_PICTURES" in os.environ else None
+"""Folder for pictures of every page, when somebody wants to look at them."""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A's message stands on the bus; its patient has a name that would be a script."""
+    made = World(tmp_path_factory.mktemp("browser"))
+    made.fill()
+    maker = Maker(3)
+    patient = maker.patient(family="<SCRIPT>X", given="ÉLODIE", sex="F")
+    made.receive(maker.message(maker.document("biology", patient, size=12_000)))
+    made.secrets = [patient.given, patient.birth_family, patient.birth_date, patient.ins or "?", patient.ipp]
+    made.tools = replace(made.tools)
+    made.app = console_app(made.tools)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def address(world: World) -> Iterator[str]:
+    with world.served() as there:
+        yield there
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chromium]:
+    with chromium() as one:
+        yield one
+
+
+def test_every_page_is_seen() -> None:
+    """A new page stands in one of the lists above."""
+    assert {page.name for page in all_pages()} == {*SEEN, *UNSEEN}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("language", "dark", "width"), [("fr", False, 1280), ("en", True, 320)], ids=str)
+def test_no_page_has_a_fault(
+    browser: Chromium, address: str, world: World, language: str, dark: bool, width: int
+) -> None:
+    """No word on the console, no violation of WCAG 2.2 A and AA, nothing wider than the window, no identity."""
+    person = Watcher(browser, address, "marie", language=language, dark=dark, width=width)
+    faults = {}
+    for name, path in {**SEEN, **MORE}.items():
+        person.see(path)
+        if PICTURES is not None:
+            person.picture(PICTURES / f"{name}-{language}-{'dark' if dark else 'light'}-{width}.png")
+        if found := person.faults():
+            faults[name] = found
+            person.said.clear()
+    person.close()
+    assert not faults
+    shown = "".join(person.bodies)
+    assert not [secret for secret in world.secrets if secret in shown]
+
+
+@pytest.mark.slow
+def test_a_content_is_opened_seen_and_hidden(browser: Chromium, address: str, world: World) -> None:
+    """With a reason the tree and the document are there, and have no fault either; hidden, they are gone on "back"."""
+    person = Watcher(browser, address, "marie", language="fr")
+    person.see(f"/messages/{EVENT_A}?view=hl7")
+    person.page.select_option("#f-reason", "call")
+    person.page.fill("#f-text", "le médecin a téléphoné")
+    person.page.click("main form.form button")
+    assert "ÉLODIE" in person.page.content() and not person.faults()
+    for view in ("document", "mail"):
+        person.see(f"/messages/{EVENT_A}?view={view}")
+        if PICTURES is not None:
+            person.picture(PICTURES / f"message-{view}-open.png")
+        assert not person.faults()
+    person.see(f"/messages/{EVENT_A}?view=hl7")
+    if PICTURES is not None:
+        person.picture(PICTURES / "message-hl7-open.png")
+    person.page.click("form[data-hide] button")
+    person.page.go_back()
+    person.page.wait_for_load_state()
+    assert "ÉLODIE" not in person.page.content()
+    person.close()
+
+
+@pytest.mark.slow
+def test_a_doctor_s_name_leads_to_the_cause_with_keys_alone(browser: Chromium, address: str) -> None:
+    """`/`, the name, Enter: the row says the cause; `j`, Enter: the message; `u` goes back to the list."""
+    person = Watcher(browser, address, "marie")
+    person.see("/")
+    page = person.page
+    page.keyboard.press("/")
+    page.keyboard.type("HODA")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search?q=*")
+    assert "boîte pleine" in page.inner_text("main")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/messages/*")
+    page.keyboard.press("g")
+    page.keyboard.press("s")
+    page.wait_for_url(f"{address}/")
+    page.keyboard.press("?")
+    assert page.locator("#keys").get_attribute("open") is not None
+    page.keyboard.press("Escape")
+    page.focus("#box")
+    page.keyboard.type("gs?jk")
+    assert page.input_value("#box") == "gs?jk" and page.url == f"{address}/"
+    assert not person.said
+    person.close()
+
+
+@pytest.mark.slow
+def test_pages_work_without_script(browser: Chromium, address: str) -> None:
+    """Search, message, tabs, and the reason that opens a content."""
+    person = Watcher(browser, address, "marie", script=False)
+    page = person.page
+    page.fill("#box", "MSGA1")
+    page.click("form.box button")
+    page.click("text=HL7")
+    page.select_option("#f-reason", "test")
+    page.fill("#f-text", "mise en place du flux")
+    page.click("main form.form button")
+    assert "ÉLODIE" in page.content()
+    page.click("form[data-hide] button")
+    assert "ÉLODIE" not in page.content()
+    person.close()
+
+
+@pytest.mark.slow
+def test_numbers_are_live_and_nothing_moves_under_the_focus(browser: Chromium, address: str, world: World) -> None:
+    """A new message changes the count without a reload; what has the focus stays until it is left."""
+    person = Watcher(browser, address, "marie")
+    person.see("/")
+    page = person.page
+    page.focus("#state-flows a")
+    before = page.inner_text("#state-flows")
+    world.write([replace(_another(world), event_id="d" * 64)])
+    page.wait_for_timeout(3000)
+    assert page.inner_text("#state-flows") == before
+    page.focus("#box")
+    page.wait_for_function("before => document.querySelector('#state-flows').innerText !== before", arg=before)
+    assert not person.said
+    person.close()
+
+
+def _another(world: World):  # type: ignore[no-untyped-def]
+    from tests.journal.journal_samples import received
+
+    return received("d" * 64, world.clock.at - 30, feed="sil", control_id="MSGA2", structures=("750100125",))
