@@ -162,7 +162,7 @@ class Reader:
 
     def _rows(self, source: Source, first: int, last: int, after: Cursor | None, size: int) -> list[Cursor]:
         parts = [self._part(part, first, last, after).limit(size) for part in source]
-        query: Select[Any] = parts[0]
+        query: Any = parts[0]
         if len(parts) > 1:
             both = union_all(*(select(part.subquery()) for part in parts)).subquery()
             query = select(both.c.event, both.c.at).distinct()
