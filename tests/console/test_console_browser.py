@@ -22,6 +22,7 @@ SEEN = {
     "search": "/search?since=all",
     "message": f"/messages/{EVENT_A}",
     "choices": "/choices",
+    "account": "/account",
 }
 #: More states of the same pages: empty, faulty, behind glass.
 MORE = {
@@ -72,6 +73,7 @@ def test_every_page_is_seen() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("language", "dark", "width"), [("fr", False, 1280), ("en", True, 320)], ids=str)
 def test_no_page_has_a_fault(
     browser: Chromium, address: str, world: World, language: str, dark: bool, width: int
@@ -93,6 +95,7 @@ def test_no_page_has_a_fault(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_content_is_opened_seen_and_hidden(browser: Chromium, address: str, world: World) -> None:
     """With a reason the tree and the document are there, and have no fault either; hidden, they are gone on "back"."""
     person = Watcher(browser, address, "marie", language="fr")
