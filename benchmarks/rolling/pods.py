@@ -18,6 +18,8 @@ from typing import Any, Final
 
 from ruamel.yaml import YAML
 
+from router.runtime.supervisor.workers import die_with_parent
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 READY_SECONDS: Final = 240.0
 CLOSING_SECONDS: Final = 3
@@ -110,6 +112,7 @@ class Pod:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "router.cli.main", *command(self.role),
                 stdout=log, stderr=log, cwd=self.folder, start_new_session=True,
+                preexec_fn=die_with_parent if sys.platform == "linux" else None,
                 env=kept | own | environment(self.site_file, self.slot),
             )  # fmt: skip
 

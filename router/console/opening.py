@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from router.audit.event import Action
+from router.console.free_text import named_person
 from router.journal.views import EventSummary
 from router.language import N_, _
 
@@ -23,8 +23,6 @@ REASONS: Final[Mapping[str, str]] = {
     "request": N_("a request of the data protection officer or of justice"),
 }
 _LEAST: Final = 10
-_NUMBER: Final = re.compile(r"\d(?:[\s.-]?[\dAB]){12,14}")
-_DATE: Final = re.compile(r"\b\d{1,2}[/.-]\d{1,2}[/.-]\d{4}\b|\b\d{4}-\d\d-\d\d\b")
 
 
 def _key(event_id: str) -> str:
@@ -46,8 +44,8 @@ def faults(reason: str, text: str) -> dict[str, str]:
         found["reason"] = _("Choose a reason.")
     if len(text.strip()) < _LEAST:
         found["text"] = _("Say in ten characters or more what you need it for.")
-    elif _NUMBER.search(text) or _DATE.search(text):
-        found["text"] = _("No INS and no date in a reason: others read it.")
+    elif fault := named_person(text):
+        found["text"] = fault
     return found
 
 

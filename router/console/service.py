@@ -12,7 +12,9 @@ import uvicorn
 from router.audit.event import AuditEvent
 from router.config.console_models import ConsoleConfig
 from router.console.app import console_app
+from router.console.desk import DeadLetterDesk
 from router.console.oidc import Oidc
+from router.console.runner import OrderRunner
 from router.console.store import ConsoleStore
 from router.console.tools import ConsoleTools
 from router.console.watch import StatusWatch
@@ -68,6 +70,10 @@ class ConsoleService:
         self._closing.callback(store.close)
         watch = StatusWatch(lambda: Gatherer(services.site))
         self._closing.callback(watch.close)
+        desk = DeadLetterDesk(services)
+        runner = OrderRunner(store.orders, desk, clock)
+        self._closing.callback(runner.close)
+        runner.start()
 
         def record(event: AuditEvent) -> None:
             services.audit.record(event)
@@ -80,6 +86,8 @@ class ConsoleService:
             record=record,
             store=store,
             watch=watch,
+            desk=desk,
+            runner=runner,
             clock=clock,
             secure=secure,
             archive=services.archive,

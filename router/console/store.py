@@ -9,6 +9,8 @@ from typing import Final
 
 from sqlalchemy import delete, insert, select
 
+from router.console.causes import CauseNotes
+from router.console.orders import OrderStore
 from router.console.tables import CHOICES, METADATA, SEARCHES, TYPED, VERSION
 from router.contracts import Clock
 from router.database import Database
@@ -33,6 +35,8 @@ class ConsoleStore:
     def __init__(self, url: str, clock: Clock) -> None:
         self._database = Database("console", url, METADATA, VERSION)
         self._clock = clock
+        self.orders = OrderStore(self._database, clock)
+        self.causes = CauseNotes(self._database, clock)
 
     def close(self) -> None:
         self._database.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Boolean, Column, Float, MetaData, String, Table, Text
+from sqlalchemy import Boolean, Column, Float, Integer, MetaData, String, Table, Text
 
 VERSION: Final = 1
 METADATA: Final = MetaData()
@@ -38,3 +38,54 @@ TYPED: Final = Table(
     Column("at", Float, nullable=False, index=True),
 )
 """What the box of the pages did not understand, under the handle that its address shows; forgotten after a day."""
+
+CAUSES: Final = Table(
+    "console_causes",
+    METADATA,
+    Column("cause", String, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("person", String, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("until", Float, nullable=False),
+)
+"""What people say of a cause of dead letters. `until`: when it is no longer muted; 0 for other states."""
+
+ORDERS: Final = Table(
+    "console_orders",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("person", String, nullable=False),
+    Column("act", String, nullable=False),
+    Column("again", Boolean, nullable=False),
+    Column("cause", String, nullable=False),
+    Column("query", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("state", String, nullable=False, index=True),
+    Column("size", Integer, nullable=False),
+    Column("made", Float, nullable=False, index=True),
+    Column("begun", Float, nullable=False),
+    Column("ended", Float, nullable=False),
+    Column("tried", Boolean, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("lease", Float, nullable=False),
+)
+"""A set of dead letters that was frozen by a dry run, and what a person ordered for it.
+
+`lease`: until when the process `owner` works on it; another one takes it then.
+"""
+
+ITEMS: Final = Table(
+    "console_order_items",
+    METADATA,
+    Column("order_id", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("code", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("proof", Text, nullable=False),
+    Column("structure", String, nullable=False),
+    Column("dead_letter", Text, nullable=False),
+)
+"""One dead letter of an order, in the order of sending. `dead_letter`: JSON, without bytes; its key is a pseudonym."""

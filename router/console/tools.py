@@ -13,7 +13,9 @@ from router.contracts import Clock
 if TYPE_CHECKING:
     from router.access.store import AccessStore
     from router.archive.item import Reading
+    from router.console.desk import DeadLetterDesk
     from router.console.oidc import Oidc
+    from router.console.runner import OrderRunner
     from router.console.store import ConsoleStore
     from router.console.watch import StatusWatch
     from router.runtime.site_services import SiteServices
@@ -34,6 +36,8 @@ class ConsoleTools:
     record: Record
     store: ConsoleStore
     watch: StatusWatch
+    desk: DeadLetterDesk
+    runner: OrderRunner
     clock: Clock
     secure: bool = False
     archive: Reading | None = None

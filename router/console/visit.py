@@ -115,6 +115,10 @@ class Visit:
         held = self.person.structures(role)
         return held is None or bool(held)
 
+    def operates(self, structure: str) -> bool:
+        """Whether the person may replay and discard there."""
+        return self.may(Role.OPERATOR, structure)
+
     @property
     def role_words(self) -> str:
         """The highest role anywhere, in the language of the page."""
@@ -182,7 +186,7 @@ class Visit:
             "visit": self,
             "page": self.page_asked,
             "person": self.person_or_none,
-            "menu": menu() if inside else (),
+            "menu": tuple(one for one in menu() if self.may(one.role)) if inside else (),
             "keys": (*self.page_asked.keys, *KEYS),
             "choices": self.choices,
             "token": self.token,

@@ -51,6 +51,19 @@ STATUSES: Final[Mapping[str, StatusWord]] = {
     "filtered": StatusWord("○", N_("filtered"), "plain"),
     "superseded": StatusWord("○", N_("superseded"), "plain"),
     "nothing": StatusWord("○", N_("not known"), "plain"),
+    "item-skipped": StatusWord("✕", N_("refused"), "bad"),
+    "item-would": StatusWord("◷", N_("not ordered yet"), "waiting"),
+    "item-ordered": StatusWord("●", N_("ordered"), "good"),
+    "item-refused": StatusWord("✕", N_("refused"), "bad"),
+    "order-running": StatusWord("◐", N_("going on"), "waiting"),
+    "order-stopped": StatusWord("○", N_("stopped by a person"), "plain"),
+    "order-asks": StatusWord("▲", N_("waits for a person"), "warning"),
+    "box-chosen": StatusWord("●", N_("chosen"), "good"),
+    "box-refused": StatusWord("✕", N_("may not be used"), "bad"),
+    "box-left": StatusWord("○", N_("not chosen"), "plain"),
+    "passed": StatusWord("●", N_("passes"), "good"),
+    "failing": StatusWord("✕", N_("fails"), "bad"),
+    "order-done": StatusWord("●", N_("all ordered"), "good"),
 }
 
 

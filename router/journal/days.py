@@ -12,13 +12,14 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from router.database import Database
 from router.journal.tables import BY_DAY, DAY, DELIVERIES, ENTRIES, EVENTS, ORPHANS, RECEIPTS, TERMS, day_of
-from router.locks import make_way
 
 UNDATED: Final = 0
 """The day of lines whose event is not known yet."""
 _LOCK_SECONDS: Final = 2
 """So long a purge waits for those who read; who came behind it waits as long."""
 _KEPT_AT_ONCE: Final = 500
+_BREATH_SECONDS: Final = 0.02
+"""Between two tables: who waits for an SQLite file looks every millisecond."""
 
 
 def make(connection: Connection, days: Collection[int]) -> None:
@@ -115,12 +116,11 @@ def _delete(database: Database, day: int, kept: Sequence[int]) -> None:
     """Table by table, in the order of their keys; whoever waits to write gets his turn in between."""
     staying = func.json_each(json.dumps(kept)).table_valued("value").c.value
     for table in (TERMS, DELIVERIES, RECEIPTS, ENTRIES, EVENTS):
-        begun = time.monotonic()
         whose = _of_day(day) if table is EVENTS else (table.c.day == day,)
         others = (table.c.event.not_in(select(staying)),) if kept else ()
         with database.write() as connection:
             connection.execute(delete(table).where(*whose, *others))
-        make_way(begun)
+        time.sleep(_BREATH_SECONDS)
 
 
 def _drop(database: Database, day: int, kept: Sequence[int]) -> None:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from router.engine.delivery.command_handler import REFUSALS
 from router.exchange import JournalEntry, Receipt, ReceiptKind
 from router.journal import numbers
-from router.journal.terms import owner, terms_of, typed
+from router.journal.terms import owner, term, terms_of, typed
 from router.sinks import registry
 
 ENTRY: Final = TypeAdapter(JournalEntry)
@@ -70,8 +70,8 @@ class Rows:
             self._delivery(event, delivery, entry, sink, label)
         for value in _identifiers(entry):
             self._identify(value, event)
-        for term in terms_of(entry):
-            self._term(term, event)
+        for name in terms_of(entry):
+            self._term(name, event)
 
     def _event(self, event: int, entry: JournalEntry) -> None:
         row: dict[str, Any] = {name: clean(getattr(entry, name)) for name in _EVENT_TEXTS}
@@ -113,6 +113,7 @@ class Rows:
         event, line = self._touched(receipt.event_id, receipt.at), numbers.of_text(body)
         self.receipts[event, line] = {"event": event, "line": line, "at": receipt.at, "body": body}
         self._identify(receipt.delivery_id, event)
+        self._term(term("sink", receipt.sink), event)
         for name in _IDENTIFIERS:
             for value in receipt.evidence.get(name, "").split():
                 self._identify(value.strip("<>,;"), event)
@@ -143,8 +144,8 @@ class Rows:
         if value and self.names[event]:
             self._term(named(value), event)
 
-    def _term(self, term: str, event: int) -> None:
-        number = numbers.of_text(term)
+    def _term(self, name: str, event: int) -> None:
+        number = numbers.of_text(name)
         self.terms.setdefault((number, event), {"term": number, "event": event})
 
     def _touched(self, event_id: str, at: float) -> int:

@@ -108,10 +108,10 @@ def walk(
 
     Raises `TimeUp`, and `BadCriterion` for a text that can't be understood.
     """
-    every = sources(criteria)
+    every, filters = sources(criteria)
     reader = Reader(connection, criteria, deadline)
     first = min(every, key=lambda source: reader.rarity(source, after, _SAMPLE)) if len(every) > 1 else every[0]
-    others = [source for source in every if source is not first]
+    others = [*(source for source in every if source is not first), *filters]
     while page := reader.page(first, after, size):
         yield page, _kept(reader, page, others)
         if len(page) < size:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -67,8 +67,11 @@ Source = Sequence[Part]
 """Events of any of these parts."""
 
 
-def sources(criteria: Criteria) -> list[Source]:
-    """One source for each condition; all events where there is none. Raises `BadCriterion`."""
+def sources(criteria: Criteria) -> tuple[list[Source], list[Source]]:
+    """(one source for each condition that an index lists, or all events; those that only say what is theirs).
+
+    Raises `BadCriterion`.
+    """
     found: list[Source] = [[of_term(name)] for name in criteria.terms()]
     if criteria.feed:
         found.append([_of_event(EVENTS.c.feed == criteria.feed)])
@@ -76,11 +79,18 @@ def sources(criteria: Criteria) -> list[Source]:
         found.append(_any_of(term("owner", finess) for finess in sorted(criteria.within)))
     if criteria.patients is not None:
         found.append(_any_of(named(patient) for patient in criteria.patients))
+    if criteria.sink:
+        found.append([of_term(term("sink", criteria.sink))])
+    others: list[Source] = []
     if (outcome := _outcome(criteria)) is not None:
-        found.append(outcome)
+        if criteria.sink or is_address(criteria.recipient):
+            # No index lists the deliveries of a sink or of an address by their outcome: all that ended so are listed.
+            others.append(outcome)
+            outcome = _outcome(replace(criteria, sink="", recipient=""))
+        found += [outcome] if outcome is not None else []
     elif criteria.code:
         found.append([of_term(term("code", criteria.code)), _of_delivery(DELIVERIES.c.code == criteria.code)])
-    return found or [[_of_event()]]
+    return found or [[_of_event()]], others
 
 
 def of_its_delivery(criteria: Criteria) -> list[ColumnElement[bool]]:
@@ -152,7 +162,7 @@ class Reader:
 
     def _rows(self, source: Source, first: int, last: int, after: Cursor | None, size: int) -> list[Cursor]:
         parts = [self._part(part, first, last, after).limit(size) for part in source]
-        query = parts[0]
+        query: Select[Any] = parts[0]
         if len(parts) > 1:
             both = union_all(*(select(part.subquery()) for part in parts)).subquery()
             query = select(both.c.event, both.c.at).distinct()
@@ -197,7 +207,7 @@ def these(connection: Connection, page: Sequence[Cursor]) -> FromClause:
     rows = [(day_of(place.received), place.received, place.event) for place in page]
     if connection.dialect.name == "postgresql":
         kinds = (Integer, Float, BigInteger)
-        lists = [literal([row[n] for row in rows], ARRAY(kind)) for n, kind in enumerate(kinds)]
+        lists: list[Any] = [literal([row[n] for row in rows], ARRAY(kind)) for n, kind in enumerate(kinds)]
         columns = [column(one.name, one.type) for one in _THESE.c]
         return func.unnest(*lists).table_valued(*columns, name="these").render_derived()
     connection.exec_driver_sql(

@@ -10,7 +10,18 @@ from router.cisis.patient_search import is_identity
 from router.exchange import PATIENT, JournalEntry
 
 Kind = Literal[
-    "address", "domain", "professional", "name", "structure", "owner", "sender", "type", "pipeline", "code", "outcome"
+    "address",
+    "domain",
+    "professional",
+    "name",
+    "structure",
+    "owner",
+    "sender",
+    "type",
+    "pipeline",
+    "sink",
+    "code",
+    "outcome",
 ]
 #: Kind of a journal's line that ends an event or one pipeline's exchange -> how it ended.
 ENDS: Final = {"refused": "refused", "dead": "dead_lettered", "filtered": "filtered"}
@@ -38,7 +49,8 @@ def terms_of(entry: JournalEntry) -> Iterator[str]:
             yield term("code", entry.code)
     if entry.pipeline:
         yield term("pipeline", entry.pipeline)
-    for _, _, label in entry.deliveries:
+    for _, sink, label in entry.deliveries:
+        yield term("sink", sink)
         if label != PATIENT:
             yield from of_address(label)
 

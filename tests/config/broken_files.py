@@ -113,13 +113,13 @@ TABLE = (
     Broken(
         "expectations that nothing can meet",
         (
-            (LETTERS, "expect: {ack: AA}", "expect: {dmp: livré, fault: R999, refused: [MSS-510, refusé]}"),
+            (LETTERS, "expect: {ack: AA}", "expect: {dmp: livré, fault: R7, refused: [MSS-510, refusé]}"),
             (RELAYED, "expect: {hl7: [hl7.sil]}", "expect: {hl7: [hl7.sli]}"),
         ),
         (
             (LETTERS, 11, 14, "is no code of ours, such as R45 or MSS-510", E_),
             (LETTERS, 11, 26, "is no code of ours, such as R45 or MSS-510", E_),
-            (LETTERS, 11, 58, "is no code of ours, such as R45 or MSS-510", E_),
+            (LETTERS, 11, 56, "is no code of ours, such as R45 or MSS-510", E_),
             (RELAYED, 10, 20, "no such sink in the site file", E_),
         ),
     ),

@@ -23,6 +23,8 @@ from router.access.store import AccessStore
 from router.audit.event import AuditEvent
 from router.config.site import Site
 from router.console.app import console_app
+from router.console.desk import DeadLetterDesk
+from router.console.runner import OrderRunner
 from router.console.store import ConsoleStore
 from router.console.tools import ConsoleTools
 from router.console.watch import StatusWatch
@@ -110,6 +112,8 @@ class World:
         self.secrets: list[str] = []
         self.store = ConsoleStore(self.services.url("console"), self.clock)
         self.watch = StatusWatch(lambda: Gatherer(Site(path)), every=0.2)
+        self.desk = DeadLetterDesk(self.services)
+        self.runner = OrderRunner(self.store.orders, self.desk, self.clock)
         self.tools = ConsoleTools(
             site=self.services.site,
             services=self.services,
@@ -117,6 +121,8 @@ class World:
             record=self._record,
             store=self.store,
             watch=self.watch,
+            desk=self.desk,
+            runner=self.runner,
             clock=self.clock,
         )
         self.app = console_app(self.tools)

@@ -1,0 +1,25 @@
+"""What people write about a message must not name its patient: notes and reasons are read by others, and kept."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from router.cisis.patient_search import is_identity
+from router.language import _
+
+MOST: Final = 500
+"""Characters of a note or a reason."""
+_DATE: Final = re.compile(r"\b(?:\d{1,2}[/.-]\d{1,2}[/.-](?:19|20)\d\d|(?:19|20)\d\d-?\d\d-?\d\d)\b")
+_NUMBER: Final = re.compile(r"[0-9](?:[ .]?[0-9AaBb]){11,}")
+
+
+def named_person(text: str) -> str:
+    """Why this text can't be kept: an INS, a mailbox of a patient or a date that may be of birth; "" when it can."""
+    if len(text) > MOST:
+        return _("{count} characters at most", count=MOST)
+    if _NUMBER.search(text) or any(is_identity(word) for word in text.split()):
+        return _("this looks like the number of a patient: others read this text; say it without")
+    if _DATE.search(text):
+        return _("this looks like a date of birth: others read this text; say it without a whole date")
+    return ""

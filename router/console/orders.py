@@ -1,0 +1,244 @@
+"""Orders of people about many dead letters: the set is frozen by a dry run, confirmed once, and worked off in steps."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any, Final, Literal
+
+from sqlalchemy import ColumnElement, func, insert, select, update
+
+from router.console.tables import ITEMS, ORDERS
+from router.contracts import Clock
+from router.database import Database
+from router.engine.dead_letters.listing import DeadLetter
+from router.engine.dead_letters.operator_commands import Answer
+from router.exchange import Origin
+
+Act = Literal["replay", "discard"]
+VALID: Final = 15 * 60.0
+"""Seconds after a dry run in which it may be confirmed."""
+LEASE: Final = 60.0
+_KEPT: Final = 90 * 86_400.0
+
+
+class OrderState(StrEnum):
+    """PLANNED is a dry run; ASKS waits for a person after the first ones failed."""
+
+    PLANNED = "planned"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    ASKS = "asks"
+    DONE = "done"
+
+
+class ItemState(StrEnum):
+    """SKIPPED: refused by the dry run already; WOULD: not ordered yet; the others are how it ended."""
+
+    SKIPPED = "skipped"
+    WOULD = "would"
+    ORDERED = "ordered"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """person: who ordered it;  again: through today's pipelines (`dlq replay --decide-again`)
+    cause, query: what it was asked by: a cause, and the other filters as parameters of an address
+    digest: of the configuration at the dry run;  size: dead letters in the set
+    made, begun, ended: Unix seconds, 0 for not yet;  tried: whether the first ones are known to have gone well
+    """
+
+    id: str
+    person: str
+    act: Act
+    again: bool
+    cause: str
+    query: str
+    reason: str
+    digest: str
+    state: OrderState
+    size: int
+    made: float
+    begun: float
+    ended: float
+    tried: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderItem:
+    """number: from 0, in the order of sending;  code, text, proof: of a refusal, see `Answer`"""
+
+    number: int
+    state: ItemState
+    code: str
+    text: str
+    proof: str
+    dead_letter: DeadLetter
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many items of an order are in one state, for one reason."""
+
+    state: ItemState
+    code: str
+    text: str
+    count: int
+
+
+class OrderStore:
+    """Any thread; each call is one transaction. Raises `Unavailable` while the database is away."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+
+    # ------------------------------------------------------------------------------------------------- making
+
+    def plan(
+        self, person: str, act: Act, answers: Sequence[Answer], *, again: bool, cause: str, query: str, digest: str
+    ) -> str:
+        """Keep a dry run; returns its id. Orders that ended long ago are forgotten meanwhile."""
+        id_, now = secrets.token_urlsafe(9), self._clock.now()
+        row = {
+            "id": id_, "person": person, "act": act, "again": again, "cause": cause, "query": query, "reason": "",
+            "digest": digest, "state": OrderState.PLANNED, "size": len(answers), "made": now, "begun": 0.0,
+            "ended": 0.0, "tried": False, "owner": "", "lease": 0.0,
+        }  # fmt: skip
+        items = [_item_row(id_, number, answer) for number, answer in enumerate(answers)]
+        old = select(ORDERS.c.id).where(ORDERS.c.made < now - _KEPT, ORDERS.c.state != OrderState.RUNNING)
+        with self._database.write() as db:
+            db.execute(ITEMS.delete().where(ITEMS.c.order_id.in_(old)))
+            db.execute(ORDERS.delete().where(ORDERS.c.id.in_(old)))
+            db.execute(insert(ORDERS), row)
+            if items:
+                db.execute(insert(ITEMS), items)
+        return id_
+
+    def confirm(self, id_: str, reason: str) -> bool:
+        """Begin; False when it was confirmed already. Only the first of two confirmations begins it."""
+        return self._moved(id_, (OrderState.PLANNED,), state=OrderState.RUNNING, reason=reason, begun=self._clock.now())
+
+    def stop(self, id_: str) -> bool:
+        """No further item is ordered; what was ordered goes its way."""
+        return self._moved(id_, (OrderState.RUNNING,), state=OrderState.STOPPED, owner="", lease=0.0)
+
+    def resume(self, id_: str) -> bool:
+        """Go on after `stop`, or after the first ones failed."""
+        waits = (OrderState.STOPPED, OrderState.ASKS)
+        return self._moved(id_, waits, state=OrderState.RUNNING, tried=True)
+
+    def _moved(self, id_: str, states: Sequence[OrderState], **values: Any) -> bool:
+        which = (ORDERS.c.id == id_) & ORDERS.c.state.in_(states)
+        with self._database.write() as db:
+            return bool(db.execute(update(ORDERS).where(which).values(**values)).rowcount)
+
+    # ------------------------------------------------------------------------------------------------ working
+
+    def claim(self, owner: str) -> Order | None:
+        """The oldest running order that nobody else works on, for `LEASE` seconds."""
+        now = self._clock.now()
+        free = (ORDERS.c.state == OrderState.RUNNING) & ((ORDERS.c.lease < now) | (ORDERS.c.owner == owner))
+        with self._database.write() as db:
+            row = db.execute(select(ORDERS).where(free).order_by(ORDERS.c.begun).limit(1)).mappings().first()
+            if row is None:
+                return None
+            taken = update(ORDERS).where(free & (ORDERS.c.id == row["id"])).values(owner=owner, lease=now + LEASE)
+            return _order(row) if db.execute(taken).rowcount else None
+
+    def next_items(self, id_: str, limit: int) -> list[OrderItem]:
+        """The next ones to order."""
+        query = select(ITEMS).where(ITEMS.c.order_id == id_, ITEMS.c.state == ItemState.WOULD)
+        with self._database.read() as db:
+            return [_item(row) for row in db.execute(query.order_by(ITEMS.c.number).limit(limit)).mappings()]
+
+    def settle(self, id_: str, ended: Mapping[int, Answer]) -> None:
+        """What became of these items, by their number."""
+        with self._database.write() as db:
+            for number, answer in ended.items():
+                one = (ITEMS.c.order_id == id_) & (ITEMS.c.number == number)
+                db.execute(update(ITEMS).where(one).values(**_answered(answer, ItemState.ORDERED, ItemState.REFUSED)))
+
+    def went_well(self, id_: str) -> None:
+        """The first ones did: the others follow."""
+        self._moved(id_, (OrderState.RUNNING,), tried=True)
+
+    def ask(self, id_: str) -> None:
+        """The first ones did not: a person decides."""
+        self._moved(id_, (OrderState.RUNNING,), state=OrderState.ASKS, owner="", lease=0.0)
+
+    def finish(self, id_: str) -> None:
+        self._moved(id_, (OrderState.RUNNING,), state=OrderState.DONE, ended=self._clock.now())
+
+    # ------------------------------------------------------------------------------------------------ reading
+
+    def order(self, id_: str) -> Order | None:
+        with self._database.read() as db:
+            row = db.execute(select(ORDERS).where(ORDERS.c.id == id_)).mappings().first()
+        return _order(row) if row is not None else None
+
+    def latest(self, limit: int = 50) -> list[Order]:
+        """Confirmed ones, newest first."""
+        query = select(ORDERS).where(ORDERS.c.state != OrderState.PLANNED).order_by(ORDERS.c.made.desc()).limit(limit)
+        with self._database.read() as db:
+            return [_order(row) for row in db.execute(query).mappings()]
+
+    def structures(self, id_: str) -> frozenset[str]:
+        """FINESS of the structures whose dead letters are in it; "" stands for those of none."""
+        query = select(ITEMS.c.structure).where(ITEMS.c.order_id == id_).distinct()
+        with self._database.read() as db:
+            return frozenset(db.execute(query).scalars())
+
+    def tally(self, id_: str) -> list[Tally]:
+        """What the items came to, the most numerous first."""
+        of = ITEMS.c
+        query = select(of.state, of.code, of.text, func.count()).where(of.order_id == id_)
+        with self._database.read() as db:
+            rows = db.execute(query.group_by(of.state, of.code, of.text)).all()
+        found = [Tally(ItemState(state), code, text, count) for state, code, text, count in rows]
+        return sorted(found, key=lambda one: (-one.count, one.code))
+
+    def items(self, id_: str, *states: ItemState, after: int = -1, limit: int = 50) -> list[OrderItem]:
+        """Items in one of these states (all of them for none), in their order, behind the number `after`."""
+        which: ColumnElement[bool] = (ITEMS.c.order_id == id_) & (ITEMS.c.number > after)
+        if states:
+            which &= ITEMS.c.state.in_(states)
+        query = select(ITEMS).where(which).order_by(ITEMS.c.number).limit(limit)
+        with self._database.read() as db:
+            return [_item(row) for row in db.execute(query).mappings()]
+
+
+# ------------------------------------------------------------------------------------------------------ rows
+
+
+def _answered(answer: Answer, accepted: ItemState, refused: ItemState) -> dict[str, str]:
+    state = accepted if answer.accepted else refused
+    return {"state": state, "code": answer.code, "text": answer.text, "proof": answer.proof}
+
+
+def _item_row(order: str, number: int, answer: Answer) -> dict[str, Any]:
+    dead_letter = answer.dead_letter
+    body = json.dumps(asdict(dead_letter) | {"at": str(dead_letter.at)}, ensure_ascii=False)
+    row = {"order_id": order, "number": number, "structure": dead_letter.structure, "dead_letter": body}
+    return row | _answered(answer, ItemState.WOULD, ItemState.SKIPPED)
+
+
+def _item(row: Any) -> OrderItem:
+    kept = json.loads(row["dead_letter"])
+    dead_letter = replace(DeadLetter(**kept), at=Origin.parse(kept["at"]))
+    return OrderItem(
+        number=row["number"],
+        state=ItemState(row["state"]),
+        code=row["code"],
+        text=row["text"],
+        proof=row["proof"],
+        dead_letter=dead_letter,
+    )
+
+
+def _order(row: Any) -> Order:
+    names = Order.__dataclass_fields__
+    return Order(**{name: row[name] for name in names} | {"state": OrderState(row["state"])})

@@ -1,0 +1,194 @@
+"""Dead letters by cause: what is broken, how much, since when, and what repairs it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.responses import Response
+
+from router.access.person import Role
+from router.audit.event import Action
+from router.cisis.patient_search import is_identity
+from router.console.causes import SAID, CauseNote, Said
+from router.console.free_text import named_person
+from router.console.page import Key, NotHere, Page
+from router.console.visit import Visit
+from router.engine.dead_letters.listing import DeadLetter, Filter, Group, by_cause
+from router.language import N_, _, plural
+
+DAY: Final = 86_400.0
+ROWS: Final = 50
+FILTERS: Final = ("sink", "feed", "code", "pipeline")
+#: Days for which a cause may be muted -> as people read it.
+MUTED: Final[Mapping[str, str]] = {"1": N_("for one day"), "7": N_("for seven days"), "30": N_("for thirty days")}
+
+
+@dataclass(frozen=True, slots=True)
+class ShownGroup:
+    """A group with what people said of it. state: a key of `words.STATUSES`"""
+
+    group: Group
+    state: str
+    note: CauseNote | None
+
+
+def filter_of(visit: Visit) -> Filter:
+    """What the address asks for, within the structures that this person may see."""
+    return asked(visit.asked, visit.structures)
+
+
+def asked(text: Callable[[str], str], within: frozenset[str] | None, cause: str = "") -> Filter:
+    """Of the parameters of an address, or of the fields of a form."""
+    sink, feed, code, pipeline = (text(name) for name in FILTERS)
+    return Filter(sink=sink, feed=feed, code=code, pipeline=pipeline, cause=cause, within=within)
+
+
+def list_(visit: Visit) -> Response:
+    """One row for each cause, the most numerous first; what is muted below."""
+    began = time.perf_counter()
+    found = visit.tools.desk.groups(filter_of(visit))
+    visit.took = time.perf_counter() - began
+    notes, now = visit.tools.store.causes.of(group.cause for group in found), visit.tools.clock.now()
+    shown = [_shown(group, notes.get(group.cause), now) for group in found]
+    loud = [one for one in shown if one.state != "muted"]
+    return visit.page(
+        "dead_letters.html",
+        sentence=_sentence(shown),
+        groups=sorted(loud, key=lambda one: (one.state not in ("back", "new"), -one.group.count)),
+        muted=[one for one in shown if one.state == "muted"],
+        filters={name: visit.asked(name) for name in FILTERS},
+        sinks=_names(visit.tools.services.config.sinks),
+        feeds=_names(visit.tools.services.config.feeds),
+        may_act=visit.may(Role.OPERATOR),
+    )
+
+
+def show(visit: Visit) -> Response:
+    """One cause: its rule in words, what to do, its dead letters, what people said, and what can be ordered."""
+    return _group(visit, {})
+
+
+def say(visit: Visit) -> Response:
+    """Keep what a person says of the cause."""
+    cause, said, note = visit.path["cause"], visit.field("said"), visit.field("note")
+    _of_cause(visit, cause)
+    faults: dict[str, str] = {}
+    if said not in (*SAID, "new"):
+        faults["said"] = _("choose what holds for this cause")
+    if fault := named_person(note):
+        faults["note"] = fault
+    if said == "muted" and visit.field("days") not in MUTED:
+        faults["days"] = _("choose for how long")
+    if faults:
+        return _group(visit, faults, status=422)
+    state: Said | None = next((one for one in SAID if one == said), None)
+    seconds = int(visit.field("days")) * DAY if said == "muted" else 0.0
+    visit.tools.store.causes.say(cause, state, note, visit.person.name, seconds=seconds)
+    visit.record(Action.NOTED, kind="cause", of=cause, detail=said)
+    return visit.see_other(f"/dead-letters/{cause}")
+
+
+def _group(visit: Visit, faults: Mapping[str, str], status: int = 200) -> Response:
+    began = time.perf_counter()
+    found, group = _of_cause(visit, visit.path["cause"])
+    visit.took = time.perf_counter() - began
+    note = visit.tools.store.causes.of([group.cause]).get(group.cause)
+    newest = list(reversed(found))
+    start = _after(newest, visit.asked("after"))
+    rows = newest[start : start + ROWS]
+    mine = visit.person.structures(Role.OPERATOR)
+    return visit.page(
+        "dead_letter_group.html",
+        status=status,
+        one=_shown(group, note, visit.tools.clock.now()),
+        rows=visit.tools.desk.named(rows),
+        more=_place(rows[-1]) if start + ROWS < len(newest) else "",
+        begun=bool(start),
+        faults=faults,
+        muted=[(days, _(words)) for days, words in MUTED.items()],
+        ordered=sum(mine is None or one.structure in mine for one in found),
+        typed={name: visit.field(name) for name in ("said", "note", "days")},
+    )
+
+
+def _of_cause(visit: Visit, cause: str) -> tuple[list[DeadLetter], Group]:
+    """The dead letters of a cause, oldest first, and the cause. Raises `NotHere` when this person sees none."""
+    found = visit.tools.desk.dead_letters(Filter(cause=cause, within=visit.structures))
+    if not found or is_identity(cause):
+        raise NotHere
+    return found, by_cause(found)[0]
+
+
+def _shown(group: Group, note: CauseNote | None, now: float) -> ShownGroup:
+    return ShownGroup(group, note.shown(group.last, now) if note is not None else "new", note)
+
+
+def _sentence(shown: list[ShownGroup]) -> str:
+    """`214 dead letters, 3 causes, 1 new`."""
+    if not shown:
+        return _("No dead letter.")
+    count = sum(one.group.count for one in shown)
+    words = [
+        plural("{count} dead letter", "{count} dead letters", count),
+        plural("{count} cause", "{count} causes", len(shown)),
+    ]
+    if new := sum(one.state == "new" for one in shown):
+        words.append(plural("{count} new", "{count} new", new))
+    if back := sum(one.state == "back" for one in shown):
+        words.append(plural("{count} came back", "{count} came back", back))
+    return ", ".join(words)
+
+
+def _names(known: Mapping[str, object]) -> list[tuple[str, str]]:
+    return [("", _("all")), *((name, name) for name in known)]
+
+
+def _place(dead_letter: DeadLetter) -> str:
+    return f"{dead_letter.last:.6f}-{dead_letter.delivery_id or dead_letter.event_id}"
+
+
+def _after(newest: list[DeadLetter], place: str) -> int:
+    """Where the page behind this place begins; one that went meanwhile keeps its time."""
+    if not place:
+        return 0
+    for number, one in enumerate(newest):
+        if _place(one) == place:
+            return number + 1
+    last, _dash, _id = place.partition("-")
+    try:
+        return sum(one.last >= float(last) for one in newest)
+    except ValueError:
+        return 0
+
+
+PAGES: Final = (
+    Page(
+        name="dead-letters",
+        path="/dead-letters",
+        title=N_("Dead letters"),
+        question=N_("What is broken, how much, since when, and what repairs it?"),
+        menu=N_("Dead letters"),
+        letter="d",
+        rank=30,
+        show=list_,
+        rate="120/minute",
+        keys=(Key("f", N_("filters"), "#f-code"),),
+    ),
+    Page(
+        name="dead-letter-group",
+        path="/dead-letters/{cause}",
+        title=N_("Dead letters of one cause"),
+        show=show,
+        act=say,
+        act_role=Role.OPERATOR,
+        keys=(
+            Key("v", N_("the dry run of a replay"), "#dry-run"),
+            Key("n", N_("note"), "#f-note"),
+            Key("x", N_("choose the row"), "tr:focus-within input"),
+            Key("u", N_("up to the list"), "#up"),
+        ),
+    ),
+)

@@ -1,0 +1,110 @@
+"""Directory test: to which mailbox would this go, and why not the other? Nothing is sent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.responses import Response
+
+from router.audit.event import Action
+from router.console.page import Page
+from router.console.visit import Visit
+from router.directory.choice import RULES
+from router.directory.directory import Directory
+from router.directory.mailboxes import NAMES, Mailbox, finess, rpps
+from router.directory.resolve import Asked
+from router.language import N_, _, filled, plural, translated
+
+_FINESS: Final = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """refused: why this mailbox may not be used, "" when it may;  chosen: whether it would get the mail"""
+
+    box: Mailbox
+    refused: str
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What one source told. fault: why it could not answer, "" when it did"""
+
+    name: str
+    candidates: tuple[Candidate, ...]
+    fault: str = ""
+
+
+def show(visit: Visit) -> Response:
+    """The form, and what the directory says of who was asked for."""
+    who, structure = visit.asked("recipient"), visit.asked("structure")
+    if not who:
+        return _page(visit, {})
+    number, place = rpps(who.removeprefix("rpps:")), finess(structure)
+    faults = {
+        "recipient": "" if number else _("an RPPS has 11 digits; an IDNPS 12, and begins with 8"),
+        "structure": _place_fault(structure, place),
+    }
+    if any(faults.values()):
+        return _page(visit, faults, status=422)
+    began = time.perf_counter()
+    directory = visit.tools.services.directory
+    found, asked, chosen = directory.resolver().professional(number, place)
+    known = directory.professions().known(number)
+    visit.took = time.perf_counter() - began
+    visit.record(Action.SEARCHED, kind="directory", of=number)
+    return _page(
+        visit,
+        {},
+        answer=found,
+        number=number,
+        sources=[_source(directory, one, found.addresses) for one in asked],
+        rules=[(translated(RULES[rule]), plural("{count} mailbox left", "{count} mailboxes left", left))
+               for rule, left in (chosen.steps if chosen else ())],
+        professions=[(one.label or one.code, one.skill_label or one.skill) for one in known.professions],
+    )  # fmt: skip
+
+
+def _place_fault(written: str, known: str) -> str:
+    if written and not (known and len(known) == _FINESS and known.isalnum()):
+        return _("a structure is a FINESS number of nine characters")
+    return ""
+
+
+def _source(directory: Directory, asked: Asked, chosen: tuple[str, ...]) -> Source:
+    own, fault = asked.source.name == "table", asked.fault
+    found = (Candidate(box, directory.choice.judged(box, own=own), box.address in chosen) for box in asked.boxes)
+    text = translated(filled("{code}: {text}", code=fault.code, text=fault.text)) if fault is not None else ""
+    return Source(translated(NAMES[asked.source.name]), tuple(found), text)
+
+
+def _page(visit: Visit, faults: Mapping[str, str], *, status: int = 200, **values: object) -> Response:
+    known = {"answer": None, "number": "", "sources": (), "rules": (), "professions": ()}
+    age = visit.tools.services.directory.liste_blanche.age()
+    return visit.page(
+        "directory.html",
+        status=status,
+        faults=faults,
+        given={name: visit.asked(name) for name in ("recipient", "structure")},
+        listed=visit.tools.clock.now() - age if age is not None else None,
+        **{**known, **values},
+    )
+
+
+PAGES: Final = (
+    Page(
+        name="directory",
+        path="/directory",
+        title=N_("Directory test"),
+        question=N_("To which mailbox would this go, and why not the other?"),
+        menu=N_("Directory"),
+        letter="i",
+        rank=60,
+        show=show,
+        rate="30/minute",
+    ),
+)
