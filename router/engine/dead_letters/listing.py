@@ -165,11 +165,6 @@ def groups(
     return _joined(found)
 
 
-def by_cause(found: Iterable[DeadLetter]) -> list[Group]:
-    """These dead letters by cause, the most numerous first."""
-    return _joined(map(_alone, found))
-
-
 def body(bus: Bus, dead_letter: DeadLetter) -> Record | None:
     """The record of a dead letter with its bytes; None when they were trimmed, or another record has their place."""
     if dead_letter.delivery_id:
