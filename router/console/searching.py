@@ -153,7 +153,7 @@ class Searcher:
         kept = {name: text.strip() for name, text in given.items() if name in _KEPT and text.strip()}
         kept.pop("q", None)
         name, recipient = "", kept.get("recipient", "")
-        if patient_search.is_identity(recipient):
+        if _carries_ins(recipient):
             raise BadCriterion("SEARCH-RECIPIENT", "", _PATIENT_APART)
         if recipient and not _professional(recipient):
             name = kept.pop("recipient")
@@ -235,7 +235,7 @@ class Searcher:
 
     def _is_patient(self, text: str) -> bool:
         """An INS, a patient's mailbox, names with a birth date, or a number that has messages here as an IPP."""
-        if patient_search.is_identity(text) or patient_search.is_identity(f"{text}@x"):
+        if _carries_ins(text):
             return True
         found = asking.pseudonyms(self.services, text)
         if " " in text and any(map(str.isalpha, text)) and any(map(str.isdigit, text)):
@@ -251,10 +251,16 @@ class Searcher:
 def nameless(given: Mapping[str, str]) -> bool:
     """Whether all of it may stand in an address."""
     recipient, patient = given.get("recipient", ""), given.get("patient", "")
-    others = (value for option, value in given.items() if option != "patient")
-    if any(map(patient_search.is_identity, others)) or (recipient and not _professional(recipient)):
+    if any(_carries_ins(value) for option, value in given.items() if option != "patient"):
+        return False
+    if recipient and not _professional(recipient):
         return False
     return not patient or PSEUDONYM.fullmatch(patient) is not None
+
+
+def _carries_ins(text: str) -> bool:
+    """Whether it is an INS, alone or as the mailbox of a patient."""
+    return patient_search.is_identity(text) or patient_search.is_identity(f"{text}@x")
 
 
 def _professional(text: str) -> bool:

@@ -55,7 +55,7 @@ class _Api:
         return Starlette(routes=routes, exception_handlers={HTTPException: self._no_route})
 
     def _endpoint(self, operations: Sequence[Operation]) -> Callable[[Request], Awaitable[Response]]:
-        known = {one.method: one for one in operations}
+        known: dict[str, Operation] = {one.method: one for one in operations}
 
         async def endpoint(request: Request) -> Response:
             operation = known["GET" if request.method == "HEAD" else request.method]
@@ -105,9 +105,7 @@ def _problem(fault: Exception) -> Response:
     """What went wrong, in the language that is spoken now. What nobody foresaw is in the log, under a reference."""
     match fault:
         case Refused():
-            made = problems.answer(
-                fault.status, fault.code, fault.detail, errors=fault.errors, headers=fault.headers
-            )
+            made = problems.answer(fault.status, fault.code, fault.detail, errors=fault.errors, headers=fault.headers)
         case NotHere():
             made = problems.answer(404)
         case NotAllowed():

@@ -1,4 +1,4 @@
-"""The OpenAPI document (OpenAPI 3.1 §4.8), made of the declarations of the operations."""
+"""The OpenAPI document (OpenAPI 3.1), made of the declarations of the operations."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ _OF_POST: Final = (400, 413, 415)
 def document(language: str) -> dict[str, Any]:
     """The whole document. Its texts are in that language; it holds nothing of a site."""
     with in_language(language):
-        return _translated(_Document().made())
+        made: dict[str, Any] = _translated(_Document().made())
+        return made
 
 
 class _Document:
@@ -127,7 +128,7 @@ class _Document:
         return {"$ref": _LIST.format(model=model.__name__)}
 
     def _schema(self, model: type[BaseModel], mode: Any = "validation") -> dict[str, Any]:
-        schema = _plain(model.model_json_schema(ref_template=_LIST, mode=mode))
+        schema: dict[str, Any] = _plain(model.model_json_schema(ref_template=_LIST, mode=mode))
         self._schemas.update(schema.pop("$defs", {}))
         return schema
 

@@ -96,7 +96,7 @@ def _group(visit: Visit, faults: Mapping[str, str], status: int = 200) -> Respon
     visit.took = time.perf_counter() - began
     note = visit.tools.store.causes.of([group.cause]).get(group.cause)
     newest = list(reversed(found))
-    start = after(newest, visit.asked("after"))
+    start = place_after(newest, visit.asked("after"))
     rows = newest[start : start + ROWS]
     mine = visit.person.structures(Role.OPERATOR)
     return visit.page(
@@ -104,7 +104,7 @@ def _group(visit: Visit, faults: Mapping[str, str], status: int = 200) -> Respon
         status=status,
         one=shown(group, note, visit.tools.clock.now()),
         rows=visit.tools.desk.named(rows),
-        more=place(rows[-1]) if start + ROWS < len(newest) else "",
+        more=place_of(rows[-1]) if start + ROWS < len(newest) else "",
         begun=bool(start),
         faults=faults,
         muted=[(days, _(words)) for days, words in MUTED.items()],
@@ -146,16 +146,16 @@ def _names(known: Mapping[str, object]) -> list[tuple[str, str]]:
     return [("", _("all")), *((name, name) for name in known)]
 
 
-def place(dead_letter: DeadLetter) -> str:
+def place_of(dead_letter: DeadLetter) -> str:
     return f"{dead_letter.last:.6f}-{dead_letter.delivery_id or dead_letter.event_id}"
 
 
-def after(newest: list[DeadLetter], place: str) -> int:
+def place_after(newest: list[DeadLetter], place: str) -> int:
     """Where the page behind this place begins; one that went meanwhile keeps its time."""
     if not place:
         return 0
     for number, one in enumerate(newest):
-        if place(one) == place:
+        if place_of(one) == place:
             return number + 1
     last, _dash, _id = place.partition("-")
     try:

@@ -82,12 +82,12 @@ def of_cause(visit: Visit, given: OfCause) -> CausePage:
     found, group = page.of_cause(visit, given.cause)
     note = visit.tools.store.causes.of([group.cause]).get(group.cause)
     newest = list(reversed(found))
-    start = page.after(newest, given.after)
+    start = page.place_after(newest, given.after)
     rows = newest[start : start + given.per]
     return CausePage(
         cause=_cause(page.shown(group, note, visit.tools.clock.now())),
         dead_letters=[dead_letter(one) for one in visit.tools.desk.named(rows)],
-        next=page.place(rows[-1]) if start + given.per < len(newest) else "",
+        next=page.place_of(rows[-1]) if start + given.per < len(newest) else "",
     )
 
 
