@@ -148,7 +148,9 @@ class Reader:
         found: set[int] = set()
         at = these(self.connection, page)
         for part in source:
-            query = select(at.c.event).select_from(at).where(exists().where(*_same(part, at), *part.where))
+            mine = [*_same(part, at), *part.where]
+            mine += [within_days(part.day, page)] if part.day is not None else []
+            query = select(at.c.event).select_from(at).where(exists().where(*mine))
             found.update(self.connection.execute(query).scalars())
         return found
 
@@ -220,6 +222,12 @@ def these(connection: Connection, page: Sequence[Cursor]) -> FromClause:
     if rows:
         connection.exec_driver_sql("INSERT INTO journal_these (day, at, event) VALUES (?, ?, ?)", rows)
     return _THESE
+
+
+def within_days(day: ColumnElement[Any], page: Sequence[Cursor]) -> ColumnElement[bool]:
+    """The days of these events: said so, PostgreSQL does not plan for the partitions of all others."""
+    days = [day_of(place.received) for place in page] or [0]
+    return day.between(min(days), max(days))
 
 
 def _same(part: Part, at: FromClause) -> Iterator[ColumnElement[bool]]:
