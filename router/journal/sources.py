@@ -144,7 +144,9 @@ class Reader:
         return len(rows), -(rows[0].received - rows[-1].received) if rows else 0.0
 
     def having(self, page: Sequence[Cursor], source: Source) -> set[int]:
-        """Those of these events that a source has too."""
+        """Those of these events that a source has too. Raises `TimeUp`."""
+        if time.monotonic() >= self._deadline:
+            raise TimeUp
         found: set[int] = set()
         at = these(self.connection, page)
         for part in source:
