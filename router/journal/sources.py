@@ -152,7 +152,10 @@ class Reader:
         for part in source:
             mine = [*_same(part, at), *part.where]
             mine += [within_days(part.day, page)] if part.day is not None else []
-            query = select(at.c.event).select_from(at).where(exists().where(*mine))
+            there = select(literal(1)).where(*mine).correlate(at)
+            if self.connection.dialect.name == "postgresql":
+                there = there.offset(0)  # or it turns the question round, and reads all that the source has
+            query = select(at.c.event).select_from(at).where(there.exists())
             found.update(self.connection.execute(query).scalars())
         return found
 
