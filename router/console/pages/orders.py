@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
@@ -49,7 +49,11 @@ def plan(visit: Visit) -> Response:
     act = next((one for one in _ACTS if one == visit.field("act")), None)
     if act is None:
         raise NotHere
-    chosen, again = _chosen(visit), visit.field("again") == "1"
+    return planned(visit, act, _chosen(visit), again=visit.field("again") == "1")
+
+
+def planned(visit: Visit, act: Act, chosen: Sequence[DeadLetter], *, again: bool) -> Response:
+    """The page of a dry run of these, which the caller has found where this person may act. Raises `NotHere`."""
     if not chosen:
         raise NotHere
     desk = visit.tools.desk
