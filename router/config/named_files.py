@@ -30,7 +30,9 @@ from router.sinks.certificate_files import Pem, Trouble, authorities, certificat
 from router.sinks.registry import SINK_TYPES
 from router.xds.tables import tables
 
-MADE: Final = frozenset({"data", "keep", "pipelines", "bus.path", "audit.anchor", "feeds.*.folder.path"})
+MADE: Final = frozenset(
+    {"data", "keep", "pipelines", "bus.path", "audit.anchor", "archive.folder", "feeds.*.folder.path"}
+)
 """Folders and files that the router makes, and the pipelines, which are looked at by themselves."""
 
 

@@ -56,6 +56,9 @@ FORMS: Final[Mapping[str, str]] = {
     INSTANCE: N_("must be the name of a sink: its type, a full stop, then small letters, digits and dashes"),
     "^A[AE]$": N_("must be AA or AE"),
     "^https?://": N_("must be an address that begins with https:// or http://"),
+    r"^https?://[^/?#\s]+/?$": N_("must be an address without a path: https://router.chu.example"),
+    r"^(\*|(?:[0-9]{2}|2[AB])[0-9]{7})$": N_("must be a FINESS number of nine characters, or `*` for all structures"),
+    "^[A-Za-z0-9._:-]{0,60}$": N_("must be made of letters, digits and . _ : - (60 characters at most)"),
 }
 _TEXT_OR_LIST: Final = N_("must be a text or a list of texts")
 _OTHER: Final = N_("has a value that can't stand here")

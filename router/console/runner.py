@@ -15,7 +15,7 @@ from router.console.orders import ItemState, Order, OrderItem, OrderStore
 from router.contracts import Clock
 from router.engine.dead_letters.operator_commands import Answer
 from router.engine.delivery.supersession_rules import FINAL
-from router.errors import RouterError, Unavailable
+from router.errors import Unavailable
 from router.exchange import State
 from router.language import N_
 
@@ -79,7 +79,7 @@ class OrderRunner:
             return True
         try:
             self._order(order, items)
-        except RouterError:
+        except Unavailable:
             raise
         except Exception:  # one that can't be dealt with must not keep the others
             for item in items:
@@ -94,7 +94,7 @@ class OrderRunner:
     def _alone(self, order: Order, item: OrderItem) -> None:
         try:
             self._order(order, [item])
-        except RouterError:
+        except Unavailable:
             raise
         except Exception:
             log.error("one dead letter of an order failed", order=order.id, number=item.number, exc_info=True)

@@ -125,9 +125,8 @@ class Worklists:
     def _owners(self, entries: Iterable[WorkEntry]) -> dict[str, tuple[str, str, str]]:
         """Delivery -> (event, FINESS, MSH-10): of the ledger, and of the journal where the ledger has forgotten it."""
         ids = {entry.delivery_id for entry in entries}
-        found = {
-            id_: (row.delivery.event_id, row.delivery.structure) for id_, row in self._tools.desk.rows(ids).items()
-        }
+        rows = self._tools.desk.rows(ids)
+        found = {id_: (row.delivery.event_id, row.delivery.structure) for id_, row in rows.items()}
         journal = self._tools.services.journal
         for id_ in ids - found.keys():
             for story in journal.story(id_, 1):

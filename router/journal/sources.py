@@ -165,8 +165,9 @@ class Reader:
         query: Select[Any] = parts[0]
         if len(parts) > 1:
             both = union_all(*(select(part.subquery()) for part in parts)).subquery()
-            query = select(both.c.event, both.c.at).distinct()
-            query = query.order_by(both.c.at.desc(), both.c.event.desc()).limit(size)
+            query = (
+                select(both.c.event, both.c.at).distinct().order_by(both.c.at.desc(), both.c.event.desc()).limit(size)
+            )
         return [Cursor(at, event) for event, at in self.connection.execute(query)]
 
     def _part(self, part: Part, first: int, last: int, after: Cursor | None) -> Select[Any]:

@@ -31,12 +31,6 @@ def held(world: World, *, sink: str = SINK, structure: str = A, start: int = 50)
     async def run() -> None:
         limits = Limits(hold_after=0.03, sweep=0.03)
         worker = SinkWorker(script, world.services.bus, world.services.ledger(), member="sinks-0", limits=limits)
-            script,
-            world.services.bus,
-            world.services.ledger(),
-            member="sinks-0",
-            limits=Limits(hold_after=0.03, sweep=0.03),
-        )
         task = asyncio.create_task(worker.run())
         async with asyncio.timeout(20):
             while True:

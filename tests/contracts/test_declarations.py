@@ -41,6 +41,8 @@ NAMES = re.compile(r"['\"](dmp|mssante|hl7|mss)(:|\.)?['\"]|DmpConfig|MssanteCon
 
 #: Where the name of a type may stand outside its own room, and why.
 NAMED = {
+    "cli/rights.py": "who withdraws must administer the structure of the DMP sink",
+    "console/pages/message.py": "tabs of the page: what was kept of a kind",
     "config/conditions.py": "variables of CEL: wishes of the request, and the kind of an event's body",
     "config/expressions.py": "the values of those variables",
     "config/possible.py": "wishes of the request: without any of them no document is taken (R91)",
@@ -226,9 +228,11 @@ def test_evidence_and_identifiers_are_those_of_before() -> None:
         "copy": "copie PDF",
         "hl7_ack": "ACK",
         "hl7_control_id": "message HL7",
+        "mail_sha256": "SHA-256 du mail",
         "message_id": "Message-ID",
         "queue_id": "file de l'opérateur",
         "smtp": "SMTP",
+        "soap_sha256": "SHA-256 de la requête",
         "submission_set": "lot",
         "xds_unique_id": "document",
     }

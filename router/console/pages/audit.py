@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Any, Final
 
 from starlette.responses import Response
 
@@ -80,8 +80,8 @@ def _wanted(visit: Visit, *, form: bool = False) -> Wanted:
     )
 
 
-def _page(visit: Visit, given: dict[str, str], *, fault: str = "", **values: object) -> Response:
-    known = {"rows": (), "more": None, "verdict": "", "whole": True, "head": ""}
+def _page(visit: Visit, given: dict[str, str], *, fault: str = "", **values: Any) -> Response:
+    known: dict[str, Any] = {"rows": (), "more": None, "verdict": "", "whole": True, "head": ""}
     return visit.page(
         "audit.html",
         status=422 if fault else 200,

@@ -11,12 +11,11 @@ from starlette.responses import Response
 
 from router.access.person import Role
 from router.audit.event import Action
-from router.cisis.patient_search import is_identity
 from router.console.causes import SAID, CauseNote, Said
 from router.console.free_text import named_person
 from router.console.page import Key, NotHere, Page
 from router.console.visit import Visit
-from router.engine.dead_letters.listing import DeadLetter, Filter, Group, by_cause
+from router.engine.dead_letters.listing import DeadLetter, Filter, Group
 from router.language import N_, _, plural
 
 DAY: Final = 86_400.0
@@ -116,10 +115,11 @@ def _group(visit: Visit, faults: Mapping[str, str], status: int = 200) -> Respon
 
 def _of_cause(visit: Visit, cause: str) -> tuple[list[DeadLetter], Group]:
     """The dead letters of a cause, oldest first, and the cause. Raises `NotHere` when this person sees none."""
-    found = visit.tools.desk.dead_letters(Filter(cause=cause, within=visit.structures))
-    if not found or is_identity(cause):
+    which = Filter(cause=cause, within=visit.structures)
+    found, groups = visit.tools.desk.dead_letters(which), visit.tools.desk.groups(which)
+    if not found or not groups:
         raise NotHere
-    return found, by_cause(found)[0]
+    return found, groups[0]
 
 
 def _shown(group: Group, note: CauseNote | None, now: float) -> ShownGroup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from starlette.responses import Response
 
@@ -82,8 +82,8 @@ def _source(directory: Directory, asked: Asked, chosen: tuple[str, ...]) -> Sour
     return Source(translated(NAMES[asked.source.name]), tuple(found), text)
 
 
-def _page(visit: Visit, faults: Mapping[str, str], *, status: int = 200, **values: object) -> Response:
-    known = {"answer": None, "number": "", "sources": (), "rules": (), "professions": ()}
+def _page(visit: Visit, faults: Mapping[str, str], *, status: int = 200, **values: Any) -> Response:
+    known: dict[str, Any] = {"answer": None, "number": "", "sources": (), "rules": (), "professions": ()}
     age = visit.tools.services.directory.liste_blanche.age()
     return visit.page(
         "directory.html",

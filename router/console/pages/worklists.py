@@ -125,14 +125,8 @@ def _decide(visit: Visit, found: Case, name: str, choice: Choice) -> Response:
     if choice.order:
         which = Filter(within=visit.person.structures(Role.OPERATOR))
         return planned(visit, choice.order, visit.tools.desk.of_deliveries([found.id], which), again=False)
-    visit.record(
-        Action.DECIDED,
-        kind="case",
-        of=found.id,
-        structure=found.structure,
-        reason=name,
-        detail=f"{found.list} {found.code}",
-    )
+    told = f"{found.list} {found.code}"
+    visit.record(Action.DECIDED, kind="case", of=found.id, structure=found.structure, reason=name, detail=told)
     store, me = visit.tools.store.cases, visit.person.name
     if not store.decide(found.list, found.id, me, name, structure=found.structure, name=found.name):
         return _case(visit, *_found(visit), {"form": _taken(visit, found)}, 409)
