@@ -189,7 +189,7 @@ def _case(visit: Visit, found: Case, state: CaseState, faults: dict[str, str], s
         state=state,
         list_word=_(LISTS[found.list]),
         decided=_decided(found.list, state) if state.decided else "",
-        choices=CHOICES[found.list] if may_act and not state.decided else {},
+        decisions=CHOICES[found.list] if may_act and not state.decided else {},
         history=visit.tools.store.cases.history(found.list, found.id),
         did_word=_did,
         may_act=may_act and not state.decided,
