@@ -56,6 +56,7 @@ directory: {{liste_blanche: {{source: liste.xml}}}}
 """
 PEOPLE: Final[Mapping[str, Mapping[str, Role]]] = {
     "marie": {A: Role.OPERATOR},
+    "luc": {A: Role.OPERATOR},
     "paul": {B: Role.READER},
     "jeanne": {EVERY: Role.ADMINISTRATOR},
 }

@@ -7,7 +7,7 @@ import pytest
 from router.access.person import Role
 from router.audit.event import Action
 from router.exchange import ReceiptKind
-from tests.console.console_world import EVENT_A, PASSWORD, A, Browser, World, text_of, token
+from tests.console.console_world import EVENT_A, A, Browser, World, text_of, token
 from tests.console.worklist_world import KEPT, LATE, SINK, everything, held, moved_identity, silent
 from tests.journal.journal_samples import receipt
 
@@ -15,15 +15,6 @@ from tests.journal.journal_samples import receipt
 def act(client: Browser, address: str, do: str, **fields: str) -> int:
     page = client.get("/choices")
     return client.post(address, {"_token": token(page), "do": do, **fields}).status_code
-
-
-def colleague(world: World) -> Browser:
-    """A second operator of A."""
-    from tests.console import console_world
-
-    world.access.accounts.add("luc", PASSWORD, {A: Role.OPERATOR})
-    console_world.PEOPLE = {**console_world.PEOPLE, "luc": {A: Role.OPERATOR}}
-    return world.client("luc")
 
 
 def test_each_case_stands_in_its_list_and_in_no_other_hospital_s(world: World) -> None:
@@ -60,7 +51,7 @@ def test_a_case_is_held_by_one_person_for_half_an_hour(world: World) -> None:
     """Who comes second is told who has it, and changes nothing; it is given back by hand, or by the clock."""
     silent(world)
     case = f"/worklists/not-received/{LATE}"
-    marie, luc = world.client("marie"), colleague(world)
+    marie, luc = world.client("marie"), world.client("luc")
     assert act(marie, case, "take") == 303
     assert act(luc, case, "take") == act(luc, case, "arrived") == act(luc, case, "give") == 409
     assert "marie has taken this" in text_of(luc.post(case, {"_token": token(luc.get("/choices")), "do": "take"}))
@@ -77,7 +68,7 @@ def test_a_case_is_held_by_one_person_for_half_an_hour(world: World) -> None:
 def test_a_decision_is_audited_before_it_is_kept_and_made_once(world: World) -> None:
     """The second sees who decided what; without the audit nothing is decided; the sheet of the shift tells it."""
     case = f"/worklists/identity/{moved_identity(world)}"
-    marie, luc = world.client("marie"), colleague(world)
+    marie, luc = world.client("marie"), world.client("luc")
     world.audit_away = True
     assert act(marie, case, "right") == 503
     world.audit_away = False
@@ -96,7 +87,7 @@ def test_a_decision_is_audited_before_it_is_kept_and_made_once(world: World) -> 
 def test_a_held_delivery_is_decided_by_an_order(world: World) -> None:
     """A dry run of this one delivery; when somebody else has taken it, none is made."""
     case = f"/worklists/waiting/{held(world)}"
-    marie, luc = world.client("marie"), colleague(world)
+    marie, luc = world.client("marie"), world.client("luc")
     assert act(luc, case, "take") == 303
     assert act(marie, case, "replay") == 409
     answer = luc.post(case, {"_token": token(luc.get(case)), "do": "discard"})
