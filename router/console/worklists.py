@@ -62,6 +62,10 @@ CHOICES: Final[Mapping[ListName, Mapping[str, Choice]]] = {
 }
 
 
+#: Code -> choices of its list that make no sense for it.
+_NOT_FOR: Final[Mapping[str, frozenset[str]]] = {KEEPS: frozenset({"arrived"})}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One thing to decide. ask: the question, in one sentence;  since: Unix seconds
@@ -79,6 +83,12 @@ class Case:
     to: str = ""
     event_id: str = ""
     name: str = ""
+
+    @property
+    def choices(self) -> Mapping[str, Choice]:
+        """What may be decided of it, by name."""
+        left_out = _NOT_FOR.get(self.code, frozenset())
+        return {name: choice for name, choice in CHOICES[self.list].items() if name not in left_out}
 
 
 class Worklists:

@@ -74,11 +74,12 @@ def address(world: World) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Chromium]:
+def browser(of_one_thing: dict[str, str]) -> Iterator[Chromium]:
     with chromium() as one:
         yield one
 
 
+@pytest.fixture(scope="module")
 def of_one_thing(world: World) -> dict[str, str]:
     """Page -> address of a cause, a dry run, a pipeline and a case of this world."""
     client = world.client("jeanne")
@@ -92,20 +93,22 @@ def of_one_thing(world: World) -> dict[str, str]:
     return {"dead-letter-group": cause[1], "order": order, "pipeline": "/pipelines/documents", "worklist-case": case[1]}
 
 
-def test_every_page_is_seen(world: World) -> None:
+def test_every_page_is_seen(of_one_thing: dict[str, str]) -> None:
     """A new page stands in one of the lists above."""
-    assert of_one_thing(world).keys() == WITH_DATA
+    assert of_one_thing.keys() == WITH_DATA
     assert {page.name for page in all_pages()} == {*SEEN, *UNSEEN, *WITH_DATA}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("language", ["fr", "en"])
-def test_no_page_has_a_fault(browser: Chromium, address: str, world: World, language: str) -> None:
+def test_no_page_has_a_fault(
+    browser: Chromium, address: str, world: World, of_one_thing: dict[str, str], language: str
+) -> None:
     """Wide and narrow, light and dark: nothing on the console, no violation of WCAG 2.2 AA, no width, no identity."""
     person = Watcher(browser, address, "jeanne", language=language)
     faults = {}
-    for name, path in {**SEEN, **MORE, **of_one_thing(world)}.items():
+    for name, path in {**SEEN, **MORE, **of_one_thing}.items():
         person.see(path)
         if found := person.looks():
             faults[name] = found

@@ -32,7 +32,7 @@ def test_each_case_stands_in_its_list_and_in_no_other_hospital_s(world: World) -
         assert "Nothing waits for a decision here" in text_of(other.get(f"/worklists/{name}"))
     assert f"/messages/{EVENT_A}" in mine.get("/worklists/identity").text
     sheet = text_of(mine.get("/worklists/handover"))
-    assert "MSGA1" in sheet and "Waiting for a person: 2" in sheet
+    assert "MSGA1" in sheet and "Waiting for a person (2)" in sheet
     assert "MSGA1" not in text_of(other.get("/worklists/handover"))
 
 

@@ -112,7 +112,7 @@ def act(visit: Visit) -> Response:
         visit.record(Action.NOTED, kind="case", of=found.id, structure=found.structure, detail=found.list)
         store.note(found.list, found.id, me, note)
         return visit.see_other(here)
-    choice = CHOICES[found.list].get(did)
+    choice = found.choices.get(did)
     if choice is None:
         raise NotHere
     if fault := _taken(visit, found):
@@ -189,7 +189,7 @@ def _case(visit: Visit, found: Case, state: CaseState, faults: dict[str, str], s
         state=state,
         list_word=_(LISTS[found.list]),
         decided=_decided(found.list, state) if state.decided else "",
-        decisions=CHOICES[found.list] if may_act and not state.decided else {},
+        decisions=found.choices if may_act and not state.decided else {},
         history=visit.tools.store.cases.history(found.list, found.id),
         did_word=_did,
         may_act=may_act and not state.decided,
