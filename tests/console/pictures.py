@@ -34,7 +34,7 @@ PAGES: Final[dict[str, str | tuple[str, str]]] = {
     "compte": "/account",
 }
 DARK: Final = ("message",)
-_HIGHEST: Final = 800
+_HIGHEST: Final = 720
 """Pixels of a picture; a longer page is cut."""
 
 

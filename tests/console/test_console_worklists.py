@@ -66,7 +66,7 @@ def test_a_case_is_held_by_one_person_for_half_an_hour(world: World) -> None:
 
 
 def test_a_decision_is_audited_before_it_is_kept_and_made_once(world: World) -> None:
-    """The second sees who decided what; without the audit nothing is decided; the sheet of the shift tells it."""
+    """The second sees who decided what; without the audit nothing is decided; the handover tells it."""
     case = f"/worklists/identity/{moved_identity(world)}"
     marie, luc = world.client("marie"), world.client("luc")
     world.audit_away = True

@@ -22,7 +22,7 @@ from router.language import N_, _
 
 ROWS: Final = 200
 NIGHT: Final = 12 * 3600.0
-"""Seconds back to which the sheet of the handover tells what was decided."""
+"""Seconds back to which the page of the handover tells what was decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +241,7 @@ PAGES: Final = (
             Key("k", N_("previous row")),
             Key("Enter", N_("open the row")),
             Key("m", N_("my cases, or all"), "#mine"),
-            Key("h", N_("the sheet of the handover"), "#handover"),
+            Key("h", N_("the page of the handover"), "#handover"),
         ),
     ),
     Page(
