@@ -90,7 +90,7 @@ _OF_ALL: Final = frozenset({"dead letters", "impact"})
 
 def _names_any(certificate: str, hidden: set[str]) -> bool:
     """Whether this certificate (`mssante.b/tls`, `feed labo/mllp/tls`) is of one of these feeds or sinks."""
-    return "/" in certificate and certificate.split("/")[0].removeprefix("feed ") in hidden
+    return "/" in certificate and certificate.partition("/")[0].removeprefix("feed ") in hidden
 
 
 def certificates(found: Status, config: SiteConfig, mine: Structures) -> list[CertificateView]:
