@@ -82,7 +82,6 @@ def questions(count: int) -> dict[str, Callable[[Journal], object]]:
             outcome="delivered",
             feed="sil",
             pipeline="circuit-sil",
-            sink=SINK,
         ),
         "search: a rare doctor, long ago": found(recipient=rare, until=NOW - MONTHS + 30 * DAY),
         "search: every condition but one meets": found(recipient="NOM12", feed="sil", pipeline="circuit-ris"),

@@ -162,7 +162,7 @@ class Reader:
 
     def _rows(self, source: Source, first: int, last: int, after: Cursor | None, size: int) -> list[Cursor]:
         parts = [self._part(part, first, last, after).limit(size) for part in source]
-        query: Select[Any] = parts[0]
+        query: Any = parts[0]
         if len(parts) > 1:
             both = union_all(*(select(part.subquery()) for part in parts)).subquery()
             query = (
@@ -174,7 +174,10 @@ class Reader:
         event, at, criteria = part.event, part.at, self._criteria
         wanted = list(part.where)
         if part.day is not None:
-            wanted.append(part.day.in_(list(range(first, last + 1))))
+            # PostgreSQL leaves partitions out by a range; SQLite goes from one day's keys to the next.
+            partitioned = self.connection.dialect.name == "postgresql"
+            days = part.day.between(first, last) if partitioned else part.day.in_(list(range(first, last + 1)))
+            wanted.append(days)
         else:
             wanted += [at >= float(first * DAY), at < float((last + 1) * DAY)]
         if criteria.since is not None:

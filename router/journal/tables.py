@@ -4,9 +4,9 @@
 nothing. `events` and `deliveries` sum them up for searches; `terms` leads from what a person knows (an id, a recipient,
 a sender, a type of document) to the events, newest first.
 
-All but `events` and `orphans` go by the day on which the event was received: the key of every table and index begins
-with it. So a day is read, and forgotten, as one piece; on PostgreSQL it is a partition of its own. Events, terms and
-lines have a number there in the place of their text (`numbers`).
+All but `events` and `orphans` go by the day on which the event was received: on SQLite the key of every table and
+index begins with it. So a day is read, and forgotten, as one piece; on PostgreSQL it is a partition of its own.
+Events, terms and lines have a number there in the place of their text (`numbers`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Float,
     Index,
     Integer,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 VERSION: Final = 3
@@ -47,11 +49,22 @@ def _number(name: str, *, key: bool = False) -> Column[int]:
 
 
 def _by_day(name: str, key: tuple[str, ...], *parts: Any, short: bool) -> Table:
-    """A table that is divided by days. short: its rows are, so that they may stand in the order of their key itself."""
+    """A table that is divided by days. short: its rows are, so that they may stand in the order of their key itself.
+
+    Within a partition of PostgreSQL the day says nothing: its indexes end with it.
+    """
     day = Column("day", Integer, nullable=False, autoincrement=False)
-    primary = PrimaryKeyConstraint("day", *key)
+    primary = PrimaryKeyConstraint("day", *key).ddl_if(dialect="sqlite")
+    unique = UniqueConstraint(*key, "day", name=f"{name}_key").ddl_if(dialect="postgresql")
     how: dict[str, Any] = {"sqlite_with_rowid": not short, "postgresql_partition_by": "LIST (day)"}
-    return Table(name, METADATA, day, *parts, primary, **how)
+    return Table(name, METADATA, day, *parts, primary, unique, **how)
+
+
+def _index(name: str, *columns: Column[Any], where: ColumnElement[bool] | None = None) -> None:
+    """An index of a table that is divided by days."""
+    day = columns[0].table.c.day
+    Index(name, day, *columns, sqlite_where=where).ddl_if(dialect="sqlite")
+    Index(f"{name}_of_day", *columns, postgresql_where=where).ddl_if(dialect="postgresql")
 
 
 EVENTS: Final = Table(
@@ -113,14 +126,8 @@ DELIVERIES: Final = _by_day(
 )
 """`received`: of its event, so that a search by outcome goes by the same time as every other one."""
 _of = DELIVERIES.c
-Index("journal_deliveries_ended", _of.day, _of.disposition, _of.received, _of.event)
-_coded = _of.code != ""
-Index(
-    "journal_deliveries_coded",
-    *(_of.day, _of.code, _of.received, _of.event),
-    sqlite_where=_coded,
-    postgresql_where=_coded,
-)
+_index("journal_deliveries_ended", _of.disposition, _of.received, _of.event)
+_index("journal_deliveries_coded", _of.code, _of.received, _of.event, where=_of.code != "")
 
 #: `term`: number of its kind, a colon, and a normalised value; `at`: when the event was received.
 TERMS: Final = _by_day(

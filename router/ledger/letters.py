@@ -26,7 +26,8 @@ _COLUMNS: Final = {
     "structure": Header.STRUCTURE,
 }
 """Column -> header."""
-_LONGEST: Final = 200
+_LONGEST: Final = 60
+"""Characters by which letters are counted: six columns of them fit into an entry of an index of PostgreSQL."""
 _AT_ONCE: Final = 500
 
 
@@ -83,7 +84,7 @@ def groups(
     """The letters counted by what they share. equal: code, feed, pipeline; since: of the last attempt."""
     of = LETTERS.c
     by = (of.cause, of.code, of.place, of.feed, of.pipeline)
-    wanted = [of.topic == topic, *_within(within), *(of[name] == value for name, value in equal.items())]
+    wanted = [of.topic == topic, *_within(within), *(of[name] == value[:_LONGEST] for name, value in equal.items())]
     wanted += [of.last >= since] if since else []
     numbers = (func.count(), func.min(of.first), func.max(of.last), func.min(of.place_of))
     found = connection.execute(select(*by, *numbers).where(*wanted).group_by(*by)).all()

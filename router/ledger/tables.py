@@ -169,7 +169,7 @@ LETTERS: Final = Table(
     Index(
         "ledger_letters_counted",
         *("topic", "cause", "code", "place", "feed", "pipeline", "structure", "last", "first", "place_of"),
-    ).ddl_if(dialect="sqlite"),
+    ),
 )
 #: How far each of those topics was read.
 LETTER_PLACES: Final = Table(

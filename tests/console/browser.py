@@ -80,9 +80,12 @@ class Watcher:
         self.bodies.append(self.page.content())
         return self.bodies[-1]
 
-    def faults(self) -> list[str]:
-        """What the console said, what axe finds on the page that is shown, and whether it is wider than the window."""
-        found = Axe().run(self.page, options=_OPTIONS).response["violations"]
+    def faults(self, *, rules: bool = True) -> list[str]:
+        """What the console said, what axe finds on the page that is shown, and whether it is wider than the window.
+
+        rules: whether axe looks: it takes most of the time
+        """
+        found = Axe().run(self.page, options=_OPTIONS).response["violations"] if rules else []
         wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         axe = [f"{one['id']}: {node['target']} {node['failureSummary']}" for one in found for node in one["nodes"]]
         return [*self.said, *axe, *([f"{wide} px too wide"] if wide > 0 else [])]
