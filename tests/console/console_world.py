@@ -55,8 +55,20 @@ sinks:
   mssante.b: {{type: mssante, host: 127.0.0.1, mode: plain, imap: {{host: 127.0.0.1, mode: plain}}}}
 directory: {{liste_blanche: {{source: liste.xml}}}}
 """
+PIPELINE: Final = """\
+name: documents
+description: Les comptes rendus du labo.
+feed: sil
+steps:
+  - validate: {profile: cisis}
+sinks:
+  mssante: {}
+examples:
+  - {name: illisible, message: broken.hl7, expect: {ack: AE, fault: R01}}
+"""
 PEOPLE: Final[Mapping[str, Mapping[str, Role]]] = {
     "marie": {A: Role.OPERATOR},
+    "luc": {A: Role.OPERATOR},
     "paul": {B: Role.READER},
     "jeanne": {EVERY: Role.ADMINISTRATOR},
 }
@@ -211,6 +223,13 @@ class World:
                 text="" if ok else "boîte pleine", evidence={"message_id": f"<{control}@segur>"} if ok else {},
             )  # fmt: skip
             self.write([first, second], [end])
+
+    def write_pipeline(self) -> None:
+        """`PIPELINE`, of hospital A, and its example."""
+        folder = Path(self.services.config.pipelines)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "documents.yaml").write_text(PIPELINE, encoding="utf-8")
+        (folder / "broken.hl7").write_bytes(b"MSH|^~\\&|LABO\r")
 
     def receive(self, message: bytes, event: str = EVENT_A, *, structure: str = A, feed: str = "sil") -> None:
         """An accepted message on the bus, and the line of the journal that says where it stands."""

@@ -73,19 +73,19 @@ class CausePage(Output):
 def causes(visit: Visit, given: Filters) -> Causes:
     """Of the structures that may be seen."""
     found = visit.tools.desk.groups(page.asked(lambda name: str(getattr(given, name)), visit.structures))
-    notes, now = visit.tools.store.causes.of(group.cause for group in found), visit.tools.clock.now()
-    return Causes(causes=[_cause(page.shown(group, notes.get(group.cause), now)) for group in found])
+    notes = visit.tools.store.causes.of((group.cause for group in found), visit.structures)
+    return Causes(causes=[_cause(page.shown_group(visit, group, notes.get(group.cause, ()))) for group in found])
 
 
 def of_cause(visit: Visit, given: OfCause) -> CausePage:
     """Raises `NotHere` for a cause without dead letters that may be seen."""
     found, group = page.of_cause(visit, given.cause)
-    note = visit.tools.store.causes.of([group.cause]).get(group.cause)
+    notes = visit.tools.store.causes.of([group.cause], visit.structures).get(group.cause, ())
     newest = list(reversed(found))
     start = page.place_after(newest, given.after)
     rows = newest[start : start + given.per]
     return CausePage(
-        cause=_cause(page.shown(group, note, visit.tools.clock.now())),
+        cause=_cause(page.shown_group(visit, group, notes, found)),
         dead_letters=[dead_letter(one) for one in visit.tools.desk.named(rows)],
         next=page.place_of(rows[-1]) if start + given.per < len(newest) else "",
     )
