@@ -25,9 +25,13 @@ SEARCHES: Final = Table(
     Column("name", String, nullable=False),
     Column("query", Text, nullable=False),
     Column("shared", Boolean, nullable=False),
+    Column("within", Text, nullable=False),
     Column("at", Float, nullable=False),
 )
-"""`query`: of the address of the search; it holds no identity, since no address does."""
+"""`query`: of the address of the search; it holds no identity, since no address does.
+
+`within`: the structures that its owner saw, separated by blanks; `*` for all.
+"""
 
 TYPED: Final = Table(
     "console_typed",
@@ -43,13 +47,16 @@ CAUSES: Final = Table(
     "console_causes",
     METADATA,
     Column("cause", String, primary_key=True),
+    Column("structure", String, primary_key=True),
     Column("state", String, nullable=False),
     Column("note", Text, nullable=False),
     Column("person", String, nullable=False),
     Column("at", Float, nullable=False),
     Column("until", Float, nullable=False),
 )
-"""What people say of a cause of dead letters. `until`: when it is no longer muted; 0 for other states."""
+"""What people say of a cause of dead letters, for each structure: a cause has no owner, its dead letters have.
+
+`structure`: FINESS, or `*` for all;  `until`: when it is no longer muted; 0 for other states."""
 
 ORDERS: Final = Table(
     "console_orders",

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from router.access.person import EVERY, Person, Role
 from router.access.store import AccessStore
+from router.access.tokens import API_ACT, API_ADMINISTER, API_CONTENT, API_READ
 from router.audit.event import AuditEvent
 from router.config.site import Site
 from router.console.app import console_app
@@ -71,6 +72,7 @@ PEOPLE: Final[Mapping[str, Mapping[str, Role]]] = {
     "paul": {B: Role.READER},
     "jeanne": {EVERY: Role.ADMINISTRATOR},
 }
+API: Final = (API_READ, API_CONTENT, API_ACT, API_ADMINISTER)
 EVENT_A, EVENT_B = "a" * 64, "b" * 64
 
 
@@ -106,6 +108,13 @@ class Browser:
     ) -> httpx.Response:
         """A form as a browser sends it."""
         return asyncio.run(self._client.post(address, data=data, headers=headers))
+
+    def send(self, address: str, body: Mapping[str, object]) -> httpx.Response:
+        """JSON as a program sends it."""
+        return asyncio.run(self._client.post(address, json=body))
+
+    def request(self, method: str, address: str, content: bytes = b"", **headers: str) -> httpx.Response:
+        return asyncio.run(self._client.request(method, address, content=content, headers=headers))
 
 
 class World:
@@ -159,6 +168,12 @@ class World:
             person = Person(name=name, shown=name.capitalize(), rights=PEOPLE[name])
             client.cookies.set("segur", self.access.begin(person, "127.0.0.1"), domain="testserver.local")
         return client
+
+    def program(self, rights: Mapping[str, Role], scopes: Sequence[str] = API, *, language: str = "en") -> Browser:
+        """A program with a token of these rights and scopes."""
+        ends = self.clock.now() + 3600
+        text, _ = self.access.tokens.create("robot", scopes=scopes, expires=ends, by="test", rights=rights)
+        return Browser(self.app, {"authorization": f"Bearer {text}", "accept-language": language})
 
     @contextmanager
     def served(self) -> Iterator[str]:
