@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
-from router.engine.delivery.worker import Limits, SinkWorker
+from router.engine.delivery.worker import SinkWorker
+from router.engine.delivery.worker_settings import Limits
 from router.errors import OutcomeUnknown, Refused
 from router.exchange import PATIENT, Disposition, ReceiptKind, State
 from router.feedback.answers import OVERDUE
@@ -69,7 +71,7 @@ def moved_identity(world: World) -> str:
 def silent(world: World) -> None:
     """A mail of A's message of which nothing is heard, and a recipient who keeps an older version."""
     at = world.clock.at
-    common = {"event_id": EVENT_A, "sink": SINK, "feed": "sil"}
+    common: dict[str, Any] = {"event_id": EVENT_A, "sink": SINK, "feed": "sil"}
     sent = receipt(2, at - 7000, delivery_id=LATE, **common)
     late = receipt(
         2, at - 600, ReceiptKind.DSN, delivery_id=LATE, ok=False, code=OVERDUE, text="sans nouvelles", **common
