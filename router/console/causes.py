@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import ColumnElement, delete, insert, select
 
 from router.access.person import EVERY
 from router.console.tables import CAUSES
@@ -66,7 +66,7 @@ class CauseNotes:
     ) -> None:
         """Replace what was said for these structures (None: for all). seconds: how long it is muted."""
         structures = [EVERY] if within is None else sorted(within)
-        mine = CAUSES.c.cause == cause
+        mine: ColumnElement[bool] = CAUSES.c.cause == cause
         if within is not None:
             mine &= CAUSES.c.structure.in_(structures)
         until = self._clock.now() + seconds if state == "muted" else 0.0
