@@ -14,11 +14,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from router.access.sessions import Session
 from router.console import assets, live
+from router.console.api.app import api_app
+from router.console.api.operation import BASE
 from router.console.choices import Choices
 from router.console.csrf import FIELD, bound, same_origin
 from router.console.headers import StrictHeaders
@@ -64,6 +66,7 @@ class _Console:
         routes = [
             Route("/assets/{digest}/{name}", assets.serve, methods=["GET"]),
             Route("/live", live.stream(self._tools, self._someone), methods=["GET"]),
+            Mount(BASE, api_app(self._tools, self._rates)),
             *(Route(page.path, self._endpoint(page), methods=_methods(page), name=page.name) for page in all_pages()),
         ]
         return Starlette(

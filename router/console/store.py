@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import delete, insert, select
 
 from router.access.person import EVERY
+from router.console.cases import CaseStore
 from router.console.causes import CauseNotes
 from router.console.orders import OrderStore
 from router.console.tables import CHOICES, METADATA, SEARCHES, TYPED, VERSION
@@ -42,6 +43,7 @@ class ConsoleStore:
         self._clock = clock
         self.orders = OrderStore(self._database, clock)
         self.causes = CauseNotes(self._database, clock)
+        self.cases = CaseStore(self._database, clock)
 
     def close(self) -> None:
         self._database.close()

@@ -96,3 +96,33 @@ ITEMS: Final = Table(
     Column("dead_letter", Text, nullable=False),
 )
 """One dead letter of an order, in the order of sending. `dead_letter`: JSON, without bytes; its key is a pseudonym."""
+
+CASES: Final = Table(
+    "console_cases",
+    METADATA,
+    Column("list", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("holder", String, nullable=False),
+    Column("until", Float, nullable=False),
+    Column("decided", String, nullable=False),
+    Column("decided_by", String, nullable=False),
+    Column("decided_at", Float, nullable=False, index=True),
+    Column("structure", String, nullable=False),
+    Column("name", String, nullable=False),
+)
+"""A case of a work-list of which somebody did something. `holder`, `until`: who has taken it, and until when;
+`decided`: a key of `worklists.CHOICES`, "" while it is open. `structure`, `name`: FINESS and MSH-10 of a decided one,
+which may stand in no list any more."""
+
+CASE_LINES: Final = Table(
+    "console_case_lines",
+    METADATA,
+    Column("list", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("person", String, nullable=False),
+    Column("did", String, nullable=False),
+    Column("text", Text, nullable=False),
+)
+"""What people did with a case, and what they noted, in order. `did`: take, give, note, decide."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -51,7 +52,10 @@ def act(visit: Visit) -> Response:
 
 
 def _export(visit: Visit) -> Response:
-    wanted = _wanted(visit, form=True)
+    try:
+        wanted = _wanted(visit, form=True)
+    except BadCriterion as fault:
+        return _page(visit, {name: visit.field(name) for name in _FILTERS}, fault=translated(fault.text))
     audit = visit.tools.services.audit
     visit.record(Action.EXPORTED, kind="audit", detail=f"format=csv up-to={audit.head().number}")
     rows = audit.rows(wanted, limit=_EXPORTED)
@@ -62,7 +66,11 @@ def _export(visit: Visit) -> Response:
 
 def _wanted(visit: Visit, *, form: bool = False) -> Wanted:
     """Raises `BadCriterion` for a period that is none."""
-    text = visit.field if form else visit.asked
+    return wanted(visit, visit.field if form else visit.asked)
+
+
+def wanted(visit: Visit, text: Callable[[str], str]) -> Wanted:
+    """What is asked by these names, of the structures that the person administers. Raises `BadCriterion`."""
     begin, end = periods.period(text("since"), text("until"), visit.tools.clock.now())
     action = next((one for one in Action if one == text("action")), None)
     mine = visit.person.structures(Role.ADMINISTRATOR)

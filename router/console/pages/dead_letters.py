@@ -53,7 +53,7 @@ def list_(visit: Visit) -> Response:
     found = visit.tools.desk.groups(filter_of(visit))
     visit.took = time.perf_counter() - began
     notes = visit.tools.store.causes.of((group.cause for group in found), visit.structures)
-    shown = [_shown(visit, group, notes.get(group.cause, ())) for group in found]
+    shown = [shown_group(visit, group, notes.get(group.cause, ())) for group in found]
     loud = [one for one in shown if one.state != "muted"]
     config, seen = visit.tools.services.config, names_seen(visit.tools.services.config, visit.structures)
     return visit.page(
@@ -76,7 +76,7 @@ def show(visit: Visit) -> Response:
 def say(visit: Visit) -> Response:
     """Keep what a person says of the cause."""
     cause, said, note = visit.path["cause"], visit.field("said"), visit.field("note")
-    found, _group_of = _of_cause(visit, cause)
+    found, _group_of = of_cause(visit, cause)
     mine = visit.person.structures(Role.OPERATOR)
     if mine is not None and not any(one.structure in mine for one in found):
         raise NotAllowed
@@ -99,19 +99,19 @@ def say(visit: Visit) -> Response:
 
 def _group(visit: Visit, faults: Mapping[str, str], status: int = 200) -> Response:
     began = time.perf_counter()
-    found, group = _of_cause(visit, visit.path["cause"])
+    found, group = of_cause(visit, visit.path["cause"])
     visit.took = time.perf_counter() - began
     notes = visit.tools.store.causes.of([group.cause], visit.structures).get(group.cause, ())
     newest = list(reversed(found))
-    start = _after(newest, visit.asked("after"))
+    start = place_after(newest, visit.asked("after"))
     rows = newest[start : start + ROWS]
     mine = visit.person.structures(Role.OPERATOR)
     return visit.page(
         "dead_letter_group.html",
         status=status,
-        one=_shown(visit, group, notes, found),
+        one=shown_group(visit, group, notes, found),
         rows=visit.tools.desk.named(rows),
-        more=_place(rows[-1]) if start + ROWS < len(newest) else "",
+        more=place_of(rows[-1]) if start + ROWS < len(newest) else "",
         begun=bool(start),
         faults=faults,
         muted=[(days, _(words)) for days, words in MUTED.items()],
@@ -120,7 +120,7 @@ def _group(visit: Visit, faults: Mapping[str, str], status: int = 200) -> Respon
     )
 
 
-def _of_cause(visit: Visit, cause: str) -> tuple[list[DeadLetter], Group]:
+def of_cause(visit: Visit, cause: str) -> tuple[list[DeadLetter], Group]:
     """The dead letters of a cause, oldest first, and the cause. Raises `NotHere` when this person sees none."""
     which = Filter(cause=cause, within=visit.structures)
     found, groups = visit.tools.desk.dead_letters(which), visit.tools.desk.groups(which)
@@ -129,7 +129,7 @@ def _of_cause(visit: Visit, cause: str) -> tuple[list[DeadLetter], Group]:
     return found, groups[0]
 
 
-def _shown(
+def shown_group(
     visit: Visit, group: Group, notes: Sequence[CauseNote], found: Iterable[DeadLetter] | None = None
 ) -> ShownGroup:
     """found: the dead letters of the group, where they were read already; one structure's note speaks for it alone."""
@@ -137,7 +137,7 @@ def _shown(
         return ShownGroup(group, "new", None)
     structures = {EVERY}
     if any(one.structure != EVERY for one in notes):
-        found = _of_cause(visit, group.cause)[0] if found is None else found
+        found = of_cause(visit, group.cause)[0] if found is None else found
         structures = {one.structure for one in found}
     return ShownGroup(group, shown_as(notes, structures, group.last, visit.tools.clock.now()), notes[0])
 
@@ -162,16 +162,16 @@ def _names(known: Iterable[str]) -> list[tuple[str, str]]:
     return [("", _("all")), *((name, name) for name in known)]
 
 
-def _place(dead_letter: DeadLetter) -> str:
+def place_of(dead_letter: DeadLetter) -> str:
     return f"{dead_letter.last:.6f}-{dead_letter.delivery_id or dead_letter.event_id}"
 
 
-def _after(newest: list[DeadLetter], place: str) -> int:
+def place_after(newest: list[DeadLetter], place: str) -> int:
     """Where the page behind this place begins; one that went meanwhile keeps its time."""
     if not place:
         return 0
     for number, one in enumerate(newest):
-        if _place(one) == place:
+        if place_of(one) == place:
             return number + 1
     last, _dash, _id = place.partition("-")
     try:

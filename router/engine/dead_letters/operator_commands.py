@@ -30,7 +30,7 @@ from router.exchange import JournalEntry, Origin
 from router.wire import event_at, journal_record
 
 NOT_OURS: Final = "Refusé : le message n'a jamais été accepté ; l'émetteur doit le renvoyer."
-UNDECIDED: Final = "Refusé : aucun circuit n'a décidé cet envoi (réponse à l'émetteur, retrait) ; le rejouer tel quel."
+UNDECIDED: Final = "Refusé : aucun pipeline n'a décidé cet envoi (réponse à l'émetteur, retrait) ; le rejouer tel quel."
 CHANGED: Final = "Refusé : un essai de plus a eu lieu depuis que cette liste a été faite ; en refaire une."
 EXPIRED: Final = "Refusé : le message d'origine a expiré sur le bus."
 
