@@ -50,7 +50,7 @@ class CauseNotes:
 
     def of(self, causes: Iterable[str], within: frozenset[str] | None) -> Mapping[str, Sequence[CauseNote]]:
         """By cause, newest first: what was said for these structures (None: for any), or for all."""
-        which = CAUSES.c.cause.in_(sorted(set(causes)))
+        which: ColumnElement[bool] = CAUSES.c.cause.in_(sorted(set(causes)))
         if within is not None:
             which &= CAUSES.c.structure.in_([*sorted(within), EVERY])
         found: dict[str, list[CauseNote]] = {}
