@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -22,6 +23,8 @@ from router.contracts import Clock
 from router.database import Database, Took, unheard
 from router.errors import OperatorFault
 from router.locks import make_way
+
+log = logging.getLogger(__name__)
 
 SYSTEM: Final = "system"
 """`who` of what the router does by itself."""
@@ -62,11 +65,31 @@ class AuditTrail:
         """The same for several, in their order and in one transaction: all of them or none."""
         clean = [kept(event) for event in events]
         with self._database.write() as db:
-            rows = self._append(db, clean)
+            begun = self._begun_anchor(db) if clean else []
+            rows = self._append(db, [*begun, *clean])
             anchored = self._holds_anchor(db)
         if rows and anchored and self._anchor is not None:
             self._anchor.advance(rows[-1].mark)
-        return rows
+        return rows[len(begun) :]
+
+    def _begun_anchor(self, db: Connection) -> list[AuditEvent]:
+        """The row that says that there was no anchor, though the chain has rows: a new machine, or a file removed.
+
+        Who cuts the end off and removes the file can't keep this row out of the chain. The first row finds one.
+        """
+        try:
+            if self._anchor is None or self._anchor.read() is not None:
+                return []
+        except Altered:
+            return []
+        head = self._head(db)
+        if head == NOTHING:
+            self._anchor.reset(NOTHING)
+            return []
+        text = f"no anchor was there, it begins at {head}"
+        event = AuditEvent(at=self._clock.now(), who=SYSTEM, action=Action.STARTED, kind="audit", detail=text)
+        log.error("the audit had no anchor", extra={"code": "AUDIT-NO-ANCHOR", "alert": "audit"})
+        return [kept(event)]
 
     def _append(self, db: Connection, events: Sequence[AuditEvent]) -> list[AuditRow]:
         head, rows = self._head(db), []

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import ColumnElement, delete, insert, select
 
 from router.access.person import EVERY
 from router.console.tables import CAUSES
@@ -50,7 +50,7 @@ class CauseNotes:
 
     def of(self, causes: Iterable[str], within: frozenset[str] | None) -> Mapping[str, Sequence[CauseNote]]:
         """By cause, newest first: what was said for these structures (None: for any), or for all."""
-        which = CAUSES.c.cause.in_(sorted(set(causes)))
+        which: ColumnElement[bool] = CAUSES.c.cause.in_(sorted(set(causes)))
         if within is not None:
             which &= CAUSES.c.structure.in_([*sorted(within), EVERY])
         found: dict[str, list[CauseNote]] = {}
@@ -66,7 +66,7 @@ class CauseNotes:
     ) -> None:
         """Replace what was said for these structures (None: for all). seconds: how long it is muted."""
         structures = [EVERY] if within is None else sorted(within)
-        mine = CAUSES.c.cause == cause
+        mine: ColumnElement[bool] = CAUSES.c.cause == cause
         if within is not None:
             mine &= CAUSES.c.structure.in_(structures)
         until = self._clock.now() + seconds if state == "muted" else 0.0

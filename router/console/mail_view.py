@@ -86,7 +86,8 @@ def view(data: bytes) -> MailView:
     """Read a mail; what is broken in it is left out. What a hostile one raises is up to the standard library."""
     mail = BytesParser(policy=email.policy.default).parsebytes(data)
     headers = tuple((name, value) for name in _HEADERS if (value := _header(mail, name)))
-    text, html, parts = "", "", []
+    text, html = "", ""
+    parts: list[Part] = []
     for part in mail.walk():
         if part.is_multipart() and part.get_content_type() != "message/rfc822":
             continue

@@ -240,6 +240,7 @@ def test_a_mail_of_an_impossible_charset_is_read() -> None:
 def test_a_message_of_a_million_fields_is_shown_in_part() -> None:
     """Its beginning: the page has a bound."""
     message = Message.tolerant(b"MSH|^~\\&|A|B|C|D|2026||ORU^R01|1|P|2.5\r" + b"NTE|1|L|a\r" * 20_000)
+    assert message is not None
     shown = list(hl7_tree.tree(message))
     assert sum(1 + len(one.fields) for one in shown) <= hl7_tree.MOST + 1
 
@@ -248,12 +249,13 @@ def test_contents_are_made_ready_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch
     """Whoever comes when too many wait is told to come again, and holds no thread."""
     monkeypatch.setattr(apart, "_places", BoundedSemaphore(2))
     monkeypatch.setattr(apart, "_turns", BoundedSemaphore(1))
-    made, found, together = pdf("bonjour", [], size=3000), [], Barrier(6)
+    made, together = pdf("bonjour", [], size=3000), Barrier(6)
+    found: list[str] = []
 
     def ask() -> None:
         together.wait()
         try:
-            found.append(pdf_pages.count(made))
+            found.append(str(pdf_pages.count(made)))
         except Unavailable as fault:
             found.append(fault.code)
 
@@ -262,4 +264,4 @@ def test_contents_are_made_ready_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(map(str, found)) == ["1", "1", *["CONSOLE-BUSY"] * 4]
+    assert sorted(found) == ["1", "1", *["CONSOLE-BUSY"] * 4]

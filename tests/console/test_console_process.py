@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -71,13 +72,14 @@ def test_one_session_holds_a_few_streams(world: World) -> None:
     """Each stream holds a connection: an eleventh is refused, and taken once another has ended."""
     cookies = {"segur": world.client("marie").cookies["segur"]}
     with world.served() as address, ExitStack() as held, httpx.Client(cookies=cookies, timeout=10) as client:
+        kept: list[Iterator[str]] = []
 
         def stream(stack: ExitStack) -> int:
             answer = stack.enter_context(client.stream("GET", f"{address}/live"))
             if answer.status_code == 200:
                 lines = answer.iter_lines()
                 next(lines)
-                stack.callback(lines.close)  # an iterator that is dropped would end the stream
+                kept.append(lines)  # an iterator that is dropped would end the stream
             return answer.status_code
 
         assert [stream(held) for _ in range(STREAMS)] == [200] * STREAMS

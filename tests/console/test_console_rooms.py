@@ -8,6 +8,7 @@ import pytest
 
 from router.access.person import Role
 from router.audit.event import Action, AuditEvent
+from router.console.free_text import named_person
 from tests.console.console_world import PIPELINE, A, B, World, text_of, token
 
 
@@ -55,6 +56,20 @@ def test_the_trail_is_walked_and_taken_as_csv(rooms: World) -> None:
 def test_nonsense_in_the_audit_is_answered(rooms: World, query: str) -> None:
     """With a sentence or with nothing found, never with an error of ours."""
     assert rooms.client("jeanne").get(f"/audit?{query}").status_code in (200, 422)
+
+
+def test_a_period_that_is_none_exports_nothing(rooms: World) -> None:
+    """It is answered with a sentence, and the audit has no line of it."""
+    client = rooms.client("jeanne")
+    form = {"_token": token(client.get("/audit")), "do": "export", "since": "32/13/2026"}
+    assert client.post("/audit", form).status_code == 422
+    assert not [event for event in rooms.audit if event.action is Action.EXPORTED]
+
+
+@pytest.mark.parametrize("text", ["2-69-05-49-588-157-80", "２６９０５４９５８８１５７８０", "2 69 05 49 588 157 80"])
+def test_a_number_of_a_patient_is_seen_however_it_is_written(text: str) -> None:
+    """With hyphens, blanks, or the wide digits of another keyboard."""
+    assert named_person(f"appel pour {text}")
 
 
 def test_the_directory_tells_why(rooms: World) -> None:

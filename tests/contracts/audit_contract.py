@@ -151,6 +151,18 @@ class AuditContract:
         finding = trail.verify().finding
         assert finding is not None and (finding.fault, finding.number) == (Fault.REWOUND, 6)
 
+    def test_a_cut_tail_whose_anchor_was_removed_leaves_a_row(self, trail: AuditTrail, url: str, anchor: Path) -> None:
+        """Nothing shows the cut before the next row, which says that there was no anchor; nobody can keep it out."""
+        trail.record_all([VIEWED] * 6)
+        tamper(url, TAMPERED["the tail cut with its mark"][0])
+        last = trail.head().number
+        anchor.unlink()
+        assert not trail.verify().anchored
+        assert trail.record(VIEWED).number == last + 2
+        (said,) = trail.search(Wanted(kind="audit"))
+        assert said.number == last + 1 and said.event.detail.startswith(f"no anchor was there, it begins at {last}:")
+        assert trail.verify().whole and trail.record(VIEWED).number == last + 3
+
     def test_without_an_anchor_a_mark_of_elsewhere_finds_a_cut_tail(self, url: str) -> None:
         """A mark that was logged, or sent to the collector, does what the anchor does."""
         trail = opened(url, None)

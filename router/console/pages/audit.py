@@ -52,7 +52,10 @@ def act(visit: Visit) -> Response:
 
 
 def _export(visit: Visit) -> Response:
-    wanted = _wanted(visit, form=True)
+    try:
+        wanted = _wanted(visit, form=True)
+    except BadCriterion as fault:
+        return _page(visit, {name: visit.field(name) for name in _FILTERS}, fault=translated(fault.text))
     audit = visit.tools.services.audit
     visit.record(Action.EXPORTED, kind="audit", detail=f"format=csv up-to={audit.head().number}")
     rows = audit.rows(wanted, limit=_EXPORTED)
