@@ -62,6 +62,11 @@ def of_kind(name: str, kind: str) -> list[Manifest]:
     return [one for one in manifests(name) if one["kind"] == kind]
 
 
+def workloads(name: str) -> list[Manifest]:
+    """What runs for good: a StatefulSet a role, and the console's Deployment."""
+    return of_kind(name, "StatefulSet") + of_kind(name, "Deployment")
+
+
 def pod_of(manifest: Manifest) -> Manifest | None:
     """The specification of the pods that an object makes; None when it makes none."""
     if manifest["kind"] == "Pod":

@@ -25,6 +25,7 @@ from tests.deploy.chart import (
     pods,
     read,
     rendered,
+    workloads,
 )
 from tests.deploy.pod_security import violations
 
@@ -121,7 +122,7 @@ def test_every_volume_and_secret_that_is_used_exists(name: str) -> None:
         assert len(volumes) == len(pod["volumes"]), label
         for kind, wanted in _objects(pod):
             issued = {one["spec"]["secretName"] for one in of_kind(name, "Certificate")} if kind == "Secret" else set()
-            given = re.search(rf"(existingSecret|claimName|name): {re.escape(wanted)}\b", values)
+            given = re.search(rf"(existingSecret|existingClaim|claimName|name): {re.escape(wanted)}\b", values)
             assert (kind, wanted) in made or wanted in issued or given, f"{label}: {kind} {wanted}"
 
 
@@ -154,7 +155,7 @@ def test_what_a_volume_takes_of_a_config_map_is_in_it(name: str) -> None:
 @EACH
 def test_probes_know_no_peer(name: str) -> None:
     """Startup is patient (a migration fits), liveness asks the process alone, readiness asks the workers."""
-    for one in of_kind(name, "StatefulSet"):
+    for one in workloads(name):
         router = next(c for c in one["spec"]["template"]["spec"]["containers"] if c["name"] == "router")
         admin = {port.get("name"): port["containerPort"] for port in router["ports"]}["admin"]
         startup, live, ready = (router[f"{kind}Probe"] for kind in ("startup", "liveness", "readiness"))
@@ -172,7 +173,7 @@ def test_the_grace_is_computed(name: str) -> None:
     (site,) = [one for one in of_kind(name, "ConfigMap") if one["metadata"]["name"].endswith("-site")]
     (config,) = read(site["data"]["router.yaml"])
     drain = config.get("limits", {}).get("drain_seconds", 7)
-    for one in of_kind(name, "StatefulSet"):
+    for one in workloads(name):
         pod = one["spec"]["template"]["spec"]
         (router,) = pod["containers"]
         before = router.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
@@ -183,7 +184,7 @@ def test_the_grace_is_computed(name: str) -> None:
 @EACH
 def test_selectors_never_change(name: str) -> None:
     """Selectors hold the name, the instance and the component: a StatefulSet's can't be changed by an upgrade."""
-    for one in of_kind(name, "StatefulSet"):
+    for one in workloads(name):
         selector = one["spec"]["selector"]["matchLabels"]
         component = one["metadata"]["name"].rpartition("-")[2]
         assert selector == {
@@ -198,14 +199,20 @@ def test_selectors_never_change(name: str) -> None:
 
 @EACH
 def test_each_pod_has_its_slot(name: str) -> None:
-    """In mode roles a pod runs one role under the number of its pod; the one pod of mode single runs all of them."""
-    for one in of_kind(name, "StatefulSet"):
+    """In mode roles a pod runs one role under the number of its pod; the one pod of mode single runs all of them.
+
+    The console keeps nothing, and has no slot.
+    """
+    for one in workloads(name):
         (router,) = one["spec"]["template"]["spec"]["containers"]
         role = one["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"]
         slot = [env for env in router["env"] if env["name"] == "SEGUR_SLOT"]
         if role == "single":
             assert router["args"] == ["run"]
             assert slot == []
+        elif role == "console":
+            assert (one["kind"], router["args"], slot) == ("Deployment", ["run", "--only", "console"], [])
+            continue
         else:
             assert router["args"] == ["run", "--only", role]
             field = slot[0]["valueFrom"]["fieldRef"]["fieldPath"]
@@ -216,7 +223,7 @@ def test_each_pod_has_its_slot(name: str) -> None:
 @EACH
 def test_budgets_and_spread_are_for_several_pods(name: str) -> None:
     """A budget for one pod would keep its node from being drained: there is none."""
-    for one in of_kind(name, "StatefulSet"):
+    for one in workloads(name):
         label = one["metadata"]["name"]
         several = one["spec"].get("replicas", 2) > 1
         budget = [b for b in of_kind(name, "PodDisruptionBudget") if b["metadata"]["name"] == label]
@@ -230,7 +237,7 @@ def test_an_autoscaler_owns_the_number_of_pods(name: str) -> None:
     """Where an autoscaler decides, the chart says no `replicas`, and never asks for more pods than partitions."""
     scalers = of_kind(name, "ScaledObject") + of_kind(name, "HorizontalPodAutoscaler")
     owned = {one["spec"]["scaleTargetRef"]["name"] for one in scalers}
-    for one in of_kind(name, "StatefulSet"):
+    for one in workloads(name):
         assert ("replicas" in one["spec"]) is (one["metadata"]["name"] not in owned)
     for one in scalers:
         spec = one["spec"]
@@ -280,20 +287,21 @@ def test_pods_are_replaced_for_the_site_file_only() -> None:
 
 
 def test_each_role_gets_its_own_secrets_only() -> None:
-    """A gateway, which senders reach, has no key of the DMP; sinks have no key of the listeners."""
+    """A gateway has no key of the DMP, sinks none of the listeners; the secret of OIDC is the console's alone."""
     folders = {
         one["metadata"]["name"].rpartition("-")[2]: {
             mount["mountPath"].rpartition("/")[2]
             for mount in one["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
             if "/certificates/" in mount["mountPath"] or "/secrets/" in mount["mountPath"]
         }
-        for one in of_kind("hopital", "StatefulSet")
+        for one in workloads("hopital")
     }
-    common = {"pseudonyms", "database", "kafka"}
+    common = {"pseudonyms", "database", "kafka", "encryption"}
     assert folders == {
         "gateway": common | {"mllp", "http"},
         "pipelines": common | {"igc-sante"},
         "sinks": common | {"igc-sante", "dmp-auth", "dmp-sign", "mssante"},
         "feedback": common | {"igc-sante", "mssante"},
-        "journal": common,
+        "journal": common | {"collector"},
+        "console": common | {"console", "oidc", "igc-sante"},
     }

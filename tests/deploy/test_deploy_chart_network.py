@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.chart import VALUES, Manifest, of_kind, pods
+from tests.deploy.chart import VALUES, Manifest, of_kind, pods, workloads
 
 ROLES = ("gateway", "pipelines", "sinks", "feedback", "journal")
 
@@ -45,11 +45,15 @@ LISTE = {("203.0.113.80/32", 443)}
             LISTE | {("198.51.100.0/24", 443), ("203.0.113.10/32", 587), ("192.0.2.40/32", 2675)},
         ),
         ("feedback", LISTE | {("203.0.113.11/32", 993)}),
-        ("journal", set()),
+        ("journal", {("192.0.2.51/32", 6514)}),
+        ("console", LISTE | {("192.0.2.50/32", 443)}),
     ],
 )
 def test_a_role_reaches_what_its_part_of_the_site_names(role: str, own: set[tuple[str, int]]) -> None:
-    """Bus and database for all; the DMP, mail and partners for sinks only; the mailbox for feedback only."""
+    """Bus and database for all; the DMP, mail and partners for sinks only; the mailbox for feedback only.
+
+    The collector of the audit for the journal, the identity provider for the console.
+    """
     assert out(policies("hopital")[role]) == COMMON | own
 
 
@@ -57,7 +61,7 @@ def test_a_role_reaches_what_its_part_of_the_site_names(role: str, own: set[tupl
 def test_every_pod_has_a_policy_both_ways(name: str) -> None:
     """No pod of the router is outside the policies, and a rule without peers is DNS or the listeners."""
     made = policies(name)
-    for one in of_kind(name, "StatefulSet"):
+    for one in workloads(name):
         spec = made[one["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"]]
         assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
         for rule in spec["egress"]:
@@ -96,6 +100,7 @@ def test_only_gateways_are_reached_by_senders() -> None:
     for role in ROLES:
         opened = _opened(policies("hopital")[role])
         assert opened == ({2575, 2577, 8080, 9464} if role == "gateway" else {9464})
+    assert _opened(policies("hopital")["console"]) == {8443, 9464}
     (listeners,) = [r for r in policies("hopital")["gateway"]["ingress"] if {p["port"] for p in r["ports"]} & {2575}]
     assert listeners["from"] == [{"ipBlock": {"cidr": "192.0.2.0/24"}}]
 

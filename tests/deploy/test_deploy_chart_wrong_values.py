@@ -71,6 +71,34 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
         "is on the loopback of the pod, where nothing listens",
     ),
     ("minimal", {"site.config.feeds.labo-relais.folder": {"path": "/x"}}, "two gateways would take one file twice"),
+    # console and archive
+    ("hopital", {"site.config.console.tls": DROP}, "site.config.console.tls: is required, also behind an Ingress"),
+    ("hopital", {"site.config.console.host": "127.0.0.1"}, "site.config.console.host: nobody outside the pod reaches"),
+    ("hopital", {"site.config.console.port": 8080}, "http and console have the same port"),
+    ("single", {"site.config.console.port": 443}, "without rights of root only 1024 and above"),
+    (
+        "cert-manager",
+        {"site.config.console.address": DROP},
+        "site.config.console.address: is required with console.route",
+    ),
+    ("minimal", {"console": {"ingress": {"enabled": True}}}, "console: the site has none; write site.config.console"),
+    ("hopital", {"console.ingress.tlsSecret": DROP}, "console.ingress.tlsSecret: is required"),
+    ("cert-manager", {"console.route.parentRefs": DROP}, "console.route.parentRefs: name the Gateway"),
+    ("hopital", {"networkPolicy.peers": {}}, "says not where idp.chu.example is (console.oidc.issuer)"),
+    ("hopital", {"networkPolicy.peers": {}}, "says not where arr.chu.example is (audit.collector)"),
+    (
+        "hopital",
+        {"site.config.directory.fhir": {"key": {"env": "K"}}},
+        "where gateway.api.esante.gouv.fr is (directory.fhir)",
+    ),
+    ("hopital", {"archive": DROP}, "archive.existingClaim: is required with site.config.archive in mode roles"),
+    ("minimal", {"archive": {"existingClaim": "x"}}, "nothing is written there without site.config.archive"),
+    ("hopital", {"site.config.archive.folder": "/srv"}, "archive.existingClaim says it already"),
+    (
+        "hopital",
+        {"secrets.encryption": DROP, "site.config.encryption": {"master_key": {"file": "/k/key"}}},
+        "no volume is mounted at /k",
+    ),
     # files and secrets
     ("minimal", {"site.config.sinks.dmp.a/": DMP}, "no volume is mounted at /etc/segur-router/certificates/dmp"),
     (

@@ -119,8 +119,17 @@ class SinksValues(RoleValues):
     )
 
 
+class ConsoleRoleValues(RoleValues):
+    """The pages for people. Nothing is kept in the pod: accounts, sessions, audit and orders stand in PostgreSQL."""
+
+    replicas: int = Field(1, ge=1, le=64, description="Pods; 2: people are served while a node is drained.")
+    preStopSeconds: int = Field(
+        10, ge=0, le=300, description="Seconds that a pod which ends goes on serving while load balancers forget it."
+    )
+
+
 class RolesValues(Strict):
-    """One StatefulSet a role; each pod runs one worker under its own slot."""
+    """One StatefulSet a role, each pod with one worker under its own slot; a Deployment for the console."""
 
     gateway: GatewayValues = Field(default_factory=GatewayValues, description="Listeners.")
     pipelines: PipelinesValues = Field(default_factory=PipelinesValues, description="Decisions.")
@@ -129,6 +138,9 @@ class RolesValues(Strict):
         default_factory=RoleValues, description="DSN and MDN. Always one pod: one reader a mailbox."
     )
     journal: RoleValues = Field(default_factory=RoleValues, description="The history. Always one pod.")
+    console: ConsoleRoleValues = Field(
+        default_factory=ConsoleRoleValues, description="Pages for people; only where `site.config.console` is there."
+    )
 
 
 class StorageValues(Strict):

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from router.config.chart.console import ConsoleValues
 from router.config.chart.roles import Labels, Object, RolesValues, SingleValues
 from router.config.site_models import SiteConfig
 from router.strict import Strict
@@ -100,11 +101,26 @@ class SecretsValues(Strict):
     )
     database: DatabaseSecretValues = Field(default_factory=DatabaseSecretValues, description="PostgreSQL.")
     kafka: KafkaSecretValues = Field(default_factory=KafkaSecretValues, description="Kafka.")
+    encryption: KeySecretValues = Field(
+        default_factory=KeySecretValues,
+        description="Master key, `/etc/segur-router/secrets/encryption`. Where `site.config.encryption` is not there, "
+        "the chart writes it with this key.",
+    )
     certificates: list[NamedSecretValues] = Field(
         default_factory=list, description="Certificates: folders `/etc/segur-router/certificates/<name>`."
     )
     extra: list[NamedSecretValues] = Field(
         default_factory=list, description="Other Secrets: folders `/etc/segur-router/secrets/<name>`."
+    )
+
+
+class ArchiveValues(Strict):
+    """Where the contents of `site.config.archive` are."""
+
+    existingClaim: str = Field(
+        "",
+        description="PersistentVolumeClaim that sinks, feedback, journal and console share (ReadWriteMany). "
+        "Required in mode `roles`; in mode `single` the default is the volume of the pod.",
     )
 
 
@@ -157,12 +173,15 @@ class NetworkPolicyValues(Strict):
     senders: list[str | Object] = Field(
         default_factory=list, description="Who reaches the listeners: CIDRs or peers; none: anybody."
     )
+    browsers: list[str | Object] = Field(
+        default_factory=list, description="Who reaches the console: CIDRs or peers; none: anybody."
+    )
     scrapers: list[str | Object] = Field(
         default_factory=list, description="Who reads the metrics: CIDRs or peers; none: the same namespace."
     )
-    extraEgress: dict[Literal["gateway", "pipelines", "sinks", "feedback", "journal", "single"], list[Object]] = Field(
-        default_factory=dict, description="Role -> more egress rules, as Kubernetes has them."
-    )
+    extraEgress: dict[
+        Literal["gateway", "pipelines", "sinks", "feedback", "journal", "console", "single"], list[Object]
+    ] = Field(default_factory=dict, description="Role -> more egress rules, as Kubernetes has them.")
     dns: list[str | Object] = Field(
         default_factory=list, description="Where DNS is: CIDRs or peers; none: any address, port 53."
     )
@@ -233,6 +252,10 @@ class ChartValues(Strict):
     certManager: CertManagerValues = Field(default_factory=CertManagerValues, description="cert-manager.")
     roles: RolesValues = Field(default_factory=RolesValues, description="Mode `roles`: the workloads.")
     single: SingleValues = Field(default_factory=SingleValues, description="Mode `single`: the one pod.")
+    console: ConsoleValues = Field(
+        default_factory=ConsoleValues, description="How browsers reach the console (`site.config.console`)."
+    )
+    archive: ArchiveValues = Field(default_factory=ArchiveValues, description="The archive.")
     upgrade: UpgradeValues = Field(default_factory=UpgradeValues, description="Upgrades.")
     pdb: BudgetValues = Field(default_factory=BudgetValues, description="PodDisruptionBudgets.")
     networkPolicy: NetworkPolicyValues = Field(default_factory=NetworkPolicyValues, description="NetworkPolicies.")

@@ -36,7 +36,9 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 
 {{/* The roles that run, as a JSON list. */}}
 {{- define "segur.roles" -}}
-{{- ternary (list "single") (list "gateway" "pipelines" "sinks" "feedback" "journal") (eq .Values.mode "single") | toJson -}}
+{{- $roles := list "gateway" "pipelines" "sinks" "feedback" "journal" -}}
+{{- if (.Values.site.config | default dict).console -}}{{- $roles = append $roles "console" -}}{{- end -}}
+{{- ternary (list "single") $roles (eq .Values.mode "single") | toJson -}}
 {{- end -}}
 
 {{/* The values of a role, as JSON. */}}
@@ -47,6 +49,17 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{/* The role that listens to senders. */}}
 {{- define "segur.listener" -}}
 {{- ternary "single" "gateway" (eq .Values.mode "single") -}}
+{{- end -}}
+
+{{/* The role that answers browsers; "" when the site has no console. */}}
+{{- define "segur.consoleRole" -}}
+{{- if (.Values.site.config | default dict).console -}}{{- ternary "single" "console" (eq .Values.mode "single") -}}{{- end -}}
+{{- end -}}
+
+{{/* The host under which browsers reach the console; "" when its address is not there. */}}
+{{- define "segur.consoleHost" -}}
+{{- $address := dig "console" "address" "" (.Values.site.config | default dict) | default "" -}}
+{{- regexReplaceAll ":[0-9]+$" (urlParse $address).host "" -}}
 {{- end -}}
 
 {{- define "segur.replicas" -}}

@@ -31,9 +31,17 @@
 {{- $found = append $found (dict "address" $sink.imap.host "port" ($sink.imap.port | default 143) "what" (printf "%s.imap" $place)) -}}
 {{- end -}}
 {{- end -}}
-{{- if and $mails (or $all (has $role (list "pipelines" "sinks" "feedback"))) -}}
+{{- if and (or $all (eq $role "journal")) ($site.audit | default dict).collector -}}
+{{- with $site.audit.collector -}}{{- $found = append $found (dict "address" .host "port" (.port | default 6514) "what" "audit.collector") -}}{{- end -}}
+{{- end -}}
+{{- with dig "console" "oidc" "issuer" "" $site -}}
+{{- if or $all (eq $role "console") -}}{{- $found = append $found (dict "address" (urlParse .).host "port" 443 "what" "console.oidc.issuer") -}}{{- end -}}
+{{- end -}}
+{{- if and $mails (or $all (has $role (list "pipelines" "sinks" "feedback" "console"))) -}}
 {{- $liste := dig "directory" "liste_blanche" "source" "https://espacedeconfiance.mssante.fr/listeblanchemssante.xml" $site -}}
-{{- range $what, $address := dict "liste_blanche" $liste "annuaire" (dig "directory" "annuaire" "extraction" "" $site) -}}
+{{- $fhir := "" -}}
+{{- with ($site.directory | default dict).fhir -}}{{- $fhir = .url | default "https://gateway.api.esante.gouv.fr/fhir/v2" -}}{{- end -}}
+{{- range $what, $address := dict "liste_blanche" $liste "annuaire" (dig "directory" "annuaire" "extraction" "" $site) "fhir" $fhir -}}
 {{- if hasPrefix "http" ($address | default "") -}}{{- $found = append $found (dict "address" (urlParse $address).host "port" (ternary 80 443 (hasPrefix "http:" $address)) "what" (printf "directory.%s" $what)) -}}{{- end -}}
 {{- end -}}
 {{- end -}}

@@ -30,6 +30,9 @@ securityContext: {{- include "segur.securityContext" . | nindent 2 }}
 - {name: pipelines, mountPath: /etc/segur-router/pipelines, readOnly: true}
 - {name: data, mountPath: /var/lib/segur-router}
 - {name: tmp, mountPath: /tmp}
+{{- if include "segur.hasArchive" . }}
+- {name: archive, mountPath: {{ include "segur.archiveFolder" . }}}
+{{- end }}
 {{- range include "segur.secretsOf" . | fromJsonArray }}
 - {name: {{ .volume }}, mountPath: {{ .path }}, readOnly: true}
 {{- end }}
@@ -53,6 +56,10 @@ securityContext: {{- include "segur.securityContext" . | nindent 2 }}
 {{- end }}
 - name: tmp
   emptyDir: {sizeLimit: 1Gi}
+{{- if include "segur.hasArchive" . }}
+- name: archive
+  persistentVolumeClaim: {claimName: {{ $root.Values.archive.existingClaim }}}
+{{- end }}
 {{- range include "segur.secretsOf" . | fromJsonArray }}
 - name: {{ .volume }}
   secret: {secretName: {{ .secret }}, defaultMode: 0440}
@@ -64,7 +71,7 @@ securityContext: {{- include "segur.securityContext" . | nindent 2 }}
 
 {{- define "segur.environment" -}}
 - {name: SEGUR_SITE, value: /etc/segur-router/site/router.yaml}
-{{- if ne .role "single" }}
+{{- if not (has .role (list "single" "console")) }}
 - name: SEGUR_SLOT
   valueFrom: {fieldRef: {fieldPath: "metadata.labels['apps.kubernetes.io/pod-index']"}}
 {{- end }}
@@ -183,6 +190,9 @@ spec:
       env: {{- include "segur.environment" . | nindent 8 }}
       ports:
         - {name: admin, containerPort: {{ include "segur.adminPort" $root }}}
+        {{- if eq .role (include "segur.consoleRole" $root) }}
+        - {name: console, containerPort: {{ $root.Values.site.config.console.port | int }}}
+        {{- end }}
         {{- if eq .role (include "segur.listener" $root) }}
         {{- range include "segur.listeners" $root | fromJsonArray }}
         - {containerPort: {{ .port }}}

@@ -9,6 +9,13 @@
 {{- with $feed.mllp -}}{{- $_ := set $feed "mllp" (merge . (dict "host" "0.0.0.0")) -}}{{- end -}}
 {{- end -}}
 {{- with $site.http -}}{{- $_ := set $site "http" (merge . (dict "host" "0.0.0.0")) -}}{{- end -}}
+{{- with $site.console -}}{{- $_ := set $site "console" (merge . (dict "host" "0.0.0.0")) -}}{{- end -}}
+{{- if and .Values.secrets.encryption.existingSecret (not $site.encryption) -}}
+{{- $_ := set $site "encryption" (dict "master_key" (dict "file" (printf "/etc/segur-router/secrets/encryption/%s" .Values.secrets.encryption.key))) -}}
+{{- end -}}
+{{- if and .Values.archive.existingClaim $site.archive -}}
+{{- $_ := set $site.archive "folder" (include "segur.archiveFolder" .) -}}
+{{- end -}}
 {{- with .Values.secrets.pseudonyms -}}
 {{- if .existingSecret -}}
 {{- $_ := set $site "secret" (dict "file" (printf "/etc/segur-router/secrets/pseudonyms/%s" .key)) -}}
@@ -30,7 +37,7 @@
 {{/* Secrets that the values name: JSON list of {volume, secret, path}. Whole folders: a single file never sees a change. */}}
 {{- define "segur.secrets" -}}
 {{- $found := list -}}
-{{- range $name := list "pseudonyms" "database" "kafka" -}}
+{{- range $name := list "pseudonyms" "database" "kafka" "encryption" -}}
 {{- with (index $.Values.secrets $name).existingSecret -}}
 {{- $found = append $found (dict "volume" $name "secret" . "path" (printf "/etc/segur-router/secrets/%s" $name)) -}}
 {{- end -}}
@@ -50,11 +57,11 @@
 {{- end -}}
 
 {{/* Those that one role is given: what its part of the site file names. The gateway, which strangers reach, has no key
-     of the DMP. What the site file names nowhere goes to every role. */}}
+     of the DMP; the collector of the audit is the journal's. What the site file names nowhere goes to every role. */}}
 {{- define "segur.secretsOf" -}}
 {{- $site := .root.Values.site.config | default dict -}}
-{{- $parts := omit $site "feeds" "http" "sinks" "directory" -}}
-{{- $own := get (dict "gateway" (list "feeds" "http") "pipelines" (list "directory") "sinks" (list "sinks" "directory") "feedback" (list "sinks" "directory") "journal" list "single" (list "feeds" "http" "sinks" "directory")) .role -}}
+{{- $parts := omit $site "feeds" "http" "sinks" "directory" "audit" "console" -}}
+{{- $own := get (dict "gateway" (list "feeds" "http") "pipelines" (list "directory") "sinks" (list "sinks" "directory") "feedback" (list "sinks" "directory") "journal" (list "audit") "console" (list "console" "directory") "single" (list "feeds" "http" "sinks" "directory" "audit" "console")) .role -}}
 {{- range $own -}}{{- $_ := set $parts . (get $site .) -}}{{- end -}}
 {{- if eq .role "feedback" -}}
 {{- $mail := dict -}}
@@ -69,6 +76,14 @@
 {{- if or (contains $folder $seen) (not (contains $folder $all)) -}}{{- $found = append $found . -}}{{- end -}}
 {{- end -}}
 {{- toJson $found -}}
+{{- end -}}
+
+{{- define "segur.archiveFolder" -}}/var/lib/segur-router-archive{{- end -}}
+
+{{/* "true" for a role that writes contents of the archive, removes or reads them, where the values name its volume. */}}
+{{- define "segur.hasArchive" -}}
+{{- $root := .root -}}
+{{- if and $root.Values.archive.existingClaim ($root.Values.site.config | default dict).archive (has .role (list "sinks" "feedback" "journal" "console" "single")) -}}true{{- end -}}
 {{- end -}}
 
 {{/* The volume of the pipelines; "map" is the ConfigMap that holds the chart's own. A folder has no subfolder in a

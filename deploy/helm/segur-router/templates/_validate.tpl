@@ -2,7 +2,7 @@
 {{- define "segur.problems" -}}
 {{- $all := include "segur.problems.moved" . | fromJsonArray -}}
 {{- if not $all -}}
-{{- range list "image" "mode" "site" "hosts" "files" "paths" "environment" "scaling" "network" "cluster" "upgrade" -}}
+{{- range list "image" "mode" "site" "hosts" "console" "archive" "files" "paths" "environment" "scaling" "network" "cluster" "upgrade" -}}
 {{- $all = concat $all (include (printf "segur.problems.%s" .) $ | fromJsonArray) -}}
 {{- end -}}
 {{- end -}}
@@ -22,7 +22,7 @@
 
 {{- define "segur.problems.image" -}}
 {{- $found := list -}}
-{{- range $place, $tag := dict "image.tag" .Values.image.tag "roles.gateway.image.tag" .Values.roles.gateway.image.tag "roles.pipelines.image.tag" .Values.roles.pipelines.image.tag "roles.sinks.image.tag" .Values.roles.sinks.image.tag "roles.feedback.image.tag" .Values.roles.feedback.image.tag "roles.journal.image.tag" .Values.roles.journal.image.tag "single.image.tag" .Values.single.image.tag -}}
+{{- range $place, $tag := dict "image.tag" .Values.image.tag "roles.gateway.image.tag" .Values.roles.gateway.image.tag "roles.pipelines.image.tag" .Values.roles.pipelines.image.tag "roles.sinks.image.tag" .Values.roles.sinks.image.tag "roles.feedback.image.tag" .Values.roles.feedback.image.tag "roles.journal.image.tag" .Values.roles.journal.image.tag "roles.console.image.tag" .Values.roles.console.image.tag "single.image.tag" .Values.single.image.tag -}}
 {{- if eq $tag "latest" -}}{{- $found = append $found (printf "%s: `latest` is not a version: pods of one role could run two; write one, or image.digest" $place) -}}{{- end -}}
 {{- end -}}
 {{- if regexMatch ":[^/]+$" .Values.image.repository -}}{{- $found = append $found "image.repository: holds a tag; write it in image.tag" -}}{{- end -}}
@@ -64,7 +64,9 @@
 {{- end -}}
 {{- end -}}
 {{- $ports := dict (include "segur.adminPort" .) "admin" -}}
-{{- range include "segur.listeners" . | fromJsonArray -}}
+{{- $listeners := include "segur.listeners" . | fromJsonArray -}}
+{{- with $site.console -}}{{- $listeners = append $listeners (dict "name" "console" "port" (int .port)) -}}{{- end -}}
+{{- range $listeners -}}
 {{- if eq (int .port) 0 -}}{{- $found = append $found (printf "site.config: %s has port 0, which a Service can't name; write one" .name) -}}
 {{- else if lt (int .port) 1024 -}}{{- $found = append $found (printf "site.config: %s has port %d; without rights of root only 1024 and above can be listened on" .name (int .port)) -}}{{- end -}}
 {{- $twin := get $ports (toString (int .port)) -}}
@@ -77,7 +79,7 @@
 {{- define "segur.problems.hosts" -}}
 {{- $found := list -}}
 {{- $site := .Values.site.config | default dict -}}
-{{- $places := dict "admin.host" (dig "admin" "host" "" $site) "http.host" (dig "http" "host" "" $site) -}}
+{{- $places := dict "admin.host" (dig "admin" "host" "" $site) "http.host" (dig "http" "host" "" $site) "console.host" (dig "console" "host" "" $site) -}}
 {{- range $name, $feed := $site.feeds | default dict -}}{{- $_ := set $places (printf "feeds.%s.mllp.host" $name) (dig "mllp" "host" "" $feed) -}}{{- end -}}
 {{- range $place, $host := $places -}}
 {{- if or (eq $host "localhost") (hasPrefix "127." $host) (eq $host "::1") -}}{{- $found = append $found (printf "site.config.%s: nobody outside the pod reaches %s; leave it out, the chart listens on every address" $place $host) -}}{{- end -}}
@@ -90,6 +92,36 @@
 {{- end -}}
 {{- end -}}
 {{- toJson (uniq $found) -}}
+{{- end -}}
+
+{{- define "segur.problems.console" -}}
+{{- $found := list -}}
+{{- $site := .Values.site.config | default dict -}}
+{{- if $site.console -}}
+{{- if not $site.console.tls -}}{{- $found = append $found "site.config.console.tls: is required, also behind an Ingress: passwords would cross the cluster in clear" -}}{{- end -}}
+{{- range $way := list "ingress" "route" -}}
+{{- if and (index $.Values.console $way).enabled (not (hasPrefix "https:" ($site.console.address | default ""))) -}}{{- $found = append $found (printf "site.config.console.address: is required with console.%s, as https://…: its host is the one that is answered" $way) -}}{{- end -}}
+{{- end -}}
+{{- else if or .Values.console.ingress.enabled .Values.console.route.enabled -}}{{- $found = append $found "console: the site has none; write site.config.console" -}}
+{{- end -}}
+{{- if and .Values.console.ingress.enabled (not .Values.console.ingress.tlsSecret) -}}{{- $found = append $found "console.ingress.tlsSecret: is required, browsers come by https only" -}}{{- end -}}
+{{- if and .Values.console.route.enabled (not .Values.console.route.parentRefs) -}}{{- $found = append $found "console.route.parentRefs: name the Gateway, e.g. [{name: interne, namespace: gateways}]" -}}{{- end -}}
+{{- toJson $found -}}
+{{- end -}}
+
+{{- define "segur.problems.archive" -}}
+{{- $found := list -}}
+{{- $site := .Values.site.config | default dict -}}
+{{- $folder := dig "archive" "folder" "" $site | default "" -}}
+{{- $claim := .Values.archive.existingClaim -}}
+{{- if and $claim (not $site.archive) -}}{{- $found = append $found "archive.existingClaim: nothing is written there without site.config.archive" -}}{{- end -}}
+{{- if and $claim $folder -}}{{- $found = append $found "site.config.archive.folder: archive.existingClaim says it already; write one of them" -}}{{- end -}}
+{{- if and $site.archive (eq .Values.mode "roles") (not $claim) -}}
+{{- $mounted := false -}}
+{{- range .Values.extraVolumeMounts -}}{{- if and $folder (not .readOnly) (hasPrefix (printf "%s/" (trimSuffix "/" .mountPath)) (printf "%s/" $folder)) -}}{{- $mounted = true -}}{{- end -}}{{- end -}}
+{{- if not $mounted -}}{{- $found = append $found "archive.existingClaim: is required with site.config.archive in mode roles: contents would be lost with the pod" -}}{{- end -}}
+{{- end -}}
+{{- toJson $found -}}
 {{- end -}}
 
 {{- define "segur.loopback" -}}
@@ -218,7 +250,7 @@
 {{- end -}}
 {{- if and .Values.secrets.database.existingSecret (not .Values.secrets.database.host) -}}{{- $found = append $found "secrets.database.host: is required with networkPolicy: the URL is in a Secret, which the chart doesn't read" -}}{{- end -}}
 {{- end -}}
-{{- $listed := concat $policy.senders $policy.scrapers $policy.dns -}}
+{{- $listed := concat $policy.senders $policy.browsers $policy.scrapers $policy.dns -}}
 {{- range $_, $where := $policy.peers -}}{{- $listed = concat $listed $where -}}{{- end -}}
 {{- range $listed -}}
 {{- if kindIs "string" . -}}

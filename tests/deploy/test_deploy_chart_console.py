@@ -1,0 +1,114 @@
+"""The console, the master key and the archive, as the chart gives them to the pods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.deploy.chart import VALUES, Manifest, manifests, of_kind, read, rendered, workloads
+
+WITH = [name for name, path in VALUES.items() if "console:" in path.read_text()]
+
+
+def site(name: str) -> dict[str, Any]:
+    """The site file that the pods read."""
+    (found,) = [one for one in of_kind(name, "ConfigMap") if one["metadata"]["name"].endswith("-site")]
+    (config,) = read(found["data"]["router.yaml"])
+    return config
+
+
+def web(name: str) -> Manifest:
+    (found,) = [one for one in of_kind(name, "Service") if one["metadata"]["name"].endswith("-console-web")]
+    return found
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_console_is_there_where_the_site_has_one(name: str) -> None:
+    """A site without `console` gets no pod, no Service and no policy of it; mode single has it in its one pod."""
+    if name not in WITH:
+        assert "console" not in site(name)
+        assert "-console" not in rendered(name)
+        return
+    pods = [one for one in manifests(name) if one["kind"] == "Deployment"]
+    assert len(pods) == (name != "single")
+    component = web(name)["spec"]["selector"]["app.kubernetes.io/component"]
+    assert component == ("single" if name == "single" else "console")
+    assert site(name)["console"]["host"] == "0.0.0.0"  # noqa: S104  # in the pod
+
+
+def test_the_example_values_show_each_way_in() -> None:
+    """An Ingress, a HTTPRoute and a Service of its own are each in one of the values files."""
+    kinds = {name: {one["kind"] for one in manifests(name)} & {"Ingress", "HTTPRoute"} for name in WITH}
+    assert kinds == {"cert-manager": {"HTTPRoute"}, "hopital": {"Ingress"}, "single": set()}
+    assert web("single")["spec"]["type"] == "LoadBalancer"
+
+
+@pytest.mark.parametrize("name", WITH)
+def test_browsers_reach_the_port_on_which_the_console_listens(name: str) -> None:
+    """Service, pod, site file and network policy name one port."""
+    port = site(name)["console"]["port"]
+    assert [(one["port"], one["targetPort"]) for one in web(name)["spec"]["ports"]] == [(port, port)]
+    selector = web(name)["spec"]["selector"].items()
+    (pod,) = [one for one in workloads(name) if selector <= one["spec"]["template"]["metadata"]["labels"].items()]
+    listened = {one["containerPort"] for one in pod["spec"]["template"]["spec"]["containers"][0]["ports"]}
+    assert port in listened
+    for other in workloads(name):
+        ports = {one["containerPort"] for one in other["spec"]["template"]["spec"]["containers"][0]["ports"]}
+        assert (port in ports) is (other is pod)
+    opened = {
+        policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
+        for policy in of_kind(name, "NetworkPolicy")
+        for rule in policy["spec"].get("ingress", [])
+        if port in [one["port"] for one in rule["ports"]]
+    }
+    assert opened == {web(name)["spec"]["selector"]["app.kubernetes.io/component"]}
+
+
+def test_an_ingress_speaks_tls_for_the_address_of_the_console() -> None:
+    """Its host is that of `console.address`, its certificate is named, and it goes to the port of the Service."""
+    (ingress,) = of_kind("hopital", "Ingress")
+    assert ingress["spec"]["tls"] == [{"hosts": ["segur.chu.example"], "secretName": "segur-console-public"}]
+    (rule,) = ingress["spec"]["rules"]
+    assert rule["host"] == "segur.chu.example"
+    (path,) = rule["http"]["paths"]
+    service = web("hopital")
+    names = [one["name"] for one in service["spec"]["ports"]]
+    assert path["backend"]["service"]["name"] == service["metadata"]["name"]
+    assert path["backend"]["service"]["port"]["name"] in names
+
+
+def test_a_route_asks_the_pods_by_tls() -> None:
+    """A HTTPRoute alone would speak in clear to the pods: the policy beside it names their certificate's authority."""
+    (route,), (policy,) = of_kind("cert-manager", "HTTPRoute"), of_kind("cert-manager", "BackendTLSPolicy")
+    service = web("cert-manager")
+    backend = {"name": service["metadata"]["name"], "port": service["spec"]["ports"][0]["port"]}
+    assert route["spec"]["rules"] == [{"backendRefs": [backend]}]
+    assert route["spec"]["hostnames"] == ["segur.chu.example"]
+    assert policy["spec"]["targetRefs"] == [{"group": "", "kind": "Service", "name": service["metadata"]["name"]}]
+    issued = [one["spec"]["dnsNames"] for one in of_kind("cert-manager", "Certificate")]
+    assert [policy["spec"]["validation"]["hostname"]] in issued
+
+
+@pytest.mark.parametrize("name", ["hopital", "single"])
+def test_the_master_key_is_mounted_where_the_site_file_says(name: str) -> None:
+    """`secrets.encryption` alone turns sealing on; every role that writes or reads the bus has the key."""
+    assert site(name)["encryption"]["master_key"] == {"file": "/etc/segur-router/secrets/encryption/key"}
+    for one in workloads(name):
+        pod = one["spec"]["template"]["spec"]
+        (mount,) = [m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "encryption"]
+        assert (mount["mountPath"], mount["readOnly"]) == ("/etc/segur-router/secrets/encryption", True)
+
+
+def test_the_archive_is_one_volume_of_those_that_write_or_read_it() -> None:
+    """Sinks, feedback, journal and console share its folder; gateway and pipelines do not see it."""
+    found = {}
+    for one in workloads("hopital"):
+        pod = one["spec"]["template"]["spec"]
+        for mount in pod["containers"][0]["volumeMounts"]:
+            if mount["mountPath"] == site("hopital")["archive"]["folder"]:
+                assert not mount.get("readOnly")
+                (volume,) = [v for v in pod["volumes"] if v["name"] == mount["name"]]
+                role = one["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"]
+                found[role] = volume["persistentVolumeClaim"]["claimName"]
+    assert found == dict.fromkeys(("sinks", "feedback", "journal", "console"), "segur-archive")
