@@ -128,7 +128,7 @@ def purge(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
         return
     contents = plural("{count} content removed", "{count} contents removed", gone.contents)
     proofs = plural("{count} proof removed", "{count} proofs removed", gone.proofs)
-    console.print(f"{contents}, {proofs}, " + _("{megabytes} MB", megabytes=f"{gone.bytes / 1e6:.1f}"))
+    console.print(f"{contents}, {proofs}, " + _("{megabytes} MB", megabytes=f"{gone.bytes / 1e6:.0f}"))
 
 
 @contextmanager
@@ -164,8 +164,10 @@ def _items(items: list[Item]) -> None:
 
 
 def _receipts(receipts: list[Receipt]) -> None:
+    from router.journal.render import outcome_of
+
     for receipt in receipts:
-        outcome = receipt.disposition or receipt.kind
+        outcome = outcome_of(receipt)
         facts = " ".join(filter(None, (receipt.code, receipt.evidence.get("message_id", ""))))
         mark = "[green]✓[/]" if receipt.ok else "[red]✕[/]"
         line = f"{mark} {moment(receipt.at)} {said(receipt.sink)} {said(outcome)} {said(facts)}"

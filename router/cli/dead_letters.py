@@ -20,10 +20,9 @@ from router.journal.criteria import ANY, Criteria
 from router.journal.views import EventStory
 from router.language import N_, _, plural, translated
 from router.runtime.site_services import SiteServices
-from router.runtime.wording import ADVICE
+from router.runtime.wording import ADVICE, place_of
 from router.sinks.registry import SINK_TYPES
 
-_STAGES: Final = {"intake": N_("intake"), "pipeline": N_("pipeline"), "journal": N_("journal")}
 """Where a dead letter comes from that has neither sink nor pipeline."""
 _MOST: Final = 20_000
 """Messages among which the journal may choose for a list of dead letters."""
@@ -92,11 +91,6 @@ def _deliveries(services: SiteServices, stories: Sequence[EventStory]) -> list[s
     answers = {name for name, sink in services.config.sinks.items() if SINK_TYPES[sink.type].carries == "message"}
     documents = [one for story in stories for one in story.deliveries if one.sink not in answers]
     return [one.delivery_id for one in documents or [one for story in stories for one in story.deliveries]]
-
-
-def place_of(one: Group | DeadLetter) -> str:
-    """The sink, the pipeline or the stage, as a person reads it."""
-    return _(_STAGES.get(one.stage, one.stage)) if one.where == one.stage else one.where
 
 
 def show_groups(found: Sequence[Group], now: float, site: Path) -> None:

@@ -12,7 +12,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from router.cli.dead_letters import place_of
 from router.cli.output import said, told
 from router.cli.presence import absence
 from router.cli.site import paste
@@ -21,6 +20,7 @@ from router.language import N_, _, plural
 from router.printable import printable
 from router.runtime.status.judge import CERTIFICATE, LIST
 from router.runtime.status.views import FeedView, SinkView, Status, WorkerView
+from router.runtime.wording import place_of
 
 _DASH: Final = "–"
 _CIRCUITS: Final = {"closed": N_("closed"), "open": N_("OPEN")}

@@ -32,6 +32,7 @@ _THEIRS: Final = (
     T_("file '{name}' is not readable."),
     T_("path '{name}' does not exist."),
     T_("path '{name}' is not readable."),
+    T_("'{name}' is not one of {names}."),
 )
 """Sentences of typer that need no other words, only a translation."""
 

@@ -15,6 +15,7 @@ from router.console import assets, times, words
 from router.journal.render import asked_of
 from router.language import _, plural, translated
 from router.printable import printable, printable_lines
+from router.runtime.wording import place_of
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -38,6 +39,7 @@ def _environment() -> Environment:
         "_": _,
         "plural": plural,
         "status": words.status,
+        "place_of": place_of,
         "asset": assets.address,
         "age": times.age,
         "same_pairs": _same,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from router.engine.dead_letters import evidence
+from router.exchange import Receipt
 from router.french_time import clock, day
 from router.journal.views import DeliveryState, EventStory, EventSummary, Moment, MomentKind
 from router.language import N_, _, translated, translated_head
@@ -175,6 +176,11 @@ def _destination(delivery: DeliveryState) -> Line:
     where = _("{sink} ({label}) : {end}", sink=delivery.sink, label=delivery.label, end=_end(delivery))
     text = f"  {where}{tries}" + (f" — {why}" if failed else "")
     return Line(text, _style_of(delivery.disposition))
+
+
+def outcome_of(receipt: Receipt) -> str:
+    """What a receipt proves, as a person reads it: how the delivery ended, else the kind of report."""
+    return _(_DISPOSITIONS[receipt.disposition] if receipt.disposition else _KINDS[receipt.kind.value])
 
 
 def _end(delivery: DeliveryState) -> str:

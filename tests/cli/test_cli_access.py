@@ -138,3 +138,10 @@ def test_who_is_no_administrator_gives_no_account(site: Path) -> None:
     assert run(site, "token", "create", "x1", "--scope", "api:read", "--right", "*=reader").code == 2
     assert run(site, "access", "ls").code == 0
     assert [(row[0], row[3]) for row in audited(site)] == [(Action.ACCOUNT, True), (Action.TOKEN, True)]
+
+
+def test_a_role_that_is_none_is_answered_with_the_words_to_type(site: Path) -> None:
+    """On a French screen too, the roles are named as the command takes them."""
+    asked = ("access", "add", "durand", "--right", f"{A}=lecteur", "--stdin", "--site", str(site), "--lang", "fr")
+    refused = command(*asked, typed=GOOD + "\n")
+    assert refused.code == 2 and "reader, operator, administrator" in refused.err

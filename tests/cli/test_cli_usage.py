@@ -9,6 +9,7 @@ from tests.cli.cli import command
 WRONG: dict[tuple[str, ...], tuple[str, str]] = {
     ("dlq", "show"): ("il manque ID", "ID is missing"),
     ("serch",): ("il n'y a pas de commande « serch » ; vouliez-vous dire 'search'", "Did you mean 'search'?"),
+    ("traces", "export", "--format", "xml"): ("--format : « xml » n'est pas parmi", "'xml' is not one of"),
     ("zzz",): ("il n'y a pas de commande « zzz »", "No such command 'zzz'."),
     ("search", "--sinc", "today"): (
         "il n'y a pas d'option --sinc ; vouliez-vous dire `--since`",

@@ -172,3 +172,9 @@ def test_each_page_is_declared_once() -> None:
     for names in ([page.name for page in pages], [page.letter for page in pages if page.letter]):
         assert len(names) == len(set(names))
     assert all((page.show or page.act) and page.title for page in pages)
+
+
+def test_the_audit_says_in_words_what_was_done(world: World) -> None:
+    """As `audit ls` does, in the reader's language; the address holds the name of the action."""
+    page = world.client("jeanne", language="fr").get("/audit").text
+    assert re.search(r'<option value="viewed"[^>]*>a vu le contenu</option>', page)

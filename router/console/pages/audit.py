@@ -12,6 +12,7 @@ from router.access.person import Role
 from router.audit.event import Action
 from router.audit.export import AUDIT, audit_line, written
 from router.audit.rows import Wanted
+from router.audit.wording import action as done
 from router.audit.wording import verdict as in_words
 from router.console.page import Key, Page
 from router.console.visit import Visit
@@ -38,7 +39,10 @@ def show(visit: Visit) -> Response:
     )
     visit.took = time.perf_counter() - began
     return _page(
-        visit, given, rows=[(row, audit_line(row)) for row in rows[:ROWS]], more=rows[ROWS - 1] if rows[ROWS:] else None
+        visit,
+        given,
+        rows=[(row, done(row.event.action), audit_line(row)) for row in rows[:ROWS]],
+        more=rows[ROWS - 1] if rows[ROWS:] else None,
     )
 
 
@@ -95,7 +99,7 @@ def _page(visit: Visit, given: dict[str, str], *, fault: str = "", **values: Any
         status=422 if fault else 200,
         given=given,
         fault=fault,
-        actions=[("", _("all")), *((one.value, one.value) for one in Action)],
+        actions=[("", _("all")), *((one.value, done(one)) for one in Action)],
         everywhere=visit.person.structures(Role.ADMINISTRATOR) is None,
         **{**known, **values},
     )
