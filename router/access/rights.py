@@ -19,7 +19,7 @@ RESERVED: Final = frozenset({"system", "cli", "anonymous", "nobody"})
 _PLAIN: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,63}")
 NAME: Final = T_("not a name: {n} characters at most, small letters without accents, digits, and . _ @ + - inside")
 STRUCTURE: Final = T_("not a FINESS, and not `*` for all structures: {what}")
-ROLE: Final = T_("no role is named so; the roles are {what}")
+ROLE: Final = T_("no role is named so; the roles are {roles}")
 
 
 def folded(name: str) -> str:
@@ -44,7 +44,7 @@ def checked_name(name: str) -> str:
 def role(text: str) -> Role:
     """`reader`, `operator` or `administrator`. Raises `OperatorFault` (`ACCESS-ROLE`)."""
     if (found := ROLES.get(text.strip().lower())) is None:
-        raise OperatorFault("ACCESS-ROLE", "", filled(ROLE, what=", ".join(ROLES)))
+        raise OperatorFault("ACCESS-ROLE", "", filled(ROLE, roles=", ".join(ROLES)))
     return found
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from router.archive.item import Item
     from router.archive.store import Archive
     from router.exchange import Receipt
+    from router.runtime.site_services import SiteServices
 
 commands = typer.Typer(no_args_is_help=True, help="What left and what came back: show, read, verify, purge.")
 
@@ -33,18 +34,24 @@ def add_to(app: typer.Typer) -> None:
 
 @commands.command()
 def show(
-    delivery: Annotated[str, typer.Argument(metavar="DELIVERY", help="The delivery's id, as `explain` shows it.")],
+    id_: Annotated[
+        str, typer.Argument(metavar="ID", help="A delivery, or anything that `explain` takes: then all its deliveries.")
+    ],
     site: SiteOption = DEFAULT_SITE,
     as_json: JsonOption = False,
 ) -> None:
-    """List what is kept of a delivery: kind, size, digest, until when; and the receipts. No content is shown."""
-    with _archive(site) as archive:
-        items, receipts = list(archive.items(delivery)), list(archive.receipts(delivery))
+    """List what is kept of deliveries: kind, size, digest, until when; and the receipts. No content is shown."""
+    with _archive(site) as (archive, services):
+        items, receipts = list(archive.items(id_)), list(archive.receipts(id_))
+        if not items and not receipts:
+            deliveries = [one.delivery_id for story in services.journal.story(id_) for one in story.deliveries]
+            items = [item for one in deliveries for item in archive.items(one)]
+            receipts = [receipt for one in deliveries for receipt in archive.receipts(one)]
     if as_json:
         show_json({"items": [asdict(item) for item in items], "receipts": [asdict(one) for one in receipts]})
         return
     if not items and not receipts:
-        fail(_("nothing is kept under this id: `explain` shows the ids of deliveries"), Exit.BAD)
+        fail(_("nothing is kept of this: give a delivery, or anything that `explain` takes"), Exit.BAD)
     _items(items)
     _receipts(receipts)
     if any(item.stored for item in items):
@@ -71,10 +78,10 @@ def read(
 
     if not reason.strip():
         fail(_("a reason is needed: it is what your colleagues will read"))
-    with _archive(site) as archive:
+    with _archive(site) as (archive, _services):
         found = archive.item(item)
         if found is None:
-            fail(_("no such item: `archive show DELIVERY` lists them"), Exit.BAD)
+            fail(_("no such item: `archive show ID` lists them"), Exit.BAD)
         asked = AuditEvent(at=time.time(), who=account(), action=Action.VIEWED, reason=reason.strip(), source="cli")
         if to is not None and to.exists():
             fail(_("{file} is there already", file=str(to)))
@@ -97,7 +104,7 @@ def verify(site: SiteOption = DEFAULT_SITE, since: SinceOption = "", as_json: Js
     from router.cli import periods
 
     first = periods.since(since, time.time()) or 0.0
-    with _archive(site) as archive:
+    with _archive(site) as (archive, _services):
         wrong = list(archive.verify(first))
         size = archive.size()
     if as_json:
@@ -114,7 +121,7 @@ def verify(site: SiteOption = DEFAULT_SITE, since: SinceOption = "", as_json: Js
 @commands.command()
 def purge(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
     """Remove now what has expired; the router does it by itself every ten minutes."""
-    with _archive(site) as archive:
+    with _archive(site) as (archive, _services):
         gone = archive.purge()
     if as_json:
         show_json(asdict(gone))
@@ -125,7 +132,7 @@ def purge(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
 
 
 @contextmanager
-def _archive(site: Path) -> Iterator[Archive]:
+def _archive(site: Path) -> Iterator[tuple[Archive, SiteServices]]:
     from router.config.site import Site
     from router.observe import logs
     from router.runtime.site_services import SiteServices
@@ -136,7 +143,7 @@ def _archive(site: Path) -> Iterator[Archive]:
         archive = services.archive
         if archive is None:
             fail(_("this site keeps no archive: `archive` is not in the site file"))
-        yield archive
+        yield archive, services
     finally:
         services.close()
 

@@ -66,11 +66,16 @@ class DeadLetterDesk:
 
     def tried(self, act: Act, chosen: Sequence[DeadLetter], *, again: bool) -> list[Answer]:
         """What the order would come to for each. Nothing is ordered."""
-        return self._answers(act, chosen, by="", reason=_NO_REASON, again=again, producer=None)
+        return self._answers(act, chosen, by="", reason=_NO_REASON, again=again, order="", producer=None)
 
-    def order(self, act: Act, chosen: Sequence[DeadLetter], *, by: str, reason: str, again: bool) -> list[Answer]:
-        """Order it, durably, and answer for each: the ledger may have changed since it was tried."""
-        return self._answers(act, chosen, by=by, reason=reason, again=again, producer=self._producer)
+    def order(
+        self, act: Act, chosen: Sequence[DeadLetter], *, by: str, reason: str, again: bool, order: str
+    ) -> list[Answer]:
+        """Order it, durably, and answer for each: the ledger may have changed since it was tried.
+
+        order: its id; what is ordered again under it, after a crash, is obeyed once.
+        """
+        return self._answers(act, chosen, by=by, reason=reason, again=again, order=order, producer=self._producer)
 
     def _answers(
         self,
@@ -80,17 +85,28 @@ class DeadLetterDesk:
         by: str,
         reason: str,
         again: bool,
+        order: str,
         producer: Producer | None,
     ) -> list[Answer]:
         bus = self._services.bus
         with self._opened() as ledger:
             if act == "discard":
                 return list(
-                    operator_commands.discard(ledger, chosen, by=by, reason=reason, producer=producer, names=EVIDENCE)
+                    operator_commands.discard(
+                        ledger, chosen, by=by, reason=reason, order=order, producer=producer, names=EVIDENCE
+                    )
                 )
             return list(
                 operator_commands.replay(
-                    bus, ledger, chosen, by=by, reason=reason, decide_again=again, producer=producer, names=EVIDENCE
+                    bus,
+                    ledger,
+                    chosen,
+                    by=by,
+                    reason=reason,
+                    order=order,
+                    decide_again=again,
+                    producer=producer,
+                    names=EVIDENCE,
                 )
             )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from router.hl7.dictionary import dictionary
@@ -16,6 +17,8 @@ _VERSIONS: Final = ("2.6", "2.7")
 _LONGEST: Final = 2000
 """Bytes of a field that is shown whole."""
 _COMPONENTS: Final = 60
+MOST: Final = 2000
+"""Segments and fields that are shown: a message of 20 MB may have a million of them, and no browser shows those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,14 @@ class Branch:
 
 
 def tree(message: Message) -> Iterator[Branch]:
-    """The segments in their order; empty fields are left out."""
+    """The segments in their order, `MOST` lines at most; empty fields are left out."""
+    left = MOST
     for segment in message.segments():
-        yield Branch(segment.name, segment.index, segment.size, tuple(_fields(segment, message)))
+        fields = tuple(islice(_fields(segment, message), left))
+        yield Branch(segment.name, segment.index, segment.size, fields)
+        left -= len(fields) + 1
+        if left <= 0:
+            return
 
 
 def _fields(segment: Segment, message: Message) -> Iterator[Field]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
@@ -18,6 +19,8 @@ from router.errors import Unavailable
 BEAT: Final = 15
 """Seconds between two beats of a stream where nothing happens."""
 _LOOK: Final = 1.0
+STREAMS: Final = 10
+"""Streams of one session at the same time: a browser needs one, and each holds a connection of the console."""
 _SESSION: Final = 15.0
 """Seconds between two looks whether the session still lives."""
 
@@ -26,6 +29,7 @@ def stream(
     tools: ConsoleTools, someone: Callable[[Request], Session | None]
 ) -> Callable[[Request], Awaitable[Response]]:
     """The endpoint. someone: whose session it is, which the stream does not keep alive."""
+    open_streams: Counter[str] = Counter()
 
     async def live(request: Request) -> Response:
         try:
@@ -34,9 +38,29 @@ def stream(
             return PlainTextResponse("503", 503)
         if session is None:
             return PlainTextResponse("401", 401)
-        return EventSourceResponse(_events(tools, request, someone), ping=BEAT, send_timeout=30)
+        if open_streams[session.id] >= STREAMS:
+            return PlainTextResponse("429", 429)
+        return EventSourceResponse(
+            _counted(open_streams, session.id, _events(tools, request, someone)), ping=BEAT, send_timeout=30
+        )
 
     return live
+
+
+async def _counted(
+    open_streams: Counter[str], session: str, events: AsyncIterator[ServerSentEvent]
+) -> AsyncIterator[ServerSentEvent]:
+    """The events; while they are read, the stream counts. None for one that came too many at the same moment."""
+    if open_streams[session] >= STREAMS:
+        return
+    open_streams[session] += 1
+    try:
+        async for event in events:
+            yield event
+    finally:
+        open_streams[session] -= 1
+        if not open_streams[session]:
+            del open_streams[session]
 
 
 async def _events(

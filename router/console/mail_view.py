@@ -1,17 +1,28 @@
-"""A mail as it looks: its headers, its text, what is attached, and what the XDM archive holds."""
+"""A mail as it looks: its headers, its text, what is attached, and what the XDM archive holds.
+
+`python -m router.console.mail_view` reads a mail and writes its view as JSON: anybody may write to our mailboxes, and a
+few kilobytes of nested parts keep the parser of the standard library busy for minutes.
+"""
 
 from __future__ import annotations
 
 import email.policy
 import hashlib
 import io
+import json
+import sys
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from email.message import EmailMessage
 from email.parser import BytesParser
 from typing import Final
 
 import nh3
+from pydantic import TypeAdapter
+
+from router.console import apart
+from router.errors import Malformed
+from router.language import N_
 
 _HEADERS: Final = (
     "Date", "From", "To", "Reply-To", "Subject", "Message-ID", "References", "Disposition-Notification-To",
@@ -20,6 +31,10 @@ _HEADERS: Final = (
 _MOST_ENTRIES: Final = 200
 _LONGEST: Final = 200_000
 """Characters of a text that are shown."""
+_MOST_PARTS: Final = 100
+SECONDS: Final = 5
+"""A mail that takes longer to read is not shown."""
+_UNREADABLE: Final = N_("this mail can't be shown: it takes too long to read, or its form is broken")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +68,22 @@ class MailView:
     html: str = field(default="", repr=False)
 
 
+_VIEW: Final = TypeAdapter(MailView)
+
+
+def shown(data: bytes) -> MailView:
+    """Read a mail in a process of its own. Raises `Malformed` (`MAIL-VIEW`) when it can't be read in time."""
+    fault = Malformed("MAIL-VIEW", "", _UNREADABLE)
+    return _VIEW.validate_json(apart.answer_of("router.console.mail_view", data, seconds=SECONDS, fault=fault))
+
+
+def main() -> int:
+    """Bounded in memory and time; a fault is an exit code and no text."""
+    return apart.work(SECONDS, lambda data: json.dumps(asdict(view(data)), ensure_ascii=False).encode(errors="replace"))
+
+
 def view(data: bytes) -> MailView:
-    """Read a mail; what is broken in it is left out, and nothing of it raises."""
+    """Read a mail; what is broken in it is left out. What a hostile one raises is up to the standard library."""
     mail = BytesParser(policy=email.policy.default).parsebytes(data)
     headers = tuple((name, value) for name in _HEADERS if (value := _header(mail, name)))
     text, html, parts = "", "", []
@@ -67,7 +96,7 @@ def view(data: bytes) -> MailView:
             text = _decoded(part, content)
         elif kind == "text/html" and not html and part.get_content_disposition() != "attachment":
             html = nh3.clean(_decoded(part, content), attributes={}, link_rel=None)
-        else:
+        elif len(parts) < _MOST_PARTS:
             parts.append(_part(part, kind, content))
     return MailView(headers, text, tuple(parts), html)
 
@@ -90,7 +119,7 @@ def _bytes(part: EmailMessage) -> bytes:
 def _decoded(part: EmailMessage, content: bytes) -> str:
     try:
         return content.decode(part.get_content_charset("utf-8"), "replace")[:_LONGEST]
-    except LookupError:
+    except (LookupError, ValueError):  # a codec that is none, or none for texts
         return content.decode("utf-8", "replace")[:_LONGEST]
 
 
@@ -123,3 +152,7 @@ def _entries(content: bytes) -> list[Entry]:
             return [Entry(one.filename, one.file_size) for one in archive.infolist()[:_MOST_ENTRIES]]
     except (zipfile.BadZipFile, ValueError, OSError, RuntimeError):
         return []
+
+
+if __name__ == "__main__":
+    sys.exit(main())

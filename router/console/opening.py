@@ -49,10 +49,15 @@ def faults(reason: str, text: str) -> dict[str, str]:
     return found
 
 
+def written(reason: str, text: str) -> str:
+    """A reason as the audit keeps it."""
+    return f"{reason}: {text[:300]}"
+
+
 def open_it(visit: Visit, event: EventSummary, reason: str, text: str) -> None:
     """From now on this session sees the content. Raises `Unavailable` when the audit can't be written: then not."""
     visit.record(
-        Action.VIEWED, kind="event", of=event.event_id, structure=event.structure, reason=f"{reason}: {text[:300]}"
+        Action.VIEWED, kind="event", of=event.event_id, structure=event.structure, reason=written(reason, text)
     )
     now, session = visit.tools.clock.now(), visit.session
     values: dict[str, float | None] = {

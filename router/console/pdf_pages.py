@@ -5,19 +5,17 @@
 
 from __future__ import annotations
 
-import resource
 import struct
-import subprocess
 import sys
 import zlib
 from typing import Final
 
+from router.console import apart
 from router.errors import Malformed
 
 SECONDS: Final = 20
 """A page that takes longer is not shown."""
 MOST: Final = 200
-_MEMORY: Final = 1 << 30
 _WIDTH: Final = 1000
 """Pixels of a page's width."""
 _UNREADABLE: Final = "the PDF can't be shown: download it"
@@ -35,14 +33,8 @@ def page(pdf: bytes, number: int) -> bytes:
 
 
 def _asked(pdf: bytes, *words: str) -> bytes:
-    command = [sys.executable, "-m", "router.console.pdf_pages", *words]
-    try:
-        done = subprocess.run(command, input=pdf, capture_output=True, timeout=SECONDS, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise Malformed("PDF-PAGE", "", _UNREADABLE) from error
-    if done.returncode or not done.stdout:
-        raise Malformed("PDF-PAGE", "", _UNREADABLE)
-    return done.stdout
+    fault = Malformed("PDF-PAGE", "", _UNREADABLE)
+    return apart.answer_of("router.console.pdf_pages", pdf, *words, seconds=SECONDS, fault=fault)
 
 
 def _drawn(pdf: bytes, number: int | None) -> bytes:
@@ -71,14 +63,7 @@ def png(data: bytes, width: int, height: int, stride: int, channels: int) -> byt
 
 def main(words: list[str]) -> int:
     """Bounded in memory and time; a fault is an exit code and no text."""
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-    try:
-        answer = _drawn(sys.stdin.buffer.read(), int(words[0]) if words else None)
-    except Exception:  # whatever the library says would quote the file
-        return 1
-    sys.stdout.buffer.write(answer)
-    return 0
+    return apart.work(SECONDS, lambda pdf: _drawn(pdf, int(words[0]) if words else None))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ class Leg:
     cause: str = ""
     code: str = ""
     attempts: int = 0
+    to_patient: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,7 @@ def leg(delivery: DeliveryState) -> Leg:
         cause=translated(delivery.text) if failed else "",
         code=delivery.code if failed else "",
         attempts=delivery.attempts,
+        to_patient=delivery.label == PATIENT,
     )
 
 

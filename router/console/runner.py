@@ -35,7 +35,7 @@ _IDLE: Final = 1.0
 
 
 class OrderRunner:
-    """One thread. Each item is ordered at least once: what was delivered meanwhile, the ledger refuses."""
+    """One thread. Each item is written at least once, under the id of its order: the lane's owner obeys it once."""
 
     def __init__(self, store: OrderStore, desk: DeadLetterDesk, clock: Clock, *, pace: int = PACE) -> None:
         self._store, self._desk, self._clock, self._pace = store, desk, clock, pace
@@ -88,7 +88,9 @@ class OrderRunner:
 
     def _order(self, order: Order, items: list[OrderItem]) -> None:
         chosen = [item.dead_letter for item in items]
-        answers = self._desk.order(order.act, chosen, by=order.person, reason=order.reason, again=order.again)
+        answers = self._desk.order(
+            order.act, chosen, by=order.person, reason=order.reason, again=order.again, order=order.id
+        )
         self._store.settle(order.id, {item.number: answer for item, answer in zip(items, answers, strict=True)})
 
     def _alone(self, order: Order, item: OrderItem) -> None:

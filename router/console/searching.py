@@ -57,6 +57,7 @@ _FORMS: Final = {"recipient": _RPPS, "structure": _FINESS, "type": _LOINC, "code
 _MOST: Final = 20
 """Pseudonyms of one patient in an address."""
 _NO_PATIENT: Final = N_("a patient is an INS, an IPP, his mailbox, or his names and his birth date")
+_PATIENT_APART: Final = N_("a patient's mailbox names the patient: search by the patient")
 _OLD_HANDLE: Final = N_("what was typed is kept for a day, for the person who typed it: type it again")
 
 
@@ -142,10 +143,29 @@ class Searcher:
         kept: dict[str, str] = {name: known[name] for name in _KEPT if name in known}
         if (safe := self._safe(kept)) != kept:
             raise Untold(f"/search{query_string(safe)}")
+        return self._meant(kept, self._name(kept))
+
+    def told(self, given: Mapping[str, str]) -> Asked:
+        """What a body asks, which may name a patient or a person: no address keeps it. Raises `BadCriterion`.
+
+        `Asked.given` has the patient's pseudonym and no name.
+        """
+        kept = {name: text.strip() for name, text in given.items() if name in _KEPT and text.strip()}
+        kept.pop("q", None)
+        name, recipient = "", kept.get("recipient", "")
+        if _carries_ins(recipient):
+            raise BadCriterion("SEARCH-RECIPIENT", "", _PATIENT_APART)
+        if recipient and not _professional(recipient):
+            name = kept.pop("recipient")
+        if "patient" in kept and not PSEUDONYM.fullmatch(kept["patient"]):
+            kept["patient"] = self.pseudonym(kept["patient"])
+        return self._meant(kept, name)
+
+    def _meant(self, kept: dict[str, str], name: str) -> Asked:
+        """name: of a recipient, "" for none"""
         since = kept.get("since", "" if kept.get("until") else DEFAULT_PERIOD)
         now = self.services.clock.now()
         first, end = periods.period("" if since == ALWAYS else since, kept.get("until", ""), now)
-        name = self._name(kept)
         criteria = Criteria(since=first, until=end, within=self.within)
         criteria = replace(criteria, **{option: kept.get(option, "") for option in PLAIN})  # type: ignore[arg-type]
         if name:
@@ -215,7 +235,7 @@ class Searcher:
 
     def _is_patient(self, text: str) -> bool:
         """An INS, a patient's mailbox, names with a birth date, or a number that has messages here as an IPP."""
-        if patient_search.is_identity(text) or patient_search.is_identity(f"{text}@x"):
+        if _carries_ins(text):
             return True
         found = asking.pseudonyms(self.services, text)
         if " " in text and any(map(str.isalpha, text)) and any(map(str.isdigit, text)):
@@ -226,6 +246,21 @@ class Searcher:
     def _has_messages(self, pseudonym: str) -> bool:
         wanted = Criteria(patients=(pseudonym,), within=self.within)
         return bool(self.services.journal.search(wanted, 1, 1.0).events)
+
+
+def nameless(given: Mapping[str, str]) -> bool:
+    """Whether all of it may stand in an address."""
+    recipient, patient = given.get("recipient", ""), given.get("patient", "")
+    if any(_carries_ins(value) for option, value in given.items() if option != "patient"):
+        return False
+    if recipient and not _professional(recipient):
+        return False
+    return not patient or PSEUDONYM.fullmatch(patient) is not None
+
+
+def _carries_ins(text: str) -> bool:
+    """Whether it is an INS, alone or as the mailbox of a patient."""
+    return patient_search.is_identity(text) or patient_search.is_identity(f"{text}@x")
 
 
 def _professional(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack, closing, nullcontext
@@ -19,6 +20,10 @@ from router.console.store import ConsoleStore
 from router.console.tools import ConsoleTools
 from router.console.watch import StatusWatch
 from router.errors import OperatorFault
+from router.gateway.acceptor import Acceptor
+from router.gateway.complaints import Complaints
+from router.gateway.http_protocol import HttpConnection
+from router.gateway.places import Places
 from router.gateway.tls import Certificates
 from router.language import N_, filled
 from router.runtime.site_services import SiteServices
@@ -26,7 +31,10 @@ from router.runtime.status.gather import Gatherer
 
 _ABSENT: Final = N_("the site file has no `console`: add `console: {port: 8443}`")
 _DRAIN: Final = 3
-_CONNECTIONS: Final = 500
+CONNECTIONS: Final = 500
+_HEADER: Final = 10.0
+"""Seconds that a browser has for the header of a request."""
+_FULL: Final = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class ConsoleService:
@@ -42,6 +50,8 @@ class ConsoleService:
         self.port: int = self._socket.getsockname()[1]
         self._certificates = Certificates(self.config.tls) if self.config.tls is not None else None
         self._server = _Server(self._configured(self._tools(services)))
+        places = Places(CONNECTIONS, "console", Complaints(services.alert, services.observer))
+        self._server.accept = lambda: self._accepting(places)
 
     @property
     def address(self) -> str:
@@ -55,7 +65,7 @@ class ConsoleService:
     def run(self, ready: Callable[[], None]) -> None:
         """Until `stop`; `ready` is called once it answers."""
         self._server.ready = ready
-        self._server.run(sockets=[self._socket])
+        self._server.run(sockets=[])
 
     def stop(self) -> None:
         """End soon. From any thread, or a signal handler."""
@@ -97,6 +107,7 @@ class ConsoleService:
     def _configured(self, tools: ConsoleTools) -> uvicorn.Config:
         config = uvicorn.Config(
             console_app(tools),
+            http=HttpConnection,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -104,12 +115,20 @@ class ConsoleService:
             log_level="error",
             server_header=False,
             timeout_graceful_shutdown=_DRAIN,
-            limit_concurrency=_CONNECTIONS,
         )
         config.load()
-        if self._certificates is not None:
-            config.ssl = self._certificates.context
         return config
+
+    def _accepting(self, places: Places) -> Acceptor:
+        """Like the port of the senders: a connection that asks for nothing makes room for one more."""
+        server, certificates = self._server, self._certificates
+        return Acceptor(
+            self._socket,
+            places,
+            lambda place: _Connection(server.config, server, place, _HEADER, certificates),
+            lambda: certificates.context if certificates is not None else None,
+            _FULL,
+        )
 
 
 def _bound(host: str, port: int) -> socket.socket:
@@ -117,6 +136,8 @@ def _bound(host: str, port: int) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
+        made.listen(1024)
+        made.setblocking(False)
     except OSError as error:
         made.close()
         text = filled("can't listen: {reason}", reason=error.strerror)
@@ -124,13 +145,27 @@ def _bound(host: str, port: int) -> socket.socket:
     return made
 
 
+class _Connection(HttpConnection):
+    """Left alone while a whole request of it is answered."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.place.busy = self._answers
+
+    def _answers(self) -> bool:
+        cycle = self.cycle
+        return cycle is not None and not cycle.response_complete and not cycle.more_body
+
+
 class _Server(uvicorn.Server):
-    """Signals are the process's business."""
+    """Uvicorn with our own way to accept connections. Signals are the process's business."""
 
     ready: Callable[[], None]
+    accept: Callable[[], Acceptor]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
+        self.servers = [self.accept()]  # type: ignore[list-item]  # which is closed like one
         self.ready()
 
     def capture_signals(self):  # type: ignore[no-untyped-def]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from router.console import words
 from router.console.times import age
 from router.language import _, plural
 from router.runtime.status.judge import CERTIFICATE, LIST
-from router.runtime.status.views import Attention, FeedView, SinkView, Status, WorkerView
+from router.runtime.status.views import Attention, CertificateView, FeedView, SinkView, Status, WorkerView
 
 if TYPE_CHECKING:
     from router.console.visit import Visit
@@ -52,7 +52,7 @@ def of(visit: Visit, found: Status) -> Seen:
         feeds=tuple(feed for feed in found.feeds or () if feed.name in names),
         sinks=tuple(sink for sink in found.sinks if sink.name in names),
         workers=tuple(worker for report in found.processes for worker in report.workers),
-        facts=tuple(_facts(found, names, whole=visit.structures is None)),
+        facts=tuple(_facts(found, names, words.certificates(found, config, mine), whole=mine is None)),
         age=age(visit.tools.clock.now() - found.at),
     )
 
@@ -65,9 +65,9 @@ def _sentence(found: Status, count: int) -> str:
     return _("All flows run. Nothing waits for a person.")
 
 
-def _facts(found: Status, names: set[str], *, whole: bool) -> Iterator[Fact]:
+def _facts(found: Status, names: set[str], certificates: Sequence[CertificateView], *, whole: bool) -> Iterator[Fact]:
     yield from _mailboxes(found, names)
-    yield from _certificates(found)
+    yield from _certificates(found, certificates)
     yield from _lists(found)
     if found.journal_behind is not None:
         late = found.journal_behind > 1
@@ -96,8 +96,8 @@ def _mailboxes(found: Status, names: set[str]) -> Iterator[Fact]:
             yield Fact(name=name, text="", status="nothing")
 
 
-def _certificates(found: Status) -> Iterator[Fact]:
-    for one in sorted(found.certificates, key=lambda each: each.ends or 0):
+def _certificates(found: Status, shown: Sequence[CertificateView]) -> Iterator[Fact]:
+    for one in sorted(shown, key=lambda each: each.ends or 0):
         name = _("Certificate {name}", name=one.name)
         if one.ends is None:
             yield Fact(name=name, text=_("can't be read"), status="refused")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import delete, insert, select
 
+from router.access.person import EVERY
+from router.console.cases import CaseStore
 from router.console.causes import CauseNotes
 from router.console.orders import OrderStore
 from router.console.tables import CHOICES, METADATA, SEARCHES, TYPED, VERSION
@@ -20,13 +22,17 @@ _TYPED_SECONDS: Final = 86_400.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedSearch:
-    """A search under a name. `shared`: everyone of the site sees it; only its owner and administrators remove it."""
+    """A search under a name. shared: others see it too;  within: FINESS of what its owner saw, None for all
+
+    Only its owner and administrators of all structures remove it.
+    """
 
     id: str
     person: str
     name: str
     query: str
     shared: bool
+    within: frozenset[str] | None = None
 
 
 class ConsoleStore:
@@ -37,6 +43,7 @@ class ConsoleStore:
         self._clock = clock
         self.orders = OrderStore(self._database, clock)
         self.causes = CauseNotes(self._database, clock)
+        self.cases = CaseStore(self._database, clock)
 
     def close(self) -> None:
         self._database.close()
@@ -60,26 +67,24 @@ class ConsoleStore:
 
     # ---------------------------------------------------------------------------------------------- searches
 
-    def searches(self, person: str) -> tuple[SavedSearch, ...]:
-        """Mine first, then those of everyone; by name."""
+    def searches(self, person: str, within: frozenset[str] | None) -> tuple[SavedSearch, ...]:
+        """Mine first, then the shared ones of people who saw no other structures than these (None: all), or all."""
         query = select(SEARCHES).where((SEARCHES.c.person == person) | SEARCHES.c.shared.is_(True))
         with self._database.read() as connection:
             rows = connection.execute(query).mappings()
-            found = [
-                SavedSearch(
-                    id=row["id"], person=row["person"], name=row["name"], query=row["query"], shared=row["shared"]
-                )
-                for row in rows
-            ]
+            found = [_saved(row) for row in rows]
+        if within is not None:
+            found = [one for one in found if one.person == person or one.within is None or one.within <= within]
         return tuple(sorted(found, key=lambda one: (one.person != person, one.name.casefold(), one.id)))
 
-    def save(self, person: str, name: str, query: str, *, shared: bool) -> str:
-        """Keep a search; one of mine with this name is replaced. Returns its id."""
+    def save(self, person: str, name: str, query: str, within: frozenset[str] | None, *, shared: bool) -> str:
+        """Keep a search; one of mine with this name is replaced. within: what its owner sees. Returns its id."""
         id_ = secrets.token_urlsafe(9)
         with self._database.write() as connection:
             same = (SEARCHES.c.person == person) & (SEARCHES.c.name == name)
             connection.execute(delete(SEARCHES).where(same))
             row = {"id": id_, "person": person, "name": name, "query": query, "shared": shared}
+            row["within"] = EVERY if within is None else " ".join(sorted(within))
             connection.execute(insert(SEARCHES), row | {"at": self._clock.now()})
         return id_
 
@@ -107,3 +112,8 @@ class ConsoleStore:
         with self._database.read() as connection:
             found: str | None = connection.execute(query).scalar()
             return found
+
+
+def _saved(row: Any) -> SavedSearch:
+    within = None if row["within"] == EVERY else frozenset(row["within"].split())
+    return SavedSearch(**{name: row[name] for name in ("id", "person", "name", "query", "shared")}, within=within)

@@ -25,9 +25,13 @@ SEARCHES: Final = Table(
     Column("name", String, nullable=False),
     Column("query", Text, nullable=False),
     Column("shared", Boolean, nullable=False),
+    Column("within", Text, nullable=False),
     Column("at", Float, nullable=False),
 )
-"""`query`: of the address of the search; it holds no identity, since no address does."""
+"""`query`: of the address of the search; it holds no identity, since no address does.
+
+`within`: the structures that its owner saw, separated by blanks; `*` for all.
+"""
 
 TYPED: Final = Table(
     "console_typed",
@@ -43,13 +47,16 @@ CAUSES: Final = Table(
     "console_causes",
     METADATA,
     Column("cause", String, primary_key=True),
+    Column("structure", String, primary_key=True),
     Column("state", String, nullable=False),
     Column("note", Text, nullable=False),
     Column("person", String, nullable=False),
     Column("at", Float, nullable=False),
     Column("until", Float, nullable=False),
 )
-"""What people say of a cause of dead letters. `until`: when it is no longer muted; 0 for other states."""
+"""What people say of a cause of dead letters, for each structure: a cause has no owner, its dead letters have.
+
+`structure`: FINESS, or `*` for all;  `until`: when it is no longer muted; 0 for other states."""
 
 ORDERS: Final = Table(
     "console_orders",
@@ -89,3 +96,33 @@ ITEMS: Final = Table(
     Column("dead_letter", Text, nullable=False),
 )
 """One dead letter of an order, in the order of sending. `dead_letter`: JSON, without bytes; its key is a pseudonym."""
+
+CASES: Final = Table(
+    "console_cases",
+    METADATA,
+    Column("list", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("holder", String, nullable=False),
+    Column("until", Float, nullable=False),
+    Column("decided", String, nullable=False),
+    Column("decided_by", String, nullable=False),
+    Column("decided_at", Float, nullable=False, index=True),
+    Column("structure", String, nullable=False),
+    Column("name", String, nullable=False),
+)
+"""A case of a work-list of which somebody did something. `holder`, `until`: who has taken it, and until when;
+`decided`: a key of `worklists.CHOICES`, "" while it is open. `structure`, `name`: FINESS and MSH-10 of a decided one,
+which may stand in no list any more."""
+
+CASE_LINES: Final = Table(
+    "console_case_lines",
+    METADATA,
+    Column("list", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("person", String, nullable=False),
+    Column("did", String, nullable=False),
+    Column("text", Text, nullable=False),
+)
+"""What people did with a case, and what they noted, in order. `did`: take, give, note, decide."""

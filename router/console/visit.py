@@ -48,6 +48,8 @@ class Visit:
     rates: Rates
     session: Session | None
     cookie: str = field(default="", repr=False)
+    program: Person | None = None
+    """What an API token stands for, in the place of a session."""
     form: Form = field(default_factory=dict, repr=False)
     choices: Choices = field(default_factory=Choices)
     began: float = field(default_factory=time.perf_counter)
@@ -58,6 +60,8 @@ class Visit:
 
     @property
     def person_or_none(self) -> Person | None:
+        if self.program is not None:
+            return self.program
         return self.session.person if self.session is not None else None
 
     @property

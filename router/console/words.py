@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from router.config.site_models import SiteConfig
 from router.language import N_
-from router.runtime.status.views import Attention, Status
+from router.runtime.status.views import Attention, CertificateView, Status
 
 Structures = frozenset[str] | None
 """FINESS numbers; None for all."""
@@ -77,7 +77,26 @@ def attention(found: Status, config: SiteConfig, mine: Structures) -> list[Atten
     if mine is None:
         return list(found.attention)
     hidden = {*config.feeds, *config.sinks} - names_seen(config, mine)
-    return [one for one in found.attention if one.subject not in hidden]
+    return [
+        one
+        for one in found.attention
+        if one.what not in _OF_ALL and one.subject not in hidden and not _names_any(one.subject, hidden)
+    ]
+
+
+#: What counts the things of all structures together.
+_OF_ALL: Final = frozenset({"dead letters", "impact"})
+
+
+def _names_any(certificate: str, hidden: set[str]) -> bool:
+    """Whether this certificate (`mssante.b/tls`, `feed labo/mllp/tls`) is of one of these feeds or sinks."""
+    return "/" in certificate and certificate.partition("/")[0].removeprefix("feed ") in hidden
+
+
+def certificates(found: Status, config: SiteConfig, mine: Structures) -> list[CertificateView]:
+    """Certificates of the machine, and of the feeds and sinks that somebody with these structures may see."""
+    hidden: set[str] = set() if mine is None else {*config.feeds, *config.sinks} - names_seen(config, mine)
+    return [one for one in found.certificates if not _names_any(one.name, hidden)]
 
 
 def names_seen(config: SiteConfig, mine: Structures) -> set[str]:

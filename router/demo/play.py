@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from router.demo.people import make_accounts
 from router.demo.stage import Stage, stage
 from router.demo.story import SCENES, Row
 from router.starter.pipeline_files import FIRST, FIRST_ID
@@ -88,6 +89,10 @@ async def _stay(console: Console, played: Stage) -> None:
     console.print(f"  {_command()} explain {FIRST_ID} --site {site}")
     console.print(f"  {_command()} dlq ls --site {site}")
     console.print(f"  curl -s http://127.0.0.1:{ports['admin']}/metrics | grep segur_")
+    console.print(f"  the console, in a browser: http://127.0.0.1:{ports['console']}")
+    for one in make_accounts(played.site):
+        told = f"{one.name:<16} password {one.password}   ({one.role}; of this demo alone, told only here)"
+        console.print(f"    account {told}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"  ports: {', '.join(f'{name} {port}' for name, port in ports.items())}")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

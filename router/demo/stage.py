@@ -82,7 +82,8 @@ class Stage:
         writer.close()
         run = self.folder / "var" / "run"
         return all(
-            (run / f"{role}-0.json").exists() for role in ("gateway", "pipelines", "sinks", "feedback", "journal")
+            (run / f"{role}-0.json").exists()
+            for role in ("gateway", "pipelines", "sinks", "feedback", "journal", "console")
         )
 
     async def kill(self) -> None:
@@ -186,8 +187,8 @@ async def stage(
         folder=folder / "mailboxes",
     )
     async with world(folder / CERTIFICATES, dmp=dmp, mssante=mssante) as outside:
-        ports = {name: _free() for name in ("sil", "ris", "gam", "http", "admin")}
-        _write(folder, _profile(outside, ports), outside.annuaire.url, bus)
+        ports = {name: _free() for name in ("sil", "ris", "gam", "http", "admin", "console")}
+        _write(folder, _profile(outside, ports), outside.annuaire.url, bus, ports["console"])
         played = Stage(folder, outside, Maker(seed), ports)
         try:
             yield played
@@ -204,7 +205,7 @@ def _free() -> int:
             return port
 
 
-def _write(folder: Path, profile: Profile, annuaire: str, bus: dict[str, Any] | None) -> None:
+def _write(folder: Path, profile: Profile, annuaire: str, bus: dict[str, Any] | None, console: int) -> None:
     """The site of `segur-router init` for this profile, in a hurry."""
     fill(folder, profile)
     path = folder / SITE
@@ -212,6 +213,7 @@ def _write(folder: Path, profile: Profile, annuaire: str, bus: dict[str, Any] | 
     site = yaml.load(path.read_text(encoding="utf-8"))
     _hurry(site, folder)
     _annuaire(site, folder, annuaire)
+    site["console"] = {"port": console}
     site |= bus or {}
     with path.open("w", encoding="utf-8") as file:
         yaml.dump(site, file)

@@ -114,6 +114,8 @@ class Rows:
         self.receipts[event, line] = {"event": event, "line": line, "at": receipt.at, "body": body}
         self._identify(receipt.delivery_id, event)
         self._term(term("sink", receipt.sink), event)
+        if receipt.kind is ReceiptKind.DSN and not receipt.ok and receipt.code:
+            self._term(term("code", clean(receipt.code)), event)  # a report changes no row of the deliveries
         for name in _IDENTIFIERS:
             for value in receipt.evidence.get(name, "").split():
                 self._identify(value.strip("<>,;"), event)

@@ -22,7 +22,18 @@ from router.journal.numbers import beginning as beginning_of
 from router.journal.numbers import of_event as event_number
 from router.journal.numbers import of_text
 from router.journal.rows import named as as_term
-from router.journal.sources import ENDED, Reader, Source, TimeUp, has_code, of_its_delivery, of_term, sources, these
+from router.journal.sources import (
+    ENDED,
+    Reader,
+    Source,
+    TimeUp,
+    has_code,
+    of_its_delivery,
+    of_term,
+    sources,
+    these,
+    within_days,
+)
 from router.journal.tables import DELIVERIES, EVENTS, ORPHANS, TERMS
 from router.journal.terms import term
 from router.journal.views import DeliveryState, EventSummary
@@ -137,7 +148,7 @@ def _outcomes(connection: Connection, criteria: Criteria, page: Sequence[Cursor]
     of, at = DELIVERIES.c, these(connection, page)
     mine = of.day == at.c.day, of.event == at.c.event
     rows = select(of.event, of.disposition).select_from(at.join(DELIVERIES, *_both(mine)))
-    rows = rows.where(*of_its_delivery(criteria)).distinct()
+    rows = rows.where(within_days(of.day, page), *of_its_delivery(criteria)).distinct()
     pairs = {(event, dispositions.get(name, "")) for event, name in connection.execute(rows)}
     if not (criteria.sink or is_address(criteria.recipient)):
         coded = [has_code(criteria.code)] if criteria.code else []
@@ -155,7 +166,7 @@ def _ends(connection: Connection, page: Sequence[Cursor], *more: ColumnElement[b
             of.event == at.c.event,
             of.term == of_text(term("outcome", outcome)),
         )
-        query = select(of.event).select_from(at.join(TERMS, *_both(mine))).where(*more)
+        query = select(of.event).select_from(at.join(TERMS, *_both(mine))).where(within_days(of.day, page), *more)
         yield from ((event, outcome) for event in connection.execute(query).scalars())
 
 
@@ -224,7 +235,8 @@ def _events(connection: Connection, page: Sequence[Cursor]) -> Iterator[FoundEve
     of, at = DELIVERIES.c, these(connection, page)
     deliveries: dict[int, list[Mapping[Any, Any]]] = {}
     mine = of.day == at.c.day, of.event == at.c.event
-    for row in connection.execute(select(DELIVERIES).select_from(at.join(DELIVERIES, *_both(mine)))).mappings():
+    theirs = select(DELIVERIES).select_from(at.join(DELIVERIES, *_both(mine))).where(within_days(of.day, page))
+    for row in connection.execute(theirs).mappings():
         deliveries.setdefault(row["event"], []).append(row)
     ends: dict[int, list[str]] = {}
     for number, outcome in _ends(connection, page):

@@ -138,4 +138,4 @@ def _why(ends: Sequence[MessageFault | Filtered]) -> tuple[str, str]:
         if isinstance(end, MessageFault):
             return end.code, end.text
         return end.code, filled("arrêté par le circuit du routeur : {text}", text=end.reason)
-    return "NOT-SERVED", N_("aucun circuit du routeur ne dessert cette destination")
+    return "NOT-SERVED", N_("aucun pipeline du routeur ne dessert cette destination")

@@ -32,6 +32,7 @@ def _parts(profile: Profile, bus: str) -> Iterator[str]:
     if profile.http is not None:
         yield _section("http", port=profile.http)
     yield _section("admin", port=profile.admin)
+    yield _section("console")
     yield _section("sinks")
     for one in profile.hospitals:
         yield _section("dmp", instance=one.instance, finess=one.structure.finess, port=profile.dmp)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Literal
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, sync_playwright
@@ -17,6 +17,14 @@ from tests.console.console_world import PASSWORD
 CHROMIUM: Final = shutil.which("chromium") or "/usr/bin/chromium"
 _TAGS: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 _OPTIONS: Final = {"runOnly": {"type": "tag", "values": _TAGS}, "resultTypes": ["violations"]}
+
+_COLOURS: Final = {"runOnly": {"type": "rule", "values": ["color-contrast"]}, "resultTypes": ["violations"]}
+_LOOKS: Final[Sequence[tuple[int, Literal["light", "dark"], Mapping[str, Any]]]] = (
+    (1280, "light", _OPTIONS),
+    (1280, "dark", _COLOURS),
+    (320, "dark", _OPTIONS),
+    (320, "light", _COLOURS),
+)
 
 
 @contextmanager
@@ -59,10 +67,13 @@ class Watcher:
         self.page.on("pageerror", lambda error: self.said.append(f"error: {error}"))
         self.page.on("response", self._answered)
         if name:
-            self.page.goto(f"{address}/login")
-            self.page.fill("#f-name", name)
-            self.page.fill("#f-password", PASSWORD)
-            self.page.click("main button")
+            self.log_in(name, PASSWORD)
+
+    def log_in(self, name: str, password: str) -> None:
+        self.page.goto(f"{self.address}/login")
+        self.page.fill("#f-name", name)
+        self.page.fill("#f-password", password)
+        self.page.click("main button")
 
     def _heard(self, message: ConsoleMessage) -> None:
         if not re.match(r"Failed to load resource: the server responded with a status of 4\d\d", message.text):
@@ -80,12 +91,26 @@ class Watcher:
         self.bodies.append(self.page.content())
         return self.bodies[-1]
 
-    def faults(self, *, rules: bool = True) -> list[str]:
-        """What the console said, what axe finds on the page that is shown, and whether it is wider than the window.
+    def looks(self) -> list[str]:
+        """The faults of the page that is shown, wide and narrow, light and dark: `faults` in each of the four.
 
-        rules: whether axe looks: it takes most of the time
+        The rules that know nothing of colours are asked once for each width: they would say the same.
         """
-        found = Axe().run(self.page, options=_OPTIONS).response["violations"] if rules else []
+        found: list[str] = []
+        for width, scheme, options in _LOOKS:
+            self.page.set_viewport_size({"width": width, "height": 900})
+            self.page.emulate_media(color_scheme=scheme)
+            found += [f"{width} {scheme}: {fault}" for fault in self.faults(options)]
+            self.said.clear()
+        self.page.set_viewport_size({"width": 1280, "height": 900})
+        self.page.emulate_media(color_scheme="light")
+        return found
+
+    def faults(self, options: Mapping[str, Any] = _OPTIONS) -> list[str]:
+        """What the console said, what axe finds on the page that is shown, and whether it is wider than the window."""
+        if not self.page.evaluate("typeof window.axe !== 'undefined'"):
+            self.page.evaluate(Axe().axe_script)
+        found = self.page.evaluate("options => axe.run(document, options).then(found => found.violations)", options)
         wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         axe = [f"{one['id']}: {node['target']} {node['failureSummary']}" for one in found for node in one["nodes"]]
         return [*self.said, *axe, *([f"{wide} px too wide"] if wide > 0 else [])]

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from router.access.person import EVERY, Person, Role
 from router.access.store import AccessStore
+from router.access.tokens import API_ACT, API_ADMINISTER, API_CONTENT, API_READ
 from router.audit.event import AuditEvent
 from router.config.site import Site
 from router.console.app import console_app
@@ -54,11 +55,24 @@ sinks:
   mssante.b: {{type: mssante, host: 127.0.0.1, mode: plain, imap: {{host: 127.0.0.1, mode: plain}}}}
 directory: {{liste_blanche: {{source: liste.xml}}}}
 """
+PIPELINE: Final = """\
+name: documents
+description: Les comptes rendus du labo.
+feed: sil
+steps:
+  - validate: {profile: cisis}
+sinks:
+  mssante: {}
+examples:
+  - {name: illisible, message: broken.hl7, expect: {ack: AE, fault: R01}}
+"""
 PEOPLE: Final[Mapping[str, Mapping[str, Role]]] = {
     "marie": {A: Role.OPERATOR},
+    "luc": {A: Role.OPERATOR},
     "paul": {B: Role.READER},
     "jeanne": {EVERY: Role.ADMINISTRATOR},
 }
+API: Final = (API_READ, API_CONTENT, API_ACT, API_ADMINISTER)
 EVENT_A, EVENT_B = "a" * 64, "b" * 64
 
 
@@ -94,6 +108,13 @@ class Browser:
     ) -> httpx.Response:
         """A form as a browser sends it."""
         return asyncio.run(self._client.post(address, data=data, headers=headers))
+
+    def send(self, address: str, body: Mapping[str, object]) -> httpx.Response:
+        """JSON as a program sends it."""
+        return asyncio.run(self._client.post(address, json=body))
+
+    def request(self, method: str, address: str, content: bytes = b"", **headers: str) -> httpx.Response:
+        return asyncio.run(self._client.request(method, address, content=content, headers=headers))
 
 
 class World:
@@ -148,6 +169,12 @@ class World:
             client.cookies.set("segur", self.access.begin(person, "127.0.0.1"), domain="testserver.local")
         return client
 
+    def program(self, rights: Mapping[str, Role], scopes: Sequence[str] = API, *, language: str = "en") -> Browser:
+        """A program with a token of these rights and scopes."""
+        ends = self.clock.now() + 3600
+        text, _ = self.access.tokens.create("robot", scopes=scopes, expires=ends, by="test", rights=rights)
+        return Browser(self.app, {"authorization": f"Bearer {text}", "accept-language": language})
+
     @contextmanager
     def served(self) -> Iterator[str]:
         """The console on a real port: its address."""
@@ -196,6 +223,13 @@ class World:
                 text="" if ok else "boîte pleine", evidence={"message_id": f"<{control}@segur>"} if ok else {},
             )  # fmt: skip
             self.write([first, second], [end])
+
+    def write_pipeline(self) -> None:
+        """`PIPELINE`, of hospital A, and its example."""
+        folder = Path(self.services.config.pipelines)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "documents.yaml").write_text(PIPELINE, encoding="utf-8")
+        (folder / "broken.hl7").write_bytes(b"MSH|^~\\&|LABO\r")
 
     def receive(self, message: bytes, event: str = EVENT_A, *, structure: str = A, feed: str = "sil") -> None:
         """An accepted message on the bus, and the line of the journal that says where it stands."""

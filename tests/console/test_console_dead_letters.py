@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 
 import httpx
@@ -224,3 +225,40 @@ def test_a_cause_is_known_muted_and_comes_back(world: World) -> None:
     assert say(said="repaired") == 303
     assert say(said="muted", days="400") == 422
     assert say(said="known", note="M. Dupont 31/01/1950") == 422
+
+
+def test_an_order_whose_process_ended_before_it_was_noted_sends_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written again by the next process; what was tried since is refused, with the reason."""
+    ids = dead(world, 1, sink=SINK, structure=A)
+    client = world.client("marie")
+    address = dry_run(client)
+    confirm(client, address)
+    with monkeypatch.context() as patched:
+        patched.setattr(world.store.orders, "settle", lambda *_: sys.exit(9))
+        with pytest.raises(SystemExit):
+            world.runner.step()
+    now = time.time()
+    work(world, SINK, ids, State.DEAD, fault=full, since=now)
+    world.clock.at += 61
+    other = type(world.runner)(world.store.orders, world.desk, world.clock)
+    while other.step():
+        pass
+    page = text_of(client.get(address))
+    assert "REPLAY-CHANGED" in page, page[page.index("Order about") :]
+    assert [row.attempts for row in world.desk.rows(ids).values()] == [2]
+
+
+def test_two_orders_of_one_set_send_once(world: World) -> None:
+    """Two people try the same set dry and confirm both: what the first order tried is not tried by the second."""
+    ids = dead(world, 1, sink=SINK, structure=A)
+    client, other = world.client("marie"), world.client("jeanne")
+    first, second = dry_run(client), dry_run(other)
+    confirm(client, first)
+    worked_off(world)
+    work(world, SINK, ids, State.DEAD, fault=full, since=time.time())
+    confirm(other, second)
+    worked_off(world)
+    assert "REPLAY-CHANGED" in other.get(second).text
+    assert [row.attempts for row in world.desk.rows(ids).values()] == [2]

@@ -7,18 +7,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from email.message import EmailMessage
 from io import BytesIO
+from threading import Barrier, BoundedSemaphore, Thread
 from zipfile import ZipFile
 
 import pytest
 
 from router.archive.item import Item
 from router.audit.event import Action, AuditEvent
-from router.console import pdf_pages
+from router.console import apart, hl7_tree, mail_view, pdf_pages
 from router.console.app import console_app
 from router.console.opening import SECONDS
 from router.console.registry import all_pages
 from router.contracts.keeping import Kind
-from router.errors import Malformed
+from router.errors import Malformed, Unavailable
+from router.hl7.message import Message
 from router.simulators.sender import Maker
 from router.simulators.sender.pdf import pdf
 from tests.console.console_world import EVENT_A, EVENT_B, Browser, World, text_of, token
@@ -212,3 +214,52 @@ def test_pages_of_a_pdf_are_drawn_apart() -> None:
         pdf_pages.page(made, 7)
     with pytest.raises(Malformed):
         pdf_pages.count(b"%PDF-1.7 nothing")
+
+
+NESTED = b"Content-Type: message/rfc822\r\n\r\n" * 3000 + b"x"
+HEADER = b"To: " + b"(" * 3000 + b"\r\n\r\nx"
+CODEC = b'Content-Type: text/plain; charset="\0"\r\n\r\nbonjour'
+
+
+@pytest.mark.parametrize("data", [NESTED, HEADER], ids=["nested", "header"])
+def test_a_mail_that_breaks_its_reader_is_said_to_be_unreadable(filled: World, data: bytes) -> None:
+    """Anybody may write to our mailbox: the page stands, and says that this mail can't be shown."""
+    assert isinstance(filled.tools.archive, Kept)
+    filled.tools.archive.data["1"] = data
+    client = filled.client("marie")
+    _open(client, view="mail")
+    page = client.get(f"{ADDRESS}?view=mail")
+    assert page.status_code == 200 and "this mail can&#39;t be shown" in page.text
+
+
+def test_a_mail_of_an_impossible_charset_is_read() -> None:
+    """Its letters are read as UTF-8."""
+    assert mail_view.view(CODEC).text == "bonjour"
+
+
+def test_a_message_of_a_million_fields_is_shown_in_part() -> None:
+    """Its beginning: the page has a bound."""
+    message = Message.tolerant(b"MSH|^~\\&|A|B|C|D|2026||ORU^R01|1|P|2.5\r" + b"NTE|1|L|a\r" * 20_000)
+    shown = list(hl7_tree.tree(message))
+    assert sum(1 + len(one.fields) for one in shown) <= hl7_tree.MOST + 1
+
+
+def test_contents_are_made_ready_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes when too many wait is told to come again, and holds no thread."""
+    monkeypatch.setattr(apart, "_places", BoundedSemaphore(2))
+    monkeypatch.setattr(apart, "_turns", BoundedSemaphore(1))
+    made, found, together = pdf("bonjour", [], size=3000), [], Barrier(6)
+
+    def ask() -> None:
+        together.wait()
+        try:
+            found.append(pdf_pages.count(made))
+        except Unavailable as fault:
+            found.append(fault.code)
+
+    threads = [Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(str, found)) == ["1", "1", *["CONSOLE-BUSY"] * 4]

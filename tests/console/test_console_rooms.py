@@ -8,19 +8,7 @@ import pytest
 
 from router.access.person import Role
 from router.audit.event import Action, AuditEvent
-from tests.console.console_world import A, B, World, text_of, token
-
-PIPELINE = """\
-name: documents
-description: Les comptes rendus du labo.
-feed: sil
-steps:
-  - validate: {profile: cisis}
-sinks:
-  mssante: {}
-examples:
-  - {name: illisible, message: broken.hl7, expect: {ack: AE, fault: R01}}
-"""
+from tests.console.console_world import PIPELINE, A, B, World, text_of, token
 
 
 @pytest.fixture
@@ -33,10 +21,7 @@ def rooms(world: World) -> World:
                     at=world.clock.now(), who=who, action=action, structure=finess, kind="event", object="e" * 64
                 )
             )
-    folder = Path(world.services.config.pipelines)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "documents.yaml").write_text(PIPELINE, encoding="utf-8")
-    (folder / "broken.hl7").write_bytes(b"MSH|^~\\&|LABO\r")
+    world.write_pipeline()
     return world
 
 

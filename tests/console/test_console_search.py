@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from router.access.person import Role
 from router.audit.event import Action
 from router.cisis import ins, patient_search
 from tests.console.console_world import EVENT_A, A, B, Browser, World, text_of, token
@@ -156,7 +157,8 @@ def test_hostile_texts_find_nothing_and_stay_text(known: World, text: str) -> No
 
 
 def test_a_search_is_saved_for_oneself_or_for_everyone(known: World) -> None:
-    """Under its name; another person sees the shared one, and removes none but her own."""
+    """Under its name; another person of the hospital sees the shared one, and removes none but her own."""
+    known.access.accounts.set_rights("paul", {A: Role.READER})
     client, other = known.client("marie"), known.client("paul")
     form = {"_token": token(client.get("/search")), "outcome": "failed", "since": "today"}
     client.post("/searches", form | {"name": "mine"})
@@ -164,11 +166,12 @@ def test_a_search_is_saved_for_oneself_or_for_everyone(known: World) -> None:
     assert ">mine</a>" in client.get("/search").text
     page = other.get("/search").text
     assert ">ours</a>" in page and ">mine</a>" not in page
-    (shared,) = known.store.searches("paul")
+    (shared,) = known.store.searches("paul", frozenset({A}))
     assert shared.query == "?outcome=failed&since=today"
     assert other.post(f"/searches/{shared.id}/remove", {"_token": token(other.get("/search"))}).status_code == 404
     assert client.post(f"/searches/{shared.id}/remove", {"_token": token(client.get("/search"))}).status_code == 303
-    assert not known.store.searches("paul")
+    assert not known.store.searches("paul", frozenset({A}))
+    known.access.accounts.set_rights("paul", {B: Role.READER})
 
 
 def test_an_export_is_audited_and_holds_no_identity(known: World) -> None:

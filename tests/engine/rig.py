@@ -33,8 +33,8 @@ class Rig:
         self.published += deliveries
         self.bus.producer("test").publish([delivery_record(d) for d in deliveries])
 
-    def command(self, d: Delivery, command: str, text: str = "") -> None:
-        headers = {Header.COMMAND: command, Header.DELIVERY: d.id, Header.ID: d.event_id, Header.TEXT: text}
+    def command(self, d: Delivery, command: str, text: str = "", **more: str) -> None:
+        headers = {Header.COMMAND: command, Header.DELIVERY: d.id, Header.ID: d.event_id, Header.TEXT: text, **more}
         self.bus.producer("test").publish([Outgoing(out_topic(d.sink), d.key, b"", headers)])
 
     def worker(self, **options: Any) -> SinkWorker:

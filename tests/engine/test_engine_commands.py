@@ -240,6 +240,24 @@ def test_two_commands_read_twice_are_obeyed_once() -> None:
     play(story)
 
 
+@pytest.mark.parametrize(("second", "calls"), [("one", 2), ("another", 3)])
+def test_an_order_that_is_written_twice_is_obeyed_once(second: str, calls: int) -> None:
+    """Who wrote it ended before noting it, and writes it again: it is the same order, whatever its place."""
+
+    async def story(rig: Rig) -> None:
+        rig.sink.behaviour = lambda _d, _a: Refused("X")
+        rig.publish(delivery(1))
+        async with rig.running():
+            await rig.until(partial(dead_after, rig, 1))
+            rig.command(rig.published[0], "replay", order="one")
+            await rig.until(partial(dead_after, rig, 2))
+            rig.command(rig.published[0], "replay", order=second)
+            await asyncio.sleep(0.2)
+            await rig.until(partial(dead_after, rig, calls))
+
+    play(story)
+
+
 def test_what_is_held_goes_before_its_replacement() -> None:
     """D1 for what waits for a person too: its replacement stands in a lane of its own (the IPP was merged)."""
 

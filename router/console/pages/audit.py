@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -62,7 +63,11 @@ def _export(visit: Visit) -> Response:
 
 def _wanted(visit: Visit, *, form: bool = False) -> Wanted:
     """Raises `BadCriterion` for a period that is none."""
-    text = visit.field if form else visit.asked
+    return wanted(visit, visit.field if form else visit.asked)
+
+
+def wanted(visit: Visit, text: Callable[[str], str]) -> Wanted:
+    """What is asked by these names, of the structures that the person administers. Raises `BadCriterion`."""
     begin, end = periods.period(text("since"), text("until"), visit.tools.clock.now())
     action = next((one for one in Action if one == text("action")), None)
     mine = visit.person.structures(Role.ADMINISTRATOR)

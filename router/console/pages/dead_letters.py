@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from starlette.responses import Response
 
-from router.access.person import Role
+from router.access.person import EVERY, Role
 from router.audit.event import Action
 from router.console.causes import SAID, CauseNote, Said
+from router.console.causes import shown as shown_as
 from router.console.free_text import named_person
-from router.console.page import Key, NotHere, Page
+from router.console.page import Key, NotAllowed, NotHere, Page
 from router.console.visit import Visit
+from router.console.words import names_seen
 from router.engine.dead_letters.listing import DeadLetter, Filter, Group
 from router.language import N_, _, plural
 
@@ -50,17 +52,18 @@ def list_(visit: Visit) -> Response:
     began = time.perf_counter()
     found = visit.tools.desk.groups(filter_of(visit))
     visit.took = time.perf_counter() - began
-    notes, now = visit.tools.store.causes.of(group.cause for group in found), visit.tools.clock.now()
-    shown = [_shown(group, notes.get(group.cause), now) for group in found]
+    notes = visit.tools.store.causes.of((group.cause for group in found), visit.structures)
+    shown = [shown_group(visit, group, notes.get(group.cause, ())) for group in found]
     loud = [one for one in shown if one.state != "muted"]
+    config, seen = visit.tools.services.config, names_seen(visit.tools.services.config, visit.structures)
     return visit.page(
         "dead_letters.html",
         sentence=_sentence(shown),
         groups=sorted(loud, key=lambda one: (one.state not in ("back", "new"), -one.group.count)),
         muted=[one for one in shown if one.state == "muted"],
         filters={name: visit.asked(name) for name in FILTERS},
-        sinks=_names(visit.tools.services.config.sinks),
-        feeds=_names(visit.tools.services.config.feeds),
+        sinks=_names(name for name in config.sinks if name in seen),
+        feeds=_names(name for name in config.feeds if name in seen),
         may_act=visit.may(Role.OPERATOR),
     )
 
@@ -73,9 +76,12 @@ def show(visit: Visit) -> Response:
 def say(visit: Visit) -> Response:
     """Keep what a person says of the cause."""
     cause, said, note = visit.path["cause"], visit.field("said"), visit.field("note")
-    _of_cause(visit, cause)
+    found, _group_of = of_cause(visit, cause)
+    mine = visit.person.structures(Role.OPERATOR)
+    if mine is not None and not any(one.structure in mine for one in found):
+        raise NotAllowed
     faults: dict[str, str] = {}
-    if said not in (*SAID, "new"):
+    if said not in SAID:
         faults["said"] = _("choose what holds for this cause")
     if fault := named_person(note):
         faults["note"] = fault
@@ -83,28 +89,29 @@ def say(visit: Visit) -> Response:
         faults["days"] = _("choose for how long")
     if faults:
         return _group(visit, faults, status=422)
-    state: Said | None = next((one for one in SAID if one == said), None)
+    state: Said = next(one for one in SAID if one == said)
     seconds = int(visit.field("days")) * DAY if said == "muted" else 0.0
-    visit.tools.store.causes.say(cause, state, note, visit.person.name, seconds=seconds)
-    visit.record(Action.NOTED, kind="cause", of=cause, detail=said)
+    visit.tools.store.causes.say(cause, state, note, visit.person.name, mine, seconds=seconds)
+    for structure in [""] if mine is None else sorted(mine):
+        visit.record(Action.NOTED, kind="cause", of=cause, structure=structure, detail=said)
     return visit.see_other(f"/dead-letters/{cause}")
 
 
 def _group(visit: Visit, faults: Mapping[str, str], status: int = 200) -> Response:
     began = time.perf_counter()
-    found, group = _of_cause(visit, visit.path["cause"])
+    found, group = of_cause(visit, visit.path["cause"])
     visit.took = time.perf_counter() - began
-    note = visit.tools.store.causes.of([group.cause]).get(group.cause)
+    notes = visit.tools.store.causes.of([group.cause], visit.structures).get(group.cause, ())
     newest = list(reversed(found))
-    start = _after(newest, visit.asked("after"))
+    start = place_after(newest, visit.asked("after"))
     rows = newest[start : start + ROWS]
     mine = visit.person.structures(Role.OPERATOR)
     return visit.page(
         "dead_letter_group.html",
         status=status,
-        one=_shown(group, note, visit.tools.clock.now()),
+        one=shown_group(visit, group, notes, found),
         rows=visit.tools.desk.named(rows),
-        more=_place(rows[-1]) if start + ROWS < len(newest) else "",
+        more=place_of(rows[-1]) if start + ROWS < len(newest) else "",
         begun=bool(start),
         faults=faults,
         muted=[(days, _(words)) for days, words in MUTED.items()],
@@ -113,7 +120,7 @@ def _group(visit: Visit, faults: Mapping[str, str], status: int = 200) -> Respon
     )
 
 
-def _of_cause(visit: Visit, cause: str) -> tuple[list[DeadLetter], Group]:
+def of_cause(visit: Visit, cause: str) -> tuple[list[DeadLetter], Group]:
     """The dead letters of a cause, oldest first, and the cause. Raises `NotHere` when this person sees none."""
     which = Filter(cause=cause, within=visit.structures)
     found, groups = visit.tools.desk.dead_letters(which), visit.tools.desk.groups(which)
@@ -122,8 +129,17 @@ def _of_cause(visit: Visit, cause: str) -> tuple[list[DeadLetter], Group]:
     return found, groups[0]
 
 
-def _shown(group: Group, note: CauseNote | None, now: float) -> ShownGroup:
-    return ShownGroup(group, note.shown(group.last, now) if note is not None else "new", note)
+def shown_group(
+    visit: Visit, group: Group, notes: Sequence[CauseNote], found: Iterable[DeadLetter] | None = None
+) -> ShownGroup:
+    """found: the dead letters of the group, where they were read already; one structure's note speaks for it alone."""
+    if not notes:
+        return ShownGroup(group, "new", None)
+    structures = {EVERY}
+    if any(one.structure != EVERY for one in notes):
+        found = of_cause(visit, group.cause)[0] if found is None else found
+        structures = {one.structure for one in found}
+    return ShownGroup(group, shown_as(notes, structures, group.last, visit.tools.clock.now()), notes[0])
 
 
 def _sentence(shown: list[ShownGroup]) -> str:
@@ -142,20 +158,20 @@ def _sentence(shown: list[ShownGroup]) -> str:
     return ", ".join(words)
 
 
-def _names(known: Mapping[str, object]) -> list[tuple[str, str]]:
+def _names(known: Iterable[str]) -> list[tuple[str, str]]:
     return [("", _("all")), *((name, name) for name in known)]
 
 
-def _place(dead_letter: DeadLetter) -> str:
+def place_of(dead_letter: DeadLetter) -> str:
     return f"{dead_letter.last:.6f}-{dead_letter.delivery_id or dead_letter.event_id}"
 
 
-def _after(newest: list[DeadLetter], place: str) -> int:
+def place_after(newest: list[DeadLetter], place: str) -> int:
     """Where the page behind this place begins; one that went meanwhile keeps its time."""
     if not place:
         return 0
     for number, one in enumerate(newest):
-        if _place(one) == place:
+        if place_of(one) == place:
             return number + 1
     last, _dash, _id = place.partition("-")
     try:

@@ -15,7 +15,7 @@ from router.console.visit import Visit
 from router.directory.choice import RULES
 from router.directory.directory import Directory
 from router.directory.mailboxes import NAMES, Mailbox, finess, rpps
-from router.directory.resolve import Asked
+from router.directory.resolve import Asked, Found
 from router.language import N_, _, filled, plural, translated
 
 _FINESS: Final = 9
@@ -39,34 +39,63 @@ class Source:
     fault: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """rules: each that was applied, and how many mailboxes it left;  professions: (profession, speciality)"""
+
+    answer: Found
+    sources: tuple[Source, ...]
+    rules: tuple[tuple[str, int], ...]
+    professions: tuple[tuple[str, str], ...]
+
+
 def show(visit: Visit) -> Response:
     """The form, and what the directory says of who was asked for."""
     who, structure = visit.asked("recipient"), visit.asked("structure")
     if not who:
         return _page(visit, {})
-    number, place = rpps(who.removeprefix("rpps:")), finess(structure)
-    faults = {
-        "recipient": "" if number else _("an RPPS has 11 digits; an IDNPS 12, and begins with 8"),
-        "structure": _place_fault(structure, place),
-    }
+    number, place, faults = asked_for(who, structure)
     if any(faults.values()):
         return _page(visit, faults, status=422)
+    told = explained(visit, number, place)
+    return _page(
+        visit,
+        {},
+        answer=told.answer,
+        number=number,
+        sources=told.sources,
+        rules=[(rule, plural("{count} mailbox left", "{count} mailboxes left", left)) for rule, left in told.rules],
+        professions=told.professions,
+    )
+
+
+def explained(visit: Visit, number: str, place: str) -> Explained:
+    """What the directory says of a professional (RPPS, and FINESS of the place or ""). Raises `Unavailable`.
+
+    It is audited before it is told.
+    """
     began = time.perf_counter()
     directory = visit.tools.services.directory
     found, asked, chosen = directory.resolver().professional(number, place)
     known = directory.professions().known(number)
     visit.took = time.perf_counter() - began
     visit.record(Action.SEARCHED, kind="directory", of=number)
-    return _page(
-        visit,
-        {},
+    return Explained(
         answer=found,
-        number=number,
-        sources=[_source(directory, one, found.addresses) for one in asked],
-        rules=[(translated(RULES[rule]), plural("{count} mailbox left", "{count} mailboxes left", left))
-               for rule, left in (chosen.steps if chosen else ())],
-        professions=[(one.label or one.code, one.skill_label or one.skill) for one in known.professions],
-    )  # fmt: skip
+        sources=tuple(_source(directory, one, found.addresses) for one in asked),
+        rules=tuple((translated(RULES[rule]), left) for rule, left in (chosen.steps if chosen else ())),
+        professions=tuple((one.label or one.code, one.skill_label or one.skill) for one in known.professions),
+    )
+
+
+def asked_for(who: str, structure: str) -> tuple[str, str, dict[str, str]]:
+    """(RPPS, FINESS, what is wrong by field, "" where nothing is)"""
+    number, place = rpps(who.removeprefix("rpps:")), finess(structure)
+    faults = {
+        "recipient": "" if number else _("an RPPS has 11 digits; an IDNPS 12, and begins with 8"),
+        "structure": _place_fault(structure, place),
+    }
+    return number, place, faults
 
 
 def _place_fault(written: str, known: str) -> str:

@@ -123,7 +123,7 @@ def _items(visit: Visit, story: EventStory, view: str) -> Sequence[Item]:
 
 def _opened(visit: Visit, story: EventStory, view: str) -> dict[str, Any]:
     """What the tab shows of the content; the audit has its line."""
-    nothing: dict[str, Any] = {"content": None, "tree": [], "documents": [], "shown": []}
+    nothing: dict[str, Any] = {"content": None, "tree": [], "cut": False, "documents": [], "shown": []}
     if not view:
         return nothing
     if view in _KINDS:
@@ -133,7 +133,11 @@ def _opened(visit: Visit, story: EventStory, view: str) -> dict[str, Any]:
         return nothing
     if view == "hl7":
         tree = list(hl7_tree.tree(found.message)) if found.message is not None else []
-        return nothing | {"content": found, "tree": tree}
+        return nothing | {
+            "content": found,
+            "tree": tree,
+            "cut": sum(1 + len(one.fields) for one in tree) >= hl7_tree.MOST,
+        }
     return nothing | {"content": found, "documents": [_document(found, rank) for rank in range(len(found.documents))]}
 
 
@@ -176,7 +180,10 @@ def _shown(visit: Visit, story: EventStory, item: Item) -> dict[str, Any]:
     except OperatorFault as fault:
         return {"item": item, "mail": None, "text": "", "fault": fault.text}
     if item.kind in _MAILS:
-        return {"item": item, "mail": mail_view.view(data), "text": "", "fault": ""}
+        try:
+            return {"item": item, "mail": mail_view.shown(data), "text": "", "fault": ""}
+        except MessageFault as broken:
+            return {"item": item, "mail": None, "text": "", "fault": broken.text}
     text = data[:_LONGEST].decode("utf-8", "replace").replace("\r", "\n")
     return {"item": item, "mail": None, "text": text, "fault": ""}
 

@@ -8,15 +8,18 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from starlette.responses import Response
 
 from router.access.person import Role
 from router.audit.event import Action
 from router.console import row_view, searching
+from router.console.free_text import named_person
 from router.console.page import Key, NotHere, Page
 from router.console.rendering import query_string
 from router.console.searching import DEFAULT_PERIOD, OUTCOME_WORDS, PLAIN, TIMES, Asked, Searcher, Untold
+from router.console.store import SavedSearch
 from router.console.times import moment
 from router.console.visit import Visit
 from router.console.words import names_seen
@@ -89,7 +92,7 @@ def _form(
         feeds=sorted(seen & {*config.feeds}),
         sinks=sorted(seen & {*config.sinks}),
         default_period=DEFAULT_PERIOD,
-        saved=visit.tools.store.searches(visit.person.name),
+        saved=_saved(visit, seen),
         administrator=visit.may(Role.ADMINISTRATOR),
         **{"rows": (), "found": None, "counts": None, "next": "", "older": None, **answer},
     )
@@ -120,11 +123,33 @@ def _one_message(visit: Visit, words: str) -> str:
 def save(visit: Visit) -> Response:
     """Keep this search under a name, for oneself or for everyone."""
     given = {name: visit.field(name) for name in (*PLAIN, *TIMES, "patient") if visit.field(name)}
-    name = visit.field("name")[:80]
+    name, shared = visit.field("name")[:80], bool(visit.field("shared"))
+    try:
+        asked = _searcher(visit).asked(given)
+    except Untold as safe:
+        return visit.see_other(safe.address)
+    except BadCriterion as fault:
+        return _form(visit, given, fault=searching.fault_of(fault))
+    if fault_of_name := named_person(name):
+        return _form(visit, given, fault=fault_of_name)
     if name:
-        shared = bool(visit.field("shared"))
-        visit.tools.store.save(visit.person.name, name, query_string(given), shared=shared)
-    return visit.see_other(f"/search{query_string(given)}")
+        visit.tools.store.save(visit.person.name, name, query_string(asked.given), visit.structures, shared=shared)
+    return visit.see_other(asked.address)
+
+
+def _saved(visit: Visit, seen: set[str]) -> list[SavedSearch]:
+    """One's own, and the shared ones that name nothing of another structure."""
+    within = visit.structures
+    found = visit.tools.store.searches(visit.person.name, within)
+    if within is None:
+        return list(found)
+
+    def mine(one: SavedSearch) -> bool:
+        said = dict(parse_qsl(one.query.removeprefix("?")))
+        names = {said[name] for name in ("feed", "sink") if name in said}
+        return names <= seen and said.get("structure", "") in ("", *within)
+
+    return [one for one in found if one.person == visit.person.name or (mine(one) and "pipeline=" not in one.query)]
 
 
 def remove(visit: Visit) -> Response:

@@ -13,12 +13,13 @@ from typing import Final
 
 from router.contracts import Bus, Header, Ledger, Outgoing, Producer, in_topic, out_topic
 from router.engine.dead_letters.evidence import UNNAMED, Names, proof
-from router.engine.dead_letters.listing import DeadLetter, body
+from router.engine.dead_letters.listing import DeadLetter, body, of_row
 from router.engine.dead_letters.reading import RESOLVED
 from router.engine.delivery.command_handler import (
     ACCEPTED,
     BY,
     DISCARD,
+    ORDER,
     REFUSALS,
     REPLAY,
     discard_refusal,
@@ -29,7 +30,8 @@ from router.exchange import JournalEntry, Origin
 from router.wire import event_at, journal_record
 
 NOT_OURS: Final = "Refusé : le message n'a jamais été accepté ; l'émetteur doit le renvoyer."
-UNDECIDED: Final = "Refusé : aucun circuit n'a décidé cet envoi (réponse à l'émetteur, retrait) ; le rejouer tel quel."
+UNDECIDED: Final = "Refusé : aucun pipeline n'a décidé cet envoi (réponse à l'émetteur, retrait) ; le rejouer tel quel."
+CHANGED: Final = "Refusé : un essai de plus a eu lieu depuis que cette liste a été faite ; en refaire une."
 EXPIRED: Final = "Refusé : le message d'origine a expiré sur le bus."
 
 
@@ -54,6 +56,15 @@ class _Refusal:
     code: str = "REPLAY-REFUSED"
 
 
+@dataclass(frozen=True, slots=True)
+class _By:
+    """Who commands, why, and in which order of many ("" for none)."""
+
+    name: str
+    reason: str
+    order: str
+
+
 def replay(
     bus: Bus,
     ledger: Ledger,
@@ -63,6 +74,7 @@ def replay(
     producer: Producer | None = None,
     decide_again: bool = False,
     reason: str = "",
+    order: str = "",
     names: Names = UNNAMED,
 ) -> Iterator[Answer]:
     """Order the replay of these dead letters, and answer for each; without a `producer` only say what would happen.
@@ -70,9 +82,12 @@ def replay(
     Dead letters keep their order. That of a sink goes to the lane's owner, which refuses a delivery that was made or
     overtaken. With `decide_again`, and always for that of a pipeline, the original event goes through today's
     pipelines once more: destinations that were served are recognised by their id.
+
+    A delivery that was tried since it was listed is refused (`REPLAY-CHANGED`). order: id of what a person ordered at
+    once; when it is written again, after a crash, what was obeyed is not obeyed again.
     """
     for dead_letter in chosen:
-        refusal, records = _replay(bus, ledger, dead_letter, by, reason, names, decide_again=decide_again)
+        refusal, records = _replay(bus, ledger, dead_letter, _By(by, reason, order), names, decide_again=decide_again)
         if producer is not None and refusal is None:
             producer.publish(records)
         yield _answer(dead_letter, REPLAY, refusal)
@@ -84,19 +99,21 @@ def discard(
     *,
     by: str,
     reason: str,
+    order: str = "",
     producer: Producer | None = None,
     names: Names = UNNAMED,
 ) -> Iterator[Answer]:
     """Give these dead letters up, with a reason that is journalled; without a `producer` only say what would happen."""
+    said = _By(by, reason, order)
     for dead_letter in chosen:
         refusal = None
         if dead_letter.delivery_id:
             row = ledger.get([dead_letter.delivery_id]).get(dead_letter.delivery_id)
             code = discard_refusal(row) if row is not None else "REPLAY-UNKNOWN"
             refusal = _Refusal(REFUSALS[code], proof(row, names) if row else "", code) if code else None
-            records = [_command(dead_letter, DISCARD, by, reason)]
+            records = [_command(dead_letter, DISCARD, said)]
         else:
-            records = [_resolved(dead_letter, DISCARD, by, reason), _journalled(dead_letter, DISCARD, by, reason)]
+            records = [_resolved(dead_letter, DISCARD, said), _journalled(dead_letter, DISCARD, said)]
         if producer is not None and refusal is None:
             producer.publish(records)
         yield _answer(dead_letter, DISCARD, refusal)
@@ -112,19 +129,19 @@ def _answer(dead_letter: DeadLetter, command: str, refusal: _Refusal | None) -> 
 
 
 def _replay(
-    bus: Bus, ledger: Ledger, dead_letter: DeadLetter, by: str, reason: str, names: Names, *, decide_again: bool
+    bus: Bus, ledger: Ledger, dead_letter: DeadLetter, by: _By, names: Names, *, decide_again: bool
 ) -> tuple[_Refusal | None, list[Outgoing]]:
     """(why not, what to publish)."""
     if dead_letter.delivery_id:
-        return _replay_delivery(bus, ledger, dead_letter, by, reason, names, decide_again=decide_again)
+        return _replay_delivery(bus, ledger, dead_letter, by, names, decide_again=decide_again)
     if dead_letter.stage != "pipeline":
         return _Refusal(NOT_OURS), []
-    why, records = _again(bus, dead_letter, by, reason, 1)
-    return why, [*records, _resolved(dead_letter, REPLAY, by, reason)] if records else []
+    why, records = _again(bus, dead_letter, by, 1)
+    return why, [*records, _resolved(dead_letter, REPLAY, by)] if records else []
 
 
 def _replay_delivery(
-    bus: Bus, ledger: Ledger, dead_letter: DeadLetter, by: str, reason: str, names: Names, *, decide_again: bool
+    bus: Bus, ledger: Ledger, dead_letter: DeadLetter, by: _By, names: Names, *, decide_again: bool
 ) -> tuple[_Refusal | None, list[Outgoing]]:
     row = ledger.get([dead_letter.delivery_id]).get(dead_letter.delivery_id)
     if row is None:
@@ -132,16 +149,16 @@ def _replay_delivery(
     known = versions(ledger, row.delivery)
     if code := replay_refusal(row, known):
         return _Refusal(REFUSALS[code], proof(row, names, known), code), []
+    if dead_letter.last != of_row(row).last:
+        return _Refusal(CHANGED, "", "REPLAY-CHANGED"), []
     if decide_again and not (row.delivery.digest and row.delivery.origin.topic == in_topic(dead_letter.feed)):
         return _Refusal(UNDECIDED), []
     if not decide_again:
-        return None, [_command(dead_letter, REPLAY, by, reason)]
-    return _again(bus, dead_letter, by, reason, row.delivery.replay + 1)
+        return None, [_command(dead_letter, REPLAY, by)]
+    return _again(bus, dead_letter, by, row.delivery.replay + 1)
 
 
-def _again(
-    bus: Bus, dead_letter: DeadLetter, by: str, reason: str, number: int
-) -> tuple[_Refusal | None, list[Outgoing]]:
+def _again(bus: Bus, dead_letter: DeadLetter, by: _By, number: int) -> tuple[_Refusal | None, list[Outgoing]]:
     """The original event, for `in.<feed>` once more, with its first origin."""
     record = event_at(bus, Origin.parse(dead_letter.origin), dead_letter.event_id) if dead_letter.origin else None
     if record is None and dead_letter.stage == "pipeline":
@@ -150,36 +167,38 @@ def _again(
         return _Refusal(EXPIRED), []
     own = (Header.STAGE, Header.CODE, Header.PLACE, Header.TEXT, Header.CAUSE, Header.NEXT, Header.SINK)
     headers = {name: value for name, value in record.headers.items() if name not in own}
-    headers |= {Header.ORIGIN: dead_letter.origin, Header.COMMAND: REPLAY, "replay": str(number), BY: by}
-    headers[Header.TEXT] = reason
+    headers |= {Header.ORIGIN: dead_letter.origin, Header.COMMAND: REPLAY, "replay": str(number), BY: by.name}
+    headers[Header.TEXT] = by.reason
     return None, [Outgoing(in_topic(dead_letter.feed), record.key, record.value, headers)]
 
 
-def _command(dead_letter: DeadLetter, command: str, by: str, reason: str) -> Outgoing:
+def _command(dead_letter: DeadLetter, command: str, by: _By) -> Outgoing:
     headers = {
         Header.COMMAND: command,
         Header.DELIVERY: dead_letter.delivery_id,
         Header.ID: dead_letter.event_id,
-        Header.TEXT: reason,
-        BY: by,
+        Header.TEXT: by.reason,
+        BY: by.name,
     }
+    if by.order:
+        headers[ORDER] = by.order
     return Outgoing(out_topic(dead_letter.sink), dead_letter.key, b"", headers)
 
 
-def _resolved(dead_letter: DeadLetter, how: str, by: str, reason: str) -> Outgoing:
+def _resolved(dead_letter: DeadLetter, how: str, by: _By) -> Outgoing:
     """Says on the dead letter's own topic that it is resolved."""
     headers = {
         Header.COMMAND: RESOLVED,
         Header.ORIGIN: str(dead_letter.at),
         Header.ID: dead_letter.event_id,
         Header.CODE: how.upper(),
-        Header.TEXT: reason,
-        BY: by,
+        Header.TEXT: by.reason,
+        BY: by.name,
     }
     return Outgoing(dead_letter.at.topic, dead_letter.key, b"", headers)
 
 
-def _journalled(dead_letter: DeadLetter, how: str, by: str, reason: str) -> Outgoing:
+def _journalled(dead_letter: DeadLetter, how: str, by: _By) -> Outgoing:
     entry = JournalEntry(
         event_id=dead_letter.event_id,
         kind="command",
@@ -187,8 +206,8 @@ def _journalled(dead_letter: DeadLetter, how: str, by: str, reason: str) -> Outg
         feed=dead_letter.feed,
         pipeline=dead_letter.pipeline,
         origin=dead_letter.origin,
-        source=by,
+        source=by.name,
         code=how.upper(),
-        text=f"{ACCEPTED[how]} {reason}".strip(),
+        text=f"{ACCEPTED[how]} {by.reason}".strip(),
     )
     return journal_record(entry)

@@ -27,6 +27,8 @@ REPLAY: Final = "replay"
 DISCARD: Final = "discard"
 BY: Final = "by"
 """Header: who gave the command."""
+ORDER: Final = "order"
+"""Header: the order of a person that a command belongs to; it commands a delivery once, however often it is written."""
 
 BYTES_AGAIN: Final = "nouvel envoi (octets perdus)"
 """Who gave the command, when it was a sender that repeated what the bus had lost."""
@@ -276,7 +278,9 @@ def _ordered(row: Row, record: Record) -> tuple[str, ...]:
 
 
 def _mark(record: Record) -> str:
-    """Which command: its place, and its time, for places come again when a topic is made anew."""
+    """Which command: its order; else its place, and its time, for places come again when a topic is made anew."""
+    if order := record.headers.get(ORDER, ""):
+        return f"order:{order}"
     return f"{record.origin}@{record.timestamp:.3f}"
 
 

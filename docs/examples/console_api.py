@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""What failed since this morning, and why: a program that asks the API of the console. Standard library alone.
+
+segur-router token create night-report --scope api:read --right 750100125=reader
+SEGUR_TOKEN=sgr_… python console_api.py https://router.chu.example:8443 today
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+
+class Console:
+    """address: of the console, without a path;  token: of `segur-router token create`"""
+
+    def __init__(self, address: str, token: str) -> None:
+        self._address, self._token = address.rstrip("/"), token
+
+    def get(self, path: str, **query: str) -> Any:
+        """Raises `Refusal`."""
+        return self._answer(f"{path}?{urlencode(query)}" if query else path, None)
+
+    def post(self, path: str, **body: Any) -> Any:
+        """Raises `Refusal`. A patient or a name is asked for so: what stands in an address is kept by others."""
+        return self._answer(path, json.dumps(body).encode())
+
+    def messages(self, **conditions: str) -> Iterator[Any]:
+        """All messages that meet the conditions, newest first, page by page."""
+        after = ""
+        while True:
+            page = self.get("/api/messages", **conditions, **({"after": after} if after else {}))
+            yield from page["messages"]
+            if not (after := page["next"]):
+                return
+
+    def _answer(self, path: str, body: bytes | None) -> Any:
+        headers = {"Authorization": f"Bearer {self._token}", "Accept-Language": os.environ.get("SEGUR_LANG", "fr")}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            with urlopen(Request(self._address + path, body, headers), timeout=30) as answer:  # noqa: S310
+                return json.load(answer)
+        except HTTPError as refused:
+            raise Refusal(json.load(refused)) from None
+
+
+class Refusal(Exception):
+    """`code` is stable; `problem` is the whole answer (RFC 9457)."""
+
+    def __init__(self, problem: dict[str, Any]) -> None:
+        super().__init__(f"{problem['status']} {problem['code']}: {problem['detail']}")
+        self.code, self.problem = problem["code"], problem
+
+
+def main(address: str, since: str = "today") -> int:
+    """One line for each leg that failed."""
+    console = Console(address, os.environ["SEGUR_TOKEN"])
+    try:
+        for message in console.messages(since=since, outcome="failed"):
+            for leg in message["legs"]:
+                if leg["code"]:
+                    print(message["received"], message["control_id"], leg["sink"], leg["code"], leg["cause"], sep="\t")  # noqa: T201
+    except Refusal as refused:
+        print(refused, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:3]))

@@ -1,0 +1,1 @@
+"""One file for each subject: `OPERATIONS` declares what it does (see `router.console.api.operation`)."""

@@ -1,0 +1,164 @@
+"""Rules of orders about dead letters, the same for pages and for programs: who sees one, who may act, what began it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from router.access.person import EVERY, Role
+from router.audit.event import Action
+from router.console.desk import MOST
+from router.console.free_text import named_person
+from router.console.orders import VALID, Act, ItemState, Order
+from router.console.page import NotHere
+from router.console.visit import Visit
+from router.engine.dead_letters.listing import DeadLetter, Filter
+from router.exchange import State
+from router.language import _
+
+AGAIN_ABOVE: Final = 500
+"""An order for more is confirmed with the password."""
+ACTS: Final[Mapping[Act, Action]] = {"replay": Action.REPLAYED, "discard": Action.DISCARDED}
+
+
+@dataclass(frozen=True, slots=True)
+class Became:
+    """What the ledger says now of what was ordered."""
+
+    delivered: int = 0
+    failed: int = 0
+    waiting: int = 0
+    unseen: int = 0
+    """Went through the pipelines once more: the journal tells what came of them."""
+
+
+def chosen(
+    visit: Visit, which: Filter, *, deliveries: Collection[str] = (), events: Collection[str] = (), first: int = MOST
+) -> list[DeadLetter]:
+    """The dead letters that are meant, oldest first, `first` at most. `which` keeps to where the person may act.
+
+    A cause is narrowed to these deliveries and events; deliveries without a cause are taken dead or not.
+    """
+    if which.cause:
+        found = visit.tools.desk.dead_letters(which)
+        if deliveries or events:
+            found = [one for one in found if one.delivery_id in deliveries or one.event_id in events]
+    else:
+        found = visit.tools.desk.of_deliveries(deliveries, which) if deliveries or events else []
+    return found[: min(first, MOST)]
+
+
+def seen(visit: Visit, id_: str) -> Order:
+    """The order of this id. Raises `NotHere` when it is of a structure that this person does not see."""
+    order = visit.tools.store.orders.order(id_)
+    if order is None or not visible(visit, order):
+        raise NotHere
+    return order
+
+
+def visible(visit: Visit, order: Order) -> bool:
+    return _everywhere(visit, order, Role.READER)
+
+
+def may_act(visit: Visit, order: Order) -> bool:
+    """A dry run is confirmed by who made it; what runs may be stopped by any operator of all its structures."""
+    if not order.begun and order.person != visit.person.name:
+        return False
+    return _everywhere(visit, order, Role.OPERATOR)
+
+
+def _everywhere(visit: Visit, order: Order, role: Role) -> bool:
+    structures = visit.tools.store.orders.structures(order.id)
+    return all(visit.person.may(role, structure or EVERY) for structure in structures)
+
+
+def would(visit: Visit, order: Order) -> int:
+    """How many of it are to be ordered."""
+    return sum(one.count for one in visit.tools.store.orders.tally(order.id) if one.state is ItemState.WOULD)
+
+
+def faults(visit: Visit, order: Order, *, count: str, reason: str) -> dict[str, str]:
+    """What is wrong with a confirmation, by field; "" where nothing is. `form`: the dry run is too old."""
+    return {
+        "count": _count_fault(would(visit, order), count),
+        "reason": named_person(reason) or (_("a reason is needed") if order.act == "discard" and not reason else ""),
+        "form": stale(visit, order),
+    }
+
+
+def begin(visit: Visit, order: Order, reason: str) -> None:
+    """Confirm a dry run; the audit has a line for each structure before anything is ordered. Raises `Unavailable`."""
+    count = would(visit, order)
+    for structure in sorted(visit.tools.store.orders.structures(order.id)):
+        visit.record(
+            ACTS[order.act],
+            kind="order",
+            of=order.id,
+            structure=structure,
+            reason=reason,
+            detail=_detail(order, count),
+        )
+    if visit.tools.store.orders.confirm(order.id, reason):
+        visit.tools.runner.wake()
+
+
+def move(visit: Visit, order: Order, does: str) -> None:
+    """Stop or resume it, where that changes something. Raises `NotHere` for anything else."""
+    store = visit.tools.store.orders
+    if does not in ("stop", "resume"):
+        raise NotHere
+    if store.stop(order.id) if does == "stop" else store.resume(order.id):
+        visit.record(ACTS[order.act], kind="order", of=order.id, detail=does)
+        visit.tools.runner.wake()
+
+
+def _count_fault(count: int, typed: str) -> str:
+    """Two or more are confirmed by their number."""
+    if not count:
+        return _("there is nothing to order")
+    return count_wanted(count) if count > 1 and "".join(typed.split()) != str(count) else ""
+
+
+def count_wanted(count: int) -> str:
+    return _("type the number of dead letters: {count}", count=count)
+
+
+def stale(visit: Visit, order: Order) -> str:
+    """Why this dry run says nothing about today any more; "" when it does."""
+    if visit.tools.clock.now() > order.made + VALID:
+        return _("this dry run is older than 15 minutes: make a new one")
+    if visit.tools.desk.digest() != order.digest:
+        return _("the configuration has changed since this dry run: make a new one")
+    return ""
+
+
+def newer(visit: Visit, order: Order) -> int:
+    """Dead letters of the cause that came after the dry run: they are not in the order."""
+    if not order.cause or order.begun:
+        return 0
+    later = Filter(cause=order.cause, since=order.made, within=visit.person.structures(Role.OPERATOR))
+    inside = {_name(item.dead_letter) for item in visit.tools.store.orders.items(order.id, limit=MOST)}
+    return sum(_name(one) not in inside for one in visit.tools.desk.dead_letters(later))
+
+
+def _name(dead_letter: DeadLetter) -> str:
+    return dead_letter.delivery_id or str(dead_letter.at)
+
+
+def _detail(order: Order, count: int) -> str:
+    return " ".join(part for part in (f"{count} of {order.size}", order.cause, "again" if order.again else "") if part)
+
+
+def became(visit: Visit, order: Order) -> Became:
+    """What was ordered, as the ledger has it now."""
+    if order.act == "discard":
+        return Became()
+    ordered = visit.tools.store.orders.items(order.id, ItemState.ORDERED, limit=MOST)
+    direct = {one.dead_letter.delivery_id: one.dead_letter for one in ordered if one.dead_letter.delivery_id}
+    if order.again:
+        return Became(unseen=len(ordered))
+    rows = visit.tools.desk.rows(direct) if direct else {}
+    failed = sum(row.state is State.DEAD and row.updated > direct[id_].last for id_, row in rows.items())
+    delivered = sum(row.state is State.DONE for row in rows.values())
+    return Became(delivered, failed, len(rows) - delivered - failed, len(ordered) - len(direct))
