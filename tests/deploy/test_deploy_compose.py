@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from cryptography import x509
 
 from router.config.site import Site
+from router.simulators.authority import Authority, Certificates
 from tests.deploy.chart import ROOT, read
 
 FOLDER = ROOT / "deploy"
@@ -96,8 +99,9 @@ def test_the_site_of_the_stack_is_right(tmp_path: Path) -> None:
 def test_what_is_published_is_listened_to(tmp_path: Path) -> None:
     """Published ports are those of the site file; partners on the loopback are simulators that listen there."""
     config = Site(site(tmp_path)).config
-    assert config.http is not None
-    listened = {feed.mllp.port for feed in config.feeds.values() if feed.mllp} | {config.http.port, config.admin.port}
+    assert config.http is not None and config.console is not None
+    listened = {feed.mllp.port for feed in config.feeds.values() if feed.mllp}
+    listened |= {config.http.port, config.admin.port, config.console.port}
     published: set[int] = set()
     for port in SERVICES["dmp"]["ports"]:
         first, _, last = port.rpartition(":")[2].partition("-")
@@ -105,6 +109,21 @@ def test_what_is_published_is_listened_to(tmp_path: Path) -> None:
     assert published == listened
     endpoints = {int(one["command"][3]) for one in SERVICES.values() if one.get("command", [""])[1:2] == ["endpoint"]}
     assert {sink.port for sink in config.sinks.values() if sink.type == "hl7"} == endpoints
+
+
+def test_the_console_has_the_certificate_of_the_simulators(tmp_path: Path) -> None:
+    """Its certificate and key are files that the simulators make, for the name under which browsers reach it."""
+    console = Site(site(tmp_path)).config.console
+    assert console is not None and console.tls is not None and console.address is not None
+    folder = tmp_path / "simulators"
+    folder.mkdir()
+    authority, made = Authority(), Certificates(folder)
+    made.issue(authority, "server")
+    assert (console.tls.certificate, console.tls.key) == made.pair("server")
+    named = x509.load_pem_x509_certificate(console.tls.certificate.read_bytes())
+    hosts = named.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert urlsplit(console.address).hostname in hosts.get_values_for_type(x509.DNSName)
+    assert urlsplit(console.address).port == console.port
 
 
 def test_the_environment_of_the_site_is_given(tmp_path: Path) -> None:
