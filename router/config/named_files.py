@@ -25,6 +25,8 @@ from router.directory.fetch import remote
 from router.errors import MessageFault, OperatorFault, Problem
 from router.gateway.tls import Certificates
 from router.language import N_, filled
+from router.sealing.master import master
+from router.sealing.settings import MasterKey
 from router.secret import Secret
 from router.sinks.certificate_files import Pem, Trouble, authorities, certificate, key, lists
 from router.sinks.registry import SINK_TYPES
@@ -103,6 +105,11 @@ def _secret(one: Named, _now: datetime) -> Iterator[Trouble]:
     if private.open_to_others(one.path):
         text = filled("other accounts of this machine can read {name}", name=str(one.path))
         yield Trouble(text, N_("chmod 600"), "warning")
+    if isinstance(one.model, MasterKey):
+        try:
+            master(one.model)
+        except OperatorFault as fault:
+            yield Trouble(fault.text)
 
 
 def _opening(open_it: Callable[[Path], object], one: Named, _now: datetime) -> Iterator[Trouble]:

@@ -11,13 +11,13 @@ from typing import Final
 
 import pytest
 
-from router.cli.dead_letters import place_of
 from router.cli.output import told
 from router.config.site import Site
 from router.engine.dead_letters.listing import DeadLetter
 from router.exchange import Decision, Disposition, JournalEntry, Origin, Receipt, ReceiptKind, State
 from router.language import in_language
 from router.runtime.site_services import SiteServices
+from router.runtime.wording import place_of
 from tests.cli.cli import command
 from tests.contracts.ledger_contract import row
 

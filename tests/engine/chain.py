@@ -80,7 +80,7 @@ class Chain:
         return SqliteBus(self.folder / "bus.db", partitions=2)
 
     def ledger(self) -> Any:
-        return Taken(SqlLedger(f"sqlite:///{self.folder}/ledger.db"), self.away)
+        return Taken(SqlLedger(f"sqlite:///{self.folder}/ledger.db", upgrade=True), self.away)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Intake]:

@@ -15,6 +15,7 @@ from typing import Final
 
 from router.contracts import Bus, Ledger, Offsets, Partition, dlq_topic, held_topic
 from router.engine.dead_letters.listing import STAGES, unresolved
+from router.engine.dead_letters.reading import read_topics
 from router.exchange import Origin
 
 INTERVAL: Final = 3600.0
@@ -47,6 +48,7 @@ class Trimmer:
         partitions got shorter. Raises `Unavailable`."""
         if self._looked is not None and now - self._looked < self._interval:
             return 0
+        read_topics(self._bus, ledger, STAGES, self._sinks)  # what resolves a dead letter must be known before it goes
         shortened = sum(self._topic(topic, self._needed(ledger, topic, sink)) for topic, sink in self._topics())
         self._ends = {topic: self._bus.ends(topic) for topic, _ in self._topics()}
         self._looked = now
