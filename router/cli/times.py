@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
+from router import french_time
 from router.french_time import clock, day
 from router.language import _
 
 
 def age(at: float, now: float) -> str:
-    """`40 s`, `3 min`, `2 h 05`, `6 d`: how long ago that was."""
-    seconds = max(0.0, now - at)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 36 * 3600:
-        hours, minutes = divmod(int(seconds / 60), 60)
-        return f"{hours} h {minutes:02}"
-    return _("{days} d", days=f"{seconds / 86_400:.0f}")
+    """See `french_time.age`."""
+    return french_time.age(now - at)
 
 
 def ago(at: float, now: float) -> str:

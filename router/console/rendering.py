@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from router.console import assets, times, words
+from router.french_time import age
 from router.journal.render import asked_of
 from router.language import _, plural, translated
 from router.printable import printable, printable_lines
@@ -41,7 +42,7 @@ def _environment() -> Environment:
         "status": words.status,
         "place_of": place_of,
         "asset": assets.address,
-        "age": times.age,
+        "age": age,
         "same_pairs": _same,
         "structure_of": _structure,
         "asked_of": asked_of,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from router.console import words
-from router.console.times import age
+from router.french_time import age
 from router.language import _, plural
 from router.runtime.status.judge import CERTIFICATE, LIST
 from router.runtime.status.views import Attention, CertificateView, FeedView, SinkView, Status, WorkerView
