@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -35,6 +36,20 @@ def pytest_runtest_protocol(item: Item) -> Iterator[None]:
         fcntl.flock(room, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
         fcntl.flock(door, fcntl.LOCK_UN)
         return (yield)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_was() -> Iterator[None]:
+    """A test that configures the log, or hushes it, does so for itself alone."""
+    root = logging.getLogger()
+    loggers = [one for one in logging.Logger.manager.loggerDict.values() if isinstance(one, logging.Logger)]
+    before = [(one, one.level, one.disabled, one.propagate) for one in (root, *loggers)]
+    disabled = logging.Logger.manager.disable
+    yield
+    for one, level, off, up in before:
+        one.setLevel(level)
+        one.disabled, one.propagate = off, up
+    logging.disable(disabled)
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,6 @@ from typer._click.exceptions import (  # typer exports `BadParameter` alone
 )
 
 from router.cli.output import Exit, errors, said
-from router.config.sentences import nearest, of_value
 from router.language import N_, T_, _, translated
 
 _THEIRS: Final = (
@@ -58,6 +57,8 @@ def usage_told(ctx: Context) -> Iterator[None]:
 def sentence_of_usage(error: UsageError) -> str:
     """What is wrong, naming the option or the argument."""
     if isinstance(error, NoSuchOption):
+        from router.config.sentences import nearest
+
         near = translated(nearest(error.option_name, [one for one in _options(error) if one != "--help"]))
         sentence = _("there is no option {name}", name=error.option_name)
         return _("{text}; {hint}", text=sentence, hint=near) if near else sentence
@@ -83,6 +84,8 @@ def _name(error: BadParameter) -> str:
 
 def _reason(error: BadParameter) -> str:
     if isinstance(error.__cause__, ValidationError):
+        from router.config.sentences import of_value
+
         found = error.__cause__.errors()[0]
         return translated(of_value(found["type"], found.get("ctx", {})))
     return translated(error.message)

@@ -22,7 +22,7 @@ from tests.observe.prometheus import everything_asked, prometheus
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.timeout(600)]
 PATIENCE = 90.0
-NOT_IN_THE_DEMO = {"segur_files_left"}
+NOT_IN_THE_DEMO = {"segur_files_left", "segur_audit_oldest_unsent_timestamp_seconds"}
 """The demo watches no folder."""
 
 
