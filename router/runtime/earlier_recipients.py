@@ -70,7 +70,7 @@ class EarlierRecipients:
         named = {one.destination for one in deliveries} | {one.destination for one in receipts}
         notices: list[Delivery] = []
         listed: list[Receipt] = []
-        for sink in self.sinks:
+        for sink in self._unsent(request):
             if self._behind(sink) > MOST_UNREAD:
                 listed.append(self._unsure(exchange, sink))
         for row in self._keepers(exchange, request):
@@ -95,7 +95,7 @@ class EarlierRecipients:
         event = exchange.event
         own = document_pseudonym(request, self.pseudonyms)
         names = (lineage(request, self.pseudonyms), replaces_pseudonym(request, self.pseudonyms), own)
-        found = {row.delivery.id: row for sink in self.sinks for row in self._unread(sink, names)}
+        found = {row.delivery.id: row for sink in self._unsent(request) for row in self._unread(sink, names)}
         found |= {
             row.delivery.id: row
             for sink in self.sinks
@@ -113,6 +113,10 @@ class EarlierRecipients:
             current = request.action is Action.REPLACE and row.delivery.document == own
             if not (told or current or row.delivery.created > accepted):
                 yield row
+
+    def _unsent(self, request: TransmissionRequest) -> Iterable[str]:
+        """Sinks of which what they have not read yet counts. A deletion supersedes it (D1), and waits for no look."""
+        return self.sinks if request.action is Action.REPLACE else ()
 
     def _begin(self, sink: str) -> dict[Partition, int]:
         """Per partition of its topic, the offset from which the ledger knows nothing: the sink has not read on yet."""
