@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
+from router.bus.wrapped import Callback, WrappedBus, WrappedConsumer
 from router.contracts import Bus, Consumer, Observer, Offsets, Outgoing, Partition, Producer, Record, Settle
 from router.errors import Fenced
 from router.exchange import Origin
-
-Callback = Callable[[frozenset[Partition]], None]
 
 
 def observed(bus: Bus, observer: Observer) -> Bus:
@@ -20,15 +19,12 @@ def observed(bus: Bus, observer: Observer) -> Bus:
     return cast(Bus, _ObservedBus(bus, observer))
 
 
-class _ObservedBus:
+class _ObservedBus(WrappedBus):
     """`contracts.Bus`: what `bus` does, with its consumers and producers measured by group."""
 
     def __init__(self, bus: Bus, observer: Observer) -> None:
-        self._bus = bus
+        super().__init__(bus)
         self._observer = observer
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._bus, name)
 
     def producer(self, name: str) -> Producer:
         return _ObservedProducer(self._bus.producer(name))
@@ -79,11 +75,11 @@ class _Group:
             self._observer.time("commit_seconds", time.perf_counter() - start, group=self._name)
 
 
-class ObservedConsumer:
-    """`contracts.Consumer`. `inner`: the one of the bus, which its producers must get in a `Settle`."""
+class ObservedConsumer(WrappedConsumer):
+    """A consumer whose fences and commits are measured."""
 
     def __init__(self, inner: Consumer, group: _Group) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self.measured = group
 
     def poll(self, *, max_records: int, max_bytes: int, timeout: float) -> Sequence[Record]:
@@ -98,24 +94,6 @@ class ObservedConsumer:
         if offsets:
             with self.measured.commit():
                 self.inner.commit(offsets)
-
-    def pause(self, partitions: Collection[Partition]) -> None:
-        self.inner.pause(partitions)
-
-    def resume(self, partitions: Collection[Partition]) -> None:
-        self.inner.resume(partitions)
-
-    def committed(self, partition: Partition) -> int | None:
-        return self.inner.committed(partition)
-
-    def assignment(self) -> frozenset[Partition]:
-        return self.inner.assignment()
-
-    def owns(self, partition: Partition) -> bool:
-        return self.inner.owns(partition)
-
-    def close(self) -> None:
-        self.inner.close()
 
 
 class _ObservedProducer:

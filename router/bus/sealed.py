@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, cast
+from typing import Final, cast
 
+from router.bus.wrapped import Callback, WrappedBus, WrappedConsumer
 from router.contracts import Bus, Consumer, Offsets, Outgoing, Partition, Producer, Record, Settle
 from router.errors import Malformed, OperatorFault
 from router.exchange import Origin
@@ -23,7 +24,6 @@ log = logging.getLogger(__name__)
 
 HEADER: Final = "sealed"
 _RAW: Final = "raw."
-Callback = Callable[[frozenset[Partition]], None]
 
 
 class Seals:
@@ -86,17 +86,14 @@ def sealed(bus: Bus, seals: Seals) -> Bus:
     return cast(Bus, _SealedBus(bus, seals))
 
 
-class _SealedBus:
-    """`contracts.Bus`."""
+class _SealedBus(WrappedBus):
+    """A bus whose consumers open records, and whose producers seal them."""
 
     def __init__(self, bus: Bus, seals: Seals) -> None:
-        self._bus = bus
+        super().__init__(bus)
         self._seals = seals
         if seals.writes and (noted := getattr(bus, "holds_sealed", None)) is not None:
             noted()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._bus, name)
 
     def producer(self, name: str) -> Producer:
         return _SealedProducer(self._bus.producer(name), self._seals)
@@ -125,11 +122,11 @@ class _SealedBus:
         return map(_without_mark, self._bus.headlines(topic, lacking=lacking, begin=begin or {}))
 
 
-class _SealedConsumer:
-    """`contracts.Consumer`. `inner`: the one of the bus, which its producers must get in a `Settle`."""
+class _SealedConsumer(WrappedConsumer):
+    """A consumer that opens what it reads."""
 
     def __init__(self, inner: Consumer, seals: Seals) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self._seals = seals
 
     def poll(self, *, max_records: int, max_bytes: int, timeout: float) -> Sequence[Record]:
@@ -144,30 +141,6 @@ class _SealedConsumer:
             for partition, offset in first.items():
                 self.inner.seek(partition, offset)
             raise
-
-    def pause(self, partitions: Collection[Partition]) -> None:
-        self.inner.pause(partitions)
-
-    def resume(self, partitions: Collection[Partition]) -> None:
-        self.inner.resume(partitions)
-
-    def seek(self, partition: Partition, offset: int) -> None:
-        self.inner.seek(partition, offset)
-
-    def commit(self, offsets: Offsets) -> None:
-        self.inner.commit(offsets)
-
-    def committed(self, partition: Partition) -> int | None:
-        return self.inner.committed(partition)
-
-    def assignment(self) -> frozenset[Partition]:
-        return self.inner.assignment()
-
-    def owns(self, partition: Partition) -> bool:
-        return self.inner.owns(partition)
-
-    def close(self) -> None:
-        self.inner.close()
 
 
 class _SealedProducer:
