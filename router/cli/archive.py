@@ -13,7 +13,7 @@ from rich.table import Table
 
 from router.cli.criteria import SinceOption
 from router.cli.output import Exit, console, fail, said, show_json, told
-from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, paste
+from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site, paste
 from router.cli.times import moment
 from router.language import N_, _, plural
 
@@ -133,19 +133,11 @@ def purge(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
 
 @contextmanager
 def _archive(site: Path) -> Iterator[tuple[Archive, SiteServices]]:
-    from router.config.site import Site
-    from router.observe import logs
-    from router.runtime.site_services import SiteServices
-
-    logs.configure(level="WARNING")
-    services = SiteServices(Site(site))
-    try:
+    with open_site(site) as services:
         archive = services.archive
         if archive is None:
             fail(_("this site keeps no archive: `archive` is not in the site file"))
         yield archive, services
-    finally:
-        services.close()
 
 
 def _items(items: list[Item]) -> None:

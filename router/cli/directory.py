@@ -13,11 +13,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from router.cli.output import Exit, console, fail, said, sentence_of, show_json, told
-from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
+from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
 from router.cli.times import moment
 from router.errors import Invalid, OperatorFault, RouterError, Unavailable
 from router.language import N_, _, plural, translated
-from router.observe import logs
 
 if TYPE_CHECKING:
     from router.directory.annuaire import Imported
@@ -39,15 +38,8 @@ def add_to(app: typer.Typer) -> None:
 @contextmanager
 def _directory(site: Path) -> Iterator[Directory]:
     """The directory of a site, as its messages see it."""
-    from router.config.site import Site
-    from router.runtime.site_services import SiteServices
-
-    logs.configure(level="WARNING")
-    services = SiteServices(Site(site))
-    try:
+    with open_site(site) as services:
         yield services.directory
-    finally:
-        services.close()
 
 
 # -------------------------------------------------------------------------------------------- extraction

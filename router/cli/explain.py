@@ -10,7 +10,7 @@ import typer
 
 from router.cli import audited, criteria
 from router.cli.output import Exit, console, fail, show_json
-from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
+from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
 from router.language import _
 
 if TYPE_CHECKING:
@@ -46,16 +46,11 @@ def explain(
     """Tell what became of a message: received, decided and why, attempts, receipts, what went back to the sender."""
     from router.cisis.patient_search import is_identity
     from router.cli.presence import absence_from
-    from router.config.site import Site
     from router.journal import lateness
     from router.journal.render import mentioned, render
-    from router.observe import logs
     from router.runtime.asking import pseudonyms
-    from router.runtime.site_services import SiteServices
 
-    logs.configure(level="WARNING")
-    services = SiteServices(Site(site))
-    try:
+    with open_site(site) as services:
         wanted = criteria.asked(services, feed=feed, since=since, until=until)
         names = [id_]
         if patient or is_identity(id_):
@@ -66,8 +61,6 @@ def explain(
         behind = lateness.behind(services.bus, services.journal, services.clock.now())
         absent = absence_from(services)
         others = services.journal.control_ids(set().union(*map(mentioned, stories)))
-    finally:
-        services.close()
     if not stories:
         fail(f"{_why_nothing(absent, behind)}. {_forms()}", Exit.BAD)
     if as_json:

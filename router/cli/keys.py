@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from router.cli.output import Exit, console, fail, said, show_json
-from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, paste
+from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site, paste
 from router.cli.times import moment
 from router.language import _, plural
 
@@ -92,19 +92,11 @@ def rotate(
 
 @contextmanager
 def _keyring(site: Path) -> Iterator[tuple[Keyring, SiteServices]]:
-    from router.config.site import Site
-    from router.observe import logs
-    from router.runtime.site_services import SiteServices
-
-    logs.configure(level="WARNING")
-    services = SiteServices(Site(site))
-    try:
+    with open_site(site) as services:
         keyring = services.keyring
         if keyring is None:
             fail(_("this site seals nothing: `encryption` is not in the site file"))
         yield keyring, services
-    finally:
-        services.close()
 
 
 def _told(found: State) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from router.cli.output import Exit, console, fail, said, show_json
-from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
+from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
 from router.cli.value_sets import tell, value_sets
 from router.french_time import in_france
 from router.language import N_, _, translated
@@ -99,19 +99,12 @@ def rebuild(
     ] = False,
 ) -> None:
     """Make the register anew from the ADT topics; departures and the work-list stay. Stop the pipelines first."""
-    from router.config.site import Site
-    from router.observe import logs
     from router.runtime.rebuild import rebuild as run
-    from router.runtime.site_services import SiteServices
 
     if not yes:
         fail(_("stop the pipelines, then say --yes: until it is rebuilt no opposition is known"), Exit.USAGE)
-    logs.configure(level="WARNING")
-    services = SiteServices(Site(site))
-    try:
+    with open_site(site) as services:
         done = run(services, partly=partly)
-    finally:
-        services.close()
     text = _(
         "{events} events of {feeds} ADT feeds applied, {unreadable} unreadable",
         events=done.events,
@@ -131,19 +124,11 @@ def impact(
     """The work-list: documents that left under an identity that was withdrawn, merged or moved since."""
     from dataclasses import asdict
 
-    from router.config.site import Site
-    from router.observe import logs
-    from router.runtime.site_services import SiteServices
-
-    logs.configure(level="WARNING")
-    services = SiteServices(Site(site))
-    try:
+    with open_site(site) as services:
         of = services.pseudonyms.of
         authorities = [authority] if authority else [one.ipp_oid for one in services.config.structures.values()]
         names = [of("ins", ipp), *(of("ipp", one, ipp) for one in authorities)]
         entries = [entry for name in names for entry in services.register.impact(name)]
-    finally:
-        services.close()
     if as_json:
         show_json([asdict(entry) for entry in entries])
     elif not entries:

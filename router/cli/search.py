@@ -9,7 +9,7 @@ import typer
 
 from router.cli import criteria
 from router.cli.output import Exit, console, fail, said, show_json
-from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, paste
+from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site, paste
 from router.language import N_, _, plural
 
 if TYPE_CHECKING:
@@ -51,19 +51,11 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Find messages by recipient, sender, patient, type, period, outcome…: all conditions together, newest first."""
-    from router.config.site import Site
-    from router.observe import logs
-    from router.runtime.site_services import SiteServices
-
-    logs.configure(level="WARNING")
-    services = SiteServices(Site(site))
     texts = {"recipient": recipient, "structure": structure, "sender": sender, "type": type_, "outcome": outcome}
     texts |= {"code": code, "feed": feed, "pipeline": pipeline, "sink": sink}
-    try:
+    with open_site(site) as services:
         wanted = criteria.asked(services, patient=patient, since=since, until=until, **texts)
         found = services.journal.search(wanted, limit)
-    finally:
-        services.close()
     if as_json:
         show_json(asdict(found))
     else:
