@@ -142,10 +142,11 @@ class OrderStore:
         """The oldest running order that nobody else works on, for `LEASE` seconds."""
         now = self._clock.now()
         free = (ORDERS.c.state == OrderState.RUNNING) & ((ORDERS.c.lease < now) | (ORDERS.c.owner == owner))
-        with self._database.write() as db:
+        with self._database.read() as db:  # mostly there is none: to look once a second takes no lock
             row = db.execute(select(ORDERS).where(free).order_by(ORDERS.c.begun).limit(1)).mappings().first()
-            if row is None:
-                return None
+        if row is None:
+            return None
+        with self._database.write() as db:
             taken = update(ORDERS).where(free & (ORDERS.c.id == row["id"])).values(owner=owner, lease=now + LEASE)
             return _order(row) if db.execute(taken).rowcount else None
 
