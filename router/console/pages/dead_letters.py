@@ -17,7 +17,7 @@ from router.console.free_text import named_person
 from router.console.page import Key, NotAllowed, NotHere, Page
 from router.console.visit import Visit
 from router.console.words import names_seen
-from router.engine.dead_letters.listing import DeadLetter, Filter, Group
+from router.engine.dead_letters.listing import DeadLetter, Filter, Group, by_cause
 from router.language import N_, _, plural
 
 DAY: Final = 86_400.0
@@ -122,11 +122,10 @@ def _group(visit: Visit, faults: Mapping[str, str], status: int = 200) -> Respon
 
 def of_cause(visit: Visit, cause: str) -> tuple[list[DeadLetter], Group]:
     """The dead letters of a cause, oldest first, and the cause. Raises `NotHere` when this person sees none."""
-    which = Filter(cause=cause, within=visit.structures)
-    found, groups = visit.tools.desk.dead_letters(which), visit.tools.desk.groups(which)
-    if not found or not groups:
+    found = visit.tools.desk.dead_letters(Filter(cause=cause, within=visit.structures))
+    if not found:
         raise NotHere
-    return found, groups[0]
+    return found, by_cause(found)[0]
 
 
 def shown_group(

@@ -149,7 +149,7 @@ def groups(
 ) -> list[Group]:
     """Unresolved dead letters by cause, the most numerous first. The sinks' are counted by the ledger."""
     if which.id or which.cause or which.events is not None or which.until is not None:
-        return _joined(map(_alone, letters(bus, ledger, which, sinks=sinks, advice=advice)))
+        return by_cause(letters(bus, ledger, which, sinks=sinks, advice=advice))
     found: list[Group] = []
     if which.stage in ("", "sink"):
         equal = {name: value for name in ("sink", "feed", "pipeline", "code") if (value := getattr(which, name))}
@@ -163,6 +163,11 @@ def groups(
             alone = _alone(_of_record(one.sample, stage, advice, sink))
             found.append(replace(alone, count=one.count, first=one.first, last=one.last))
     return _joined(found)
+
+
+def by_cause(found: Iterable[DeadLetter]) -> list[Group]:
+    """These dead letters by cause, the most numerous first."""
+    return _joined(map(_alone, found))
 
 
 def body(bus: Bus, dead_letter: DeadLetter) -> Record | None:
