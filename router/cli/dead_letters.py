@@ -49,15 +49,6 @@ def chosen(services: SiteServices, ledger: Ledger, which: Filter) -> list[DeadLe
     return [dead_letter for dead_letter in letters if dead_letter.is_dead] or letters
 
 
-def named(services: SiteServices, found: Sequence[DeadLetter]) -> list[DeadLetter]:
-    """The same with their MSH-10, as the journal knows it; without where it is away."""
-    try:
-        names = services.journal.control_ids(one.event_id for one in found if not one.control_id)
-    except Unavailable:
-        names = {}
-    return [replace(one, control_id=one.control_id or names.get(one.event_id, "")) for one in found]
-
-
 def events(services: SiteServices, wanted: Criteria) -> frozenset[str] | None:
     """Events that meet what only the journal knows of them; None when nothing of it was asked.
 

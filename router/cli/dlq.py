@@ -128,8 +128,9 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Everything about the dead letters of a cause, or about one of them."""
-    from router.cli.dead_letters import chosen, dead_letter_json, named, show_dead_letter
+    from router.cli.dead_letters import chosen, dead_letter_json, show_dead_letter
     from router.engine.dead_letters import listing
+    from router.runtime.asking import named
 
     with _opened(site) as (services, ledger):
         which = _filter(services, id_, "", "", "", "", "")

@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cached_property
 from typing import Final
 
@@ -16,7 +15,7 @@ from router.contracts import Ledger, Producer, Row
 from router.engine.dead_letters import listing, operator_commands
 from router.engine.dead_letters.listing import DeadLetter, Filter, Group
 from router.engine.dead_letters.operator_commands import Answer
-from router.errors import Unavailable
+from router.runtime import asking
 from router.runtime.site_services import SiteServices
 from router.runtime.wording import ADVICE, EVIDENCE
 
@@ -55,12 +54,8 @@ class DeadLetterDesk:
             return ledger.get(sorted(set(ids)))
 
     def named(self, found: Sequence[DeadLetter]) -> list[DeadLetter]:
-        """The same with their MSH-10, as the journal knows it; without where it is away."""
-        try:
-            names = self._services.journal.control_ids(one.event_id for one in found if not one.control_id)
-        except Unavailable:
-            names = {}
-        return [replace(one, control_id=one.control_id or names.get(one.event_id, "")) for one in found]
+        """See `asking.named`."""
+        return asking.named(self._services, found)
 
     # ---------------------------------------------------------------------------------------------------- orders
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from router.cisis import patient_search
+from router.engine.dead_letters.listing import DeadLetter
+from router.errors import Unavailable
 from router.journal.criteria import BadCriterion, Criteria
 from router.language import N_, filled
 from router.runtime.site_services import SiteServices
@@ -39,3 +42,12 @@ def pseudonyms(services: SiteServices, patient: str) -> list[str]:
     for feed in config.feeds.values():
         authorities += [*feed.rules.autorites.values(), *feed.rules.autorites]
     return patient_search.asked(patient, services.pseudonyms, [*dict.fromkeys(authorities), ""])
+
+
+def named(services: SiteServices, found: Sequence[DeadLetter]) -> list[DeadLetter]:
+    """The same with their MSH-10, as the journal knows it; without where it is away."""
+    try:
+        names = services.journal.control_ids(one.event_id for one in found if not one.control_id)
+    except Unavailable:
+        names = {}
+    return [replace(one, control_id=one.control_id or names.get(one.event_id, "")) for one in found]
