@@ -19,6 +19,8 @@ from _pytest.nodes import Item
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+UMASK = 0o022
+os.umask(UMASK)
 os.environ["SEGUR_LANG"] = "en"  # also of the processes that tests start
 
 
@@ -39,17 +41,15 @@ def pytest_runtest_protocol(item: Item) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _log_as_it_was() -> Iterator[None]:
-    """A test that configures the log, or hushes it, does so for itself alone."""
-    root = logging.getLogger()
-    loggers = [one for one in logging.Logger.manager.loggerDict.values() if isinstance(one, logging.Logger)]
-    before = [(one, one.level, one.disabled, one.propagate) for one in (root, *loggers)]
-    disabled = logging.Logger.manager.disable
+def _process_as_it_was() -> Iterator[None]:
+    """What a command changes of the process that runs it (its umask, its log) is gone before the next test begins."""
     yield
-    for one, level, off, up in before:
-        one.setLevel(level)
-        one.disabled, one.propagate = off, up
-    logging.disable(disabled)
+    os.umask(UMASK)
+    logging.disable(logging.NOTSET)
+    for name, one in logging.Logger.manager.loggerDict.items():
+        if name.partition(".")[0] == "router" and isinstance(one, logging.Logger):
+            one.setLevel(logging.NOTSET)
+            one.disabled, one.propagate = False, True
 
 
 @pytest.fixture(autouse=True)

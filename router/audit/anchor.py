@@ -47,6 +47,13 @@ class Anchor:
             raise Altered
         return mark
 
+    def there(self) -> bool:
+        """Whether there is a file, ours or altered."""
+        try:
+            return self.read() is not None
+        except Altered:
+            return True
+
     def advance(self, to: Mark) -> None:
         """Remember this mark unless a later one is remembered. A file that was altered is left as it is."""
         with self._turn():

@@ -77,12 +77,11 @@ class AuditTrail:
 
         Who cuts the end off and removes the file can't keep this row out of the chain. The first row finds one.
         """
-        try:
-            if self._anchor is None or self._anchor.read() is not None:
-                return []
-        except Altered:
+        if self._anchor is None or self._anchor.there():
             return []
-        head = self._head(db)
+        head = self._head(db)  # one writer at a time from here on: who came before may have begun the anchor
+        if self._anchor.there():
+            return []
         if head == NOTHING:
             self._anchor.reset(NOTHING)
             return []

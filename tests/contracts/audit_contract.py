@@ -14,6 +14,7 @@ from typing import Final
 import pytest
 from sqlalchemy import text
 
+from router.audit.anchor import Anchor
 from router.audit.chain import Mark
 from router.audit.event import Action, AuditEvent
 from router.audit.rows import Wanted
@@ -162,6 +163,16 @@ class AuditContract:
         (said,) = trail.search(Wanted(kind="audit"))
         assert said.number == last + 1 and said.event.detail.startswith(f"no anchor was there, it begins at {last}:")
         assert trail.verify().whole and trail.record(VIEWED).number == last + 3
+
+    def test_an_anchor_that_another_process_has_just_begun_is_one(
+        self, trail: AuditTrail, url: str, anchor: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Two processes write the first rows: who looked before the other wrote looks again when it is his turn."""
+        opened(url, anchor).record(VIEWED)
+        real, looks = Anchor.there, iter([False])
+        monkeypatch.setattr(Anchor, "there", lambda self: next(looks, real(self)))
+        assert trail.record(VIEWED).number == 2
+        assert [row.event.who for row in trail.rows(Wanted())] == [VIEWED.who] * 2
 
     def test_without_an_anchor_a_mark_of_elsewhere_finds_a_cut_tail(self, url: str) -> None:
         """A mark that was logged, or sent to the collector, does what the anchor does."""
