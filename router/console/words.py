@@ -50,6 +50,7 @@ STATUSES: Final[Mapping[str, StatusWord]] = {
     "muted": StatusWord("○", N_("muted"), "plain"),
     "filtered": StatusWord("○", N_("filtered"), "plain"),
     "superseded": StatusWord("○", N_("superseded"), "plain"),
+    "silent": StatusWord("✕", N_("does not answer"), "bad"),
     "nothing": StatusWord("○", N_("not known"), "plain"),
     "item-skipped": StatusWord("✕", N_("refused"), "bad"),
     "item-would": StatusWord("◷", N_("not ordered yet"), "waiting"),
