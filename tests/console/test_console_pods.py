@@ -85,7 +85,7 @@ def test_the_state_page_has_what_another_pod_sees_and_then_says_since_when_it_is
 
 
 def test_a_certificate_is_told_by_the_pod_that_has_its_file() -> None:
-    """A console without the key of the DMP shows the date that the sinks tell; none is claimed while a pod is silent."""
+    """A console without the key of the DMP shows the date of the sinks; none is claimed while a pod is silent."""
     own = (CertificateView("dmp/tls", None), CertificateView("console/tls", 50.0))
     sinks = ProcessReport("sinks", "1", 0.0, (), certificates=(CertificateView("dmp/tls", 90.0),))
     dates = {one.name: one.ends for one in certificates_seen(own, [sinks], all_answered=True)}
