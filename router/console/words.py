@@ -50,6 +50,8 @@ STATUSES: Final[Mapping[str, StatusWord]] = {
     "muted": StatusWord("○", N_("muted"), "plain"),
     "filtered": StatusWord("○", N_("filtered"), "plain"),
     "superseded": StatusWord("○", N_("superseded"), "plain"),
+    "read-back": StatusWord("●", N_("as it left"), "good"),
+    "made-again": StatusWord("◐", N_("made again"), "waiting"),
     "silent": StatusWord("✕", N_("does not answer"), "bad"),
     "nothing": StatusWord("○", N_("not known"), "plain"),
     "item-skipped": StatusWord("✕", N_("refused"), "bad"),
