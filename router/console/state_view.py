@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from router.console import words
+from router.console.spark import Spark, spark
 from router.french_time import age
 from router.language import _, plural
 from router.runtime.status.judge import CERTIFICATE, LIST
@@ -45,6 +46,8 @@ class Seen:
     tone: str
     attention: tuple[Attention, ...]
     feeds: tuple[FeedView, ...]
+    days: Mapping[str, Spark]
+    """Feed -> its last 24 hours."""
     sinks: tuple[SinkView, ...]
     machines: tuple[Machine, ...]
     facts: tuple[Fact, ...]
@@ -61,6 +64,11 @@ def of(visit: Visit, found: Status) -> Seen:
         tone="good" if found.presence.running and not attention else "bad" if not found.presence.running else "warning",
         attention=tuple(attention),
         feeds=tuple(feed for feed in found.feeds or () if feed.name in names),
+        days={
+            feed.name: day
+            for feed in found.feeds or ()
+            if feed.name in names and (day := spark(feed.hours, found.at)) is not None
+        },
         sinks=tuple(sink for sink in found.sinks if sink.name in names),
         machines=tuple(_machines(found)),
         facts=tuple(_facts(found, names, words.certificates(found, config, mine), whole=mine is None)),

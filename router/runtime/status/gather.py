@@ -44,6 +44,8 @@ from router.software import our_version
 T = TypeVar("T")
 HOUR: Final = 3600.0
 DAY: Final = 86_400.0
+_LATE: Final = 300.0
+"""Seconds after which hours that have ended are counted again: the journal may have been late."""
 _PEOPLE: Final = ("human", "quarantine")
 """Values of `kind` in `mail_read_total` of mails that only a person can deal with."""
 
@@ -51,10 +53,13 @@ _PEOPLE: Final = ("human", "quarantine")
 class Gatherer:
     """Opens bus and databases once; `gather` looks as often as wanted. One thread."""
 
-    def __init__(self, site: Site, at: Sequence[tuple[str, int]] = ()) -> None:
-        """at: addresses and ports of other supervisors' administration ports"""
+    def __init__(self, site: Site, at: Sequence[tuple[str, int]] = (), *, by_hour: bool = False) -> None:
+        """at: addresses and ports of other supervisors' administration ports;  by_hour: count `FeedView.hours` too"""
         self.site = site
         self._others = Others(at)
+        self._by_hour = by_hour
+        self._counted: dict[str, tuple[float, float, list[int]]] = {}
+        """Feed -> (begin of the first hour, when all were counted, their numbers)."""
         self._services = SiteServices(site)
         self._bus: Bus | None = None
         self._ledger: Ledger | None = None
@@ -165,9 +170,29 @@ class Gatherer:
             connections = measured.total("connections", feed=name)
             left = measured.total("files_left", feed=name) or 0
             found.append(
-                FeedView(name, feed.kind, hour.last, hour.received, day.received, hour.refused, connections, left)
+                FeedView(
+                    name,
+                    feed.kind,
+                    hour.last,
+                    hour.received,
+                    day.received,
+                    hour.refused,
+                    connections,
+                    left,
+                    self._hours(name, now) if self._by_hour else (),
+                )
             )
         return tuple(found)
+
+    def _hours(self, feed: str, now: float) -> tuple[int, ...]:
+        """Of the last 24 hours of the clock; those that have ended are counted once."""
+        begin = now // HOUR * HOUR - 23 * HOUR
+        known = self._counted.get(feed)
+        if known is None or known[0] != begin or now - known[1] > _LATE:
+            self._counted[feed] = known = (begin, now, self._services.journal.hours(feed, begin, 24))
+        else:
+            known[2][-1:] = self._services.journal.hours(feed, begin + 23 * HOUR, 1)
+        return tuple(known[2])
 
     def _sink(self, name: str, standing: Sequence[Standing] | None, measured: Measured) -> SinkView:
         unread = self._part("bus", lambda: self._unread(name)) or 0

@@ -62,6 +62,8 @@ class FeedView:
     refused: int
     connections: int | None
     files_left: int = 0
+    hours: tuple[int, ...] = ()
+    """Messages of each of the last 24 hours of the clock, the present one last; () when it was not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
