@@ -130,7 +130,10 @@ def _tell(directory: Directory, report: Imported, *, as_json: bool = False) -> N
             "{count} line that can't be read, left out", "{count} lines that can't be read, left out", report.malformed
         )
         console.print(f"  [yellow]{said(text)}[/]")
-    if outside := directory.outside(report):
+    if not directory.liste_blanche.size:
+        text = _("no liste blanche was read yet (`segur-router directory refresh`): nobody knows whom it admits")
+        console.print(f"  [yellow]{said(text)}[/]", soft_wrap=True)
+    elif outside := directory.outside(report):
         text = plural(
             "{count} domain of {all} is not in the liste blanche: nothing is sent to its mailboxes",
             "{count} domains of {all} are not in the liste blanche: nothing is sent to their mailboxes",
