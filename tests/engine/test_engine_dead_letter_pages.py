@@ -117,7 +117,7 @@ def test_whose_dead_letters_they_are(bus: MemoryBus, ledger: SqlLedger) -> None:
 def test_a_place_that_is_none_begins_at_the_beginning(bus: MemoryBus, ledger: SqlLedger) -> None:
     """Whatever stands in an address, the answer is a page."""
     first = paging.page(bus, ledger, sinks=SINKS, limit=3)
-    for after in ("", "x", "nan~", "1~2", "x~rows~y", "~~~"):
+    for after in ("", "x", "nan~rows~y", "1~rows~\0", "1~2", "x~rows~y", "~~~"):
         assert paging.page(bus, ledger, sinks=SINKS, limit=3, after=after) == first
     gone = paging.page(bus, ledger, sinks=SINKS, limit=3, after="0.5~dlq.gone~7")
     assert {one.last for one in gone.rows} == {0.0}

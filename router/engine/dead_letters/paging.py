@@ -5,6 +5,7 @@ A page costs the same however many there are: ledger and letters are asked for n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -210,6 +211,7 @@ def _place(text: str) -> tuple[float, str, str] | None:
     last, _, rest = text.partition(_BETWEEN)
     source, _, id_ = rest.partition(_BETWEEN)
     try:
-        return (float(last), source, id_) if id_ else None
+        at = float(last)
     except ValueError:
         return None
+    return (at, source, id_) if math.isfinite(at) and id_ and id_.isprintable() else None
