@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from router.access.person import Role
 from router.audit.event import Action
-from router.console import row_view, searching
+from router.console import exporting, row_view, searching
 from router.console.free_text import named_person
 from router.console.page import Key, NotHere, Page
 from router.console.rendering import query_string
@@ -29,7 +29,6 @@ from router.printable import printable_cell
 
 PER: Final = (50, 200)
 _COUNT_SECONDS: Final = 2.0
-_EXPORTED: Final = 5000
 
 
 def search(visit: Visit) -> Response:
@@ -166,18 +165,12 @@ def export(visit: Visit) -> Response:
         asked = _asked(visit)
     except (Untold, BadCriterion) as fault:
         raise NotHere from fault
-    found = visit.tools.services.journal.search(asked.criteria, _EXPORTED)
-    visit.record(Action.EXPORTED, kind="search", of=query_string(asked.given)[:200], detail=str(len(found.events)))
+    found = exporting.messages(visit, asked, exporting.MOST_MESSAGES)
     out = io.StringIO()
     writer = csv.writer(out, delimiter=";")
-    head = ("received", "MSH-10", "feed", "sender", "structure", "type", "destination", "to", "outcome", "code", "id")
-    writer.writerow(head)
-    for row in row_view.rows(found.events, visit.tools.services.value_sets):
-        event = row.event
-        for leg in row.legs or (row_view.Leg(sink="", to="", status=""),):
-            cells = (moment(event.received), event.control_id, event.feed, event.sender, event.structure, row.type,
-                     leg.sink, leg.to, leg.status, leg.code, event.event_id)  # fmt: skip
-            writer.writerow([printable_cell(cell) for cell in cells])
+    writer.writerow(exporting.MESSAGES)
+    for line in exporting.message_lines(visit, found, moment):
+        writer.writerow([printable_cell(str(line[name])) for name in exporting.MESSAGES])
     headers = {"Content-Disposition": 'attachment; filename="messages.csv"'}
     return Response("\ufeff" + out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 

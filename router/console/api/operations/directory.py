@@ -90,5 +90,6 @@ OPERATIONS: Final = (
         gives=Explained,
         scope=API_READ,
         rate="30/minute",
+        serves=("GET /directory",),
     ),
 )

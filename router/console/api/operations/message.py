@@ -226,6 +226,7 @@ OPERATIONS: Final = (
         gives=Story,
         scope=API_READ,
         rate="240/minute",
+        serves=("GET /messages/{id}",),
     ),
     Operation(
         name="openMessage",
@@ -237,5 +238,6 @@ OPERATIONS: Final = (
         gives=Content,
         scope=API_CONTENT,
         rate="30/minute",
+        serves=("POST /messages/{id}/open", "GET /messages/{id}/documents/{rank}/raw"),
     ),
 )

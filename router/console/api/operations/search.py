@@ -86,15 +86,29 @@ def of_address(visit: Visit, given: Conditions) -> Messages:
     conditions = _plain(given)
     if not nameless(conditions):
         raise BadCriterion("SEARCH-POST", "", _BY_POST)
-    return _found(visit, given, _searcher(visit).asked(conditions))
+    asked = _searcher(visit).asked(conditions)
+    _audited(visit, asked)
+    return _found(visit, given, asked)
 
 
 def of_body(visit: Visit, given: Told) -> Messages:
-    return _found(visit, given, _searcher(visit).told(_plain(given)))
+    return _found(visit, given, told(visit, given))
+
+
+def told(visit: Visit, given: Told) -> Asked:
+    """What a body asks for. Raises `BadCriterion`. A search for a patient stands in the audit, under the pseudonym."""
+    asked = _searcher(visit).told(_plain(given))
+    _audited(visit, asked)
+    return asked
 
 
 def _searcher(visit: Visit) -> Searcher:
     return Searcher(visit.tools.services, visit.tools.store, visit.person.name, visit.structures)
+
+
+def _audited(visit: Visit, asked: Asked) -> None:
+    if patient := asked.given.get("patient", ""):
+        visit.record(Action.SEARCHED, kind="patient", of=patient)
 
 
 def _plain(given: _Conditions) -> dict[str, str]:
@@ -102,16 +116,12 @@ def _plain(given: _Conditions) -> dict[str, str]:
 
 
 def _found(visit: Visit, given: _Conditions, asked: Asked) -> Messages:
-    """A search for a patient stands in the audit, under the pseudonym."""
     after = Cursor.parse(given.after) if given.after else None
-    patient = asked.given.get("patient", "")
-    if patient:
-        visit.record(Action.SEARCHED, kind="patient", of=patient)
     found = visit.tools.services.journal.search(asked.criteria, given.per, after=after)
     rows = row_view.rows(found.events, visit.tools.services.value_sets)
     return Messages(
         messages=[message(row) for row in rows],
-        patient=patient,
+        patient=asked.given.get("patient", ""),
         next=str(found.next) if found.next else "",
         complete=found.complete,
         cut=found.cut,
@@ -155,6 +165,7 @@ OPERATIONS: Final = (
         takes=Conditions,
         gives=Messages,
         scope=API_READ,
+        serves=("GET /search",),
     ),
     Operation(
         name="searchMessages",
@@ -165,5 +176,6 @@ OPERATIONS: Final = (
         takes=Told,
         gives=Messages,
         scope=API_READ,
+        serves=("POST /search",),
     ),
 )
