@@ -91,7 +91,7 @@ def _form(
         feeds=sorted(seen & {*config.feeds}),
         sinks=sorted(seen & {*config.sinks}),
         default_period=DEFAULT_PERIOD,
-        saved=_saved(visit, seen),
+        saved=saved(visit),
         administrator=visit.may(Role.ADMINISTRATOR),
         **{"rows": (), "found": None, "counts": None, "next": "", "older": None, **answer},
     )
@@ -132,13 +132,19 @@ def save(visit: Visit) -> Response:
     if fault_of_name := named_person(name):
         return _form(visit, given, fault=fault_of_name)
     if name:
-        visit.tools.store.save(visit.person.name, name, query_string(asked.given), visit.structures, shared=shared)
+        keep(visit, name, asked, shared=shared)
     return visit.see_other(asked.address)
 
 
-def _saved(visit: Visit, seen: set[str]) -> list[SavedSearch]:
+def keep(visit: Visit, name: str, asked: Asked, *, shared: bool) -> str:
+    """Keep this search of this person under a name that names no patient; one with this name is replaced. Its id."""
+    store, me = visit.tools.store, visit.person.name
+    return store.save(me, name, query_string(asked.given), visit.structures, shared=shared)
+
+
+def saved(visit: Visit) -> list[SavedSearch]:
     """One's own, and the shared ones that name nothing of another structure."""
-    within = visit.structures
+    within, seen = visit.structures, names_seen(visit.tools.services.config, visit.structures)
     found = visit.tools.store.searches(visit.person.name, within)
     if within is None:
         return list(found)
@@ -152,11 +158,16 @@ def _saved(visit: Visit, seen: set[str]) -> list[SavedSearch]:
 
 
 def remove(visit: Visit) -> Response:
-    """Forget a saved search of one's own; an administrator's of all structures, anyone's."""
-    anyone = visit.person.structures(Role.ADMINISTRATOR) is None
-    if not visit.tools.store.remove(visit.path["id"], None if anyone else visit.person.name):
-        raise NotHere
+    """Forget a saved search."""
+    forget(visit, visit.path["id"])
     return visit.see_other("/search")
+
+
+def forget(visit: Visit, id_: str) -> None:
+    """A saved search of one's own; for an administrator of all structures, anyone's. Raises `NotHere`."""
+    anyone = visit.person.structures(Role.ADMINISTRATOR) is None
+    if not visit.tools.store.remove(id_, None if anyone else visit.person.name):
+        raise NotHere
 
 
 def export(visit: Visit) -> Response:
