@@ -20,7 +20,7 @@ from router.engine.dead_letters.listing import Filter
 from router.language import _
 
 NIGHT: Final = 12 * 3600.0
-"""Seconds back to which the sheet of the handover tells what was decided."""
+"""Seconds back to which the handover tells what was decided."""
 
 
 @dataclass(frozen=True, slots=True)

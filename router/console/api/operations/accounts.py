@@ -163,9 +163,7 @@ def _account(one: Kept) -> Account:
     )
 
 
-def _operation(
-    name: str, does: str, run: Run, word: str = "", takes: type[Input] = OneAccount
-) -> Operation:
+def _operation(name: str, does: str, run: Run, word: str = "", takes: type[Input] = OneAccount) -> Operation:
     """One account: looked at, or changed by a POST to a word behind it."""
     return Operation(
         name=name,

@@ -81,9 +81,7 @@ class Difference(Output):
 
 class Comparison(Output):
     at: datetime | None
-    compared: int | None = Field(
-        description=N_("how many things were compared; null for who sees some of them only")
-    )
+    compared: int | None = Field(description=N_("how many things were compared; null for who sees some of them only"))
     differences: list[Difference]
 
 

@@ -25,9 +25,7 @@ from router.runtime.withdraw import PIPELINE, Withdrawal
 
 DocumentId = Annotated[str, StringConstraints(pattern=r"^(urn:oid:)?[0-9][0-9.]{0,126}(\^[A-Za-z0-9._-]{1,64})?$")]
 _UNKNOWN: Final = "WITHDRAW-UNKNOWN"
-_NO_DEPOSIT: Final = N_(
-    "no deposit of this document is known; `segur-router withdraw --from` takes a copy"
-)
+_NO_DEPOSIT: Final = N_("no deposit of this document is known; `segur-router withdraw --from` takes a copy")
 _CHANGED: Final = N_("this is not what would be sent today: plan it again")
 _REASON: Final = N_("a reason is needed")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Final, Literal
 
 from pydantic import Field
@@ -11,8 +10,22 @@ from pydantic import Field
 from router.access.person import Role
 from router.access.tokens import API_ACT, API_READ
 from router.console import casework
-from router.console.api.operation import Free, Id, Input, Nothing, Operation, Output, PerPage, Text, moment
+from router.console.api.operation import Free, Id, Input, Nothing, Operation, PerPage, Text, moment
 from router.console.api.problems import Refused, Wrong
+from router.console.api.work_cases import (
+    CaseChoice,
+    CaseNote,
+    DecidedCase,
+    Decision,
+    Handover,
+    HandoverList,
+    MailsForPerson,
+    WholeCase,
+    WorkCases,
+    WorkList,
+    WorkLists,
+    case_of,
+)
 from router.console.cases import CaseLine
 from router.console.casework import ShownCase, Taken
 from router.console.visit import Visit
@@ -40,97 +53,6 @@ class Decided(OneCase):
     choice: Id = Field(description=N_("one of the `choices` of the case"))
 
 
-class WorkList(Output):
-    name: str
-    title: str
-    open: int
-    oldest: datetime | None
-
-
-class MailsForPerson(Output):
-    sink: str
-    count: int
-
-
-class WorkLists(Output):
-    lists: list[WorkList]
-    mails: list[MailsForPerson] = Field(
-        description=N_("mails that are no report the router understands, by destination")
-    )
-
-
-class CaseChoice(Output):
-    name: str
-    title: str
-    means: str = Field(description=N_("what follows from it"))
-    order: Literal["", "replay", "discard"] = Field(description=N_("it makes the dry run of such an order"))
-
-
-class CaseNote(Output):
-    at: datetime | None
-    by: str
-    did: str
-    text: str
-
-
-class WorkCase(Output):
-    list: str
-    id: str = Field(description=N_("stable: it names this case for ever"))
-    ask: str = Field(description=N_("what is to be decided"))
-    since: datetime | None
-    code: str
-    structure: str
-    sink: str
-    to: str = Field(description=N_("address of a professional; in words for the mailbox of a patient"))
-    message: str = Field(description=N_("id of its message"))
-    control_id: str = Field(description="MSH-10")
-    held_by: str
-    held_until: datetime | None
-    note: str = Field(description=N_("the last one"))
-    decided: str = Field(description=N_("name of the choice that closed it; empty while it is open"))
-    decided_by: str
-    decided_at: datetime | None
-
-
-class WorkCases(Output):
-    cases: list[WorkCase] = Field(description=N_("open ones, the oldest first"))
-    next: str = Field(description=N_("give it as `after` for the next page; empty on the last one"))
-
-
-class WholeCase(Output):
-    case: WorkCase
-    choices: list[CaseChoice] = Field(description=N_("what one may decide of it"))
-    history: list[CaseNote] = Field(description=N_("what people did with it, oldest first"))
-
-
-class Decision(Output):
-    order: str = Field(
-        description=N_("id of the dry run that is to be confirmed; empty when the case is closed by this")
-    )
-    case: WorkCase
-
-
-class HandoverList(Output):
-    name: str
-    title: str
-    open: list[WorkCase]
-
-
-class DecidedCase(Output):
-    list: str
-    control_id: str = Field(description="MSH-10")
-    structure: str
-    choice: str
-    by: str
-    at: datetime | None
-
-
-class Handover(Output):
-    lists: list[HandoverList]
-    decided: list[DecidedCase] = Field(description=N_("in the last twelve hours, oldest first"))
-    mails: list[MailsForPerson]
-
-
 def lists(visit: Visit, given: Nothing) -> WorkLists:  # noqa: ARG001  (it takes nothing)
     """Of the structures that may be seen."""
     found = [casework.open_list(visit, name) for name in LISTS]
@@ -147,7 +69,7 @@ def cases(visit: Visit, given: OfList) -> WorkCases:
     behind = [one for one in found if not given.after or _place(one) > given.after]
     rows = behind[: given.per]
     return WorkCases(
-        cases=[_case(one) for one in rows],
+        cases=[case_of(one) for one in rows],
         next=_place(rows[-1]) if len(behind) > given.per else "",
     )
 
@@ -181,13 +103,13 @@ def decide(visit: Visit, given: Decided) -> Decision:
         order = casework.decide(visit, found.case, given.choice)
     except Taken as taken:
         raise Refused(409, "API-TAKEN", taken.text) from None
-    return Decision(order=order, case=_case(_found(visit, given)))
+    return Decision(order=order, case=case_of(_found(visit, given)))
 
 
 def handover(visit: Visit, given: Nothing) -> Handover:  # noqa: ARG001  (it takes nothing)
     found = [casework.open_list(visit, name) for name in LISTS]
     return Handover(
-        lists=[HandoverList(name=one.name, title=one.word, open=[_case(row) for row in one.open]) for one in found],
+        lists=[HandoverList(name=one.name, title=one.word, open=[case_of(row) for row in one.open]) for one in found],
         decided=[
             DecidedCase(
                 list=name,
@@ -228,7 +150,7 @@ def _whole(visit: Visit, found: ShownCase) -> WholeCase:
     one, state = found.case, found.state
     may_act = casework.may_act(visit, one) and not state.decided
     return WholeCase(
-        case=_case(found),
+        case=case_of(found),
         choices=[
             CaseChoice(name=name, title=_(choice.word), means=_(choice.means), order=choice.order)
             for name, choice in (one.choices if may_act else {}).items()
@@ -239,28 +161,6 @@ def _whole(visit: Visit, found: ShownCase) -> WholeCase:
 
 def _line(line: CaseLine) -> CaseNote:
     return CaseNote(at=moment(line.at), by=line.person, did=line.did, text=line.text)
-
-
-def _case(found: ShownCase) -> WorkCase:
-    one, state = found.case, found.state
-    return WorkCase(
-        list=one.list,
-        id=one.id,
-        ask=one.ask,
-        since=moment(one.since),
-        code=one.code,
-        structure=one.structure,
-        sink=one.sink,
-        to=one.to,
-        message=one.event_id,
-        control_id=one.name,
-        held_by=state.holder,
-        held_until=moment(state.until),
-        note=state.note.text if state.note is not None else "",
-        decided=state.decided,
-        decided_by=state.decided_by,
-        decided_at=moment(state.decided_at),
-    )
 
 
 _LISTS: Final = "/worklists"
