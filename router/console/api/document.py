@@ -127,13 +127,19 @@ class _Document:
 
     def _component(self, model: type[BaseModel]) -> dict[str, Any]:
         """A reference to the model, which is put among the components."""
-        self._schemas[model.__name__] = self._schema(model, mode="serialization")
+        self._take(model.__name__, self._schema(model, mode="serialization"))
         return {"$ref": _LIST.format(model=model.__name__)}
 
     def _schema(self, model: type[BaseModel], mode: Any = "validation") -> dict[str, Any]:
         schema: dict[str, Any] = _plain(model.model_json_schema(ref_template=_LIST, mode=mode))
-        self._schemas.update(schema.pop("$defs", {}))
+        for name, part in schema.pop("$defs", {}).items():
+            self._take(name, part)
         return schema
+
+    def _take(self, name: str, schema: dict[str, Any]) -> None:
+        """Raises `ValueError` for two models of one name: one of them would be told as the other."""
+        if self._schemas.setdefault(name, schema) != schema:
+            raise ValueError(name)
 
 
 _LINES: Final[dict[str, Any]] = {

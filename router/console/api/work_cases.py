@@ -75,7 +75,7 @@ class WholeCase(Output):
     history: list[CaseNote] = Field(description=N_("what people did with it, oldest first"))
 
 
-class Decision(Output):
+class CaseDecision(Output):
     order: str = Field(
         description=N_("id of the dry run that is to be confirmed; empty when the case is closed by this")
     )

@@ -14,9 +14,9 @@ from router.console.api.operation import Free, Id, Input, Nothing, Operation, Pe
 from router.console.api.problems import Refused, Wrong
 from router.console.api.work_cases import (
     CaseChoice,
+    CaseDecision,
     CaseNote,
     DecidedCase,
-    Decision,
     Handover,
     HandoverList,
     MailsForPerson,
@@ -96,14 +96,14 @@ def note(visit: Visit, given: NoteOfCase) -> WholeCase:
     return _whole(visit, _found(visit, given))
 
 
-def decide(visit: Visit, given: Decided) -> Decision:
+def decide(visit: Visit, given: Decided) -> CaseDecision:
     """Raises `Refused` (409) for a case that somebody else holds, or that is decided."""
     found = _found(visit, given)
     try:
         order = casework.decide(visit, found.case, given.choice)
     except Taken as taken:
         raise Refused(409, "API-TAKEN", taken.text) from None
-    return Decision(order=order, case=case_of(_found(visit, given)))
+    return CaseDecision(order=order, case=case_of(_found(visit, given)))
 
 
 def handover(visit: Visit, given: Nothing) -> Handover:  # noqa: ARG001  (it takes nothing)
@@ -242,7 +242,7 @@ OPERATIONS: Final = (
         does=N_("Decide a case, once. For a delivery it makes the dry run of an order, which is then confirmed."),
         run=decide,
         takes=Decided,
-        gives=Decision,
+        gives=CaseDecision,
         scope=API_ACT,
         role=Role.OPERATOR,
         conflicts=True,
