@@ -18,6 +18,7 @@ from router.engine.dead_letters.operator_commands import Answer
 from router.engine.dead_letters.paging import Page
 from router.runtime import asking
 from router.runtime.site_services import SiteServices
+from router.runtime.withdraw import Withdrawals
 from router.runtime.wording import ADVICE, EVIDENCE
 
 MOST: Final = 2000
@@ -69,6 +70,12 @@ class DeadLetterDesk:
     def named(self, found: Sequence[DeadLetter]) -> list[DeadLetter]:
         """See `asking.named`."""
         return asking.named(self._services, found)
+
+    @contextmanager
+    def withdrawals(self) -> Iterator[Withdrawals]:
+        """To be used inside the block alone."""
+        with self._opened() as ledger:
+            yield Withdrawals(self._services, ledger)
 
     # ---------------------------------------------------------------------------------------------------- orders
 
