@@ -136,6 +136,16 @@ def test_an_end_that_a_restore_has_lost_is_accepted_by_a_person(site: Path) -> N
     assert row["reason"] == "sauvegarde de lundi" and row["detail"].startswith("accepted=cut anchor=2:")
 
 
+def test_a_pod_whose_anchor_is_elsewhere_keeps_none(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder is lost with it: it writes rows and no anchor, and says that it can't compare the end."""
+    monkeypatch.setenv("SEGUR_AUDIT_ANCHOR", "elsewhere")
+    for _ in range(2):
+        asked(site, "dlq", "show", DELIVERY, "--content")
+    said = asked(site, "audit", "verify")
+    assert said.code == 0 and "nothing outside of the table" in said.out
+    assert len(rows(site)) == 2 and not list(site.parent.rglob("audit-head*"))
+
+
 def test_a_copy_of_the_audit_says_that_it_was_taken(site: Path) -> None:
     """Both forms, the oldest row first; a spreadsheet computes nothing of it."""
     asked(site, "dlq", "show", DELIVERY, "--content", "--reason", "=HYPERLINK(1)")
