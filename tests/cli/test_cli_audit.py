@@ -100,6 +100,8 @@ def test_a_search_for_a_patient_keeps_his_pseudonym_alone(site: Path) -> None:
     asked(site, "search", "--patient", "279035121518989")
     (row,) = rows(site)
     assert row["action"] == "searched" and row["kind"] == "patient" and "279035121518989" not in json.dumps(row)
+    asked(site, "impact", "279035121518989")
+    assert [one["action"] for one in rows(site)] == ["searched"] * 2 and "279035121518989" not in json.dumps(rows(site))
 
 
 def test_a_refused_withdrawal_stands_in_the_audit(site: Path) -> None:
