@@ -227,6 +227,8 @@ class SiteServices:
             idle=console.session_minutes * 60 if console else IDLE,
             longest=console.shift_hours * 3600 if console else LONGEST,
             production=self.config.environment == "production",
+            sealer=lambda: self.sealer,
+            upgrade=self._upgrade,
         )
         self._closing.callback(store.close)
         return store
