@@ -199,7 +199,7 @@ class _Reader:
         return [("table", {"head": str(heads)}, [*captions, *rows])] if rows else captions
 
     def _row(self, row: Any, depth: int, *, head: bool = False) -> Node:
-        cells: list[Node | str] = []
+        cells: list[Node] = []
         for cell in row.iterchildren(_TD, _TH):
             name = "th" if head or cell.tag == _TH else "td"
             inner = self._children(cell, depth + 2)
@@ -212,7 +212,7 @@ class _Reader:
             cells.append((name, attributes, _styled(cell, inner)))
         if row.get("styleCode"):  # of all its cells: some laboratories say so that a result is abnormal
             cells = [(name, its, _styled(row, inner)) for name, its, inner in cells]
-        return ("tr", {}, cells)
+        return ("tr", {}, list(cells))
 
     # ---------------------------------------------------------------------------------------------- pictures
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -115,7 +115,7 @@ def no_codes() -> Iterable[str]:
     return ()
 
 
-Again = Callable[[str, Any, Any, Delivery, float], Awaitable[bytes]]
+Again = Callable[[str, Any, Any, Delivery, float], Coroutine[Any, Any, bytes]]
 """(instance, settings, `router.sinks.tools.Tools`, delivery with its payload, Unix time of its first try) -> the bytes.
 
 Raises `RouterError` as the sink would before it sends."""

@@ -104,7 +104,7 @@ def test_pictures_are_found_and_a_broken_one_is_told() -> None:
     assert (found.pictures["img-1"].kind, found.pictures["img-1"].width) == ("png", 60)
     assert nodes('<renderMultiMedia referencedObject="m1"/>', media("m1", b"GIF"))[0][0] == "note"
     assert nodes('<renderMultiMedia referencedObject="m1"/>', media("m1", b"<svg/>", "image/svg+xml"))[0][0] == "note"
-    absent = ("note", {}, ["Image annoncée par le texte, absente du document."])
+    absent: Node = ("note", {}, ["Image annoncée par le texte, absente du document."])
     assert nodes('<renderMultiMedia referencedObject="m2"/>') == [absent]
 
 

@@ -265,8 +265,8 @@ class KeyringContract:
                 days(3)
                 rotator.close()
             stop.set()
-            for one in work:
-                one.result(30)
+            for sealing in work:
+                sealing.result(30)
         with closing(ring(url, masters(OTHER), clock)) as alone:
             alone.verify()
             assert all(Sealer(alone).unseal(one, WHAT) == b"x" for one in sealed)
