@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.chart import VALUES, Manifest, manifests, of_kind, read, rendered, workloads
+from tests.deploy.chart import VALUES, Manifest, manifests, of_kind, read, rendered, template, workloads
 
 WITH = [name for name, path in VALUES.items() if "console:" in path.read_text()]
 
@@ -138,3 +138,49 @@ def test_the_archive_is_one_volume_of_those_that_write_or_read_it() -> None:
                 role = one["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"]
                 found[role] = volume["persistentVolumeClaim"]["claimName"]
     assert found == dict.fromkeys(("sinks", "feedback", "journal", "console"), "segur-archive")
+
+
+def anchors(*values: str) -> dict[str, tuple[str, str]]:
+    """Role -> (claim of the volume that holds the file of the anchor, what `SEGUR_AUDIT_ANCHOR` says)."""
+    made = list(read(template("--values", str(VALUES["hopital"]), *values).stdout))
+    maps = [one for one in made if one["kind"] == "ConfigMap" and one["metadata"]["name"].endswith("-site")]
+    (config,) = read(maps[0]["data"]["router.yaml"])
+    anchor = config["audit"].get("anchor", "-")
+    found = {}
+    for one in made:
+        if one["kind"] not in ("StatefulSet", "Deployment"):
+            continue
+        pod = one["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        volumes = {volume["name"]: volume.get("persistentVolumeClaim", {}) for volume in pod["volumes"]}
+        claims = [
+            volumes[mount["name"]].get("claimName", "lost with the pod")
+            for mount in container["volumeMounts"]
+            if anchor.startswith(mount["mountPath"] + "/")
+        ]
+        told = [entry["value"] for entry in container["env"] if entry["name"] == "SEGUR_AUDIT_ANCHOR"]
+        role = one["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"]
+        found[role] = ("".join(claims), "".join(told))
+    return found
+
+
+ROLES = ("gateway", "pipelines", "sinks", "feedback", "console")
+
+
+@pytest.mark.parametrize(
+    ("values", "journal", "others"),
+    [
+        ((), ("essai-segur-router-audit", ""), ("", "elsewhere")),
+        (("--set", "audit.storage.existingClaim=mine"), ("mine", ""), ("", "elsewhere")),
+        (("--set", "audit.storage.enabled=false"), ("", "elsewhere"), ("", "elsewhere")),
+        (("--set", "site.config.audit.anchor=/srv/shared/head.json"), ("", ""), ("", "")),
+    ],
+    ids=["made", "given", "none", "the site's own"],
+)
+def test_the_anchor_of_the_audit_lasts_or_is_kept_by_nobody(
+    values: tuple[str, ...], journal: tuple[str, str], others: tuple[str, str]
+) -> None:
+    """The journal's pod has a volume for it, the others are told; no pod keeps one in a folder that is lost with it."""
+    found = anchors(*values)
+    assert found["journal"] == journal
+    assert {role: found[role] for role in ROLES} == dict.fromkeys(ROLES, others)

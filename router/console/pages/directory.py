@@ -14,6 +14,7 @@ from router.console.page import Page
 from router.console.visit import Visit
 from router.directory.choice import RULES
 from router.directory.directory import Directory
+from router.directory.finding import Named
 from router.directory.mailboxes import NAMES, Mailbox, finess, rpps
 from router.directory.resolve import Asked, Found
 from router.language import N_, _, filled, plural, translated
@@ -82,7 +83,7 @@ def explained(visit: Visit, number: str, place: str) -> Explained:
     visit.record(Action.SEARCHED, kind="directory", of=number)
     return Explained(
         answer=found,
-        sources=tuple(_source(directory, one, found.addresses) for one in asked),
+        sources=tuple(source_of(directory, one, found.addresses) for one in asked),
         rules=tuple((translated(RULES[rule]), left) for rule, left in (chosen.steps if chosen else ())),
         professions=tuple((one.label or one.code, one.skill_label or one.skill) for one in known.professions),
     )
@@ -104,7 +105,8 @@ def _place_fault(written: str, known: str) -> str:
     return ""
 
 
-def _source(directory: Directory, asked: Asked, chosen: tuple[str, ...]) -> Source:
+def source_of(directory: Directory, asked: Asked | Named, chosen: tuple[str, ...]) -> Source:
+    """What one source told; chosen: the addresses that would get the mail"""
     own, fault = asked.source.name == "table", asked.fault
     found = (Candidate(box, directory.choice.judged(box, own=own), box.address in chosen) for box in asked.boxes)
     text = translated(filled("{code}: {text}", code=fault.code, text=fault.text)) if fault is not None else ""

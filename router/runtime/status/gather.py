@@ -261,7 +261,7 @@ class Gatherer:
 
     def _work_entries(self) -> int:
         self._file("register")
-        return len(self._services.register.work())
+        return self._services.register.open_work()
 
 
 class _Nothing(Exception):

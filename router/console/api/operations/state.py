@@ -111,5 +111,6 @@ OPERATIONS: Final = (
         takes=NoInput,
         gives=State,
         scope=API_READ,
+        serves=("GET /",),
     ),
 )
