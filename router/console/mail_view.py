@@ -174,10 +174,12 @@ def _bytes(part: EmailMessage) -> bytes:
 
 
 def _decoded(part: EmailMessage, content: bytes) -> str:
+    """The text, its lines ended by a line feed alone."""
     try:
-        return content.decode(part.get_content_charset("utf-8"), "replace")[:_LONGEST]
+        text = content.decode(part.get_content_charset("utf-8"), "replace")
     except (LookupError, ValueError):  # a codec that is none, or none for texts
-        return content.decode("utf-8", "replace")[:_LONGEST]
+        text = content.decode("utf-8", "replace")
+    return text[:_LONGEST].replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _part(part: EmailMessage, content: bytes, place: str) -> Part:

@@ -66,6 +66,7 @@ def test_a_mail_without_a_copy_is_made_again_and_says_so(world: World) -> None:
     answer = client.get(f"{ADDRESS}?view=mail")
     page = text_of(answer)
     assert "made again now" in page and "No digest of what left was kept" in page
+    assert "\\x0d" not in answer.text  # a line feed ends a line of the text
     assert f"To {DOCTOR}" in page and "X-MSS-INS" in page and "IHE_XDM/SUBSET01/METADATA.XML" in page
     (line,) = [one for one in world.audit if one.detail == "made-again"]
     assert (line.action, line.kind, line.object, line.structure) == (Action.VIEWED, "mail", world.secrets[0], A)
@@ -89,6 +90,7 @@ def test_each_file_of_the_archive_is_shown_in_its_form(world: World) -> None:
     assert f'<iframe sandbox title="INDEX.HTM" src="{base}/parts/{place["INDEX.HTM"]}/page"' in framed
     index = client.get(f"{base}/parts/{place['INDEX.HTM']}/page")
     assert index.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+    assert len(text_of(index).split()) > 20, index.text
     raw = client.get(f"{base}/parts/1/raw")
     assert set(members(raw.content)) == set(place)
     assert client.get(f"{base}/parts/9/raw").status_code == 404

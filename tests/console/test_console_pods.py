@@ -65,10 +65,12 @@ def test_the_state_page_has_what_another_pod_sees_and_then_says_since_when_it_is
     with pod(OF_THE_SINKS) as port:
         places = ConsoleConfig(port=0, others=[f"127.0.0.1:{port}"]).other_places
         gatherer = Gatherer(world.services.site, places)
-        world.watch._open = lambda: gatherer
+        gatherer.gather()
+        world.watch._open = lambda: Gatherer(world.services.site, places)
         page = text_of(world.client("jeanne").get("/"))
         assert "sinks-0 ● running" in page and "812 entries, 2 h 00 old" in page
         assert "✕ open" in page and "Disk of router-sinks-0 ▲ to look at" in page
+        assert "not running" not in page  # it runs elsewhere
         directory = text_of(world.client("jeanne").get("/directory"))
         assert "not here yet" in directory and "Liste blanche of router-sinks-0" in directory
     with closing(gatherer):
@@ -77,6 +79,7 @@ def test_the_state_page_has_what_another_pod_sees_and_then_says_since_when_it_is
         assert silent.what == f"router-sinks-0 (127.0.0.1:{port})" and silent.since is not None
         assert [one.subject for one in found.attention if "has not answered since" in one.text] == [silent.what]
         assert found.sinks[0].circuit == "unknown"  # nothing is claimed of a pod that is silent
+        world.watch.close()
         world.watch._status = found
         page = text_of(world.client("jeanne", language="fr").get("/"))
         assert "ne répond pas" in page and "Dernière réponse" in page

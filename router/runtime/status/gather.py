@@ -7,6 +7,7 @@ supervisors are asked at the addresses that the caller gives.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
@@ -77,6 +78,8 @@ class Gatherer:
         bus = self._part("bus", self._opened_bus)
         here = presence(self.site, bus)
         reports = self._processes(here, now)
+        if not here.running and any(one.at and one.workers for one in reports):
+            here = replace(here, state="elsewhere")
         measured = Measured(reports)
         standing = self._part("ledger", lambda: self._opened_ledger().standing())
         status = Status(
