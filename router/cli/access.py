@@ -48,7 +48,7 @@ def opened(site: Path, *, changes: Action | None = None) -> Iterator[tuple[SiteS
     """The site and its store. changes: what is about to be done, for which one must be an administrator."""
     with open_site(site) as services:
         if changes is not None:
-            rights.need_administrator(services, changes)
+            rights.need_administrator(services, changes, "account" if changes is Action.ACCOUNT else "token")
         try:
             yield services, services.access
         except OperatorFault as fault:

@@ -12,6 +12,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from router.cli import audited, rights
 from router.cli.output import Exit, console, fail, said, sentence_of, show_json, told
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
 from router.cli.times import moment
@@ -56,9 +57,14 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Import an extraction file and say what it changed. A file that is not believable changes nothing."""
+    from router.audit.event import Action
+
     if not file.is_file():
         fail(_("{file}: no such file", file=file))
-    with _directory(site) as directory:
+    with open_site(site) as services:
+        rights.need_administrator(services, Action.DECIDED, "directory")
+        audited.record(services, Action.DECIDED, "directory", [file.name], detail=f"import accept-fewer={fewer}")
+        directory = services.directory
         try:
             with _bar(quiet=as_json) as bar:
                 report = directory.annuaire.load(file, bar, fewer=fewer)
@@ -131,7 +137,10 @@ def _tell(directory: Directory, report: Imported, *, as_json: bool = False) -> N
             "{count} line that can't be read, left out", "{count} lines that can't be read, left out", report.malformed
         )
         console.print(f"  [yellow]{said(text)}[/]")
-    if outside := directory.outside(report):
+    if not directory.liste_blanche.size:
+        text = _("no liste blanche was read yet (`segur-router directory refresh`): nobody knows whom it admits")
+        console.print(f"  [yellow]{said(text)}[/]", soft_wrap=True)
+    elif outside := directory.outside(report):
         text = plural(
             "{count} domain of {all} is not in the liste blanche: nothing is sent to its mailboxes",
             "{count} domains of {all} are not in the liste blanche: nothing is sent to their mailboxes",

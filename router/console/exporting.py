@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from router.access.person import Role
@@ -63,7 +63,7 @@ def message_lines(visit: Visit, found: Found, when: Callable[[float], str] = loc
             }
 
 
-def dead_letter_lines(visit: Visit, found: list[DeadLetter], *, asked: str, reason: str) -> Iterator[Row]:
+def dead_letter_lines(visit: Visit, found: Sequence[DeadLetter], *, asked: str, reason: str) -> Iterator[Row]:
     """By the names of `DEAD_LETTERS`. asked: the conditions, as the audit keeps them. Raises `Unavailable`."""
     visit.record(Action.EXPORTED, kind="dead letters", of=asked[:200], reason=reason, detail=str(len(found)))
     for one in visit.tools.desk.named(found):

@@ -132,7 +132,7 @@ class World:
         self.audit_away = False
         self.secrets: list[str] = []
         self.store = ConsoleStore(self.services.url("console"), self.clock)
-        self.watch = StatusWatch(lambda: Gatherer(Site(path)), every=0.2)
+        self.watch = StatusWatch(lambda: Gatherer(Site(path), by_hour=True), every=0.2)
         self.desk = DeadLetterDesk(self.services)
         self.runner = OrderRunner(self.store.orders, self.desk, self.clock)
         self.tools = ConsoleTools(

@@ -113,15 +113,35 @@ def source_of(directory: Directory, asked: Asked | Named, chosen: tuple[str, ...
     return Source(translated(NAMES[asked.source.name]), tuple(found), text)
 
 
+def _lists(visit: Visit) -> list[tuple[str, float | None]]:
+    """(list, since when this console has it: Unix seconds, None for not yet): the answers come from these."""
+    directory, now = visit.tools.services.directory, visit.tools.clock.now()
+    ages = [(_("Liste blanche"), directory.liste_blanche.age())]
+    if directory.config.annuaire.extraction is not None:
+        ages.append((_("Annuaire"), directory.annuaire.age(now)))
+    return [(name, now - age if age is not None else None) for name, age in ages]
+
+
+def _elsewhere(visit: Visit) -> list[tuple[str, float]]:
+    """(machine, moment of its liste blanche) of the other machines that told it to the state page."""
+    known = visit.tools.watch.known()
+    found = [(one.machine, one.directory) for one in known.processes if one.at] if known is not None else []
+    return [
+        (machine, known.at - view.liste_blanche_age)
+        for machine, view in found
+        if known is not None and view is not None and view.liste_blanche_age is not None
+    ]
+
+
 def _page(visit: Visit, faults: Mapping[str, str], *, status: int = 200, **values: Any) -> Response:
     known: dict[str, Any] = {"answer": None, "number": "", "sources": (), "rules": (), "professions": ()}
-    age = visit.tools.services.directory.liste_blanche.age()
     return visit.page(
         "directory.html",
         status=status,
         faults=faults,
         given={name: visit.asked(name) for name in ("recipient", "structure")},
-        listed=visit.tools.clock.now() - age if age is not None else None,
+        lists=_lists(visit),
+        elsewhere=_elsewhere(visit),
         **{**known, **values},
     )
 

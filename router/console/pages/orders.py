@@ -160,9 +160,11 @@ def _rows(visit: Visit, order: Order) -> list[OrderItem]:
 
 
 def list_(visit: Visit) -> Response:
-    """What was ordered lately, of the structures that this person sees."""
-    seen = [order for order in visit.tools.store.orders.latest() if ordering.visible(visit, order)]
-    return visit.page("orders.html", orders=[(order, _act_words(order)) for order in seen])
+    """What was ordered, the newest first, of the structures that this person sees."""
+    after = visit.asked("after")
+    seen, more = visit.tools.store.orders.latest(ROWS, within=visit.structures, after=after)
+    shown = [(order, _act_words(order)) for order in seen]
+    return visit.page("orders.html", orders=shown, more=more, begun=bool(after))
 
 
 PAGES: Final = (

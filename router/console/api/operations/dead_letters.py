@@ -89,15 +89,12 @@ def causes(visit: Visit, given: Filters) -> Causes:
 
 def of_cause(visit: Visit, given: OfCause) -> CausePage:
     """Raises `NotHere` for a cause without dead letters that may be seen."""
-    found, group = page.of_cause(visit, given.cause)
+    group, found = page.of_cause(visit, given.cause, given.per, given.after)
     notes = visit.tools.store.causes.of([group.cause], visit.structures).get(group.cause, ())
-    newest = list(reversed(found))
-    start = page.place_after(newest, given.after)
-    rows = newest[start : start + given.per]
     return CausePage(
-        cause=_cause(page.shown_group(visit, group, notes, found)),
-        dead_letters=[dead_letter(one) for one in visit.tools.desk.named(rows)],
-        next=page.place_of(rows[-1]) if start + given.per < len(newest) else "",
+        cause=_cause(page.shown_group(visit, group, notes)),
+        dead_letters=[dead_letter(one) for one in visit.tools.desk.named(found.rows)],
+        next=found.next,
     )
 
 

@@ -84,13 +84,10 @@ def dead_letters(visit: Visit, given: DeadLettersWanted) -> Lines:
     """The newest first. Raises `Refused` (422), `Unavailable`."""
     _named(given.reason)
     which = dead_letters_page.asked(lambda name: str(getattr(given, name)), visit.structures, given.cause)
-    newest = list(reversed(visit.tools.desk.dead_letters(which)))
-    start = dead_letters_page.place_after(newest, given.after)
-    rows = newest[start : start + given.per]
+    found = visit.tools.desk.page(which, given.per, given.after)
     asked = urlencode({name: value for name in ("cause", *Filters.model_fields) if (value := getattr(given, name))})
-    lines = exporting.dead_letter_lines(visit, rows, asked=asked, reason=given.reason)
-    next_ = dead_letters_page.place_of(rows[-1]) if start + given.per < len(newest) else ""
-    return _lines(lines, exporting.DEAD_LETTERS, given.format, next_)
+    lines = exporting.dead_letter_lines(visit, found.rows, asked=asked, reason=given.reason)
+    return _lines(lines, exporting.DEAD_LETTERS, given.format, found.next)
 
 
 def audit(visit: Visit, given: AuditWanted) -> Lines:

@@ -54,8 +54,9 @@ class OfOrder(OneOrder):
     per: PerPage = Field(default=50, description=N_("how many at most"))
 
 
-class NoOrder(Input):
-    """Nothing."""
+class Listed(Input):
+    after: Text = Field(default="", description=N_("`next` of the page before"))
+    per: PerPage = Field(default=50, description=N_("how many at most"))
 
 
 class Refusal(Output):
@@ -93,7 +94,8 @@ class Order(Output):
 
 
 class Orders(Output):
-    orders: list[Order] = Field(description=N_("the latest fifty, newest first"))
+    orders: list[Order] = Field(description=N_("the confirmed ones, newest first"))
+    next: str = Field(description=N_("give it as `after` for the next page; empty on the last one"))
 
 
 class Item(Output):
@@ -165,9 +167,9 @@ def show(visit: Visit, given: OneOrder) -> Order:
     return _order(visit, ordering.seen(visit, given.id))
 
 
-def latest(visit: Visit, given: NoOrder) -> Orders:  # noqa: ARG001  (it takes nothing)
-    found = [one for one in visit.tools.store.orders.latest() if ordering.visible(visit, one)]
-    return Orders(orders=[_order(visit, one) for one in found])
+def latest(visit: Visit, given: Listed) -> Orders:
+    found, following = visit.tools.store.orders.latest(given.per, within=visit.structures, after=given.after)
+    return Orders(orders=[_order(visit, one) for one in found], next=following)
 
 
 def items(visit: Visit, given: OfOrder) -> Items:
@@ -225,7 +227,7 @@ OPERATIONS: Final = (
         path="/orders",
         does=N_("What was ordered lately."),
         run=latest,
-        takes=NoOrder,
+        takes=Listed,
         gives=Orders,
         scope=API_READ,
         rate="30/minute",
