@@ -104,26 +104,27 @@ def report(kind: str, folder: Path, count: int) -> None:
     with places(kind, folder) as (ledger, bus):
         made(ledger, bus, count)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        sinks = [SINK]
         mine = listing.Filter(within=frozenset({"750000012"}))
-        first, *_ = timed(lambda: listing.groups(bus, ledger, sinks=[SINK]), 1)
-        found = listing.groups(bus, ledger, sinks=[SINK])
+        first, *_ = timed(lambda: listing.groups(bus, ledger, sinks=sinks), 1)
+        found = listing.groups(bus, ledger, sinks=sinks)
         total = sum(one.count for one in found)
         rows, letters = (next(one.cause for one in found if one.stage == stage) for stage in ("sink", "intake"))
-        page = paging.page(bus, ledger, listing.Filter(cause=rows), limit=50, sinks=[SINK])
+        page = paging.page(bus, ledger, listing.Filter(cause=rows), limit=50, sinks=sinks)
         questions: dict[str, Callable[[], object]] = {
-            "dlq ls": lambda: listing.groups(bus, ledger, sinks=[SINK]),
-            "dlq ls of one structure": lambda: listing.groups(bus, ledger, mine, sinks=[SINK]),
+            "dlq ls": lambda: listing.groups(bus, ledger, sinks=sinks),
+            "dlq ls of one structure": lambda: listing.groups(bus, ledger, mine, sinks=sinks),
             "a page of a cause, deliveries": lambda: paging.page(
-                bus, ledger, listing.Filter(cause=rows), limit=50, sinks=[SINK]
+                bus, ledger, listing.Filter(cause=rows), limit=50, sinks=sinks
             ),
             "the page behind it": lambda: paging.page(
-                bus, ledger, listing.Filter(cause=rows), limit=50, after=page.next, sinks=[SINK]
+                bus, ledger, listing.Filter(cause=rows), limit=50, after=page.next, sinks=sinks
             ),
             "a page of a cause, refused": lambda: paging.page(
-                bus, ledger, listing.Filter(cause=letters), limit=50, sinks=[SINK]
+                bus, ledger, listing.Filter(cause=letters), limit=50, sinks=sinks
             ),
-            "a page of all": lambda: paging.page(bus, ledger, limit=50, sinks=[SINK]),
-            "dlq show of an event": lambda: paging.letters(bus, ledger, listing.Filter(id=f"{7:064x}"), sinks=[SINK]),
+            "a page of all": lambda: paging.page(bus, ledger, limit=50, sinks=sinks),
+            "dlq show of an event": lambda: paging.letters(bus, ledger, listing.Filter(id=f"{7:064x}"), sinks=sinks),
         }
         print(f"\n## {kind}, {total:,} dead letters\n\n| what | fastest | median | slowest |\n|---|---|---|---|")
         print(f"| dlq ls, the first time ever | {first:.0f} ms | | |")

@@ -16,7 +16,7 @@ from rich.progress import track
 from router.cli import audited, criteria
 from router.cli.output import Exit, confirm, console, errors, fail, said, show_json
 from router.cli.periods import period
-from router.cli.rights import operable
+from router.cli.rights import operable, viewable
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
 from router.config.account import account
 from router.language import N_, _, plural
@@ -140,6 +140,7 @@ def show(
             show_json([dead_letter_json(dead_letter) for dead_letter in named(services, found)])
             return
         if content:
+            viewable(services, found[:limit])
             audited.viewed(services, found[:limit], reason)
         for dead_letter in named(services, found[:limit]):
             show_dead_letter(dead_letter, services.clock.now())

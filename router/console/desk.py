@@ -18,7 +18,9 @@ from router.engine.dead_letters.operator_commands import Answer
 from router.engine.dead_letters.paging import Page
 from router.runtime import asking
 from router.runtime.site_services import SiteServices
+from router.runtime.withdraw import Withdrawals
 from router.runtime.wording import ADVICE, EVIDENCE
+from router.sinks.tools import Tools
 
 MOST: Final = 2000
 """Dead letters of one order at most: those that are older come first."""
@@ -66,9 +68,20 @@ class DeadLetterDesk:
         with self._opened() as ledger:
             return ledger.get(sorted(set(ids)))
 
+    def lineage(self, sink: str, name: str) -> Sequence[Row]:
+        """Deliveries of a sink about a document, or a family of versions, by its pseudonym."""
+        with self._opened() as ledger:
+            return list(ledger.lineage(sink, name))
+
     def named(self, found: Sequence[DeadLetter]) -> list[DeadLetter]:
         """See `asking.named`."""
         return asking.named(self._services, found)
+
+    @contextmanager
+    def withdrawals(self) -> Iterator[Withdrawals]:
+        """To be used inside the block alone."""
+        with self._opened() as ledger:
+            yield Withdrawals(self._services, ledger)
 
     # ---------------------------------------------------------------------------------------------------- orders
 
@@ -117,6 +130,11 @@ class DeadLetterDesk:
                     names=EVIDENCE,
                 )
             )
+
+    @cached_property
+    def sink_tools(self) -> Tools:
+        """To make again what a sink has sent."""
+        return self._services.tools()
 
     @cached_property
     def _producer(self) -> Producer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -49,6 +49,21 @@ def chosen(
     found += desk.dead_letters(replace(which, events=frozenset(events))) if events else []
     unique = {(one.delivery_id, one.at): one for one in found}
     return sorted(unique.values(), key=lambda one: (one.last, one.at))[:most]
+
+
+def plan(
+    visit: Visit, act: Act, found: Sequence[DeadLetter], *, again: bool = False, cause: str = "", query: str = ""
+) -> str:
+    """A dry run of these, which the caller has found where this person may act: its id. Raises `NotHere` for nothing.
+
+    query: the filters that `found` answers to, as an address has them
+    """
+    if not found:
+        raise NotHere
+    desk = visit.tools.desk
+    answers, digest = desk.tried(act, found, again=again), desk.digest()
+    store, me = visit.tools.store.orders, visit.person.name
+    return store.plan(me, act, answers, again=again, cause=cause, query=query, digest=digest)
 
 
 def seen(visit: Visit, id_: str) -> Order:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, Select, Table, delete, func, select
+from sqlalchemy import Column, Connection, Integer, Select, Table, cast, delete, func, select
 
 from router.contracts import Clock
 from router.database import Database, Took, TooSlow, unheard
@@ -144,6 +144,18 @@ class Journal:
             last: float | None = connection.execute(select(func.max(of.received)).where(mine)).scalar()
             received, refused = connection.execute(counted).one()
         return Activity(last, received, refused)
+
+    def hours(self, feed: str, begin: float, count: int) -> list[int]:
+        """How many messages came by a feed in each of so many hours from `begin` (Unix seconds) on, oldest first."""
+        of = EVENTS.c
+        since = (of.received - begin) / 3600
+        hour = cast(func.floor(since) if self._database.dialect == "postgresql" else since, Integer)  # SQLite cuts
+        within = (of.feed == feed) & (of.received >= begin) & (of.received < begin + count * 3600)
+        found = [0] * count
+        with self._database.read() as connection:
+            for rank, messages in connection.execute(select(hour, func.count()).where(within).group_by(hour)):
+                found[min(rank, count - 1)] += messages
+        return found
 
     def oldest(self) -> float | None:
         """When the oldest event of the journal was received."""

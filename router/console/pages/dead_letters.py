@@ -25,7 +25,7 @@ DAY: Final = 86_400.0
 ROWS: Final = 50
 FILTERS: Final = ("sink", "feed", "code", "pipeline")
 #: Days for which a cause may be muted -> as people read it.
-MUTED: Final[Mapping[str, str]] = {"1": N_("for one day"), "7": N_("for seven days"), "30": N_("for thirty days")}
+MUTED: Final[Mapping[int, str]] = {1: N_("for one day"), 7: N_("for seven days"), 30: N_("for thirty days")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,27 +76,35 @@ def show(visit: Visit) -> Response:
 
 def say(visit: Visit) -> Response:
     """Keep what a person says of the cause."""
-    cause, said, note = visit.path["cause"], visit.field("said"), visit.field("note")
+    cause, state = visit.path["cause"], next((one for one in SAID if one == visit.field("said")), None)
+    days = next((one for one in MUTED if str(one) == visit.field("days")), 0)
+    if faults := said(visit, cause, state, visit.field("note"), days):
+        return _group(visit, faults, status=422)
+    return visit.see_other(f"/dead-letters/{cause}")
+
+
+def said(visit: Visit, cause: str, state: Said | None, note: str, days: int) -> dict[str, str]:
+    """Keep what a person says of a cause where she may act, and write it into the audit; or what is wrong, by field.
+
+    days: for how long it is muted, a key of `MUTED`. Raises `NotHere`, `NotAllowed`, `Unavailable`.
+    """
     mine = visit.person.structures(Role.OPERATOR)
     if not visit.tools.desk.owners(of(visit, cause)):
         raise NotHere
     if mine is not None and not visit.tools.desk.owners(Filter(cause=cause, within=mine)):
         raise NotAllowed
-    faults: dict[str, str] = {}
-    if said not in SAID:
-        faults["said"] = _("choose what holds for this cause")
-    if fault := named_person(note):
-        faults["note"] = fault
-    if said == "muted" and visit.field("days") not in MUTED:
-        faults["days"] = _("choose for how long")
-    if faults:
-        return _group(visit, faults, status=422)
-    state: Said = next(one for one in SAID if one == said)
-    seconds = int(visit.field("days")) * DAY if said == "muted" else 0.0
-    visit.tools.store.causes.say(cause, state, note, visit.person.name, mine, seconds=seconds)
+    faults = {
+        "said": "" if state is not None else _("choose what holds for this cause"),
+        "note": named_person(note),
+        "days": _("choose for how long") if state == "muted" and days not in MUTED else "",
+    }
+    if state is None or any(faults.values()):
+        return {name: text for name, text in faults.items() if text}
     for structure in [""] if mine is None else sorted(mine):
-        visit.record(Action.NOTED, kind="cause", of=cause, structure=structure, detail=said)
-    return visit.see_other(f"/dead-letters/{cause}")
+        visit.record(Action.NOTED, kind="cause", of=cause, structure=structure, detail=state)
+    seconds = days * DAY if state == "muted" else 0.0
+    visit.tools.store.causes.say(cause, state, note, visit.person.name, mine, seconds=seconds)
+    return {}
 
 
 def _group(visit: Visit, faults: Mapping[str, str], status: int = 200) -> Response:
@@ -112,7 +120,7 @@ def _group(visit: Visit, faults: Mapping[str, str], status: int = 200) -> Respon
         more=page.next,
         begun=bool(visit.asked("after")),
         faults=faults,
-        muted=[(days, _(words)) for days, words in MUTED.items()],
+        muted=[(str(days), _(words)) for days, words in MUTED.items()],
         ordered=_mine(visit, group),
         typed={name: visit.field(name) for name in ("said", "note", "days")},
     )

@@ -17,7 +17,7 @@ from router.console.api.operations.dead_letters import DeadLetter, dead_letter
 from router.console.api.problems import Refused, Wrong
 from router.console.desk import MOST
 from router.console.orders import ItemState, OrderState
-from router.console.page import NotAllowed, NotHere
+from router.console.page import NotAllowed
 from router.console.pages.dead_letters import FILTERS, asked
 from router.console.visit import Visit
 from router.language import N_, translated
@@ -115,20 +115,8 @@ def plan(visit: Visit, given: Tried) -> Order:
     """Freeze what is meant, where this person may act. Raises `NotHere` for nothing."""
     which = asked(lambda name: str(getattr(given, name)), visit.person.structures(Role.OPERATOR), given.cause)
     found = ordering.chosen(visit, which, deliveries={*given.deliveries}, first=given.first)
-    if not found:
-        raise NotHere
-    desk = visit.tools.desk
-    answers = desk.tried(given.act, found, again=given.again)
     query = urlencode({name: value for name in FILTERS if (value := getattr(given, name))})
-    id_ = visit.tools.store.orders.plan(
-        visit.person.name,
-        given.act,
-        answers,
-        again=given.again,
-        cause=given.cause,
-        query=query,
-        digest=desk.digest(),
-    )
+    id_ = ordering.plan(visit, given.act, found, again=given.again, cause=given.cause, query=query)
     return _order(visit, ordering.seen(visit, id_))
 
 
@@ -243,6 +231,7 @@ OPERATIONS: Final = (
         gives=Orders,
         scope=API_READ,
         rate="30/minute",
+        serves=("GET /orders",),
     ),
     Operation(
         name="tryOrder",
@@ -256,6 +245,7 @@ OPERATIONS: Final = (
         scope=API_ACT,
         role=Role.OPERATOR,
         rate="20/minute",
+        serves=("POST /orders",),
     ),
     Operation(
         name="order",
@@ -265,6 +255,7 @@ OPERATIONS: Final = (
         takes=OneOrder,
         gives=Order,
         scope=API_READ,
+        serves=("GET /orders/{id}",),
     ),
     Operation(
         name="orderItems",
@@ -286,6 +277,7 @@ OPERATIONS: Final = (
         scope=API_ACT,
         role=Role.OPERATOR,
         conflicts=True,
+        serves=("POST /orders/{id} confirm",),
     ),
     Operation(
         name="stopOrder",
@@ -298,6 +290,7 @@ OPERATIONS: Final = (
         scope=API_ACT,
         role=Role.OPERATOR,
         conflicts=True,
+        serves=("POST /orders/{id} stop",),
     ),
     Operation(
         name="resumeOrder",
@@ -310,5 +303,6 @@ OPERATIONS: Final = (
         scope=API_ACT,
         role=Role.OPERATOR,
         conflicts=True,
+        serves=("POST /orders/{id} resume",),
     ),
 )
