@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 _TOO_LARGE = f"MSS-{TOO_BIG}"
 LARGE = 1 << 20
-"""Bytes of documents from which the archive is made off the event loop."""
+"""Bytes of documents, and of attachments, from which archive and mail are made off the event loop."""
 
 
 class MssanteSink:
@@ -116,18 +116,18 @@ class MssanteSink:
     ) -> Outcome:
         draft = self._mail(delivery, attempt, order, structure, sender=sender, patient=patient, contents=contents)
         mail = await self._with_references(draft, delivery, order)
-        raw = build(mail)
+        parts = build(mail) if contents.size < LARGE else await asyncio.to_thread(build, mail)
         limit = self._config.max_patient_mail_bytes if patient else self._config.max_mail_bytes
-        if len(raw) > limit:
+        if sum(map(len, parts)) > limit:
             raise Refused(_TOO_LARGE, "MAIL", filled("message de plus de {megabytes} Mo", megabytes=limit // 1_000_000))
-        self._keep(delivery, raw)
-        kept = Kept(delivery_id=delivery.id, event_id=delivery.event_id, kind=Kind.MAIL, parts=(raw,))
+        self._keep(delivery, parts)
+        kept = Kept(delivery_id=delivery.id, event_id=delivery.event_id, kind=Kind.MAIL, parts=parts)
         digest = await self._tools.keeper.keep(kept)
         named = envid(delivery.id, self._tools.pseudonyms)
         envelope = Envelope(
             sender, mail.to, named, order.request.ack_reception, facts(order, contents, self._tools.pseudonyms)
         )
-        accepted = await self._submission.send(envelope, raw, attempt.recheck)
+        accepted = await self._submission.send(envelope, parts, attempt.recheck)
         if contents.attachments and wanted(order):
             self._tools.observer.count(
                 "pdf_copies_total", sink=self.name, copy=contents.kind or "none", pdfa="1" if contents.claim else "0"
@@ -302,11 +302,11 @@ class MssanteSink:
             rows = [row for one in asked_lineages(delivery) for row in await asyncio.to_thread(ask, self.name, one)]
         return replace(mail, references=references(delivery, rows, mail.sender))
 
-    def _keep(self, delivery: Delivery, raw: bytes) -> None:
+    def _keep(self, delivery: Delivery, parts: Sequence[bytes]) -> None:
         """In qualification, the mail as a file that people can open."""
         if self._config.keep is not None:
             self._config.keep.mkdir(parents=True, exist_ok=True)
-            (self._config.keep / f"{delivery.id}.eml").write_bytes(raw)
+            (self._config.keep / f"{delivery.id}.eml").write_bytes(b"".join(parts))
 
     def _outcome(self, mail: Mail, envelope: Envelope, accepted: Accepted, contents: Contents, digest: str) -> Outcome:
         evidence = {
