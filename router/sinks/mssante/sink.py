@@ -91,16 +91,19 @@ class MssanteSink:
     async def _send(
         self, delivery: Delivery, attempt: Attempt, order: DocumentOrder, sender: str, patient: bool
     ) -> Outcome:
-        """Make the mail and submit it: only as many at once as there are connections, so that memory is bounded."""
-        documents = unpack_documents(delivery.payload)
+        """Make the mail and submit it: only as many at once as there are connections, so that memory is bounded.
+
+        The documents themselves are not held while their mail is sent.
+        """
         structure = order.structure or StructureConfig(name="", source_oid="")
-        contents = await self._contents(order, documents, structure, delivery, patient=patient)
+        documents = partial(unpack_documents, delivery.payload)
+        contents = await self._contents(order, documents(), structure, delivery, patient=patient)
         try:
             return await self._submit(delivery, attempt, order, structure, sender, contents, patient=patient)
         except Refused as fault:
             if fault.code != _TOO_LARGE or not contents.copy or self._config.trop_gros == "refuser":
                 raise
-        contents = await self._packed(order, documents, structure, delivery, alone=True)
+        contents = await self._packed(order, documents(), structure, delivery, alone=True)
         return await self._submit(delivery, attempt, order, structure, sender, contents, patient=patient)
 
     async def _submit(
