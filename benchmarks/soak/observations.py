@@ -89,11 +89,12 @@ async def dead_letters(site: Path, questions: list[Place]) -> list[Letter]:
 
 async def stories(site: Path, controls: Iterable[str]) -> dict[str, str]:
     """What `explain` says of these messages."""
-    asked = [control for control in dict.fromkeys(controls) if control != "?"]
-    return {control: await asked(site, "explain", control) for control in asked[:EXPLAINED]}
+    wanted = [control for control in dict.fromkeys(controls) if control != "?"]
+    return {control: await asked(site, "explain", control) for control in wanted[:EXPLAINED]}
 
 
 async def asked(site: Path, *words: str) -> str:
+    """What a command of `segur-router` says on its standard output."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "router.cli.main", *words, "--site", str(site),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,

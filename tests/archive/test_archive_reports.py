@@ -19,9 +19,9 @@ from router.feedback.mailbox import Mailbox
 from router.simulators.authority import Certificates
 from router.wire import read_delivery, read_receipt
 from tests.contracts.archive_contract import ASKED, World
-from tests.feedback.feedback_samples import HL7, MAILBOX, Station
+from tests.feedback.feedback_samples import HL7, Station
 from tests.feedback.test_feedback_operator import Ward, certificates, play, station  # noqa: F401
-from tests.sinks.mssante_samples import DOCTOR, doctor, order
+from tests.sinks.mssante_samples import DOCTOR, MAILBOX, doctor, order
 
 REPORTS = {Kind.DSN, Kind.MDN}
 
