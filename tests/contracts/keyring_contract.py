@@ -265,10 +265,10 @@ class KeyringContract:
                 days(3)
                 rotator.close()
             stop.set()
-            for done in work:
-                done.result(30)
+            for sealing in work:
+                sealing.result(30)
         with closing(ring(url, masters(OTHER), clock)) as alone:
             alone.verify()
-            assert all(Sealer(alone).unseal(item, WHAT) == b"x" for item in sealed)
+            assert all(Sealer(alone).unseal(one, WHAT) == b"x" for one in sealed)
         for one in rings:
             one.close()

@@ -65,6 +65,32 @@ def test_browsers_reach_the_port_on_which_the_console_listens(name: str) -> None
     assert opened == {web(name)["spec"]["selector"]["app.kubernetes.io/component"]}
 
 
+@pytest.mark.parametrize("name", WITH)
+def test_the_console_may_ask_every_other_pod_for_its_state(name: str) -> None:
+    """`others` names the headless Service of each other role; its policy lets the requests out, theirs lets them in."""
+    port = site(name)["admin"]["port"]
+    others = site(name)["console"]["others"]
+    services = {
+        one["metadata"]["name"]: one["spec"]["selector"]["app.kubernetes.io/component"]
+        for one in of_kind(name, "Service")
+        if one["spec"].get("clusterIP") == "None"
+    }
+    asked = {services.pop(other.partition(".")[0]) for other in others}
+    assert set(services.values()) == ({"single"} if name == "single" else {"console"})
+    assert all(other.endswith(f".svc:{port}") for other in others)
+    policies = {one["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]: one["spec"]
+                for one in of_kind(name, "NetworkPolicy")}  # fmt: skip
+    if not asked or not policies:
+        return
+    out = [rule for rule in policies["console"]["egress"] if port in [one["port"] for one in rule["ports"]]]
+    assert [list(rule["to"][0]["podSelector"]["matchLabels"]) for rule in out] == [
+        ["app.kubernetes.io/name", "app.kubernetes.io/instance"]
+    ]
+    assert all(
+        any(port in [one["port"] for one in rule["ports"]] for rule in policies[role]["ingress"]) for role in asked
+    )
+
+
 def test_an_ingress_speaks_tls_for_the_address_of_the_console() -> None:
     """Its host is that of `console.address`, its certificate is named, and it goes to the port of the Service."""
     (ingress,) = of_kind("hopital", "Ingress")

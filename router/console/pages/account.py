@@ -185,6 +185,7 @@ PAGES: Final = (
         question=N_("Where am I logged in, and what may I do?"),
         show=show,
         act=act,
+        does=tuple(_DOES),
         role=Role.READER,
         act_rate="20/minute",
     ),

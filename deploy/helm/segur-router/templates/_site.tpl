@@ -9,7 +9,7 @@
 {{- with $feed.mllp -}}{{- $_ := set $feed "mllp" (merge . (dict "host" "0.0.0.0")) -}}{{- end -}}
 {{- end -}}
 {{- with $site.http -}}{{- $_ := set $site "http" (merge . (dict "host" "0.0.0.0")) -}}{{- end -}}
-{{- with $site.console -}}{{- $_ := set $site "console" (merge . (dict "host" "0.0.0.0")) -}}{{- end -}}
+{{- with $site.console -}}{{- $_ := set $site "console" (merge . (dict "host" "0.0.0.0" "others" (include "segur.others" $ | fromJsonArray))) -}}{{- end -}}
 {{- if and .Values.secrets.encryption.existingSecret (not $site.encryption) -}}
 {{- $_ := set $site "encryption" (dict "master_key" (dict "file" (printf "/etc/segur-router/secrets/encryption/%s" .Values.secrets.encryption.key))) -}}
 {{- end -}}
@@ -35,6 +35,15 @@
 {{- end -}}
 {{- end -}}
 {{- toYaml $site -}}
+{{- end -}}
+
+{{/* The administration ports that the console asks: the headless Service of each other role names its pods. JSON list. */}}
+{{- define "segur.others" -}}
+{{- $found := list -}}
+{{- range $role := without (include "segur.roles" . | fromJsonArray) "console" "single" -}}
+{{- $found = append $found (printf "%s-%s.%s.svc:%s" (include "segur.fullname" $) $role $.Release.Namespace (include "segur.adminPort" $)) -}}
+{{- end -}}
+{{- toJson $found -}}
 {{- end -}}
 
 {{/* Secrets that the values name: JSON list of {volume, secret, path}. Whole folders: a single file never sees a change. */}}
