@@ -80,6 +80,7 @@ ACTIONS: Final[Mapping[str, Event]] = {
     Action.SENT: Event(PATIENT_RECORD, "C"),
     Action.REPLAYED: Event(PATIENT_RECORD, "U"),
     Action.DISCARDED: Event(PATIENT_RECORD, "D"),
+    Action.TAKEN_BACK: Event(PATIENT_RECORD, "U"),
     Action.WITHDRAWN: Event(PATIENT_RECORD, "D", _RESTRICTED),
     Action.DECIDED: Event(PATIENT_RECORD, "U"),
     Action.NOTED: Event(PATIENT_RECORD, "U"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +11,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
+from router.access.person import Role
 from router.audit.event import Action
 from router.console import mail_view
 from router.errors import Malformed
@@ -17,7 +19,7 @@ from router.exchange import State
 from router.simulators.sender.pdf import pdf
 from router.wire import delivery_record
 from tests.cda.cda_samples import cda, n1_body
-from tests.console.console_world import EVENT_A, A, Browser, World, text_of, token
+from tests.console.console_world import EVENT_A, A, B, Browser, World, text_of, token
 from tests.console.sink_worker import work
 from tests.journal.journal_samples import decided, receipt, received
 from tests.sinks.mssante_samples import DOCTOR, delivery, order
@@ -117,6 +119,23 @@ def test_the_digest_of_the_receipt_says_whether_it_is_what_left(world: World) ->
     world.write([], [replace(sent, at=world.clock.at, evidence={"mail_sha256": "0" * 64})])
     page = text_of(opened(world, language="fr").get(f"{ADDRESS}?view=mail"))
     assert "pas celle du courriel parti" in page
+
+
+def test_a_program_gets_the_mail_that_is_made_again(world: World) -> None:
+    """By the id of its delivery, with a reason that is audited before; of another hospital it does not exist."""
+    asked = {"reason": "call", "text": "le médecin a téléphoné", "kept": world.secrets[0]}
+    world.audit.clear()
+    answer = world.program({A: Role.OPERATOR}).send(f"/api/messages/{EVENT_A}/content", asked)
+    (part,) = answer.json()["parts"]
+    assert part["kind"] == "mail-made-again" and b"Subject:" in base64.b64decode(part["data"])
+    assert [one.detail for one in world.audit] == ["", "made-again"]
+    assert world.program({B: Role.OPERATOR}).send(f"/api/messages/{EVENT_A}/content", asked).status_code == 404
+    assert (
+        world.program({A: Role.OPERATOR})
+        .send(f"/api/messages/{EVENT_A}/content", {**asked, "kept": "f" * 32})
+        .status_code
+        == 404
+    )
 
 
 def test_versions_of_a_document_are_linked_with_what_each_did(world: World) -> None:

@@ -14,10 +14,11 @@ from pydantic import Field
 from router.access.tokens import API_CONTENT, API_READ
 from router.archive.item import Item
 from router.audit.event import Action, AuditEvent
-from router.console import called, content, opening, story_view
+from router.console import called, content, mails, opening, story_view
 from router.console.api.operation import Free, Id, Input, Operation, Output, Text, moment
 from router.console.api.operations.search import Leg, Message, leg, message
 from router.console.api.problems import Refused, Wrong
+from router.console.mails import Choice
 from router.console.page import NotHere
 from router.console.visit import Visit
 from router.contracts.keeping import Kind
@@ -98,7 +99,10 @@ class Reason(Input):
         description=N_("why: a call, a failure to understand, an identity to verify, a test, a lawful request")
     )
     text: Free = Field(description=N_("in ten characters or more, what for; without a number or a date of a patient"))
-    kept: Id | Literal[""] = Field(default="", description=N_("id of one thing kept; empty for the message itself"))
+    kept: Id | Literal[""] = Field(
+        default="",
+        description=N_("id of one thing kept, or of a delivery whose mail is made again; empty for the message itself"),
+    )
 
 
 class Part(Output):
@@ -179,14 +183,30 @@ def opened(visit: Visit, given: Reason) -> Content:
     """The bytes. The audit has the reason before anything is read; when it can't be written, nothing is."""
     found = _story(visit, given.id)
     item = next((one for one in _items(visit, found) if one.id == given.kept), None)
-    if given.kept and item is None:
+    again = _to_make(visit, found, given.kept) if given.kept and item is None else None
+    if given.kept and item is None and again is None:
         raise NotHere
     if faults := opening.faults(given.reason, given.text):
         errors = [Wrong(pointer=f"/{name}", detail=text) for name, text in faults.items()]
         raise Refused(422, "API-REASON", errors=errors)
     reason = opening.written(given.reason, given.text)
     visit.record(Action.VIEWED, kind="event", of=found.event.event_id, structure=found.event.structure, reason=reason)
+    if again is not None:
+        return Content(parts=[_made(visit, found, again)])
     return Content(parts=[_read(visit, found, item, reason)] if item is not None else list(_came(visit, found)))
+
+
+def _to_make(visit: Visit, found: EventStory, key: str) -> Choice | None:
+    """The mail of this delivery, of which no copy is kept."""
+    return next((one for one in mails.choices(visit, found) if one.key == key and not one.kept), None)
+
+
+def _made(visit: Visit, found: EventStory, choice: Choice) -> Part:
+    """A mail that was made again; the audit has its line. Raises `Refused` (404) when it can't be."""
+    sent = mails.read(visit, found, choice)
+    if sent.fault:
+        raise Refused(404, "API-REMOVED", translated(sent.fault))
+    return _part("mail-made-again", "message/rfc822", sent.data)
 
 
 def _came(visit: Visit, found: EventStory) -> Iterator[Part]:
