@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +11,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
+from router.access.person import Role
 from router.audit.event import Action
 from router.console import mail_view
 from router.errors import Malformed
@@ -17,7 +19,7 @@ from router.exchange import State
 from router.simulators.sender.pdf import pdf
 from router.wire import delivery_record
 from tests.cda.cda_samples import cda, n1_body
-from tests.console.console_world import EVENT_A, A, Browser, World, text_of, token
+from tests.console.console_world import EVENT_A, A, Browser, World, problem, text_of, token
 from tests.console.sink_worker import work
 from tests.journal.journal_samples import decided, receipt, received
 from tests.sinks.mssante_samples import DOCTOR, delivery, order
@@ -142,3 +144,20 @@ def test_a_file_that_unpacks_to_too_much_is_not_shown(monkeypatch: pytest.Monkey
         mail_view.standing_at(head + packed.getvalue(), "1.1")
     with pytest.raises(Malformed):
         mail_view.part(b"Subject: x\r\n\r\ntext", "1")
+
+
+def test_a_program_has_the_mail_and_the_versions_too(world: World) -> None:
+    """With a reason, as one that was made again; versions of another hospital are left out."""
+    client = world.program({A: Role.READER})
+    story = client.get(f"/api{ADDRESS}").json()
+    (mail,) = story["mails"]
+    assert (mail["key"], mail["kept"], mail["leg"]["sink"]) == (world.secrets[0], False, SINK)
+    assert [one["control_id"] for one in story["versions"]] == ["V1", "V2", "V3"]
+    assert [one["here"] for one in story["versions"]] == [True, False, False]
+    body = {"reason": "call", "text": "le médecin a téléphoné", "mail": mail["key"]}
+    problem(client.send(f"/api{ADDRESS}/content", {**body, "text": ""}), 422, "API-REASON")
+    (part,) = client.send(f"/api{ADDRESS}/content", body).json()["parts"]
+    assert (part["again"], part["media_type"]) == (True, "message/rfc822")
+    assert DOCTOR.encode() in base64.b64decode(part["data"])
+    assert [one.reason[:5] for one in world.audit[-2:]] == ["call:", ""]
+    problem(client.send(f"/api{ADDRESS}/content", {**body, "mail": "f" * 32}), 404, "API-UNKNOWN")
