@@ -148,6 +148,7 @@ MSSANTE = SinkType(
         "smtp": "SMTP",
         "copy": "copie PDF",
         "mail_sha256": "SHA-256 du mail",
+        "report_sha256": "SHA-256 de l'accusé",
     },
     identifiers=("message_id", "envid", "queue_id"),
     remediation=(
