@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 
 _TOO_LARGE: Final = f"MSS-{TOO_BIG}"
 LARGE: Final = 1 << 20
-"""Bytes of documents from which the archive is made off the event loop."""
+"""Bytes of documents, and of attachments, from which archive and mail are made off the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +85,14 @@ class Composer:
         draft = self._mail(delivery, order, structure, sender=sender, patient=patient, contents=contents, first=first)
         return Composed(await self._with_references(draft, delivery, order), contents, patient)
 
-    def built(self, made: Composed) -> bytes:
-        """The bytes of the mail. Raises `Refused` (too large), see `may_leave_out`."""
-        raw, config = build(made.mail), self._config
+    async def built(self, made: Composed) -> Sequence[bytes]:
+        """The bytes of the mail, in pieces. Raises `Refused` (too large), see `may_leave_out`."""
+        mail, config = made.mail, self._config
+        parts = build(mail) if made.contents.size < LARGE else await asyncio.to_thread(build, mail)
         limit = config.max_patient_mail_bytes if made.patient else config.max_mail_bytes
-        if len(raw) > limit:
+        if sum(map(len, parts)) > limit:
             raise Refused(_TOO_LARGE, "MAIL", filled("message de plus de {megabytes} Mo", megabytes=limit // 1_000_000))
-        return raw
+        return parts
 
     def may_leave_out(self, fault: Refused, made: Composed) -> bool:
         """Whether a mail that was refused as too large may go without its copy."""
@@ -103,12 +105,12 @@ class Composer:
         patient = guards.to_patient(recipient_of(order), self._config.patient_domains)
         made = await self.compose(delivery, order, documents, sender=sender, patient=patient, first=first)
         try:
-            return self.built(made)
+            return b"".join(await self.built(made))
         except Refused as fault:
             if not self.may_leave_out(fault, made):
                 raise
         made = await self.compose(delivery, order, documents, sender=sender, patient=patient, first=first, alone=True)
-        return self.built(made)
+        return b"".join(await self.built(made))
 
     async def close(self) -> None:
         await self._renderer.close()
