@@ -158,7 +158,9 @@ class SqlLedger:
         """See the contract; in no order."""
         return list(self._hot.overtakers(sink, names).values()) if names else []
 
-    def dead(self, sink: str | None = None, within: Collection[str] | None = None) -> Sequence[Row]:
+    def dead(
+        self, sink: str | None = None, within: Collection[str] | None = None, *, strict: bool = False
+    ) -> Sequence[Row]:
         """Dead-lettered rows, oldest change first."""
         of = DELIVERIES.c
         query = select(DELIVERIES).where(IS_DEAD)
@@ -166,6 +168,8 @@ class SqlLedger:
             query = query.where(of.sink == sink)
         if within is not None:
             query = query.where(of.structure.in_(sorted(within)))
+        if strict:
+            query = query.where(of.strict)
         return self._rows(query.order_by(of.updated, of.sink, of.partition, of.sequence))
 
     def held(self, sink: str, code: str) -> Sequence[Row]:
