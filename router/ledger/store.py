@@ -205,7 +205,7 @@ class SqlLedger:
             return letters.records(connection, topic, within)
 
     def letter_groups(self, topic: str, wanted: DeadWanted) -> Sequence[LetterGroup]:
-        with self._database.read() as connection:
+        with self._lettered(wanted) as connection:
             return letters.groups(connection, topic, wanted)
 
     def letter_page(
@@ -218,11 +218,11 @@ class SqlLedger:
         newest: bool = True,
         beyond: Beyond | None = None,
     ) -> Sequence[tuple[float, str, Record]]:
-        with self._database.read() as connection:
+        with self._lettered(wanted) as connection:
             return letters.page(connection, topic, wanted, any_of, limit, newest=newest, beyond=beyond)
 
     def letter_owners(self, topic: str, wanted: DeadWanted, any_of: Sequence[LetterGroup] | None) -> Collection[str]:
-        with self._database.read() as connection:
+        with self._lettered(wanted) as connection:
             return letters.owners(connection, topic, wanted, any_of)
 
     def needed(self, sink: str) -> Collection[Origin]:
@@ -275,6 +275,18 @@ class SqlLedger:
         while unnamed:
             with self._database.write() as connection:
                 unnamed = groups.name(connection)
+        with self._database.read() as connection:
+            yield connection
+
+    @contextmanager
+    def _lettered(self, wanted: DeadWanted) -> Iterator[Connection]:
+        """A view in which each letter has its event, where letters are asked for by events; likewise."""
+        if wanted.events is not None:
+            with self._database.read() as connection:
+                nameless = letters.nameless(connection)
+            if nameless:
+                with self._database.write() as connection:
+                    connection.execute(letters.of_version_6(connection))
         with self._database.read() as connection:
             yield connection
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from router.access.tokens import API_CONTENT, API_READ
 from router.archive.item import Item
 from router.audit.event import Action, AuditEvent
-from router.console import content, opening, row_view, story_view
+from router.console import called, content, opening, story_view
 from router.console.api.operation import Free, Id, Input, Operation, Output, Text, moment
 from router.console.api.operations.search import Leg, Message, leg, message
 from router.console.api.problems import Refused, Wrong
@@ -27,7 +27,6 @@ from router.journal.render import entries, mentioned
 from router.journal.views import EventStory
 from router.language import N_, translated
 
-_FOUND: Final = 20
 _TYPES: Final = {Kind.MAIL: "message/rfc822", Kind.DSN: "message/rfc822", Kind.MDN: "message/rfc822"}
 
 
@@ -120,7 +119,7 @@ def story(visit: Visit, given: One) -> Story:
     verdicts = list(story_view.verdicts(found))
     names = services.journal.control_ids(mentioned(found))
     return Story(
-        message=_message(visit, found),
+        message=message(called.row(visit, found)),
         deliveries=[
             Delivery(
                 id=one.delivery_id,
@@ -144,14 +143,8 @@ def story(visit: Visit, given: One) -> Story:
 
 def find(visit: Visit, given: Words) -> FoundMessages:
     """Of the structures that may be seen."""
-    found = visit.tools.services.journal.story(given.words.strip(), _FOUND, replace(ANY, within=visit.structures))
-    return FoundMessages(messages=[_message(visit, one) for one in found])
-
-
-def _message(visit: Visit, found: EventStory) -> Message:
-    type_ = row_view.type_of(found.event, visit.tools.services.value_sets)
-    legs = tuple(one.leg for one in story_view.verdicts(found) if not one.answer)
-    return message(row_view.Row(event=found.event, type=type_, legs=legs))
+    found = called.called(visit, given.words)
+    return FoundMessages(messages=[message(called.row(visit, one)) for one in found])
 
 
 def _story(visit: Visit, id_: str) -> EventStory:
