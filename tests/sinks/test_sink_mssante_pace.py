@@ -52,7 +52,7 @@ def test_a_mailbox_that_must_wait_holds_up_no_other() -> None:
 
     async def story() -> None:
         played = Stopped(mailbox_mails_per_minute=60)
-        tasks = [played.ask(A) for _ in range(1 + WAITING + 4)]  # the first leaves at once
+        tasks = [played.ask(A) for _ in range(1 + WAITING + 4)]  # the first has its turn at once
         done = await settled(tasks, 1 + 4)
         faults = [fault for task in done if isinstance(fault := task.exception(), Unavailable)]
         assert [(one.code, one.circuit, one.counted) for one in faults] == [(SLOWED, False, False)] * 4
