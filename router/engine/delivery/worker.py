@@ -138,7 +138,7 @@ class SinkWorker:
             reader, writer, owned, opener, commands, takeover, remote, attempts, tasks, spill
         )
         # beside the way of a delivery
-        self._loader = BacklogLoader(settings, lanes, writer)
+        self._loader = BacklogLoader(settings, lanes, payloads, writer)
         self._probe = CircuitProbe(sink, breaker, policy, clock)
         self._gauges = Gauges(settings, owned, lanes, payloads, breaker)
 
