@@ -193,3 +193,10 @@ def test_the_principal_document_of_a_pair_is_the_n3() -> None:
     """D7: lineage and order follow the N3."""
     verdict = check(pair())
     assert verdict.request is not None and verdict.request.principal.level == 3
+
+
+def test_a_type_without_a_label_gets_that_of_the_value_set() -> None:
+    """mssante §1.3: subject, file names and metadata never show the bare code; a label that is there stays."""
+    bare = cda().replace(b' displayName="Compte rendu"', b"")
+    assert present(check(oru(bare)).request).principal.code.label == "libellé de 11502-2"
+    assert present(check(oru()).request).principal.code.label == "Compte rendu"

@@ -39,6 +39,27 @@ def test_the_document_is_made_of_the_declarations() -> None:
             assert {"401", "403", "404", "405", "422", "429", "500", "503"} <= one["responses"].keys()
 
 
+class Asked(operation.Input):
+    """As the audit's model of this name."""
+
+
+class Rows(operation.Output):
+    """Another one of the audit's names."""
+
+    other: int
+
+
+def test_two_models_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else one would stand in the document as the other."""
+    known = operation.all_operations()
+    twin = operation.Operation(
+        name="twin", path="/twin", does="", run=lambda *_: Rows(other=1), takes=Asked, gives=Rows, scope=API_READ
+    )
+    monkeypatch.setattr(document, "all_operations", lambda: (*known, twin))
+    with pytest.raises(ValueError, match="Rows"):
+        document._Document().made()
+
+
 def test_every_text_of_the_document_is_in_french() -> None:
     """Descriptions of parameters and answers too."""
 

@@ -47,7 +47,8 @@ MORE = {
 WITH_DATA = frozenset({"dead-letter-group", "order", "pipeline", "worklist-case"})
 """Pages of one thing: see `of_one_thing`."""
 UNSEEN = frozenset({"login", "logout", "export", "searches", "searches-remove", "open", "hide", "pdf-page", "narrative",
-                    "raw", "worklists", "oidc", "oidc_return", "oidc_end"})  # fmt: skip
+                    "raw", "mail-html", "mail-file", "mail-pdf", "mail-part-raw", "mail-raw", "worklists", "oidc",
+                    "oidc_return", "oidc_end"})  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.chart import VALUES, Manifest, of_kind, pods, workloads
+from tests.deploy.chart import VALUES, Manifest, of_kind, pods, read, template, workloads
 
 ROLES = ("gateway", "pipelines", "sinks", "feedback", "journal")
 
@@ -23,7 +23,7 @@ def out(spec: Manifest) -> set[tuple[str, int]]:
     """(CIDR, port) of every egress rule that names addresses."""
     return {
         (peer["ipBlock"]["cidr"], port["port"])
-        for rule in spec["egress"]
+        for rule in spec.get("egress", [])
         for peer in rule.get("to", [])
         if "ipBlock" in peer
         for port in rule["ports"]
@@ -55,6 +55,19 @@ def test_a_role_reaches_what_its_part_of_the_site_names(role: str, own: set[tupl
     The collector of the audit for the journal, the identity provider for the console.
     """
     assert out(policies("hopital")[role]) == COMMON | own
+
+
+def test_every_role_reaches_the_collector_of_traces() -> None:
+    """OpenTelemetry's collector, when the site has one, is asked by every process."""
+    endpoint = "site.config.traces.endpoint=http://192.0.2.77:4318/v1/traces"
+    made = template("--values", str(VALUES["hopital"]), "--set-string", endpoint)
+    specs = [one["spec"] for one in read(made.stdout) if one["kind"] == "NetworkPolicy"]
+    reached = {
+        spec["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
+        for spec in specs
+        if ("192.0.2.77/32", 4318) in out(spec)
+    }
+    assert reached == {*ROLES, "console"}
 
 
 @pytest.mark.parametrize("name", [name for name in VALUES if name != "cpu"])

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from router.contracts.sink_type import SinkSettings
 from router.directory.addresses import addr_spec, idna
 from router.language import filled
+from router.request import PATIENT_DOMAINS
 from router.secret import Secret
 from router.strict import Strict
 
@@ -167,9 +168,7 @@ class MssanteConfig(SinkSettings):
     data_timeout: float = Field(600, gt=0, description="Seconds to wait for the answer to the final dot (RFC 5321).")
     max_mail_bytes: int = Field(50_000_000, ge=100_000, description="Encoded bytes of a mail we send at most.")
     max_patient_mail_bytes: int = Field(25_000_000, ge=100_000, description="Limit of Mon espace santé.")
-    patient_domains: tuple[Domain, ...] = Field(
-        ("patient.mssante.fr",), min_length=1, description="Patients' mailboxes."
-    )
+    patient_domains: tuple[Domain, ...] = Field(PATIENT_DOMAINS, min_length=1, description="Patients' mailboxes.")
     nil: str = Field("", description="X-MSS-NIL: product reference of convergence.esante.gouv.fr.")
     software: str = Field("segur-router", description="Name of the software in README.TXT.")
     vendor: str = Field("", description="Who answers for that software, in README.TXT.")

@@ -11,7 +11,7 @@ from router.cisis.smtp_codes import LABELS
 from router.contracts import Sink
 from router.contracts.peers import Peer, Starttls
 from router.contracts.sink_type import Answer, Asked, Leg, SinkType
-from router.exchange import Pseudonyms, recipient_label
+from router.exchange import Delivery, Pseudonyms, recipient_label
 from router.request import Recipient, RecipientKind, TransmissionRequest
 from router.sinks.mssante.safety import unsafe
 from router.sinks.mssante.settings import KEEPS, LEG, SLOWED, Mode, MssanteConfig, MssanteOptions, TlsConfig
@@ -23,6 +23,17 @@ def _open(name: str, settings: MssanteConfig, tools: Tools) -> Sink:
     from router.sinks.mssante.sink import MssanteSink
 
     return MssanteSink(name, settings, tools)
+
+
+async def _again(name: str, settings: MssanteConfig, tools: Tools, delivery: Delivery, first: float) -> bytes:
+    """The mail, as these settings make it. Raises `Refused`, `Malformed`."""
+    from router.sinks.mssante.composer import Composer
+
+    composer = Composer(name, settings, tools)
+    try:
+        return await composer.again(delivery, first)
+    finally:
+        await composer.close()
 
 
 def _legs(request: TransmissionRequest, pseudonyms: Pseudonyms) -> Iterator[Leg]:
@@ -90,6 +101,7 @@ MSSANTE = SinkType(
     name="mssante",
     settings=MssanteConfig,
     open=_open,
+    again=_again,
     loads=_loads,
     carries="documents",
     legs=_legs,

@@ -34,6 +34,9 @@
 {{- if and (or $all (eq $role "journal")) ($site.audit | default dict).collector -}}
 {{- with $site.audit.collector -}}{{- $found = append $found (dict "address" .host "port" (.port | default 6514) "what" "audit.collector") -}}{{- end -}}
 {{- end -}}
+{{- with dig "traces" "endpoint" "" $site -}}
+{{- $found = append $found (dict "address" (urlParse .).host "port" (ternary 80 443 (hasPrefix "http:" .)) "what" "traces.endpoint") -}}
+{{- end -}}
 {{- with dig "console" "oidc" "issuer" "" $site -}}
 {{- if or $all (eq $role "console") -}}{{- $found = append $found (dict "address" (urlParse .).host "port" 443 "what" "console.oidc.issuer") -}}{{- end -}}
 {{- end -}}
