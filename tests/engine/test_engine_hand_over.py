@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
@@ -119,11 +120,21 @@ def test_an_outcome_that_was_noted_is_settled_by_the_next_owner(
     asyncio.run(story())
 
 
+def noted_row() -> Row:
+    begun = row_transitions.begun(row_of(delivery(0), 0), 1.0)
+    return row_transitions.noted(begun, Outcome("OK", evidence={"a": "b"}))
+
+
 def test_a_new_attempt_forgets_what_was_noted_of_the_one_before() -> None:
     """An older router takes a noted row for an unknown outcome and repeats it: the new attempt has none yet."""
-    noted = row_transitions.noted(
-        row_transitions.begun(row_of(delivery(0), 0), 1.0), Outcome("OK", evidence={"a": "b"})
-    )
-    again = row_transitions.begun(row_transitions.restarted(noted), 2.0)
+    again = row_transitions.begun(row_transitions.restarted(noted_row()), 2.0)
     assert row_transitions.outcome_noted(row_transitions.restarted(again)) is None
     assert again.evidence == {"a": "b"}
+
+
+def test_what_a_person_sends_again_is_sent_whatever_was_noted() -> None:
+    """After a restore a noted row may be held; who orders it again wants it to leave."""
+    held = row_transitions.in_doubt(noted_row(), "hold")
+    assert held.state is State.PARKED
+    for row in (held, replace(held, state=State.READY)):
+        assert row_transitions.outcome_noted(row) is None

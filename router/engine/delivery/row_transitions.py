@@ -58,8 +58,8 @@ def noted(row: Row, outcome: Outcome) -> Row:
 
 
 def outcome_noted(row: Row) -> Outcome | None:
-    """What an earlier owner noted of the attempt that it made; None when it noted nothing."""
-    if NOTED not in row.evidence or not maybe_made(row):
+    """What an earlier owner noted of its attempt; None when it noted nothing, or a person has decided since."""
+    if row.state is not State.UNKNOWN or NOTED not in row.evidence:
         return None
     return Outcome(row.code, row.text, {name: value for name, value in row.evidence.items() if name != NOTED})
 
