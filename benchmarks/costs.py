@@ -44,7 +44,8 @@ def by_role(workers: Mapping[int, str]) -> dict[str, Costs]:
     used: defaultdict[str, Costs] = defaultdict(Costs)
     for pid, role in workers.items():
         with contextlib.suppress(OSError):
-            used[role] += _of(Path(f"/proc/{pid}"), pid)
+            one = _of(Path(f"/proc/{pid}"), pid)
+            used[role] += one
     return dict(used)
 
 

@@ -32,7 +32,7 @@ SCENARIOS: Final = {
     "one-patient": Run("relay", 1_000, 1_500, 32, patients=1),
     "light-1k": Run("relay", 1_000, 800, 8, 100),
     "light-100k": Run("relay", 100_000, 800, 8, 100),
-    "relay-1k": Run("relay", 1_000, 4_000, 32),
+    "relay-1k": Run("relay", 1_000, 2_000, 32),
     "relay-100k": Run("relay", 100_000, 800, 32),
     "national-100k": Run("national", 100_000, 200, 16),
 }

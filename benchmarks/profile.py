@@ -67,7 +67,7 @@ def _fold(tool: str, file: Path) -> None:
 def show(console: Console, files: dict[str, Path]) -> None:
     """What each role did most: of all samples the share in a function itself, and below it."""
     for role, file in files.items():
-        own, below, all_ = _shares(file)
+        own, below, all_ = shares(file)
         shown = Table(box=None, title=f"{role}: {all_} samples, stacks in {file}", title_justify="left")
         for column in ("itself %", "with what it calls %", "function"):
             shown.add_column(column, justify="left" if column == "function" else "right", no_wrap=True)
@@ -76,7 +76,8 @@ def show(console: Console, files: dict[str, Path]) -> None:
         console.print(shown)
 
 
-def _shares(file: Path) -> tuple[Counter[str], Counter[str], int]:
+def shares(file: Path) -> tuple[Counter[str], Counter[str], int]:
+    """Samples in each function itself, with what it calls, and of all."""
     own: Counter[str] = Counter()
     below: Counter[str] = Counter()
     for line in file.read_text(errors="replace").splitlines():
