@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 MISSING: Final = "neither py-spy nor perf is installed: no profile (`pip install py-spy` in an environment of your own)"
@@ -68,11 +69,12 @@ def show(console: Console, files: dict[str, Path]) -> None:
     """What each role did most: of all samples the share in a function itself, and below it."""
     for role, file in files.items():
         own, below, all_ = shares(file)
-        shown = Table(box=None, title=f"{role}: {all_} samples, stacks in {file}", title_justify="left")
+        console.print(f"[bold]{role}[/]: {all_} samples, stacks in {file}", soft_wrap=True)
+        shown = Table(box=None)
         for column in ("itself %", "with what it calls %", "function"):
             shown.add_column(column, justify="left" if column == "function" else "right", no_wrap=True)
         for name, count in own.most_common(_LINES):
-            shown.add_row(f"{100 * count / all_:.1f}", f"{100 * below[name] / all_:.1f}", name)
+            shown.add_row(f"{100 * count / all_:.1f}", f"{100 * below[name] / all_:.1f}", escape(name))
         console.print(shown)
 
 
