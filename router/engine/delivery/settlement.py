@@ -14,6 +14,7 @@ from router.engine.delivery import row_transitions
 from router.engine.delivery.circuit import Breaker
 from router.engine.delivery.durable_writer import DurableWriter
 from router.engine.delivery.fault_attribution import FaultAttribution
+from router.engine.delivery.hand_over import HandOver
 from router.engine.delivery.lanes import Lanes
 from router.engine.delivery.pending_delivery import PREDECESSOR, PendingDelivery
 from router.engine.delivery.sink_calls import AttemptResult, SinkCalls
@@ -46,6 +47,7 @@ class Settlement:
         attribution: FaultAttribution,
         lanes: Lanes,
         writer: DurableWriter,
+        hand_over: HandOver,
     ) -> None:
         self._settings = settings
         self._on_unknown = sink.on_unknown
@@ -54,6 +56,7 @@ class Settlement:
         self._attribution = attribution
         self._lanes = lanes
         self._writer = writer
+        self._hand_over = hand_over
 
     async def settle(self, pending: PendingDelivery, result: AttemptResult) -> bool:
         """Write what became of it. True when it will be tried again soon, with the same bytes. Raises `Fenced`."""
@@ -89,7 +92,9 @@ class Settlement:
         self._answered(delivery.id)
         row = row_transitions.done(pending.row, outcome, now)
         context = {**self._calls.context(delivery), **outcome.context}
-        await self._finish(pending, row, context)
+        told_here = not context and not pending.spoken  # the row holds all that the receipt will say
+        passed_on = told_here and await self._hand_over.pass_on(pending, outcome)
+        await self._finish(pending, row, context, beside=passed_on)
         self._settings.observer.time("end_to_end_seconds", max(0.0, now - delivery.created), sink=self._settings.sink)
 
     async def _refused(self, pending: PendingDelivery, delivery: Delivery, fault: MessageFault) -> bool:
@@ -253,9 +258,12 @@ class Settlement:
         await self._finish(pending, row, self._calls.context(delivery))
         self._settings.observer.count("superseded_total", sink=self._settings.sink)
 
-    async def _finish(self, pending: PendingDelivery, row: Row, context: Mapping[str, str]) -> None:
+    async def _finish(
+        self, pending: PendingDelivery, row: Row, context: Mapping[str, str], *, beside: bool = False
+    ) -> None:
+        """beside: its lane went on already"""
         receipt = row_transitions.receipt(row, context, row.updated, spoken=pending.spoken)
-        await self._writer.write([row.partition], records=[receipt_record(receipt)], rows=[row])
+        await self._writer.write([row.partition], records=[receipt_record(receipt)], rows=[row], beside=beside)
         self._count(row, receipt.ok)
         pending.row = row
         if row.delivery.strict:
