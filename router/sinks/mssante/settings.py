@@ -134,6 +134,8 @@ class TextsConfig(Strict):
     delete_patient: str = ""
     replace_earlier: str = ""
     delete_earlier: str = ""
+    delete_unsent_ps: str = ""
+    delete_unsent_patient: str = ""
 
 
 class MssanteOptions(Strict):

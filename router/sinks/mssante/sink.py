@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date
 from functools import partial
 from typing import Literal
@@ -25,14 +24,14 @@ from router.payload import NOTICE, DocumentOrder, reply_context, unpack_document
 from router.rendering.renderer import Rendered, Renderer
 from router.request import Action, Recipient, TransmissionRequest
 from router.sinks.mssante import guards
-from router.sinks.mssante.bodies import body, notice
+from router.sinks.mssante.bodies import body
 from router.sinks.mssante.codes import TOO_BIG
 from router.sinks.mssante.contents import Contents, NoCopy, Packer, page_to_render, render_key, wanted
+from router.sinks.mssante.earlier import DOCUMENTS, NOTHING_KNOWN, Earlier, evidence, look
 from router.sinks.mssante.mail import Mail, build, envid
 from router.sinks.mssante.naming import official_label
 from router.sinks.mssante.pace import Pace
 from router.sinks.mssante.qualified import documents_hold_ins
-from router.sinks.mssante.references import asked_lineages, references
 from router.sinks.mssante.safety import unsafe
 from router.sinks.mssante.settings import LEG, MssanteConfig
 from router.sinks.mssante.smtp import Accepted, Envelope, Submission
@@ -94,14 +93,15 @@ class MssanteSink:
         """Make the mail and submit it: only as many at once as there are connections, so that memory is bounded."""
         documents = unpack_documents(delivery.payload)
         structure = order.structure or StructureConfig(name="", source_oid="")
-        contents = await self._contents(order, documents, structure, delivery, patient=patient)
+        before = await self._before(delivery, order, sender)
+        contents = await self._contents(order, documents, structure, delivery, before, patient=patient)
         try:
-            return await self._submit(delivery, attempt, order, structure, sender, contents, patient=patient)
+            return await self._submit(delivery, attempt, order, structure, sender, contents, before, patient=patient)
         except Refused as fault:
             if fault.code != _TOO_LARGE or not contents.copy or self._config.trop_gros == "refuser":
                 raise
         contents = await self._packed(order, documents, structure, delivery, alone=True)
-        return await self._submit(delivery, attempt, order, structure, sender, contents, patient=patient)
+        return await self._submit(delivery, attempt, order, structure, sender, contents, before, patient=patient)
 
     async def _submit(
         self,
@@ -111,11 +111,13 @@ class MssanteSink:
         structure: StructureConfig,
         sender: str,
         contents: Contents,
+        before: Earlier,
         *,
         patient: bool,
     ) -> Outcome:
-        draft = self._mail(delivery, attempt, order, structure, sender=sender, patient=patient, contents=contents)
-        mail = await self._with_references(draft, delivery, order)
+        mail = self._mail(
+            delivery, attempt, order, structure, before, sender=sender, patient=patient, contents=contents
+        )
         raw = build(mail)
         limit = self._config.max_patient_mail_bytes if patient else self._config.max_mail_bytes
         if len(raw) > limit:
@@ -132,7 +134,7 @@ class MssanteSink:
             self._tools.observer.count(
                 "pdf_copies_total", sink=self.name, copy=contents.kind or "none", pdfa="1" if contents.claim else "0"
             )
-        return self._outcome(mail, envelope, accepted, contents, digest)
+        return self._outcome(mail, envelope, accepted, contents, digest, order.request)
 
     async def verify(self, delivery: Delivery, attempt: Attempt) -> Outcome | None:  # noqa: ARG002  # the contract's
         """Nothing can be asked of a mail that was cut off: the outcome stays unknown."""
@@ -181,12 +183,14 @@ class MssanteSink:
         documents: list[bytes],
         structure: StructureConfig,
         delivery: Delivery,
+        before: Earlier,
         *,
         patient: bool,
     ) -> Contents:
         """The attachments; none when a deletion is told to a patient: a wrong patient's document stays here (D1).
 
-        None either in a notice (D19), or when the deleted document names several patients (R39).
+        None either in a notice (D19), when the deleted document names several patients (R39), or when it is not what
+        this recipient was sent.
         """
         if order.options.get(NOTICE) or guards.several_patients(order.request):
             return Contents(())
@@ -195,6 +199,8 @@ class MssanteSink:
                 raise Refused("MSS-554", "RCT", "avis de suppression au patient retenu par la configuration")
             if self._config.suppression_patient == "avis-seul" or guards.hidden(order.request, self._today()):
                 return Contents(())
+        if not before.carried(order.request.action):
+            return Contents(())
         try:
             return await self._packed(order, documents, structure, delivery)
         except NoCopy:
@@ -224,6 +230,7 @@ class MssanteSink:
         attempt: Attempt,
         order: DocumentOrder,
         structure: StructureConfig,
+        before: Earlier,
         *,
         sender: str,
         patient: bool,
@@ -247,29 +254,25 @@ class MssanteSink:
             codes=tuple(document.code.code for document in request.documents) if carries else (),
             nil=config.nil,
             final=final,
-            text=self._text(order, structure, contents, patient=patient),
+            references=before.references,
+            text=self._text(order, structure, contents, before, patient=patient),
             attachments=contents.attachments,
         )
 
-    def _text(self, order: DocumentOrder, structure: StructureConfig, contents: Contents, *, patient: bool) -> str:
+    def _text(
+        self, order: DocumentOrder, structure: StructureConfig, contents: Contents, before: Earlier, *, patient: bool
+    ) -> str:
         """The body. Without a document it is our notice alone: the sender's text would speak of one (D1)."""
-        request, texts = order.request, self._config.texts
-        if not contents.attachments:
-            return notice(
-                request,
-                patient=patient,
-                structure=structure.name,
-                texts=texts,
-                title=self._title(request),
-                earlier=bool(order.options.get(NOTICE)),
-            )
         return body(
-            request,
+            order.request,
             patient=patient,
             structure=structure.name,
-            texts=texts,
+            texts=self._config.texts,
             notice_first=self._config.avis_devant_corps,
             kind=contents.kind,
+            title=None if contents.attachments else self._title(order.request),
+            earlier=bool(order.options.get(NOTICE)),
+            before=before,
         )
 
     def _today(self) -> date:
@@ -293,14 +296,13 @@ class MssanteSink:
             return ""
         return address
 
-    async def _with_references(self, mail: Mail, delivery: Delivery, order: DocumentOrder) -> Mail:
-        """On replace and delete, the Message-IDs sent to this recipient before, so that clients thread them."""
+    async def _before(self, delivery: Delivery, order: DocumentOrder, sender: str) -> Earlier:
+        """What this recipient was sent of the document before; asked for a replacement or a deletion only."""
         if order.request.action is Action.INITIAL or not delivery.lineage:
-            return mail
-        ask = self._tools.archive.lineage
+            return NOTHING_KNOWN
+        tools = self._tools
         async with self._asking:
-            rows = [row for one in asked_lineages(delivery) for row in await asyncio.to_thread(ask, self.name, one)]
-        return replace(mail, references=references(delivery, rows, mail.sender))
+            return await asyncio.to_thread(look, tools.archive, delivery, order.request, sender, tools.pseudonyms)
 
     def _keep(self, delivery: Delivery, raw: bytes) -> None:
         """In qualification, the mail as a file that people can open."""
@@ -308,8 +310,16 @@ class MssanteSink:
             self._config.keep.mkdir(parents=True, exist_ok=True)
             (self._config.keep / f"{delivery.id}.eml").write_bytes(raw)
 
-    def _outcome(self, mail: Mail, envelope: Envelope, accepted: Accepted, contents: Contents, digest: str) -> Outcome:
-        evidence = {
+    def _outcome(
+        self,
+        mail: Mail,
+        envelope: Envelope,
+        accepted: Accepted,
+        contents: Contents,
+        digest: str,
+        request: TransmissionRequest,
+    ) -> Outcome:
+        told = {
             "message_id": mail.message_id,
             "envid": envelope.envid,
             "to": self._tools.pseudonyms.of("address", mail.to.lower()),
@@ -319,16 +329,17 @@ class MssanteSink:
             "dsn": "1" if accepted.dsn else "0",
             "copy": contents.told,
             "mail_sha256": digest,
+            DOCUMENTS: evidence(request) if contents.attachments else "",
         }
         if not accepted.dsn and self._config.z02_sans_dsn == "soumission":
-            evidence["proof"] = "soumission"
+            told["proof"] = "soumission"
         alone = contents.attachments and not contents.copy
         return Outcome(
             code="MSS-250",
             text=N_("pris en charge par l'opérateur MSSanté, sans copie PDF")
             if alone
             else N_("pris en charge par l'opérateur MSSanté"),
-            evidence={key: value for key, value in evidence.items() if value},
+            evidence={key: value for key, value in told.items() if value},
         )
 
 
