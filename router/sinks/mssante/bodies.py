@@ -162,7 +162,7 @@ def _action(request: TransmissionRequest, before: Earlier) -> Action:
 
 def _text(request: TransmissionRequest, before: Earlier, *, patient: bool, carries: bool) -> tuple[str, str]:
     """(field of `TextsConfig`, shipped text). Of a deletion it depends on what the reader was sent (D1)."""
-    if request.action is Action.DELETE and before.known and not (before.same or before.others):
+    if request.action is Action.DELETE and before.nothing:
         return TO_NOBODY[patient]
     if request.action is Action.DELETE and not (patient or carries):
         return TO_EARLIER[Action.DELETE]  # nothing is "joint"

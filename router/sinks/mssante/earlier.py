@@ -40,6 +40,11 @@ class Earlier:
     others: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
 
+    @property
+    def nothing(self) -> bool:
+        """Whether it is known that he was sent no version at all."""
+        return self.known and not (self.same or self.others)
+
     def carried(self, action: Action) -> bool:
         """Whether the mail may carry the document: a deletion shows nobody what he has never seen (D1)."""
         return action is not Action.DELETE or self.same or not self.known

@@ -17,7 +17,7 @@ from router.cisis.age import day_of
 from router.contracts import Attempt, Outcome
 from router.contracts.keeping import Kept, Kind
 from router.directory.addresses import addr_spec, domain_of
-from router.errors import Malformed, OperatorFault, Refused
+from router.errors import Malformed, OperatorFault, Overtaken, Refused
 from router.exchange import Delivery
 from router.language import N_, filled
 from router.payload import NOTICE, DocumentOrder, reply_context, unpack_documents, unpack_order
@@ -81,6 +81,8 @@ class MssanteSink:
             patient_domains=domains,
             today=self._today(),
         )
+        if order.options.get(NOTICE) and (await self._before(delivery, order, sender)).nothing:
+            raise Overtaken("SUPERSEDED", "RCT", "no version was sent to this recipient")
         await self._admitted(recipient)
         await self._pace.turn(sender, urgent=order.request.action is Action.DELETE)
         async with self._slots:
@@ -333,11 +335,10 @@ class MssanteSink:
         }
         if not accepted.dsn and self._config.z02_sans_dsn == "soumission":
             told["proof"] = "soumission"
-        alone = contents.attachments and not contents.copy
         return Outcome(
             code="MSS-250",
             text=N_("pris en charge par l'opérateur MSSanté, sans copie PDF")
-            if alone
+            if contents.attachments and not contents.copy
             else N_("pris en charge par l'opérateur MSSanté"),
             evidence={key: value for key, value in told.items() if value},
         )

@@ -14,7 +14,7 @@ from router.contracts.sink_type import Answer, Asked, Leg, SinkType
 from router.exchange import Pseudonyms, recipient_label
 from router.request import Recipient, RecipientKind, TransmissionRequest
 from router.sinks.mssante.safety import unsafe
-from router.sinks.mssante.settings import KEEPS, LEG, SLOWED, Mode, MssanteConfig, MssanteOptions, TlsConfig
+from router.sinks.mssante.settings import KEEPS, LEG, NEVER_HAD, SLOWED, Mode, MssanteConfig, MssanteOptions, TlsConfig
 from router.sinks.tools import Tools
 
 
@@ -82,6 +82,7 @@ def _codes() -> tuple[str, ...]:
         "MSS-SMTP",
         "MSS-TLS",
         KEEPS,
+        NEVER_HAD,
         SLOWED,
     )
 
@@ -118,6 +119,7 @@ MSSANTE = SinkType(
     identifiers=("message_id", "envid", "queue_id"),
     remediation=(
         (KEEPS, "Prévenir ce destinataire par un autre moyen : il garde une version remplacée ou supprimée."),
+        (NEVER_HAD, "Rien à faire : ce destinataire n'a finalement reçu aucune version précédente."),
         ("MSS-552", "Boîte pleine : prévenir le destinataire, puis rejouer."),
         ("MSS-510", "Adresse hors de l'espace de confiance, ou inconnue : la corriger chez l'émetteur, qui renverra."),
         ("MSS-*", "Vérifier l'adresse du destinataire ; corriger à la source ou rejouer."),
