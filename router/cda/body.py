@@ -35,7 +35,7 @@ _LOOKED_AT: Final = 1024
 
 _NS: Final = "{" + oids.NAMESPACE + "}"
 _NAME: Final = b"nonXMLBody"
-_BODY: Final = re.compile(rb"nonXMLBody\b[^<>]*>\s*<(?:[\w.-]+:)?text\b([^<>]*)>([^<&]*)<")
+_BODY: Final = re.compile(rb"nonXMLBody\b[^<>]*>\s*<(?:[\w.-]+:)?text\b([^<>]*)>")
 _BASE64: Final = re.compile(rb"""\srepresentation\s*=\s*["']B64["']""")
 
 
@@ -74,7 +74,7 @@ def _quick(raw: bytes) -> tuple[bool, bytes | None]:
     found = _BODY.match(raw, raw.find(_NAME)) if _NAME in raw else None
     if found is None or not _BASE64.search(found[1]):
         return False, None
-    return True, decode([memoryview(raw)[found.start(2) : found.end(2)]])
+    return True, decode([memoryview(raw)[found.end() : raw.find(b"<", found.end())]])
 
 
 def _exact(document: Document) -> tuple[bool, bytes | None]:
