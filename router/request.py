@@ -9,6 +9,7 @@ in the HL7 TS form (`YYYY[MM[DD[HHMM[SS]]]][+/-ZZZZ]`).
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from pydantic import Field
 
@@ -30,6 +31,10 @@ class Dialect(StrEnum):
     V2_0 = "2.0"
     V2_1 = "2.1"
     CDA = "cda"
+
+
+PATIENT_DOMAINS: Final = ("patient.mssante.fr",)
+"""Domains of the patients' mailboxes (Mon espace santé), unless the site names others."""
 
 
 class RecipientKind(StrEnum):

@@ -34,5 +34,7 @@ class Secret(Strict):
         assert self.file is not None  # noqa: S101  # `_one` has seen to it
         try:
             return self.file.read_text(encoding="utf-8").strip()
+        except UnicodeDecodeError:
+            raise OperatorFault("SECRET", str(self.file), "file holds bytes that are no text (UTF-8)") from None
         except OSError as error:
             raise OperatorFault("SECRET", str(self.file), "file can't be read") from error

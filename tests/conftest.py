@@ -1,13 +1,11 @@
 """What every test shares: the root on the path, English screens unless a test asks for French, and who runs alone.
 
 The suite runs in several processes (`-n`), each with a broker and a database server of its own. A test with the marker
-`alone` measures time or memory: while it runs, the other processes wait between two tests.
+`alone` measures time or memory: while it runs, the other processes wait between two tests (tests/together.py).
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import logging
 import os
 import sys
@@ -22,21 +20,31 @@ sys.path.insert(0, str(ROOT))
 UMASK = 0o022
 os.umask(UMASK)
 os.environ["SEGUR_LANG"] = "en"  # also of the processes that tests start
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of them: each would compile every module anew
+sys.dont_write_bytecode = False
+
+from tests.together import ALONE, Room, long_files_first  # noqa: E402  # the root is on the path now
+
+ROOM = Room(Path(__file__), ROOT / "pyproject.toml")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[Item]) -> None:
+    """The processes of one session take the files that take long first."""
+    if hasattr(config, "workerinput"):
+        items[:] = long_files_first(items)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: Item) -> Iterator[None]:
+def pytest_runtest_protocol(item: Item, nextitem: Item | None) -> Iterator[None]:
     """A test that wants to be alone waits for the others, and they for it. Its time limit does not run meanwhile.
 
     Not so in a pytest that a test starts: its test waits for it, and holds the room.
     """
     if not hasattr(item.config, "workerinput"):
         return (yield)
-    with contextlib.ExitStack() as held:
-        door, room = (held.enter_context(file.open()) for file in (Path(__file__), ROOT / "pyproject.toml"))
-        fcntl.flock(door, fcntl.LOCK_EX)  # who waits for the room keeps the door: the others can't go before
-        fcntl.flock(room, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
-        fcntl.flock(door, fcntl.LOCK_UN)
+    alone, then = (one is not None and one.get_closest_marker(ALONE) is not None for one in (item, nextitem))
+    with ROOM.entered(alone=alone, then=then):
         return (yield)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
+import router
 from router.cli.times import moment
 from router.french_time import clock, day
 
@@ -35,3 +38,11 @@ def test_the_hour_that_comes_twice_has_its_offset() -> None:
     first, second = (datetime.fromisoformat(f"2026-10-25T0{hour}:30:00.250+00:00").timestamp() for hour in (0, 1))
     assert (clock(first), clock(second)) == ("02:30:00 +0200", "02:30:00 +0100")
     assert clock(first, thousandths=True) == "02:30:00,250 +0200"
+
+
+def test_no_time_is_told_in_the_zone_of_the_machine() -> None:
+    """A container runs in UTC: every local time is asked of `router.french_time`."""
+    stamped = r"\.fromtimestamp\([^,()]*(\([^()]*\))?[^,()]*\)"
+    bare = re.compile(stamped + r"|\.astimezone\(\)|\.localtime\(|datetime\.now\(\)|\.today\(\)")
+    found = [str(path) for path in Path(router.__path__[0]).rglob("*.py") if bare.search(path.read_text("utf-8"))]
+    assert found == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,16 +12,19 @@ from sqlalchemy.engine import Connection
 
 from router.access import lockout, passwords, totp
 from router.access import rights as rights_of
-from router.access.faults import code_needed, refused
+from router.access.faults import closed, code_needed, refused
 from router.access.passwords import Passwords
 from router.access.person import Person, Role
 from router.access.sessions import digest
 from router.access.tables import ACCOUNT, SESSION
+from router.access.totp_keys import SEALED, TotpKeys
 from router.access.written import written
 from router.contracts import Clock
 from router.database import Database
 from router.errors import OperatorFault
 from router.language import T_, filled
+
+log = logging.getLogger(__name__)
 
 UNKNOWN: Final = T_("no account is named {what}")
 TAKEN: Final = T_("an account is named {what} already")
@@ -55,8 +59,11 @@ class Accounts:
     production: accounts of the demo are refused
     """
 
-    def __init__(self, database: Database, clock: Clock, hashes: Passwords, *, production: bool = False) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, hashes: Passwords, keys: TotpKeys, *, production: bool = False
+    ) -> None:
         self._database, self._clock, self._passwords, self._production = database, clock, hashes, production
+        self.totp_keys = keys
 
     # --------------------------------------------------------------------------------------------- login
 
@@ -77,16 +84,25 @@ class Accounts:
             written(self._database, lambda db: lockout.give_back(db, row))
             raise code_needed()
         renewed = self._passwords.hash(password) if self._passwords.outdated(hashed) else hashed
-        written(self._database, lambda db: self._enter(db, account, code, renewed))
+        secret = self._secret(account)
+        written(self._database, lambda db: self._enter(db, account, secret, code, renewed))
         return _account(account).person
 
-    def _enter(self, db: Connection, account: Any, code: str, hashed: str) -> None:
+    def _secret(self, account: Any) -> str:
+        """The key of the second factor; "" for none. Raises `LoginRefused` (`LOGIN-SEALED`) when nothing opens it."""
+        try:
+            return self.totp_keys.opened(account.name, account.totp)
+        except OperatorFault as fault:
+            log.error("a second factor can't be opened", extra={"code": fault.code, "alert": "access-sealed"})
+            raise closed() from fault
+
+    def _enter(self, db: Connection, account: Any, secret: str, code: str, hashed: str) -> None:
         """Use the code up and forget the failures. The account must still be what was looked at."""
         now = self._clock.now()
         values: dict[str, Any] = {"last_login": now, "password": hashed}
         same = (ACCOUNT.c.name == account.name) & (ACCOUNT.c.password == account.password) & ~ACCOUNT.c.locked
-        if account.totp:
-            step = totp.step_of(account.totp, code, now, account.totp_step)
+        if secret:
+            step = totp.step_of(secret, code, now, account.totp_step)
             if step is None:
                 raise refused()
             values["totp_step"] = step
@@ -167,10 +183,31 @@ class Accounts:
     def set_totp(self, name: str, secret: str, code: str) -> None:
         """A second factor from now on, once a code of it was given. Raises `OperatorFault` (`ACCESS-CODE`)."""
         step = totp.check(secret, code, self._clock.now())
-        self._set(name, totp=secret, totp_step=step)
+        self._set(name, totp=self.totp_keys.closed(rights_of.folded(name), secret), totp_step=step)
 
     def remove_totp(self, name: str) -> None:
         self._set(name, totp="", totp_step=0)
+
+    def seal_keys(self) -> int:
+        """Seal the keys of second factors that stand in clear, where the site has a master key; returns how many."""
+        clear = (ACCOUNT.c.totp != "") & ~ACCOUNT.c.totp.startswith(SEALED)
+        with self._database.read() as db:
+            found = db.execute(sa.select(ACCOUNT.c.name, ACCOUNT.c.totp).where(clear)).all()
+        if not found or not self.totp_keys.seals:
+            return 0
+        closed = {row.name: (row.totp, self.totp_keys.closed(row.name, row.totp)) for row in found}
+
+        def seal(db: Connection) -> int:
+            if self._database.dialect == "sqlite":  # or the old bytes stay in the free part of the page
+                db.exec_driver_sql("PRAGMA secure_delete = ON")
+            same = ((ACCOUNT.c.name == name) & (ACCOUNT.c.totp == was) for name, (was, _) in closed.items())
+            values = (new for _, new in closed.values())
+            return sum(
+                db.execute(ACCOUNT.update().where(where).values(totp=new)).rowcount
+                for where, new in zip(same, values, strict=True)
+            )
+
+        return written(self._database, seal)
 
     def lock(self, name: str) -> None:
         """No login until `unlock`; open sessions end."""

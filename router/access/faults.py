@@ -10,6 +10,7 @@ from router.language import N_, T_, filled
 REFUSED: Final = N_("name, password or code is wrong")
 """One sentence for an unknown name, a wrong password, a wrong code and a locked account: it tells no stranger which."""
 CODE_NEEDED: Final = N_("the code of your authenticator is asked for")
+CLOSED: Final = N_("the key of your second factor can't be read here: ask an administrator to take it away")
 WAIT: Final = T_("too many attempts: try again in {seconds} s")
 ENDED: Final = N_("your session has ended: log in again")
 
@@ -30,6 +31,11 @@ class CodeNeeded(LoginRefused):
 
 def refused() -> LoginRefused:
     return LoginRefused("LOGIN-REFUSED", REFUSED)
+
+
+def closed() -> LoginRefused:
+    """The password is right; nobody can log in before an administrator has taken the second factor away."""
+    return LoginRefused("LOGIN-SEALED", CLOSED)
 
 
 def code_needed() -> CodeNeeded:

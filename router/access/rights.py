@@ -58,6 +58,11 @@ def rights(pairs: Iterable[tuple[str, str]]) -> dict[str, Role]:
     return found
 
 
+def typed(held: Mapping[str, Role]) -> str:
+    """As they are typed, `750100125=reader`, with blanks between several."""
+    return " ".join(f"{structure}={held_role.name.lower()}" for structure, held_role in held.items())
+
+
 def stored(held: Mapping[str, Role]) -> str:
     return json.dumps({structure: name.name.lower() for structure, name in sorted(held.items())})
 

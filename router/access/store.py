@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from argon2 import PasswordHasher
 
@@ -12,11 +12,13 @@ from router.access.faults import LoginRefused
 from router.access.passwords import Passwords
 from router.access.person import Person
 from router.access.sessions import Session, Sessions, Value
-from router.access.tables import METADATA, VERSION
+from router.access.tables import METADATA, MIGRATIONS, VERSION
 from router.access.tokens import Tokens
+from router.access.totp_keys import TotpKeys, no_sealer
 from router.contracts import Clock, SystemClock
 from router.database import Database
 from router.language import N_
+from router.sealing.sealer import Sealer
 
 TAKEN = N_("a local account has this name: the identity provider must give another one")
 
@@ -26,6 +28,7 @@ class AccessStore:
 
     url: an SQLite file or PostgreSQL (`Database`). Raises `Unavailable` while the database is away.
     idle, longest: seconds, see `Sessions`;  hasher: for tests, which have no time;  production: no demo account
+    sealer: for the keys of second factors, see `TotpKeys`;  upgrade: see `Database`
     """
 
     def __init__(
@@ -37,10 +40,12 @@ class AccessStore:
         longest: float = sessions_of.LONGEST,
         hasher: PasswordHasher | None = None,
         production: bool = False,
+        sealer: Callable[[], Sealer | None] = no_sealer,
+        upgrade: bool = False,
     ) -> None:
         clock = clock or SystemClock()
-        self._database = Database("access", url, METADATA, VERSION)
-        self.accounts = Accounts(self._database, clock, Passwords(hasher), production=production)
+        self._database = Database("access", url, METADATA, VERSION, MIGRATIONS, upgrade=upgrade)
+        self.accounts = Accounts(self._database, clock, Passwords(hasher), TotpKeys(sealer), production=production)
         self.sessions = Sessions(self._database, clock, idle=idle, longest=longest)
         self.tokens = Tokens(self._database, clock)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 METADATA: Final = sa.MetaData()
 _DIGEST = sa.String(64)
@@ -22,8 +22,9 @@ ACCOUNT: Final = sa.Table(
     sa.Column("shown", sa.String(120), nullable=False, default=""),
     sa.Column("password", sa.String(200), nullable=False),
     sa.Column("rights", sa.Text, nullable=False),
-    #: Base32 of the second factor, "" for none; `totp_step`: the last 30 s step whose code was used.
-    sa.Column("totp", sa.String(64), nullable=False, default=""),
+    #: Key of the second factor, "" for none: Base32, or sealed (`totp_keys`).
+    #: `totp_step`: the last 30 s step whose code was used.
+    sa.Column("totp", sa.String(400), nullable=False, default=""),
     sa.Column("totp_step", sa.BigInteger, nullable=False, default=0),
     sa.Column("locked", sa.Boolean, nullable=False, default=False),
     #: Made by the demo, with a password that everybody can read there: refused in production.
@@ -75,3 +76,12 @@ TOKEN: Final = sa.Table(
     sa.Column("revoked", sa.Float, nullable=False, default=0.0),
     sa.Column("last_used", sa.Float, nullable=False, default=0.0),
 )
+
+
+def _wider(connection: sa.Connection) -> None:
+    """Room for a key that is sealed. SQLite asks for no room."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("ALTER TABLE access_account ALTER COLUMN totp TYPE VARCHAR(400)"))
+
+
+MIGRATIONS: Final = {1: _wider}

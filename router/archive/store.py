@@ -138,7 +138,7 @@ class Archive:
         now = self._clock.now()
         wanted = {item_id(what, digest): (what, digest) for what, digest in things}
         try:
-            rows = [self._kept(name, *wanted[name], now) for name in wanted if name not in self._recent]
+            rows = [self._kept(name, *wanted[name], now) for name in sorted(wanted.keys() - self._recent.keys())]
             if not rows:
                 return
             self._contents.forget_old(now)

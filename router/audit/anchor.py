@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -26,26 +27,38 @@ class Altered(Exception):
     """The file is not one that we wrote."""
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What an anchor holds.
+
+    settled: number of the row by which the table was last taken as it is (`AuditTrail.settle`), as far as this anchor
+    had heard; 0 for never
+    """
+
+    mark: Mark
+    settled: int = 0
+
+
 class Anchor:
-    """One file of the data folder. Several processes of a machine share it."""
+    """One file. Several processes of a machine share it; each machine may have its own, which is often behind."""
 
     def __init__(self, path: Path, chain: Chain) -> None:
         self.path = path
         self._chain = chain
 
-    def read(self) -> Mark | None:
+    def read(self) -> Remembered | None:
         """None when there is no anchor yet. Raises `Altered`."""
         try:
             said = json.loads(self.path.read_text(encoding="utf-8"))
-            mark = Mark(int(said["number"]), str(said["mac"]))
+            known = Remembered(Mark(int(said["number"]), str(said["mac"])), int(said.get("settled", 0)))
             seal = str(said["seal"])
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Altered from error
-        if not self._chain.sealed(_NAME, mark, seal):
+        if not self._chain.sealed(_name(known.settled), known.mark, seal):
             raise Altered
-        return mark
+        return known
 
     def there(self) -> bool:
         """Whether there is a file, ours or altered."""
@@ -54,18 +67,18 @@ class Anchor:
         except Altered:
             return True
 
-    def advance(self, to: Mark) -> None:
-        """Remember this mark unless a later one is remembered. A file that was altered is left as it is."""
+    def advance(self, to: Remembered) -> None:
+        """Remember this unless a later one is remembered. A file that was altered is left as it is."""
         with self._turn():
             try:
                 known = self.read()
             except Altered:
                 return
-            if known is None or known.number < to.number:
+            if known is None or (known.settled, known.mark.number) < (to.settled, to.mark.number):
                 self._write(to)
 
-    def reset(self, to: Mark) -> None:
-        """Remember this mark, whatever was remembered before."""
+    def reset(self, to: Remembered) -> None:
+        """Remember this, whatever was remembered before."""
         with self._turn():
             self._write(to)
 
@@ -84,8 +97,10 @@ class Anchor:
         finally:
             turn.close()
 
-    def _write(self, mark: Mark) -> None:
-        said = {"number": mark.number, "mac": mark.mac, "seal": self._chain.seal(_NAME, mark)}
+    def _write(self, to: Remembered) -> None:
+        said: dict[str, int | str] = {"number": to.mark.number, "mac": to.mark.mac}
+        said |= {"settled": to.settled} if to.settled else {}
+        said["seal"] = self._chain.seal(_name(to.settled), to.mark)
         draft = self.path.with_suffix(f".{os.getpid()}")
         try:
             with draft.open("w", encoding="utf-8") as file:
@@ -96,3 +111,13 @@ class Anchor:
         except OSError as error:
             text = filled("the audit's anchor can't be written: {reason}", reason=error.strerror)
             raise OperatorFault("AUDIT-ANCHOR", self.path.name, text) from error
+
+
+def kept_elsewhere() -> bool:
+    """Whether another machine keeps the anchor for this process too: the chart says so where a folder does not last."""
+    return os.environ.get("SEGUR_AUDIT_ANCHOR") == "elsewhere"
+
+
+def _name(settled: int) -> str:
+    """What the seal is of: an anchor of before the table was taken as it is can't be made one of after."""
+    return f"{_NAME} {settled}" if settled else _NAME

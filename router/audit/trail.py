@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from router.audit.anchor import Altered, Anchor
+from router.audit.anchor import Altered, Anchor, Remembered
 from router.audit.chain import NOTHING, AuditRow, Chain, Mark
 from router.audit.event import Action, AuditEvent
 from router.audit.rows import Wanted, asked, kept, row_of, values
@@ -29,8 +29,11 @@ log = logging.getLogger(__name__)
 SYSTEM: Final = "system"
 """`who` of what the router does by itself."""
 
+_SETTLED: Final = "settled"
 _PURGED_AT_ONCE: Final = 1000
 _SECONDS: Final = 5.0
+_YOUNG: Final = 3600.0
+"""Seconds after the first row in which an anchor that begins is no surprise: a new site starts process by process."""
 
 
 class AuditTrail:
@@ -67,9 +70,9 @@ class AuditTrail:
         with self._database.write() as db:
             begun = self._begun_anchor(db) if clean else []
             rows = self._append(db, [*begun, *clean])
-            anchored = self._holds_anchor(db)
-        if rows and anchored and self._anchor is not None:
-            self._anchor.advance(rows[-1].mark)
+            anchored = self._remembered(db, rows[-1].mark) if rows else None
+        if anchored is not None and self._anchor is not None:
+            self._anchor.advance(anchored)
         return rows[len(begun) :]
 
     def _begun_anchor(self, db: Connection) -> list[AuditEvent]:
@@ -83,11 +86,14 @@ class AuditTrail:
         if self._anchor.there():
             return []
         if head == NOTHING:
-            self._anchor.reset(NOTHING)
+            self._anchor.reset(Remembered(NOTHING))
             return []
+        now = self._clock.now()
+        first = db.execute(select(ROWS.c.at).where(ROWS.c.number == 1)).scalar()
         text = f"no anchor was there, it begins at {head}"
-        event = AuditEvent(at=self._clock.now(), who=SYSTEM, action=Action.STARTED, kind="audit", detail=text)
-        log.error("the audit had no anchor", extra={"code": "AUDIT-NO-ANCHOR", "alert": "audit"})
+        event = AuditEvent(at=now, who=SYSTEM, action=Action.STARTED, kind="audit", detail=text)
+        if first is None or abs(now - first) > _YOUNG:
+            log.error("the audit had no anchor", extra={"code": "AUDIT-NO-ANCHOR", "alert": "audit"})
         return [kept(event)]
 
     def _append(self, db: Connection, events: Sequence[AuditEvent]) -> list[AuditRow]:
@@ -114,15 +120,29 @@ class AuditTrail:
         heads = [Mark(marked.number, marked.mac), *([Mark(last.number, last.mac)] if last else [])]
         return max(heads, key=lambda mark: mark.number)
 
-    def _holds_anchor(self, db: Connection) -> bool:
-        """Whether the anchor may move on: the chain holds the row that it names, or there is none yet."""
+    def _remembered(self, db: Connection, head: Mark) -> Remembered | None:
+        """What the anchor may move on to. None: it may not, since the chain does not hold the row that it names."""
         if self._anchor is None:
-            return False
+            return None
         try:
             known = self._anchor.read()
         except Altered:
-            return False
-        return known is None or self._holds(db, known) is not False
+            return None
+        return Remembered(head, self._settled(db)) if known is None or self._agrees(db, known) else None
+
+    def _agrees(self, db: Connection, known: Remembered) -> bool:
+        """Whether the chain holds what an anchor names, or was taken as it is since that was written.
+
+        The row that says so is found in the chain itself, so nobody excuses a cut who can't write a row that fits.
+        """
+        return self._holds(db, known.mark) is not False or self._settled(db) > known.settled
+
+    def _settled(self, db: Connection) -> int:
+        """The number of the row by which the table was last taken as it is; 0 for never."""
+        row = db.execute(select(MARKS).where(MARKS.c.name == _SETTLED)).first()
+        mark = Mark(row.number, row.mac) if row is not None else NOTHING
+        ours = row is not None and self._chain.sealed(_SETTLED, mark, row.seal)
+        return mark.number if ours and self._holds(db, mark) is not False else 0
 
     def _holds(self, db: Connection, known: Mark) -> bool | None:
         """Whether the chain holds this mark; None when the row was purged."""
@@ -175,7 +195,8 @@ class AuditTrail:
                 anchored = self._anchor.read()
             except Altered:
                 return replace(verdict, finding=Finding(Fault.ANCHOR))
-        for mark in (*marks, *([anchored] if anchored else [])):
+        remembered = [anchored.mark] if anchored is not None and not self._agrees(db, anchored) else []
+        for mark in (*marks, *remembered):
             if mark.number and self._holds(db, mark) is False:
                 there = db.execute(select(ROWS.c.number).where(ROWS.c.number == mark.number)).first()
                 last = db.execute(select(func.max(ROWS.c.number)).where(ROWS.c.number < mark.number)).scalar()
@@ -204,12 +225,23 @@ class AuditTrail:
         known = "altered"
         if self._anchor is not None:
             with suppress(Altered):
-                known = str(self._anchor.read() or NOTHING)
+                held = self._anchor.read()
+                known = str(held.mark if held is not None else NOTHING)
         with self._database.write() as db:
             (row,) = self._append(db, [kept(replace(event, detail=f"{event.detail} anchor={known}".strip()))])
+            self._mark(db, _SETTLED, row.mark, seal=self._chain.seal(_SETTLED, row.mark))
         if self._anchor is not None:
-            self._anchor.reset(row.mark)
+            self._anchor.reset(Remembered(row.mark, row.number))
         return row
+
+    def remember(self, verdict: Verdict) -> None:
+        """Move the anchor on to the end that a walk found right; one that is not there does not begin."""
+        if self._anchor is None or not (verdict.whole and verdict.anchored):
+            return
+        with self._database.read() as db:
+            to = self._remembered(db, verdict.head)
+        if to is not None:
+            self._anchor.advance(to)
 
     # ------------------------------------------------------------------------------------------------ reading
 

@@ -199,7 +199,7 @@ class _Reader:
         return [("table", {"head": str(heads)}, [*captions, *rows])] if rows else captions
 
     def _row(self, row: Any, depth: int, *, head: bool = False) -> Node:
-        cells: list[Node | str] = []
+        cells: list[Node] = []
         for cell in row.iterchildren(_TD, _TH):
             name = "th" if head or cell.tag == _TH else "td"
             inner = self._children(cell, depth + 2)
@@ -210,7 +210,9 @@ class _Reader:
             if (align := (cell.get("align") or "").lower()) in ("left", "center", "right"):
                 attributes["align"] = align
             cells.append((name, attributes, _styled(cell, inner)))
-        return ("tr", {}, cells)
+        if row.get("styleCode"):  # of all its cells: some laboratories say so that a result is abnormal
+            cells = [(name, its, _styled(row, inner)) for name, its, inner in cells]
+        return ("tr", {}, list(cells))
 
     # ---------------------------------------------------------------------------------------------- pictures
 
@@ -218,7 +220,9 @@ class _Reader:
         """The pictures that an `observationMedia` of the document holds; of any other medium a note."""
         found: list[Node | str] = []
         for name in (element.get("referencedObject") or "").split():
-            found += (self._picture(name, value) for value in self._values(name))
+            values = self._values(name)
+            found += (self._picture(name, value) for value in values)
+            found += [] if values else [("note", {}, ["Image annoncée par le texte, absente du document."])]
         for caption in element.iterchildren(NS + "caption"):
             found.append(("p", {}, [("i", {}, self._children(caption, depth))]))
         return found

@@ -17,7 +17,7 @@ from router.cisis.settings import ProfileRules
 from router.errors import Invalid, Malformed
 from router.hl7.base64 import decode_obx
 from router.hl7.segment import Segment
-from router.request import Action
+from router.request import Action, DocumentHeader, TransmissionRequest
 
 #: OBX-3.3 and the code system it stands for (hl7-input §1.4).
 CODING_SYSTEMS: Final = {"LN": "2.16.840.1.113883.6.1", "TRE_A05": "1.2.250.1.213.1.1.4.12"}
@@ -33,6 +33,8 @@ class TypeCodes(Protocol):
     """What the checks ask of the value sets: None = that set is not loaded."""
 
     def contains(self, name: str, code: str) -> bool | None: ...
+
+    def label(self, name: str, code: str) -> str | None: ...
 
 
 class SchemaCheck(Protocol):
@@ -95,8 +97,8 @@ def document_of(
         findings.add("R37", "id" if nameless else "", n=n, what=", ".join(name for name, _ in missing))
     if document.header.patients > 1:
         findings.add("R39", n=n)
-    if fault := body_fault(document):
-        findings.add("R54", fault, n=n, what=media_type(document.header.media_type))
+    if wrong_body := body_fault(document):
+        findings.add("R54", wrong_body, n=n, what=media_type(document.header.media_type))
     wrong = wrong_times(document.header)
     if wrong:
         findings.add("R38", n=n, what=", ".join(name for name, _ in wrong))
@@ -166,6 +168,19 @@ def check_code(code: str, sets: TypeCodes, findings: Findings, *, dmp: bool, n: 
             findings.add_dmp("R52", n=n)
         elif admitted is None and _first_lack(sets, "JDV_J66"):
             findings.add("R52", "unknown", n=n)
+
+
+def labelled(request: TransmissionRequest, sets: TypeCodes) -> TransmissionRequest:
+    """The same, each type with its label of JDV_J07 where the CDA gives the code alone (mssante §1.3)."""
+    if all(header.code.label for header in request.documents):
+        return request
+    documents = tuple(_labelled(header, sets) for header in request.documents)
+    return request.model_copy(update={"documents": documents})
+
+
+def _labelled(header: DocumentHeader, sets: TypeCodes) -> DocumentHeader:
+    label = header.code.label or sets.label("JDV_J07", header.code.code) or ""
+    return header.model_copy(update={"code": header.code.model_copy(update={"label": label})})
 
 
 def _first_lack(sets: TypeCodes, name: str) -> bool:

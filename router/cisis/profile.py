@@ -108,6 +108,7 @@ def _checked(
     _check_documents(reading, found, action, rules=rules, valuesets=valuesets, findings=findings)
     check_metadata.check_metadata(reading, rules, findings)
     request = _request(reading, found, action, rules, findings, keep=keep)
+    request = check_document.labelled(request, valuesets) if request is not None else None
     documents, places = [one for one, _ in found], [segment.index for _, segment in found]
     return conclude(findings, request, documents, message, places=places, keep=keep)
 

@@ -110,6 +110,7 @@ def check_cda(
     if found is None:
         return findings.refusal()
     request = _request(asked, found, action, rules=rules, valuesets=valuesets, findings=findings, keep=keep)
+    request = check_document.labelled(request, valuesets) if request is not None else None
     return conclude(findings, request, [found], keep=keep)
 
 

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, field_validator
 from router.cisis.rule import Severity
 from router.cisis.rules import CONFIGURABLE
 from router.language import filled
+from router.request import PATIENT_DOMAINS
 from router.strict import Strict
 from router.structures import Environment
 
@@ -79,7 +80,7 @@ class ProfileRules(Strict):
     )
     most_recipients: int = Field(50, gt=0, description="Recipients of one message at most, the patient included (R98).")
     patient_domains: tuple[str, ...] = Field(
-        ("patient.mssante.fr",), description="Domains of the patients' mailboxes (Mon espace santé)."
+        PATIENT_DOMAINS, description="Domains of the patients' mailboxes (Mon espace santé)."
     )
     r86: Literal["skip", "refuse"] = Field(
         "skip", description="A patient address that is not the patient's INS: skip that recipient, or AE."

@@ -48,7 +48,7 @@ def opened(site: Path, *, changes: Action | None = None) -> Iterator[tuple[SiteS
     """The site and its store. changes: what is about to be done, for which one must be an administrator."""
     with open_site(site) as services:
         if changes is not None:
-            rights.need_administrator(services, changes)
+            rights.need_administrator(services, changes, "account" if changes is Action.ACCOUNT else "token")
         try:
             yield services, services.access
         except OperatorFault as fault:
@@ -58,22 +58,18 @@ def opened(site: Path, *, changes: Action | None = None) -> Iterator[tuple[SiteS
 
 
 def granted(services: SiteServices, pairs: list[str]) -> Mapping[str, Role]:
-    """Rights from `FINESS=ROLE`. Fails with a sentence for a structure that the site has not."""
-    from router.access.person import EVERY
-    from router.access.rights import rights as read
+    """Rights from `FINESS=ROLE`. Raises `OperatorFault` for a structure that the site has not."""
+    from router.runtime.grants import rights as possible
 
     split = [(finess.strip(), role) for finess, _sign, role in (pair.partition("=") for pair in pairs)]
-    found = read(split)
-    for finess in found:
-        if finess != EVERY and finess not in services.config.structures:
-            known = ", ".join(services.config.structures) or "-"
-            fail(_("{name} is no structure of this site (it has {known})", name=repr(finess), known=known))
-    return found
+    return possible(services.config, split)
 
 
 def told(held: Mapping[str, Role]) -> str:
     """Rights as they are typed."""
-    return " ".join(f"{finess}={role.name.lower()}" for finess, role in held.items()) or "-"
+    from router.access.rights import typed
+
+    return typed(held) or "-"
 
 
 @commands.command("ls")

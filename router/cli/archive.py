@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
+from router.cli import rights
 from router.cli.criteria import SinceOption
 from router.cli.output import Exit, console, fail, said, show_json, told
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site, paste
@@ -73,16 +74,20 @@ def read(
     """Write out a content exactly as it left or came, after a line in the audit. It names a patient: mind where to."""
     import time
 
+    from router.access.person import Role
     from router.audit.event import Action, AuditEvent
     from router.config.account import account
 
     if not reason.strip():
         fail(_("a reason is needed: it is what your colleagues will read"))
-    with _archive(site) as (archive, _services):
+    with _archive(site) as (archive, services):
         found = archive.item(item)
         if found is None:
             fail(_("no such item: `archive show ID` lists them"), Exit.BAD)
+        structure = services.journal.owners([found.event_id]).get(found.event_id, "")
+        rights.need_role(services, Role.OPERATOR, Action.VIEWED, "archive", {found.id: structure})
         asked = AuditEvent(at=time.time(), who=account(), action=Action.VIEWED, reason=reason.strip(), source="cli")
+        asked = replace(asked, structure=structure)
         if to is not None and to.exists():
             fail(_("{file} is there already", file=str(to)))
         if to is None and sys.stdout.isatty():
@@ -121,7 +126,10 @@ def verify(site: SiteOption = DEFAULT_SITE, since: SinceOption = "", as_json: Js
 @commands.command()
 def purge(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
     """Remove now what has expired; the router does it by itself every ten minutes."""
-    with _archive(site) as (archive, _services):
+    from router.audit.event import Action
+
+    with _archive(site) as (archive, services):
+        rights.need_administrator(services, Action.PURGED, "archive")
         gone = archive.purge()
     if as_json:
         show_json(asdict(gone))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from router.cli import audited, criteria
+from router.cli import audited, criteria, rights
 from router.cli.output import Exit, confirm, console, errors, fail, said, show_json
 from router.cli.periods import period
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
@@ -94,12 +94,15 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Walk along the chain of rows and name the first that is not as it was written. Ends with 1 when there is one."""
+    from router.audit.event import Action
     from router.audit.wording import verdict as in_words
 
     if accept and not reason.strip():
         fail(_("a reason is needed: it is what your colleagues will read"))
     with open_site(site) as services:
         found = services.audit.verify(known=_mark(known))
+        if accept:
+            rights.need_administrator(services, Action.VERIFIED, "audit")
         if accept and not found.whole:
             found = _accepted(services, found, reason, certain=yes or as_json)
         lagging = services.audit.waiting() if services.config.audit.collector is not None else None
@@ -180,7 +183,7 @@ def _wanted(
         fail(_("no such action: {names} (one of {known})", names=", ".join(unknown), known=known))
     first, end = period(since, until, services.clock.now())
     wanted = Wanted(who=who, actions=tuple(map(Action, words)), object=object_, since=first, until=end)
-    wanted = replace(wanted, structures=(structure,)) if structure else wanted
+    wanted = replace(wanted, structures=rights.audited_structures(services, structure))
     return replace(wanted, refused=True) if refused else wanted
 
 

@@ -12,7 +12,7 @@ from router.cli.site import paste
 from router.cli.times import ago, moment
 from router.cli.waiting import STATES
 from router.contracts import Ledger
-from router.engine.dead_letters import listing
+from router.engine.dead_letters import listing, paging
 from router.engine.dead_letters.listing import DeadLetter, Filter, Group
 from router.engine.dead_letters.operator_commands import Answer
 from router.errors import Unavailable
@@ -28,13 +28,13 @@ _MOST: Final = 20_000
 """Messages among which the journal may choose for a list of dead letters."""
 
 
-def chosen(services: SiteServices, ledger: Ledger, which: Filter) -> list[DeadLetter]:
-    """The dead letters that the filter means, oldest first.
+def chosen(services: SiteServices, ledger: Ledger, which: Filter, limit: int | None = None) -> list[DeadLetter]:
+    """The dead letters that the filter means, oldest first; `limit` at most, where it means a cause.
 
     An id may be a cause, a delivery, an event, or whatever `explain` takes. When it names deliveries that are no dead
     letters, they are returned all the same: the order is then refused, with the proof of what became of them.
     """
-    found = listing.letters(services.bus, ledger, which, sinks=services.config.sinks, advice=ADVICE)
+    found = paging.letters(services.bus, ledger, which, sinks=services.config.sinks, advice=ADVICE, limit=limit)
     if found or not which.id:
         return found
     anything = replace(which, id="")
@@ -47,6 +47,16 @@ def chosen(services: SiteServices, ledger: Ledger, which: Filter) -> list[DeadLe
     letters = [*filter(anything.admits, (listing.of_row(row, ADVICE) for row in rows.values())), *rowless]
     letters.sort(key=lambda dead_letter: (dead_letter.last, dead_letter.at))
     return [dead_letter for dead_letter in letters if dead_letter.is_dead] or letters
+
+
+def count(services: SiteServices, ledger: Ledger, which: Filter, found: Sequence[DeadLetter]) -> int:
+    """How many dead letters the filter means, of which these were read."""
+    cause = found[0].cause if found else ""
+    if not which.id or not all(one.is_of(which.id) for one in found):
+        return len(found)
+    asked = replace(which, id="", cause=cause)
+    counted = listing.groups(services.bus, ledger, asked, sinks=services.config.sinks, advice=ADVICE)
+    return max(len(found), sum(one.count for one in counted))
 
 
 def events(services: SiteServices, wanted: Criteria) -> frozenset[str] | None:
@@ -73,8 +83,9 @@ def _stories(services: SiteServices, which: Filter) -> list[EventStory]:
 
 def _without_row(services: SiteServices, ledger: Ledger, which: Filter, events: set[str]) -> list[DeadLetter]:
     """Dead letters of these events that never became deliveries: refused by the gateway, or by the pipelines."""
-    found = listing.letters(services.bus, ledger, which, sinks=services.config.sinks, advice=ADVICE) if events else []
-    return [dead_letter for dead_letter in found if not dead_letter.delivery_id and dead_letter.event_id in events]
+    own = replace(which, events=frozenset(events))
+    found = paging.letters(services.bus, ledger, own, sinks=services.config.sinks, advice=ADVICE) if events else []
+    return [dead_letter for dead_letter in found if not dead_letter.delivery_id]
 
 
 def _deliveries(services: SiteServices, stories: Sequence[EventStory]) -> list[str]:

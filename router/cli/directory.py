@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +12,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from router.cli import audited, rights
 from router.cli.output import Exit, console, fail, said, sentence_of, show_json, told
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
 from router.cli.times import moment
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from router.directory.check import Checked
     from router.directory.choice import Chosen
     from router.directory.directory import Directory
+    from router.directory.finding import Named
     from router.directory.mailboxes import Mailbox, MailboxSource
     from router.directory.resolve import Asked, Found
 
@@ -55,9 +57,14 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Import an extraction file and say what it changed. A file that is not believable changes nothing."""
+    from router.audit.event import Action
+
     if not file.is_file():
         fail(_("{file}: no such file", file=file))
-    with _directory(site) as directory:
+    with open_site(site) as services:
+        rights.need_administrator(services, Action.DECIDED, "directory")
+        audited.record(services, Action.DECIDED, "directory", [file.name], detail=f"import accept-fewer={fewer}")
+        directory = services.directory
         try:
             with _bar(quiet=as_json) as bar:
                 report = directory.annuaire.load(file, bar, fewer=fewer)
@@ -130,7 +137,10 @@ def _tell(directory: Directory, report: Imported, *, as_json: bool = False) -> N
             "{count} line that can't be read, left out", "{count} lines that can't be read, left out", report.malformed
         )
         console.print(f"  [yellow]{said(text)}[/]")
-    if outside := directory.outside(report):
+    if not directory.liste_blanche.size:
+        text = _("no liste blanche was read yet (`segur-router directory refresh`): nobody knows whom it admits")
+        console.print(f"  [yellow]{said(text)}[/]", soft_wrap=True)
+    elif outside := directory.outside(report):
         text = plural(
             "{count} domain of {all} is not in the liste blanche: nothing is sent to its mailboxes",
             "{count} domains of {all} are not in the liste blanche: nothing is sent to their mailboxes",
@@ -150,47 +160,32 @@ def find(
     as_json: JsonOption = False,
 ) -> None:
     """Show every mailbox that each source names, and whether it may be used. Ends with 1 when there is none."""
+    from router.directory.finding import named
+
     with _directory(site) as directory:
-        sources = directory.all_sources()
-        answers = [(source, *_asked(source, word)) for source in sources]
+        answers = named(directory, word)
         if as_json:
-            show_json([_answer(directory, *one) for one in answers])
+            show_json([_answer(directory, one) for one in answers])
         else:
-            if not sources:
+            if not answers:
                 fail(_("this site has no annuaire: name `directory.annuaire.extraction`, or import a file"))
             _show_answers(directory, answers)
-        found = any(one[1] for one in answers)
-        away = any(one[2] is not None for one in answers)
+        found = any(one.boxes for one in answers)
+        away = any(one.fault is not None for one in answers)
     raise typer.Exit(Exit.GOOD if found else Exit.AWAY if away else Exit.BAD)
 
 
-Answer = tuple["MailboxSource", tuple["Mailbox", ...], RouterError | None]
+def _answer(directory: Directory, one: Named | Asked) -> Any:
+    own = one.source.name == "table"
+    listed = [asdict(box) | {"refused": directory.choice.judged(box, own=own)} for box in one.boxes]
+    return {"source": one.source.name, "mailboxes": listed, "fault": one.fault.code if one.fault else ""}
 
 
-def _asked(source: MailboxSource, word: str) -> tuple[tuple[Mailbox, ...], RouterError | None]:
-    """What a source says of a RPPS, a FINESS or an address; or why it can't."""
-    from router.directory.mailboxes import finess, rpps
-
-    try:
-        if "@" in word:
-            return source.holders(word), None
-        if number := rpps(word):
-            return source.mailboxes(rpps=number), None
-        return source.mailboxes(finess=finess(word)), None
-    except (Unavailable, OperatorFault) as fault:
-        return (), fault
-
-
-def _answer(directory: Directory, source: MailboxSource, boxes: tuple[Mailbox, ...], fault: RouterError | None) -> Any:
-    own = source.name == "table"
-    listed = [asdict(box) | {"refused": directory.choice.judged(box, own=own)} for box in boxes]
-    return {"source": source.name, "mailboxes": listed, "fault": fault.code if fault else ""}
-
-
-def _show_answers(directory: Directory, answers: list[Answer]) -> None:
+def _show_answers(directory: Directory, answers: Sequence[Named | Asked]) -> None:
     from router.directory.mailboxes import NAMES
 
-    for source, boxes, fault in answers:
+    for one in answers:
+        source, boxes, fault = one.source, one.boxes, one.fault
         console.print(f"[bold]{told(NAMES[source.name])}[/]")
         if fault is not None:
             console.print(f"  [red]✗[/] {said(sentence_of(fault))}", soft_wrap=True)
@@ -242,7 +237,7 @@ def explain(
                     "addresses": found.addresses,
                     "reason": found.reason,
                     "steps": chosen.steps if chosen else (),
-                    "asked": [_answer(directory, one.source, one.boxes, one.fault) for one in asked],
+                    "asked": [_answer(directory, one) for one in asked],
                     "professions": [asdict(one) for one in known.professions],
                 }
             )
@@ -257,7 +252,7 @@ def explain(
 def _show_choice(directory: Directory, found: Found, asked: tuple[Asked, ...], chosen: Chosen | None) -> None:
     from router.directory.choice import RULES
 
-    _show_answers(directory, [(one.source, one.boxes, one.fault) for one in asked])
+    _show_answers(directory, asked)
     for rule, left in chosen.steps if chosen else ():
         text = plural("{count} mailbox left", "{count} mailboxes left", left)
         console.print(said(_("rule {rule} ({text}): {left}", rule=rule, text=translated(RULES[rule]), left=text)))

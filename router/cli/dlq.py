@@ -16,7 +16,7 @@ from rich.progress import track
 from router.cli import audited, criteria
 from router.cli.output import Exit, confirm, console, errors, fail, said, show_json
 from router.cli.periods import period
-from router.cli.rights import operable
+from router.cli.rights import operable, viewable
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
 from router.config.account import account
 from router.language import N_, _, plural
@@ -65,9 +65,8 @@ def _filter(services: SiteServices, id_: str, sink: str, feed: str, code: str, p
 def _nothing(services: SiteServices, ledger: Ledger, which: Filter) -> NoReturn:
     from router.engine.dead_letters import listing
 
-    seen = listing.Filter(within=which.within)
-    found = listing.letters(services.bus, ledger, seen, sinks=services.config.sinks)
-    if which.id and which.id in {dead_letter.code for dead_letter in found}:
+    seen = listing.Filter(within=which.within, code=which.id)
+    if which.id and listing.groups(services.bus, ledger, seen, sinks=services.config.sinks):
         fail(_("{code} is a code: `segur-router dlq ls --code {code}` shows its causes", code=which.id), Exit.BAD)
     asked = {name: value for name, value in asdict(which).items() if value and name not in ("id", "since", "within")}
     words = [repr(which.id)] if which.id else []
@@ -128,27 +127,28 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Everything about the dead letters of a cause, or about one of them."""
-    from router.cli.dead_letters import chosen, dead_letter_json, show_dead_letter
+    from router.cli.dead_letters import chosen, count, dead_letter_json, show_dead_letter
     from router.engine.dead_letters import listing
     from router.runtime.asking import named
 
     with _opened(site) as (services, ledger):
         which = _filter(services, id_, "", "", "", "", "")
-        found = chosen(services, ledger, which)
+        found = chosen(services, ledger, which, None if as_json else limit)
         if not found:
             _nothing(services, ledger, which)
         if as_json:
             show_json([dead_letter_json(dead_letter) for dead_letter in named(services, found)])
             return
         if content:
+            viewable(services, found[:limit])
             audited.viewed(services, found[:limit], reason)
         for dead_letter in named(services, found[:limit]):
             show_dead_letter(dead_letter, services.clock.now())
             if content and (record := listing.body(services.bus, dead_letter)) is not None:
                 shown = record.value.decode("utf-8", "replace").replace("\r", "\n")
                 console.print(shown, markup=False, soft_wrap=True)
-        if len(found) > limit:
-            console.print(_("… and {count} more (--limit)", count=len(found) - limit), style="dim")
+        if (more := count(services, ledger, which, found) - limit) > 0:
+            console.print(_("… and {count} more (--limit)", count=more), style="dim")
 
 
 @commands.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from router.cli import rights
 from router.cli.output import Exit, console, fail, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site, paste
 from router.cli.times import moment
@@ -59,6 +60,7 @@ def rotate(
     from router.config.account import account
 
     with _keyring(site) as (keyring, services):
+        rights.need_administrator(services, Action.DECIDED, "master-key")
         changed = keyring.rotate()
         retired = list(keyring.retire()) if retire else []
         found = keyring.state()

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from router.cli import audited, rights
 from router.cli.output import Exit, console, fail, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
 from router.cli.value_sets import tell, value_sets
@@ -99,11 +100,14 @@ def rebuild(
     ] = False,
 ) -> None:
     """Make the register anew from the ADT topics; departures and the work-list stay. Stop the pipelines first."""
+    from router.audit.event import Action
     from router.runtime.rebuild import rebuild as run
 
     if not yes:
         fail(_("stop the pipelines, then say --yes: until it is rebuilt no opposition is known"), Exit.USAGE)
     with open_site(site) as services:
+        rights.need_administrator(services, Action.DECIDED, "register")
+        audited.record(services, Action.DECIDED, "register", detail=f"rebuilt partly={partly}")
         done = run(services, partly=partly)
     text = _(
         "{events} events of {feeds} ADT feeds applied, {unreadable} unreadable",
@@ -128,6 +132,7 @@ def impact(
         of = services.pseudonyms.of
         authorities = [authority] if authority else [one.ipp_oid for one in services.config.structures.values()]
         names = [of("ins", ipp), *(of("ipp", one, ipp) for one in authorities)]
+        audited.patient_asked(services, names)
         entries = [entry for name in names for entry in services.register.impact(name)]
     if as_json:
         show_json([asdict(entry) for entry in entries])

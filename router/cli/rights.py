@@ -5,7 +5,7 @@ A refusal stands in the audit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from router.audit.event import Action
@@ -15,17 +15,53 @@ from router.config.account import account
 from router.language import _, plural
 
 if TYPE_CHECKING:
+    from router.access.person import Role
     from router.engine.dead_letters.listing import DeadLetter
     from router.runtime.site_services import SiteServices
 
 
-def need_administrator(services: SiteServices, action: Action) -> None:
-    """Fails with a sentence unless the account may give accounts and tokens."""
+def need_administrator(services: SiteServices, action: Action, kind: str, object_: str = "") -> None:
+    """Fails with a sentence unless the account is an administrator of the site.
+
+    kind, object_: of what, as the audit names it
+    """
     from router.config.operators import may_administer
 
     if not may_administer(services.config.operators, account()):
-        audited.record(services, action, "account" if action is Action.ACCOUNT else "token", refused=True)
+        audited.record(services, action, kind, [object_], refused=True)
         _lacking("administrator")
+
+
+def need_role(services: SiteServices, role: Role, action: Action, kind: str, owned: Mapping[str, str]) -> None:
+    """Fails with a sentence unless the account has this role in the structure of each thing.
+
+    owned: its id -> FINESS, "" where no structure is known: then the role is asked for in all of them
+    """
+    from router.config.operators import operator
+
+    person = operator(services.config.operators, account())
+    closed = {one: finess for one, finess in owned.items() if not person.may(role, finess)}
+    if closed:
+        audited.record(services, action, kind, closed, refused=True)
+        structures = set(closed.values())
+        _lacking(role.name.lower(), structures.pop() if len(structures) == 1 else "")
+
+
+def audited_structures(services: SiteServices, structure: str) -> tuple[str, ...] | None:
+    """Of which structures the account may read the audit, among those asked for ("" for all); None: of all.
+
+    Fails with a sentence when of none.
+    """
+    from router.config.operators import administered
+
+    mine = administered(services.config.operators, account())
+    if mine is None:
+        return (structure,) if structure else None
+    found = tuple(sorted(mine & {structure} if structure else mine))
+    if not found:
+        audited.record(services, Action.VIEWED, "audit", refused=True)
+        _lacking("administrator", structure)
+    return found
 
 
 def need_withdrawal(services: SiteServices, document: str, reason: str, sink: str = "") -> None:
@@ -70,7 +106,16 @@ def operable(
     return allowed
 
 
-def _lacking(role: str) -> NoReturn:
+def viewable(services: SiteServices, found: Sequence[DeadLetter]) -> None:
+    """Fails with a sentence unless the account may see the content of each of these."""
+    from router.access.person import Role
+
+    owners = services.journal.owners(one.event_id for one in found)
+    owned = {one.event_id: owners.get(one.event_id, "") for one in found}
+    need_role(services, Role.READER, Action.VIEWED, "event", owned)
+
+
+def _lacking(role: str, structure: str = "") -> NoReturn:
     who = account()
-    right = f'operators: {{accounts: {{{who}: {{"*": {role}}}}}}}'
+    right = f'operators: {{accounts: {{{who}: {{"{structure or "*"}": {role}}}}}}}'
     fail(_("{who} may not do this: the site file grants it ({right})", who=who, right=right))

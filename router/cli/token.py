@@ -56,10 +56,11 @@ def create(
 ) -> None:
     """Make a token. It is shown once: what is kept of it gives no access."""
     from router.access.rights import checked_name
+    from router.runtime.grants import usable
 
     with opened(site, changes=Action.TOKEN) as (services, store):
         held, lasting = granted(services, right or []), _seconds(expires)
-        _possible(services, scope, feed or [], has_rights=bool(held))
+        usable(services.config, scope, feed or [], held)
         ends = services.clock.now() + lasting
         store.tokens.check(name, scopes=scope, expires=ends, feeds=feed or [])
         named = checked_name(name)
@@ -120,23 +121,6 @@ def revoke(
         _audit(services, found.name, f"revoke {found.id}")
         store.tokens.revoke(found.id)
     console.print(said(_("token {id} ({name}) is revoked", id=found.id, name=found.name)), style="yellow")
-
-
-def _possible(services: SiteServices, scopes: list[str], feeds: list[str], *, has_rights: bool) -> None:
-    """Fails with a sentence for what the token could never be used for."""
-    from router.access.tokens import FEED_SEND, SCOPES
-
-    for scope in scopes:
-        if scope not in SCOPES:
-            fail(_("no scope is named {name} (one of {known})", name=repr(scope), known=", ".join(SCOPES)))
-    for name in feeds:
-        if name not in services.config.feeds or not services.config.feeds[name].http:
-            by_http = [one for one, feed in services.config.feeds.items() if feed.http]
-            fail(_("no feed {name} takes messages by HTTP (one of {known})", name=repr(name), known=", ".join(by_http)))
-    if FEED_SEND in scopes and not feeds:
-        fail(_("a token that sends messages names its feeds: --feed NAME"))
-    if set(scopes) - {FEED_SEND} and not has_rights:
-        fail(_("a token for the API has a role in a structure: --right FINESS=ROLE"))
 
 
 def _seconds(text: str) -> float:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from rich.table import Table
 
+from router.audit.event import Action
 from router.bus.opening import open_bus
+from router.cli import audited, rights
 from router.cli.output import Exit, console, fail, said, show_json, told
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.contracts import TopicPlan, out_topic
@@ -83,6 +85,7 @@ def apply(site: SiteOption = DEFAULT_SITE) -> None:
     logs.configure(level="WARNING")
     services = _services(site)
     try:
+        rights.need_administrator(services, Action.DECIDED, "topics")
         plans = services.plans()
         left = list(services.bus.check(plans))  # the bus that `SiteServices` opens has every topic of the site
     finally:
@@ -101,6 +104,8 @@ def migrate(
     logs.configure(level="WARNING")
     services = _services(site)
     try:
+        rights.need_administrator(services, Action.DECIDED, "topics", " ".join(topics))
+        audited.record(services, Action.DECIDED, "topics", topics, detail="migrate")
         plans = {plan.name: plan for plan in services.plans()}
         unknown = sorted(set(topics) - plans.keys())
         if unknown:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from router.cli import audited, criteria
+from router.cli import audited, criteria, rights
 from router.cli.audit import Form, FormOption
 from router.cli.periods import period
 from router.cli.site import DEFAULT_SITE, SiteOption, open_site
@@ -40,6 +40,7 @@ def export(
     from router.audit.export import TRACES, trace_line, written
 
     with open_site(site) as services:
+        rights.need_administrator(services, Action.EXPORTED, "traces")
         first, end = period(since, until, services.clock.now())
         told = " ".join(filter(None, (f"format={form}", since and f"since={since}", until and f"until={until}")))
         audited.record(services, Action.EXPORTED, "traces", reason=reason, detail=told)

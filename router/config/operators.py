@@ -25,5 +25,10 @@ def may_withdraw(config: OperatorsConfig, account: str, structure: str) -> bool:
 
 
 def may_administer(config: OperatorsConfig, account: str) -> bool:
-    """Whether the account may give accounts and tokens: named administrator, or nobody is named at all."""
+    """Whether the account may do what asks an administrator of the site: named so, or nobody is named at all."""
     return config.accounts is None or operator(config, account).may(Role.ADMINISTRATOR, EVERY)
+
+
+def administered(config: OperatorsConfig, account: str) -> frozenset[str] | None:
+    """The structures whose audit the account reads; None for all, also rows of no structure."""
+    return None if config.accounts is None else operator(config, account).structures(Role.ADMINISTRATOR)

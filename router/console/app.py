@@ -142,6 +142,8 @@ class _Console:
             raise _Refused(400)
         if not page.open and not visit.may(page.act_role if acts else page.role):
             raise NotAllowed
+        if acts and page.does and visit.field("do") not in page.does:
+            raise NotHere
         who = visit.person_or_none.name if visit.person_or_none is not None else visit.source
         if not self._rates.allow(page.act_rate if acts else page.rate, page.name, who):
             raise _Refused(429)

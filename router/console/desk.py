@@ -12,12 +12,15 @@ from typing import Final
 
 from router.console.orders import Act
 from router.contracts import Ledger, Producer, Row
-from router.engine.dead_letters import listing, operator_commands
+from router.engine.dead_letters import listing, operator_commands, paging
 from router.engine.dead_letters.listing import DeadLetter, Filter, Group
 from router.engine.dead_letters.operator_commands import Answer
+from router.engine.dead_letters.paging import Page
 from router.runtime import asking
 from router.runtime.site_services import SiteServices
+from router.runtime.withdraw import Withdrawals
 from router.runtime.wording import ADVICE, EVIDENCE
+from router.sinks.tools import Tools
 
 MOST: Final = 2000
 """Dead letters of one order at most: those that are older come first."""
@@ -38,10 +41,22 @@ class DeadLetterDesk:
         with self._opened() as ledger:
             return listing.groups(self._services.bus, ledger, which, sinks=sinks, advice=ADVICE)
 
-    def dead_letters(self, which: Filter) -> list[DeadLetter]:
-        """Oldest first."""
+    def dead_letters(self, which: Filter, limit: int = MOST) -> list[DeadLetter]:
+        """Oldest first, so many at most."""
+        sinks = self._services.config.sinks
         with self._opened() as ledger:
-            return listing.letters(self._services.bus, ledger, which, sinks=self._services.config.sinks, advice=ADVICE)
+            return paging.letters(self._services.bus, ledger, which, sinks=sinks, advice=ADVICE, limit=limit)
+
+    def page(self, which: Filter, limit: int, after: str = "") -> Page:
+        """Newest first. after: `next` of the page before"""
+        sinks = self._services.config.sinks
+        with self._opened() as ledger:
+            return paging.page(self._services.bus, ledger, which, sinks=sinks, advice=ADVICE, limit=limit, after=after)
+
+    def owners(self, which: Filter) -> frozenset[str]:
+        """The structures (FINESS) whose dead letters these are; "" stands for none."""
+        with self._opened() as ledger:
+            return paging.owners(self._services.bus, ledger, which, sinks=self._services.config.sinks)
 
     def of_deliveries(self, ids: Iterable[str], which: Filter) -> list[DeadLetter]:
         """These deliveries, dead or not: an order for one that was made is refused, with the proof."""
@@ -53,9 +68,20 @@ class DeadLetterDesk:
         with self._opened() as ledger:
             return ledger.get(sorted(set(ids)))
 
+    def lineage(self, sink: str, name: str) -> Sequence[Row]:
+        """Deliveries of a sink about a document, or a family of versions, by its pseudonym."""
+        with self._opened() as ledger:
+            return list(ledger.lineage(sink, name))
+
     def named(self, found: Sequence[DeadLetter]) -> list[DeadLetter]:
         """See `asking.named`."""
         return asking.named(self._services, found)
+
+    @contextmanager
+    def withdrawals(self) -> Iterator[Withdrawals]:
+        """To be used inside the block alone."""
+        with self._opened() as ledger:
+            yield Withdrawals(self._services, ledger)
 
     # ---------------------------------------------------------------------------------------------------- orders
 
@@ -104,6 +130,11 @@ class DeadLetterDesk:
                     names=EVIDENCE,
                 )
             )
+
+    @cached_property
+    def sink_tools(self) -> Tools:
+        """To make again what a sink has sent."""
+        return self._services.tools()
 
     @cached_property
     def _producer(self) -> Producer:

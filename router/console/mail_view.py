@@ -1,6 +1,7 @@
 """A mail as it looks: its headers, its text, what is attached, and what the XDM archive holds.
 
-`python -m router.console.mail_view` reads a mail and writes its view as JSON: anybody may write to our mailboxes, and a
+`python -m router.console.mail_view` reads a mail and writes its view as JSON; with a place (`2`, or `2.5` for the fifth
+file of a ZIP), the bytes that stand there. Anybody may write to our mailboxes, and a
 few kilobytes of nested parts keep the parser of the standard library busy for minutes.
 """
 
@@ -12,10 +13,11 @@ import io
 import json
 import sys
 import zipfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from email.message import EmailMessage
 from email.parser import BytesParser
-from typing import Final
+from typing import Final, Literal
 
 import nh3
 from pydantic import TypeAdapter
@@ -32,6 +34,13 @@ _MOST_ENTRIES: Final = 200
 _LONGEST: Final = 200_000
 """Characters of a text that are shown."""
 _MOST_PARTS: Final = 100
+MOST_BYTES: Final = 64 * 2**20
+"""Of one file in an archive."""
+Kind = Literal["text", "html", "beside"]
+TEXT: Final[Kind] = "text"
+HTML: Final[Kind] = "html"
+BESIDE: Final[Kind] = "beside"
+_TEXTS: Final[dict[str, Kind]] = {"text/plain": TEXT, "text/html": HTML}
 SECONDS: Final = 5
 """A mail that takes longer to read is not shown."""
 _UNREADABLE: Final = N_("this mail can't be shown: it takes too long to read, or its form is broken")
@@ -39,15 +48,16 @@ _UNREADABLE: Final = N_("this mail can't be shown: it takes too long to read, or
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file in the XDM archive."""
+    """A file in the XDM archive. place: `2.5`, of the fifth file of the second part"""
 
     name: str = field(repr=False)
     size: int = 0
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part beside the text. entries: of a ZIP archive;  pdf: its bytes, when it is one"""
+    """A part beside the text. place: its number, from 1 on;  entries: of a ZIP archive;  pdf: whether it is one"""
 
     name: str = field(repr=False)
     media_type: str
@@ -56,6 +66,8 @@ class Part:
     entries: tuple[Entry, ...] = ()
     text: str = field(default="", repr=False)
     """Of a text part: a report of a server, for instance."""
+    place: str = ""
+    pdf: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +89,40 @@ def shown(data: bytes) -> MailView:
     return _VIEW.validate_json(apart.answer_of("router.console.mail_view", data, seconds=SECONDS, fault=fault))
 
 
-def main() -> int:
+def part(data: bytes, place: str) -> bytes:
+    """What stands at a place of a mail, read in a process of its own. Raises `Malformed` when there is nothing."""
+    fault = Malformed("MAIL-VIEW", place, N_("this part of the mail can't be shown: it is not there, or broken"))
+    return apart.answer_of("router.console.mail_view", data, place, seconds=SECONDS, fault=fault)
+
+
+def main(words: list[str]) -> int:
     """Bounded in memory and time; a fault is an exit code and no text."""
+    if words:
+        return apart.work(SECONDS, lambda data: standing_at(data, words[0]))
     return apart.work(SECONDS, lambda data: json.dumps(asdict(view(data)), ensure_ascii=False).encode(errors="replace"))
+
+
+def standing_at(data: bytes, place: str) -> bytes:
+    """The part, or the file in a part, of that number. Raises `LookupError`, `ValueError`, `BadZipFile`."""
+    number, _, entry = place.partition(".")
+    rank = 0
+    for _found, kind, content in _parts(BytesParser(policy=email.policy.default).parsebytes(data)):
+        if kind == BESIDE:
+            rank += 1
+            if rank == int(number):
+                return _unpacked(content, int(entry)) if entry else content
+    raise LookupError(place)
+
+
+def _unpacked(content: bytes, number: int) -> bytes:
+    """A file of a ZIP, `MOST_BYTES` at most: a bomb is cut, and no file."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        one = archive.infolist()[number - 1]
+        with archive.open(one) as file:
+            found = file.read(MOST_BYTES + 1)
+    if number < 1 or len(found) > MOST_BYTES:
+        raise ValueError(number)
+    return found
 
 
 def view(data: bytes) -> MailView:
@@ -88,18 +131,31 @@ def view(data: bytes) -> MailView:
     headers = tuple((name, value) for name in _HEADERS if (value := _header(mail, name)))
     text, html = "", ""
     parts: list[Part] = []
-    for part in mail.walk():
-        if part.is_multipart() and part.get_content_type() != "message/rfc822":
-            continue
-        content = _bytes(part)
-        kind = part.get_content_type()
-        if kind == "text/plain" and not text and part.get_content_disposition() != "attachment":
+    for part, kind, content in _parts(mail):
+        if kind == TEXT:
             text = _decoded(part, content)
-        elif kind == "text/html" and not html and part.get_content_disposition() != "attachment":
+        elif kind == HTML:
             html = nh3.clean(_decoded(part, content), attributes={}, link_rel=None)
-        elif len(parts) < _MOST_PARTS:
-            parts.append(_part(part, kind, content))
+        else:
+            parts.append(_part(part, content, str(len(parts) + 1)))
     return MailView(headers, text, tuple(parts), html)
+
+
+def _parts(mail: EmailMessage) -> Iterator[tuple[EmailMessage, Kind, bytes]]:
+    """The text, its form in HTML, and what is beside them, `_MOST_PARTS` at most; in the mail's order."""
+    seen: set[Kind] = set()
+    beside = 0
+    for part in mail.walk():
+        kind = part.get_content_type()
+        if part.is_multipart() and kind != "message/rfc822":
+            continue
+        own = _TEXTS.get(kind)
+        if own is not None and own not in seen and part.get_content_disposition() != "attachment":
+            seen.add(own)
+            yield part, own, _bytes(part)
+        elif beside < _MOST_PARTS:
+            beside += 1
+            yield part, BESIDE, _bytes(part)
 
 
 def _header(mail: EmailMessage, name: str) -> str:
@@ -124,7 +180,8 @@ def _decoded(part: EmailMessage, content: bytes) -> str:
         return content.decode("utf-8", "replace")[:_LONGEST]
 
 
-def _part(part: EmailMessage, kind: str, content: bytes) -> Part:
+def _part(part: EmailMessage, content: bytes, place: str) -> Part:
+    kind = part.get_content_type()
     try:
         name = part.get_filename("") or ""
     except (ValueError, LookupError, IndexError):
@@ -135,8 +192,10 @@ def _part(part: EmailMessage, kind: str, content: bytes) -> Part:
         media_type=kind,
         size=len(content),
         digest=hashlib.sha256(content).hexdigest(),
-        entries=tuple(_entries(content)) if content[:4] == b"PK\x03\x04" else (),
+        entries=tuple(_entries(content, place)) if content[:4] == b"PK\x03\x04" else (),
         text=(_decoded(part, content) or _inner(part)) if readable else "",
+        place=place,
+        pdf=content[:5] == b"%PDF-",
     )
 
 
@@ -146,14 +205,15 @@ def _inner(part: EmailMessage) -> str:
     return "\n".join(str(one) for one in payload)[:_LONGEST] if isinstance(payload, list) else ""
 
 
-def _entries(content: bytes) -> list[Entry]:
+def _entries(content: bytes, place: str) -> list[Entry]:
     """Names and sizes of a ZIP's files: nothing of it is unpacked."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return [Entry(one.filename, one.file_size) for one in archive.infolist()[:_MOST_ENTRIES]]
+            found = archive.infolist()[:_MOST_ENTRIES]
+            return [Entry(one.filename, one.file_size, f"{place}.{number}") for number, one in enumerate(found, 1)]
     except (zipfile.BadZipFile, ValueError, OSError, RuntimeError):
         return []
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from router.access.person import EVERY, Role
@@ -40,13 +40,30 @@ def chosen(
 
     A cause is narrowed to these deliveries and events; deliveries without a cause are taken dead or not.
     """
-    if which.cause:
-        found = visit.tools.desk.dead_letters(which)
-        if deliveries or events:
-            found = [one for one in found if one.delivery_id in deliveries or one.event_id in events]
-    else:
-        found = visit.tools.desk.of_deliveries(deliveries, which) if deliveries or events else []
-    return found[: min(first, MOST)]
+    desk, most = visit.tools.desk, min(first, MOST)
+    if not which.cause:
+        return desk.of_deliveries(deliveries, which)[:most] if deliveries or events else []
+    if not (deliveries or events):
+        return desk.dead_letters(which, most)
+    found = [one for one in desk.of_deliveries(deliveries, which) if one.is_dead or one.is_held]
+    found += desk.dead_letters(replace(which, events=frozenset(events))) if events else []
+    unique = {(one.delivery_id, one.at): one for one in found}
+    return sorted(unique.values(), key=lambda one: (one.last, one.at))[:most]
+
+
+def plan(
+    visit: Visit, act: Act, found: Sequence[DeadLetter], *, again: bool = False, cause: str = "", query: str = ""
+) -> str:
+    """A dry run of these, which the caller has found where this person may act: its id. Raises `NotHere` for nothing.
+
+    query: the filters that `found` answers to, as an address has them
+    """
+    if not found:
+        raise NotHere
+    desk = visit.tools.desk
+    answers, digest = desk.tried(act, found, again=again), desk.digest()
+    store, me = visit.tools.store.orders, visit.person.name
+    return store.plan(me, act, answers, again=again, cause=cause, query=query, digest=digest)
 
 
 def seen(visit: Visit, id_: str) -> Order:
@@ -138,8 +155,11 @@ def newer(visit: Visit, order: Order) -> int:
     if not order.cause or order.begun:
         return 0
     later = Filter(cause=order.cause, since=order.made, within=visit.person.structures(Role.OPERATOR))
+    count = sum(one.count for one in visit.tools.desk.groups(later))
+    if not count:
+        return 0
     inside = {_name(item.dead_letter) for item in visit.tools.store.orders.items(order.id, limit=MOST)}
-    return sum(_name(one) not in inside for one in visit.tools.desk.dead_letters(later))
+    return count - sum(_name(one) in inside for one in visit.tools.desk.dead_letters(later))
 
 
 def _name(dead_letter: DeadLetter) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, insert, or_, select, update
 
 from router.console.tables import ITEMS, ORDERS
 from router.contracts import Clock
@@ -181,11 +182,26 @@ class OrderStore:
             row = db.execute(select(ORDERS).where(ORDERS.c.id == id_)).mappings().first()
         return _order(row) if row is not None else None
 
-    def latest(self, limit: int = 50) -> list[Order]:
-        """Confirmed ones, newest first."""
-        query = select(ORDERS).where(ORDERS.c.state != OrderState.PLANNED).order_by(ORDERS.c.made.desc()).limit(limit)
+    def latest(
+        self, limit: int = 50, *, within: Collection[str] | None = None, after: str = ""
+    ) -> tuple[list[Order], str]:
+        """(confirmed ones, newest first; the place behind which the next page begins, "" on the last one).
+
+        within: only those all of whose dead letters are of these structures (FINESS); None: all
+        after: such a place; another text begins at the beginning
+        """
+        of, mine = ORDERS.c, [ORDERS.c.state != OrderState.PLANNED]
+        if within is not None:
+            foreign = ITEMS.c.order_id == of.id, ITEMS.c.structure.not_in(sorted(within))
+            mine.append(~exists().where(*foreign))
+        if place := _place(after):
+            made, id_ = place
+            mine.append(or_(of.made < made, and_(of.made == made, of.id < id_)))
+        query = select(ORDERS).where(*mine).order_by(of.made.desc(), of.id.desc()).limit(limit + 1)
         with self._database.read() as db:
-            return [_order(row) for row in db.execute(query).mappings()]
+            found = [_order(row) for row in db.execute(query).mappings()]
+        shown = found[:limit]
+        return shown, f"{shown[-1].made!r}~{shown[-1].id}" if len(found) > limit else ""
 
     def structures(self, id_: str) -> frozenset[str]:
         """FINESS of the structures whose dead letters are in it; "" stands for those of none."""
@@ -210,6 +226,16 @@ class OrderStore:
         query = select(ITEMS).where(which).order_by(ITEMS.c.number).limit(limit)
         with self._database.read() as db:
             return [_item(row) for row in db.execute(query).mappings()]
+
+
+def _place(text: str) -> tuple[float, str] | None:
+    """(made, id) of a place; None for anything else."""
+    made, _, id_ = text.partition("~")
+    try:
+        at = float(made)
+    except ValueError:
+        return None
+    return (at, id_) if math.isfinite(at) and id_ and id_.isprintable() else None
 
 
 # ------------------------------------------------------------------------------------------------------ rows

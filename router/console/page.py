@@ -40,6 +40,7 @@ class Page:
     title, menu, question: marked texts; `menu` "" for a page without an entry; `question`: what the page answers
     letter: `g` then this letter goes there;  rank: place in the menu
     show, act: GET and POST;  role: least role in any structure for `show`, act_role for `act`
+    does: values of the field `do` of its forms: with any other the answer is 404; () when it has one form only
     rate, act_rate: limits of one person, in the words of `limits` ("60/minute"); "" for none
     open: whether it answers without a session
     """
@@ -53,12 +54,20 @@ class Page:
     rank: int = 0
     show: Handler | None = None
     act: Handler | None = None
+    does: tuple[str, ...] = ()
     role: Role = Role.READER
     act_role: Role = Role.READER
     rate: str = ""
     act_rate: str = "60/minute"
     keys: tuple[Key, ...] = ()
     open: bool = False
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """All that can be asked of it: `GET /audit`, `POST /audit verify`. An operation of the API names them."""
+        shown = (f"GET {self.path}",) if self.show is not None else ()
+        acts = tuple(f"POST {self.path} {one}".rstrip() for one in self.does or ("",))
+        return shown + (acts if self.act is not None else ())
 
 
 class NotHere(LookupError):

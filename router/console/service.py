@@ -78,8 +78,9 @@ class ConsoleService:
         config, clock = self.config, services.clock
         store = ConsoleStore(services.url("console"), clock)
         self._closing.callback(store.close)
-        watch = StatusWatch(lambda: Gatherer(services.site))
+        watch = StatusWatch(lambda: Gatherer(services.site, config.other_places, by_hour=True))
         self._closing.callback(watch.close)
+        services.start_directory()  # in a pod of its own nobody else has read the lists there
         desk = DeadLetterDesk(services)
         runner = OrderRunner(store.orders, desk, clock)
         self._closing.callback(runner.close)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from router.console import words
+from router.console.spark import Spark, spark
 from router.french_time import age
 from router.language import _, plural
 from router.runtime.status.judge import CERTIFICATE, LIST
@@ -26,6 +27,17 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """One machine or pod. silent: it does not answer;  since: its last answer, Unix seconds;  why: in a few words"""
+
+    name: str
+    workers: tuple[WorkerView, ...] = ()
+    silent: bool = False
+    since: float | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """status: the whole site's;  the rest: what of it this person may see. `age`: of the last look, in words"""
 
@@ -34,8 +46,10 @@ class Seen:
     tone: str
     attention: tuple[Attention, ...]
     feeds: tuple[FeedView, ...]
+    days: Mapping[str, Spark]
+    """Feed -> its last 24 hours."""
     sinks: tuple[SinkView, ...]
-    workers: tuple[WorkerView, ...]
+    machines: tuple[Machine, ...]
     facts: tuple[Fact, ...]
     age: str
 
@@ -50,11 +64,25 @@ def of(visit: Visit, found: Status) -> Seen:
         tone="good" if found.presence.running and not attention else "bad" if not found.presence.running else "warning",
         attention=tuple(attention),
         feeds=tuple(feed for feed in found.feeds or () if feed.name in names),
+        days={
+            feed.name: day
+            for feed in found.feeds or ()
+            if feed.name in names and (day := spark(feed.hours, found.at)) is not None
+        },
         sinks=tuple(sink for sink in found.sinks if sink.name in names),
-        workers=tuple(worker for report in found.processes for worker in report.workers),
+        machines=tuple(_machines(found)),
         facts=tuple(_facts(found, names, words.certificates(found, config, mine), whole=mine is None)),
         age=age(visit.tools.clock.now() - found.at),
     )
+
+
+def _machines(found: Status) -> Iterator[Machine]:
+    """Those that do not answer first."""
+    for one in found.unseen:
+        if one.process:
+            yield Machine(name=one.what, silent=True, since=one.since, why=one.text)
+    for report in found.processes:
+        yield Machine(name=report.machine, workers=report.workers)
 
 
 def _sentence(found: Status, count: int) -> str:
@@ -73,13 +101,20 @@ def _facts(found: Status, names: set[str], certificates: Sequence[CertificateVie
         late = found.journal_behind > 1
         text = _("{age} late", age=age(found.journal_behind)) if late else _("up to date")
         yield Fact(name=_("Journal"), text=text, status="review" if late else "well")
-    if found.disk is not None:
-        share = 100 * found.disk.free // max(1, found.disk.size)
-        text = _("{megabytes} MB free ({share} %)", megabytes=found.disk.free // 2**20, share=share)
-        yield Fact(name=_("Disk"), text=text, status="well" if share >= 10 else "review")
+    yield from _disks(found)
     if whole and found.undecided:
         yield Fact(name=_("Not decided yet"), text=plural("{count} message", "{count} messages", found.undecided))
     yield Fact(name=_("Version"), text=f"segur-router {found.version}, {found.bus}")
+
+
+def _disks(found: Status) -> Iterator[Fact]:
+    """Of this machine, and of each other one that answered."""
+    others = ((_("Disk of {name}", name=one.machine), one.disk) for one in found.processes if one.at)
+    for name, disk in ((_("Disk"), found.disk), *others):
+        if disk is not None:
+            share = 100 * disk.free // max(1, disk.size)
+            text = _("{megabytes} MB free ({share} %)", megabytes=disk.free // 2**20, share=share)
+            yield Fact(name=name, text=text, status="well" if share >= 10 else "review")
 
 
 def _mailboxes(found: Status, names: set[str]) -> Iterator[Fact]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from router.audit.event import AuditEvent
 from router.config.site import Site
+from router.console.mails import Shelf
 from router.contracts import Clock
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ Record = Callable[[AuditEvent], None]
 class ConsoleTools:
     """secure: whether people reach the console by https, itself or through a proxy
     oidc: the hospital's identity provider, where the site file names one
+    mails: those that were just read, for the pictures of their page
     """
 
     site: Site
@@ -43,3 +45,4 @@ class ConsoleTools:
     archive: Reading | None = None
     """What left and what came back, where the site keeps it."""
     oidc: Oidc | None = None
+    mails: Shelf = field(default_factory=Shelf)

@@ -25,7 +25,9 @@ DAYS: Final = 90 * 86_400.0
 """Mails that left longer ago are not looked at: nobody will ask for their reports any more."""
 MOST: Final = 500
 """Messages that the list of what was not received is made of, the newest."""
-_ENTRIES: Final = 5000
+_ENTRIES: Final = 500
+"""Entries of the register that are read at once."""
+_NOBODY: Final = ("", "", "")
 
 #: Work-list -> as people call it.
 LISTS: Final[Mapping[ListName, str]] = {
@@ -114,11 +116,14 @@ class Worklists:
     # ----------------------------------------------------------------------------------------------- identity
 
     def _identity(self) -> Iterator[Case]:
-        entries = self._tools.services.register.work(limit=_ENTRIES)
-        owners = self._owners(entries)
-        for entry in entries:
-            event_id, structure, name = owners.get(entry.delivery_id, ("", "", ""))
-            if self._within is None or structure in self._within:
+        register, last = self._tools.services.register, None
+        while entries := register.unowned(limit=_ENTRIES):
+            owners = self._owners(entries)
+            register.own({one.id: owners.get(one.delivery_id, _NOBODY)[1] for one in entries})
+        while entries := register.work(limit=_ENTRIES, within=self._within, after=last):
+            owners = self._owners(entries)
+            for entry in entries:
+                event_id, _structure, name = owners.get(entry.delivery_id, _NOBODY)
                 yield Case(
                     list="identity",
                     id=entry.id,
@@ -126,11 +131,12 @@ class Worklists:
                           event=entry.kind),
                     since=entry.opened,
                     code=entry.kind,
-                    structure=structure,
+                    structure=entry.structure or "",
                     sink=entry.sink,
                     event_id=event_id,
                     name=name,
                 )  # fmt: skip
+            last = entries[-1]
 
     def _owners(self, entries: Iterable[WorkEntry]) -> dict[str, tuple[str, str, str]]:
         """Delivery -> (event, FINESS, MSH-10): of the ledger, and of the journal where the ledger has forgotten it."""
@@ -141,6 +147,8 @@ class Worklists:
         for id_ in ids - found.keys():
             for story in journal.story(id_, 1):
                 found[id_] = (story.event.event_id, story.event.structure)
+        told = journal.owners(event for event, structure in found.values() if not structure)  # rows of an older version
+        found = {id_: (event, structure or told.get(event, "")) for id_, (event, structure) in found.items()}
         names = journal.control_ids(event for event, _structure in found.values())
         return {id_: (event, structure, names.get(event, "")) for id_, (event, structure) in found.items()}
 

@@ -7,7 +7,8 @@ protocol (`tests/contracts/`), the fakes of `router.simulators` included.
 from __future__ import annotations
 
 from router.contracts.bus import Bus, Consumer, Offsets, Outgoing, Partition, Producer, Record, Settle, TopicPlan
-from router.contracts.ledger import Claim, DeadGroup, Fence, Ledger, LetterGroup, Row, Standing
+from router.contracts.dead_letters import Beyond, DeadGroup, DeadWanted, LetterGroup, cause
+from router.contracts.ledger import Claim, Fence, Ledger, Row, Standing
 from router.contracts.sinks import Archive, Attempt, Outcome, OwnTurns, Sink, Step, Turns
 from router.contracts.topics import (
     EVENT_FORMAT,
@@ -30,11 +31,13 @@ __all__ = [
     "Alert",
     "Archive",
     "Attempt",
+    "Beyond",
     "Bus",
     "Claim",
     "Clock",
     "Consumer",
     "DeadGroup",
+    "DeadWanted",
     "Fence",
     "Header",
     "Ledger",
@@ -56,6 +59,7 @@ __all__ = [
     "TopicPlan",
     "Turns",
     "Unobserved",
+    "cause",
     "dlq_topic",
     "held_topic",
     "in_topic",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from router.contracts.bus import Offsets, Record
+from router.contracts.dead_letters import Beyond, DeadGroup, DeadWanted, LetterGroup
 from router.exchange import Delivery, Origin, State
 
 
@@ -68,37 +69,6 @@ class Standing:
 
 Fence = Mapping[tuple[str, int], int]
 """(sink, partition) -> the epoch at which the writer of its rows took it: see `Ledger.take`."""
-
-
-@dataclass(frozen=True, slots=True)
-class LetterGroup:
-    """Dead letters without a row that share cause, code, place, feed and pipeline. sample: one of them, without bytes.
-
-    first, last: Unix seconds
-    """
-
-    sample: Record
-    count: int
-    first: float
-    last: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadGroup:
-    """Dead rows that agree in all of this. Times are Unix seconds; `sample` is the id of one of them.
-
-    place: as their evidence says, its beginning; None where it says none
-    """
-
-    sink: str
-    feed: str
-    pipeline: str
-    code: str
-    place: str | None
-    count: int
-    first: float
-    last: float
-    sample: str
 
 
 class Ledger(Protocol):
@@ -196,11 +166,22 @@ class Ledger(Protocol):
         """The dead rows, oldest first. within: only those of these structures (FINESS); None: of any and of none."""
         ...
 
-    def dead_groups(
-        self, equal: Mapping[str, str], since: float = 0.0, within: Collection[str] | None = None
-    ) -> Sequence[DeadGroup]:
-        """The dead rows counted, in no order. equal: sink, feed, pipeline, code; since: of the last attempt; within: as
-        `dead`."""
+    def held(self, sink: str, code: str) -> Sequence[Row]:
+        """The rows of a sink that are parked for this reason, in no order."""
+        ...
+
+    def dead_groups(self, wanted: DeadWanted) -> Sequence[DeadGroup]:
+        """The dead rows counted, in no order."""
+        ...
+
+    def dead_page(
+        self, wanted: DeadWanted, limit: int | None, *, newest: bool = True, beyond: Beyond | None = None
+    ) -> Sequence[Row]:
+        """So many of the dead rows (None: all), by their last attempt and then by id, newest or oldest first."""
+        ...
+
+    def dead_owners(self, wanted: DeadWanted) -> Collection[str]:
+        """The structures (FINESS) that the dead rows belong to; "" stands for none."""
         ...
 
     def letters_seen(self, topic: str, identity: str) -> Offsets:
@@ -220,10 +201,28 @@ class Ledger(Protocol):
         """The dead letters of a topic that have no row, by time, without their bytes. within: as `dead`."""
         ...
 
-    def letter_groups(
-        self, topic: str, equal: Mapping[str, str], since: float = 0.0, within: Collection[str] | None = None
-    ) -> Sequence[LetterGroup]:
-        """The same counted, in no order. equal: code, feed, pipeline."""
+    def letter_groups(self, topic: str, wanted: DeadWanted) -> Sequence[LetterGroup]:
+        """The same counted, in no order."""
+        ...
+
+    def letter_page(
+        self,
+        topic: str,
+        wanted: DeadWanted,
+        any_of: Sequence[LetterGroup] | None,
+        limit: int | None,
+        *,
+        newest: bool = True,
+        beyond: Beyond | None = None,
+    ) -> Sequence[tuple[float, str, Record]]:
+        """So many of the letters of any of these groups (None: of all): last attempt, id, letter without bytes.
+
+        They come by the first two; limit and order as in `dead_page`.
+        """
+        ...
+
+    def letter_owners(self, topic: str, wanted: DeadWanted, any_of: Sequence[LetterGroup] | None) -> Collection[str]:
+        """The structures (FINESS) that these letters belong to; "" stands for none."""
         ...
 
     def needed(self, sink: str) -> Collection[Origin]:

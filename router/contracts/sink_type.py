@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from router.contracts.peers import Peer
 from router.contracts.sinks import Sink
-from router.exchange import Pseudonyms
+from router.exchange import Delivery, Pseudonyms
 from router.request import Recipient, TransmissionRequest
 from router.strict import Strict
 from router.structures import StructureConfig
@@ -115,6 +115,12 @@ def no_codes() -> Iterable[str]:
     return ()
 
 
+Again = Callable[[str, Any, Any, Delivery, float], Coroutine[Any, Any, bytes]]
+"""(instance, settings, `router.sinks.tools.Tools`, delivery with its payload, Unix time of its first try) -> the bytes.
+
+Raises `RouterError` as the sink would before it sends."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkType:
     """One kind of outside system. `check` says what of a declaration can't work."""
@@ -125,6 +131,8 @@ class SinkType:
     """The configuration of an instance: plain data, every field described. It must not import the sink."""
     open: Callable[[str, Any, Any], Sink]
     """(instance, settings, `router.sinks.tools.Tools`) -> the sink, imported only now. Raises `OperatorFault`."""
+    again: Again | None = None
+    """What an instance sends for a delivery, made once more for a person who looks: nothing is sent. None: it can't."""
     carries: Carries
     """`documents`: a payload of `router.payload` for each leg of a request; `message`: every message as it is."""
     legs: Callable[[TransmissionRequest, Pseudonyms], Iterator[Leg]] = no_legs

@@ -37,6 +37,7 @@ from router.starter.write import CERTIFICATES, SITE, fill
 
 START_SECONDS: Final = 90.0
 SENDER: Final = "expediteur"
+ROLES: Final = ("gateway", "pipelines", "sinks", "feedback", "journal")
 OUTSIDE: Final = "dr@messagerie-ordinaire.fr"
 
 
@@ -48,6 +49,7 @@ class Stage:
     world: World
     maker: Maker
     ports: dict[str, int]
+    console: bool = True
     router: asyncio.subprocess.Process | None = None
     log: Path = field(init=False)
 
@@ -81,10 +83,7 @@ class Stage:
             return False
         writer.close()
         run = self.folder / "var" / "run"
-        return all(
-            (run / f"{role}-0.json").exists()
-            for role in ("gateway", "pipelines", "sinks", "feedback", "journal", "console")
-        )
+        return all((run / f"{role}-0.json").exists() for role in (*ROLES, *(["console"] if self.console else [])))
 
     async def kill(self) -> None:
         """SIGKILL to the supervisor and all its workers at once: nobody has time to write anything."""
@@ -167,10 +166,12 @@ async def stage(
     seed: int,
     bus: dict[str, Any] | None = None,
     others: Mapping[str, Structure] = MappingProxyType({}),
+    console: bool = True,
 ) -> AsyncIterator[Stage]:
     """A clean stage in `folder`, everything outside the router running; the router is not started yet.
 
     others: mailbox -> a hospital more that has certificates and this account; the site file doesn't know it
+    console: whether the site has one: a process more, and the one that takes longest to start
     """
     if folder.exists():
         shutil.rmtree(folder)
@@ -188,8 +189,9 @@ async def stage(
     )
     async with world(folder / CERTIFICATES, dmp=dmp, mssante=mssante) as outside:
         ports = {name: _free() for name in ("sil", "ris", "gam", "http", "admin", "console")}
-        _write(folder, _profile(outside, ports), outside.annuaire.url, bus, ports["console"])
-        played = Stage(folder, outside, Maker(seed), ports)
+        more = {"console": {"port": ports["console"]}} if console else {}
+        _write(folder, _profile(outside, ports), outside.annuaire.url, more | (bus or {}))
+        played = Stage(folder, outside, Maker(seed), ports, console)
         try:
             yield played
         finally:
@@ -205,16 +207,15 @@ def _free() -> int:
             return port
 
 
-def _write(folder: Path, profile: Profile, annuaire: str, bus: dict[str, Any] | None, console: int) -> None:
-    """The site of `segur-router init` for this profile, in a hurry."""
+def _write(folder: Path, profile: Profile, annuaire: str, more: dict[str, Any]) -> None:
+    """The site of `segur-router init` for this profile, in a hurry, with more keys."""
     fill(folder, profile)
     path = folder / SITE
     yaml = YAML()
     site = yaml.load(path.read_text(encoding="utf-8"))
     _hurry(site, folder)
     _annuaire(site, folder, annuaire)
-    site["console"] = {"port": console}
-    site |= bus or {}
+    site |= more
     with path.open("w", encoding="utf-8") as file:
         yaml.dump(site, file)
 

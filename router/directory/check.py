@@ -13,7 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal
 
@@ -23,6 +23,7 @@ from router.directory.liste_blanche import ListeBlanche
 from router.directory.mailboxes import Mailbox, MailboxSource
 from router.directory.settings import CheckConfig
 from router.errors import OperatorFault, Unavailable
+from router.french_time import in_france
 from router.language import N_, filled
 
 log = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ class NightlyCheck:
 
     def _night(self) -> float:
         """Unix time at which the last night's comparison became due."""
-        now = datetime.fromtimestamp(self._clock.now()).astimezone()
+        now = in_france(self._clock.now())
         due = now.replace(hour=self._config.hour, minute=0, second=0, microsecond=0)
         return (due if due <= now else due - timedelta(days=1)).timestamp()
 

@@ -21,6 +21,7 @@ OUTSIDE: Final = N_("hors liste blanche")
 NOT_PERSONAL: Final = N_("de type non admis pour un professionnel")
 RED_LISTED: Final = N_("en liste rouge")
 EXCLUDED: Final = N_("exclue par le site")
+PATIENTS: Final = N_("d'un patient")
 PAPER: Final = N_("sans dématérialisation")
 ORGANISATIONAL: Final = frozenset({"CAB", "ORG"})
 
@@ -69,6 +70,8 @@ class Choice:
         domain = domain_of(box.address)
         if box.address in config.exclude_addresses or domain in config.exclude_domains:
             return EXCLUDED
+        if domain in config.patient_domains:
+            return PATIENTS
         if box.red_listed:
             return RED_LISTED
         if not own and box.type not in config.types:

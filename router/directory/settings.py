@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from router.directory.addresses import addr_spec, idna
 from router.directory.mailboxes import SourceName, rpps
+from router.request import PATIENT_DOMAINS
 from router.secret import Secret
 from router.strict import FILE_OR_ADDRESS, Strict
 
@@ -120,6 +121,9 @@ class ChoiceConfig(Strict):
     )
     exclude_domains: tuple[Annotated[str, AfterValidator(idna)], ...] = Field(
         (), description="Domains whose mailboxes are never chosen."
+    )
+    patient_domains: tuple[Annotated[str, AfterValidator(idna)], ...] = Field(
+        PATIENT_DOMAINS, description="Domains of the patients' mailboxes: never that of a professional, of any source."
     )
     dematerialisation: Literal["refuse-no", "require-yes", "ignore"] = Field(
         "refuse-no",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from router.cisis.participants import UNITS
 from router.directory.mailboxes import Mailbox, Profession, SourceName, finess
 from router.directory.settings import LocalMailbox
 from router.request import Recipient
@@ -59,11 +60,13 @@ def _names(line: LocalMailbox, recipient: Recipient) -> bool:
     if structure is None:
         return False
     number = finess(structure.finess or structure.id)
-    if line.number:
+    if line.number:  # a service's own line
         owner = recipient.owner or structure.finess
         return (
             line.number == structure.id
             and (not line.kind or line.kind == structure.kind)
             and (not line.structure or finess(line.structure) == finess(owner))
         )
+    if structure.kind in UNITS:
+        return False  # the hospital's mailbox is not that of each of its services (hl7-input §4.2)
     return finess(line.structure) == number and (not line.kind or line.kind == structure.kind)

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Final
 
 from router.cisis import smtp_codes, zam
 from router.exchange import Delivery, Disposition, Origin, Receipt, ReceiptKind, delivery_id
+from router.french_time import in_france
 from router.language import N_, translated
 from router.request import Dialect
 from router.sinks.dmp.said import SAID
@@ -125,8 +125,8 @@ def answers(
         kind,
         positive,
         reply=_reply(receipt),
-        event_date=_local(receipt.at),
-        now=_local(now),
+        event_date=in_france(receipt.at),
+        now=in_france(now),
         control_id=identity[:20],
         error=None if positive else _error(receipt, kind, endpoint),
         recipient=None if kind is zam.Kind.DMP else _named(receipt, kind, who),
@@ -200,8 +200,3 @@ def foreign(code: str) -> str:
         if code.startswith(start) and not any(fnmatchcase(code, pattern) for pattern in own):
             return code.removeprefix(start)
     return ""
-
-
-def _local(moment: float) -> datetime:
-    """HL7 times are written in the local time of the site."""
-    return datetime.fromtimestamp(moment).astimezone()

@@ -23,21 +23,19 @@ from router.contracts.keeping import Kind as Proof
 from router.errors import OperatorFault, RouterError, Unavailable
 from router.exchange import ReceiptKind
 from router.feedback.attempts import Attempts
-from router.feedback.imap import AnswerTooLarge, BoundedClient
+from router.feedback.imap import AnswerTooLarge, opened
 from router.feedback.imap_traces import ImapTraces
 from router.feedback.reading import digest
 from router.feedback.reports import Handled, Kind, Place, Reports
 from router.language import filled
+from router.sinks.mssante.discovery import Discovery, Fixed, Ways
 from router.sinks.mssante.settings import ImapConfig, TlsConfig
-from router.sinks.mssante.tls import client_context
 from router.wire import receipt_record
 
 log = logging.getLogger(__name__)
 
 MAX_PAUSE: Final = 600.0
 _KINDS: Final = {ReceiptKind.DSN: Proof.DSN, ReceiptKind.MDN: Proof.MDN}
-_SPARE: Final = 64 * 1024
-"""Bytes of the literals in one answer beside the mail: names of folders."""
 
 
 class Mailbox:
@@ -47,6 +45,7 @@ class Mailbox:
     user: whose mailbox it is when the configuration names none
     authzid: the account asked for when the certificate logs in (SASL EXTERNAL); "": whichever it opens
     attempts: remembers over a restart which mail was being read; default: nothing is remembered
+    discovery: says where the server is; default: where the configuration says
     number: of the mailbox in the site, from 0: its label in metrics
     keeper: takes the reports themselves; default: they are not kept
     """
@@ -65,6 +64,7 @@ class Mailbox:
         observer: Observer,
         alert: Alert,
         attempts: Attempts | None = None,
+        discovery: Discovery | None = None,
         number: int = 0,
         keeper: Keeper | None = None,
     ) -> None:
@@ -81,6 +81,7 @@ class Mailbox:
         self._alert = alert
         self._keeper = keeper or KeepsNothing()
         self._attempts = attempts or Attempts(None)
+        self._discovery = discovery
         self._traces = ImapTraces(f"{config.host}:{config.port}", self._user, producer, clock.now)
         self._stop = threading.Event()
         self._failed: Counter[int] = Counter()
@@ -262,13 +263,8 @@ class Mailbox:
     @contextmanager
     def _session(self) -> Iterator[IMAPClient]:
         config = self._config
-        context = client_context(self._tls) if config.mode != "plain" else None
-        first = context if config.mode == "tls" else None
-        with self._traces.said("CONNECT", config.mode):
-            client = BoundedClient(config.host, config.port, first, config.timeout, config.max_mail_bytes + _SPARE)
+        client = self._connected(self._discovery or Fixed(config.host, config.port))
         try:
-            if config.mode == "starttls":
-                client.starttls(context)
             with self._traces.said("LOGIN", config.login.auth):
                 self._login(client)
             yield client
@@ -277,6 +273,14 @@ class Mailbox:
             raise
         finally:
             _leave(client)
+
+    def _connected(self, source: Discovery | Fixed) -> IMAPClient:
+        """TLS included, to the first server that can be reached."""
+        ways = Ways(source, source.places())
+        for way in ways:
+            with ways.tried(), foreign(), self._traces.said("CONNECT", self._config.mode):
+                return opened(way, self._config, self._tls)
+        raise ways.fault
 
     def _login(self, client: IMAPClient) -> None:
         login = self._config.login

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from router.cisis.findings import Finding
-from router.contracts import Header, Outgoing, dlq_topic
-from router.engine.dead_letters.remediation import advice, cause
+from router.contracts import Header, Outgoing, cause, dlq_topic
+from router.engine.dead_letters.remediation import advice
 from router.exchange import JournalEntry, Pseudonyms
 from router.gateway import identity
 from router.gateway.received import Received, ValidatedMessage

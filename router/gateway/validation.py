@@ -16,6 +16,7 @@ from router.cisis.rule import in_order
 from router.contracts import Clock, Header, Outgoing
 from router.errors import Bug, MessageFault
 from router.exchange import Event, Pseudonyms
+from router.french_time import in_france
 from router.gateway import dead_letters, identity, lengths
 from router.gateway.received import Feed, FeedVerdict, Received, ValidatedMessage
 from router.hl7 import ack, write
@@ -185,8 +186,8 @@ class MessageValidator:
 
 @lru_cache(maxsize=4)
 def _local(second: int) -> datetime:
-    """Local time, made once a second."""
-    return datetime.fromtimestamp(second).astimezone()
+    """Local time of France (hl7-input §4), made once a second."""
+    return in_france(second)
 
 
 def _fault(fault: MessageFault) -> Finding:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, Table, delete, func, select
+from sqlalchemy import Column, Connection, Integer, Select, Table, cast, delete, func, select
 
 from router.contracts import Clock
 from router.database import Database, Took, TooSlow, unheard
@@ -129,25 +129,11 @@ class Journal:
 
     def control_ids(self, events: Iterable[str]) -> dict[str, str]:
         """MSH-10 by event id, of those that have one."""
-        found: dict[str, str] = {}
-        ids = sorted({of_event(event_id) for event_id in events})
-        with self._database.read() as connection:
-            for start in range(0, len(ids), _ASKED_AT_ONCE):
-                some = EVENTS.c.event.in_(ids[start : start + _ASKED_AT_ONCE])
-                rows = connection.execute(select(EVENTS.c.event_id, EVENTS.c.control_id).where(some))
-                found.update((event_id, name) for event_id, name in rows if name)
-        return found
+        return self._told(events, EVENTS.c.control_id)
 
     def owners(self, events: Iterable[str]) -> dict[str, str]:
         """FINESS of the structure to which each event belongs, by event id, of those that belong to one."""
-        found: dict[str, str] = {}
-        ids = sorted(set(events))
-        with self._database.read() as connection:
-            for start in range(0, len(ids), _ASKED_AT_ONCE):
-                some = EVENTS.c.event_id.in_(ids[start : start + _ASKED_AT_ONCE])
-                rows = connection.execute(select(EVENTS.c.event_id, EVENTS.c.structure).where(some))
-                found.update((event_id, finess) for event_id, finess in rows if finess)
-        return found
+        return self._told(events, EVENTS.c.structure)
 
     def activity(self, feed: str, since: float) -> Activity:
         """What came by a feed: its last message ever, and how many since this Unix time."""
@@ -159,6 +145,18 @@ class Journal:
             received, refused = connection.execute(counted).one()
         return Activity(last, received, refused)
 
+    def hours(self, feed: str, begin: float, count: int) -> list[int]:
+        """How many messages came by a feed in each of so many hours from `begin` (Unix seconds) on, oldest first."""
+        of = EVENTS.c
+        since = (of.received - begin) / 3600
+        hour = cast(func.floor(since) if self._database.dialect == "postgresql" else since, Integer)  # SQLite cuts
+        within = (of.feed == feed) & (of.received >= begin) & (of.received < begin + count * 3600)
+        found = [0] * count
+        with self._database.read() as connection:
+            for rank, messages in connection.execute(select(hour, func.count()).where(within).group_by(hour)):
+                found[min(rank, count - 1)] += messages
+        return found
+
     def oldest(self) -> float | None:
         """When the oldest event of the journal was received."""
         with self._database.read() as connection:
@@ -166,6 +164,17 @@ class Journal:
             return found
 
     # ------------------------------------------------------------------------------------------- private
+
+    def _told(self, events: Iterable[str], column: Column[str]) -> dict[str, str]:
+        """What this column says of these events, by event id, where it says something."""
+        found: dict[str, str] = {}
+        ids = sorted({of_event(event_id) for event_id in events})
+        with self._database.read() as connection:
+            for start in range(0, len(ids), _ASKED_AT_ONCE):
+                some = EVENTS.c.event.in_(ids[start : start + _ASKED_AT_ONCE])
+                rows = connection.execute(select(EVENTS.c.event_id, column).where(some))
+                found.update((event_id, text) for event_id, text in rows if text)
+        return found
 
     @staticmethod
     def _find(connection: Connection, any_id: str, limit: int, wanted: Criteria) -> list[int]:

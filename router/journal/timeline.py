@@ -44,6 +44,7 @@ def tell(
         deliveries=tuple(sorted(deliveries, key=lambda delivery: (delivery.sink, delivery.label))),
         timeline=tuple(sorted(moments, key=_when)),
         origin=next((entry.origin for entry in entries if entry.origin), ""),
+        lineage=next((entry.lineage for entry in entries if entry.lineage), ""),
     )
 
 

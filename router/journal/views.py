@@ -109,3 +109,5 @@ class EventStory:
     timeline: tuple[Moment, ...] = ()
     origin: str = ""
     """Where the accepted message stands on the bus, as `Origin` writes it; "" when no line of the journal says it."""
+    lineage: str = ""
+    """Pseudonym of the family of versions of its document, by which the others are found; "" when it has none."""

@@ -10,11 +10,26 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    String,
+    Update,
+    and_,
+    delete,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
-from router.contracts import Header, LetterGroup, Offsets, Partition, Record
+from router.contracts import Beyond, DeadWanted, Header, LetterGroup, Offsets, Partition, Record
 from router.exchange import Origin
+from router.ledger.groups import behind, ordered
 from router.ledger.tables import LETTER_PLACES, LETTERS
 
 _COLUMNS: Final = {
@@ -26,6 +41,11 @@ _COLUMNS: Final = {
     "structure": Header.STRUCTURE,
 }
 """Column -> header."""
+_SHARED: Final = ("cause", "code", "place", "feed", "pipeline")
+"""By which letters are counted."""
+_EVENT_SQLITE: Final = literal_column("json_extract(headers, '$.id')", String)
+_EVENT_POSTGRESQL: Final = literal_column("headers::json ->> 'id'", String)
+"""The event of a letter that version 6 wrote: it has no column of its own."""
 _LONGEST: Final = 60
 """Characters by which letters are counted: six columns of them fit into an entry of an index of PostgreSQL."""
 _AT_ONCE: Final = 500
@@ -78,18 +98,80 @@ def records(connection: Connection, topic: str, within: Collection[str] | None) 
     return [_record(row) for row in connection.execute(query).mappings()]
 
 
-def groups(
-    connection: Connection, topic: str, equal: Mapping[str, str], since: float, within: Collection[str] | None
-) -> list[LetterGroup]:
-    """The letters counted by what they share. equal: code, feed, pipeline; since: of the last attempt."""
+def groups(connection: Connection, topic: str, wanted: DeadWanted) -> list[LetterGroup]:
+    """The letters counted by what they share."""
     of = LETTERS.c
-    by = (of.cause, of.code, of.place, of.feed, of.pipeline)
-    wanted = [of.topic == topic, *_within(within), *(of[name] == value[:_LONGEST] for name, value in equal.items())]
-    wanted += [of.last >= since] if since else []
+    by = [of[name] for name in _SHARED]
     numbers = (func.count(), func.min(of.first), func.max(of.last), func.min(of.place_of))
-    found = connection.execute(select(*by, *numbers).where(*wanted).group_by(*by)).all()
+    query = select(*by, *numbers).where(*_conditions(topic, wanted)).group_by(*by)
+    found = connection.execute(query).all()
     samples = _samples(connection, topic, [row[-1] for row in found])
-    return [LetterGroup(samples[row[-1]], row[-4], row[-3], row[-2]) for row in found if row[-1] in samples]
+    return [
+        LetterGroup(
+            equal=dict(zip(_SHARED, row[: len(_SHARED)], strict=True)),
+            sample=samples[row[-1]],
+            count=row[-4],
+            first=row[-3],
+            last=row[-2],
+        )
+        for row in found
+        if row[-1] in samples
+    ]
+
+
+def page(
+    connection: Connection,
+    topic: str,
+    wanted: DeadWanted,
+    any_of: Sequence[LetterGroup] | None,
+    limit: int | None,
+    *,
+    newest: bool,
+    beyond: Beyond | None,
+) -> list[tuple[float, str, Record]]:
+    """See the contract of the ledger."""
+    of = LETTERS.c
+    mine = *_conditions(topic, wanted), _any(any_of), *behind(of.last, of.place_of, beyond, newest=newest)
+    query = select(of.last, of.place_of).where(*mine).order_by(*ordered(of.last, of.place_of, newest=newest))
+    places = connection.execute(query.limit(limit)).all()
+    found = _samples(connection, topic, [place for _, place in places])
+    return [(last, place, found[place]) for last, place in places if place in found]
+
+
+def owners(
+    connection: Connection, topic: str, wanted: DeadWanted, any_of: Sequence[LetterGroup] | None
+) -> Collection[str]:
+    """See the contract of the ledger."""
+    query = select(LETTERS.c.structure).where(*_conditions(topic, wanted), _any(any_of)).distinct()
+    return set(connection.execute(query).scalars())
+
+
+def _conditions(topic: str, wanted: DeadWanted) -> list[ColumnElement[bool]]:
+    of = LETTERS.c
+    found = [of.topic == topic, *_within(wanted.within)]
+    found += [of[name] == value[:_LONGEST] for name, value in wanted.equal.items()]
+    found += [of.last >= wanted.since] if wanted.since else []
+    found += [of.last < wanted.until] if wanted.until is not None else []
+    found += [of.event_id.in_(sorted(wanted.events))] if wanted.events is not None else []
+    return found
+
+
+def nameless(connection: Connection) -> bool:
+    """Whether there are letters that a version without a column for their event wrote."""
+    return connection.execute(select(LETTERS.c.topic).where(LETTERS.c.event_id.is_(None)).limit(1)).first() is not None
+
+
+def of_version_6(connection: Connection) -> Update:
+    """Names the event of the letters that a version without a column for it wrote."""
+    told = _EVENT_POSTGRESQL if connection.dialect.name == "postgresql" else _EVENT_SQLITE
+    return update(LETTERS).where(LETTERS.c.event_id.is_(None)).values(event_id=func.coalesce(told, ""))
+
+
+def _any(groups: Sequence[LetterGroup] | None) -> ColumnElement[bool]:
+    """Letters of one of these groups; None: of all."""
+    if groups is None:
+        return true()
+    return or_(false(), *(and_(*(LETTERS.c[name] == value for name, value in one.equal.items())) for one in groups))
 
 
 def _samples(connection: Connection, topic: str, places: Sequence[str]) -> dict[str, Record]:
@@ -116,6 +198,7 @@ def _row(topic: str, record: Record) -> dict[str, Any]:
         "at": record.timestamp,
         "key": record.key.replace("\0", ""),
         "headers": json.dumps(headers, ensure_ascii=False),
+        "event_id": headers.get(Header.ID, ""),
         "first": _number(headers.get(Header.FIRST, ""), last),
         "last": last,
         **{column: headers.get(header, "")[:_LONGEST] for column, header in _COLUMNS.items()},

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, func, inspect, or_, select, update
+from sqlalchemy import Column, Connection, bindparam, func, inspect, or_, select, update
 from sqlalchemy.schema import CreateColumn, CreateIndex
 
 from router.contracts import Partition, out_topic
 from router.exchange import Origin
-from router.ledger import marks
-from router.ledger.tables import CLAIMS, COUNTED, DELIVERIES, FENCES, LETTER_PLACES, LETTERS, MARKS, REPLACES, TOPICS
+from router.ledger import groups, letters, marks
+from router.ledger.tables import (
+    CLAIMS,
+    COUNTED,
+    DELIVERIES,
+    FENCES,
+    IS_DEAD,
+    LETTER_PLACES,
+    LETTERS,
+    MARKS,
+    REPLACES,
+    TOPICS,
+    UNFINISHED,
+    UNNAMED,
+)
 
 _ROWS: Final = 1000
 #: Name in the evidence of version 3 -> column of version 4, and what reads the text.
@@ -47,7 +61,7 @@ def _facts_and_marks(connection: Connection) -> None:
 
 def _add_column(connection: Connection, column: Column[Any]) -> None:
     text = CreateColumn(column).compile(dialect=connection.dialect)
-    connection.exec_driver_sql(f"ALTER TABLE {DELIVERIES.name} ADD COLUMN {text}")
+    connection.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {text}")
 
 
 def _move_facts(connection: Connection) -> None:
@@ -88,9 +102,48 @@ def _name_structures(connection: Connection) -> None:
         _add_column(connection, DELIVERIES.c.structure)
     LETTERS.create(connection, checkfirst=True)
     LETTER_PLACES.create(connection, checkfirst=True)
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(f"DROP INDEX IF EXISTS {COUNTED.name}")
-        connection.execute(CreateIndex(COUNTED, if_not_exists=True))
+
+
+def _name_causes(connection: Connection) -> None:
+    """Version 6 had the cause of a dead row in its evidence alone, and the event of a letter in its headers alone."""
+    for column in (DELIVERIES.c.cause, DELIVERIES.c.caused, LETTERS.c.event_id):
+        present = {one["name"] for one in inspect(connection).get_columns(column.table.name)}
+        if column.name not in present:
+            _add_column(connection, column)
+    for index in LETTERS.indexes:
+        index.create(connection, checkfirst=True)
+    connection.execute(letters.of_version_6(connection))
+    connection.exec_driver_sql(f"DROP INDEX IF EXISTS {COUNTED.name}")
+    for index in (COUNTED, UNNAMED):
+        connection.execute(CreateIndex(index, if_not_exists=True))
+    while groups.name(connection):
+        pass
+    _name_owners(connection)
+
+
+def _name_owners(connection: Connection) -> None:
+    """Give what is dead or unfinished its structure, where a row of its event says it: the lane of a DMP does.
+
+    Rows of one event belong to one structure, so rows that contradict each other say nothing.
+    """
+    of, nobody = DELIVERIES.c, or_(DELIVERIES.c.structure.is_(None), DELIVERIES.c.structure == "")
+    events = sorted(set(connection.execute(select(of.event_id).where(or_(IS_DEAD, UNFINISHED), nobody)).scalars()))
+    for start in range(0, len(events), _ROWS):
+        some = events[start : start + _ROWS]
+        told: dict[str, set[str]] = {}
+        rows = select(of.event_id, of.key, of.lane, of.structure).where(of.event_id.in_(some))
+        for event_id, key, lane, structure in connection.execute(rows):
+            if finess := structure or _finess(lane.removeprefix(f"{key}:")):
+                told.setdefault(event_id, set()).add(finess)
+        owners = [{"of": event_id, "to": min(known)} for event_id, known in told.items() if len(known) == 1]
+        if owners:
+            mine = of.event_id == bindparam("of"), nobody
+            connection.execute(update(DELIVERIES).where(*mine).values(structure=bindparam("to")), owners)
+
+
+def _finess(text: str) -> str:
+    """The text, when it is a FINESS; else nothing."""
+    return text if re.fullmatch(r"\d[\dAB]\d{7}", text, re.ASCII) else ""
 
 
 MIGRATIONS: Final = {
@@ -99,4 +152,5 @@ MIGRATIONS: Final = {
     3: _facts_and_marks,
     4: _count_the_dead,
     5: _name_structures,
+    6: _name_causes,
 }

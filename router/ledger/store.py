@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import Table, and_, delete, func, or_, select, update
+from sqlalchemy import Connection, Table, and_, delete, func, or_, select, update
 
-from router.contracts import Claim, DeadGroup, Fence, LetterGroup, Offsets, Record, Row, Standing
+from router.contracts import (
+    Beyond,
+    Claim,
+    DeadGroup,
+    DeadWanted,
+    Fence,
+    LetterGroup,
+    Offsets,
+    Record,
+    Row,
+    Standing,
+)
 from router.database import Database, Took, unheard
 from router.exchange import Origin, State
 from router.ledger import fences, groups, letters, marks, reconciling
@@ -156,11 +168,27 @@ class SqlLedger:
             query = query.where(of.structure.in_(sorted(within)))
         return self._rows(query.order_by(of.updated, of.sink, of.partition, of.sequence))
 
-    def dead_groups(
-        self, equal: Mapping[str, str], since: float = 0.0, within: Collection[str] | None = None
-    ) -> Sequence[DeadGroup]:
-        with self._database.read() as connection:
-            return groups.dead(connection, equal, since, within)
+    def held(self, sink: str, code: str) -> Sequence[Row]:
+        of = DELIVERIES.c
+        return self._rows(
+            select(DELIVERIES).where(of.sink == sink, UNFINISHED, of.state == State.PARKED, of.code == code)
+        )
+
+    def dead_groups(self, wanted: DeadWanted) -> Sequence[DeadGroup]:
+        with self._named() as connection:
+            return groups.dead(connection, wanted)
+
+    def dead_page(
+        self, wanted: DeadWanted, limit: int | None, *, newest: bool = True, beyond: Beyond | None = None
+    ) -> Sequence[Row]:
+        with self._named() as connection:
+            ids = groups.page(connection, wanted, limit, newest=newest, beyond=beyond)
+        rows = self.get(ids)
+        return [rows[id_] for id_ in ids if id_ in rows]
+
+    def dead_owners(self, wanted: DeadWanted) -> Collection[str]:
+        with self._named() as connection:
+            return groups.owners(connection, wanted)
 
     def letters_seen(self, topic: str, identity: str) -> Offsets:
         with self._database.read() as connection:
@@ -176,11 +204,26 @@ class SqlLedger:
         with self._database.read() as connection:
             return letters.records(connection, topic, within)
 
-    def letter_groups(
-        self, topic: str, equal: Mapping[str, str], since: float = 0.0, within: Collection[str] | None = None
-    ) -> Sequence[LetterGroup]:
-        with self._database.read() as connection:
-            return letters.groups(connection, topic, equal, since, within)
+    def letter_groups(self, topic: str, wanted: DeadWanted) -> Sequence[LetterGroup]:
+        with self._lettered(wanted) as connection:
+            return letters.groups(connection, topic, wanted)
+
+    def letter_page(
+        self,
+        topic: str,
+        wanted: DeadWanted,
+        any_of: Sequence[LetterGroup] | None,
+        limit: int | None,
+        *,
+        newest: bool = True,
+        beyond: Beyond | None = None,
+    ) -> Sequence[tuple[float, str, Record]]:
+        with self._lettered(wanted) as connection:
+            return letters.page(connection, topic, wanted, any_of, limit, newest=newest, beyond=beyond)
+
+    def letter_owners(self, topic: str, wanted: DeadWanted, any_of: Sequence[LetterGroup] | None) -> Collection[str]:
+        with self._lettered(wanted) as connection:
+            return letters.owners(connection, topic, wanted, any_of)
 
     def needed(self, sink: str) -> Collection[Origin]:
         found: set[str] = set()
@@ -223,6 +266,29 @@ class SqlLedger:
             if len(ids) < _FORGET_ROWS:
                 return gone
             make_way(begun)
+
+    @contextmanager
+    def _named(self) -> Iterator[Connection]:
+        """A view in which each dead row has its cause; a worker of an earlier version may still write some without."""
+        with self._database.read() as connection:
+            unnamed = groups.unnamed(connection)
+        while unnamed:
+            with self._database.write() as connection:
+                unnamed = groups.name(connection)
+        with self._database.read() as connection:
+            yield connection
+
+    @contextmanager
+    def _lettered(self, wanted: DeadWanted) -> Iterator[Connection]:
+        """A view in which each letter has its event, where letters are asked for by events; likewise."""
+        if wanted.events is not None:
+            with self._database.read() as connection:
+                nameless = letters.nameless(connection)
+            if nameless:
+                with self._database.write() as connection:
+                    connection.execute(letters.of_version_6(connection))
+        with self._database.read() as connection:
+            yield connection
 
     def _rows(self, query: Any) -> list[Row]:
         with self._database.read() as connection:

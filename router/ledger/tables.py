@@ -19,14 +19,16 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
     false,
     literal_column,
+    or_,
 )
 
-from router.contracts import Claim, Row
+from router.contracts import Claim, Row, cause
 from router.exchange import Delivery, Origin, State
 
-VERSION: Final = 6
+VERSION: Final = 7
 METADATA: Final = MetaData()
 
 CLAIMS: Final = Table(
@@ -80,7 +82,10 @@ DELIVERIES: Final = Table(
     Column("outcome_unknown", Boolean, nullable=False, server_default=false()),
     Column("last_try", Float, nullable=False, server_default="0"),
     Column("commands", Text, nullable=False, server_default=""),
-    Column("structure", String, server_default=""),  # a worker of version 5 that still runs on PostgreSQL writes NULL
+    # What came with versions 6 and 7 may be NULL: a worker of an older version that still runs on PostgreSQL writes so.
+    Column("structure", String, server_default=""),
+    Column("cause", String),
+    Column("caused", Float),
     Index("ledger_deliveries_lineage", "sink", "lineage"),
     Index("ledger_deliveries_event", "event_id"),
 )
@@ -101,16 +106,28 @@ Index(
 )
 IS_DEAD: Final = _state == literal_column(f"'{State.DEAD.value}'")
 Index("ledger_deliveries_dead", DELIVERIES.c.sink, sqlite_where=IS_DEAD, postgresql_where=IS_DEAD)
-#: Where a fault stood, as the evidence of a dead row says. SQLite takes an index only when its words are the same.
-PLACE_SQLITE: Final = literal_column("json_extract(nullif(evidence, ''), '$.place')", String)
-PLACE_POSTGRESQL: Final = literal_column("left(nullif(evidence, '')::json ->> 'place', 200)", String)
-#: Counts the dead rows without reading them. PostgreSQL counts fast enough without, and its indexes take no long text.
+#: `caused` is the value of `updated` for which `cause` holds. A worker of version 6 knows neither and leaves both as
+#: they were: such a row has no cause until somebody asks (`groups.name`).
+IS_NAMED: Final = and_(IS_DEAD, DELIVERIES.c.caused == DELIVERIES.c.updated)
+IS_UNNAMED: Final = and_(IS_DEAD, or_(DELIVERIES.c.caused.is_(None), DELIVERIES.c.caused != DELIVERIES.c.updated))
+#: Counts the dead rows, and finds a page of them, without reading them.
 COUNTED: Final = Index(
     "ledger_deliveries_counted",
-    *(DELIVERIES.c.sink, DELIVERIES.c.code, PLACE_SQLITE, DELIVERIES.c.feed, DELIVERIES.c.pipeline),
-    *(DELIVERIES.c.updated, DELIVERIES.c.last_try, DELIVERIES.c.first_try, DELIVERIES.c.id, DELIVERIES.c.structure),
-    sqlite_where=IS_DEAD,
-).ddl_if(dialect="sqlite")
+    *(DELIVERIES.c.cause, DELIVERIES.c.sink, DELIVERIES.c.code, DELIVERIES.c.feed, DELIVERIES.c.pipeline),
+    *(
+        DELIVERIES.c.structure,
+        DELIVERIES.c.updated,
+        DELIVERIES.c.last_try,
+        DELIVERIES.c.first_try,
+        DELIVERIES.c.id,
+        DELIVERIES.c.caused,
+    ),
+    sqlite_where=IS_NAMED,
+    postgresql_where=IS_NAMED,
+)
+UNNAMED: Final = Index(
+    "ledger_deliveries_unnamed", DELIVERIES.c.id, sqlite_where=IS_UNNAMED, postgresql_where=IS_UNNAMED
+)
 FORGETTABLE: Final = _state.in_([literal_column(f"'{state.value}'") for state in (State.DONE, State.SUPERSEDED)])
 Index("ledger_deliveries_done", DELIVERIES.c.updated, sqlite_where=FORGETTABLE, postgresql_where=FORGETTABLE)
 
@@ -165,6 +182,8 @@ LETTERS: Final = Table(
     *(Column(name, String, nullable=False) for name in ("cause", "code", "place", "feed", "pipeline", "structure")),
     Column("key", String, nullable=False),
     Column("headers", Text, nullable=False),
+    Column("event_id", String),  # version 6 writes NULL
+    Index("ledger_letters_event", "event_id", "topic"),
     Index("ledger_letters_place", "topic", "place_of"),
     Index(
         "ledger_letters_counted",
@@ -200,6 +219,8 @@ STATE_COLUMNS: Final = (
     "outcome_unknown",
     "last_try",
     "commands",
+    "cause",
+    "caused",
 )
 
 
@@ -212,6 +233,7 @@ _texts: Final = attrgetter(*_DELIVERY_TEXTS)
 
 def state_values(row: Row) -> tuple[Any, ...]:
     """The values of `STATE_COLUMNS`, in their order."""
+    dead = row.state is State.DEAD
     return (
         row.delivery.replay,
         row.partition,
@@ -230,16 +252,24 @@ def state_values(row: Row) -> tuple[Any, ...]:
         row.outcome_unknown,
         row.last_try,
         " ".join(row.commands),
+        cause_of(row.evidence, row.delivery.sink, row.code) if dead else None,
+        row.updated if dead else None,
     )
+
+
+def cause_of(evidence: Mapping[str, str], sink: str, code: str) -> str:
+    """The cause of a dead row: as its evidence says, else made of what it says."""
+    return evidence.get("cause") or cause("sink", sink, code, evidence.get("place", ""))
 
 
 def values(row: Row) -> tuple[Any, ...]:
     """The values of `NAMES`, in their order."""
     delivery = row.delivery
-    replay, *state = state_values(row)
+    replay, *state, named, caused = state_values(row)
     origin = str(delivery.origin)
     texts = _texts(delivery)
-    return (delivery.id, *texts, origin, delivery.strict, replay, delivery.created, *state, delivery.structure)
+    first = (delivery.id, *texts, origin, delivery.strict, replay, delivery.created)
+    return (*first, *state, delivery.structure, named, caused)
 
 
 def saved_values(row: Row) -> tuple[Any, ...]:

@@ -49,6 +49,7 @@ class WorkEntry:
     """A document that has left under an identity which changed since: somebody must look at it (D8).
 
     kind: event that changed the identity (`A40`…); closed: Unix time at which somebody dealt with it, 0 before.
+    structure: FINESS of the document's sender, "" for none; None where nobody has looked it up yet
     """
 
     id: str
@@ -62,6 +63,7 @@ class WorkEntry:
     closed: float = 0.0
     closed_by: str = ""
     outcome: str = ""
+    structure: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -18,7 +18,7 @@ from router.register.adt import AdtChange
 from router.register.changes import Change
 from router.register.patient import Alert, Applied, RegisteredPatient, WorkEntry
 from router.register.stays import Stay
-from router.register.tables import ALIAS, DERIVED, EVENT, METADATA, PATIENT, STAY, VERSION
+from router.register.tables import ALIAS, DERIVED, EVENT, IS_OPEN, METADATA, PATIENT, STAY, VERSION, WORK
 
 Found = TypeVar("Found")
 
@@ -46,7 +46,7 @@ class Register:
     def __init__(self, url: str, pseudonyms: Pseudonyms, clock: Clock | None = None, *, upgrade: bool = False) -> None:
         self.pseudonyms = pseudonyms
         self._clock = clock or SystemClock()
-        self._database = Database("register", url, METADATA, VERSION, {1: _add_stays}, upgrade=upgrade)
+        self._database = Database("register", url, METADATA, VERSION, _MIGRATIONS, upgrade=upgrade)
 
     # ------------------------------------------------------------------------------------------- from the feeds
 
@@ -117,10 +117,31 @@ class Register:
         with self._database.read() as db:
             return worklist.of(db, pseudonym, closed=closed)
 
-    def work(self, *, limit: int = 1000) -> list[WorkEntry]:
-        """The open work-list of all patients, oldest first."""
+    def work(
+        self, *, limit: int = 1000, within: Collection[str] | None = None, after: WorkEntry | None = None
+    ) -> list[WorkEntry]:
+        """So many entries of the open work-list of all patients, by when the document left.
+
+        within: of these structures (FINESS), as far as `own` told them; None: of any and of none
+        after: the last entry of the page before
+        """
         with self._database.read() as db:
-            return worklist.open_entries(db, limit)
+            return worklist.open_entries(db, limit, within, after)
+
+    def open_work(self) -> int:
+        """How many entries are open."""
+        with self._database.read() as db:
+            return int(db.execute(sa.select(sa.func.count()).select_from(WORK).where(IS_OPEN)).scalar_one())
+
+    def unowned(self, *, limit: int = 500) -> list[WorkEntry]:
+        """Open entries whose structure nobody has told yet, in no order."""
+        with self._database.read() as db:
+            return worklist.unowned(db, limit)
+
+    def own(self, structures: Mapping[str, str]) -> None:
+        """Tell whose entries these are: FINESS by the entry's id, "" for nobody's."""
+        with self._database.write() as db:
+            worklist.own(db, structures)
 
     def stays(self, pseudonym: str) -> list[Stay]:
         """The stays of the patient whom this IPP or INS names today, oldest first; merges are followed."""
@@ -153,6 +174,9 @@ class Register:
 def _add_stays(db: Connection) -> None:
     """Version 1 kept none: those of before are told again by `segur-router register rebuild`."""
     STAY.create(db, checkfirst=True)
+
+
+_MIGRATIONS: Final = {1: _add_stays, 2: worklist.name_structures}
 
 
 def _survivor(db: Connection, row: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 METADATA: Final = sa.MetaData()
 _PSEUDONYM = sa.String(32)
@@ -83,6 +83,15 @@ WORK: Final = sa.Table(
     sa.Column("closed", sa.Float, nullable=False, default=0.0),
     sa.Column("closed_by", sa.String(64), nullable=False, default=""),
     sa.Column("outcome", sa.String(200), nullable=False, default=""),
+    sa.Column("structure", sa.String(9)),
+)
+"""`structure`: FINESS, "" for none; NULL until somebody asks for the list, who looks it up (`Register.own`)."""
+IS_OPEN: Final = WORK.c.closed == sa.literal_column("0.0")
+OPEN_WORK: Final = sa.Index(
+    "register_work_open",
+    *(WORK.c.structure, WORK.c.left, WORK.c.document, WORK.c.id),
+    sqlite_where=IS_OPEN,
+    postgresql_where=IS_OPEN,
 )
 
 #: A patient in one unit. `began_by`, `ended_by`: the ADT events that said so, "" where none did.

@@ -6,7 +6,7 @@ Never an automatic deletion: an entry asks a person to look.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from router.language import filled
 from router.register.patient import Alert, WorkEntry
-from router.register.tables import ALIAS, DEPARTURE, PATIENT, WORK
+from router.register.tables import ALIAS, DEPARTURE, IS_OPEN, OPEN_WORK, PATIENT, WORK
 
 
 class Departure(NamedTuple):
@@ -99,9 +99,37 @@ def of(db: Connection, alias: str, *, closed: bool) -> list[WorkEntry]:
     return _entries(db.execute(query).mappings())
 
 
-def open_entries(db: Connection, limit: int) -> list[WorkEntry]:
-    query = sa.select(WORK).where(WORK.c.closed == 0.0).order_by(WORK.c.left, WORK.c.document, WORK.c.id).limit(limit)
-    return _entries(db.execute(query).mappings())
+def open_entries(
+    db: Connection, limit: int, within: Collection[str] | None, after: WorkEntry | None
+) -> list[WorkEntry]:
+    """See `Register.work`."""
+    order = (WORK.c.left, WORK.c.document, WORK.c.id)
+    query = sa.select(WORK).where(IS_OPEN)
+    if within is not None:
+        query = query.where(WORK.c.structure.in_(sorted(within)))
+    if after is not None:
+        query = query.where(sa.tuple_(*order) > sa.tuple_(after.left, after.document, after.id))
+    return _entries(db.execute(query.order_by(*order).limit(limit)).mappings())
+
+
+def unowned(db: Connection, limit: int) -> list[WorkEntry]:
+    """See `Register.unowned`."""
+    return _entries(db.execute(sa.select(WORK).where(IS_OPEN, WORK.c.structure.is_(None)).limit(limit)).mappings())
+
+
+def own(db: Connection, structures: Mapping[str, str]) -> None:
+    """See `Register.own`."""
+    rows = [{"of": id_, "to": finess} for id_, finess in sorted(structures.items())]
+    if rows:
+        mine = WORK.c.id == sa.bindparam("of")
+        db.execute(sa.update(WORK).where(mine).values(structure=sa.bindparam("to")), rows)
+
+
+def name_structures(db: Connection) -> None:
+    """Version 2 kept no structure: who asks for the list looks it up."""
+    if "structure" not in {column["name"] for column in sa.inspect(db).get_columns(WORK.name)}:
+        db.exec_driver_sql(f"ALTER TABLE {WORK.name} ADD COLUMN structure VARCHAR(9)")
+    OPEN_WORK.create(db, checkfirst=True)
 
 
 def settle(db: Connection, entries: Sequence[str], by: str, outcome: str, now: float) -> int:

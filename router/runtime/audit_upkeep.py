@@ -48,6 +48,7 @@ class AuditUpkeep:
         found = services.audit.verify(after=None if everything else self._whole_since)
         services.observer.set("audit_whole", 1 if found.whole else 0)
         if found.whole:
+            services.audit.remember(found)  # other machines write too, and this one's anchor may be the only one
             self._whole_since, self._told = found.head, ""
             if everything:
                 self._walked = now

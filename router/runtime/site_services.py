@@ -12,6 +12,7 @@ from router.access.sessions import IDLE, LONGEST
 from router.access.store import AccessStore
 from router.archive.keeper import ArchiveKeeper
 from router.archive.store import Archive
+from router.audit.anchor import kept_elsewhere
 from router.audit.event import AuditEvent
 from router.audit.traces import TraceStore
 from router.audit.trail import AuditTrail
@@ -193,8 +194,11 @@ class SiteServices:
 
     @cached_property
     def audit(self) -> AuditTrail:
-        """Who saw or did what. Its database may be away: then what must be recorded first must not be done."""
-        anchor = self.config.audit.anchor or self.data("audit-head.json")
+        """Who saw or did what. Its database may be away: then what must be recorded first must not be done.
+
+        With `SEGUR_AUDIT_ANCHOR=elsewhere` another machine keeps the anchor: the chart sets it for pods without volume.
+        """
+        anchor = None if kept_elsewhere() else self.config.audit.anchor or self.data("audit-head.json")
         secret, took = self.site.secret(), self._took("audit")
         trail = AuditTrail(self.url("audit"), self.clock, secret=secret, anchor=anchor, took=took)
         self._closing.callback(trail.close)
@@ -223,6 +227,8 @@ class SiteServices:
             idle=console.session_minutes * 60 if console else IDLE,
             longest=console.shift_hours * 3600 if console else LONGEST,
             production=self.config.environment == "production",
+            sealer=lambda: self.sealer,
+            upgrade=self._upgrade,
         )
         self._closing.callback(store.close)
         return store

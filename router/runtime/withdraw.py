@@ -64,14 +64,17 @@ class Withdrawals:
         self._services = services
         self._ledger = ledger
 
-    def plan(self, document: str, copy: Path | None = None) -> Withdrawal:
+    def plan(self, document: str, copy: Path | None = None, *, within: frozenset[str] | None = None) -> Withdrawal:
         """What a withdrawal of this document id would send. `copy`: the sender's message, when ours has expired.
 
+        within: FINESS of the structures that the asker sees: another one's document is unknown. None: all
         Raises `Refused`: unknown, already deleted, replaced by a version that is the one to withdraw, expired, or a
         copy that is of another document or patient.
         """
         versions = self._versions(document)
         deposit = _deposit(versions, self._services.pseudonyms.of("document", document), document)
+        if deposit is not None and within is not None and deposit.delivery.structure not in within:
+            deposit = None
         if deposit is None and copy is None:
             text = "aucun dépôt connu de ce document : donner une copie du message d'origine avec --from"
             raise Refused("WITHDRAW-UNKNOWN", "", text)
@@ -91,7 +94,7 @@ class Withdrawals:
                 raise Refused("WITHDRAW-KNOWN", "", filled("retrait déjà ordonné : {text}", text=_became(known)))
             number += 1  # given up, or overtaken by a deletion that did not succeed either: it may be ordered again
             delivery = self._delivery(deposit, order, payload, number)
-        return Withdrawal(delivery, deposit, order, tuple(self._received(delivery)))
+        return Withdrawal(delivery, deposit, order, tuple(self._received(delivery, within)))
 
     def order(self, planned: Withdrawal, *, by: str, reason: str, producer_name: str) -> None:
         """Publish it, with who and why in the stories of the withdrawal and of the deposit. Durable on return."""
@@ -115,7 +118,7 @@ class Withdrawals:
                 family |= {one.delivery.id: one for one in self._ledger.lineage(row.delivery.sink, related)}
         return sorted(family.values(), key=lambda row: (row.delivery.created, row.partition, row.sequence))
 
-    def _received(self, delivery: Delivery) -> Iterable[Received]:
+    def _received(self, delivery: Delivery, within: frozenset[str] | None = None) -> Iterable[Received]:
         """Who has had any version of it by mail, in order of time."""
         found: dict[str, Row] = {}
         for sink, config in self._services.config.sinks.items():
@@ -123,6 +126,8 @@ class Withdrawals:
                 for name in lineages(delivery):
                     found |= {row.delivery.id: row for row in self._ledger.lineage(sink, name)}
         for row in sorted(found.values(), key=lambda row: row.updated):
+            if within is not None and row.delivery.structure not in within:
+                continue
             if row.delivery.action == DELETE or row.delivery.pipeline == NOTICE:
                 continue
             if row.state in (State.DONE, State.UNKNOWN, State.BEGUN):

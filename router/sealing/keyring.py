@@ -9,12 +9,12 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, select, text
 
 from router.contracts import Alert, Clock, no_alert
 from router.database import Database
@@ -167,7 +167,7 @@ class Keyring:
         Raises `OperatorFault` for a master key that was retired, and when a data key can't be opened: none is changed.
         """
         masters = self._masters()
-        with self._database.write() as connection:
+        with self._alone() as connection:
             self._not_retired(connection, masters)
             done = select(WRAPS.c.key_id).where(WRAPS.c.master == masters.writes.id)
             lacking = list(connection.execute(select(KEYS.c.id).where(KEYS.c.id.not_in(done))).scalars())
@@ -182,7 +182,7 @@ class Keyring:
         Raises `OperatorFault` (`SEALING-NOT-ROTATED`) while a data key lacks the new wrap.
         """
         masters = self._masters()
-        with self._database.write() as connection:
+        with self._alone() as connection:
             done = select(WRAPS.c.key_id).where(WRAPS.c.master == masters.writes.id)
             if connection.execute(select(func.count()).where(KEYS.c.id.not_in(done))).scalar():
                 raise OperatorFault("SEALING-NOT-ROTATED", "encryption", "run `segur-router keys rotate` first")
@@ -195,9 +195,17 @@ class Keyring:
 
     # ------------------------------------------------------------------------------------------- inside
 
+    @contextmanager
+    def _alone(self) -> Iterator[Connection]:
+        """A transaction of which there is one at a time: no key is made twice a day, or while masters are retired."""
+        with self._database.write() as connection:
+            if self._database.dialect == "postgresql":  # an SQLite file has one writer anyway
+                connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('segur-router keyring'))"))
+            yield connection
+
     def _of_today(self, now: float) -> DataKey:
         masters = self._masters()
-        with self._database.write() as connection:
+        with self._alone() as connection:
             self._not_retired(connection, masters)
             query = (
                 select(KEYS)

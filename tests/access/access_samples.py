@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from pathlib import Path
+
 from argon2 import PasswordHasher
 
 from router.access.person import EVERY, Role
 from router.access.store import AccessStore
+from router.access.totp_keys import TotpKeys
+from router.sealing.sealer import Sealer
+from tests.sealing.rings import NEW, OLD, masters, ring
 
 #: Parameters of a hash that takes a millisecond: its cost is argon2's matter, not ours.
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -39,3 +45,31 @@ def people(store: AccessStore) -> None:
     store.accounts.add("alice", GOOD, {A: Role.READER}, shown="Alice A.")
     store.accounts.add("bob", GOOD, {A: Role.READER, B: Role.OPERATOR})
     store.accounts.add("chef", GOOD, {EVERY: Role.ADMINISTRATOR})
+
+
+class Seal:
+    """The master key of a site: none at first, then turned on, rotated, and lost."""
+
+    def __init__(self, store: AccessStore, folder: Path, clock: MovedClock) -> None:
+        self.clock, self._folder = clock, folder
+        self._ring = ring(folder, masters(OLD), clock)
+        self._sealer: Sealer | None = None
+        store.accounts.totp_keys = TotpKeys(lambda: self._sealer)
+
+    def on(self) -> None:
+        self._sealer = Sealer(self._ring)
+
+    def rotate(self) -> None:
+        """Another process of the site, with the new master key alone, after the old one was retired."""
+        with closing(ring(self._folder, masters(NEW, OLD), self.clock)) as both:
+            both.rotate()
+            both.retire()
+        self._ring.close()
+        self._ring = ring(self._folder, masters(NEW), self.clock)
+        self.on()
+
+    def off(self) -> None:
+        self._sealer = None
+
+    def close(self) -> None:
+        self._ring.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from router.access.store import AccessStore
-from tests.access.access_samples import MovedClock, opened, people
+from tests.access.access_samples import MovedClock, Seal, opened, people
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +33,10 @@ def store(made: Path, tmp_path: Path, clock: MovedClock) -> Iterator[AccessStore
     store = opened(f"sqlite:///{tmp_path / 'access.db'}", clock)
     yield store
     store.close()
+
+
+@pytest.fixture
+def seal(store: AccessStore, tmp_path: Path, clock: MovedClock) -> Iterator[Seal]:
+    made = Seal(store, tmp_path, clock)
+    yield made
+    made.close()

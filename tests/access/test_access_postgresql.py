@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import text
 
 from router.access.store import AccessStore
-from tests.access.access_samples import MovedClock, opened, people
+from router.errors import OperatorFault
+from tests.access.access_samples import CHEAP, MovedClock, opened, people
+from tests.access.test_access_codes import (  # noqa: F401
+    test_a_key_that_was_copied_or_can_not_be_opened_lets_nobody_in,
+    test_a_sealed_key_logs_in_and_stands_nowhere_in_clear,
+    test_a_sealed_key_outlives_the_rotation_of_the_master_key,
+)
 from tests.access.test_access_login import (  # noqa: F401  the same promises, on another database
     test_a_code_is_asked_for_and_good_once,
     test_a_name_that_is_an_attack_is_a_name_that_nobody_has,
@@ -36,4 +43,20 @@ def store(postgresql_url: str, clock: MovedClock) -> Iterator[AccessStore]:  # n
     store = opened(postgresql_url, clock)
     people(store)
     yield store
+    store.close()
+
+
+def test_tables_of_before_get_room_for_a_sealed_key(postgresql_url: str, clock: MovedClock) -> None:  # noqa: F811
+    """The column of version 1 was too short; who may not change tables says what to run."""
+    store = opened(postgresql_url, clock)
+    people(store)
+    with store._database.write() as db:
+        db.execute(text("ALTER TABLE access_account ALTER COLUMN totp TYPE VARCHAR(64)"))
+        db.execute(text("UPDATE schema_versions SET version=1 WHERE room='access'"))
+    store.close()
+    with pytest.raises(OperatorFault, match="ACCESS-OLDER"):
+        opened(postgresql_url, clock)
+    store = AccessStore(postgresql_url, clock, hasher=CHEAP, upgrade=True)
+    store.accounts._set("alice", totp="sealed:" + "A" * 200)
+    assert store.accounts.all()[0].totp
     store.close()

@@ -19,7 +19,7 @@ from router.simulators.sender import Maker
 from router.sinks.dmp.sink import DmpSink
 from router.sinks.hl7.settings import Hl7Config
 from router.sinks.hl7.sink import Hl7Sink
-from tests.archive.test_archive import ASKED, World
+from tests.contracts.archive_contract import ASKED, World
 from tests.sinks import dmp_world, mssante_samples, test_sink_hl7
 from tests.sinks.mssante_server import Script, server
 

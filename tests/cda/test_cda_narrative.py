@@ -104,7 +104,14 @@ def test_pictures_are_found_and_a_broken_one_is_told() -> None:
     assert (found.pictures["img-1"].kind, found.pictures["img-1"].width) == ("png", 60)
     assert nodes('<renderMultiMedia referencedObject="m1"/>', media("m1", b"GIF"))[0][0] == "note"
     assert nodes('<renderMultiMedia referencedObject="m1"/>', media("m1", b"<svg/>", "image/svg+xml"))[0][0] == "note"
-    assert nodes('<renderMultiMedia referencedObject="m2"/>') == []
+    absent: Node = ("note", {}, ["Image annoncée par le texte, absente du document."])
+    assert nodes('<renderMultiMedia referencedObject="m2"/>') == [absent]
+
+
+def test_the_style_of_a_row_is_that_of_its_cells() -> None:
+    """`styleCode` on a `tr`: a laboratory says so that a result is abnormal."""
+    (table,) = nodes('<table><tbody><tr styleCode="Bold"><td>Hb</td><td>7,1</td></tr></tbody></table>')
+    assert table[2] == [("tr", {}, [("td", {}, [("b", {}, ["Hb"])]), ("td", {}, [("b", {}, ["7,1"])])])]
 
 
 def test_a_picture_that_would_fill_the_memory_is_not_shown() -> None:

@@ -44,6 +44,9 @@ class Codes:
         found = self._sets.get(name)
         return None if found is None else code in found
 
+    def label(self, name: str, code: str) -> str | None:
+        return f"libellé de {code}" if self.contains(name, code) else None
+
 
 CODES = Codes(JDV_J07=J07, JDV_J66=J66)
 

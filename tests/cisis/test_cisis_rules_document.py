@@ -270,3 +270,10 @@ def test_R54_the_body_is_found_however_it_is_written(decoy: bytes) -> None:
     wrong = commented.replace(b"JVBERi0xLjQK", base64.b64encode(b"nothing"))
     if not decoy:
         assert told(check(oru(wrong)))[0][0] == "R54"
+
+
+def test_a_type_without_a_label_gets_that_of_the_value_set() -> None:
+    """mssante §1.3: subject, file names and metadata never show the bare code; a label that is there stays."""
+    bare = cda().replace(b' displayName="Compte rendu"', b"")
+    assert present(check(oru(bare)).request).principal.code.label == "libellé de 11502-2"
+    assert present(check(oru()).request).principal.code.label == "Compte rendu"

@@ -100,6 +100,8 @@ def test_a_search_for_a_patient_keeps_his_pseudonym_alone(site: Path) -> None:
     asked(site, "search", "--patient", "279035121518989")
     (row,) = rows(site)
     assert row["action"] == "searched" and row["kind"] == "patient" and "279035121518989" not in json.dumps(row)
+    asked(site, "impact", "279035121518989")
+    assert [one["action"] for one in rows(site)] == ["searched"] * 2 and "279035121518989" not in json.dumps(rows(site))
 
 
 def test_a_refused_withdrawal_stands_in_the_audit(site: Path) -> None:
@@ -134,6 +136,16 @@ def test_an_end_that_a_restore_has_lost_is_accepted_by_a_person(site: Path) -> N
     assert asked(site, "audit", "verify", "--accept", "--reason", "sauvegarde de lundi", "--yes").code == 0
     (row,) = rows(site, "--action", "verified")
     assert row["reason"] == "sauvegarde de lundi" and row["detail"].startswith("accepted=cut anchor=2:")
+
+
+def test_a_pod_whose_anchor_is_elsewhere_keeps_none(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder is lost with it: it writes rows and no anchor, and says that it can't compare the end."""
+    monkeypatch.setenv("SEGUR_AUDIT_ANCHOR", "elsewhere")
+    for _ in range(2):
+        asked(site, "dlq", "show", DELIVERY, "--content")
+    said = asked(site, "audit", "verify")
+    assert said.code == 0 and "nothing outside of the table" in said.out
+    assert len(rows(site)) == 2 and not list(site.parent.rglob("audit-head*"))
 
 
 def test_a_copy_of_the_audit_says_that_it_was_taken(site: Path) -> None:

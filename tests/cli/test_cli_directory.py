@@ -34,6 +34,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     (tmp_path / "liste.xml").write_text(liste(*domains))
     write_extraction(tmp_path / "extraction.txt", PEOPLE, ORGANISATIONS)
     words = ["--site", str(tmp_path / "router.yaml"), "--lang", "fr"]
+    early = command("directory", "import", "extraction.txt", *words)
+    assert early.code == 0 and "aucune liste blanche n'a encore été lue" in early.out
     assert command("directory", "refresh", *words).code == 0
     said = command("directory", "import", "extraction.txt", *words)
     assert said.code == 0 and "5 boîtes" in said.out and "1 domaine sur 4 est hors liste blanche" in said.out

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import uvicorn
@@ -120,9 +120,9 @@ class Browser:
 class World:
     """The site and its console. `audit`: what was recorded; `audit_away`: whether recording fails."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, site: str = SITE) -> None:
         path = folder / "router.yaml"
-        path.write_text(SITE, encoding="utf-8")
+        path.write_text(site, encoding="utf-8")
         self.clock = MovedClock()
         self.services = SiteServices(Site(path), clock=self.clock)
         self.access = AccessStore(self.services.url("access"), self.clock, hasher=CHEAP)
@@ -132,7 +132,7 @@ class World:
         self.audit_away = False
         self.secrets: list[str] = []
         self.store = ConsoleStore(self.services.url("console"), self.clock)
-        self.watch = StatusWatch(lambda: Gatherer(Site(path)), every=0.2)
+        self.watch = StatusWatch(lambda: Gatherer(Site(path), by_hour=True), every=0.2)
         self.desk = DeadLetterDesk(self.services)
         self.runner = OrderRunner(self.store.orders, self.desk, self.clock)
         self.tools = ConsoleTools(
@@ -250,3 +250,13 @@ def token(answer: httpx.Response) -> str:
 def text_of(answer: httpx.Response) -> str:
     """The words of a page, without its tags."""
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", answer.text))
+
+
+def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The body of an error of the API, which is in its form."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert (body["type"], body["status"], body["code"]) == ("about:blank", status, code)
+    assert body["title"] and body["detail"]
+    return body

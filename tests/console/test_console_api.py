@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
+import csv
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from router.access.person import EVERY, Role
@@ -18,50 +17,22 @@ from router.access.tokens import API_READ, FEED_SEND
 from router.audit.event import Action, AuditEvent
 from router.cisis import ins
 from router.console import ordering
-from router.console.api.operation import BASE, Operation, all_operations
 from router.exchange import State
-from tests.console.console_world import API, EVENT_A, EVENT_B, A, B, Browser, World, token
+from router.feedback.answers import OVERDUE
+from router.sinks.mssante.settings import KEEPS
+from tests.console.console_world import EVENT_A, EVENT_B, A, B, World, problem, token
 from tests.console.sink_worker import dead, work
+from tests.console.worklist_world import silent
+from tests.journal.journal_samples import received
 
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/console_api.py"
 SINK = "mssante.a"
 INS = "1870159123456" + ins.key_of("1870159123456")
-OPERATIONS = pytest.mark.parametrize("one", all_operations(), ids=lambda one: one.name)
 REASON = {"reason": "failure", "text": "le médecin ne l'a pas reçu"}
 MESSAGE = b"MSH|^~\\&|LABO|A|PFI|A|20261130||ORU^R01|MSGA1|P|2.5\rPID|||1234||MARTIN^ZOE\r"
 
 
-def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """The body of an error in its form."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    body: dict[str, Any] = answer.json()
-    assert (body["type"], body["status"], body["code"]) == ("about:blank", status, code)
-    assert body["title"] and body["detail"]
-    return body
-
-
-def call(client: Browser, one: Operation, **parts: str) -> httpx.Response:
-    """The operation, with its path filled in and no body that means anything."""
-    address = BASE + one.path.format(**parts)
-    return client.send(address, {}) if one.method == "POST" else client.get(address)
-
-
 # -------------------------------------------------------------------------------------------------------- rights
-
-
-@OPERATIONS
-def test_each_operation_wants_a_token_its_scope_and_its_role(world: World, one: Operation) -> None:
-    """Without one, without the scope, or as less than the role: refused before anything is looked at."""
-    parts = dict.fromkeys(one.in_path, "x")
-    problem(call(world.client(), one, **parts), 401, "API-LOGIN")
-    others = [scope for scope in API if scope != one.scope]
-    refused = call(world.program({EVERY: Role.ADMINISTRATOR}, others), one, **parts)
-    problem(refused, 403, "API-SCOPE")
-    assert f'scope="{one.scope}"' in refused.headers["www-authenticate"]
-    problem(call(world.program({}), one, **parts), 403, "API-ROLE")
-    if one.role > Role.READER:
-        problem(call(world.program({A: Role(one.role - 1)}), one, **parts), 403, "API-ROLE")
 
 
 @pytest.mark.parametrize("given", ["Bearer x", "Bearer sgr_00000000_" + "A" * 43, "Basic eDp5", "Bearer"])
@@ -101,28 +72,16 @@ def test_a_session_reads_and_acts_with_its_csrf_header_alone(world: World) -> No
 
 
 def test_another_structure_sees_nothing(world: World) -> None:
-    """Lists are without it; its messages, causes and orders answer byte for byte as unknown ones."""
+    """Lists and orders are without it, whatever they are asked for."""
     ids = dead(world, 2, sink=SINK, structure=A)
     for finess, who in ((A, "marie"), (B, "paul")):
         world.services.audit.record(AuditEvent(at=world.clock.now(), who=who, action=Action.NOTED, structure=finess))
     mine, other = world.program({A: Role.ADMINISTRATOR}), world.program({B: Role.ADMINISTRATOR})
     (cause,) = mine.get("/api/dead-letters").json()["causes"]
-    order = mine.send("/api/orders", {"act": "replay", "cause": cause["cause"]}).json()["id"]
-    parts = {"messages": EVENT_A, "dead-letters": cause["cause"], "orders": order}
-    for one in (one for one in all_operations() if one.in_path):
-        (name,) = one.in_path
-        body: dict[str, object] = {**REASON, "kept": ""} if one.name == "openMessage" else {}
-        body |= {"count": 2} if one.name == "confirmOrder" else {}
-
-        def sent(value: str, one: Operation = one, name: str = name, body: dict[str, object] = body) -> httpx.Response:
-            address = BASE + one.path.format(**{name: value})
-            return other.send(address, body) if one.method == "POST" else other.get(address)
-
-        theirs, unknown = sent(parts[one.path.split("/")[1]]), sent("f" * 64)
-        assert (theirs.status_code, theirs.content) == (404, unknown.content), one.name
+    mine.send("/api/orders", {"act": "replay", "cause": cause["cause"]})
     assert [one["id"] for one in other.get("/api/messages").json()["messages"]] == [EVENT_B]
     assert other.get("/api/dead-letters").json() == {"causes": []}
-    assert other.get("/api/orders").json() == {"orders": []}
+    assert other.get("/api/orders").json()["orders"] == []
     assert [one["who"] for one in other.get("/api/audit").json()["rows"]] == ["paul"]
     assert other.get(f"/api/audit?structure={A}").json()["rows"] == []
     assert {one["name"] for one in other.get("/api/state").json()["feeds"]} == {"labo"}
@@ -333,15 +292,17 @@ def test_one_is_confirmed_by_its_number_too_and_many_by_a_person(world: World, m
 # ---------------------------------------------------------------------------------------------------- the example
 
 
-def test_the_example_of_the_documentation_runs(world: World) -> None:
-    """It prints the leg that failed; without a token that counts, one line says why."""
+def test_the_example_of_the_documentation_runs(world: World, tmp_path: Path) -> None:
+    """It prints the leg that failed and what waits, and writes a table; without a token that counts, it says why."""
+    silent(world)
+    world.write([received("c" * 64, world.clock.at - 50, feed="sil", control_id="MSGA3", structures=(A,))])
     text, _ = world.access.tokens.create(
         "report", scopes=[API_READ], expires=world.clock.now() + 60, by="test", rights={A: Role.READER}
     )
     with world.served() as address:
         ran, refused = (
             subprocess.run(
-                [sys.executable, str(EXAMPLE), address, "7d"],
+                [sys.executable, str(EXAMPLE), address, "7d", str(tmp_path / "table.csv")],
                 env={**os.environ, "SEGUR_TOKEN": given},
                 capture_output=True,
                 text=True,
@@ -350,5 +311,9 @@ def test_the_example_of_the_documentation_runs(world: World) -> None:
             )
             for given in (text, "x")
         )
-    assert ran.stdout.split("\t")[1:4] == ["MSGA1", SINK, "MSS-552"], ran.stderr
+    lines = [line.split("\t") for line in ran.stdout.splitlines()]
+    assert ["MSGA1", SINK, "MSS-552"] in [line[1:4] for line in lines], ran.stderr
+    assert [line[3] for line in lines if line[2] == "not-received"] == [OVERDUE, KEEPS]
+    table = list(csv.DictReader((tmp_path / "table.csv").open(encoding="utf-8")))
+    assert {one["MSH-10"] for one in table} == {"MSGA1", "MSGA3"}
     assert refused.returncode == 1 and refused.stderr.startswith("401 API-TOKEN: ")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import create_engine
 
 from router.access.person import Role
 from router.audit.event import Action
+from router.console.worklists import Worklists
 from router.exchange import ReceiptKind
-from tests.console.console_world import EVENT_A, A, Browser, World, text_of, token
+from router.register.tables import WORK
+from tests.console.console_world import EVENT_A, EVENT_B, A, B, Browser, World, text_of, token
 from tests.console.worklist_world import KEPT, LATE, SINK, everything, held, moved_identity, silent
 from tests.journal.journal_samples import receipt
 
@@ -114,3 +117,33 @@ def test_a_reader_sees_cases_and_decides_none(world: World) -> None:
     case = f"/worklists/not-received/{LATE}"
     assert 'value="arrived"' not in client.get(case).text
     assert act(client, case, "arrived") == 403
+
+
+def test_the_changed_identities_of_a_hospital_are_all_there(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many older ones others have, and though no version before said whose an entry is."""
+    monkeypatch.setattr("router.console.worklists._ENTRIES", 3)
+    world.fill()
+    mine = moved_identity(world)
+    rows = [(f"x{n}", EVENT_B[:31] + "1", 7) for n in range(8)] + [(f"y{n}", EVENT_A[:31] + "1", 9) for n in range(7)]
+    rows += [("gone", "no-such-delivery", 5)]
+    more = [
+        {"id": id_, "alias": "a", "event_id": "e", "kind": "A40", "delivery_id": delivery, "document": f"1.{id_}",
+         "sink": SINK, "left": at, "opened": at}
+        for id_, delivery, at in rows
+    ]  # fmt: skip
+    engine = create_engine(world.services.url("register"))
+    with engine.begin() as connection:
+        connection.execute(WORK.insert(), more)
+    engine.dispose()
+
+    def seen(structure: str | None) -> list[str]:
+        within = None if structure is None else frozenset({structure})
+        return [case.id for case in Worklists(world.tools, within).cases("identity")]
+
+    assert sorted(seen(A)) == sorted([mine, *(f"y{n}" for n in range(7))])
+    assert sorted(seen(B)) == [f"x{n}" for n in range(8)]
+    assert len(seen(None)) == len(rows) + 1
+    assert world.services.register.open_work() == len(rows) + 1
+    assert world.services.register.unowned() == []
+    world.services.register.settle(["y0", "x0"], by="marie", outcome="right")
+    assert len(seen(A)) == 7 and len(seen(B)) == 7

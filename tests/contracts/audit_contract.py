@@ -174,6 +174,91 @@ class AuditContract:
         assert trail.record(VIEWED).number == 2
         assert [row.event.who for row in trail.rows(Wanted())] == [VIEWED.who] * 2
 
+    def test_an_anchor_that_begins_with_the_site_is_no_alarm(
+        self, trail: AuditTrail, url: str, anchor: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The first pod to write keeps no anchor: that of the journal begins minutes later, with a row and no alert."""
+        without = opened(url, None)
+        without.record(replace(VIEWED, at=SystemClock().now() - 60))
+        without.close()
+        trail.record(VIEWED)
+        assert trail.rows(Wanted())[1].event.detail.startswith("no anchor was there, it begins at 1:")
+        assert trail.verify().anchored and not caplog.records
+        tamper(url, "UPDATE audit_rows SET number=number+9; DELETE FROM audit_marks WHERE name='head'")
+        anchor.unlink()
+        trail.record(VIEWED)
+        assert [record.__dict__["code"] for record in caplog.records] == ["AUDIT-NO-ANCHOR"]
+
+    def test_two_machines_with_an_anchor_each_raise_no_false_alarm(
+        self, trail: AuditTrail, url: str, anchor: Path, tmp_path: Path
+    ) -> None:
+        """One is far behind, what it names was purged by the other, and both write on: the chain is whole for each."""
+        other = opened(url, tmp_path / "other" / "audit-head.json")
+        trail.record(VIEWED)
+        other.record(VIEWED)
+        self.fill(trail)
+        assert other.verify().whole and trail.verify().whole
+        assert trail.purge(SystemClock().now() + 99) > 3
+        behind = other.verify()
+        assert behind.whole and behind.anchored and behind.begin.number > 3
+        other.record(VIEWED)
+        assert trail.verify().whole and other.verify().whole
+        other.close()
+
+    def test_what_one_machine_took_as_it_is_is_taken_by_the_others(
+        self, trail: AuditTrail, url: str, tmp_path: Path
+    ) -> None:
+        """After a restore one `--accept` is enough; a later cut is found by each anchor."""
+        other = opened(url, tmp_path / "other" / "audit-head.json")
+        trail.record(VIEWED)
+        other.record_all([VIEWED] * 5)
+        tamper(url, TAMPERED["the tail cut with its mark"][0])
+        finding = other.verify().finding
+        assert finding is not None and finding.fault is Fault.CUT
+        assert trail.settle(AuditEvent(at=START + 9, who="root", action=Action.RESTORED)).number == 5
+        found = other.verify()
+        assert found.whole and found.anchored
+        other.remember(found)
+        other.record(VIEWED)
+        assert trail.verify().whole and other.verify().whole
+        tamper(url, "DELETE FROM audit_rows WHERE number>5; DELETE FROM audit_marks WHERE name='head'")
+        finding = other.verify().finding
+        assert finding is not None and finding.fault is Fault.CUT
+        other.close()
+
+    def test_a_taking_as_it_is_that_was_cut_off_excuses_nothing(
+        self, trail: AuditTrail, url: str, tmp_path: Path
+    ) -> None:
+        """The mark that names its row stays behind when that row is gone: an anchor that is ahead tells the cut."""
+        other = opened(url, tmp_path / "other" / "audit-head.json")
+        trail.record(VIEWED)
+        other.record_all([VIEWED] * 5)
+        trail.settle(AuditEvent(at=START + 9, who="root", action=Action.RESTORED))
+        tamper(url, TAMPERED["the tail cut with its mark"][0])
+        for one in (trail, other):
+            finding = one.verify().finding
+            assert finding is not None and finding.fault is Fault.CUT
+        other.close()
+
+    def test_an_anchor_follows_what_others_wrote_once_it_was_looked_at(
+        self, trail: AuditTrail, url: str, anchor: Path
+    ) -> None:
+        """The journal's anchor may be the only one: it moves on with each look, and a cut behind is found from then."""
+        trail.record(VIEWED)
+        without = opened(url, None)
+        self.fill(without, 5)
+        without.close()
+        trail.remember(trail.verify())
+        tamper(url, TAMPERED["the tail cut with its mark"][0])
+        finding = trail.verify().finding
+        assert finding is not None and (finding.fault, finding.number) == (Fault.CUT, 5)
+        trail.remember(trail.verify())
+        finding = trail.verify().finding
+        assert finding is not None and finding.fault is Fault.CUT
+        anchor.unlink()
+        trail.remember(trail.verify())
+        assert not anchor.exists()
+
     def test_without_an_anchor_a_mark_of_elsewhere_finds_a_cut_tail(self, url: str) -> None:
         """A mark that was logged, or sent to the collector, does what the anchor does."""
         trail = opened(url, None)

@@ -49,6 +49,7 @@ class JournalContract:
             journal.write([entry, replace(entry, event_id="r" + entry.event_id[1:], feed="ris")], [])
         assert journal.activity("sil", START + 1) == Activity(START + 3, 3, 2)
         assert journal.activity("sil", START + 9) == Activity(START + 3, 0, 0)
+        assert journal.hours("sil", START + 2 - 3600, 2) == [2, 2] and journal.hours("sil", START + 4, 2) == [0, 0]
 
     def test_a_story_is_told_in_order(self, journal: Journal) -> None:
         """Reception, warning, choice, decision, attempts, outcomes and reports, by time."""

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from router.contracts import Claim, Fence, Ledger, Partition, Record, Row, Standing
+from router.contracts import Beyond, Claim, DeadWanted, Fence, Ledger, Partition, Record, Row, Standing, cause
 from router.errors import Fenced
 from router.exchange import Delivery, Origin, State
 
 AT = Origin("in.sil", 3, 17)
 SINK = "mssante.chu"
+EVERY = DeadWanted()
 
 
 def row(name: str, sequence: int = 0, *, sink: str = "mssante.chu", partition: int = 0, **changes: Any) -> Row:
@@ -260,22 +261,67 @@ class LedgerContract:
 
         def counted(since: float = 0.0, **equal: str) -> list[tuple[Any, ...]]:
             joined: dict[tuple[str, ...], list[Any]] = {}
-            for one in ledger.dead_groups(equal, since):
-                joined.setdefault((one.sink, one.code, one.place or ""), []).append(one)
+            for one in ledger.dead_groups(DeadWanted(equal=equal, since=since)):
+                joined.setdefault((one.sink, one.code, one.cause), []).append(one)
             return sorted(
                 (*key, sum(o.count for o in some), min(o.first for o in some), max(o.last for o in some))
                 for key, some in joined.items()
             )
 
         letters, refused = (
-            ("mssante.chu", "MSS-552", "RCPT", 2, 2.0, 8.0),
-            ("dmp.chu", "PFI-R39", "", 1, 7.0, 7.0),
+            ("mssante.chu", "MSS-552", "c1", 2, 2.0, 8.0),
+            ("dmp.chu", "PFI-R39", cause("sink", "dmp.chu", "PFI-R39", ""), 1, 7.0, 7.0),
         )
         assert counted() == [refused, letters]
-        assert counted(sink="dmp.chu") == counted(code="PFI-R39") == [refused]
+        assert counted(sink="dmp.chu") == counted(code="PFI-R39") == counted(cause=refused[2]) == [refused]
+        assert counted(cause="c1") == [letters]
         assert counted(since=7.5) == [(*letters[:3], 1, 2.0, 8.0)]
         assert counted(feed="' OR 1=1 --") == []
-        assert {one.sample for one in ledger.dead_groups({"code": "MSS-552"})} <= {"d1", "d2"}
+        assert {one.sample for one in ledger.dead_groups(DeadWanted(equal={"code": "MSS-552"}))} <= {"d1", "d2"}
+
+    def test_dead_rows_come_in_pages(self, ledger: Ledger) -> None:
+        """By the last attempt and then by id, either way, from any place on; so many as were asked for."""
+        told: dict[str, Any] = {"state": State.DEAD, "code": "MSS-552", "evidence": {"cause": "c1"}}
+        times = {"d1": 5.0, "d2": 7.0, "d3": 7.0, "d4": 7.0, "d5": 9.0}
+        ledger.open([row(name, n, updated=at, **told) for n, (name, at) in enumerate(times.items())])
+        ledger.open([row("other", 9, state=State.DEAD, code="MSS-553", updated=8.0, evidence={"cause": "c2"})])
+        ledger.open([row("left", 10, state=State.DONE, code="MSS-552", updated=8.0, evidence={"cause": "c1"})])
+        wanted = DeadWanted(equal={"cause": "c1"})
+
+        def seen(limit: int | None, wanted: DeadWanted = wanted, **asked: Any) -> list[str]:
+            return [r.delivery.id for r in ledger.dead_page(wanted, limit, **asked)]
+
+        assert seen(2) == ["d5", "d4"]
+        assert seen(2, beyond=Beyond(7.0, "d4")) == ["d3", "d2"]
+        assert seen(9, beyond=Beyond(7.0, True)) == ["d4", "d3", "d2", "d1"]
+        assert seen(9, beyond=Beyond(7.0, False)) == ["d1"]
+        assert seen(3, newest=False) == ["d1", "d2", "d3"]
+        assert seen(9, newest=False, beyond=Beyond(7.0, "d3")) == ["d4", "d5"]
+        assert seen(9, newest=False, beyond=Beyond(7.0, False)) == ["d5"]
+        assert seen(None, DeadWanted()) == ["d5", "other", "d4", "d3", "d2", "d1"]
+        assert seen(9, DeadWanted(since=7.0, until=9.0, events=["event-d2", "event-d5", "event-x"])) == ["d2"]
+        assert seen(9, DeadWanted(events=[])) == []
+
+    def test_a_dead_row_that_changes_is_counted_under_its_new_cause(self, ledger: Ledger) -> None:
+        """Revived it is counted nowhere; dead again, under what ended it this time."""
+        dead = row("d1", 1, state=State.DEAD, code="A", evidence={"cause": "c1", "place": "P"}, updated=1.0)
+        ledger.open([dead])
+        ledger.save([replace(dead, state=State.READY, evidence={}, updated=2.0)])
+        assert list(ledger.dead_groups(DeadWanted())) == []
+        ledger.save([replace(dead, code="B", evidence={"cause": "c2"}, updated=3.0)])
+        assert [(one.cause, one.code, one.count) for one in ledger.dead_groups(DeadWanted())] == [("c2", "B", 1)]
+
+    def test_rows_that_are_held(self, ledger: Ledger) -> None:
+        """Parked for this reason, in this sink; nothing else."""
+        ledger.open(
+            [
+                row("h1", 1, state=State.PARKED, code="UNKNOWN-HELD"),
+                row("h2", 2, state=State.PARKED, code="LANE"),
+                row("h3", 3, state=State.DEAD, code="UNKNOWN-HELD"),
+                row("h4", 4, state=State.PARKED, code="UNKNOWN-HELD", sink="dmp.chu"),
+            ]
+        )
+        assert [r.delivery.id for r in ledger.held(SINK, "UNKNOWN-HELD")] == ["h1"]
 
     def test_dead_rows_of_the_structures_that_one_may_see(self, ledger: Ledger) -> None:
         """Listed and counted: those of these structures; those of none are for who sees all."""
@@ -284,14 +330,16 @@ class LedgerContract:
         ledger.open([replace(r, delivery=replace(r.delivery, structure=owners[r.delivery.id])) for r in dead])
 
         def seen(*within: str) -> tuple[list[str], int]:
-            groups = ledger.dead_groups({"code": "MSS-552"}, within=within)
+            groups = ledger.dead_groups(DeadWanted(equal={"code": "MSS-552"}, within=within))
             return [r.delivery.id for r in ledger.dead(within=within)], sum(one.count for one in groups)
 
         assert seen("750000018") == (["d1"], 1)
         assert seen("750000018", "340000017", "999999999") == (["d1", "d2"], 2)
         assert seen() == ([], 0)
         assert [r.delivery.structure for r in ledger.dead()] == ["750000018", "340000017", ""]
-        assert sum(one.count for one in ledger.dead_groups({})) == 3
+        assert sum(one.count for one in ledger.dead_groups(DeadWanted())) == 3
+        assert set(ledger.dead_owners(DeadWanted())) == {*owners.values()}
+        assert set(ledger.dead_owners(DeadWanted(within=["750000018"]))) == {"750000018"}
 
     def test_dead_letters_without_a_row_are_kept_by_topic(self, ledger: Ledger) -> None:
         """Listed by time, counted by what they share, for one's structures; resolved ones and other topics are out."""
@@ -312,7 +360,7 @@ class LedgerContract:
 
         def counted(**asked: Any) -> list[tuple[str, int, float, float]]:
             joined: dict[str, list[Any]] = {}
-            for one in ledger.letter_groups(topic, asked.pop("equal", {}), **asked):
+            for one in ledger.letter_groups(topic, DeadWanted(**asked)):
                 joined.setdefault(one.sample.headers["code"], []).append(one)
             return sorted(
                 (code, sum(o.count for o in some), min(o.first for o in some), max(o.last for o in some))
@@ -325,6 +373,17 @@ class LedgerContract:
         )
         assert counted(since=4.0) == [("R80", 1, 1.5, 4.5)]
         assert counted(within=["750000018"]) == [("R45", 1, 1.5, 3.5)]
+
+        def paged(limit: int | None, *codes: str, wanted: DeadWanted = EVERY, **asked: Any) -> list[str]:
+            groups = [one for one in ledger.letter_groups(topic, DeadWanted()) if one.equal["code"] in codes]
+            found = ledger.letter_page(topic, wanted, groups if codes else None, limit, **asked)
+            return [record.headers["id"] for _, _, record in found]
+
+        assert paged(None) == ["e2", "e1", "e0"] and paged(2, newest=False) == ["e0", "e1"]
+        assert paged(9, "R45") == ["e1", "e0"] and paged(1, "R45", "R80") == ["e2"]
+        assert paged(9, beyond=Beyond(3.5, "1/1")) == ["e0"] and paged(9, beyond=Beyond(3.5, True)) == ["e1", "e0"]
+        assert paged(9, wanted=DeadWanted(events=["e1", "e9"])) == ["e1"]
+        assert set(ledger.letter_owners(topic, DeadWanted(), None)) == {"", "750000018"}
         ledger.note_letters(topic, "t2", letters[2:3], (), {Partition(topic, 0): 1})
         assert [one.headers["id"] for one in ledger.letters(topic)] == ["e2"]
         assert ledger.letters_seen(topic, "t1") == {}

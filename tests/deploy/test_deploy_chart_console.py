@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.chart import VALUES, Manifest, manifests, of_kind, read, rendered, workloads
+from tests.deploy.chart import VALUES, Manifest, manifests, of_kind, read, rendered, template, workloads
 
 WITH = [name for name, path in VALUES.items() if "console:" in path.read_text()]
 
@@ -65,6 +65,32 @@ def test_browsers_reach_the_port_on_which_the_console_listens(name: str) -> None
     assert opened == {web(name)["spec"]["selector"]["app.kubernetes.io/component"]}
 
 
+@pytest.mark.parametrize("name", WITH)
+def test_the_console_may_ask_every_other_pod_for_its_state(name: str) -> None:
+    """`others` names the headless Service of each other role; its policy lets the requests out, theirs lets them in."""
+    port = site(name)["admin"]["port"]
+    others = site(name)["console"]["others"]
+    services = {
+        one["metadata"]["name"]: one["spec"]["selector"]["app.kubernetes.io/component"]
+        for one in of_kind(name, "Service")
+        if one["spec"].get("clusterIP") == "None"
+    }
+    asked = {services.pop(other.partition(".")[0]) for other in others}
+    assert set(services.values()) == ({"single"} if name == "single" else {"console"})
+    assert all(other.endswith(f".svc:{port}") for other in others)
+    policies = {one["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]: one["spec"]
+                for one in of_kind(name, "NetworkPolicy")}  # fmt: skip
+    if not asked or not policies:
+        return
+    out = [rule for rule in policies["console"]["egress"] if port in [one["port"] for one in rule["ports"]]]
+    assert [list(rule["to"][0]["podSelector"]["matchLabels"]) for rule in out] == [
+        ["app.kubernetes.io/name", "app.kubernetes.io/instance"]
+    ]
+    assert all(
+        any(port in [one["port"] for one in rule["ports"]] for rule in policies[role]["ingress"]) for role in asked
+    )
+
+
 def test_an_ingress_speaks_tls_for_the_address_of_the_console() -> None:
     """Its host is that of `console.address`, its certificate is named, and it goes to the port of the Service."""
     (ingress,) = of_kind("hopital", "Ingress")
@@ -112,3 +138,49 @@ def test_the_archive_is_one_volume_of_those_that_write_or_read_it() -> None:
                 role = one["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"]
                 found[role] = volume["persistentVolumeClaim"]["claimName"]
     assert found == dict.fromkeys(("sinks", "feedback", "journal", "console"), "segur-archive")
+
+
+def anchors(*values: str) -> dict[str, tuple[str, str]]:
+    """Role -> (claim of the volume that holds the file of the anchor, what `SEGUR_AUDIT_ANCHOR` says)."""
+    made = list(read(template("--values", str(VALUES["hopital"]), *values).stdout))
+    maps = [one for one in made if one["kind"] == "ConfigMap" and one["metadata"]["name"].endswith("-site")]
+    (config,) = read(maps[0]["data"]["router.yaml"])
+    anchor = config["audit"].get("anchor", "-")
+    found = {}
+    for one in made:
+        if one["kind"] not in ("StatefulSet", "Deployment"):
+            continue
+        pod = one["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        volumes = {volume["name"]: volume.get("persistentVolumeClaim", {}) for volume in pod["volumes"]}
+        claims = [
+            volumes[mount["name"]].get("claimName", "lost with the pod")
+            for mount in container["volumeMounts"]
+            if anchor.startswith(mount["mountPath"] + "/")
+        ]
+        told = [entry["value"] for entry in container["env"] if entry["name"] == "SEGUR_AUDIT_ANCHOR"]
+        role = one["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"]
+        found[role] = ("".join(claims), "".join(told))
+    return found
+
+
+ROLES = ("gateway", "pipelines", "sinks", "feedback", "console")
+
+
+@pytest.mark.parametrize(
+    ("values", "journal", "others"),
+    [
+        ((), ("essai-segur-router-audit", ""), ("", "elsewhere")),
+        (("--set", "audit.storage.existingClaim=mine"), ("mine", ""), ("", "elsewhere")),
+        (("--set", "audit.storage.enabled=false"), ("", "elsewhere"), ("", "elsewhere")),
+        (("--set", "site.config.audit.anchor=/srv/shared/head.json"), ("", ""), ("", "")),
+    ],
+    ids=["made", "given", "none", "the site's own"],
+)
+def test_the_anchor_of_the_audit_lasts_or_is_kept_by_nobody(
+    values: tuple[str, ...], journal: tuple[str, str], others: tuple[str, str]
+) -> None:
+    """The journal's pod has a volume for it, the others are told; no pod keeps one in a folder that is lost with it."""
+    found = anchors(*values)
+    assert found["journal"] == journal
+    assert {role: found[role] for role in ROLES} == dict.fromkeys(ROLES, others)

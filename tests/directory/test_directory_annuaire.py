@@ -273,6 +273,19 @@ def test_services_and_applications_come_from_the_sites_table_only(tmp_path: Path
     assert [bool(recipient.refusal) for recipient in exchange.asked().recipients] == [False, True, False, True]
 
 
+def test_the_mailbox_of_a_hospital_is_not_that_of_its_services(tmp_path: Path) -> None:
+    """hl7-input §4.2: a letter for a UF that has no line of its own goes to nobody, not to the reception."""
+    hall = {"address": "accueil@chu.mssante.fr", "structure": "120456789"}
+    directory = opened(tmp_path, mailboxes=[hall])
+    hospital = Structure(id="1120456789", finess="120456789")
+    unit = Structure(id="3435", name="Service d'urologie", kind="UF", finess="120456789")
+    given = [doctor("", kind=RecipientKind.ORGANISATION, structure=one, owner="") for one in (unit, hospital)]
+    assert addresses(resolved(directory, *given)) == ["", "accueil@chu.mssante.fr"]
+    uro = {"address": "uro@chu.mssante.fr", "structure": "120456789", "kind": "UF", "number": "3435"}
+    directory = opened(tmp_path, mailboxes=[hall, uro])
+    assert addresses(resolved(directory, given[0])) == ["uro@chu.mssante.fr"]
+
+
 def test_a_patients_mailbox_is_built_on_a_qualified_ins_only(tmp_path: Path) -> None:
     """ECO.2.2.6."""
     directory = opened(tmp_path)

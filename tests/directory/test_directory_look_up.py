@@ -150,6 +150,7 @@ def test_a_practices_mailbox_goes_before_a_personal_one_where_the_site_says_so(t
     ("box", "choice", "reason"),
     [
         (Box("dr@hors-liste.fr"), {}, "1 × hors liste blanche"),
+        (Box("dr@patient.mssante.fr"), {}, "1 × d'un patient"),
         (Box("dr@chu.mssante.fr", demat=False), {}, "1 × sans dématérialisation"),
         (Box("dr@chu.mssante.fr"), {"dematerialisation": "require-yes"}, "1 × sans dématérialisation"),
         (Box("dr@chu.mssante.fr", "ORG"), {}, "1 × de type non admis pour un professionnel"),

@@ -8,10 +8,13 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from router.contracts import (
+    Beyond,
     Claim,
     DeadGroup,
+    DeadWanted,
     Fence,
     Header,
     LetterGroup,
@@ -23,6 +26,7 @@ from router.contracts import (
     Settle,
     Standing,
     TopicPlan,
+    cause,
     out_topic,
 )
 from router.errors import Fenced, Unavailable
@@ -30,6 +34,34 @@ from router.exchange import Origin, State
 
 Callback = Callable[[frozenset[Partition]], None]
 FINAL = (State.DONE, State.SUPERSEDED, State.DEAD)
+
+
+One = TypeVar("One")
+
+
+def _agrees(wanted: DeadWanted, facts: Mapping[str, str], last: float, event_id: str) -> bool:
+    """Whether a dead letter with these facts is wanted; its structure is."""
+    equal = all(facts[name] == value for name, value in wanted.equal.items())
+    early = wanted.until is None or last < wanted.until
+    return equal and early and last >= wanted.since and (wanted.events is None or event_id in wanted.events)
+
+
+def _page(
+    found: list[tuple[float, str, One]], limit: int | None, *, newest: bool, beyond: Beyond | None
+) -> list[tuple[float, str, One]]:
+    def order(one: tuple[float, str, One]) -> tuple[float, str]:
+        return one[:2]
+
+    found = sorted(found, key=order, reverse=newest)
+    if beyond is not None:
+        behind = {False: [], True: [one for one in found if one[0] == beyond.last]}
+        same = behind.get(beyond.of_moment is True, [])
+        if isinstance(beyond.of_moment, str):
+            place = (beyond.last, beyond.of_moment)
+            same = [one for one in found if one[0] == beyond.last and one[:2] != place and (one[:2] < place) is newest]
+        further = [one for one in found if one[0] != beyond.last and (one[0] < beyond.last) is newest]
+        found = [*same, *further]
+    return found[:limit]
 
 
 class MemoryBus:
@@ -409,19 +441,40 @@ class MemoryLedger:
         dead = [r for r in dead if within is None or r.delivery.structure in within]
         return sorted(dead, key=lambda r: (r.updated, r.delivery.sink, r.partition, r.sequence))
 
-    def dead_groups(
-        self, equal: Mapping[str, str], since: float = 0.0, within: Collection[str] | None = None
-    ) -> Sequence[DeadGroup]:
-        """Of one row each: whoever reads them joins them."""
+    def held(self, sink: str, code: str) -> Sequence[Row]:
+        rows = self.rows.values()
+        return [r for r in rows if r.delivery.sink == sink and r.state is State.PARKED and r.code == code]
+
+    def _wanted(self, wanted: DeadWanted) -> list[tuple[float, Row, str]]:
+        """(last attempt, row, cause) of the dead rows that are wanted."""
         found = []
-        for one in self.dead(equal.get("sink"), within):
-            names = {name: getattr(one.delivery, name) for name in ("sink", "feed", "pipeline")} | {"code": one.code}
-            last = one.last_try or one.updated
-            if last >= since and all(names[name] == value for name, value in equal.items()):
-                place = one.evidence.get("place")
-                found.append(DeadGroup(**names, place=place, count=1, first=one.first_try or last,
-                                       last=last, sample=one.delivery.id))  # fmt: skip
+        for one in self.dead(within=wanted.within):
+            made, last = one.delivery, one.last_try or one.updated
+            named = one.evidence.get("cause") or cause("sink", made.sink, one.code, one.evidence.get("place", ""))
+            facts = {name: getattr(made, name) for name in ("sink", "feed", "pipeline")}
+            facts |= {"code": one.code, "cause": named}
+            if _agrees(wanted, facts, last, made.event_id):
+                found.append((last, one, named))
         return found
+
+    def dead_groups(self, wanted: DeadWanted) -> Sequence[DeadGroup]:
+        """Of one row each: whoever reads them joins them."""
+        return [
+            DeadGroup(
+                sink=one.delivery.sink, cause=named, code=one.code, feed=one.delivery.feed,
+                pipeline=one.delivery.pipeline, count=1, first=one.first_try or last, last=last, sample=one.delivery.id,
+            )
+            for last, one, named in self._wanted(wanted)
+        ]  # fmt: skip
+
+    def dead_page(
+        self, wanted: DeadWanted, limit: int | None, *, newest: bool = True, beyond: Beyond | None = None
+    ) -> Sequence[Row]:
+        found = [(last, one.delivery.id, one) for last, one, _ in self._wanted(wanted)]
+        return [one for _, _, one in _page(found, limit, newest=newest, beyond=beyond)]
+
+    def dead_owners(self, wanted: DeadWanted) -> Collection[str]:
+        return {one.delivery.structure for _, one, _ in self._wanted(wanted)}
 
     def letters_seen(self, topic: str, identity: str) -> Offsets:
         known, ends, _ = self.noted.get(topic, ("", {}, {}))
@@ -439,16 +492,41 @@ class MemoryLedger:
         found = self.noted.get(topic, ("", {}, {}))[2].values()
         return [one for one in found if within is None or one.headers.get(Header.STRUCTURE, "") in within]
 
-    def letter_groups(
-        self, topic: str, equal: Mapping[str, str], since: float = 0.0, within: Collection[str] | None = None
-    ) -> Sequence[LetterGroup]:
-        """Of one letter each: whoever reads them joins them."""
+    def _letters(
+        self, topic: str, wanted: DeadWanted, any_of: Sequence[LetterGroup] | None = None
+    ) -> list[tuple[float, str, Record, dict[str, str]]]:
+        """(last attempt, id, letter, by what it is counted) of those that are wanted."""
         found = []
-        for one in self.letters(topic, within):
+        for one in self.letters(topic, wanted.within):
             last = float(one.headers.get(Header.LAST) or one.timestamp)
-            if last >= since and all(one.headers.get(name, "") == value for name, value in equal.items()):
-                found.append(LetterGroup(one, 1, float(one.headers.get(Header.FIRST) or last), last))
+            facts = {name: one.headers.get(name, "") for name in ("cause", "code", "place", "feed", "pipeline")}
+            among = any_of is None or facts in [group.equal for group in any_of]
+            if among and _agrees(wanted, facts, last, one.headers.get(Header.ID, "")):
+                found.append((last, f"{one.partition}/{one.offset}", one, facts))
         return found
+
+    def letter_groups(self, topic: str, wanted: DeadWanted) -> Sequence[LetterGroup]:
+        """Of one letter each: whoever reads them joins them."""
+        return [
+            LetterGroup(equal=facts, sample=one, count=1, first=float(one.headers.get(Header.FIRST) or last), last=last)
+            for last, _, one, facts in self._letters(topic, wanted)
+        ]
+
+    def letter_page(
+        self,
+        topic: str,
+        wanted: DeadWanted,
+        any_of: Sequence[LetterGroup] | None,
+        limit: int | None,
+        *,
+        newest: bool = True,
+        beyond: Beyond | None = None,
+    ) -> Sequence[tuple[float, str, Record]]:
+        found = [one[:3] for one in self._letters(topic, wanted, any_of)]
+        return _page(found, limit, newest=newest, beyond=beyond)
+
+    def letter_owners(self, topic: str, wanted: DeadWanted, any_of: Sequence[LetterGroup] | None) -> Collection[str]:
+        return {one.headers.get(Header.STRUCTURE, "") for _, _, one, _ in self._letters(topic, wanted, any_of)}
 
     def needed(self, sink: str) -> Collection[Origin]:
         self._check()

@@ -6,8 +6,9 @@ import asyncio
 from dataclasses import replace
 
 from router.contracts import Header, Outgoing, SystemClock
-from router.engine.dead_letters.listing import Filter, body, groups, letters
+from router.engine.dead_letters.listing import Filter, body, groups
 from router.engine.dead_letters.operator_commands import UNDECIDED, discard, replay
+from router.engine.dead_letters.paging import letters
 from router.errors import Refused
 from router.exchange import Event, Origin, Pseudonyms, State
 from router.gateway.checks import RelayCheck

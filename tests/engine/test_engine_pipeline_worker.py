@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from router.contracts import EVENT_FORMAT, Header, Outgoing, Partition, Settle, SystemClock, Unobserved, no_alert
-from router.engine.dead_letters.listing import letters
 from router.engine.dead_letters.operator_commands import replay
+from router.engine.dead_letters.paging import letters
 from router.engine.dead_letters.remediation import next_step
 from router.engine.pipeline import worker as module
 from router.engine.pipeline.compiled import UNWANTED, BugLimit, all_served, always_a_dead_letter, no_description

@@ -11,8 +11,9 @@ import pytest
 
 from router.bus.sqlite.sqlite_bus import SqliteBus
 from router.contracts import Header, Outgoing, Partition, Row
-from router.engine.dead_letters.listing import DeadLetter, body, letters
+from router.engine.dead_letters.listing import DeadLetter, body
 from router.engine.dead_letters.operator_commands import discard
+from router.engine.dead_letters.paging import letters
 from router.engine.dead_letters.remediation import BYTES_LOST
 from router.engine.delivery.trimming import INTERVAL, Trimmer, trimmable
 from router.engine.delivery.worker_settings import Limits

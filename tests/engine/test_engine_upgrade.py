@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from router.engine.dead_letters import listing
-from router.engine.dead_letters.remediation import cause
+from router.contracts import cause
+from router.engine.dead_letters import listing, paging
 from router.exchange import State
 from tests.engine.chain import Chain, message, until
 
@@ -52,7 +52,7 @@ def test_a_dead_letter_of_the_version_before_is_found_by_its_cause(folder: Path)
     chain = Chain(folder)
     bus, ledger = chain.bus(), chain.ledger()
     try:
-        (found,) = listing.letters(bus, ledger, listing.Filter(), sinks=["s"])
+        (found,) = paging.letters(bus, ledger, listing.Filter(), sinks=["s"])
         row = ledger.get([found.delivery_id])[found.delivery_id]
         assert row.state is State.DEAD
         assert found.cause == cause("sink", "s", "NO-2", "PID-3") == row.evidence["cause"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -37,6 +40,19 @@ def from_dmp(**changes: Any) -> Receipt:
     base = delivery(order())
     context = {"control_id": "015", "dialect": "2.1", "leg": "dmp", "ack_reception": "1"}
     return receipt(base, sink="dmp.chu", **{"context": context | changes.pop("more", {}), **changes})
+
+
+def test_times_are_those_of_france_whatever_zone_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container runs in UTC: its ZAM would tell of what comes an hour before it was sent (hl7-input §4)."""
+    monkeypatch.setenv("TZ", "America/Cayenne")
+    time.tzset()
+    try:
+        message = zam(receipt(delivery(), kind=ReceiptKind.DSN, code="MSS-250", disposition=None))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    here = datetime.fromtimestamp(NOW, ZoneInfo("Europe/Paris")).strftime("%Y%m%d%H%M%S")
+    assert (message.text("MSH-7"), message.text("EVN-2")) == (here, here)
 
 
 def test_a_submission_alone_says_nothing() -> None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from router.exchange import Origin
 from router.register import Register
 from router.register.adt import AdtChange
-from router.register.tables import STAY
+from router.register.tables import STAY, WORK
 from tests.register.register_samples import PSEUDONYMS, StillClock, change, ipp, ipp_name
 
 VISIT = "V-0042"
@@ -113,4 +113,29 @@ def test_a_register_of_version_1_gets_the_table(tmp_path: Path) -> None:
     assert register.stays(ipp_name("3")) == []
     register.apply("e7", OUT)
     assert [stay.end for stay in register.stays(ipp_name("3"))] == ["20260109"]
+    register.close()
+
+
+def test_a_register_of_version_2_gets_the_owners_of_its_work_list(tmp_path: Path) -> None:
+    """Entries of before have none until somebody tells it, and so has what an older process writes beside this one."""
+    url = f"sqlite:///{tmp_path / 'register.db'}"
+    Register(url, PSEUDONYMS).close()
+    row = "'a', 'e', 'A40', 'd', '1.2', 's', 1.0, 2.0, 0.0, '', ''"
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP INDEX register_work_open"))
+        connection.execute(sa.text("ALTER TABLE register_work DROP COLUMN structure"))
+        connection.execute(sa.text("UPDATE schema_versions SET version = 2 WHERE room = 'register'"))
+        connection.execute(sa.text(f"INSERT INTO register_work VALUES ('w1', {row})"))  # noqa: S608
+    register = Register(url, PSEUDONYMS, upgrade=True)
+    names = ", ".join(column.name for column in WORK.c if column.name != "structure")
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"INSERT INTO register_work({names}) VALUES ('w2', {row})"))  # noqa: S608
+    engine.dispose()
+    assert sorted(one.id for one in register.unowned()) == ["w1", "w2"]
+    register.own({"w1": "750000018", "w2": ""})
+    assert register.unowned() == [] and register.open_work() == 2
+    assert [one.id for one in register.work(within=["750000018"])] == ["w1"]
+    (first,) = register.work(limit=1)
+    assert [one.id for one in register.work(after=first)] == ["w2"]
     register.close()

@@ -15,7 +15,7 @@ import pytest
 
 from router.config.site import Site
 from router.contracts import Outgoing, Row, in_topic, out_topic
-from router.engine.dead_letters import listing, operator_commands
+from router.engine.dead_letters import listing, operator_commands, paging
 from router.errors import OperatorFault
 from router.exchange import Delivery, Origin, State
 from router.hl7.message import Message
@@ -69,9 +69,9 @@ def again(stage: Stage, source: Path, *, keep_bus: bool = False, moved: bool = F
 def order(stage: Stage) -> list[str]:
     """A person says: send what is held. Returns the ids of those."""
     which = listing.Filter(code="UNKNOWN-HELD")
-    held = listing.letters(stage.bus, stage.ledger, which, sinks=[SINK])
-    assert listing.letters(stage.bus, stage.ledger, sinks=[SINK]) == []  # they are no dead letters
-    assert listing.letters(stage.bus, stage.ledger, listing.Filter(id=held[0].cause), sinks=[SINK]) == held
+    held = paging.letters(stage.bus, stage.ledger, which, sinks=[SINK])
+    assert paging.letters(stage.bus, stage.ledger, sinks=[SINK]) == []  # they are no dead letters
+    assert paging.letters(stage.bus, stage.ledger, listing.Filter(id=held[0].cause), sinks=[SINK]) == held
     with closing(stage.bus.producer("operator")) as producer:
         answers = list(operator_commands.replay(stage.bus, stage.ledger, held, by="ann", producer=producer))
     assert all(answer.accepted for answer in answers)

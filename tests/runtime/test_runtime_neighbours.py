@@ -7,7 +7,7 @@ import time
 import pytest
 
 from router.runtime import neighbours
-from router.runtime.status import processes
+from router.runtime.status import others
 from tests.trickle import trickle
 
 
@@ -53,5 +53,5 @@ _REPORT: dict[str, object] = {"machine": "m", "version": "1", "started": 1.0, "w
 )
 def test_a_page_that_holds_other_things_is_no_report(page: dict[str, object]) -> None:
     """Another version, or another program: `status` says that it has no answer from there."""
-    assert processes.report_of(_REPORT, "here") is not None
-    assert processes.report_of(page, "here") is None
+    assert others.report_of(_REPORT, "here") is not None
+    assert others.report_of(page, "here") is None

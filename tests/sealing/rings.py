@@ -29,5 +29,7 @@ def masters(writes: OwnMaster, *reads: OwnMaster) -> Callable[[], Masters]:
     return lambda: Masters(writes, {one.id: one for one in (writes, *reads)})
 
 
-def ring(folder: Path, which: Callable[[], Masters] | None = None, clock: Clock | None = None) -> Keyring:
-    return Keyring(f"sqlite:///{folder / 'keyring.db'}", which or masters(OLD), clock or SystemClock())
+def ring(where: Path | str, which: Callable[[], Masters] | None = None, clock: Clock | None = None) -> Keyring:
+    """where: a folder for an SQLite file, or the URL of a database."""
+    url = where if isinstance(where, str) else f"sqlite:///{where / 'keyring.db'}"
+    return Keyring(url, which or masters(OLD), clock or SystemClock())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import email
 import email.policy
 from dataclasses import replace
@@ -16,12 +17,13 @@ from router.exchange import Delivery
 from router.measures import Measure
 from router.rendering.renderer import Renderer
 from router.request import Action
-from router.sinks.mssante import sink as sink_module
+from router.sinks.mssante import composer
+from router.sinks.mssante.sink_type import MSSANTE
 from tests.cda.cda_samples import cda, n1_body
 from tests.rendering.narratives import document, rows
-from tests.sinks.mssante_samples import delivery, doctor, order, tools
+from tests.sinks.mssante_samples import config, delivery, doctor, order, tools
 from tests.sinks.mssante_server import Script
-from tests.sinks.test_sink_mssante import send
+from tests.sinks.test_sink_mssante import FIRST, send
 from tests.sinks.test_sink_mssante_mail import members
 from tests.typed import body_text
 
@@ -47,6 +49,16 @@ def parts(script: Script) -> tuple[str, dict[str, bytes], dict[str, bytes]]:
 
 def of(raw: bytes, **changes: Any) -> Delivery:
     return delivery(order((raw,), **changes), (raw,))
+
+
+def test_a_mail_made_again_is_the_mail_that_left(tmp_path: Path) -> None:
+    """Nothing is sent, and each byte is the same, so that its digest shows it: with the PDF of a text as well."""
+    script, made = Script(), of(N3)
+    send(script, tmp_path, made)
+    settings, using = config(), tools(tmp_path)
+    assert MSSANTE.again is not None
+    again = asyncio.run(MSSANTE.again("mssante.chu", settings, using, made, FIRST.first))
+    assert again.rstrip(b"\r\n") == script.mails[-1].rstrip(b"\r\n") and len(script.mails) == 1
 
 
 def test_a_document_without_pdf_leaves_with_a_copy_of_its_text(tmp_path: Path) -> None:
@@ -77,7 +89,7 @@ def test_every_recipient_and_retry_gets_the_same_copy(tmp_path: Path) -> None:
 
 def test_a_page_that_cannot_be_made_never_holds_up_the_mail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The archive leaves alone; body, README.TXT, proof and measure say so, and why."""
-    monkeypatch.setattr(sink_module, "Renderer", lambda: Renderer(memory=64 * 2**20))
+    monkeypatch.setattr(composer, "Renderer", lambda: Renderer(memory=64 * 2**20))
     counted, script = Counted(), Script()
     (outcome,) = send(script, tmp_path, of(N3), using=replace(tools(tmp_path), observer=counted))
     body, archive, copies = parts(script)

@@ -63,6 +63,14 @@ def test_the_pdf_is_named_by_act_type_patient_and_order() -> None:
     assert pdf_name(made, made.documents[0]) == expected
 
 
+def test_a_pdf_name_that_is_too_long_keeps_every_part() -> None:
+    """ECO.2.1.6: the longest part gives way, the others and the order number stay whole."""
+    made = request((cda(change=(("PAT-TROIS", "DE-LA-" * 30 + "FIN"),)),))
+    name = pdf_name(made, made.documents[0])
+    assert name.startswith("20260104_CR d'examens biologiques_DE-LA-") and name.endswith("_DOMINIQUE_P-44.pdf")
+    assert len(name) <= len(".pdf") + 150
+
+
 def test_a_pdf_name_is_safe_and_distinct() -> None:
     """Case 2: a label with `/` makes no folder; a clash gets a number."""
     made = labelled("Document social / médico-social")

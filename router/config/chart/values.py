@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from router.config.chart.console import ConsoleValues
-from router.config.chart.roles import Labels, Object, RolesValues, SingleValues
+from router.config.chart.roles import Labels, Object, RolesValues, SingleValues, StorageValues
 from router.config.site_models import SiteConfig
 from router.strict import Strict
 
@@ -121,6 +121,24 @@ class ArchiveValues(Strict):
         "",
         description="PersistentVolumeClaim that sinks, feedback, journal and console share (ReadWriteMany). "
         "Required in mode `roles`; in mode `single` the default is the volume of the pod.",
+    )
+
+
+class AuditStorageValues(StorageValues):
+    """The volume of the audit's anchor: a few bytes that say how far the audit reached."""
+
+    enabled: bool = Field(
+        True, description="Keep the anchor. Without it a cut end of the audit shows at the collector only."
+    )
+    size: str = Field("1Gi", pattern=r"^\d+(Ki|Mi|Gi|Ti)$", description="Size of the volume: a few bytes are used.")
+
+
+class AuditValues(Strict):
+    """Where the anchor of the audit is, in mode `roles`; in mode `single` it is on the volume of the pod."""
+
+    storage: AuditStorageValues = Field(
+        default_factory=AuditStorageValues,
+        description="Its volume, of the journal's pod alone. Not made where `site.config.audit.anchor` is there.",
     )
 
 
@@ -256,6 +274,7 @@ class ChartValues(Strict):
         default_factory=ConsoleValues, description="How browsers reach the console (`site.config.console`)."
     )
     archive: ArchiveValues = Field(default_factory=ArchiveValues, description="The archive.")
+    audit: AuditValues = Field(default_factory=AuditValues, description="Mode `roles`: the anchor of the audit.")
     upgrade: UpgradeValues = Field(default_factory=UpgradeValues, description="Upgrades.")
     pdb: BudgetValues = Field(default_factory=BudgetValues, description="PodDisruptionBudgets.")
     networkPolicy: NetworkPolicyValues = Field(default_factory=NetworkPolicyValues, description="NetworkPolicies.")

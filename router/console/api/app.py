@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from router.console.api import document, problems
 from router.console.api.admission import admit, visit_of
-from router.console.api.operation import BASE, Input, Operation, Output, by_path
+from router.console.api.operation import BASE, MEDIA_TYPES, NEXT, Input, Lines, Operation, Output, by_path
 from router.console.api.problems import Refused
 from router.console.choices import Choices
 from router.console.page import NotAllowed, NotHere
@@ -124,6 +124,10 @@ def _problem(fault: Exception) -> Response:
 
 def _answered(operation: Operation, output: Output) -> Response:
     headers = {}
+    if isinstance(output, Lines):
+        headers = {NEXT: output.next} if output.next else {}
+        kind = f"{MEDIA_TYPES[output.format]}; charset=utf-8"
+        return Response(output.text, operation.status, headers=headers, media_type=kind)
     if operation.status == HTTPStatus.CREATED:
         headers["Location"] = f"{BASE}{operation.path}/{getattr(output, operation.gives.made)}"
     return JSONResponse(output.model_dump(mode="json"), operation.status, headers=headers)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from router.access.tokens import SCOPES
 from router.console.api.admission import CSRF
-from router.console.api.operation import BASE, Operation, all_operations
+from router.console.api.operation import BASE, MEDIA_TYPES, NEXT, Lines, Operation, all_operations
 from router.console.api.problems import MEDIA_TYPE, TOLD, Problem
 from router.language import N_, _, in_language
 
@@ -25,6 +25,7 @@ _ABOUT: Final = N_(
 )
 _TOKEN: Final = N_("a token of `segur-router token create`; what it needs for each operation is its scope and a role")
 _SESSION: Final = N_("the session of the console; a POST needs the token of its forms in `X-CSRF-Token` too")
+_NEXT: Final = N_("give it as `after` for the next lines; absent behind the last ones")
 _LIST: Final = "#/components/schemas/{model}"
 _EVERY: Final = (401, 403, 404, 405, 422, 429, 500, 503)
 _OF_POST: Final = (400, 413, 415)
@@ -104,6 +105,8 @@ class _Document:
         return {name: value for name, value in schema.items() if value != []}
 
     def _success(self, one: Operation) -> dict[str, Any]:
+        if issubclass(one.gives, Lines):
+            return _LINES
         made = {
             "description": HTTPStatus(one.status).phrase,
             "content": {"application/json": {"schema": self._component(one.gives)}},
@@ -124,15 +127,26 @@ class _Document:
 
     def _component(self, model: type[BaseModel]) -> dict[str, Any]:
         """A reference to the model, which is put among the components."""
-        self._schemas[model.__name__] = self._schema(model, mode="serialization")
+        self._take(model.__name__, self._schema(model, mode="serialization"))
         return {"$ref": _LIST.format(model=model.__name__)}
 
     def _schema(self, model: type[BaseModel], mode: Any = "validation") -> dict[str, Any]:
         schema: dict[str, Any] = _plain(model.model_json_schema(ref_template=_LIST, mode=mode))
-        self._schemas.update(schema.pop("$defs", {}))
+        for name, part in schema.pop("$defs", {}).items():
+            self._take(name, part)
         return schema
 
+    def _take(self, name: str, schema: dict[str, Any]) -> None:
+        """Raises `ValueError` for two models of one name: one of them would be told as the other."""
+        if self._schemas.setdefault(name, schema) != schema:
+            raise ValueError(name)
 
+
+_LINES: Final[dict[str, Any]] = {
+    "description": HTTPStatus.OK.phrase,
+    "content": {kind: {"schema": {"type": "string"}} for kind in MEDIA_TYPES.values()},
+    "headers": {NEXT: {"description": _NEXT, "required": False, "schema": {"type": "string"}}},
+}
 _CSRF_HEADER: Final = {
     "name": CSRF,
     "in": "header",

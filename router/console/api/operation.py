@@ -32,6 +32,10 @@ class Input(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
+class Nothing(Input):
+    """It takes nothing."""
+
+
 class Output(BaseModel):
     """What an operation gives. Its docstring is for us; descriptions of its fields stand in the OpenAPI document."""
 
@@ -40,6 +44,17 @@ class Output(BaseModel):
     """Of a thing that was made: the name of the field that ends its address, under the path of the operation."""
 
 
+class Lines(Output):
+    """Lines of a table as a file, instead of a JSON object. next: stands in the header `NEXT`."""
+
+    text: str
+    format: Literal["csv", "jsonl"]
+    next: str
+
+
+NEXT: Final = "Segur-Next"
+"""Header of a file with lines: what to give as `after` for the next ones; it is not there behind the last ones."""
+MEDIA_TYPES: Final[Mapping[str, str]] = {"csv": "text/csv", "jsonl": "application/jsonl"}
 Run = Callable[[Visit, Any], Output]
 """Raises `NotHere`, `NotAllowed`, `problems.Refused`, `BadCriterion`, `Unavailable`."""
 
@@ -50,6 +65,7 @@ class Operation:
     does: what it is for, a marked text;  takes, gives: models;  status: of a success
     scope: that a token needs (`router.access.tokens`);  role: least role in any structure
     rate: of one person or program, in the words of `limits`;  conflicts: whether it may answer 409
+    serves: what of the pages it does for a program, each in the words of `Page.ways`
     """
 
     name: str
@@ -64,6 +80,7 @@ class Operation:
     status: int = 200
     rate: str = "120/minute"
     conflicts: bool = False
+    serves: tuple[str, ...] = ()
 
     @property
     def in_path(self) -> tuple[str, ...]:

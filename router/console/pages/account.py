@@ -72,14 +72,15 @@ def _password(visit: Visit) -> Response:
 def _begin(visit: Visit) -> Response:
     """A second factor is made; it counts once its first code was given."""
     _local(visit)
-    visit.tools.access.sessions.put(visit.cookie, **{SECRET: totp.new_secret()})
+    kept = visit.tools.access.accounts.totp_keys.closed(visit.person.name, totp.new_secret())
+    visit.tools.access.sessions.put(visit.cookie, **{SECRET: kept})
     return visit.see_other("/account")
 
 
 def _confirm(visit: Visit) -> Response:
     _local(visit)
-    secret = visit.session.values.get(SECRET) if visit.session is not None else None
-    if not isinstance(secret, str):
+    secret = _secret(visit)
+    if secret is None:
         return visit.see_other("/account")
     try:
         totp.check(secret, visit.field("first"), visit.tools.clock.now())
@@ -140,6 +141,12 @@ def _renewed(visit: Visit, **values: None) -> Response:
     return give_cookie(visit.see_other("/account"), secret, secure=visit.tools.secure)
 
 
+def _secret(visit: Visit) -> str | None:
+    """The key of a second factor whose first code is awaited."""
+    kept = visit.session.values.get(SECRET) if visit.session is not None else None
+    return visit.tools.access.accounts.totp_keys.opened(visit.person.name, kept) if isinstance(kept, str) else None
+
+
 def _note(visit: Visit, what: str) -> None:
     visit.record(Action.ACCOUNT, kind="account", of=visit.person.name, detail=what)
 
@@ -148,7 +155,7 @@ def _shown(visit: Visit, faults: Mapping[str, str] | None = None, *, status: int
     tools, person, session = visit.tools, visit.person, visit.session
     local = session is not None and session.local
     account = tools.access.accounts.find(person.name) if local else None
-    secret = session.values.get(SECRET) if session is not None else None
+    secret = _secret(visit)
     return visit.page(
         "account.html",
         status=status,
@@ -178,6 +185,7 @@ PAGES: Final = (
         question=N_("Where am I logged in, and what may I do?"),
         show=show,
         act=act,
+        does=tuple(_DOES),
         role=Role.READER,
         act_rate="20/minute",
     ),

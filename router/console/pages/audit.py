@@ -12,16 +12,17 @@ from router.access.person import Role
 from router.audit.event import Action
 from router.audit.export import AUDIT, audit_line, written
 from router.audit.rows import Wanted
+from router.audit.verification import Verdict
 from router.audit.wording import action as done
 from router.audit.wording import verdict as in_words
-from router.console.page import Key, Page
+from router.console import exporting
+from router.console.page import Key, NotAllowed, Page
 from router.console.visit import Visit
 from router.journal import periods
 from router.journal.criteria import BadCriterion
 from router.language import N_, _, translated
 
 ROWS: Final = 50
-_EXPORTED: Final = 10_000
 _FILTERS: Final = ("who", "action", "structure", "object", "refused", "since", "until")
 
 
@@ -49,10 +50,17 @@ def show(visit: Visit) -> Response:
 def act(visit: Visit) -> Response:
     """Walk along the chain, or take a copy of the rows: that somebody did stands in the audit too."""
     if visit.field("do") == "verify":
-        found = visit.tools.services.audit.verify()
+        found = verified(visit)
         given = dict.fromkeys(_FILTERS, "")
         return _page(visit, given, verdict=in_words(found), whole=found.whole, head=str(found.head))
     return _export(visit)
+
+
+def verified(visit: Visit) -> Verdict:
+    """A walk along the whole chain. Raises `NotAllowed` for who administers some structures only, `Unavailable`."""
+    if visit.person.structures(Role.ADMINISTRATOR) is not None:
+        raise NotAllowed
+    return visit.tools.services.audit.verify()
 
 
 def _export(visit: Visit) -> Response:
@@ -60,10 +68,8 @@ def _export(visit: Visit) -> Response:
         wanted = _wanted(visit, form=True)
     except BadCriterion as fault:
         return _page(visit, {name: visit.field(name) for name in _FILTERS}, fault=translated(fault.text))
-    audit = visit.tools.services.audit
-    visit.record(Action.EXPORTED, kind="audit", detail=f"format=csv up-to={audit.head().number}")
-    rows = audit.rows(wanted, limit=_EXPORTED)
-    body = "".join(written((audit_line(row) for row in rows), AUDIT, "csv"))
+    rows, _more = exporting.audit_rows(visit, wanted, form="csv")
+    body = "".join(written(rows, AUDIT, "csv"))
     headers = {"Content-Disposition": 'attachment; filename="audit.csv"'}
     return Response(body, media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -116,6 +122,7 @@ PAGES: Final = (
         rank=80,
         show=show,
         act=act,
+        does=("verify", "export"),
         role=Role.ADMINISTRATOR,
         act_role=Role.ADMINISTRATOR,
         rate="120/minute",

@@ -17,14 +17,15 @@ from router.console.free_text import named_person
 from router.console.page import Key, NotAllowed, NotHere, Page
 from router.console.visit import Visit
 from router.console.words import names_seen
-from router.engine.dead_letters.listing import DeadLetter, Filter, Group, by_cause
+from router.engine.dead_letters.listing import Filter, Group
+from router.engine.dead_letters.paging import Page as Paged
 from router.language import N_, _, plural
 
 DAY: Final = 86_400.0
 ROWS: Final = 50
 FILTERS: Final = ("sink", "feed", "code", "pipeline")
 #: Days for which a cause may be muted -> as people read it.
-MUTED: Final[Mapping[str, str]] = {"1": N_("for one day"), "7": N_("for seven days"), "30": N_("for thirty days")}
+MUTED: Final[Mapping[int, str]] = {1: N_("for one day"), 7: N_("for seven days"), 30: N_("for thirty days")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,69 +76,85 @@ def show(visit: Visit) -> Response:
 
 def say(visit: Visit) -> Response:
     """Keep what a person says of the cause."""
-    cause, said, note = visit.path["cause"], visit.field("said"), visit.field("note")
-    found, _group_of = of_cause(visit, cause)
-    mine = visit.person.structures(Role.OPERATOR)
-    if mine is not None and not any(one.structure in mine for one in found):
-        raise NotAllowed
-    faults: dict[str, str] = {}
-    if said not in SAID:
-        faults["said"] = _("choose what holds for this cause")
-    if fault := named_person(note):
-        faults["note"] = fault
-    if said == "muted" and visit.field("days") not in MUTED:
-        faults["days"] = _("choose for how long")
-    if faults:
+    cause, state = visit.path["cause"], next((one for one in SAID if one == visit.field("said")), None)
+    days = next((one for one in MUTED if str(one) == visit.field("days")), 0)
+    if faults := said(visit, cause, state, visit.field("note"), days):
         return _group(visit, faults, status=422)
-    state: Said = next(one for one in SAID if one == said)
-    seconds = int(visit.field("days")) * DAY if said == "muted" else 0.0
-    visit.tools.store.causes.say(cause, state, note, visit.person.name, mine, seconds=seconds)
-    for structure in [""] if mine is None else sorted(mine):
-        visit.record(Action.NOTED, kind="cause", of=cause, structure=structure, detail=said)
     return visit.see_other(f"/dead-letters/{cause}")
+
+
+def said(visit: Visit, cause: str, state: Said | None, note: str, days: int) -> dict[str, str]:
+    """Keep what a person says of a cause where she may act, and write it into the audit; or what is wrong, by field.
+
+    days: for how long it is muted, a key of `MUTED`. Raises `NotHere`, `NotAllowed`, `Unavailable`.
+    """
+    mine = visit.person.structures(Role.OPERATOR)
+    if not visit.tools.desk.owners(of(visit, cause)):
+        raise NotHere
+    if mine is not None and not visit.tools.desk.owners(Filter(cause=cause, within=mine)):
+        raise NotAllowed
+    faults = {
+        "said": "" if state is not None else _("choose what holds for this cause"),
+        "note": named_person(note),
+        "days": _("choose for how long") if state == "muted" and days not in MUTED else "",
+    }
+    if state is None or any(faults.values()):
+        return {name: text for name, text in faults.items() if text}
+    for structure in [""] if mine is None else sorted(mine):
+        visit.record(Action.NOTED, kind="cause", of=cause, structure=structure, detail=state)
+    seconds = days * DAY if state == "muted" else 0.0
+    visit.tools.store.causes.say(cause, state, note, visit.person.name, mine, seconds=seconds)
+    return {}
 
 
 def _group(visit: Visit, faults: Mapping[str, str], status: int = 200) -> Response:
     began = time.perf_counter()
-    found, group = of_cause(visit, visit.path["cause"])
+    group, page = of_cause(visit, visit.path["cause"], ROWS, visit.asked("after"))
     visit.took = time.perf_counter() - began
     notes = visit.tools.store.causes.of([group.cause], visit.structures).get(group.cause, ())
-    newest = list(reversed(found))
-    start = place_after(newest, visit.asked("after"))
-    rows = newest[start : start + ROWS]
-    mine = visit.person.structures(Role.OPERATOR)
     return visit.page(
         "dead_letter_group.html",
         status=status,
-        one=shown_group(visit, group, notes, found),
-        rows=visit.tools.desk.named(rows),
-        more=place_of(rows[-1]) if start + ROWS < len(newest) else "",
-        begun=bool(start),
+        one=shown_group(visit, group, notes),
+        rows=visit.tools.desk.named(page.rows),
+        more=page.next,
+        begun=bool(visit.asked("after")),
         faults=faults,
-        muted=[(days, _(words)) for days, words in MUTED.items()],
-        ordered=sum(mine is None or one.structure in mine for one in found),
+        muted=[(str(days), _(words)) for days, words in MUTED.items()],
+        ordered=_mine(visit, group),
         typed={name: visit.field(name) for name in ("said", "note", "days")},
     )
 
 
-def of_cause(visit: Visit, cause: str) -> tuple[list[DeadLetter], Group]:
-    """The dead letters of a cause, oldest first, and the cause. Raises `NotHere` when this person sees none."""
-    found = visit.tools.desk.dead_letters(Filter(cause=cause, within=visit.structures))
-    if not found:
+def of(visit: Visit, cause: str) -> Filter:
+    """The dead letters of a cause that this person may see."""
+    return Filter(cause=cause, within=visit.structures)
+
+
+def of_cause(visit: Visit, cause: str, per: int, after: str) -> tuple[Group, Paged]:
+    """The cause, and a page of its dead letters, newest first. Raises `NotHere` when this person sees none."""
+    desk, which = visit.tools.desk, of(visit, cause)
+    groups = desk.groups(which)
+    if not groups:
         raise NotHere
-    return found, by_cause(found)[0]
+    return groups[0], desk.page(which, per, after)
 
 
-def shown_group(
-    visit: Visit, group: Group, notes: Sequence[CauseNote], found: Iterable[DeadLetter] | None = None
-) -> ShownGroup:
-    """found: the dead letters of the group, where they were read already; one structure's note speaks for it alone."""
+def _mine(visit: Visit, group: Group) -> int:
+    """How many of the cause this person may order something about."""
+    mine = visit.person.structures(Role.OPERATOR)
+    if mine == visit.structures:
+        return group.count
+    return sum(one.count for one in visit.tools.desk.groups(Filter(cause=group.cause, within=mine)))
+
+
+def shown_group(visit: Visit, group: Group, notes: Sequence[CauseNote]) -> ShownGroup:
+    """One structure's note speaks for it alone."""
     if not notes:
         return ShownGroup(group, "new", None)
-    structures = {EVERY}
+    structures: Iterable[str] = (EVERY,)
     if any(one.structure != EVERY for one in notes):
-        found = of_cause(visit, group.cause)[0] if found is None else found
-        structures = {one.structure for one in found}
+        structures = visit.tools.desk.owners(of(visit, group.cause))
     return ShownGroup(group, shown_as(notes, structures, group.last, visit.tools.clock.now()), notes[0])
 
 
@@ -159,24 +176,6 @@ def _sentence(shown: list[ShownGroup]) -> str:
 
 def _names(known: Iterable[str]) -> list[tuple[str, str]]:
     return [("", _("all")), *((name, name) for name in known)]
-
-
-def place_of(dead_letter: DeadLetter) -> str:
-    return f"{dead_letter.last:.6f}-{dead_letter.delivery_id or dead_letter.event_id}"
-
-
-def place_after(newest: list[DeadLetter], place: str) -> int:
-    """Where the page behind this place begins; one that went meanwhile keeps its time."""
-    if not place:
-        return 0
-    for number, one in enumerate(newest):
-        if place_of(one) == place:
-            return number + 1
-    last, _dash, _id = place.partition("-")
-    try:
-        return sum(one.last >= float(last) for one in newest)
-    except ValueError:
-        return 0
 
 
 PAGES: Final = (

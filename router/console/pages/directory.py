@@ -14,6 +14,7 @@ from router.console.page import Page
 from router.console.visit import Visit
 from router.directory.choice import RULES
 from router.directory.directory import Directory
+from router.directory.finding import Named
 from router.directory.mailboxes import NAMES, Mailbox, finess, rpps
 from router.directory.resolve import Asked, Found
 from router.language import N_, _, filled, plural, translated
@@ -82,7 +83,7 @@ def explained(visit: Visit, number: str, place: str) -> Explained:
     visit.record(Action.SEARCHED, kind="directory", of=number)
     return Explained(
         answer=found,
-        sources=tuple(_source(directory, one, found.addresses) for one in asked),
+        sources=tuple(source_of(directory, one, found.addresses) for one in asked),
         rules=tuple((translated(RULES[rule]), left) for rule, left in (chosen.steps if chosen else ())),
         professions=tuple((one.label or one.code, one.skill_label or one.skill) for one in known.professions),
     )
@@ -104,22 +105,43 @@ def _place_fault(written: str, known: str) -> str:
     return ""
 
 
-def _source(directory: Directory, asked: Asked, chosen: tuple[str, ...]) -> Source:
+def source_of(directory: Directory, asked: Asked | Named, chosen: tuple[str, ...]) -> Source:
+    """What one source told; chosen: the addresses that would get the mail"""
     own, fault = asked.source.name == "table", asked.fault
     found = (Candidate(box, directory.choice.judged(box, own=own), box.address in chosen) for box in asked.boxes)
     text = translated(filled("{code}: {text}", code=fault.code, text=fault.text)) if fault is not None else ""
     return Source(translated(NAMES[asked.source.name]), tuple(found), text)
 
 
+def _lists(visit: Visit) -> list[tuple[str, float | None]]:
+    """(list, since when this console has it: Unix seconds, None for not yet): the answers come from these."""
+    directory, now = visit.tools.services.directory, visit.tools.clock.now()
+    ages = [(_("Liste blanche"), directory.liste_blanche.age())]
+    if directory.config.annuaire.extraction is not None:
+        ages.append((_("Annuaire"), directory.annuaire.age(now)))
+    return [(name, now - age if age is not None else None) for name, age in ages]
+
+
+def _elsewhere(visit: Visit) -> list[tuple[str, float]]:
+    """(machine, moment of its liste blanche) of the other machines that told it to the state page."""
+    known = visit.tools.watch.known()
+    found = [(one.machine, one.directory) for one in known.processes if one.at] if known is not None else []
+    return [
+        (machine, known.at - view.liste_blanche_age)
+        for machine, view in found
+        if known is not None and view is not None and view.liste_blanche_age is not None
+    ]
+
+
 def _page(visit: Visit, faults: Mapping[str, str], *, status: int = 200, **values: Any) -> Response:
     known: dict[str, Any] = {"answer": None, "number": "", "sources": (), "rules": (), "professions": ()}
-    age = visit.tools.services.directory.liste_blanche.age()
     return visit.page(
         "directory.html",
         status=status,
         faults=faults,
         given={name: visit.asked(name) for name in ("recipient", "structure")},
-        listed=visit.tools.clock.now() - age if age is not None else None,
+        lists=_lists(visit),
+        elsewhere=_elsewhere(visit),
         **{**known, **values},
     )
 

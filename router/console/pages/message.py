@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from shlex import quote
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -12,9 +13,10 @@ from router.archive.item import Item
 from router.audit.event import Action, AuditEvent
 from router.cda.narrative import narrative
 from router.cda.whole import Whole
-from router.console import content, hl7_tree, mail_view, opening, pdf_pages, row_view, story_view
+from router.console import called, content, hl7_tree, mail_tab, mail_view, opening, pdf_pages, row_view, story_view
 from router.console.headers import SANDBOX
 from router.console.page import Key, NotHere, Page
+from router.console.versions import versions
 from router.console.visit import Visit
 from router.contracts.keeping import Kind
 from router.errors import MessageFault, OperatorFault
@@ -38,22 +40,37 @@ VIEWS: Final[Mapping[str, str]] = {
 }
 _BEHIND_GLASS: Final = frozenset({"hl7", "document", "mail", "dmp", "reports"})
 _KINDS: Final[Mapping[str, tuple[Kind, ...]]] = {
-    "mail": (Kind.MAIL,),
     "dmp": (Kind.SOAP_REQUEST, Kind.SOAP_ANSWER),
     "reports": (Kind.DSN, Kind.MDN, Kind.ZAM),
 }
-_MAILS: Final = (Kind.MAIL, Kind.DSN, Kind.MDN)
+_MAILS: Final = (Kind.DSN, Kind.MDN)
 _LONGEST: Final = 200_000
 
 
 def show(visit: Visit) -> Response:
     """The message under the tab that the address names."""
-    return _page(visit, _story(visit), {})
+    try:
+        story = story_of(visit)
+    except NotHere:
+        return _by_name(visit)
+    return _page(visit, story, {})
+
+
+def _by_name(visit: Visit) -> Response:
+    """On to the message that is called so (MSH-10, document, delivery, mail); a list of several. Raises `NotHere`."""
+    found = called.called(visit, visit.path["id"])
+    if not found:
+        raise NotHere
+    if len(found) == 1:
+        return visit.see_other(_address(found[0], _view(visit.asked("view"))))
+    rows = [called.row(visit, one) for one in found]
+    name = visit.path["id"]
+    return visit.page("messages_called.html", rows=rows, name=name, command=f"segur-router explain {quote(name)}")
 
 
 def open_content(visit: Visit) -> Response:
     """Show the content for a quarter of an hour; the reason is in the audit before anything is read."""
-    story = _story(visit)
+    story = story_of(visit)
     reason, text = visit.field("reason"), visit.field("text")
     if faults := opening.faults(reason, text):
         return _page(visit, story, faults, status=400)
@@ -63,8 +80,10 @@ def open_content(visit: Visit) -> Response:
 
 def hide(visit: Visit) -> Response:
     """Hide it again."""
-    story = _story(visit)
+    story = story_of(visit)
     opening.shut(visit, story.event.event_id)
+    if visit.session is not None:
+        visit.tools.mails.forget(visit.session.id)
     return visit.see_other(_address(story, "timeline"))
 
 
@@ -72,7 +91,7 @@ def _address(story: EventStory, view: str) -> str:
     return f"/messages/{story.event.event_id}" + ("" if view == "timeline" else f"?view={view}")
 
 
-def _story(visit: Visit) -> EventStory:
+def story_of(visit: Visit) -> EventStory:
     """The message of the address, if this person may see it. Raises `NotHere`."""
     found = visit.tools.services.journal.story(visit.path["id"], 1, replace(ANY, within=visit.structures))
     if not found or found[0].event.event_id != visit.path["id"]:
@@ -107,7 +126,9 @@ def _page(visit: Visit, story: EventStory, faults: Mapping[str, str], status: in
         entries=list(entries(story, names)) if view == "timeline" else [],
         rules=list(story_view.rules(story)) if view == "rules" else [],
         decisions=list(story_view.decisions(story)) if view == "decisions" else [],
+        versions=versions(services.journal, visit.tools.desk, story, visit.structures) if view == "timeline" else (),
         items=_items(visit, story, view),
+        **(mail_tab.values(visit, story, shown=until is not None) if view == "mail" else {}),
         **_opened(visit, story, view if glass and until is not None else ""),
     )
 
@@ -115,16 +136,17 @@ def _page(visit: Visit, story: EventStory, faults: Mapping[str, str], status: in
 def _items(visit: Visit, story: EventStory, view: str) -> Sequence[Item]:
     """What is kept of this kind, without its content: sizes and digests name nobody."""
     archive = visit.tools.archive
-    if archive is None or view not in _KINDS:
+    kinds = (Kind.MAIL,) if view == "mail" else _KINDS.get(view, ())
+    if archive is None or not kinds:
         return ()
     found = [item for delivery in story.deliveries for item in archive.items(delivery.delivery_id)]
-    return [item for item in found if item.kind in _KINDS[view]]
+    return [item for item in found if item.kind in kinds]
 
 
 def _opened(visit: Visit, story: EventStory, view: str) -> dict[str, Any]:
     """What the tab shows of the content; the audit has its line."""
     nothing: dict[str, Any] = {"content": None, "tree": [], "cut": False, "documents": [], "shown": []}
-    if not view:
+    if not view or view == "mail":
         return nothing
     if view in _KINDS:
         return nothing | {"shown": [_shown(visit, story, item) for item in _items(visit, story, view)]}
@@ -195,7 +217,7 @@ def _behind_glass(handler: Callable[[Visit, content.Content, int], Response]) ->
     """A part of a document: only while the content is open."""
 
     def shown(visit: Visit) -> Response:
-        story = _story(visit)
+        story = story_of(visit)
         rank = int(visit.path["rank"]) if visit.path["rank"].isdigit() else -1
         if opening.until(visit, story.event.event_id) is None:
             raise NotHere

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlencode
 
@@ -13,7 +13,7 @@ from router.access.person import Role
 from router.console import ordering
 from router.console.desk import MOST
 from router.console.ordering import ACTS, AGAIN_ABOVE
-from router.console.orders import VALID, Act, ItemState, Order, OrderItem, OrderState
+from router.console.orders import VALID, ItemState, Order, OrderItem, OrderState
 from router.console.page import Key, NotAllowed, NotHere, Page
 from router.console.pages.dead_letters import FILTERS, asked
 from router.console.visit import Visit
@@ -33,19 +33,9 @@ def plan(visit: Visit) -> Response:
     act = next((one for one in ACTS if one == visit.field("act")), None)
     if act is None:
         raise NotHere
-    return planned(visit, act, _chosen(visit), again=visit.field("again") == "1")
-
-
-def planned(visit: Visit, act: Act, chosen: Sequence[DeadLetter], *, again: bool) -> Response:
-    """The page of a dry run of these, which the caller has found where this person may act. Raises `NotHere`."""
-    if not chosen:
-        raise NotHere
-    desk = visit.tools.desk
-    answers = desk.tried(act, chosen, again=again)
     query = urlencode({name: value for name in FILTERS if (value := visit.field(name))})
-    id_ = visit.tools.store.orders.plan(
-        visit.person.name, act, answers, again=again, cause=visit.field("cause"), query=query, digest=desk.digest()
-    )
+    again, cause = visit.field("again") == "1", visit.field("cause")
+    id_ = ordering.plan(visit, act, _chosen(visit), again=again, cause=cause, query=query)
     return visit.see_other(f"/orders/{id_}")
 
 
@@ -170,9 +160,11 @@ def _rows(visit: Visit, order: Order) -> list[OrderItem]:
 
 
 def list_(visit: Visit) -> Response:
-    """What was ordered lately, of the structures that this person sees."""
-    seen = [order for order in visit.tools.store.orders.latest() if ordering.visible(visit, order)]
-    return visit.page("orders.html", orders=[(order, _act_words(order)) for order in seen])
+    """What was ordered, the newest first, of the structures that this person sees."""
+    after = visit.asked("after")
+    seen, more = visit.tools.store.orders.latest(ROWS, within=visit.structures, after=after)
+    shown = [(order, _act_words(order)) for order in seen]
+    return visit.page("orders.html", orders=shown, more=more, begun=bool(after))
 
 
 PAGES: Final = (
@@ -192,6 +184,7 @@ PAGES: Final = (
         title=N_("Order about dead letters"),
         show=show,
         act=change,
+        does=("confirm", "stop", "resume"),
         act_role=Role.OPERATOR,
         keys=(Key("u", N_("up to the dead letters"), "#up"),),
     ),

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from router.access.person import Role
 from router.audit.event import Action
-from router.console import row_view, searching
+from router.console import called, exporting, row_view, searching
 from router.console.free_text import named_person
 from router.console.page import Key, NotHere, Page
 from router.console.rendering import query_string
@@ -23,13 +23,12 @@ from router.console.store import SavedSearch
 from router.console.times import moment
 from router.console.visit import Visit
 from router.console.words import names_seen
-from router.journal.criteria import ANY, BadCriterion, Cursor
+from router.journal.criteria import BadCriterion, Cursor
 from router.language import N_
 from router.printable import printable_cell
 
 PER: Final = (50, 200)
 _COUNT_SECONDS: Final = 2.0
-_EXPORTED: Final = 5000
 
 
 def search(visit: Visit) -> Response:
@@ -92,7 +91,7 @@ def _form(
         feeds=sorted(seen & {*config.feeds}),
         sinks=sorted(seen & {*config.sinks}),
         default_period=DEFAULT_PERIOD,
-        saved=_saved(visit, seen),
+        saved=saved(visit),
         administrator=visit.may(Role.ADMINISTRATOR),
         **{"rows": (), "found": None, "counts": None, "next": "", "older": None, **answer},
     )
@@ -115,8 +114,7 @@ def find(visit: Visit) -> Response:
 
 def _one_message(visit: Visit, words: str) -> str:
     """The newest message that these words identify, of those that the person may see; "" for none."""
-    wanted = replace(ANY, within=visit.structures)
-    stories = visit.tools.services.journal.story(words, 1, wanted)
+    stories = called.called(visit, words, 1)
     return stories[0].event.event_id if stories else ""
 
 
@@ -133,13 +131,19 @@ def save(visit: Visit) -> Response:
     if fault_of_name := named_person(name):
         return _form(visit, given, fault=fault_of_name)
     if name:
-        visit.tools.store.save(visit.person.name, name, query_string(asked.given), visit.structures, shared=shared)
+        keep(visit, name, asked, shared=shared)
     return visit.see_other(asked.address)
 
 
-def _saved(visit: Visit, seen: set[str]) -> list[SavedSearch]:
+def keep(visit: Visit, name: str, asked: Asked, *, shared: bool) -> str:
+    """Keep this search of this person under a name that names no patient; one with this name is replaced. Its id."""
+    store, me = visit.tools.store, visit.person.name
+    return store.save(me, name, query_string(asked.given), visit.structures, shared=shared)
+
+
+def saved(visit: Visit) -> list[SavedSearch]:
     """One's own, and the shared ones that name nothing of another structure."""
-    within = visit.structures
+    within, seen = visit.structures, names_seen(visit.tools.services.config, visit.structures)
     found = visit.tools.store.searches(visit.person.name, within)
     if within is None:
         return list(found)
@@ -153,11 +157,16 @@ def _saved(visit: Visit, seen: set[str]) -> list[SavedSearch]:
 
 
 def remove(visit: Visit) -> Response:
-    """Forget a saved search of one's own; an administrator's of all structures, anyone's."""
-    anyone = visit.person.structures(Role.ADMINISTRATOR) is None
-    if not visit.tools.store.remove(visit.path["id"], None if anyone else visit.person.name):
-        raise NotHere
+    """Forget a saved search."""
+    forget(visit, visit.path["id"])
     return visit.see_other("/search")
+
+
+def forget(visit: Visit, id_: str) -> None:
+    """A saved search of one's own; for an administrator of all structures, anyone's. Raises `NotHere`."""
+    anyone = visit.person.structures(Role.ADMINISTRATOR) is None
+    if not visit.tools.store.remove(id_, None if anyone else visit.person.name):
+        raise NotHere
 
 
 def export(visit: Visit) -> Response:
@@ -166,18 +175,12 @@ def export(visit: Visit) -> Response:
         asked = _asked(visit)
     except (Untold, BadCriterion) as fault:
         raise NotHere from fault
-    found = visit.tools.services.journal.search(asked.criteria, _EXPORTED)
-    visit.record(Action.EXPORTED, kind="search", of=query_string(asked.given)[:200], detail=str(len(found.events)))
+    found = exporting.messages(visit, asked, exporting.MOST_MESSAGES)
     out = io.StringIO()
     writer = csv.writer(out, delimiter=";")
-    head = ("received", "MSH-10", "feed", "sender", "structure", "type", "destination", "to", "outcome", "code", "id")
-    writer.writerow(head)
-    for row in row_view.rows(found.events, visit.tools.services.value_sets):
-        event = row.event
-        for leg in row.legs or (row_view.Leg(sink="", to="", status=""),):
-            cells = (moment(event.received), event.control_id, event.feed, event.sender, event.structure, row.type,
-                     leg.sink, leg.to, leg.status, leg.code, event.event_id)  # fmt: skip
-            writer.writerow([printable_cell(cell) for cell in cells])
+    writer.writerow(exporting.MESSAGES)
+    for line in exporting.message_lines(visit, found, moment):
+        writer.writerow([printable_cell(str(line[name])) for name in exporting.MESSAGES])
     headers = {"Content-Disposition": 'attachment; filename="messages.csv"'}
     return Response("\ufeff" + out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 

@@ -3,55 +3,20 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Final
 
 from starlette.responses import Response
 
-from router.access.person import EVERY, Role
-from router.audit.event import Action
-from router.console.cases import NEW, CaseState
-from router.console.free_text import named_person
-from router.console.page import Key, NotHere, Page
-from router.console.pages.orders import planned
+from router.access.person import Role
+from router.console import casework
+from router.console.cases import CaseState
+from router.console.casework import ShownCase, Taken
+from router.console.page import Key, Page
 from router.console.visit import Visit
-from router.console.words import names_seen
-from router.console.worklists import CHOICES, LISTS, Case, Choice, ListName, Worklists
-from router.engine.dead_letters.listing import Filter
+from router.console.worklists import CHOICES, LISTS, ListName
 from router.language import N_, _
 
 ROWS: Final = 200
-NIGHT: Final = 12 * 3600.0
-"""Seconds back to which the page of the handover tells what was decided."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShownCase:
-    """A case with what people did with it."""
-
-    case: Case
-    state: CaseState
-
-
-@dataclass(frozen=True, slots=True)
-class Tab:
-    """One work-list: how many are open, and since when the oldest is."""
-
-    name: ListName
-    word: str
-    open: tuple[ShownCase, ...]
-
-    @property
-    def oldest(self) -> float:
-        return self.open[0].case.since if self.open else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class MailsLeft:
-    """Mails in the mailbox of a sink that no report could be read of."""
-
-    sink: str
-    count: int
 
 
 def first(visit: Visit) -> Response:
@@ -61,8 +26,8 @@ def first(visit: Visit) -> Response:
 
 def show(visit: Visit) -> Response:
     """One list, the oldest first, and how the two others stand."""
-    began, name = time.perf_counter(), _list(visit)
-    tabs = {one: _tab(visit, one) for one in LISTS}
+    began, name = time.perf_counter(), casework.list_of(visit.path["list"])
+    tabs = {one: casework.open_list(visit, one) for one in LISTS}
     visit.took = time.perf_counter() - began
     mine = visit.asked("mine") == "1"
     rows = [one for one in tabs[name].open if not mine or one.state.holder == visit.person.name]
@@ -73,124 +38,66 @@ def show(visit: Visit) -> Response:
         rows=rows[:ROWS],
         more=max(0, len(rows) - ROWS),
         mine=mine,
-        left=_mails_left(visit) if name == "waiting" else (),
+        left=casework.mails_left(visit) if name == "waiting" else (),
     )
 
 
 def handover(visit: Visit) -> Response:
     """What is open in each list, and what was decided in this shift, on one sheet without identities."""
-    since = visit.tools.clock.now() - NIGHT
-    tabs = [_tab(visit, one) for one in LISTS]
-    lately = [
-        (name, state)
-        for name, state in visit.tools.store.cases.decided_since(since)
-        if visit.structures is None or state.structure in visit.structures
-    ]
-    return visit.page("handover.html", tabs=tabs, lately=lately, left=_mails_left(visit), word_of=_decided)
+    return visit.page(
+        "handover.html",
+        tabs=[casework.open_list(visit, one) for one in LISTS],
+        lately=casework.decided_lately(visit),
+        left=casework.mails_left(visit),
+        word_of=casework.decided_word,
+    )
 
 
 def case(visit: Visit) -> Response:
     """The facts, the choices with their consequence, the note, what people did."""
-    return _case(visit, *_found(visit), {})
+    return _case(visit, _found(visit), {})
 
 
 def act(visit: Visit) -> Response:
     """Take it, give it back, note, or decide."""
-    found, state = _found(visit)
-    visit.demand(Role.OPERATOR, found.structure or EVERY)
-    did, store = visit.field("do"), visit.tools.store.cases
-    here = f"/worklists/{found.list}/{found.id}"
-    me = visit.person.name
-    if did in ("take", "give"):
-        done = (store.take if did == "take" else store.give_back)(found.list, found.id, me)
-        return visit.see_other(here) if done else _case(visit, *_found(visit), {"form": _taken(visit, found)}, 409)
-    if did == "note":
-        note = visit.field("note")
-        fault = named_person(note) or ("" if note else _("a note is needed"))
-        if fault:
-            return _case(visit, found, state, {"note": fault}, 422)
-        visit.record(Action.NOTED, kind="case", of=found.id, structure=found.structure, detail=found.list)
-        store.note(found.list, found.id, me, note)
-        return visit.see_other(here)
-    choice = found.choices.get(did)
-    if choice is None:
-        raise NotHere
-    if fault := _taken(visit, found):
-        return _case(visit, *_found(visit), {"form": fault}, 409)
-    return _decide(visit, found, did, choice)
+    found = _found(visit)
+    casework.demand(visit, found.case)
+    did, one = visit.field("do"), found.case
+    here = f"/worklists/{one.list}/{one.id}"
+    try:
+        if did in _HOLDS:
+            _HOLDS[did](visit, one)
+            return visit.see_other(here)
+        if did == "note":
+            if fault := casework.note_fault(visit.field("note")):
+                return _case(visit, found, {"note": fault}, 422)
+            casework.note(visit, one, visit.field("note"))
+            return visit.see_other(here)
+        order = casework.decide(visit, one, did)
+    except Taken as taken:
+        return _case(visit, _found(visit), {"form": taken.text}, 409)
+    return visit.see_other(f"/orders/{order}" if order else f"/worklists/{one.list}")
 
 
-def _decide(visit: Visit, found: Case, name: str, choice: Choice) -> Response:
-    """A delivery by an order, which is tried dry first; the others are closed, with what was done."""
-    if choice.order:
-        which = Filter(within=visit.person.structures(Role.OPERATOR))
-        return planned(visit, choice.order, visit.tools.desk.of_deliveries([found.id], which), again=False)
-    told = f"{found.list} {found.code}"
-    visit.record(Action.DECIDED, kind="case", of=found.id, structure=found.structure, reason=name, detail=told)
-    store, me = visit.tools.store.cases, visit.person.name
-    if not store.decide(found.list, found.id, me, name, structure=found.structure, name=found.name):
-        return _case(visit, *_found(visit), {"form": _taken(visit, found)}, 409)
-    if found.list == "identity":
-        visit.tools.services.register.settle([found.id], by=me, outcome=name)
-    return visit.see_other(f"/worklists/{found.list}")
+_HOLDS: Final = {"take": casework.take, "give": casework.give_back}
+_DOES: Final = (*_HOLDS, "note", *dict.fromkeys(name for choices in CHOICES.values() for name in choices))
 
 
-# ------------------------------------------------------------------------------------------------------ internals
+def _found(visit: Visit) -> ShownCase:
+    return casework.found(visit, casework.list_of(visit.path["list"]), visit.path["id"])
 
 
-def _list(visit: Visit) -> ListName:
-    name = next((one for one in LISTS if one == visit.path["list"]), None)
-    if name is None:
-        raise NotHere
-    return name
-
-
-def _tab(visit: Visit, name: ListName) -> Tab:
-    found = Worklists(visit.tools, visit.structures).cases(name)
-    states = visit.tools.store.cases.of(name, [one.id for one in found])
-    rows = [ShownCase(one, states.get(one.id, NEW)) for one in found]
-    return Tab(name, _(LISTS[name]), tuple(one for one in rows if not one.state.decided))
-
-
-def _found(visit: Visit) -> tuple[Case, CaseState]:
-    """The case of this address, also when it is decided. Raises `NotHere` for another structure's."""
-    name, id_ = _list(visit), visit.path["id"]
-    state = visit.tools.store.cases.one(name, id_)
-    for one in Worklists(visit.tools, visit.structures).cases(name):
-        if one.id == id_:
-            return one, state
-    if not state.decided or not (visit.structures is None or state.structure in visit.structures):
-        raise NotHere
-    ask, at = _("this is decided"), state.decided_at
-    return Case(list=name, id=id_, ask=ask, since=at, code="", structure=state.structure, name=state.name), state
-
-
-def _taken(visit: Visit, found: Case) -> str:
-    """Why this person can't act now; "" when nothing stands in the way."""
-    state = visit.tools.store.cases.one(found.list, found.id)
-    if state.decided:
-        return _("{name} has decided this already: {choice}", name=state.decided_by, choice=_decided(found.list, state))
-    if state.holder not in ("", visit.person.name):
-        return _("{name} has taken this: wait, or ask {name} to give it back", name=state.holder)
-    return ""
-
-
-def _decided(name: ListName, state: CaseState) -> str:
-    choice = CHOICES[name].get(state.decided)
-    return _(choice.word) if choice is not None else state.decided
-
-
-def _case(visit: Visit, found: Case, state: CaseState, faults: dict[str, str], status: int = 200) -> Response:
-    may_act = visit.may(Role.OPERATOR, found.structure or EVERY)
+def _case(visit: Visit, found: ShownCase, faults: dict[str, str], status: int = 200) -> Response:
+    one, state, may_act = found.case, found.state, casework.may_act(visit, found.case)
     return visit.page(
         "worklist_case.html",
         status=status,
-        case=found,
+        case=one,
         state=state,
-        list_word=_(LISTS[found.list]),
-        decided=_decided(found.list, state) if state.decided else "",
-        decisions=found.choices if may_act and not state.decided else {},
-        history=visit.tools.store.cases.history(found.list, found.id),
+        list_word=_(LISTS[one.list]),
+        decided=casework.decided_word(one.list, state) if state.decided else "",
+        decisions=one.choices if may_act and not state.decided else {},
+        history=visit.tools.store.cases.history(one.list, one.id),
         did_word=_did,
         may_act=may_act and not state.decided,
         faults=faults,
@@ -200,15 +107,9 @@ def _case(visit: Visit, found: Case, state: CaseState, faults: dict[str, str], s
 
 def _did(name: ListName, did: str, text: str) -> str:
     words = {"take": N_("has taken it"), "give": N_("has given it back"), "note": N_("noted")}
-    return _(words[did]) if did in words else _("decided: {choice}", choice=_decided(name, CaseState(decided=text)))
-
-
-def _mails_left(visit: Visit) -> list[MailsLeft]:
-    """Of the sinks that this person may see, as the workers counted since they started."""
-    known = visit.tools.watch.latest()
-    seen = names_seen(visit.tools.services.config, visit.structures)
-    boxes = known.mailboxes if known is not None else ()
-    return [MailsLeft(box.sink, int(box.for_person)) for box in boxes if box.for_person and box.sink in seen]
+    if did in words:
+        return _(words[did])
+    return _("decided: {choice}", choice=casework.decided_word(name, CaseState(decided=text)))
 
 
 PAGES: Final = (
@@ -250,6 +151,7 @@ PAGES: Final = (
         title=N_("Case of a work-list"),
         show=case,
         act=act,
+        does=_DOES,
         act_role=Role.OPERATOR,
         rate="120/minute",
         keys=(

@@ -6,17 +6,30 @@ without a later `resolved` record on their topic.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from router.contracts import Bus, DeadGroup, Header, Ledger, Record, Row, dlq_topic, out_topic
+from router.contracts import (
+    Bus,
+    DeadGroup,
+    DeadWanted,
+    Header,
+    Ledger,
+    LetterGroup,
+    Record,
+    Row,
+    cause,
+    dlq_topic,
+)
 from router.engine.dead_letters.reading import read_topics, scan
-from router.engine.dead_letters.remediation import Advice, cause, next_step
+from router.engine.dead_letters.remediation import Advice, next_step
 from router.engine.delivery.supersession_rules import HELD
 from router.exchange import Origin, State
 from router.wire import record_at
 
+SHARED: Final = ("code", "feed", "pipeline")
+"""By which dead letters are chosen, with a row or without."""
 STAGES: Final = ("intake", "pipeline")
 """Stages whose dead letters have no ledger row."""
 
@@ -58,6 +71,15 @@ class DeadLetter:
     def is_dead(self) -> bool:
         """False for a delivery that was made, was overtaken, or still waits."""
         return self.state in ("", State.DEAD)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is no dead letter, but waits for a person: nobody knows what became of it."""
+        return self.state == State.PARKED and self.code == HELD
+
+    def is_of(self, cause: str) -> bool:
+        """Whether this is its cause, by today's name or by an older one."""
+        return cause in (self.cause, self.older_cause or self.cause)
 
     @property
     def where(self) -> str:
@@ -109,65 +131,51 @@ class Filter:
         """Whether this dead letter is meant."""
         if not self.may_be_seen(dead_letter):
             return False
-        asked = ((name, getattr(self, name)) for name in ("sink", "stage", "cause", "code", "feed", "pipeline"))
-        named = not self.id or self.id in (dead_letter.delivery_id, dead_letter.event_id, dead_letter.cause)
+        asked = ((name, getattr(self, name)) for name in ("sink", "stage", "cause", *SHARED))
+        known = self.id in (dead_letter.delivery_id, dead_letter.event_id) or dead_letter.is_of(self.id)
+        named = not self.id or known
         named = named and (self.events is None or dead_letter.event_id in self.events)
         named = named and (self.until is None or dead_letter.last < self.until)
         return named and dead_letter.last >= self.since and all(not v or getattr(dead_letter, n) == v for n, v in asked)
+
+    def wanted(self, *names: str) -> DeadWanted:
+        """The same for the ledger. names: the fields that must be equal, as far as they are set."""
+        equal = {name: value for name in names if (value := getattr(self, name))}
+        return DeadWanted(equal=equal, since=self.since, until=self.until, within=self.within, events=self.events)
 
 
 ALL: Final = Filter()
 
 
-def letters(
-    bus: Bus,
-    ledger: Ledger,
-    which: Filter = ALL,
-    *,
-    sinks: Iterable[str] = (),
-    advice: Advice = next_step,
-) -> list[DeadLetter]:
-    """The unresolved dead letters that the filter admits, oldest first.
-
-    `sinks`: all sinks of the site, so that records on their topics which were no deliveries are found too.
-    Asked for by their code (`UNKNOWN-HELD`) or cause, deliveries that are held for a person are among them.
-    """
-    found: list[DeadLetter] = []
-    if which.stage in ("", "sink"):
-        found += [of_row(row, advice) for row in ledger.dead(which.sink or None, which.within)]
-        found += [of_row(row, advice) for row in _held(ledger, which, sinks)]
-    for stage, sink, topic in _without_row(bus, ledger, which, sinks):
-        found += [_of_record(record, stage, advice, sink) for record in ledger.letters(topic, which.within)]
-    found = [one for one in found if which.may_be_seen(one)]
-    today = {one.older_cause: one.cause for one in found if one.older_cause}
-    which = replace(which, id=today.get(which.id, which.id), cause=today.get(which.cause, which.cause))
-    return sorted(filter(which.admits, found), key=lambda dead_letter: (dead_letter.last, dead_letter.at))
-
-
 def groups(
-    bus: Bus, ledger: Ledger, which: Filter = ALL, *, sinks: Iterable[str] = (), advice: Advice = next_step
+    bus: Bus, ledger: Ledger, which: Filter = ALL, *, sinks: Collection[str] = (), advice: Advice = next_step
 ) -> list[Group]:
-    """Unresolved dead letters by cause, the most numerous first. The sinks' are counted by the ledger."""
-    if which.id or which.cause or which.events is not None or which.until is not None:
-        return by_cause(letters(bus, ledger, which, sinks=sinks, advice=advice))
+    """Unresolved dead letters by cause, the most numerous first; the ledger counts them. `which` has no `id`."""
+    places = without_row(bus, ledger, which, sinks)
+    which = of_today(ledger, which)
     found: list[Group] = []
     if which.stage in ("", "sink"):
-        equal = {name: value for name in ("sink", "feed", "pipeline", "code") if (value := getattr(which, name))}
-        counted = ledger.dead_groups(equal, which.since, which.within)
-        found += _counted(counted, ledger, advice)
-        held = (of_row(row, advice) for row in _held(ledger, which, sinks))
-        found += map(_alone, filter(which.admits, held))
-    equal = {name: value for name in ("feed", "pipeline", "code") if (value := getattr(which, name))}
-    for stage, sink, topic in _without_row(bus, ledger, which, sinks):
-        for one in ledger.letter_groups(topic, equal, which.since, which.within):
-            alone = _alone(_of_record(one.sample, stage, advice, sink))
-            found.append(replace(alone, count=one.count, first=one.first, last=one.last))
+        found += _counted(ledger.dead_groups(which.wanted("sink", "cause", *SHARED)), ledger, advice)
+        found += map(alone, filter(which.admits, held(ledger, which, sinks, advice)))
+    for stage, sink, topic in places:
+        for one in groups_of_letters(ledger, topic, stage, which):
+            group = alone(of_record(one.sample, stage, advice, sink))
+            found.append(replace(group, count=one.count, first=one.first, last=one.last))
     return _joined(found)
 
 
-def by_cause(found: Iterable[DeadLetter]) -> list[Group]:
-    """These dead letters by cause, the most numerous first."""
-    return _joined(map(_alone, found))
+def groups_of_letters(ledger: Ledger, topic: str, stage: str, which: Filter) -> list[LetterGroup]:
+    """Letters without a row by what they share; of the cause that is asked for."""
+    found = ledger.letter_groups(topic, which.wanted(*SHARED))
+    return [one for one in found if which.cause in ("", of_record(one.sample, stage).cause)]
+
+
+def of_today(ledger: Ledger, which: Filter) -> Filter:
+    """The same, its cause by today's name: the gateway's had another one until version 0.2."""
+    if not which.cause or which.stage not in ("", "intake") or which.sink:
+        return which
+    found = ledger.letter_groups(dlq_topic("intake"), DeadWanted(equal={"cause": which.cause}))
+    return replace(which, cause=of_record(found[0].sample, "intake").cause) if found else which
 
 
 def body(bus: Bus, dead_letter: DeadLetter) -> Record | None:
@@ -213,10 +221,7 @@ def of_row(row: Row, advice: Advice = next_step) -> DeadLetter:
     )
 
 
-# ---------------------------------------------------------------------------------------------- internals
-
-
-def _held(ledger: Ledger, which: Filter, sinks: Iterable[str]) -> list[Row]:
+def held(ledger: Ledger, which: Filter, sinks: Collection[str], advice: Advice = next_step) -> list[DeadLetter]:
     """Deliveries whose unknown outcome waits for a person. They are no dead letters: only who asks for them sees them,
     by their code or by the cause that a list has shown."""
     wanted = [
@@ -224,11 +229,10 @@ def _held(ledger: Ledger, which: Filter, sinks: Iterable[str]) -> list[Row]:
         for sink in ([which.sink] if which.sink else sinks)
         if which.code == HELD or cause("sink", sink, HELD, "") in (which.id, which.cause)
     ]
-    rows = (row for sink in wanted for row in ledger.unfinished(sink, sorted(ledger.seen(out_topic(sink)))))
-    return [row for row in rows if row.state is State.PARKED and row.code == HELD]
+    return [of_row(row, advice) for sink in wanted for row in ledger.held(sink, HELD)]
 
 
-def _without_row(bus: Bus, ledger: Ledger, which: Filter, sinks: Iterable[str]) -> list[tuple[str, str, str]]:
+def without_row(bus: Bus, ledger: Ledger, which: Filter, sinks: Collection[str]) -> list[tuple[str, str, str]]:
     """(stage, sink, topic): where dead letters without a row are known now; of a sink, they were no deliveries."""
     own = [which.sink] if which.sink else sorted(set(sinks))
     own = own if which.stage in ("", "sink") else []
@@ -237,7 +241,8 @@ def _without_row(bus: Bus, ledger: Ledger, which: Filter, sinks: Iterable[str]) 
     return [*(("sink", sink, dlq_topic(sink)) for sink in own), *((stage, "", dlq_topic(stage)) for stage in stages)]
 
 
-def _of_record(record: Record, stage: str, advice: Advice, sink: str = "") -> DeadLetter:
+def of_record(record: Record, stage: str, advice: Advice = next_step, sink: str = "") -> DeadLetter:
+    """The dead letter of a record that stands on the topic of this stage, or of this sink."""
     headers: Mapping[str, str] = record.headers
 
     def text(name: str) -> str:
@@ -276,12 +281,13 @@ def _counted(counted: Sequence[DeadGroup], ledger: Ledger, advice: Advice) -> li
     found: list[Group] = []
     for one in counted:
         if (sample := samples.get(one.sample)) is not None:  # None: replayed since it was counted
-            alone = _alone(sample)
-            found.append(replace(alone, count=one.count, first=one.first, last=one.last))
+            group = alone(sample)
+            found.append(replace(group, count=one.count, first=one.first, last=one.last))
     return found
 
 
-def _alone(dead_letter: DeadLetter) -> Group:
+def alone(dead_letter: DeadLetter) -> Group:
+    """The group of one."""
     return Group(
         cause=dead_letter.cause,
         stage=dead_letter.stage,

@@ -1,8 +1,7 @@
-"""Dead letters for people: the fingerprint they are grouped by, and what to do about them."""
+"""What people should do about a dead letter, by its code."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from typing import Final
@@ -35,11 +34,3 @@ def advice(more: Iterable[tuple[str, str]] = ()) -> Advice:
 
 next_step: Final[Advice] = advice()
 """This advice knows the engine's own codes alone."""
-
-
-def cause(stage: str, where: str, code: str, place: str) -> str:
-    """Fingerprint of a dead letter, 12 hex digits.
-
-    Dead letters of the same stage, code and place have the same one. `where`: the sink, the pipeline, or the feed.
-    """
-    return hashlib.sha256(f"{stage}|{where}|{code}|{place}".encode()).hexdigest()[:12]

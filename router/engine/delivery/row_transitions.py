@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from router.contracts import Header, Outcome, Outgoing, Record, Row, dlq_topic, out_topic
-from router.engine.dead_letters.remediation import Advice, cause
+from router.contracts import Header, Outcome, Outgoing, Record, Row, cause, dlq_topic, out_topic
+from router.engine.dead_letters.remediation import Advice
 from router.engine.delivery.pending_delivery import PREDECESSOR
 from router.engine.delivery.row_copy import copy_row
 from router.engine.delivery.supersession_rules import HELD

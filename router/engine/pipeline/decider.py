@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from router.contracts import Alert, Clock, Header, Observer, Outgoing, dlq_topic
-from router.engine.dead_letters.remediation import Advice, cause
+from router.contracts import Alert, Clock, Header, Observer, Outgoing, cause, dlq_topic
+from router.engine.dead_letters.remediation import Advice
 from router.engine.delivery.command_handler import BY
 from router.engine.pipeline.compiled import (
     NO_PIPELINE,

@@ -21,7 +21,7 @@ from router.errors import OperatorFault
 from router.language import filled
 from router.runtime.certificates import certificates_of
 from router.runtime.doctor.check import Installation, Verdict, good, remark, wrong
-from router.runtime.status.gather import disk as disk_of
+from router.runtime.status.own_files import disk as disk_of
 from router.runtime.supervisor.workers import last_state
 from router.secret import Secret
 from router.sinks.certificates import expires

@@ -6,7 +6,6 @@ supervisors are asked at the addresses that the caller gives.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -16,25 +15,22 @@ from router.bus.opening import open_bus
 from router.bus.settings import KafkaConfig, SqliteBusConfig
 from router.config.site import Site
 from router.contracts import Bus, Ledger, Standing, out_topic
-from router.directory.kept import kept
 from router.engine.dead_letters import listing
 from router.errors import RouterError
 from router.exchange import State
 from router.french_time import in_france
 from router.journal import lateness
-from router.runtime.certificates import certificates_of
 from router.runtime.presence import Presence, presence
 from router.runtime.roles import ROLES
 from router.runtime.roles.feedback import inboxes
 from router.runtime.site_services import SiteServices
+from router.runtime.status import own_files
 from router.runtime.status.judge import judged
-from router.runtime.status.processes import Measured, asked, own_report
+from router.runtime.status.others import Others
+from router.runtime.status.processes import Measured, own_report
 from router.runtime.status.views import (
-    CertificateView,
     Circuit,
     DeadLettersView,
-    DirectoryView,
-    DiskView,
     FeedView,
     MailboxView,
     ProcessReport,
@@ -43,13 +39,13 @@ from router.runtime.status.views import (
     Unseen,
 )
 from router.runtime.wording import ADVICE
-from router.sinks.certificates import expires
-from router.sinks.registry import SINK_TYPES
 from router.software import our_version
 
 T = TypeVar("T")
 HOUR: Final = 3600.0
 DAY: Final = 86_400.0
+_LATE: Final = 300.0
+"""Seconds after which hours that have ended are counted again: the journal may have been late."""
 _PEOPLE: Final = ("human", "quarantine")
 """Values of `kind` in `mail_read_total` of mails that only a person can deal with."""
 
@@ -57,10 +53,13 @@ _PEOPLE: Final = ("human", "quarantine")
 class Gatherer:
     """Opens bus and databases once; `gather` looks as often as wanted. One thread."""
 
-    def __init__(self, site: Site, at: Sequence[tuple[str, int]] = ()) -> None:
-        """at: addresses and ports of other supervisors' administration ports"""
+    def __init__(self, site: Site, at: Sequence[tuple[str, int]] = (), *, by_hour: bool = False) -> None:
+        """at: addresses and ports of other supervisors' administration ports;  by_hour: count `FeedView.hours` too"""
         self.site = site
-        self._at = at
+        self._others = Others(at)
+        self._by_hour = by_hour
+        self._counted: dict[str, tuple[float, float, list[int]]] = {}
+        """Feed -> (begin of the first hour, when all were counted, their numbers)."""
         self._services = SiteServices(site)
         self._bus: Bus | None = None
         self._ledger: Ledger | None = None
@@ -77,7 +76,7 @@ class Gatherer:
         config, now = self.site.config, self._services.clock.now()
         bus = self._part("bus", self._opened_bus)
         here = presence(self.site, bus)
-        reports = self._processes(here)
+        reports = self._processes(here, now)
         measured = Measured(reports)
         standing = self._part("ledger", lambda: self._opened_ledger().standing())
         status = Status(
@@ -90,13 +89,17 @@ class Gatherer:
             feeds=self._part("journal", lambda: self._feeds(measured, now)),
             sinks=tuple(self._sink(name, standing, measured) for name in config.sinks),
             mailboxes=self._mailboxes(measured, now),
-            certificates=tuple(CertificateView(name, expires(path)) for name, path in certificates_of(config).items()),
-            directory=self._part("directory", self._directory),
+            certificates=own_files.certificates_seen(
+                own_files.certificates(self.site), reports, all_answered=not any(one.process for one in self._unseen)
+            ),
+            directory=own_files.directory_seen(
+                self._part("directory", lambda: own_files.directory(self.site, self._services.clock)), reports
+            ),
             journal_behind=self._part("journal", lambda: self._behind(now)),
             undecided=self._part("bus", lambda: self._lag("pipelines")),
             dead_letters=self._part("dead letters", lambda: self._dead_letters(now)),
             work_entries=self._part("register", self._work_entries),
-            disk=self._part("disk", lambda: disk(self.site.data)),
+            disk=self._part("disk", lambda: own_files.disk(self.site.data)),
             pipelines_refused=measured.most("pipelines_refused"),
             site_changed=measured.most("site_file_changed") > 0,
         )
@@ -150,9 +153,9 @@ class Gatherer:
 
     # ------------------------------------------------------------------------------------------- the parts
 
-    def _processes(self, here: Presence) -> tuple[ProcessReport, ...]:
+    def _processes(self, here: Presence, now: float) -> tuple[ProcessReport, ...]:
         """Of a router that has stopped, what its processes were is told, and nothing that they measured."""
-        found, unseen = asked(self._at)
+        found, unseen = self._others.ask(now)
         for one in unseen:
             self._not_seen(one)
         own = self._part("processes", lambda: own_report(self.site)) if here.state == "here" else None
@@ -167,9 +170,29 @@ class Gatherer:
             connections = measured.total("connections", feed=name)
             left = measured.total("files_left", feed=name) or 0
             found.append(
-                FeedView(name, feed.kind, hour.last, hour.received, day.received, hour.refused, connections, left)
+                FeedView(
+                    name,
+                    feed.kind,
+                    hour.last,
+                    hour.received,
+                    day.received,
+                    hour.refused,
+                    connections,
+                    left,
+                    self._hours(name, now) if self._by_hour else (),
+                )
             )
         return tuple(found)
+
+    def _hours(self, feed: str, now: float) -> tuple[int, ...]:
+        """Of the last 24 hours of the clock; those that have ended are counted once."""
+        begin = now // HOUR * HOUR - 23 * HOUR
+        known = self._counted.get(feed)
+        if known is None or known[0] != begin or now - known[1] > _LATE:
+            self._counted[feed] = known = (begin, now, self._services.journal.hours(feed, begin, 24))
+        else:
+            known[2][-1:] = self._services.journal.hours(feed, begin + 23 * HOUR, 1)
+        return tuple(known[2])
 
     def _sink(self, name: str, standing: Sequence[Standing] | None, measured: Measured) -> SinkView:
         unread = self._part("bus", lambda: self._unread(name)) or 0
@@ -224,18 +247,6 @@ class Gatherer:
             found.append(MailboxView(sink, readable, waits if late else None, people))
         return tuple(found)
 
-    def _directory(self) -> DirectoryView:
-        config = self.site.config
-        found = kept(config.directory, self.site.data / "directory", self._services.clock)
-        return DirectoryView(
-            used=any(SINK_TYPES[kind].directory for kind in config.sink_types.values()),
-            liste_blanche_age=found.liste_blanche_age,
-            domains=found.domains,
-            annuaire_used=config.directory.annuaire.extraction is not None,
-            annuaire_age=found.annuaire_age,
-            mailboxes=found.mailboxes,
-        )
-
     def _behind(self, now: float) -> float | None:
         bus = self._opened_bus()
         self._file("journal")
@@ -250,7 +261,7 @@ class Gatherer:
 
     def _work_entries(self) -> int:
         self._file("register")
-        return len(self._services.register.work())
+        return self._services.register.open_work()
 
 
 class _Nothing(Exception):
@@ -265,12 +276,3 @@ def yesterday(now: float) -> float:
     """Midnight at which yesterday began, in France."""
     today = in_france(now).replace(hour=0, minute=0, second=0, microsecond=0)
     return (today - timedelta(days=1)).timestamp()
-
-
-def disk(folder: Path) -> DiskView:
-    """Of the file system on which a folder stands, or will stand. Raises `OSError`."""
-    place = folder
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    found = os.statvfs(place)
-    return DiskView(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, found.f_favail, found.f_files)

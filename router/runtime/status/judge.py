@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from router.engine.delivery.supersession_rules import HELD
+from router.french_time import clock, day
 from router.language import filled
 from router.runtime.status.views import Attention, MailboxView, ProcessReport, SinkView, Status, Unseen, WorkerView
 
@@ -152,13 +153,24 @@ def _kept(status: Status) -> Iterator[Attention]:
         yield from _held(sink)
     yield from _certificates(status)
     yield from _directory(status)
-    disk = status.disk
-    if disk is not None and (disk.free < DISK_BYTES or disk.free < disk.size * DISK_SHARE):
-        text = filled("{megabytes} MB are free for the data folder", megabytes=disk.free // 2**20)
-        yield Attention("disk", "", text, ("doctor", "--only", "disk"))
+    yield from _disks(status)
     for one in status.unseen:
         text = filled("can't be looked at: {code} {reason}", code=one.code, reason=one.text)
+        if one.since is not None:
+            moment = f"{day(one.since)} {clock(one.since)}"
+            text = filled(
+                "has not answered since {moment}: {code} {reason}", moment=moment, code=one.code, reason=one.text
+            )
         yield Attention("unseen", one.what, text, ("doctor",))
+
+
+def _disks(status: Status) -> Iterator[Attention]:
+    """Of this machine, and of each other one that was asked."""
+    machines = [("", status.disk), *((report.machine, report.disk) for report in status.processes if report.at)]
+    for machine, disk in machines:
+        if disk is not None and (disk.free < DISK_BYTES or disk.free < disk.size * DISK_SHARE):
+            text = filled("{megabytes} MB are free for the data folder", megabytes=disk.free // 2**20)
+            yield Attention("disk", machine, text, ("doctor", "--only", "disk"))
 
 
 def _certificates(status: Status) -> Iterator[Attention]:

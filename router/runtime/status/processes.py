@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import platform
-import socket
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any, Final
-
-from pydantic import TypeAdapter, ValidationError
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, Final, TypeVar
 
 from router.config.site import Site
+from router.contracts.watch import SystemClock
+from router.errors import RouterError
 from router.observe.readings import Reading, readings
-from router.runtime import neighbours
 from router.runtime.process import metrics_folder
 from router.runtime.readiness import is_ready
-from router.runtime.status.views import ProcessReport, Unseen, WorkerView
+from router.runtime.status import own_files
+from router.runtime.status.views import ProcessReport, WorkerView
 from router.runtime.supervisor.workers import WorkerState, last_state
 from router.software import our_version
 
@@ -34,7 +33,7 @@ SHOWN: Final = frozenset(
     }
 )
 
-_REPORT: Final = TypeAdapter(ProcessReport)
+T = TypeVar("T")
 
 
 def own_report(site: Site) -> ProcessReport | None:
@@ -48,46 +47,24 @@ def own_report(site: Site) -> ProcessReport | None:
 
 
 def page(site: Site) -> Mapping[str, Any]:
-    """The same for the page `/status` of the administration port."""
+    """The same for the page `/status` of the administration port, with what this machine's files say."""
     found = own_report(site)
-    return asdict(found) if found is not None else {}
+    if found is None:
+        return {}
+    known = replace(
+        found,
+        certificates=tuple(one for one in own_files.certificates(site) if one.ends is not None),
+        directory=_told(lambda: own_files.directory(site, SystemClock())),
+        disk=_told(lambda: own_files.disk(site.data)),
+    )
+    return asdict(known)
 
 
-def asked(places: Sequence[tuple[str, int]]) -> tuple[list[ProcessReport], list[Unseen]]:
-    """Reports of other supervisors, asked at their administration ports; and those that did not answer.
-
-    A name stands for every address behind it, as a headless Service's does.
-    """
-    found: list[ProcessReport] = []
-    unseen: list[Unseen] = []
-    for host, port in places:
-        addresses = list(_addresses(host))
-        if not addresses:
-            unseen.append(Unseen(f"{host}:{port}", "DNS", "the name is not known"))
-        for address in addresses:
-            where = f"{address}:{port}"
-            status, said = neighbours.page(address, port, "/status")
-            report = report_of(said, where) if status == 200 else None
-            if report is not None:
-                found.append(report)
-            else:
-                unseen.append(Unseen(where, f"HTTP-{status}", "no answer from this administration port"))
-    return found, unseen
-
-
-def _addresses(host: str) -> Iterator[str]:
+def _told(look: Callable[[], T]) -> T | None:
+    """None when the files can't be read: the page tells the rest."""
     try:
-        found = socket.getaddrinfo(host, None, family=socket.AF_INET, type=socket.SOCK_STREAM)
-    except OSError:
-        return
-    yield from sorted({str(entry[4][0]) for entry in found})
-
-
-def report_of(said: Mapping[str, Any], at: str) -> ProcessReport | None:
-    """A page of another version may hold other things: what can't be read is no report."""
-    try:
-        return _REPORT.validate_python({**said, "at": at})
-    except ValidationError:
+        return look()
+    except (OSError, RouterError):
         return None
 
 

@@ -36,6 +36,7 @@ class ProcessReport:
     """What one supervisor says of itself; `/status` of the administration port is this as JSON.
 
     at: address it was asked at, "" for the one of this data folder
+    certificates, directory, disk: what that machine's own files say; a certificate that it can't read is left out
     """
 
     machine: str
@@ -44,6 +45,9 @@ class ProcessReport:
     workers: tuple[WorkerView, ...]
     readings: tuple[Reading, ...] = ()
     at: str = ""
+    certificates: tuple[CertificateView, ...] = ()
+    directory: DirectoryView | None = None
+    disk: DiskView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,8 @@ class FeedView:
     refused: int
     connections: int | None
     files_left: int = 0
+    hours: tuple[int, ...] = ()
+    """Messages of each of the last 24 hours of the clock, the present one last; () when it was not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +143,16 @@ class DiskView:
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """Something that could not be looked at, and why."""
+    """Something that could not be looked at, and why. since: last time that it answered, None when it never did
+
+    process: whether it is another machine's administration port
+    """
 
     what: str
     code: str
     text: str
+    since: float | None = None
+    process: bool = False
 
 
 @dataclass(frozen=True, slots=True)

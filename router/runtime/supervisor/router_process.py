@@ -138,6 +138,8 @@ class RouterProcess:
             _ = services.journal
             _ = services.register
             _ = services.traces
+            with suppress(Unavailable):
+                services.access.accounts.seal_keys()
             self._audited(services, Action.STARTED)
             problems = PipelineSet(services).load() if "pipelines" in self.counts else []
         finally:

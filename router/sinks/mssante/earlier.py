@@ -21,6 +21,9 @@ DOCUMENTS: Final = "documents"
 """Evidence of a mail: the ids of its documents, blank-separated."""
 THREAD: Final = 20
 """Message-IDs in `References` at most: the first one and the last ones (RFC 5322 §3.6.4 sets no limit)."""
+_CLOCKS: Final = 60.0
+"""Seconds by which the clocks of two gateways differ at most. What came later is no earlier version; it is there when
+a mail is made again for a person."""
 _MADE: Final = frozenset({State.DONE, State.BEGUN, State.UNKNOWN})
 
 
@@ -62,7 +65,12 @@ def look(
     archive: Archive, delivery: Delivery, request: TransmissionRequest, sender: str, pseudonyms: Pseudonyms
 ) -> Earlier:
     """What stands in the ledger of this delivery's sink; it asks the database. sender: of mails without evidence."""
-    rows = [row for row in _family(archive, delivery) if row.delivery.event_id != delivery.event_id]
+    until = delivery.created + _CLOCKS
+    rows = [
+        row
+        for row in _family(archive, delivery)
+        if row.delivery.event_id != delivery.event_id and row.delivery.created <= until
+    ]
     versions = [row for row in rows if _version(row)]
     mine = [row for row in rows if row.delivery.destination == delivery.destination and may_have_arrived(row)]
     held = [row for row in mine if _version(row)]

@@ -17,12 +17,20 @@ def pdf_name(request: TransmissionRequest, document: DocumentHeader, taken: Coll
     order = document.orders[0].value if document.orders else ""
     date = act_time(document)[:8]
     parts = [date if date.isdigit() else "", label(document), birth_name(request), first_name(request), order]
-    stem = "_".join(safe for part in parts if (safe := _safe(part)))[:_MAX].rstrip(" .") or "document"
+    stem = "_".join(_short(list(filter(None, map(_safe, parts))))).rstrip(" .") or "document"
     name, rank = f"{stem}.pdf", 1
     while name in taken:
         rank += 1
         name = f"{stem}_{rank}.pdf"
     return name
+
+
+def _short(parts: list[str]) -> list[str]:
+    """Together at most 150 characters: the longest part gives way, so that each is still there."""
+    while len("_".join(parts)) > _MAX:
+        longest = max(parts, key=len)
+        parts[parts.index(longest)] = longest[:-1].rstrip(" .-")
+    return parts
 
 
 def _safe(text: str) -> str:

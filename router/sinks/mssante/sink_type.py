@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,10 +12,21 @@ from router.cisis.smtp_codes import LABELS
 from router.contracts import Sink
 from router.contracts.peers import Peer, Starttls
 from router.contracts.sink_type import Answer, Asked, Leg, SinkType
-from router.exchange import Pseudonyms, recipient_label
+from router.exchange import Delivery, Pseudonyms, recipient_label
 from router.request import Recipient, RecipientKind, TransmissionRequest
+from router.sinks.mssante.discovery import Discovery, Service
 from router.sinks.mssante.safety import unsafe
-from router.sinks.mssante.settings import KEEPS, LEG, NEVER_HAD, SLOWED, Mode, MssanteConfig, MssanteOptions, TlsConfig
+from router.sinks.mssante.settings import (
+    KEEPS,
+    LEG,
+    NEVER_HAD,
+    SLOWED,
+    Mode,
+    MssanteConfig,
+    MssanteOptions,
+    SrvConfig,
+    TlsConfig,
+)
 from router.sinks.tools import Tools
 
 
@@ -23,6 +35,17 @@ def _open(name: str, settings: MssanteConfig, tools: Tools) -> Sink:
     from router.sinks.mssante.sink import MssanteSink
 
     return MssanteSink(name, settings, tools)
+
+
+async def _again(name: str, settings: MssanteConfig, tools: Tools, delivery: Delivery, first: float) -> bytes:
+    """The mail, as these settings make it. Raises `Refused`, `Malformed`."""
+    from router.sinks.mssante.composer import Composer
+
+    composer = Composer(name, settings, tools)
+    try:
+        return await composer.again(delivery, first)
+    finally:
+        await composer.close()
 
 
 def _legs(request: TransmissionRequest, pseudonyms: Pseudonyms) -> Iterator[Leg]:
@@ -56,9 +79,27 @@ def _loads(settings: MssanteConfig) -> Mapping[str, Callable[[], object]]:
 
 
 def _peers(settings: MssanteConfig) -> Iterator[Peer]:
-    yield Peer(settings.host, settings.port, **_security(settings.mode, settings.tls, "smtp"))
+    srv = settings.decouverte_srv
+    smtp = Peer(settings.host, settings.port, **_security(settings.mode, settings.tls, "smtp"))
+    yield _asked(smtp, srv, "submission", settings.mode)
     if (imap := settings.imap) is not None:
-        yield Peer(imap.host, imap.port, "imap", **_security(imap.mode, imap.tls or settings.tls, "imap"))
+        found = Peer(imap.host, imap.port, "imap", **_security(imap.mode, imap.tls or settings.tls, "imap"))
+        yield _asked(found, srv, "imap", imap.mode)
+
+
+def _asked(peer: Peer, srv: SrvConfig | None, service: Service, mode: Mode) -> Peer:
+    """The same server, where DNS says that it is."""
+    if srv is None:
+        return peer
+    source = Discovery(srv, service, mode, peer.host)
+
+    def places() -> list[Peer]:
+        return [
+            replace(peer, host=one.host, port=one.port, server_name=one.names[0], other_names=one.names[1:])
+            for one in source.places()
+        ]
+
+    return replace(peer, asked=source.name, places=places)
 
 
 def _security(mode: Mode, tls: TlsConfig, protocol: Starttls) -> dict[str, Any]:
@@ -77,9 +118,11 @@ def _codes() -> tuple[str, ...]:
     return (
         *(f"MSS-{code}" for code in LABELS),
         "MSS-CRL",
+        "MSS-DNS",
         "MSS-MAILBOX",
         "MSS-PRODUCTION",
         "MSS-SMTP",
+        "MSS-SRV",
         "MSS-TLS",
         KEEPS,
         NEVER_HAD,
@@ -91,6 +134,7 @@ MSSANTE = SinkType(
     name="mssante",
     settings=MssanteConfig,
     open=_open,
+    again=_again,
     loads=_loads,
     carries="documents",
     legs=_legs,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from aiosmtplib.protocol import SMTPProtocol
 from router.contracts.spoken import Answer, saying
 from router.errors import Overtaken, Refused, RouterError, Unavailable
 from router.sinks.mssante.codes import TOO_BIG, enhanced_of
+from router.sinks.mssante.discovery import Discovery, Fixed, Way, Ways
 from router.sinks.mssante.settings import LoginConfig, MssanteConfig
 from router.sinks.mssante.tls import client_context
 from router.sinks.mssante.verdict import Phase, of_reply, smtp_phase
@@ -55,6 +57,10 @@ class Submission:
 
     def __init__(self, config: MssanteConfig, *, monotonic: Callable[[], float]) -> None:
         self._config = config
+        srv = config.decouverte_srv
+        self._source = (
+            Discovery(srv, "submission", config.mode, config.host) if srv else Fixed(config.host, config.port)
+        )
         self._monotonic = monotonic
         self._free = asyncio.Semaphore(config.connections)
         self._used = 0
@@ -165,10 +171,17 @@ class Submission:
         return "" if login.user or login.auth in ("externe", "aucune") else sender
 
     async def _connect(self, sender: str) -> aiosmtplib.SMTP:
+        """A new connection on which this mailbox is logged in, to the first server that can be reached."""
+        ways = Ways(self._source, await asyncio.to_thread(self._source.places))
+        for way in ways:
+            with ways.tried():
+                return await self._open(way, sender)
+        raise ways.fault
+
+    async def _open(self, way: Way, sender: str) -> aiosmtplib.SMTP:
         config = self._config
         client = aiosmtplib.SMTP(
-            hostname=config.host,
-            port=config.port,
+            hostname=way.name,
             local_hostname=config.helo or sender.rpartition("@")[2],
             timeout=config.timeout,
             use_tls=config.mode == "tls",
@@ -176,7 +189,11 @@ class Submission:
             tls_context=client_context(config.tls) if config.mode != "plain" else None,
         )
         with self._said(sender, Phase.CONNECT) as said, smtp_phase(Phase.CONNECT):
-            await client.connect()
+            if way.name == way.host:
+                await client.connect(port=way.port)
+            else:
+                address = (way.host, way.port)
+                await client.connect(sock=await asyncio.to_thread(socket.create_connection, address, config.timeout))
             said.answer = _codes(await client.ehlo())
         try:
             with self._said(sender, Phase.LOGIN, config.login.auth), smtp_phase(Phase.LOGIN):

@@ -33,6 +33,9 @@ securityContext: {{- include "segur.securityContext" . | nindent 2 }}
 {{- if include "segur.hasArchive" . }}
 - {name: archive, mountPath: {{ include "segur.archiveFolder" . }}}
 {{- end }}
+{{- if include "segur.hasAnchor" . }}
+- {name: audit, mountPath: {{ include "segur.anchorVolume" . }}}
+{{- end }}
 {{- range include "segur.secretsOf" . | fromJsonArray }}
 - {name: {{ .volume }}, mountPath: {{ .path }}, readOnly: true}
 {{- end }}
@@ -60,6 +63,11 @@ securityContext: {{- include "segur.securityContext" . | nindent 2 }}
 - name: archive
   persistentVolumeClaim: {claimName: {{ $root.Values.archive.existingClaim }}}
 {{- end }}
+{{- if include "segur.hasAnchor" . }}
+- name: audit
+  persistentVolumeClaim:
+    claimName: {{ $root.Values.audit.storage.existingClaim | default (printf "%s-audit" (include "segur.fullname" $root)) }}
+{{- end }}
 {{- range include "segur.secretsOf" . | fromJsonArray }}
 - name: {{ .volume }}
   secret: {secretName: {{ .secret }}, defaultMode: 0440}
@@ -75,6 +83,7 @@ securityContext: {{- include "segur.securityContext" . | nindent 2 }}
 - name: SEGUR_SLOT
   valueFrom: {fieldRef: {fieldPath: "metadata.labels['apps.kubernetes.io/pod-index']"}}
 {{- end }}
+{{- include "segur.anchorEnvironment" . }}
 {{- with .root.Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}

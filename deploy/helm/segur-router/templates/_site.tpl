@@ -9,12 +9,15 @@
 {{- with $feed.mllp -}}{{- $_ := set $feed "mllp" (merge . (dict "host" "0.0.0.0")) -}}{{- end -}}
 {{- end -}}
 {{- with $site.http -}}{{- $_ := set $site "http" (merge . (dict "host" "0.0.0.0")) -}}{{- end -}}
-{{- with $site.console -}}{{- $_ := set $site "console" (merge . (dict "host" "0.0.0.0")) -}}{{- end -}}
+{{- with $site.console -}}{{- $_ := set $site "console" (merge . (dict "host" "0.0.0.0" "others" (include "segur.others" $ | fromJsonArray))) -}}{{- end -}}
 {{- if and .Values.secrets.encryption.existingSecret (not $site.encryption) -}}
 {{- $_ := set $site "encryption" (dict "master_key" (dict "file" (printf "/etc/segur-router/secrets/encryption/%s" .Values.secrets.encryption.key))) -}}
 {{- end -}}
 {{- if and .Values.archive.existingClaim $site.archive -}}
 {{- $_ := set $site.archive "folder" (include "segur.archiveFolder" .) -}}
+{{- end -}}
+{{- if eq (include "segur.anchor" .) "journal" -}}
+{{- $_ := set $site "audit" (merge ($site.audit | default dict) (dict "anchor" (printf "%s/anchor/audit-head.json" (include "segur.anchorVolume" .)))) -}}
 {{- end -}}
 {{- with .Values.secrets.pseudonyms -}}
 {{- if .existingSecret -}}
@@ -32,6 +35,15 @@
 {{- end -}}
 {{- end -}}
 {{- toYaml $site -}}
+{{- end -}}
+
+{{/* The administration ports that the console asks: the headless Service of each other role names its pods. JSON list. */}}
+{{- define "segur.others" -}}
+{{- $found := list -}}
+{{- range $role := without (include "segur.roles" . | fromJsonArray) "console" "single" -}}
+{{- $found = append $found (printf "%s-%s.%s.svc:%s" (include "segur.fullname" $) $role $.Release.Namespace (include "segur.adminPort" $)) -}}
+{{- end -}}
+{{- toJson $found -}}
 {{- end -}}
 
 {{/* Secrets that the values name: JSON list of {volume, secret, path}. Whole folders: a single file never sees a change. */}}
@@ -84,6 +96,28 @@
 {{- define "segur.hasArchive" -}}
 {{- $root := .root -}}
 {{- if and $root.Values.archive.existingClaim ($root.Values.site.config | default dict).archive (has .role (list "sinks" "feedback" "journal" "console" "single")) -}}true{{- end -}}
+{{- end -}}
+
+{{- define "segur.anchorVolume" -}}/var/lib/segur-router-audit{{- end -}}
+
+{{/* Who keeps the anchor of the audit: "own" each its own, as the site file says or on the volume of the one pod;
+     "journal" the journal's pod for all; "none" nobody. */}}
+{{- define "segur.anchor" -}}
+{{- if or (eq .Values.mode "single") (dig "audit" "anchor" "" (.Values.site.config | default dict)) -}}own
+{{- else -}}{{ ternary "journal" "none" .Values.audit.storage.enabled }}
+{{- end -}}
+{{- end -}}
+
+{{/* "true" for the pod with the volume of the anchor. */}}
+{{- define "segur.hasAnchor" -}}
+{{- if and (eq .role "journal") (eq (include "segur.anchor" .root) "journal") -}}true{{- end -}}
+{{- end -}}
+
+{{/* The other pods keep none: a folder that is lost with its pod remembers nothing. */}}
+{{- define "segur.anchorEnvironment" -}}
+{{- if not (or (eq (include "segur.anchor" .root) "own") (include "segur.hasAnchor" .)) }}
+- {name: SEGUR_AUDIT_ANCHOR, value: elsewhere}
+{{- end }}
 {{- end -}}
 
 {{/* The volume of the pipelines; "map" is the ConfigMap that holds the chart's own. A folder has no subfolder in a

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field
 
-from router.access.tokens import API_READ
-from router.console.api.operation import Id, Input, Operation, Output, PerPage, Text, moment
+from router.access.person import Role
+from router.access.tokens import API_ACT, API_READ
+from router.console.api.operation import Free, Id, Input, Operation, Output, PerPage, Text, moment
+from router.console.api.problems import Refused, Wrong
+from router.console.causes import Said
 from router.console.pages import dead_letters as page
 from router.console.pages.dead_letters import ShownGroup
 from router.console.visit import Visit
@@ -17,7 +20,7 @@ from router.language import N_, translated
 
 
 class Filters(Input):
-    sink: Text = Field(default="", description=N_("name of a destination"))
+    sink: Text = Field(default="", description=N_("name of a sink"))
     feed: Text = ""
     code: Text = ""
     pipeline: Text = ""
@@ -70,6 +73,13 @@ class CausePage(Output):
     next: str = Field(description=N_("give it as `after` for the next page; empty on the last one"))
 
 
+class Note(Input):
+    cause: Id
+    said: Said = Field(description=N_("known, muted for `days`, repaired, or new again"))
+    note: Free = Field(default="", description=N_("for one's colleagues; names no patient"))
+    days: Literal[1, 7, 30] | None = Field(default=None, description=N_("for how long it is muted"))
+
+
 def causes(visit: Visit, given: Filters) -> Causes:
     """Of the structures that may be seen."""
     found = visit.tools.desk.groups(page.asked(lambda name: str(getattr(given, name)), visit.structures))
@@ -79,16 +89,20 @@ def causes(visit: Visit, given: Filters) -> Causes:
 
 def of_cause(visit: Visit, given: OfCause) -> CausePage:
     """Raises `NotHere` for a cause without dead letters that may be seen."""
-    found, group = page.of_cause(visit, given.cause)
+    group, found = page.of_cause(visit, given.cause, given.per, given.after)
     notes = visit.tools.store.causes.of([group.cause], visit.structures).get(group.cause, ())
-    newest = list(reversed(found))
-    start = page.place_after(newest, given.after)
-    rows = newest[start : start + given.per]
     return CausePage(
-        cause=_cause(page.shown_group(visit, group, notes, found)),
-        dead_letters=[dead_letter(one) for one in visit.tools.desk.named(rows)],
-        next=page.place_of(rows[-1]) if start + given.per < len(newest) else "",
+        cause=_cause(page.shown_group(visit, group, notes)),
+        dead_letters=[dead_letter(one) for one in visit.tools.desk.named(found.rows)],
+        next=found.next,
     )
+
+
+def note(visit: Visit, given: Note) -> Cause:
+    """Where one is an operator. Raises `Refused` (422), `NotHere`, `NotAllowed`."""
+    if faults := page.said(visit, given.cause, given.said, given.note, given.days or 0):
+        raise Refused(422, "API-NOTE", errors=[Wrong(pointer=f"/{name}", detail=text) for name, text in faults.items()])
+    return of_cause(visit, OfCause(cause=given.cause, per=1)).cause
 
 
 def _cause(one: ShownGroup) -> Cause:
@@ -136,6 +150,7 @@ OPERATIONS: Final = (
         takes=Filters,
         gives=Causes,
         scope=API_READ,
+        serves=("GET /dead-letters",),
     ),
     Operation(
         name="deadLettersOfCause",
@@ -145,5 +160,18 @@ OPERATIONS: Final = (
         takes=OfCause,
         gives=CausePage,
         scope=API_READ,
+        serves=("GET /dead-letters/{cause}",),
+    ),
+    Operation(
+        name="noteCause",
+        path="/dead-letters/{cause}/note",
+        method="POST",
+        does=N_("Say of a cause that it is known, repaired, or muted for some days; with a note for one's colleagues."),
+        run=note,
+        takes=Note,
+        gives=Cause,
+        scope=API_ACT,
+        role=Role.OPERATOR,
+        serves=("POST /dead-letters/{cause}",),
     ),
 )

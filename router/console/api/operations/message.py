@@ -14,8 +14,8 @@ from pydantic import Field
 from router.access.tokens import API_CONTENT, API_READ
 from router.archive.item import Item
 from router.audit.event import Action, AuditEvent
-from router.console import content, opening, row_view, story_view
-from router.console.api.operation import Free, Id, Input, Operation, Output, moment
+from router.console import called, content, opening, story_view
+from router.console.api.operation import Free, Id, Input, Operation, Output, Text, moment
 from router.console.api.operations.search import Leg, Message, leg, message
 from router.console.api.problems import Refused, Wrong
 from router.console.page import NotHere
@@ -32,6 +32,16 @@ _TYPES: Final = {Kind.MAIL: "message/rfc822", Kind.DSN: "message/rfc822", Kind.M
 
 class One(Input):
     id: Id
+
+
+class Words(Input):
+    words: Text = Field(
+        description=N_("MSH-10, id of a document, of a delivery or of a mail (Message-ID), or the id of a message")
+    )
+
+
+class FoundMessages(Output):
+    messages: list[Message] = Field(description=N_("those that are called so, newest first; twenty at most"))
 
 
 class Delivery(Output):
@@ -106,11 +116,10 @@ class Content(Output):
 def story(visit: Visit, given: One) -> Story:
     """Without any identity."""
     found, services = _story(visit, given.id), visit.tools.services
-    shown = row_view.Row(event=found.event, type=row_view.type_of(found.event, services.value_sets), legs=())
     verdicts = list(story_view.verdicts(found))
     names = services.journal.control_ids(mentioned(found))
     return Story(
-        message=message(replace(shown, legs=tuple(one.leg for one in verdicts if not one.answer))),
+        message=message(called.row(visit, found)),
         deliveries=[
             Delivery(
                 id=one.delivery_id,
@@ -130,6 +139,12 @@ def story(visit: Visit, given: One) -> Story:
         decisions=[Decision(step=one.step, code=one.code, text=one.text) for one in story_view.decisions(found)],
         kept=[_kept(one) for one in _items(visit, found)],
     )
+
+
+def find(visit: Visit, given: Words) -> FoundMessages:
+    """Of the structures that may be seen."""
+    found = called.called(visit, given.words)
+    return FoundMessages(messages=[message(called.row(visit, one)) for one in found])
 
 
 def _story(visit: Visit, id_: str) -> EventStory:
@@ -218,6 +233,17 @@ def _part(kind: str, media_type: str, data: bytes) -> Part:
 
 OPERATIONS: Final = (
     Operation(
+        name="findMessages",
+        path="/messages/find",
+        method="POST",
+        does=N_("Messages by what a person has of them: an MSH-10, the id of a document, a Message-ID."),
+        run=find,
+        takes=Words,
+        gives=FoundMessages,
+        scope=API_READ,
+        serves=("POST /search",),
+    ),
+    Operation(
         name="message",
         path="/messages/{id}",
         does=N_("What happened to one message, why, and what left; without identities."),
@@ -226,6 +252,7 @@ OPERATIONS: Final = (
         gives=Story,
         scope=API_READ,
         rate="240/minute",
+        serves=("GET /messages/{id}",),
     ),
     Operation(
         name="openMessage",
@@ -237,5 +264,6 @@ OPERATIONS: Final = (
         gives=Content,
         scope=API_CONTENT,
         rate="30/minute",
+        serves=("POST /messages/{id}/open", "GET /messages/{id}/documents/{rank}/raw"),
     ),
 )

@@ -17,7 +17,7 @@ from router.console.api.operations.dead_letters import DeadLetter, dead_letter
 from router.console.api.problems import Refused, Wrong
 from router.console.desk import MOST
 from router.console.orders import ItemState, OrderState
-from router.console.page import NotAllowed, NotHere
+from router.console.page import NotAllowed
 from router.console.pages.dead_letters import FILTERS, asked
 from router.console.visit import Visit
 from router.language import N_, translated
@@ -54,8 +54,9 @@ class OfOrder(OneOrder):
     per: PerPage = Field(default=50, description=N_("how many at most"))
 
 
-class NoOrder(Input):
-    """Nothing."""
+class Listed(Input):
+    after: Text = Field(default="", description=N_("`next` of the page before"))
+    per: PerPage = Field(default=50, description=N_("how many at most"))
 
 
 class Refusal(Output):
@@ -93,7 +94,8 @@ class Order(Output):
 
 
 class Orders(Output):
-    orders: list[Order] = Field(description=N_("the latest fifty, newest first"))
+    orders: list[Order] = Field(description=N_("the confirmed ones, newest first"))
+    next: str = Field(description=N_("give it as `after` for the next page; empty on the last one"))
 
 
 class Item(Output):
@@ -113,20 +115,8 @@ def plan(visit: Visit, given: Tried) -> Order:
     """Freeze what is meant, where this person may act. Raises `NotHere` for nothing."""
     which = asked(lambda name: str(getattr(given, name)), visit.person.structures(Role.OPERATOR), given.cause)
     found = ordering.chosen(visit, which, deliveries={*given.deliveries}, first=given.first)
-    if not found:
-        raise NotHere
-    desk = visit.tools.desk
-    answers = desk.tried(given.act, found, again=given.again)
     query = urlencode({name: value for name in FILTERS if (value := getattr(given, name))})
-    id_ = visit.tools.store.orders.plan(
-        visit.person.name,
-        given.act,
-        answers,
-        again=given.again,
-        cause=given.cause,
-        query=query,
-        digest=desk.digest(),
-    )
+    id_ = ordering.plan(visit, given.act, found, again=given.again, cause=given.cause, query=query)
     return _order(visit, ordering.seen(visit, id_))
 
 
@@ -177,9 +167,9 @@ def show(visit: Visit, given: OneOrder) -> Order:
     return _order(visit, ordering.seen(visit, given.id))
 
 
-def latest(visit: Visit, given: NoOrder) -> Orders:  # noqa: ARG001  (it takes nothing)
-    found = [one for one in visit.tools.store.orders.latest() if ordering.visible(visit, one)]
-    return Orders(orders=[_order(visit, one) for one in found])
+def latest(visit: Visit, given: Listed) -> Orders:
+    found, following = visit.tools.store.orders.latest(given.per, within=visit.structures, after=given.after)
+    return Orders(orders=[_order(visit, one) for one in found], next=following)
 
 
 def items(visit: Visit, given: OfOrder) -> Items:
@@ -237,10 +227,11 @@ OPERATIONS: Final = (
         path="/orders",
         does=N_("What was ordered lately."),
         run=latest,
-        takes=NoOrder,
+        takes=Listed,
         gives=Orders,
         scope=API_READ,
         rate="30/minute",
+        serves=("GET /orders",),
     ),
     Operation(
         name="tryOrder",
@@ -254,6 +245,7 @@ OPERATIONS: Final = (
         scope=API_ACT,
         role=Role.OPERATOR,
         rate="20/minute",
+        serves=("POST /orders",),
     ),
     Operation(
         name="order",
@@ -263,6 +255,7 @@ OPERATIONS: Final = (
         takes=OneOrder,
         gives=Order,
         scope=API_READ,
+        serves=("GET /orders/{id}",),
     ),
     Operation(
         name="orderItems",
@@ -284,6 +277,7 @@ OPERATIONS: Final = (
         scope=API_ACT,
         role=Role.OPERATOR,
         conflicts=True,
+        serves=("POST /orders/{id} confirm",),
     ),
     Operation(
         name="stopOrder",
@@ -296,6 +290,7 @@ OPERATIONS: Final = (
         scope=API_ACT,
         role=Role.OPERATOR,
         conflicts=True,
+        serves=("POST /orders/{id} stop",),
     ),
     Operation(
         name="resumeOrder",
@@ -308,5 +303,6 @@ OPERATIONS: Final = (
         scope=API_ACT,
         role=Role.OPERATOR,
         conflicts=True,
+        serves=("POST /orders/{id} resume",),
     ),
 )

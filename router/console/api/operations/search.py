@@ -19,7 +19,7 @@ from router.language import N_
 _BY_POST: Final = N_("a patient, or a name, does not stand in an address: send this search by POST")
 
 
-class _Conditions(Input):
+class Where(Input):
     structure: Text = Field(default="", description=N_("FINESS of who sends"))
     sender: Text = Field(default="", description=N_("MSH-3, MSH-4, or both as `MSH-3|MSH-4`"))
     type: Text = Field(default="", description=N_("LOINC code of the document's type"))
@@ -27,20 +27,29 @@ class _Conditions(Input):
     code: Text = Field(default="", description=N_("code of a refusal, or of a delivery's outcome"))
     feed: Text = ""
     pipeline: Text = ""
-    sink: Text = Field(default="", description=N_("name of a destination"))
+    sink: Text = Field(default="", description=N_("name of a sink"))
     since: Text = Field(
         default="", description=N_("as on the command line: `today`, `7d`, a date, a time; `all` for any time")
     )
     until: Text = ""
+
+
+class _Conditions(Where):
     after: Text = Field(default="", description=N_("`next` of the page before"))
     per: PerPage = Field(default=50, description=N_("how many at most"))
 
 
-class Conditions(_Conditions):
+class Nameless(Where):
+    """Conditions that may stand in an address."""
+
     recipient: Text = Field(default="", description=N_("address, domain or RPPS of a professional"))
     patient: Annotated[str, StringConstraints(pattern=r"^(ps_[0-9a-f]{32}(-[0-9a-f]{32}){0,19})?$")] = Field(
         default="", description=N_("pseudonym of a patient, as an answer to a search by POST gave it")
     )
+
+
+class Conditions(_Conditions, Nameless):
+    """A page of them."""
 
 
 class Told(_Conditions):
@@ -48,6 +57,10 @@ class Told(_Conditions):
     patient: Text = Field(
         default="", description=N_("INS, IPP, mailbox of the patient, names with a birth date, or a pseudonym")
     )
+
+
+OPTIONS: Final = tuple(Told.model_fields.keys() - {"after", "per"})
+"""Names of the conditions."""
 
 
 class Leg(Output):
@@ -83,35 +96,50 @@ class Messages(Output):
 
 def of_address(visit: Visit, given: Conditions) -> Messages:
     """Raises `BadCriterion` for what may not stand in an address."""
+    asked = asked_by_address(visit, given)
+    _audited(visit, asked)
+    return _found(visit, given, asked)
+
+
+def asked_by_address(visit: Visit, given: Nameless) -> Asked:
+    """Raises `BadCriterion` for what may not stand in an address, or can't be meant."""
     conditions = _plain(given)
     if not nameless(conditions):
         raise BadCriterion("SEARCH-POST", "", _BY_POST)
-    return _found(visit, given, _searcher(visit).asked(conditions))
+    return _searcher(visit).asked(conditions)
 
 
 def of_body(visit: Visit, given: Told) -> Messages:
-    return _found(visit, given, _searcher(visit).told(_plain(given)))
+    return _found(visit, given, told(visit, given))
+
+
+def told(visit: Visit, given: Told) -> Asked:
+    """What a body asks for. Raises `BadCriterion`. A search for a patient stands in the audit, under the pseudonym."""
+    asked = _searcher(visit).told(_plain(given))
+    _audited(visit, asked)
+    return asked
 
 
 def _searcher(visit: Visit) -> Searcher:
     return Searcher(visit.tools.services, visit.tools.store, visit.person.name, visit.structures)
 
 
-def _plain(given: _Conditions) -> dict[str, str]:
-    return {name: str(value) for name, value in given.model_dump(exclude={"after", "per"}).items() if value}
+def _audited(visit: Visit, asked: Asked) -> None:
+    if patient := asked.given.get("patient", ""):
+        visit.record(Action.SEARCHED, kind="patient", of=patient)
+
+
+def _plain(given: Where) -> dict[str, str]:
+    return {name: str(value) for name, value in given.model_dump(include={*OPTIONS}).items() if value}
 
 
 def _found(visit: Visit, given: _Conditions, asked: Asked) -> Messages:
-    """A search for a patient stands in the audit, under the pseudonym."""
     after = Cursor.parse(given.after) if given.after else None
-    patient = asked.given.get("patient", "")
-    if patient:
-        visit.record(Action.SEARCHED, kind="patient", of=patient)
     found = visit.tools.services.journal.search(asked.criteria, given.per, after=after)
     rows = row_view.rows(found.events, visit.tools.services.value_sets)
     return Messages(
         messages=[message(row) for row in rows],
-        patient=patient,
+        patient=asked.given.get("patient", ""),
         next=str(found.next) if found.next else "",
         complete=found.complete,
         cut=found.cut,
@@ -155,6 +183,7 @@ OPERATIONS: Final = (
         takes=Conditions,
         gives=Messages,
         scope=API_READ,
+        serves=("GET /search",),
     ),
     Operation(
         name="searchMessages",
@@ -165,5 +194,6 @@ OPERATIONS: Final = (
         takes=Told,
         gives=Messages,
         scope=API_READ,
+        serves=("POST /search",),
     ),
 )

@@ -32,6 +32,7 @@ class FeedState(Output):
     hour: int = Field(description=N_("messages of the last hour"))
     day: int = Field(description=N_("messages of the last 24 hours"))
     refused: int = Field(description=N_("of the last hour, answered AE or AR"))
+    hours: list[int] = Field(description=N_("messages of each of the last 24 hours of the clock, the present one last"))
 
 
 class SinkState(Output):
@@ -75,7 +76,13 @@ def state(visit: Visit, given: NoInput) -> State:  # noqa: ARG001  (it takes not
         ],
         feeds=[
             FeedState(
-                name=one.name, kind=one.kind, last=moment(one.last), hour=one.hour, day=one.day, refused=one.refused
+                name=one.name,
+                kind=one.kind,
+                last=moment(one.last),
+                hour=one.hour,
+                day=one.day,
+                refused=one.refused,
+                hours=list(one.hours),
             )
             for one in seen.feeds
         ],
@@ -104,5 +111,6 @@ OPERATIONS: Final = (
         takes=NoInput,
         gives=State,
         scope=API_READ,
+        serves=("GET /",),
     ),
 )

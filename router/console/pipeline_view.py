@@ -1,0 +1,143 @@
+"""The pipeline files as one person may see them: what each does, its examples, how it was last loaded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from router.access.person import EVERY, Role
+from router.audit.event import Action
+from router.audit.rows import Wanted
+from router.config.pipeline import PipelineFile, read_folder
+from router.console.page import NotHere
+from router.console.visit import Visit
+from router.console.words import names_seen
+from router.errors import ConfigFault, Problem
+from router.runtime.examples import play_all
+
+_playing: Final = threading.Lock()
+"""Examples are played by one person at a time: each opens a site of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One line of what a pipeline does, in order. line: where it stands in the file"""
+
+    name: str
+    text: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The last time that a running router took this file, or refused it.
+
+    at: Unix seconds;  digest: of the text that it took, "" for one that it refused
+    """
+
+    at: float
+    digest: str
+    refused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """files: by their name, those that are right and that this person sees
+    problems: of the others, by the name of the file; empty for whoever does not see the whole site
+    hidden: whether there are such that she does not see
+    """
+
+    files: tuple[PipelineFile, ...]
+    problems: Mapping[str, Sequence[Problem]]
+    hidden: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """results: by the name of the example;  faults: why the file could not be played"""
+
+    results: Mapping[str, Sequence[Problem]]
+    faults: tuple[Problem, ...] = ()
+
+
+def all_files(visit: Visit) -> Files:
+    """The files as they are now on the disk."""
+    files, problems = _read(visit)
+    seen, everywhere = _seen(visit), visit.person.may(Role.READER, EVERY)
+    shown = sorted((file for file in files.values() if seen(file)), key=lambda file: file.config.name)
+    return Files(tuple(shown), _told(problems) if everywhere else {}, not everywhere and bool(problems))
+
+
+def file(visit: Visit, name: str) -> PipelineFile:
+    """Raises `NotHere` for one that is none, is refused, or reads feeds of other structures only."""
+    found = _read(visit)[0].get(name)
+    if found is None or not _seen(visit)(found):
+        raise NotHere
+    return found
+
+
+def last_loaded(visit: Visit, file: PipelineFile) -> Loaded | None:
+    """What the audit says; None when no running router has loaded it anew since its rows begin."""
+    wanted = Wanted(actions=(Action.RELOADED,), kind="pipeline", object=file.path.name)
+    rows = visit.tools.services.audit.search(wanted, limit=1)
+    if not rows:
+        return None
+    event = rows[0].event
+    return Loaded(event.at, "" if event.refused else event.detail, event.refused)
+
+
+def play(visit: Visit, file: PipelineFile) -> Played:
+    """Play its examples now. They are fictitious, and nothing is sent."""
+    with _playing:
+        try:
+            found = play_all(visit.tools.site, [str(file.path)])
+        except ConfigFault as fault:
+            return Played({}, tuple(fault.problems))
+    return Played({one.example: one.problems for one in found})
+
+
+def stages(file: PipelineFile) -> list[Stage]:
+    """Feed, condition, steps and sinks, in this order."""
+    config = file.config
+    found = [Stage("feed", ", ".join(config.feeds), file.line(["feed"]))]
+    if config.when is not None:
+        found.append(Stage("when", config.when, file.line(["when"])))
+    for rank, step in enumerate(config.steps):
+        found.append(Stage(step.name, _short(step.value), file.line(["steps", rank])))
+    for name, use in config.sinks.items():
+        said = use.model_dump(exclude_unset=True)
+        found.append(Stage(f"→ {name}", _short(said), file.line(["sinks", name])))
+    return found
+
+
+def _short(value: object) -> str:
+    """What stands behind a name in the file, on one line."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_short(one)}" for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_short, value))
+    if hasattr(value, "model_dump"):
+        return _short(value.model_dump(exclude_unset=True))
+    return "" if value is None else str(value)
+
+
+def _read(visit: Visit) -> tuple[dict[str, PipelineFile], list[Problem]]:
+    config = visit.tools.services.config
+    return read_folder(config.pipelines, sinks=config.sink_types, feeds=set(config.feeds))
+
+
+def _seen(visit: Visit) -> Callable[[PipelineFile], bool]:
+    """Whether the person sees a pipeline: it reads a feed that works for one of the person's structures."""
+    names = names_seen(visit.tools.services.config, visit.structures)
+    return lambda file: visit.structures is None or any(feed in names for feed in file.config.feeds)
+
+
+def _told(problems: Sequence[Problem]) -> dict[str, list[Problem]]:
+    """By the name of the file."""
+    found: dict[str, list[Problem]] = {}
+    for one in problems:
+        found.setdefault(Path(one.file).name, []).append(one)
+    return found
