@@ -19,7 +19,7 @@ BodyFault = Literal["", "base64", "type"]
 PDF: Final = "application/pdf"
 TEXT: Final = "text/plain"
 _RTF: Final = (b"{\\rtf",)
-#: Media type -> how such a content begins: PNG (RFC 2083), JPEG (T.81), GIF 89a, TIFF 6.0 and BigTIFF, RTF 1.9.1.
+#: Media type -> how such a content begins: PNG, JPEG, GIF 87a and 89a, TIFF 6.0 and BigTIFF, RTF 1.9.1.
 BEGINNINGS: Final[dict[str, tuple[bytes, ...]]] = {
     "image/png": (b"\x89PNG\r\n\x1a\n",),
     "image/jpeg": (b"\xff\xd8\xff",),
