@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 _TOO_LARGE: Final = f"MSS-{TOO_BIG}"
 LARGE: Final = 1 << 20
-"""Bytes of documents from which the archive is made off the event loop."""
+"""Bytes of documents, and of attachments, from which archive and mail are made off the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,6 @@ class Composer:
         self,
         delivery: Delivery,
         order: DocumentOrder,
-        documents: list[bytes],
         *,
         sender: str,
         patient: bool,
@@ -74,8 +73,9 @@ class Composer:
     ) -> Composed:
         """first: Unix time of the first try, which is the Date; 0 for now.  alone: without the copy beside the archive
 
-        Raises `Refused` as the sink's own checks do.
+        The documents themselves are not held once it returns. Raises `Refused` as the sink's own checks do.
         """
+        documents = unpack_documents(delivery.payload)
         structure = order.structure or StructureConfig(name="", source_oid="")
         if alone:
             contents = await self._packed(order, documents, structure, delivery, alone=True)
@@ -84,13 +84,14 @@ class Composer:
         draft = self._mail(delivery, order, structure, sender=sender, patient=patient, contents=contents, first=first)
         return Composed(await self._with_references(draft, delivery, order), contents, patient)
 
-    def built(self, made: Composed) -> bytes:
-        """The bytes of the mail. Raises `Refused` (too large), see `may_leave_out`."""
-        raw, config = build(made.mail), self._config
+    async def built(self, made: Composed) -> tuple[bytes, ...]:
+        """The bytes of the mail, in pieces. Raises `Refused` (too large), see `may_leave_out`."""
+        mail, config = made.mail, self._config
+        pieces = build(mail) if made.contents.size < LARGE else await asyncio.to_thread(build, mail)
         limit = config.max_patient_mail_bytes if made.patient else config.max_mail_bytes
-        if len(raw) > limit:
+        if sum(map(len, pieces)) > limit:
             raise Refused(_TOO_LARGE, "MAIL", filled("message de plus de {megabytes} Mo", megabytes=limit // 1_000_000))
-        return raw
+        return pieces
 
     def may_leave_out(self, fault: Refused, made: Composed) -> bool:
         """Whether a mail that was refused as too large may go without its copy."""
@@ -98,17 +99,17 @@ class Composer:
 
     async def again(self, delivery: Delivery, first: float) -> bytes:
         """The mail of a delivery as these settings make it. Raises `Refused`, `Malformed`."""
-        order, documents = unpack_order(delivery.payload), unpack_documents(delivery.payload)
+        order = unpack_order(delivery.payload)
         sender = self.sender(order.structure)
         patient = guards.to_patient(recipient_of(order), self._config.patient_domains)
-        made = await self.compose(delivery, order, documents, sender=sender, patient=patient, first=first)
+        made = await self.compose(delivery, order, sender=sender, patient=patient, first=first)
         try:
-            return self.built(made)
+            return b"".join(await self.built(made))
         except Refused as fault:
             if not self.may_leave_out(fault, made):
                 raise
-        made = await self.compose(delivery, order, documents, sender=sender, patient=patient, first=first, alone=True)
-        return self.built(made)
+        made = await self.compose(delivery, order, sender=sender, patient=patient, first=first, alone=True)
+        return b"".join(await self.built(made))
 
     async def close(self) -> None:
         await self._renderer.close()
