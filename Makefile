@@ -23,7 +23,7 @@ demo-kafka: $(READY)  ## the same story on a real Kafka broker and PostgreSQL
 
 test: check  ## everything, integration parts included: installs what they need
 	@scripts/services all
-	@$(BIN)/pytest -n auto --maxprocesses=4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest -n auto --maxprocesses=4 --dist loadfile --no-loadscope-reorder --durations=40 --durations-min=5 $(ARGS)
 
 test-fast: $(READY)  ## what needs nothing but Python
 	@$(BIN)/pytest -m "not integration and not slow" $(ARGS)

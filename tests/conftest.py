@@ -20,6 +20,8 @@ sys.path.insert(0, str(ROOT))
 UMASK = 0o022
 os.umask(UMASK)
 os.environ["SEGUR_LANG"] = "en"  # also of the processes that tests start
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of them: each would compile every module anew
+sys.dont_write_bytecode = False
 
 from tests.together import ALONE, Room, long_files_first  # noqa: E402  # the root is on the path now
 

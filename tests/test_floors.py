@@ -27,6 +27,7 @@ HOMES = {
     "aiosmtplib": ("sinks",),
     "cel": ("config",),
     "cryptography": ("sealing", "simulators", "sinks"),
+    "dns": ("sinks",),
     "joserfc": ("console",),
     "hl7apy": ("hl7",),
     "aiohttp": ("sinks",),

@@ -38,6 +38,7 @@ KNOWN = {
     ("sinks/hl7/sink.py", "HL7-TLS"): "the handshake, before any content",
     ("sinks/hl7/tls.py", "HL7-CRL"): "a revocation list",
     ("sinks/hl7/tls.py", "HL7-TLS"): "our files",
+    ("sinks/mssante/discovery.py", "MSS-SRV"): "what DNS answers of the operator's domain, before any content",
     ("sinks/mssante/sink.py", "MSS-PRODUCTION"): "the site file, at the start",
     ("sinks/mssante/tls.py", "MSS-CRL"): "a revocation list",
     ("sinks/mssante/tls.py", "MSS-TLS"): "our certificate's files",

@@ -25,11 +25,11 @@ MOST: Final = 10_000
 _LOOKS: Final = 10
 """Pages of traces that are looked at for one answer: most of them may be another structure's."""
 MESSAGES: Final = (
-    *("received", "MSH-10", "feed", "sender", "structure", "type", "destination", "to", "outcome", "code"),
+    *("received", "MSH-10", "feed", "sender", "structure", "type", "sink", "to", "outcome", "code"),
     "id",
 )
 DEAD_LETTERS: Final = (
-    *("last", "first", "MSH-10", "structure", "feed", "pipeline", "destination", "to", "code", "place"),
+    *("last", "first", "MSH-10", "structure", "feed", "pipeline", "sink", "to", "code", "place"),
     *("text", "attempts", "cause", "delivery", "message"),
 )
 Row = Mapping[str, object]
@@ -55,7 +55,7 @@ def message_lines(visit: Visit, found: Found, when: Callable[[float], str] = loc
                 "sender": event.sender,
                 "structure": event.structure,
                 "type": row.type,
-                "destination": leg.sink,
+                "sink": leg.sink,
                 "to": leg.to,
                 "outcome": leg.status,
                 "code": leg.code,
@@ -74,7 +74,7 @@ def dead_letter_lines(visit: Visit, found: Sequence[DeadLetter], *, asked: str, 
             "structure": one.structure,
             "feed": one.feed,
             "pipeline": one.pipeline,
-            "destination": one.sink,
+            "sink": one.sink,
             "to": shown(one.label),
             "code": one.code,
             "place": one.place,

@@ -38,7 +38,7 @@ _WORDS: Final = {
     "code": N_("code {value}"),
     "feed": N_("feed {value}"),
     "pipeline": N_("pipeline {value}"),
-    "sink": N_("destination {value}"),
+    "sink": N_("sink {value}"),
 }
 OUTCOME_WORDS: Final = {
     "delivered": N_("delivered"),
@@ -178,10 +178,10 @@ class Searcher:
         return Asked(given=kept, criteria=criteria, name=name)
 
     def _verify_names(self, criteria: Criteria) -> None:
-        """Raises `BadCriterion` for a feed or a destination that works for other structures only, or for none."""
+        """Raises `BadCriterion` for a feed or a sink that works for other structures only, or for none."""
         seen = names_seen(self.services.config, self.within)
         if not {name for name in (criteria.feed, criteria.sink) if name} <= seen:
-            raise BadCriterion("SEARCH-NAME", "", N_("no feed and no destination of your structures is called so"))
+            raise BadCriterion("SEARCH-NAME", "", N_("no feed and no sink of your structures is called so"))
 
     def understood(self, words: str) -> dict[str, str]:
         """What was typed into the box, as the parameters of a search. Raises `BadCriterion`."""

@@ -162,8 +162,14 @@ class Ledger(Protocol):
         """The deletions and replacements among the rows that `lineage` finds under any of these names."""
         ...
 
-    def dead(self, sink: str | None = None, within: Collection[str] | None = None) -> Sequence[Row]:
-        """The dead rows, oldest first. within: only those of these structures (FINESS); None: of any and of none."""
+    def dead(
+        self, sink: str | None = None, within: Collection[str] | None = None, *, strict: bool = False
+    ) -> Sequence[Row]:
+        """The dead rows, oldest first.
+
+        within: only those of these structures (FINESS); None: of any and of none;  strict: only those that hold up
+        what comes behind them
+        """
         ...
 
     def held(self, sink: str, code: str) -> Sequence[Row]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +18,9 @@ class Peer:
                  Raises `OperatorFault`, `OSError` or `ValueError` when a file can't be used
     starttls:    the protocol in which TLS is asked for first; "": TLS begins at once
     server_name: name that its certificate must bear, "": `host`
+    other_names: names that its certificate may bear instead
+    asked:       name that DNS is asked for, when it says where the server is; "": it is at `host`
+    places:      the servers that DNS names, in the order to try. Raises `OperatorFault` or `Unavailable`
     """
 
     host: str
@@ -26,3 +29,6 @@ class Peer:
     tls: Callable[[], ssl.SSLContext] | None = None
     starttls: Starttls = ""
     server_name: str = ""
+    other_names: tuple[str, ...] = ()
+    asked: str = ""
+    places: Callable[[], Sequence[Peer]] | None = None

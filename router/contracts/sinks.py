@@ -95,6 +95,10 @@ class Turns(Protocol):
         """
         ...
 
+    def at_hand(self, name: str, interval: float) -> float | None:
+        """The same when this process has a turn of `name` reserved already, at no cost; None: call `take`."""
+        ...
+
 
 class OwnTurns:
     """Turns of this process alone: for tools and tests."""
@@ -111,3 +115,7 @@ class OwnTurns:
             mine = max(now, self._next.get(name, now))
             self._next[name] = mine + interval
             return mine - now
+
+    def at_hand(self, name: str, interval: float) -> float | None:
+        """See `Turns`: always one."""
+        return self.take(name, interval)

@@ -9,17 +9,24 @@ from __future__ import annotations
 import imaplib
 import socket
 import ssl
+from contextlib import suppress
 from typing import Any, Final
 
 from imapclient import IMAPClient
+from imapclient.exceptions import IMAPClientError
 
 from router.patience import Patience
+from router.sinks.mssante.discovery import Way
+from router.sinks.mssante.settings import ImapConfig, TlsConfig
+from router.sinks.mssante.tls import client_context
 
 _LINE: Final = 1_000_000
 """Bytes of one line, as in imaplib."""
 _LINES: Final = 2_000_000
 """Bytes of the lines of one command's answer."""
 _PIECE: Final = 64 * 1024
+_SPARE: Final = 64 * 1024
+"""Bytes of the literals in one answer beside the mail: names of folders."""
 
 
 class AnswerTooLarge(OSError):
@@ -32,20 +39,21 @@ class AnswerTooLarge(OSError):
 class BoundedIMAP4(imaplib.IMAP4):
     """`imaplib.IMAP4` that reads the socket itself: each command has its `Patience`, and its number of bytes.
 
+    way:     where it goes; `host` is the name that the certificate must bear, as imaplib has it
     context: TLS from the first byte; None: plain, `starttls` may follow
     silence: seconds without a byte
     most:    bytes of the literals in the answer to one command
     """
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext | None, silence: float, most: int) -> None:
-        self._context, self._silence, self._most = context, silence, most
+    def __init__(self, way: Way, context: ssl.SSLContext | None, silence: float, most: int) -> None:
+        self._way, self._context, self._silence, self._most = way, context, silence, most
         self._held = bytearray()
         self._heard: socket.socket | None = None
         self._begin()
-        super().__init__(host, port, timeout=silence)
+        super().__init__(way.name, way.port, timeout=silence)
 
     def _create_socket(self, timeout: float | None = None) -> socket.socket:
-        plain = socket.create_connection((self.host, self.port), timeout)
+        plain = socket.create_connection((self._way.host, self._way.port), timeout)
         return plain if self._context is None else self._context.wrap_socket(plain, server_hostname=self.host)
 
     def _begin(self) -> None:
@@ -104,10 +112,28 @@ class BoundedIMAP4(imaplib.IMAP4):
 class BoundedClient(IMAPClient):  # type: ignore[misc]  # the library has no types
     """`IMAPClient` on a `BoundedIMAP4`. Arguments: see there."""
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext | None, silence: float, most: int) -> None:
-        self._silence, self._most = silence, most
-        super().__init__(host, port, ssl=context is not None, ssl_context=context)
+    def __init__(self, way: Way, context: ssl.SSLContext | None, silence: float, most: int) -> None:
+        self._way, self._silence, self._most = way, silence, most
+        super().__init__(way.name, way.port, ssl=context is not None, ssl_context=context)
 
     def _create_IMAP4(self) -> BoundedIMAP4:  # the library's name
         """Called by the library's constructor; the only place where it can be given a connection."""
-        return BoundedIMAP4(self.host, self.port, self.ssl_context if self.ssl else None, self._silence, self._most)
+        return BoundedIMAP4(self._way, self.ssl_context if self.ssl else None, self._silence, self._most)
+
+
+def opened(way: Way, config: ImapConfig, tls: TlsConfig) -> BoundedClient:
+    """A connection with the TLS that the configuration asks for; nobody is logged in yet.
+
+    Raises `OperatorFault` for our files, what imapclient raises, and `OSError` (`ssl.SSLError` is one).
+    """
+    context = client_context(tls) if config.mode != "plain" else None
+    first = context if config.mode == "tls" else None
+    client = BoundedClient(way, first, config.timeout, config.max_mail_bytes + _SPARE)
+    if config.mode == "starttls":
+        try:
+            client.starttls(context)
+        except BaseException:
+            with suppress(IMAPClientError, OSError):
+                client.shutdown()
+            raise
+    return client

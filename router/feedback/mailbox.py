@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -23,21 +24,21 @@ from router.contracts.keeping import Kind as Proof
 from router.errors import OperatorFault, RouterError, Unavailable
 from router.exchange import ReceiptKind
 from router.feedback.attempts import Attempts
-from router.feedback.imap import AnswerTooLarge, BoundedClient
+from router.feedback.imap import AnswerTooLarge, opened
 from router.feedback.imap_traces import ImapTraces
 from router.feedback.reading import digest
 from router.feedback.reports import Handled, Kind, Place, Reports
 from router.language import filled
+from router.sinks.mssante.discovery import Discovery, Fixed, Ways
 from router.sinks.mssante.settings import ImapConfig, TlsConfig
-from router.sinks.mssante.tls import client_context
 from router.wire import receipt_record
 
 log = logging.getLogger(__name__)
 
 MAX_PAUSE: Final = 600.0
 _KINDS: Final = {ReceiptKind.DSN: Proof.DSN, ReceiptKind.MDN: Proof.MDN}
-_SPARE: Final = 64 * 1024
-"""Bytes of the literals in one answer beside the mail: names of folders."""
+_KEPT_SECONDS: Final = 5.0
+"""How long the move of a mail waits for the archive; while that is away, the next ones do not wait."""
 
 
 class Mailbox:
@@ -47,6 +48,7 @@ class Mailbox:
     user: whose mailbox it is when the configuration names none
     authzid: the account asked for when the certificate logs in (SASL EXTERNAL); "": whichever it opens
     attempts: remembers over a restart which mail was being read; default: nothing is remembered
+    discovery: says where the server is; default: where the configuration says
     number: of the mailbox in the site, from 0: its label in metrics
     keeper: takes the reports themselves; default: they are not kept
     """
@@ -65,6 +67,7 @@ class Mailbox:
         observer: Observer,
         alert: Alert,
         attempts: Attempts | None = None,
+        discovery: Discovery | None = None,
         number: int = 0,
         keeper: Keeper | None = None,
     ) -> None:
@@ -80,7 +83,9 @@ class Mailbox:
         self._observer = observer
         self._alert = alert
         self._keeper = keeper or KeepsNothing()
+        self._patience = _KEPT_SECONDS
         self._attempts = attempts or Attempts(None)
+        self._discovery = discovery
         self._traces = ImapTraces(f"{config.host}:{config.port}", self._user, producer, clock.now)
         self._stop = threading.Event()
         self._failed: Counter[int] = Counter()
@@ -219,20 +224,28 @@ class Mailbox:
             raw = self._body(client, number)
             if raw is None:
                 return None
-            handled = self._read(raw)
-            self._archive(handled, raw)
+            handled = self._archived(self._read(raw), raw)
         if handled.receipts:
             self._producer.publish([receipt_record(receipt) for receipt in handled.receipts])
             self._reports.remember(handled, self._clock.now())
         return handled
 
-    def _archive(self, handled: Handled, raw: bytes) -> None:
-        """Keep a report for each delivery that it proves something of. Raises `Unavailable` where that is required."""
+    def _archived(self, handled: Handled, raw: bytes) -> Handled:
+        """The same, with the digest of the report in its receipts, once it is kept for each delivery that it tells of.
+
+        The mail is moved afterwards: after a kill it is still in the inbox, and is kept at the next look. An archive
+        that is away is waited for once, unless it is required: then this raises `Unavailable`.
+        """
+        receipts = []
         for receipt in handled.receipts:
-            kind = _KINDS.get(receipt.kind)
-            if kind is not None:
+            if (kind := _KINDS.get(receipt.kind)) is not None:
                 kept = Kept(delivery_id=receipt.delivery_id, event_id=receipt.event_id, kind=kind, parts=(raw,))
-                self._keeper.keep_now(kept)
+                known = {"report_sha256": said} if (said := self._keeper.keep_now(kept)) else {}
+                receipt = replace(receipt, evidence={**receipt.evidence, **known})  # noqa: PLW2901
+            receipts.append(receipt)
+        if receipts:
+            self._patience = _KEPT_SECONDS if self._keeper.settled(self._patience) else 0.0
+        return replace(handled, receipts=tuple(receipts))
 
     def _body(self, client: IMAPClient, number: int) -> bytes | None:
         """The mail, no byte more than we read of one, whatever size the server has told; None when it is gone."""
@@ -262,13 +275,8 @@ class Mailbox:
     @contextmanager
     def _session(self) -> Iterator[IMAPClient]:
         config = self._config
-        context = client_context(self._tls) if config.mode != "plain" else None
-        first = context if config.mode == "tls" else None
-        with self._traces.said("CONNECT", config.mode):
-            client = BoundedClient(config.host, config.port, first, config.timeout, config.max_mail_bytes + _SPARE)
+        client = self._connected(self._discovery or Fixed(config.host, config.port))
         try:
-            if config.mode == "starttls":
-                client.starttls(context)
             with self._traces.said("LOGIN", config.login.auth):
                 self._login(client)
             yield client
@@ -277,6 +285,14 @@ class Mailbox:
             raise
         finally:
             _leave(client)
+
+    def _connected(self, source: Discovery | Fixed) -> IMAPClient:
+        """TLS included, to the first server that can be reached."""
+        ways = Ways(source, source.places())
+        for way in ways:
+            with ways.tried(), foreign(), self._traces.said("CONNECT", self._config.mode):
+                return opened(way, self._config, self._tls)
+        raise ways.fault
 
     def _login(self, client: IMAPClient) -> None:
         login = self._config.login

@@ -20,6 +20,8 @@ _LOCK_SECONDS: Final = 2
 _KEPT_AT_ONCE: Final = 500
 _BREATH_SECONDS: Final = 0.02
 """Between two tables: who waits for an SQLite file looks every millisecond."""
+_ORDER: Final = (TERMS, DELIVERIES, RECEIPTS, ENTRIES, EVENTS)
+"""The tables as a purge empties them: the events go last, so that one that was stopped is found again."""
 
 
 def make(connection: Connection, days: Collection[int]) -> None:
@@ -93,7 +95,10 @@ def _older(connection: Connection, end: int) -> Iterator[int]:
             connection.execute(select(func.min(table.c.day)).where(table.c.day > last, table.c.day < end)).scalar()
             for table in (ENTRIES, RECEIPTS)
         ]
-        found = [day for day in after if day is not None]
+        since, until = max(last + 1, 0) * DAY, end * DAY  # of a purge that was stopped its events are left
+        received = select(func.min(EVENTS.c.received)).where(EVENTS.c.received >= since, EVENTS.c.received < until)
+        at = connection.execute(received).scalar()
+        found = [day for day in (*after, None if at is None else day_of(at)) if day is not None]
         if not found:
             return
         last = min(found)
@@ -115,7 +120,7 @@ def _kept(connection: Connection, day: int, before: float) -> list[int]:
 def _delete(database: Database, day: int, kept: Sequence[int]) -> None:
     """Table by table, in the order of their keys; whoever waits to write gets his turn in between."""
     staying = func.json_each(json.dumps(kept)).table_valued("value").c.value
-    for table in (TERMS, DELIVERIES, RECEIPTS, ENTRIES, EVENTS):
+    for table in _ORDER:
         whose = _of_day(day) if table is EVENTS else (table.c.day == day,)
         others = (table.c.event.not_in(select(staying)),) if kept else ()
         with database.write() as connection:
@@ -124,20 +129,30 @@ def _delete(database: Database, day: int, kept: Sequence[int]) -> None:
 
 
 def _drop(database: Database, day: int, kept: Sequence[int]) -> None:
-    """The partitions of the day go; what must stay is put back into new ones."""
-    with database.write() as connection:
-        connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"))
-        for table in BY_DAY:
-            rows: list[dict[str, Any]] = []
-            for start in range(0, len(kept), _KEPT_AT_ONCE):
-                mine = table.c.day == day, table.c.event.in_(kept[start : start + _KEPT_AT_ONCE])
-                rows += [dict(row) for row in connection.execute(select(table).where(*mine)).mappings()]
-            connection.execute(text(f"DROP TABLE IF EXISTS {_partition(table, day)}"))
-            if rows:
-                make(connection, [day])
-                connection.execute(insert(table), rows)
-        others = EVENTS.c.event != all_(literal(list(kept), ARRAY(BigInteger)))
-        connection.execute(delete(EVENTS).where(*_of_day(day), others))
+    """The partitions of the day go; what must stay is put back into new ones.
+
+    Each in a transaction of its own: whoever holds one table and waits for the next would lock out, and be locked out
+    by, a search that reads them the other way round.
+    """
+    for table in _ORDER:
+        with database.write() as connection:
+            connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"))
+            if table is EVENTS:
+                others = EVENTS.c.event != all_(literal(list(kept), ARRAY(BigInteger)))
+                connection.execute(delete(EVENTS).where(*_of_day(day), others))
+            else:
+                _drop_one(connection, table, day, kept)
+
+
+def _drop_one(connection: Connection, table: Table, day: int, kept: Sequence[int]) -> None:
+    rows: list[dict[str, Any]] = []
+    for start in range(0, len(kept), _KEPT_AT_ONCE):
+        mine = table.c.day == day, table.c.event.in_(kept[start : start + _KEPT_AT_ONCE])
+        rows += [dict(row) for row in connection.execute(select(table).where(*mine)).mappings()]
+    connection.execute(text(f"DROP TABLE IF EXISTS {_partition(table, day)}"))
+    if rows:
+        make(connection, [day])
+        connection.execute(insert(table), rows)
 
 
 def _forget_orphans(database: Database, before: float) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, func, select, true
 
 from router.journal.criteria import OUTCOMES, Counts, Criteria, Cursor, Found, FoundEvent, is_address
 from router.journal.days import UNDATED
@@ -64,7 +64,8 @@ class Search:
         """Find one event more than asked. Raises `BadCriterion` for a text that can't be understood."""
         with suppress(TimeUp):
             size = max(_SMALLEST_PAGE, self.limit + 1)
-            for page, kept in walk(connection, self.criteria, size, time.monotonic() + self.seconds, self.after):
+            reader = Reader(connection, self.criteria, time.monotonic() + self.seconds)
+            for page, kept in walk(reader, self.criteria, size, self.after):
                 self.places += kept
                 self.reached = page[-1]
                 if len(self.places) > self.limit:
@@ -100,8 +101,9 @@ class Count:
         """Count by outcome; an outcome that the criteria name is left out. Raises `BadCriterion`."""
         criteria = replace(self.criteria, outcome="")
         with suppress(TimeUp):
-            for page, kept in walk(connection, criteria, _LARGEST_PAGE, time.monotonic() + self.seconds):
-                self.outcomes.update(_outcomes(connection, criteria, kept))
+            reader = Reader(connection, criteria, time.monotonic() + self.seconds)
+            for page, kept in walk(reader, criteria, _LARGEST_PAGE):
+                self.outcomes.update(_outcomes(reader, criteria, kept))
                 self.total += len(kept)
                 self.reached = page[-1].received
             self.cut = False
@@ -113,14 +115,13 @@ class Count:
 
 
 def walk(
-    connection: Connection, criteria: Criteria, size: int, deadline: float, after: Cursor | None = None
+    reader: Reader, criteria: Criteria, size: int, after: Cursor | None = None
 ) -> Iterator[tuple[Sequence[Cursor], Sequence[Cursor]]]:
     """Page by page, newest first: (events that were looked at, those of them that meet all criteria).
 
     Raises `TimeUp`, and `BadCriterion` for a text that can't be understood.
     """
     every, filters = sources(criteria)
-    reader = Reader(connection, criteria, deadline)
     first = min(every, key=lambda source: reader.rarity(source, after, _SAMPLE)) if len(every) > 1 else every[0]
     others = [*(source for source in every if source is not first), *filters]
     while page := reader.page(first, after, size):
@@ -128,8 +129,7 @@ def walk(
         if len(page) < size:
             return
         after, size = page[-1], min(size * 2, _LARGEST_PAGE)
-        if time.monotonic() >= deadline:
-            raise TimeUp
+        reader.check()
 
 
 def _kept(reader: Reader, page: Sequence[Cursor], others: Sequence[Source]) -> Sequence[Cursor]:
@@ -140,19 +140,20 @@ def _kept(reader: Reader, page: Sequence[Cursor], others: Sequence[Source]) -> S
     return page
 
 
-def _outcomes(connection: Connection, criteria: Criteria, page: Sequence[Cursor]) -> Counter[str]:
-    """Outcome -> number of these events that have it."""
+def _outcomes(reader: Reader, criteria: Criteria, page: Sequence[Cursor]) -> Counter[str]:
+    """Outcome -> number of these events that have it. Raises `TimeUp`."""
     if not page:
         return Counter()
+    reader.check()
     dispositions = {disposition: word for word, disposition in OUTCOMES.items()}
-    of, at = DELIVERIES.c, these(connection, page)
-    mine = of.day == at.c.day, of.event == at.c.event
-    rows = select(of.event, of.disposition).select_from(at.join(DELIVERIES, *_both(mine)))
-    rows = rows.where(within_days(of.day, page), *of_its_delivery(criteria)).distinct()
-    pairs = {(event, dispositions.get(name, "")) for event, name in connection.execute(rows)}
+    of, at = DELIVERIES.c, these(reader.connection, page)
+    mine = of.day == at.c.day, of.event == at.c.event, within_days(of.day, page), *of_its_delivery(criteria)
+    rows = _joined(reader.connection, at, select(of.event, of.disposition).where(*mine))
+    pairs = {(event, dispositions.get(name, "")) for event, name in reader.connection.execute(rows)}
     if not (criteria.sink or is_address(criteria.recipient)):
+        reader.check()
         coded = [has_code(criteria.code)] if criteria.code else []
-        pairs.update((event, dispositions[name]) for event, name in _ends(connection, page, *coded))
+        pairs.update((event, dispositions[name]) for event, name in _ends(reader.connection, page, *coded))
     return Counter(word for _, word in pairs if word)
 
 
@@ -160,18 +161,21 @@ def _ends(connection: Connection, page: Sequence[Cursor], *more: ColumnElement[b
     """(event, how it or one of its pipelines' exchanges ended) of these events."""
     of, at = TERMS.c, these(connection, page)
     for outcome in sorted(ENDED):
-        mine = (
-            of.day == at.c.day,
-            of.at == at.c.at,
-            of.event == at.c.event,
-            of.term == of_text(term("outcome", outcome)),
-        )
-        query = select(of.event).select_from(at.join(TERMS, *_both(mine))).where(within_days(of.day, page), *more)
+        ended = of.term == of_text(term("outcome", outcome))
+        mine = of.day == at.c.day, of.at == at.c.at, of.event == at.c.event, ended, within_days(of.day, page), *more
+        query = _joined(connection, at, select(of.event).where(*mine))
         yield from ((event, outcome) for event in connection.execute(query).scalars())
 
 
-def _both(conditions: Sequence[ColumnElement[bool]]) -> tuple[ColumnElement[bool]]:
-    return (and_(*conditions),)
+def _joined(connection: Connection, at: FromClause, of_one: Select[Any]) -> Select[Any]:
+    """What a question about one event says of each of `these`.
+
+    PostgreSQL is told to ask for one after the other: it would turn a join round, and read whole days.
+    """
+    if connection.dialect.name == "postgresql":
+        rows = of_one.correlate(at).offset(0).lateral("of_one")
+        return select(*rows.c).select_from(at.join(rows, true()))
+    return of_one.select_from(at)
 
 
 def of_event(criteria: Criteria) -> list[ColumnElement[bool]]:
@@ -234,8 +238,8 @@ def _events(connection: Connection, page: Sequence[Cursor]) -> Iterator[FoundEve
         return
     of, at = DELIVERIES.c, these(connection, page)
     deliveries: dict[int, list[Mapping[Any, Any]]] = {}
-    mine = of.day == at.c.day, of.event == at.c.event
-    theirs = select(DELIVERIES).select_from(at.join(DELIVERIES, *_both(mine))).where(within_days(of.day, page))
+    mine = of.day == at.c.day, of.event == at.c.event, within_days(of.day, page)
+    theirs = _joined(connection, at, select(DELIVERIES).where(*mine))
     for row in connection.execute(theirs).mappings():
         deliveries.setdefault(row["event"], []).append(row)
     ends: dict[int, list[str]] = {}

@@ -46,6 +46,17 @@ _LONGEST_WINDOW: Final = 128
 """Days that one statement reads at most: each is a partition of its own."""
 
 
+_SETTINGS: Final = (
+    "enable_hashjoin = off",
+    "enable_mergejoin = off",
+    "plan_cache_mode = force_custom_plan",
+    "jit = off",  # compiling a plan for fifty partitions takes seconds
+    "max_parallel_workers_per_gather = 0",
+)
+_LISTED: Final = 4
+"""A source that has up to so many times the events of a page, in its time, is read, not asked for each of them."""
+
+
 class TimeUp(Exception):
     """A search has taken as long as it may."""
 
@@ -117,9 +128,11 @@ class Reader:
         self.connection = connection
         self._criteria = criteria
         self._deadline = deadline
+        self._dense: set[int] = set()
+        """Parts that once had more than `_LISTED` allows."""
         if connection.dialect.name == "postgresql":
             # Rows are few and stand in the indexes: a plan that reads a whole day to join it would be a wrong guess.
-            for setting in ("enable_hashjoin = off", "enable_mergejoin = off", "plan_cache_mode = force_custom_plan"):
+            for setting in _SETTINGS:
                 connection.exec_driver_sql(f"SET LOCAL {setting}")
         of = EVENTS.c.received
         oldest = connection.execute(select(func.min(of))).scalar()
@@ -134,8 +147,7 @@ class Reader:
             found += self._rows(source, first, last, after, size - len(found))
             if len(found) >= size:
                 break
-            if time.monotonic() >= self._deadline:
-                raise TimeUp
+            self.check()
         return found
 
     def rarity(self, source: Source, after: Cursor | None, sample: int) -> tuple[int, float]:
@@ -145,11 +157,13 @@ class Reader:
 
     def having(self, page: Sequence[Cursor], source: Source) -> set[int]:
         """Those of these events that a source has too. Raises `TimeUp`."""
-        if time.monotonic() >= self._deadline:
-            raise TimeUp
+        self.check()
         found: set[int] = set()
+        asked = [part for part in source if not self._listed(page, part, found)]
+        if not asked:
+            return found
         at = these(self.connection, page)
-        for part in source:
+        for part in asked:
             mine = [*_same(part, at), *part.where]
             mine += [within_days(part.day, page)] if part.day is not None else []
             there = select(literal(1)).where(*mine).correlate(at)
@@ -158,6 +172,24 @@ class Reader:
             query = select(at.c.event).select_from(at).where(there.exists())
             found.update(self.connection.execute(query).scalars())
         return found
+
+    def check(self) -> None:
+        """Raises `TimeUp` when the time is up."""
+        if time.monotonic() >= self._deadline:
+            raise TimeUp
+
+    def _listed(self, page: Sequence[Cursor], part: Part, found: set[int]) -> bool:
+        """Add to `found` all that this part has in the time of the page; False, and nothing, where that is too much."""
+        if len(part.where) != 1 or id(part) in self._dense:  # an index lists what meets one condition
+            return False
+        newest, oldest, most = page[0].received, page[-1].received, _LISTED * len(page)
+        query = self._part(part, day_of(oldest), day_of(newest), None).where(part.at >= oldest, part.at <= newest)
+        rows = self.connection.execute(query.limit(most + 1)).all()
+        if len(rows) > most:
+            self._dense.add(id(part))
+            return False
+        found.update(event for event, _ in rows)
+        return True
 
     def _windows(self, after: Cursor | None) -> Iterator[tuple[int, int]]:
         """(first, last) day, the newest window first."""

@@ -103,7 +103,7 @@ def groups(connection: Connection, topic: str, wanted: DeadWanted) -> list[Lette
     of = LETTERS.c
     by = [of[name] for name in _SHARED]
     numbers = (func.count(), func.min(of.first), func.max(of.last), func.min(of.place_of))
-    query = select(*by, *numbers).where(*_conditions(connection, topic, wanted)).group_by(*by)
+    query = select(*by, *numbers).where(*_conditions(topic, wanted)).group_by(*by)
     found = connection.execute(query).all()
     samples = _samples(connection, topic, [row[-1] for row in found])
     return [
@@ -131,7 +131,7 @@ def page(
 ) -> list[tuple[float, str, Record]]:
     """See the contract of the ledger."""
     of = LETTERS.c
-    mine = *_conditions(connection, topic, wanted), _any(any_of), *behind(of.last, of.place_of, beyond, newest=newest)
+    mine = *_conditions(topic, wanted), _any(any_of), *behind(of.last, of.place_of, beyond, newest=newest)
     query = select(of.last, of.place_of).where(*mine).order_by(*ordered(of.last, of.place_of, newest=newest))
     places = connection.execute(query.limit(limit)).all()
     found = _samples(connection, topic, [place for _, place in places])
@@ -142,21 +142,23 @@ def owners(
     connection: Connection, topic: str, wanted: DeadWanted, any_of: Sequence[LetterGroup] | None
 ) -> Collection[str]:
     """See the contract of the ledger."""
-    query = select(LETTERS.c.structure).where(*_conditions(connection, topic, wanted), _any(any_of)).distinct()
+    query = select(LETTERS.c.structure).where(*_conditions(topic, wanted), _any(any_of)).distinct()
     return set(connection.execute(query).scalars())
 
 
-def _conditions(connection: Connection, topic: str, wanted: DeadWanted) -> list[ColumnElement[bool]]:
+def _conditions(topic: str, wanted: DeadWanted) -> list[ColumnElement[bool]]:
     of = LETTERS.c
     found = [of.topic == topic, *_within(wanted.within)]
     found += [of[name] == value[:_LONGEST] for name, value in wanted.equal.items()]
     found += [of.last >= wanted.since] if wanted.since else []
     found += [of.last < wanted.until] if wanted.until is not None else []
-    if wanted.events is not None:
-        told = _EVENT_POSTGRESQL if connection.dialect.name == "postgresql" else _EVENT_SQLITE
-        events = sorted(wanted.events)
-        found.append(or_(of.event_id.in_(events), and_(of.event_id.is_(None), told.in_(events))))
+    found += [of.event_id.in_(sorted(wanted.events))] if wanted.events is not None else []
     return found
+
+
+def nameless(connection: Connection) -> bool:
+    """Whether there are letters that a version without a column for their event wrote."""
+    return connection.execute(select(LETTERS.c.topic).where(LETTERS.c.event_id.is_(None)).limit(1)).first() is not None
 
 
 def of_version_6(connection: Connection) -> Update:

@@ -158,7 +158,9 @@ class SqlLedger:
         """See the contract; in no order."""
         return list(self._hot.overtakers(sink, names).values()) if names else []
 
-    def dead(self, sink: str | None = None, within: Collection[str] | None = None) -> Sequence[Row]:
+    def dead(
+        self, sink: str | None = None, within: Collection[str] | None = None, *, strict: bool = False
+    ) -> Sequence[Row]:
         """Dead-lettered rows, oldest change first."""
         of = DELIVERIES.c
         query = select(DELIVERIES).where(IS_DEAD)
@@ -166,6 +168,8 @@ class SqlLedger:
             query = query.where(of.sink == sink)
         if within is not None:
             query = query.where(of.structure.in_(sorted(within)))
+        if strict:
+            query = query.where(of.strict)
         return self._rows(query.order_by(of.updated, of.sink, of.partition, of.sequence))
 
     def held(self, sink: str, code: str) -> Sequence[Row]:
@@ -205,7 +209,7 @@ class SqlLedger:
             return letters.records(connection, topic, within)
 
     def letter_groups(self, topic: str, wanted: DeadWanted) -> Sequence[LetterGroup]:
-        with self._database.read() as connection:
+        with self._lettered(wanted) as connection:
             return letters.groups(connection, topic, wanted)
 
     def letter_page(
@@ -218,11 +222,11 @@ class SqlLedger:
         newest: bool = True,
         beyond: Beyond | None = None,
     ) -> Sequence[tuple[float, str, Record]]:
-        with self._database.read() as connection:
+        with self._lettered(wanted) as connection:
             return letters.page(connection, topic, wanted, any_of, limit, newest=newest, beyond=beyond)
 
     def letter_owners(self, topic: str, wanted: DeadWanted, any_of: Sequence[LetterGroup] | None) -> Collection[str]:
-        with self._database.read() as connection:
+        with self._lettered(wanted) as connection:
             return letters.owners(connection, topic, wanted, any_of)
 
     def needed(self, sink: str) -> Collection[Origin]:
@@ -275,6 +279,18 @@ class SqlLedger:
         while unnamed:
             with self._database.write() as connection:
                 unnamed = groups.name(connection)
+        with self._database.read() as connection:
+            yield connection
+
+    @contextmanager
+    def _lettered(self, wanted: DeadWanted) -> Iterator[Connection]:
+        """A view in which each letter has its event, where letters are asked for by events; likewise."""
+        if wanted.events is not None:
+            with self._database.read() as connection:
+                nameless = letters.nameless(connection)
+            if nameless:
+                with self._database.write() as connection:
+                    connection.execute(letters.of_version_6(connection))
         with self._database.read() as connection:
             yield connection
 

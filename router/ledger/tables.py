@@ -114,7 +114,14 @@ IS_UNNAMED: Final = and_(IS_DEAD, or_(DELIVERIES.c.caused.is_(None), DELIVERIES.
 COUNTED: Final = Index(
     "ledger_deliveries_counted",
     *(DELIVERIES.c.cause, DELIVERIES.c.sink, DELIVERIES.c.code, DELIVERIES.c.feed, DELIVERIES.c.pipeline),
-    *(DELIVERIES.c.structure, DELIVERIES.c.updated, DELIVERIES.c.last_try, DELIVERIES.c.first_try, DELIVERIES.c.id),
+    *(
+        DELIVERIES.c.structure,
+        DELIVERIES.c.updated,
+        DELIVERIES.c.last_try,
+        DELIVERIES.c.first_try,
+        DELIVERIES.c.id,
+        DELIVERIES.c.caused,
+    ),
     sqlite_where=IS_NAMED,
     postgresql_where=IS_NAMED,
 )
@@ -175,7 +182,8 @@ LETTERS: Final = Table(
     *(Column(name, String, nullable=False) for name in ("cause", "code", "place", "feed", "pipeline", "structure")),
     Column("key", String, nullable=False),
     Column("headers", Text, nullable=False),
-    Column("event_id", String, index=True),  # version 6 writes NULL
+    Column("event_id", String),  # version 6 writes NULL
+    Index("ledger_letters_event", "event_id", "topic"),
     Index("ledger_letters_place", "topic", "place_of"),
     Index(
         "ledger_letters_counted",

@@ -6,7 +6,7 @@ No script, no link, no style of the sender's: what a browser shows of it can't r
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Final
 
 from router.cda.narrative import Narrative, Node
@@ -55,25 +55,29 @@ def narrative_body(narrative: Narrative) -> str:
     pictures = narrative.pictures
     if sum(len(picture.content) for picture in pictures.values()) > LARGEST:
         pictures = {}
-    return "".join(piece for node in narrative.nodes for piece in _pieces(node, pictures))
+    written: list[str] = []
+    for node in narrative.nodes:
+        _write(node, pictures, written.append)
+    return "".join(written)
 
 
-def _pieces(node: Node | str, pictures: dict[str, Picture]) -> Iterator[str]:
+def _write(node: Node | str, pictures: dict[str, Picture], write: Callable[[str], None]) -> None:
+    """Hand over the pieces of a node, in their order."""
     if isinstance(node, str):
-        yield printable_html(node) if "\n" not in node else "\n".join(map(printable_html, node.split("\n")))
+        write(printable_html(node) if "\n" not in node else "\n".join(map(printable_html, node.split("\n"))))
         return
     name, attributes, children = node
     if name == "br":
-        yield "<br/>"
+        write("<br/>")
         return
     if name == "img":
-        yield _picture(pictures.get(attributes["src"]))
+        write(_picture(pictures.get(attributes["src"])))
         return
-    opening, closing = _tags(name, attributes)
-    yield opening
+    opening, closing = _PLAIN[name] if not attributes and name in _PLAIN else _tags(name, attributes)
+    write(opening)
     for child in children:
-        yield from _pieces(child, pictures)
-    yield closing
+        _write(child, pictures, write)
+    write(closing)
 
 
 def _tags(name: str, attributes: dict[str, str]) -> tuple[str, str]:
@@ -97,3 +101,7 @@ def _picture(picture: Picture | None) -> str:
     content = base64.b64encode(picture.content).decode()
     size = f'width="{picture.width}" height="{picture.height}"' if picture.width < 900 else ""
     return f'<p><img alt="Image du document" {size} src="data:image/{picture.kind};base64,{content}"/></p>\n'
+
+
+_PLAIN: Final = {name: _tags(name, {}) for name in ("note", *_TAGS, *_CLASSED)}
+"""The tags of a node without attributes, as most are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -9,6 +10,7 @@ from router.cisis.valuesets import ValueSets
 from router.contracts import Archive, Clock, Observer, OwnTurns, Turns
 from router.contracts.keeping import Keeper, KeepsNothing
 from router.directory.directory import Directory
+from router.errors import Unavailable
 from router.exchange import Pseudonyms
 from router.structures import Environment
 
@@ -35,3 +37,17 @@ class Tools:
     value_sets: ValueSets = field(default_factory=shipped)
     turns: Turns = field(default_factory=OwnTurns)
     keeper: Keeper = field(default_factory=KeepsNothing)
+
+
+async def next_turn(turns: Turns, name: str, interval: float) -> float:
+    """Reserve the next turn of `name`; seconds until then. The event loop never waits for the database.
+
+    Raises `Unavailable`, which opens no circuit, while the turns can't be asked for.
+    """
+    wait = turns.at_hand(name, interval)
+    if wait is not None:
+        return wait
+    try:
+        return await asyncio.to_thread(turns.take, name, interval)
+    except Unavailable as fault:
+        raise Unavailable(fault.code, "pace", fault.text, circuit=False) from fault

@@ -66,7 +66,7 @@ async def _mended(played: Stage, cause: str, sent: list[Sent]) -> Said:
 
 
 async def _story(folder: Path) -> None:
-    async with stage(folder, seed=31) as played:
+    async with stage(folder, seed=31, console=False) as played:
         await played.start()
         full, documents, sent = await _night(played)
         found = await _groups(played, 4)

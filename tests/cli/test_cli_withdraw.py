@@ -66,7 +66,7 @@ def _expire(site: Path) -> None:
 
 
 async def _story(folder: Path, *, expired: bool) -> None:
-    async with stage(folder, seed=41) as played:
+    async with stage(folder, seed=41, console=False) as played:
         await played.start()
         report, patient, doctor, control_id = await _deposited(played)
         await _refusals(played, report.uid)

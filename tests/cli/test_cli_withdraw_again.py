@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 async def _story(folder: Path) -> None:
-    async with stage(folder, seed=42) as played:
+    async with stage(folder, seed=42, console=False) as played:
         await played.start()
         report, *_ = await _deposited(played)
         services = SiteServices(Site(played.site))

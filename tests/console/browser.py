@@ -91,13 +91,16 @@ class Watcher:
         self.bodies.append(self.page.content())
         return self.bodies[-1]
 
-    def looks(self) -> list[str]:
+    def looks(self, *, colours: bool = True) -> list[str]:
         """The faults of the page that is shown, wide and narrow, light and dark: `faults` in each of the four.
 
         The rules that know nothing of colours are asked once for each width: they would say the same.
+        colours: also in the two looks that differ from these by their colours alone
         """
         found: list[str] = []
         for width, scheme, options in _LOOKS:
+            if options is _COLOURS and not colours:
+                continue
             self.page.set_viewport_size({"width": width, "height": 900})
             self.page.emulate_media(color_scheme=scheme)
             found += [f"{width} {scheme}: {fault}" for fault in self.faults(options)]

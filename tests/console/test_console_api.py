@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import os
 import re
 import subprocess
@@ -17,8 +18,12 @@ from router.audit.event import Action, AuditEvent
 from router.cisis import ins
 from router.console import ordering
 from router.exchange import State
+from router.feedback.answers import OVERDUE
+from router.sinks.mssante.settings import KEEPS
 from tests.console.console_world import EVENT_A, EVENT_B, A, B, World, problem, token
 from tests.console.sink_worker import dead, work
+from tests.console.worklist_world import silent
+from tests.journal.journal_samples import received
 
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/console_api.py"
 SINK = "mssante.a"
@@ -287,15 +292,17 @@ def test_one_is_confirmed_by_its_number_too_and_many_by_a_person(world: World, m
 # ---------------------------------------------------------------------------------------------------- the example
 
 
-def test_the_example_of_the_documentation_runs(world: World) -> None:
-    """It prints the leg that failed; without a token that counts, one line says why."""
+def test_the_example_of_the_documentation_runs(world: World, tmp_path: Path) -> None:
+    """It prints the leg that failed and what waits, and writes a table; without a token that counts, it says why."""
+    silent(world)
+    world.write([received("c" * 64, world.clock.at - 50, feed="sil", control_id="MSGA3", structures=(A,))])
     text, _ = world.access.tokens.create(
         "report", scopes=[API_READ], expires=world.clock.now() + 60, by="test", rights={A: Role.READER}
     )
     with world.served() as address:
         ran, refused = (
             subprocess.run(
-                [sys.executable, str(EXAMPLE), address, "7d"],
+                [sys.executable, str(EXAMPLE), address, "7d", str(tmp_path / "table.csv")],
                 env={**os.environ, "SEGUR_TOKEN": given},
                 capture_output=True,
                 text=True,
@@ -304,5 +311,9 @@ def test_the_example_of_the_documentation_runs(world: World) -> None:
             )
             for given in (text, "x")
         )
-    assert ran.stdout.split("\t")[1:4] == ["MSGA1", SINK, "MSS-552"], ran.stderr
+    lines = [line.split("\t") for line in ran.stdout.splitlines()]
+    assert ["MSGA1", SINK, "MSS-552"] in [line[1:4] for line in lines], ran.stderr
+    assert [line[3] for line in lines if line[2] == "not-received"] == [OVERDUE, KEEPS]
+    table = list(csv.DictReader((tmp_path / "table.csv").open(encoding="utf-8")))
+    assert {one["MSH-10"] for one in table} == {"MSGA1", "MSGA3"}
     assert refused.returncode == 1 and refused.stderr.startswith("401 API-TOKEN: ")

@@ -20,8 +20,9 @@ from router.console.rates import Rates
 from router.engine.dead_letters.listing import ALL
 from tests.console.console_world import EVENT_A, A, World
 from tests.console.sink_worker import dead
+from tests.console.worklist_world import LATE, silent
 
-EXAMPLES: Final = 5
+EXAMPLES: Final = 2
 LANGUAGES = ("fr", "en")
 #: What a document can't say: a moment in words, a count that fits, an id that exists.
 LEFT_OUT = ("positive_data_acceptance", "ignored_auth")
@@ -91,7 +92,19 @@ def test_whatever_is_sent_is_answered_as_the_document_says(tmp_path: Path, monke
     )
     cause = world.desk.groups(ALL)[0].cause
     order = world.store.orders.plan("token:fuzz", "replay", [], again=False, cause=cause, query="", digest="")
-    known = {"messages": {"id": EVENT_A}, "dead-letters": {"cause": cause}, "orders": {"id": order}}
+    world.write_pipeline()
+    other, _ = world.access.tokens.create("other", scopes=[], expires=world.clock.now() + 60, by="test")
+    silent(world)
+    known = {
+        "messages": {"id": EVENT_A},
+        "dead-letters": {"cause": cause},
+        "orders": {"id": order},
+        "worklists": {"list": "not-received", "id": LATE},
+        "pipelines": {"name": "documents"},
+        "accounts": {"name": "luc"},
+        "tokens": {"id": other.split("_")[1]},
+        "searches": {"id": world.store.save("token:fuzz", "nuit", "?feed=sil", None, shared=False)},
+    }
     try:
         _hold(world, {"Authorization": f"Bearer {text}"}, known)
     finally:
@@ -107,6 +120,8 @@ def _hold(world: World, headers: dict[str, str], known: dict[str, dict[str, Any]
     operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
     assert len(operations) == len(operation.all_operations())
     for one in operations:
+        there = known.get(one.path.split("/")[2], {})
+        parts = {name: value for name, value in there.items() if f"{{{name}}}" in one.path}
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
 
             @settings(
@@ -117,7 +132,7 @@ def _hold(world: World, headers: dict[str, str], known: dict[str, dict[str, Any]
                 phases=[Phase.generate],
                 suppress_health_check=list(HealthCheck),
             )
-            @given(case=one.as_strategy(generation_mode=mode, path_parameters=known.get(one.path.split("/")[2])))
+            @given(case=one.as_strategy(generation_mode=mode, path_parameters=parts or None))
             def held(case: Any) -> None:
                 case.call_and_validate(headers=headers, checks=checks)
 

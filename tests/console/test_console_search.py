@@ -202,3 +202,29 @@ def test_a_list_goes_on_behind_its_last_row(tmp_path_factory: pytest.TempPathFac
         address = following[1].replace("&amp;", "&") if following else ""
     world.close()
     assert seen == [f"M{n:03}" for n in range(1, 121)]
+
+
+def test_the_address_of_a_message_takes_what_a_person_has_of_it(world: World) -> None:
+    """An MSH-10 or a delivery leads to its message, under the same tab; several of one MSH-10 are listed."""
+    marie, paul = world.client("marie"), world.client("paul")
+    for name in ("MSGA1", EVENT_A[:31] + "1", EVENT_A[:8]):
+        there = marie.get(f"/messages/{name}?view=rules")
+        assert (there.status_code, there.headers["location"]) == (303, f"/messages/{EVENT_A}?view=rules")
+        assert paul.get(f"/messages/{name}").status_code == 404
+    for event, finess, feed in (("c" * 64, A, "sil"), ("d" * 64, B, "labo")):
+        world.write([received(event, world.clock.at, feed=feed, control_id="MSGA1", structures=(finess,))])
+    page = marie.get("/messages/MSGA1")
+    listed = re.findall(r'href="/messages/([a-f]{64})"', page.text)
+    assert (page.status_code, listed) == (200, ["c" * 64, EVENT_A])
+    assert "Messages called MSGA1" in text_of(page) and "segur-router explain MSGA1" in page.text
+    assert paul.get("/messages/MSGA1").headers["location"] == f"/messages/{'d' * 64}"
+    assert marie.get("/messages/MSGA2").status_code == marie.get(f"/messages/{INS}").status_code == 404
+
+
+def test_a_patient_s_pseudonym_names_no_message(known: World) -> None:
+    """It is a search, which is audited: neither the address of a message nor the box lists his messages by it."""
+    client = known.client("luc")
+    pseudonym = known.services.pseudonyms.of("ins", INS)
+    for name in (pseudonym, f"ps_{pseudonym}", pseudonym.upper()):
+        assert client.get(f"/messages/{name}").status_code == 404
+        assert f"/messages/{EVENT_A}" not in _find(client, words=name)

@@ -245,6 +245,10 @@ class LedgerContract:
         )
         assert [r.delivery.id for r in ledger.dead()] == ["d2", "d1"]
         assert [r.delivery.id for r in ledger.dead("dmp.chu")] == ["d2"]
+        loose = row("d4", 4, state=State.DEAD, updated=3.0)
+        ledger.open([replace(loose, delivery=replace(loose.delivery, strict=False))])
+        assert [r.delivery.id for r in ledger.dead()] == ["d2", "d1", "d4"]
+        assert [r.delivery.id for r in ledger.dead(strict=True)] == ["d2", "d1"]
 
     def test_dead_rows_are_counted_by_what_they_share(self, ledger: Ledger) -> None:
         """Sink, code, cause and place; first and last attempt; one row's id stands for the others."""

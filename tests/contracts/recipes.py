@@ -23,12 +23,25 @@ def blocks() -> dict[str, str]:
 
 
 def copy_of_the_repository(folder: Path) -> Path:
-    """What the recipes change, and what the tests that they add need."""
+    """What the recipes change, and what the tests that they add need.
+
+    What Python has compiled comes along: a file that a recipe changes has another time and size, and is compiled anew.
+    """
     for name in ("router", "tests", "benchmarks", "docs", "schemas", "pipelines"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name)
     for name in ("pyproject.toml", "CONTRIBUTING.md"):
         shutil.copy(ROOT / name, folder)
     return folder
+
+
+def changed(copy: Path) -> list[str]:
+    """The modules that a recipe added or changed, relative to the copy."""
+    found = (path.relative_to(copy) for name in ("router", "tests") for path in (copy / name).rglob("*.py"))
+    return [str(one) for one in found if not _same(copy / one, ROOT / one)]
+
+
+def _same(one: Path, other: Path) -> bool:
+    return other.exists() and one.read_bytes() == other.read_bytes()
 
 
 def add_file(copy: Path, name: str) -> None:

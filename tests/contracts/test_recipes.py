@@ -17,6 +17,7 @@ from tests.contracts.recipes import (
     add_file,
     append,
     blocks,
+    changed,
     copy_of_the_repository,
     end_of,
     insert,
@@ -47,10 +48,11 @@ def command(site: Path, *words: str, path: tuple[Path, ...] = (ROOT,)) -> subpro
 
 def passes(copy: Path, *tests: str) -> None:
     """Run tests of the copy, with the router of the copy; what the recipe wrote is as ruff wants it."""
-    ruff = Path(sys.executable).with_name("ruff")
+    ruff, modules = Path(sys.executable).with_name("ruff"), changed(copy)
+    assert modules
     for words in (["check"], ["format", "--check"]):
         linted = subprocess.run(
-            [ruff, *words, "--no-cache", "router", "tests"], cwd=copy, capture_output=True, text=True, check=False
+            [ruff, *words, "--no-cache", *modules], cwd=copy, capture_output=True, text=True, check=False
         )
         assert linted.returncode == 0, linted.stdout
     pytest_words = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests)
@@ -85,7 +87,7 @@ def until(condition: Callable[[], bool], seconds: float = 60) -> bool:
 def test_the_recipe_of_a_step(tmp_path: Path) -> None:
     """One file and its line: the pipeline file takes the key, the builder builds it, `try` and reference show it."""
     copy, site = tmp_path / "copy", tmp_path / "site"
-    shutil.copytree(ROOT / "router", copy / "router", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "router", copy / "router")
     (copy / "router/steps/limit.py").write_text(blocks()["router/steps/limit.py"], encoding="utf-8")
     taken, entry = blocks()["router/steps/registry.py"].splitlines()
     registry = copy / "router/steps/registry.py"

@@ -434,11 +434,14 @@ class MemoryLedger:
     def overtakers(self, sink: str, names: Sequence[str]) -> Sequence[Row]:
         return [r for name in names for r in self.lineage(sink, name) if r.delivery.action in ("delete", "replace")]
 
-    def dead(self, sink: str | None = None, within: Collection[str] | None = None) -> Sequence[Row]:
+    def dead(
+        self, sink: str | None = None, within: Collection[str] | None = None, *, strict: bool = False
+    ) -> Sequence[Row]:
         """Oldest change first."""
         self._check()
         dead = [r for r in self.rows.values() if r.state is State.DEAD and sink in (None, r.delivery.sink)]
         dead = [r for r in dead if within is None or r.delivery.structure in within]
+        dead = [r for r in dead if r.delivery.strict or not strict]
         return sorted(dead, key=lambda r: (r.updated, r.delivery.sink, r.partition, r.sequence))
 
     def held(self, sink: str, code: str) -> Sequence[Row]:

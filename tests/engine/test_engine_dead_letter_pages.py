@@ -23,7 +23,9 @@ SINKS = ["s"]
 class NoWholeLists(SqlLedger):
     """A ledger that gives no list that grows with the number of dead letters."""
 
-    def dead(self, sink: str | None = None, within: Collection[str] | None = None) -> Sequence[Row]:
+    def dead(
+        self, sink: str | None = None, within: Collection[str] | None = None, *, strict: bool = False
+    ) -> Sequence[Row]:
         raise AssertionError("all dead rows were asked for")
 
     def letters(self, topic: str, within: Collection[str] | None = None) -> Sequence[Record]:

@@ -61,7 +61,7 @@ def test_a_register_that_fails_costs_no_receipt(
 
 
 async def _stage_only(folder: Path) -> None:
-    async with stage(folder, seed=52):
+    async with stage(folder, seed=52, console=False):
         pass
 
 
@@ -85,7 +85,7 @@ def test_a_version_that_its_examples_refuse_does_not_run_after_a_restart(tmp_pat
 
 
 async def _killed(folder: Path) -> None:
-    async with stage(folder, seed=53) as played:
+    async with stage(folder, seed=53, console=False) as played:
         await played.start()
         (state,) = folder.rglob("state.json")
         said = last_state(state)

@@ -72,7 +72,7 @@ async def _digest_of_next(played: Stage) -> str:
 
 
 async def _story(folder: Path) -> None:
-    async with stage(folder, seed=51) as played:
+    async with stage(folder, seed=51, console=False) as played:
         await played.start()
         file = folder / "pipelines" / "biologie.yaml"
         first = file.read_text()
@@ -127,7 +127,7 @@ class Seen(Unobserved):
 
 
 async def _stage_only(folder: Path) -> None:
-    async with stage(folder, seed=52):
+    async with stage(folder, seed=52, console=False):
         pass
 
 

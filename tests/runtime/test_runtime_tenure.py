@@ -104,7 +104,7 @@ def test_two_folders_are_two_routers(tmp_path: Path) -> None:
 
 
 async def _second(folder: Path) -> None:
-    async with stage(folder, seed=71) as played:
+    async with stage(folder, seed=71, console=False) as played:
         await played.start()
         assert played.router is not None
         second = await asyncio.create_subprocess_exec(

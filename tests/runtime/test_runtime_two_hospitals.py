@@ -55,7 +55,7 @@ def _both(site: dict[str, Any], played: Stage) -> None:
 
 @asynccontextmanager
 async def two_hospitals(folder: Path, seed: int) -> AsyncIterator[Stage]:
-    async with stage(folder, seed=seed, others={BOX_B: HOPITAL_B}) as played:
+    async with stage(folder, seed=seed, others={BOX_B: HOPITAL_B}, console=False) as played:
         yaml = YAML()
         site = yaml.load(played.site.read_text())
         _both(site, played)

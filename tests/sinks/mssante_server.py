@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -63,8 +64,8 @@ async def _talk(script: Script, reader: asyncio.StreamReader, writer: asyncio.St
 
 
 @asynccontextmanager
-async def server(script: Script) -> AsyncIterator[int]:
-    """Listens on a free port, which it gives."""
+async def server(script: Script, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """Listens on a free port, which it gives. context: TLS begins at once; a connection counts after its handshake"""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         script.connections += 1
@@ -78,7 +79,7 @@ async def server(script: Script) -> AsyncIterator[int]:
             script.open -= 1
             writer.close()
 
-    listener = await asyncio.start_server(serve, "127.0.0.1", 0, limit=64 * 2**20)
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0, limit=64 * 2**20, ssl=context)
     try:
         yield listener.sockets[0].getsockname()[1]
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import email
 import email.policy
 import io
@@ -15,7 +16,7 @@ from lxml import etree
 from router.errors import Refused
 from router.request import Action
 from router.sinks.mssante.contents import Packer
-from router.sinks.mssante.mail import Attachment, Mail, build, header
+from router.sinks.mssante.mail import ENCODED_AT_ONCE, Attachment, Mail, build, header
 from router.sinks.mssante.qualified import documents_hold_ins
 from router.sinks.mssante.xdm import readme
 from router.structures import StructureConfig
@@ -25,6 +26,11 @@ from tests.typed import body_text
 
 RIM = "{urn:oasis:names:tc:ebxml-regrep:xsd:rim:3.0}"
 ID = "0193f0d27f1e7c3a9d0b5b1c2f9e6a01"
+
+
+def written(mail: Mail) -> bytes:
+    """The mail as it leaves."""
+    return b"".join(build(mail))
 
 
 def a_mail(**changes: Any) -> Mail:
@@ -40,7 +46,7 @@ def a_mail(**changes: Any) -> Mail:
 
 
 def parsed(mail: Mail) -> EmailMessage:
-    return email.message_from_bytes(build(mail), policy=email.policy.default)
+    return email.message_from_bytes(written(mail), policy=email.policy.default)
 
 
 def members(archive: bytes) -> dict[str, bytes]:
@@ -64,12 +70,12 @@ def test_identifiers_derive_from_the_delivery() -> None:
 
 def test_the_same_mail_is_the_same_bytes() -> None:
     """A retry can't be told from the first attempt (case 24)."""
-    assert build(a_mail()) == build(a_mail())
+    assert written(a_mail()) == written(a_mail())
 
 
 def test_every_line_ends_with_crlf_and_none_begins_with_a_dot() -> None:
     """What allows the mail to be written to the server as it stands."""
-    raw = build(a_mail(attachments=(Attachment("a.pdf", "application/pdf", bytes(range(256)) * 50),)))
+    raw = written(a_mail(attachments=(Attachment("a.pdf", "application/pdf", bytes(range(256)) * 50),)))
     assert raw.count(b"\n") == raw.count(b"\r\n") == raw.count(b"\r")
     lines = raw.split(b"\r\n")
     assert max(map(len, lines)) <= 78
@@ -104,7 +110,7 @@ def test_a_label_that_is_not_ascii_is_encoded() -> None:
 def test_a_long_subject_is_folded_at_blanks_and_keeps_its_prefix() -> None:
     """The raw header starts with the ASCII prefix even when accents are kept (case 1)."""
     text = "XDM/1.0/DDM+Compte rendu opératoire " + "DE LA TRES LONGUE " * 6 + "28/03/1979"
-    raw = build(a_mail(subject=text))
+    raw = written(a_mail(subject=text))
     assert b"\r\nSubject: XDM/1.0/DDM+Compte rendu" in raw
     assert parsed(a_mail(subject=text))["Subject"] == text
 
@@ -272,3 +278,13 @@ def test_the_readme_says_who_answers_for_archive_and_software() -> None:
     text = readme(structure, ("segur-router", "9.9", "Éditeur X"), ("DOC00001.XML",), kind="").decode("ascii")
     assert "Courriel MSSante : pfi@a.mssante.fr" in text and "Telephone : 01 00 00 00 00" in text
     assert "  segur-router 9.9\r\n  Editeur : Editeur X\r\n" in text
+
+
+@pytest.mark.parametrize("size", [0, 1, ENCODED_AT_ONCE - 1, ENCODED_AT_ONCE, 2 * ENCODED_AT_ONCE + 58])
+def test_a_large_attachment_is_the_same_base64_in_pieces(size: int) -> None:
+    """Lines of 76 characters and CRLF, as the library writes it whole; a piece ends with a line, none is large."""
+    content = bytes(range(251)) * (size // 251 + 1)
+    mail = a_mail(attachments=(Attachment("a.zip", "application/zip", content[:size]),))
+    pieces = build(mail)
+    assert all(piece.endswith(b"\r\n") and len(piece) < 2 * ENCODED_AT_ONCE for piece in pieces)
+    assert base64.encodebytes(content[:size]).replace(b"\n", b"\r\n") in written(mail)

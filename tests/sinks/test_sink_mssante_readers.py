@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from router.printable import CONTROLS
 from router.simulators.mssante.inspect import broken_sender
-from router.sinks.mssante.mail import Attachment, Mail, build
-from tests.sinks.test_sink_mssante_mail import a_mail
+from router.sinks.mssante.mail import Attachment, Mail
+from tests.sinks.test_sink_mssante_mail import a_mail, written
 
 SENDER = "pfi@hopital-a.mssante.fr"
 letters = st.characters(codec="utf-8", exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp", "Cn"))
@@ -29,11 +29,11 @@ quiet = settings(max_examples=150, deadline=None)
 
 
 def _default(mail: Mail) -> EmailMessage:
-    return email.message_from_bytes(build(mail), policy=email.policy.default)
+    return email.message_from_bytes(written(mail), policy=email.policy.default)
 
 
 def _compat(mail: Mail) -> email.message.Message:
-    return email.message_from_bytes(build(mail), policy=email.policy.compat32)
+    return email.message_from_bytes(written(mail), policy=email.policy.compat32)
 
 
 def _unfolded(value: str) -> str:
@@ -61,7 +61,7 @@ def test_a_label_is_one_phrase(label: str) -> None:
     name, address = parseaddr(raw)
     assert len(getaddresses([raw])) == 1
     assert (address, " ".join(_words(name).split())) == (SENDER, label)
-    assert broken_sender(build(mail), SENDER) == ""
+    assert broken_sender(written(mail), SENDER) == ""
 
 
 @quiet
@@ -72,7 +72,7 @@ def test_a_subject_comes_back(text: str) -> None:
     """And its prefix is literal."""
     subject = f"XDM/1.0/DDM+CR {text}".strip()
     mail = a_mail(subject=subject)
-    assert b"\r\nSubject: XDM/1.0/DDM+CR" in build(mail)
+    assert b"\r\nSubject: XDM/1.0/DDM+CR" in written(mail)
     assert _default(mail)["Subject"] == subject
     assert _words(str(_compat(mail)["Subject"])) == subject
 
@@ -93,7 +93,7 @@ def test_the_name_of_an_attachment_comes_back(name: str) -> None:
     assert isinstance(other, email.message.Message)
     given = other.get_param("filename", header="content-disposition")
     assert collapse_rfc2231_value(cast(Any, given)) == name
-    assert not re.search(rb'"[^"\r\n]*\r\n', build(mail).split(b"Content-Disposition")[1].split(b"\r\n\r\n")[0])
+    assert not re.search(rb'"[^"\r\n]*\r\n', written(mail).split(b"Content-Disposition")[1].split(b"\r\n\r\n")[0])
 
 
 @pytest.mark.skipif(shutil.which("perl") is None, reason="perl's own decoder is the third reader")

@@ -26,9 +26,7 @@ class MailsForPerson(Output):
 
 class WorkLists(Output):
     lists: list[WorkList]
-    mails: list[MailsForPerson] = Field(
-        description=N_("mails that are no report the router understands, by destination")
-    )
+    mails: list[MailsForPerson] = Field(description=N_("mails that are no report the router understands, by sink"))
 
 
 class CaseChoice(Output):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from shlex import quote
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -12,7 +13,18 @@ from router.archive.item import Item
 from router.audit.event import Action, AuditEvent
 from router.cda.narrative import narrative
 from router.cda.whole import Whole
-from router.console import content, hl7_tree, mail_tab, mail_view, opening, ordering, pdf_pages, row_view, story_view
+from router.console import (
+    called,
+    content,
+    hl7_tree,
+    mail_tab,
+    mail_view,
+    opening,
+    ordering,
+    pdf_pages,
+    row_view,
+    story_view,
+)
 from router.console.headers import SANDBOX
 from router.console.page import Key, NotHere, Page
 from router.console.versions import versions
@@ -48,7 +60,23 @@ _LONGEST: Final = 200_000
 
 def show(visit: Visit) -> Response:
     """The message under the tab that the address names."""
-    return _page(visit, story_of(visit), {})
+    try:
+        story = story_of(visit)
+    except NotHere:
+        return _by_name(visit)
+    return _page(visit, story, {})
+
+
+def _by_name(visit: Visit) -> Response:
+    """On to the message that is called so (MSH-10, document, delivery, mail); a list of several. Raises `NotHere`."""
+    found = called.called(visit, visit.path["id"])
+    if not found:
+        raise NotHere
+    if len(found) == 1:
+        return visit.see_other(_address(found[0], _view(visit.asked("view"))))
+    rows = [called.row(visit, one) for one in found]
+    name = visit.path["id"]
+    return visit.page("messages_called.html", rows=rows, name=name, command=f"segur-router explain {quote(name)}")
 
 
 def open_content(visit: Visit) -> Response:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from router.access.person import Role
 from router.audit.event import Action
-from router.console import exporting, row_view, searching
+from router.console import called, exporting, row_view, searching
 from router.console.free_text import named_person
 from router.console.page import Key, NotHere, Page
 from router.console.rendering import query_string
@@ -23,7 +23,7 @@ from router.console.store import SavedSearch
 from router.console.times import moment
 from router.console.visit import Visit
 from router.console.words import names_seen
-from router.journal.criteria import ANY, BadCriterion, Cursor
+from router.journal.criteria import BadCriterion, Cursor
 from router.language import N_
 from router.printable import printable_cell
 
@@ -114,8 +114,7 @@ def find(visit: Visit) -> Response:
 
 def _one_message(visit: Visit, words: str) -> str:
     """The newest message that these words identify, of those that the person may see; "" for none."""
-    wanted = replace(ANY, within=visit.structures)
-    stories = visit.tools.services.journal.story(words, 1, wanted)
+    stories = called.called(visit, words, 1)
     return stories[0].event.event_id if stories else ""
 
 

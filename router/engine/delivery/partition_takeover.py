@@ -97,8 +97,8 @@ class PartitionTakeover:
         sink = self._settings.sink
         ours = await self._writer.take(partitions)
         rows = in_order(await self._writer.ask(lambda ledger: ledger.unfinished(sink, ours)))
-        for row in await self._writer.ask(lambda ledger: ledger.dead(sink)):
-            if row.delivery.strict and row.partition in ours:
+        for row in await self._writer.ask(lambda ledger: ledger.dead(sink, strict=True)):
+            if row.partition in ours:
                 self._lanes.block(row)
         self._owned.add(ours)
         begun = [row for row in rows if row.state is State.BEGUN]

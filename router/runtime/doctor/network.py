@@ -42,7 +42,7 @@ def peers_of(site: Site) -> dict[str, Peer]:
 
 def hosts_of(site: Site) -> dict[str, str]:
     """Every name to look up: where it stands -> the name."""
-    found = {name: peer.host for name, peer in peers_of(site).items()}
+    found = {name: peer.host for name, peer in peers_of(site).items() if peer.places is None}
     if isinstance(site.config.bus, KafkaConfig):
         for server in site.config.bus.servers.split(","):
             found[f"bus {server.strip()}"] = urlsplit(f"//{server.strip()}").hostname or ""
@@ -81,13 +81,31 @@ def peers(installation: Installation) -> Iterator[Verdict]:
     now = installation.clock.now()
 
     def tried(name: str) -> list[Verdict]:
-        return list(probe(name, found[name], now))
+        return list(_tried(name, found[name], now))
 
     for name, verdicts in zip(found, side_by_side(list(found), tried, _PEERS), strict=True):
         if verdicts is None:
             yield wrong(name, filled("no answer within {seconds} s", seconds=f"{_PEERS:g}"))
         else:
             yield from verdicts
+
+
+def _tried(name: str, peer: Peer, now: float) -> Iterator[Verdict]:
+    """A server, or each of those that DNS names."""
+    if peer.places is None:
+        yield from probe(name, peer, now)
+        return
+    subject = f"{name} {peer.asked}"
+    try:
+        places = peer.places()
+    except RouterError as fault:
+        # In French, as the fault's text is: one template is then translated with what it holds.
+        told = filled("ses serveurs ne sont pas connus : {code} {reason}", code=fault.code, reason=fault.text)
+        yield wrong(subject, told, f"dig SRV {peer.asked}")
+        return
+    yield good(subject, filled("DNS names {servers}", servers=", ".join(f"{one.host}:{one.port}" for one in places)))
+    for one in places:
+        yield from probe(name, one, now)
 
 
 def side_by_side(items: Sequence[str], work: Callable[[str], T], seconds: float) -> list[T | None]:

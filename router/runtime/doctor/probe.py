@@ -6,6 +6,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from router.contracts.peers import Peer
@@ -22,6 +23,8 @@ _LINE: Final = 4096
 _REFUSALS: Final = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED")
 """Words in OpenSSL's reason for an alert by which a server refuses our certificate (RFC 8446 §6.2)."""
 
+_OTHER_NAME: Final = N_("its certificate bears another name")
+
 #: Verify error of OpenSSL (X509_V_ERR_…) -> what is wrong, and what to do.
 _UNTRUSTED: Final = {
     2: (N_("its issuer is unknown to us"), N_("name the file of its authority (`ca`)")),
@@ -34,13 +37,22 @@ _UNTRUSTED: Final = {
     20: (N_("its issuer is unknown to us"), N_("name the file of its authority (`ca`)")),
     21: (N_("its chain is not complete"), N_("name the file of its authority (`ca`), intermediates included")),
     23: (N_("its certificate is revoked"), N_("ask the partner")),
-    62: (N_("its certificate bears another name"), N_("write the name that it bears as `host`, or `server_name`")),
+    62: (_OTHER_NAME, N_("write the name that it bears as `host`, or `server_name`")),
     64: (N_("its certificate does not bear this address"), N_("write the name that it bears as `host`")),
 }
 
 
 def probe(name: str, peer: Peer, now: float) -> Iterator[Verdict]:
-    """What a connection shows. Raises nothing."""
+    """What a connection shows; one more for each name that its certificate may bear too. Raises nothing."""
+    found: list[Verdict] = []
+    for server_name in (peer.server_name, *peer.other_names):
+        found = list(_probe(name, replace(peer, server_name=server_name), now))
+        if not any(verdict.text == _OTHER_NAME for verdict in found):
+            break
+    yield from found
+
+
+def _probe(name: str, peer: Peer, now: float) -> Iterator[Verdict]:
     subject = f"{name} {peer.host}:{peer.port}"
     try:
         context = peer.tls() if peer.tls is not None else None

@@ -18,7 +18,8 @@ from router.feedback.worker import FeedbackWorker
 from router.runtime.roles import Ready
 from router.runtime.roles.event_loop import alert
 from router.runtime.site_services import SiteServices
-from router.sinks.mssante.settings import FeedbackRules, ImapConfig, MssanteConfig, TlsConfig
+from router.sinks.mssante.discovery import Discovery
+from router.sinks.mssante.settings import FeedbackRules, ImapConfig, MssanteConfig, SrvConfig, TlsConfig
 from router.sinks.mssante.sink_type import MSSANTE
 
 
@@ -60,6 +61,7 @@ class FeedbackRole:
             observer=services.observer,
             alert=alert,
             attempts=Attempts(services.data("mailbox") / f"{_name(inbox)}.reading"),
+            discovery=inbox.discovery,
             number=rank,
             keeper=services.keeper,
         )
@@ -89,7 +91,7 @@ def _name(inbox: Inbox) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """Where reports arrive of mails that some sinks sent, each with its `rules`. `imap`, `tls`: the first one's.
+    """Where reports arrive of mails that some sinks sent, each with its `rules`. `imap`, `tls`, `srv`: the first one's.
 
     authzid: the account to ask for with the certificate, where it opens several; "": the one that it opens
     """
@@ -99,6 +101,12 @@ class Inbox:
     tls: TlsConfig
     rules: dict[str, FeedbackRules]
     authzid: str = ""
+    srv: SrvConfig | None = None
+
+    @property
+    def discovery(self) -> Discovery | None:
+        """Asks DNS where the server is, when the site wants it."""
+        return Discovery(self.srv, "imap", self.imap.mode, self.imap.host) if self.srv is not None else None
 
     @property
     def sinks(self) -> list[str]:
@@ -119,7 +127,8 @@ def inboxes(config: SiteConfig) -> list[Inbox]:
         users = set().union(*(one.mailboxes() for one in served))
         users |= {sink.mailbox} if sink.mailbox else set()
         for user in sorted(users):
-            inbox = found.setdefault(sink.imap.account(user, sink.tls), Inbox(user, sink.imap, sink.tls, {}))
+            first = Inbox(user, sink.imap, sink.tls, {}, srv=sink.decouverte_srv)
+            inbox = found.setdefault(sink.imap.account(user, sink.tls), first)
             inbox.rules[name] = sink.feedback
     shared = Counter((*account[:3], account[4]) for account in found)
     return [

@@ -19,6 +19,7 @@ from router.sinks.dmp.credentials import Identity, Watched
 from router.sinks.dmp.settings import DmpConfig
 from router.sinks.dmp.soap import SoapRequest
 from router.sinks.dmp.verdicts import transport_fault
+from router.sinks.tools import next_turn
 
 _PIECE: Final = 1 << 20
 """Bytes handed over at once: the write time-out counts for one piece, not for a document of 20 MB."""
@@ -47,11 +48,7 @@ class Pace:
 
     async def turn(self, structure: str = "") -> None:
         """Wait for the next turn of this structure. Raises `Unavailable` while the turns can't be asked for."""
-        name = f"{self._software}|{structure}"
-        try:
-            wait = await asyncio.to_thread(self._turns.take, name, self._interval)
-        except Unavailable as fault:
-            raise Unavailable(fault.code, "pace", fault.text, circuit=False) from fault
+        wait = await next_turn(self._turns, f"{self._software}|{structure}", self._interval)
         if wait > 0:
             await self._sleep(wait)
 

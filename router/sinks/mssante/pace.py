@@ -15,6 +15,7 @@ from router.contracts import Turns
 from router.errors import Unavailable
 from router.language import N_
 from router.sinks.mssante.settings import SLOWED, MssanteConfig
+from router.sinks.tools import next_turn
 
 WAITING: Final = 8
 """Mails of one queue that wait here for their turn; deletions are not counted: they go first (decisions D1)."""
@@ -74,10 +75,7 @@ class Pace:
             queue.waiting -= 1
 
     async def _take(self, name: str, queue: _Queue) -> None:
-        try:
-            wait = await asyncio.to_thread(self._turns.take, name, queue.interval)
-        except Unavailable as fault:
-            raise Unavailable(fault.code, "pace", fault.text, circuit=False) from fault
+        wait = await next_turn(self._turns, name, queue.interval)
         if wait > 0:
             await self._sleep(wait)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -22,6 +23,10 @@ SLOWED: Final = "MSS-DEBIT"
 """Code of a mail that waits for its turn, because the site limits how many leave in a minute."""
 KEEPS: Final = "MSS-ANCIENNE-VERSION"
 """Code of somebody who keeps a version that a message replaced or deleted without naming him (decisions D19)."""
+NEVER_HAD: Final = "MSS-VERSION-NON-REMISE"
+"""Code of somebody who was so listed while the mail with that version waited, and never got it."""
+AWAITS: Final = "awaits"
+"""Evidence of such a line: ids of the deliveries by which somebody has a version, or may get one, blank-separated."""
 
 Auth = Literal["externe", "plain", "login", "xoauth2", "aucune"]
 Mode = Literal["starttls", "tls", "plain"]
@@ -95,6 +100,42 @@ class ImapConfig(Strict):
         return (self.host.lower(), str(self.port), shown, who, inbox)
 
 
+class SrvConfig(Strict):
+    """Where the operator's servers are, asked of DNS (SRV; RFC 6186, RFC 8314).
+
+    `host` and `port` of the sink and of `imap` stay the names under which the site counts, traces and reads; `mode`
+    says which service is asked for: `_submission` and `_imap` (starttls), or `_submissions` and `_imaps` (tls).
+    """
+
+    domaine: Domain = Field(
+        description="Domain of the operator, of which `_submission._tcp` and so on are asked. Its servers must lie in "
+        "it, and their certificates bear `host` or this domain."
+    )
+    cibles: tuple[Domain, ...] = Field(
+        (),
+        description="Hosts and domains more where servers may be; there a certificate may also bear the host that DNS "
+        "names.",
+    )
+    serveurs: tuple[str, ...] = Field(
+        (), description="Addresses of the DNS servers, `address` or `address#port`; none: those of the machine."
+    )
+    timeout: float = Field(5, gt=0, description="Seconds for an answer of DNS.")
+
+    @field_validator("serveurs")
+    @classmethod
+    def _addresses(cls, servers: tuple[str, ...]) -> tuple[str, ...]:
+        for one in servers:
+            address, _, port = one.partition("#")
+            try:
+                ip_address(address)
+                right = not port or 0 < int(port) <= 65_535
+            except ValueError:
+                right = False
+            if not right:
+                raise ValueError(filled("{server} is no address of a DNS server", server=one))
+        return servers
+
+
 class FeedbackRules(Strict):
     """How reports are read into answers (mssante §8.3, §8.4)."""
 
@@ -135,6 +176,8 @@ class TextsConfig(Strict):
     delete_patient: str = ""
     replace_earlier: str = ""
     delete_earlier: str = ""
+    delete_unsent_ps: str = ""
+    delete_unsent_patient: str = ""
 
 
 class MssanteOptions(Strict):
@@ -150,6 +193,9 @@ class MssanteConfig(SinkSettings):
     host: str = Field(description="SMTP submission host of the operator.")
     port: int = Field(587, ge=1, le=65535, description="Submission port.")
     mode: Mode = Field("starttls", description="starttls, tls, or plain (qualification only).")
+    decouverte_srv: SrvConfig | None = Field(
+        None, description="Ask DNS where the servers are, of submission and of `imap`; none: they are at `host`."
+    )
     tls: TlsConfig = Field(default_factory=TlsConfig, description="Authorities and client certificate.")
     login: LoginConfig = Field(default_factory=LoginConfig, description="How we log in.")
     mailbox: Address | None = Field(None, description="Sending BAL when the structure names none.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,8 +14,19 @@ from router.contracts.peers import Peer, Starttls
 from router.contracts.sink_type import Answer, Asked, Leg, SinkType
 from router.exchange import Delivery, Pseudonyms, recipient_label
 from router.request import Recipient, RecipientKind, TransmissionRequest
+from router.sinks.mssante.discovery import Discovery, Service
 from router.sinks.mssante.safety import unsafe
-from router.sinks.mssante.settings import KEEPS, LEG, SLOWED, Mode, MssanteConfig, MssanteOptions, TlsConfig
+from router.sinks.mssante.settings import (
+    KEEPS,
+    LEG,
+    NEVER_HAD,
+    SLOWED,
+    Mode,
+    MssanteConfig,
+    MssanteOptions,
+    SrvConfig,
+    TlsConfig,
+)
 from router.sinks.tools import Tools
 
 
@@ -67,9 +79,27 @@ def _loads(settings: MssanteConfig) -> Mapping[str, Callable[[], object]]:
 
 
 def _peers(settings: MssanteConfig) -> Iterator[Peer]:
-    yield Peer(settings.host, settings.port, **_security(settings.mode, settings.tls, "smtp"))
+    srv = settings.decouverte_srv
+    smtp = Peer(settings.host, settings.port, **_security(settings.mode, settings.tls, "smtp"))
+    yield _asked(smtp, srv, "submission", settings.mode)
     if (imap := settings.imap) is not None:
-        yield Peer(imap.host, imap.port, "imap", **_security(imap.mode, imap.tls or settings.tls, "imap"))
+        found = Peer(imap.host, imap.port, "imap", **_security(imap.mode, imap.tls or settings.tls, "imap"))
+        yield _asked(found, srv, "imap", imap.mode)
+
+
+def _asked(peer: Peer, srv: SrvConfig | None, service: Service, mode: Mode) -> Peer:
+    """The same server, where DNS says that it is."""
+    if srv is None:
+        return peer
+    source = Discovery(srv, service, mode, peer.host)
+
+    def places() -> list[Peer]:
+        return [
+            replace(peer, host=one.host, port=one.port, server_name=one.names[0], other_names=one.names[1:])
+            for one in source.places()
+        ]
+
+    return replace(peer, asked=source.name, places=places)
 
 
 def _security(mode: Mode, tls: TlsConfig, protocol: Starttls) -> dict[str, Any]:
@@ -88,11 +118,14 @@ def _codes() -> tuple[str, ...]:
     return (
         *(f"MSS-{code}" for code in LABELS),
         "MSS-CRL",
+        "MSS-DNS",
         "MSS-MAILBOX",
         "MSS-PRODUCTION",
         "MSS-SMTP",
+        "MSS-SRV",
         "MSS-TLS",
         KEEPS,
+        NEVER_HAD,
         SLOWED,
     )
 
@@ -126,10 +159,12 @@ MSSANTE = SinkType(
         "smtp": "SMTP",
         "copy": "copie PDF",
         "mail_sha256": "SHA-256 du mail",
+        "report_sha256": "SHA-256 de l'accusé",
     },
     identifiers=("message_id", "envid", "queue_id"),
     remediation=(
         (KEEPS, "Prévenir ce destinataire par un autre moyen : il garde une version remplacée ou supprimée."),
+        (NEVER_HAD, "Rien à faire : ce destinataire n'a finalement reçu aucune version précédente."),
         ("MSS-552", "Boîte pleine : prévenir le destinataire, puis rejouer."),
         ("MSS-510", "Adresse hors de l'espace de confiance, ou inconnue : la corriger chez l'émetteur, qui renverra."),
         ("MSS-*", "Vérifier l'adresse du destinataire ; corriger à la source ou rejouer."),

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, cast
@@ -21,11 +22,13 @@ from aiosmtplib.protocol import SMTPProtocol
 from router.contracts.spoken import Answer, saying
 from router.errors import Overtaken, Refused, RouterError, Unavailable
 from router.sinks.mssante.codes import TOO_BIG, enhanced_of
+from router.sinks.mssante.discovery import Discovery, Fixed, Way, Ways
 from router.sinks.mssante.settings import LoginConfig, MssanteConfig
 from router.sinks.mssante.tls import client_context
 from router.sinks.mssante.verdict import Phase, of_reply, smtp_phase
 
 _QUEUE_ID: Final = re.compile(r"(?:queued as|id=|queue id)[ :]*<?([A-Za-z0-9._-]{4,64})", re.IGNORECASE)
+_WRITTEN_AT_ONCE: Final = 1 << 20
 DSN, SIZE = "dsn", "size"
 
 
@@ -55,14 +58,20 @@ class Submission:
 
     def __init__(self, config: MssanteConfig, *, monotonic: Callable[[], float]) -> None:
         self._config = config
+        srv = config.decouverte_srv
+        self._source = (
+            Discovery(srv, "submission", config.mode, config.host) if srv else Fixed(config.host, config.port)
+        )
         self._monotonic = monotonic
         self._free = asyncio.Semaphore(config.connections)
         self._used = 0
         self._idle: list[tuple[aiosmtplib.SMTP, float, str]] = []
         """Those that nobody uses: since when, and who is logged in."""
 
-    async def send(self, envelope: Envelope, mail: bytes, recheck: Callable[[], None]) -> Accepted:
-        """Submit one mail. Raises the faults of `verdict`, and `Refused` `MSS-523` for more than the server takes.
+    async def send(self, envelope: Envelope, mail: Sequence[bytes], recheck: Callable[[], None]) -> Accepted:
+        """Submit one mail, given in pieces.
+
+        Raises the faults of `verdict`, and `Refused` `MSS-523` for more than the server takes.
 
         recheck: called before `DATA`; what it raises ends the conversation before anything of the mail is sent.
         """
@@ -92,11 +101,11 @@ class Submission:
     # ------------------------------------------------------------------------------------------ conversation
 
     async def _conversation(
-        self, client: aiosmtplib.SMTP, envelope: Envelope, mail: bytes, recheck: Callable[[], None]
+        self, client: aiosmtplib.SMTP, envelope: Envelope, mail: Sequence[bytes], recheck: Callable[[], None]
     ) -> Accepted:
         async with self._returned(client, envelope.sender):
             with self._said(envelope.sender, Phase.MAIL, f"ENVID={envelope.envid}") as said, smtp_phase(Phase.MAIL):
-                said.answer = await self._mail_from(client, envelope, len(mail))
+                said.answer = await self._mail_from(client, envelope, sum(map(len, mail)))
             await self._rcpt_to(client, envelope)
             recheck()
             with self._said(envelope.sender, Phase.DATA, facts=envelope.facts) as said:
@@ -120,7 +129,7 @@ class Submission:
             options = asked if client.supports_extension(DSN) else []
             said.answer = _codes(await client.rcpt(envelope.recipient, options=options))
 
-    async def _data(self, client: aiosmtplib.SMTP, mail: bytes, said: Answer) -> Accepted:
+    async def _data(self, client: aiosmtplib.SMTP, mail: Sequence[bytes], said: Answer) -> Accepted:
         with smtp_phase(Phase.DATA):
             answer = await client.execute_command(b"DATA")
         if answer.code != 354:
@@ -165,10 +174,17 @@ class Submission:
         return "" if login.user or login.auth in ("externe", "aucune") else sender
 
     async def _connect(self, sender: str) -> aiosmtplib.SMTP:
+        """A new connection on which this mailbox is logged in, to the first server that can be reached."""
+        ways = Ways(self._source, await asyncio.to_thread(self._source.places))
+        for way in ways:
+            with ways.tried():
+                return await self._open(way, sender)
+        raise ways.fault
+
+    async def _open(self, way: Way, sender: str) -> aiosmtplib.SMTP:
         config = self._config
         client = aiosmtplib.SMTP(
-            hostname=config.host,
-            port=config.port,
+            hostname=way.name,
             local_hostname=config.helo or sender.rpartition("@")[2],
             timeout=config.timeout,
             use_tls=config.mode == "tls",
@@ -176,7 +192,11 @@ class Submission:
             tls_context=client_context(config.tls) if config.mode != "plain" else None,
         )
         with self._said(sender, Phase.CONNECT) as said, smtp_phase(Phase.CONNECT):
-            await client.connect()
+            if way.name == way.host:
+                await client.connect(port=way.port)
+            else:
+                address = (way.host, way.port)
+                await client.connect(sock=await asyncio.to_thread(socket.create_connection, address, config.timeout))
             said.answer = _codes(await client.ehlo())
         try:
             with self._said(sender, Phase.LOGIN, config.login.auth), smtp_phase(Phase.LOGIN):
@@ -226,7 +246,7 @@ def _codes(answer: aiosmtplib.SMTPResponse) -> str:
     return f"{answer.code} {enhanced_of(answer.message)}".strip()
 
 
-async def _body(client: aiosmtplib.SMTP, mail: bytes, timeout: float) -> aiosmtplib.SMTPResponse:
+async def _body(client: aiosmtplib.SMTP, mail: Sequence[bytes], timeout: float) -> aiosmtplib.SMTPResponse:
     """Write the mail and its final dot, read the answer.
 
     `mail` is CRLF throughout and none of its lines begins with a dot (`router.sinks.mssante.mail.build`), so it is
@@ -237,12 +257,27 @@ async def _body(client: aiosmtplib.SMTP, mail: bytes, timeout: float) -> aiosmtp
         raise errors.SMTPServerDisconnected("connection lost")
     transport = cast(asyncio.Transport, protocol.transport)
     try:
-        protocol.write(mail)
+        for piece in _joined(mail):
+            protocol.write(piece)
         return await client.execute_command(b".", timeout=timeout)
     except BaseException:
         transport.abort()  # `close` would send the rest later, behind what the lane's next owner sends
         client.close()
         raise
+
+
+def _joined(pieces: Sequence[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of about a megabyte: one write each, and never a second copy of a large mail."""
+    held: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        if size >= _WRITTEN_AT_ONCE:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)
 
 
 async def _login(client: aiosmtplib.SMTP, login: LoginConfig, sender: str) -> None:

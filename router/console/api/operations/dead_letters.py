@@ -20,7 +20,7 @@ from router.language import N_, translated
 
 
 class Filters(Input):
-    sink: Text = Field(default="", description=N_("name of a destination"))
+    sink: Text = Field(default="", description=N_("name of a sink"))
     feed: Text = ""
     code: Text = ""
     pipeline: Text = ""

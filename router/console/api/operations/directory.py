@@ -131,7 +131,7 @@ def check(visit: Visit, given: Nothing) -> Comparison:  # noqa: ARG001  (it take
 
 
 def _comparison(visit: Visit, found: Checked) -> Comparison:
-    """What concerns the structures that the person administers, and the destinations of them alone."""
+    """What concerns the structures that the person administers, and the sinks of them alone."""
     config, mine = visit.tools.services.config, visit.person.structures(Role.ADMINISTRATOR)
     seen = names_seen(config, mine)
     shown = [

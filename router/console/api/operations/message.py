@@ -14,12 +14,12 @@ from pydantic import Field
 from router.access.tokens import API_CONTENT, API_READ
 from router.archive.item import Item
 from router.audit.event import Action, AuditEvent
-from router.console import content, mails, opening, row_view, story_view
+from router.console import called, content, mails, opening, story_view
 from router.console.api.operation import Free, Id, Input, Operation, Output, Text, moment
 from router.console.api.operations.search import Leg, Message, leg, message
 from router.console.api.problems import Refused, Wrong
-from router.console.mails import Choice
 from router.console.page import NotHere
+from router.console.versions import versions
 from router.console.visit import Visit
 from router.contracts.keeping import Kind
 from router.errors import OperatorFault
@@ -28,7 +28,6 @@ from router.journal.render import entries, mentioned
 from router.journal.views import EventStory
 from router.language import N_, translated
 
-_FOUND: Final = 20
 _TYPES: Final = {Kind.MAIL: "message/rfc822", Kind.DSN: "message/rfc822", Kind.MDN: "message/rfc822"}
 
 
@@ -85,6 +84,22 @@ class Kept(Output):
     stored: bool = Field(description=N_("whether its content is still kept"))
 
 
+class SentMail(Output):
+    key: str = Field(description=N_("stable: it names this mail for ever"))
+    delivery: str
+    leg: Leg
+    kept: bool = Field(description=N_("whether the bytes that left are kept; else they are made again when asked for"))
+    sha256: str = Field(description=N_("of what left; empty when nothing tells"))
+
+
+class Version(Output):
+    message: str = Field(description=N_("id of the message"))
+    control_id: str = Field(description="MSH-10")
+    received: datetime | None
+    did: str = Field(description=N_("what it did to the document"))
+    here: bool = Field(description=N_("it is the message that was asked for"))
+
+
 class Story(Output):
     message: Message
     deliveries: list[Delivery]
@@ -92,6 +107,8 @@ class Story(Output):
     rules: list[Rule] = Field(description=N_("those that refused or warned"))
     decisions: list[Decision] = Field(description=N_("what steps and routes chose, and why"))
     kept: list[Kept] = Field(description=N_("what left and what came back"))
+    mails: list[SentMail] = Field(description=N_("mails that left, or were to leave"))
+    versions: list[Version] = Field(description=N_("all versions of its document, oldest first; empty if it is alone"))
 
 
 class Reason(Input):
@@ -100,10 +117,8 @@ class Reason(Input):
         description=N_("why: a call, a failure to understand, an identity to verify, a test, a lawful request")
     )
     text: Free = Field(description=N_("in ten characters or more, what for; without a number or a date of a patient"))
-    kept: Id | Literal[""] = Field(
-        default="",
-        description=N_("id of one thing kept, or of a delivery whose mail is made again; empty for the message itself"),
-    )
+    kept: Id | Literal[""] = Field(default="", description=N_("id of one thing kept; empty for the message itself"))
+    mail: Id | Literal[""] = Field(default="", description=N_("key of one of its mails, kept or made again"))
 
 
 class Part(Output):
@@ -112,6 +127,11 @@ class Part(Output):
     size: int
     sha256: str
     data: str = Field(description=N_("base64 of the bytes, as they came or left"))
+    again: bool = Field(default=False, description=N_("it was made again: no copy of it is kept"))
+    same: bool | None = Field(
+        default=None,
+        description=N_("of one that was made again: it is what left, byte for byte; null: nothing tells"),
+    )
 
 
 class Content(Output):
@@ -124,7 +144,7 @@ def story(visit: Visit, given: One) -> Story:
     verdicts = list(story_view.verdicts(found))
     names = services.journal.control_ids(mentioned(found))
     return Story(
-        message=_message(visit, found),
+        message=message(called.row(visit, found)),
         deliveries=[
             Delivery(
                 id=one.delivery_id,
@@ -143,19 +163,27 @@ def story(visit: Visit, given: One) -> Story:
         rules=[Rule(code=one.code, text=one.text) for one in story_view.rules(found)],
         decisions=[Decision(step=one.step, code=one.code, text=one.text) for one in story_view.decisions(found)],
         kept=[_kept(one) for one in _items(visit, found)],
+        mails=[
+            SentMail(key=one.key, delivery=one.delivery_id, leg=leg(one.leg), kept=one.kept, sha256=one.proof)
+            for one in mails.choices(visit, found)
+        ],
+        versions=[
+            Version(
+                message=one.event.event_id,
+                control_id=one.event.control_id,
+                received=moment(one.event.received),
+                did=translated(one.did),
+                here=one.here,
+            )
+            for one in versions(services.journal, visit.tools.desk, found, visit.structures)
+        ],
     )
 
 
 def find(visit: Visit, given: Words) -> FoundMessages:
     """Of the structures that may be seen."""
-    found = visit.tools.services.journal.story(given.words.strip(), _FOUND, replace(ANY, within=visit.structures))
-    return FoundMessages(messages=[_message(visit, one) for one in found])
-
-
-def _message(visit: Visit, found: EventStory) -> Message:
-    type_ = row_view.type_of(found.event, visit.tools.services.value_sets)
-    legs = tuple(one.leg for one in story_view.verdicts(found) if not one.answer)
-    return message(row_view.Row(event=found.event, type=type_, legs=legs))
+    found = called.called(visit, given.words)
+    return FoundMessages(messages=[message(called.row(visit, one)) for one in found])
 
 
 def _story(visit: Visit, id_: str) -> EventStory:
@@ -190,30 +218,26 @@ def opened(visit: Visit, given: Reason) -> Content:
     """The bytes. The audit has the reason before anything is read; when it can't be written, nothing is."""
     found = _story(visit, given.id)
     item = next((one for one in _items(visit, found) if one.id == given.kept), None)
-    again = _to_make(visit, found, given.kept) if given.kept and item is None else None
-    if given.kept and item is None and again is None:
+    mail = next((one for one in mails.choices(visit, found) if one.key == given.mail), None)
+    if (given.kept and item is None) or (given.mail and mail is None) or (given.kept and given.mail):
         raise NotHere
     if faults := opening.faults(given.reason, given.text):
         errors = [Wrong(pointer=f"/{name}", detail=text) for name, text in faults.items()]
         raise Refused(422, "API-REASON", errors=errors)
     reason = opening.written(given.reason, given.text)
     visit.record(Action.VIEWED, kind="event", of=found.event.event_id, structure=found.event.structure, reason=reason)
-    if again is not None:
-        return Content(parts=[_made(visit, found, again)])
+    if mail is not None:
+        return Content(parts=[_mail(visit, found, mail)])
     return Content(parts=[_read(visit, found, item, reason)] if item is not None else list(_came(visit, found)))
 
 
-def _to_make(visit: Visit, found: EventStory, key: str) -> Choice | None:
-    """The mail of this delivery, of which no copy is kept."""
-    return next((one for one in mails.choices(visit, found) if one.key == key and not one.kept), None)
-
-
-def _made(visit: Visit, found: EventStory, choice: Choice) -> Part:
-    """A mail that was made again; the audit has its line. Raises `Refused` (404) when it can't be."""
-    sent = mails.read(visit, found, choice)
+def _mail(visit: Visit, found: EventStory, mail: mails.Choice) -> Part:
+    """Raises `Refused` (404) for one that is not kept and can't be made again."""
+    sent = mails.read(visit, found, mail)
     if sent.fault:
         raise Refused(404, "API-REMOVED", translated(sent.fault))
-    return _part("mail-made-again", "message/rfc822", sent.data)
+    part = _part(Kind.MAIL, _TYPES[Kind.MAIL], sent.data)
+    return part.model_copy(update={"again": sent.again, "same": sent.same})
 
 
 def _came(visit: Visit, found: EventStory) -> Iterator[Part]:
@@ -291,6 +315,10 @@ OPERATIONS: Final = (
         gives=Content,
         scope=API_CONTENT,
         rate="30/minute",
-        serves=("POST /messages/{id}/open", "GET /messages/{id}/documents/{rank}/raw"),
+        serves=(
+            "POST /messages/{id}/open",
+            "GET /messages/{id}/documents/{rank}/raw",
+            "GET /messages/{id}/mails/{mail}/raw",
+        ),
     ),
 )

@@ -40,7 +40,7 @@ class PipelineSummary(Output):
     description: str
     digest: str = Field(description=N_("of the text of the file as it is now"))
     feeds: list[str]
-    sinks: list[str] = Field(description=N_("destinations: a type, or one by its name"))
+    sinks: list[str] = Field(description=N_("sinks: a type, or one by its name"))
     examples: int
 
 

@@ -27,7 +27,7 @@ class Where(Input):
     code: Text = Field(default="", description=N_("code of a refusal, or of a delivery's outcome"))
     feed: Text = ""
     pipeline: Text = ""
-    sink: Text = Field(default="", description=N_("name of a destination"))
+    sink: Text = Field(default="", description=N_("name of a sink"))
     since: Text = Field(
         default="", description=N_("as on the command line: `today`, `7d`, a date, a time; `all` for any time")
     )
