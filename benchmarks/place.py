@@ -54,12 +54,16 @@ class Place:
     def site(self) -> Path:
         return self.folder / "router.yaml"
 
-    async def start(self) -> None:
-        """Returns when every worker says that it works; `RuntimeError` with the log's place if it never does."""
+    async def start(self, code: Path | None = None) -> None:
+        """Returns when every worker says that it works; `RuntimeError` with the log's place if it never does.
+
+        code: the folder that goes on PYTHONPATH; default: the one of this process
+        """
+        environment = dict(os.environ) if code is None else os.environ | {"PYTHONPATH": str(code)}
         with self.log.open("ab") as log:
             self.router = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "router.cli.main", "run", "--site", str(self.site),
-                stdout=log, stderr=log, start_new_session=True,
+                stdout=log, stderr=log, start_new_session=True, cwd=code, env=environment,
             )  # fmt: skip
         if not await until(self._ready, START_SECONDS):
             raise RuntimeError(f"the router did not start:\n{self.log.read_text()[-2000:]}")

@@ -13,7 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,6 +39,8 @@ class Run:
     count: int
     connections: int
     rate: float = 0.0
+    patients: int = 200
+    """Of a relay: they take turns."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Result:
 RELAY: Final = (
     Run("relay", 1_000, 3_000, 8),
     Run("relay", 1_000, 6_000, 32),
+    Run("one patient", 1_000, 3_000, 32, patients=1),
     Run("relay", 1_000, 1_500, 8, 100),
     Run("relay", 100_000, 1_000, 8),
     Run("relay", 100_000, 1_000, 32),
@@ -100,7 +103,7 @@ async def relay(played: Place, run: Run, bus: str, tally: Tally, number: int) ->
         book.clear()
     tally.repeated = tally.refused = tally.wanted = 0
     tally.done.clear()
-    prefix, patients = f"R{number}X", 200
+    prefix, patients = f"R{number}X", run.patients
     make = template(run.size, patients)
     before, started = played.cpu(), time.perf_counter()
     await drive(
@@ -210,7 +213,7 @@ async def measure(
 
 
 def _shorter(run: Run, quick: bool) -> Run:
-    return Run(run.scenario, run.size, max(100, run.count // 5), run.connections, run.rate) if quick else run
+    return replace(run, count=max(100, run.count // 5)) if quick else run
 
 
 def table(results: list[Result]) -> Table:

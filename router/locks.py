@@ -11,11 +11,16 @@ import fcntl
 import os
 import time
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
-_SPIN_FIRST = 0.0001
-_SPIN_MOST = 0.001
+from router.futex import SharedPage
+
+_LOOK_SECONDS = 0.01
+"""A holder that is killed wakes nobody: who waits looks again after so many seconds."""
+_TURN = 0
+"""The word on which those sleep who wait for a turn."""
 _BREATH_SECONDS = 0.005
 _NO_LOCKS = frozenset({errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.EOPNOTSUPP, errno.EISDIR})
 """What file systems answer that can't lock a folder."""
@@ -91,32 +96,50 @@ class FolderLock:
 
 
 class TurnLock:
-    """The turn to write, among processes: kept open, taken for a millisecond, waited for with a limit."""
+    """The turn to write, among processes: kept open, taken for a millisecond, waited for with a limit.
+
+    The lock is `flock`. In the first page of its file is a word that each holder changes when it lets go; who waits
+    sleeps on it (futex), so that a turn goes on at once and nobody looks in vain. Without room for that page, who
+    waits looks every few milliseconds.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._page: SharedPage | None = None
+        with suppress(OSError):
+            self._page = SharedPage(path)
 
     def take(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds. The waits are short and bounded: a frozen holder can't freeze us."""
-        deadline, pause = time.monotonic() + timeout, _SPIN_FIRST
+        deadline = time.monotonic() + timeout
         while True:
+            seen = self._page.count(_TURN) if self._page is not None else 0
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return True
             except BlockingIOError:
-                if time.monotonic() >= deadline:
+                left = deadline - time.monotonic()
+                if left <= 0:
                     return False
-            time.sleep(pause)
-            pause = min(pause * 1.3, _SPIN_MOST)
+            if self._page is not None:
+                self._page.sleep(_TURN, seen, min(left, _LOOK_SECONDS))
+            else:
+                time.sleep(min(left, _LOOK_SECONDS / 4))
 
     def release(self) -> None:
+        """Let go, then wake all who wait: the one that gets a processor first takes it, the others sleep again."""
         fcntl.flock(self._file, fcntl.LOCK_UN)
+        if self._page is not None:
+            self._page.change(_TURN)
+            self._page.wake(_TURN)
 
     def close(self) -> None:
         """Safe to call twice."""
         file, self._file = self._file, -1
         if file >= 0:
             os.close(file)
+        if self._page is not None:
+            self._page.close()
 
 
 def is_held(path: Path) -> bool:
@@ -148,7 +171,7 @@ os.register_at_fork(after_in_child=_after_fork)
 def make_way(since: float) -> None:
     """Between two small transactions of a long cleaning, the last of them begun at `since` (monotonic): as long again.
 
-    A `TurnLock` has no queue. Who waits for it looks every millisecond, and would hardly ever find it free between two
-    transactions that follow each other at once.
+    A `TurnLock` has no queue. Who waits for it is woken when it is free, and comes too late for most turns of one who
+    takes the next at once.
     """
     time.sleep(max(_BREATH_SECONDS, time.monotonic() - since))

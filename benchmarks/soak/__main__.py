@@ -33,11 +33,16 @@ def main() -> int:
     parser.add_argument(
         "--hostile", action=argparse.BooleanOptionalAction, default=True, help="strangers attack (default: yes)"
     )
+    parser.add_argument(
+        "--sealed", action="store_true", help="seal the bus, keep an archive, change the master key under load"
+    )
     parser.add_argument("--report", type=Path, help="write a Markdown report there")
     parser.add_argument("--folder", type=Path, help="work there and keep it (default: a temporary folder)")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1, 10**6)
-    plan = Plan(options.kills, seed, options.bus, options.pause, options.minutes, hostile=options.hostile)
+    plan = Plan(
+        options.kills, seed, options.bus, options.pause, options.minutes, hostile=options.hostile, sealed=options.sealed
+    )
     folder = options.folder or Path(tempfile.mkdtemp(prefix="segur-soak-"))
     began = time.monotonic()
 

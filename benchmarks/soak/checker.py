@@ -27,7 +27,7 @@ from typing import Final, Literal
 from benchmarks.soak.history import Called, Fact, Letter, Mailed, Message, Relayed, Told
 from benchmarks.soak.waits import Comparison
 
-Kind = Literal["lost", "duplicated", "inverted", "untrue", "delayed"]
+Kind = Literal["lost", "duplicated", "inverted", "untrue", "delayed", "unsealed"]
 STORE, DELETE = "TD2.1", "TD3.3c"
 RELAY, DMP = "relay", "dmp"
 FORGED_ERRORS: Final = frozenset({"550", "904"})

@@ -22,6 +22,7 @@ from ruamel.yaml import YAML
 from benchmarks.place import ROLES, Place, place
 from benchmarks.soak.broker import RestartableBroker
 from benchmarks.soak.proxy import Proxy
+from benchmarks.soak.sealed import Seals
 from router.demo.services import PostgresServer
 from router.simulators.hl7_peer import Hl7Peer
 
@@ -43,6 +44,7 @@ class Environment:
     """The router's own ports, by feed, and `http`: where strangers connect."""
     broker: RestartableBroker | None = None
     postgres: PostgresServer | None = None
+    seals: Seals | None = None
     visitors: dict[int, asyncio.subprocess.Process] = field(default_factory=dict)
     slots: set[int] = field(default_factory=set)
     """Of visitors that have come, or are on their way."""
@@ -233,8 +235,8 @@ def quiet_port() -> int:
 
 
 @contextlib.asynccontextmanager
-async def environment(folder: Path, bus: str) -> AsyncIterator[Environment]:
-    """A site in an empty `folder` on this bus, everything but the router running."""
+async def environment(folder: Path, bus: str, *, sealed: bool = False) -> AsyncIterator[Environment]:
+    """A site in an empty `folder` on this bus, everything but the router running. sealed: bus, with an archive."""
     async with AsyncExitStack() as stack:
         broker, postgres, keys = await services(stack, folder, bus)
         played = await stack.enter_async_context(
@@ -250,9 +252,11 @@ async def environment(folder: Path, bus: str) -> AsyncIterator[Environment]:
         }  # fmt: skip
         proxies = {name: await stack.enter_async_context(Proxy(port)) for name, port in targets.items()}
         _rewrite(played, proxies, own, http)
+        places = (played.folder / "var" / "bus.db", played.folder / "var" / "archive", folder / "kafka")
+        seals = Seals.on(played.site, *places) if sealed else None
         made = Environment(
             played, receiver, proxies, {name: proxies[name].port for name in own}, own | {"http": http},
-            broker=broker, postgres=postgres,
+            broker=broker, postgres=postgres, seals=seals,
         )  # fmt: skip
         try:
             yield made

@@ -77,23 +77,24 @@ async def dead_letters(site: Path, questions: list[Place]) -> list[Letter]:
     A letter is tied to its message through the event id that `explain --json` gives.
     """
     letters: list[Letter] = []
-    for group in json.loads(await _ask(site, "dlq", "ls", "--json") or "[]"):
-        for one in json.loads(await _ask(site, "dlq", "show", group["cause"], "--json") or "[]"):
+    for group in json.loads(await asked(site, "dlq", "ls", "--json") or "[]"):
+        for one in json.loads(await asked(site, "dlq", "show", group["cause"], "--json") or "[]"):
             letters.append(Letter(one["sink"], one["label"], one["code"], one["event_id"]))
     controls = {}
     for control in list(dict.fromkeys(control for control, _ in questions))[:EXPLAINED]:
-        for story in json.loads(await _ask(site, "explain", control, "--json") or "[]"):
+        for story in json.loads(await asked(site, "explain", control, "--json") or "[]"):
             controls[story["event"]["event_id"]] = control
     return [replace(one, control=controls.get(one.event_id, "")) for one in letters]
 
 
 async def stories(site: Path, controls: Iterable[str]) -> dict[str, str]:
     """What `explain` says of these messages."""
-    asked = [control for control in dict.fromkeys(controls) if control != "?"]
-    return {control: await _ask(site, "explain", control) for control in asked[:EXPLAINED]}
+    wanted = [control for control in dict.fromkeys(controls) if control != "?"]
+    return {control: await asked(site, "explain", control) for control in wanted[:EXPLAINED]}
 
 
-async def _ask(site: Path, *words: str) -> str:
+async def asked(site: Path, *words: str) -> str:
+    """What a command of `segur-router` says on its standard output."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "router.cli.main", *words, "--site", str(site),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,

@@ -30,6 +30,8 @@ def _facts(result: Result) -> list[tuple[str, str]]:
         ("other faults", f"{_list(result.troubles)}; {result.cuts} connections cut half-way"),
         ("acknowledged", f"{result.acknowledged}; {result.resent} sendings got no answer and were repeated"),
     ]
+    if result.sealed:
+        facts.append(("sealed: nothing in clear, every content as it was kept", _list(result.sealed)))
     if result.hostile:
         facts.append(("hostile peers", _list(result.hostile)))
     if result.waits is not None:
@@ -66,6 +68,7 @@ def markdown(result: Result) -> str:
     cells = "\n".join(f"| {name} | {value} |" for name, value in _facts(result))
     options = f"--kills {plan.kills} --bus {plan.bus} --seed {plan.seed}{_limit(plan.minutes)}"
     options += "" if plan.hostile else " --no-hostile"
+    options += " --sealed" if plan.sealed else ""
     broken = "\n".join(f"- **{one.kind}** `{one.control}`: {one.text}" for one in result.violations) or "None."
     return f"""# Soak
 

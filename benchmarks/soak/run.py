@@ -34,6 +34,7 @@ class Plan:
 
     hostile: strangers attack, from before the first fault until the last; `besieged`: seconds without a fault in which
     the waiting of good senders is measured, once before the strangers come and once among them.
+    sealed: the bus is sealed and an archive kept; the master key changes under load (`benchmarks.soak.sealed`).
     """
 
     kills: int
@@ -45,6 +46,7 @@ class Plan:
     warm: float = 3.0
     hostile: bool = True
     besieged: float = 15.0
+    sealed: bool = False
 
 
 @dataclass
@@ -67,6 +69,7 @@ class Result:
     seconds: float = 0.0
     drained: float = 0.0
     hostile: dict[str, int] = field(default_factory=dict)
+    sealed: dict[str, int] = field(default_factory=dict)
     waits: Comparison | None = None
 
     def total(self, kind: str) -> int:
@@ -83,7 +86,7 @@ async def soak(folder: Path, plan: Plan, tell: Tell = lambda _: None) -> Result:
     began = time.monotonic()
     random.seed(plan.seed)
     result = Result(plan)
-    async with environment(folder, plan.bus) as place:
+    async with environment(folder, plan.bus, sealed=plan.sealed) as place:
         world = place.played.world
         assert world is not None
         faults = Faults(place, plan.seed, plan.kills, pause=plan.pause, minutes=plan.minutes)
@@ -130,9 +133,11 @@ class _Play:
             if self.hostile is not None:
                 await self._besiege(self.hostile)
             striking = asyncio.create_task(self.faults.run())
+            rotating = asyncio.create_task(self._rotate())
             done, _ = await asyncio.wait({sending, striking}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+            await rotating
             if self.hostile is not None:
                 await self.hostile.stop()
             self.tell("no more faults; what was sent must now arrive")
@@ -144,6 +149,13 @@ class _Play:
             if self.hostile is not None:
                 await self.hostile.stop()
             await asyncio.gather(sending, watching, return_exceptions=True)
+
+    async def _rotate(self) -> None:
+        """The master key is changed while processes fall: after some faults, and done before the last is judged."""
+        if self.place.seals is not None:
+            await asyncio.sleep(self.result.plan.pause * 2)
+            await self.place.seals.rotate()
+            self.tell("the master key was changed, and the old one is gone")
 
     async def _besiege(self, hostile: Hostile) -> None:
         """Measure how long good senders wait, let the strangers in, measure again; no fault strikes meanwhile."""
@@ -210,6 +222,9 @@ class _Play:
         site = place.played.site
         result.letters = await dead_letters(site, self._sure(asked))
         result.violations = checker.finish(result.letters, self.observations.approved())
+        if place.seals is not None:
+            result.violations += await place.seals.judged()
+            result.sealed = {"rotations": place.seals.rotated, "bytes read": place.seals.read, **place.seals.kept}
         result.stories = await stories(site, (one.control for one in result.violations))
         place.look()
         result.acknowledged = len(checker.acked)

@@ -45,6 +45,8 @@ class ArchiveKeeper:
         self._archive, self._observer, self._required = archive, observer, required
         self._jobs: deque[_Job] = deque()
         self._bytes = 0
+        self._handed = self._ended = self._hurried = 0
+        """Jobs that were taken; those of them that are written or given up, in their order; who waits for them."""
         self._changed = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="archive", daemon=True)
@@ -64,11 +66,22 @@ class ArchiveKeeper:
             done.result()
         return digest
 
+    def settled(self, seconds: float) -> bool:
+        """See the contract."""
+        with self._changed:
+            mark = self._handed
+            self._hurried += 1
+            self._changed.notify_all()
+            try:
+                return self._changed.wait_for(lambda: self._ended >= mark, seconds)
+            finally:
+                self._hurried -= 1
+
     def close(self) -> None:
         """Write what waits, for some seconds."""
         with self._changed:
             self._closing = True
-            self._changed.notify()
+            self._changed.notify_all()
         self._thread.join(_CLOSING)
 
     def _take(self, what: Kept, digest: str) -> Future[None] | None:
@@ -79,7 +92,8 @@ class ArchiveKeeper:
             if room and not self._closing:
                 self._jobs.append(_Job(what, digest, done))
                 self._bytes += what.size
-                self._changed.notify()
+                self._handed += 1
+                self._changed.notify_all()
                 return done
         if done is None:
             self._observer.count("archive_lost_total", kind=str(what.kind))
@@ -95,9 +109,12 @@ class ArchiveKeeper:
                 if not self._jobs:
                     return
                 if not self._required and not self._closing:
-                    self._changed.wait_for(lambda: self._closing or self._bytes >= _BATCH_BYTES, _GATHER)
+                    self._changed.wait_for(self._gathered, _GATHER)
                 jobs = self._drawn()
             self._write(jobs)
+
+    def _gathered(self) -> bool:
+        return self._closing or self._hurried > 0 or self._bytes >= _BATCH_BYTES
 
     def _drawn(self) -> list[_Job]:
         jobs: list[_Job] = []
@@ -128,6 +145,8 @@ class ArchiveKeeper:
                     job.done.set_exception(fault)
         with self._changed:
             self._bytes -= size
+            self._ended += len(jobs)
+            self._changed.notify_all()
 
     def _tried(self, jobs: list[_Job]) -> Unavailable | None:
         try:

@@ -54,6 +54,8 @@ class Messages:
         """What a person, or the router itself, did or was refused."""
         event = row.event
         what = codes.ACTIONS.get(event.action, codes.UNKNOWN)
+        if event.action == "decided":
+            what = codes.BY_KIND.get(event.kind, what)
         if event.kind in codes.OF_THE_AUDIT and event.action == "exported":
             what = Event(codes.AUDIT_LOG_USED, "R")
         if event.action == "verified" and event.refused:

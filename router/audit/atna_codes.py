@@ -1,4 +1,7 @@
-"""The codes of audit messages: DICOM PS3.15 A.5 (events, roles) and IHE ITI TF-2 (transactions)."""
+"""The codes of audit messages: DICOM PS3.15 A.5 (events, roles) and IHE ITI TF-2 (transactions).
+
+docs/sources.md says of each in which published text it was read.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +34,13 @@ PATIENT_RECORD: Final = _dcm("110110", "Patient Record")
 QUERY: Final = _dcm("110112", "Query")
 SECURITY_ALERT: Final = _dcm("110113", "Security Alert")
 USER_AUTHENTICATION: Final = _dcm("110114", "User Authentication")
-# Types of events (DICOM CID 401).
+# Types of events (DICOM CID 401; those of a security alert: CID 403).
 _START: Final = _dcm("110120", "Application Start")
 _STOP: Final = _dcm("110121", "Application Stop")
 _LOGIN: Final = _dcm("110122", "Login")
 _LOGOUT: Final = _dcm("110123", "Logout")
 _EMERGENCY: Final = _dcm("110127", "Emergency Override Started")
+_SECURITY: Final = _dcm("110129", "Security Configuration")
 _CONFIGURATION: Final = _dcm("110131", "Software Configuration")
 _RESTRICTED: Final = _dcm("110132", "Use of Restricted Function")
 _OBJECT_ATTRIBUTES: Final = _dcm("110135", "Object Security Attributes Changed")
@@ -73,9 +77,10 @@ ACTIONS: Final[Mapping[str, Event]] = {
     Action.VIEWED: Event(PATIENT_RECORD, "R", _EMERGENCY),
     Action.SEARCHED: Event(QUERY, "E"),
     Action.EXPORTED: Event(EXPORT, "R"),
-    Action.SENT: Event(PATIENT_RECORD, "E"),
-    Action.REPLAYED: Event(PATIENT_RECORD, "E"),
+    Action.SENT: Event(PATIENT_RECORD, "C"),
+    Action.REPLAYED: Event(PATIENT_RECORD, "U"),
     Action.DISCARDED: Event(PATIENT_RECORD, "D"),
+    Action.TAKEN_BACK: Event(PATIENT_RECORD, "U"),
     Action.WITHDRAWN: Event(PATIENT_RECORD, "D", _RESTRICTED),
     Action.DECIDED: Event(PATIENT_RECORD, "U"),
     Action.NOTED: Event(PATIENT_RECORD, "U"),
@@ -85,11 +90,18 @@ ACTIONS: Final[Mapping[str, Event]] = {
     Action.BACKED_UP: Event(EXPORT, "R"),
     Action.RESTORED: Event(IMPORT, "C"),
     Action.VERIFIED: Event(AUDIT_LOG_USED, "R"),
-    Action.PURGED: Event(AUDIT_LOG_USED, "D"),
+    Action.PURGED: Event(SECURITY_ALERT, "E", _RESTRICTED),
     Action.ACCOUNT: Event(SECURITY_ALERT, "E", _USER_ATTRIBUTES),
     Action.TOKEN: Event(SECURITY_ALERT, "E", _USER_ATTRIBUTES),
 }
-UNKNOWN: Final = Event(SECURITY_ALERT, "E")
+BY_KIND: Final[Mapping[str, Event]] = {
+    "master-key": Event(SECURITY_ALERT, "E", _SECURITY),
+    "directory": Event(SECURITY_ALERT, "E", _CONFIGURATION),
+    "register": Event(SECURITY_ALERT, "E", _CONFIGURATION),
+    "topics": Event(SECURITY_ALERT, "E", _CONFIGURATION),
+}
+"""Kinds of objects that are no patient's record: what was decided about them changes the site itself."""
+UNKNOWN: Final = Event(SECURITY_ALERT, "E", _RESTRICTED)
 """An action that this version does not know."""
 BROKEN: Final = Event(SECURITY_ALERT, "E", _OBJECT_ATTRIBUTES)
 """The audit was verified, and is not as it was written."""

@@ -19,6 +19,8 @@ class Action(StrEnum):
     """A message was handed to a feed, or deliveries were made anew, by a person's hand."""
     REPLAYED = "replayed"
     DISCARDED = "discarded"
+    TAKEN_BACK = "taken_back"
+    """What was discarded is a dead letter again."""
     WITHDRAWN = "withdrawn"
     DECIDED = "decided"
     """A case of a work-list."""

@@ -19,6 +19,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     Action.SENT: N_("sent"),
     Action.REPLAYED: N_("ordered a replay"),
     Action.DISCARDED: N_("gave up"),
+    Action.TAKEN_BACK: N_("took a discard back"),
     Action.WITHDRAWN: N_("ordered a withdrawal"),
     Action.DECIDED: N_("decided"),
     Action.NOTED: N_("wrote a note"),

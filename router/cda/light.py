@@ -60,12 +60,16 @@ class Light:
         if element is None or element.get("representation") != "B64":
             return None
         written = "".join("".join(element.itertext(with_tail=False)).split()).encode("ascii", "replace")
-        pieces = [piece for piece in self.whole(written) if piece]
-        content = _exact(pieces[0]) if len(pieces) == 1 else None
-        if content is not None:
-            return content
-        text = b"".join(pieces).translate(None, b" \n").rstrip(b"=")
-        return _exact(text + b"=" * (-len(text) % 4))
+        return decode([piece for piece in self.whole(written) if piece])
+
+
+def decode(pieces: list[bytes | memoryview]) -> bytes | None:
+    """The content of base64 in pieces, with or without blanks and padding; None when it is none."""
+    content = _exact(pieces[0]) if len(pieces) == 1 else None
+    if content is not None:
+        return content
+    text = b"".join(pieces).translate(None, b" \t\r\n").rstrip(b"=")
+    return _exact(text + b"=" * (-len(text) % 4))
 
 
 def _places(data: bytes) -> Iterator[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Rules R23, R33–R39 (the documents themselves), R50–R53 (their type), R60–R64 (their identity and versions)."""
+"""Rules R23, R33–R39, R54 (the documents themselves), R50–R53 (their type), R60–R64 (their identity and versions)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 from weakref import WeakKeyDictionary
 
+from router.cda.body import body_fault, media_type
 from router.cda.document import Document, missing_items, read
 from router.cda.minimal import UID
 from router.cda.times import born_in_future, future_times, wrong_times
@@ -81,7 +82,7 @@ def _document(segment: Segment, rules: ProfileRules, findings: Findings, schema:
 def document_of(
     data: bytes, rules: ProfileRules, findings: Findings, schema: SchemaCheck | None, *, n: int = 1, raw: bool = False
 ) -> Document | None:
-    """R35 to R39: a CDA read from its bytes; `raw` for one that came without HL7."""
+    """R35 to R39 and R54: a CDA read from its bytes; `raw` for one that came without HL7."""
     place = "CDA" if raw else f"OBX^{n}^5^1^5"
     try:
         document = read(data, limit=rules.max_cda, self_presenting=rules.auto_presentable == "accept")
@@ -96,6 +97,8 @@ def document_of(
         findings.add("R37", "id" if nameless else "", n=n, what=", ".join(name for name, _ in missing))
     if document.header.patients > 1:
         findings.add("R39", n=n)
+    if wrong_body := body_fault(document):
+        findings.add("R54", wrong_body, n=n, what=media_type(document.header.media_type))
     wrong = wrong_times(document.header)
     if wrong:
         findings.add("R38", n=n, what=", ".join(name for name, _ in wrong))

@@ -81,6 +81,11 @@ RULES: Final = (
     Rule("R53", "OBX-3.3 is LN or TRE_A05 and agrees with the CDA's code system.", "-WW-", "S", _SHEET, (
         Case("", "", "OBX^{n}^3^1^3", "", "Système de codage du type absent, inconnu ou différent du CDA (OBX-3.3)."),
     ), deletion=_WARN),
+    Rule("R54", "The body of an N1 is what its mediaType says, by its first bytes.", "EEEE", "site",
+         "hl7-input §2.1, §6.3", (
+        Case("type", "207", "OBX^{n}^5^1^5", "906", "Le corps du CDA n'est pas lisible comme {what}, qu'il déclare."),
+        Case("base64", "207", "OBX^{n}^5^1^5", "906", "Le corps du CDA (nonXMLBody) n'est pas un base64 lisible."),
+    ), deletion=_WARN),
     Rule("R60", "TXA-12 is the CDA's id (EI-2 filled and `root.ext` tolerated).", "WEE-", "S", f"{_SHEET}, §1.4", (
         Case("", "207", "TXA^1^12", "906", "Identifiant du document différent entre TXA-12 et le CDA."),
         Case("absent", "101", "TXA^1^12", "", "Identifiant du document absent (TXA-12)."),

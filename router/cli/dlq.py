@@ -185,7 +185,7 @@ def replay(
         found = chosen(services, ledger, which)
         if not found:
             _nothing(services, ledger, which)
-        found = operable(services, Action.REPLAYED, found, as_json=as_json)
+        found = operable(services, Action.REPLAYED, found, as_json=as_json, ordered=not dry_run)
         question = plural("Replay {count} dead letter?", "Replay {count} dead letters?", len(found))
         if not any(dead_letter.is_dead for dead_letter in found):
             question = plural(
@@ -226,7 +226,7 @@ def discard(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Give dead letters up for good, with a reason."""
+    """Give dead letters up, with a reason; `dlq take-back` undoes it for seven days."""
     from router.audit.event import Action
     from router.cli.dead_letters import chosen
     from router.cli.presence import absence_from
@@ -240,7 +240,7 @@ def discard(
         found = chosen(services, ledger, which)
         if not found:
             _nothing(services, ledger, which)
-        found = operable(services, Action.DISCARDED, found, as_json=as_json)
+        found = operable(services, Action.DISCARDED, found, as_json=as_json, ordered=not dry_run)
         rows = ledger.get([dead_letter.delivery_id for dead_letter in found if dead_letter.delivery_id])
         if any(_pending(row) and row.delivery.id != which.id for row in rows.values()):
             fail(

@@ -16,6 +16,7 @@ from router.cli import (
     diff,
     directory,
     dlq,
+    dlq_take_back,
     doctor,
     explain,
     init,
@@ -66,6 +67,7 @@ doctor.add_to(app)
 explain.add_to(app)
 search.add_to(app)
 dlq.add_to(app)
+dlq_take_back.add_to(dlq.commands)
 withdraw.add_to(app)
 audit.add_to(app)
 traces.add_to(app)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from router.audit.event import Action
 from router.cli import audited
-from router.cli.output import console, fail, said
+from router.cli.output import Exit, console, fail, said
 from router.config.account import account
 from router.language import _, plural
 
@@ -80,9 +80,22 @@ def need_withdrawal(services: SiteServices, document: str, reason: str, sink: st
 
 
 def operable(
-    services: SiteServices, action: Action, found: Sequence[DeadLetter], *, as_json: bool = False
+    services: SiteServices, action: Action, found: Sequence[DeadLetter], *, as_json: bool = False, ordered: bool = True
 ) -> list[DeadLetter]:
-    """Those that the account may replay or discard. Fails with a sentence when it may none of them."""
+    """Those that the account may replay or discard. Fails with a sentence when it may none of them.
+
+    ordered: whether it orders them: as many as the site wants two people for are an order of the console
+    """
+    allowed = _allowed(services, action, found, as_json=as_json)
+    limit = services.config.operators.second_person_above
+    if ordered and limit is not None and len(allowed) > limit:
+        audited.record(services, action, "cause", [""], refused=True, detail=f"count={len(allowed)} second-person")
+        text = _("more than {limit} dead letters need a second person: order them in the console", limit=limit)
+        fail(text, Exit.BAD)
+    return allowed
+
+
+def _allowed(services: SiteServices, action: Action, found: Sequence[DeadLetter], *, as_json: bool) -> list[DeadLetter]:
     from router.access.person import EVERY, Role
     from router.config.operators import operator
 

@@ -1,4 +1,4 @@
-"""`segur-router simulate`: a DMP, an MSSanté operator, an annuaire, a sender or its endpoint, to try it against."""
+"""`segur-router simulate`: a DMP, an MSSanté operator, an annuaire, an IdP, a sender or its endpoint."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, cast, get_args
 import typer
 
 from router.cli.address import host_and_port
-from router.cli.output import Exit, console, fail
+from router.cli.output import Exit, console, fail, said
 from router.cli.simulate_site import simulate_site
 from router.language import _
 
@@ -92,6 +92,23 @@ def annuaire(
     if extraction is not None:
         write_extraction(extraction, config.people, config.organisations)
     asyncio.run(serve_annuaire(config, _told))
+
+
+@commands.command()
+def idp(
+    port: Annotated[int, typer.Option(help="HTTP port, on 127.0.0.1 alone; 0 takes a free one.")] = 9081,
+    client: Annotated[str, typer.Option(help="`client_id` of the console.")] = "segur-router",
+    secret: Annotated[str, typer.Option(help="Its secret; it protects nothing.")] = "demo-secret",  # noqa: S107
+    control: ControlOption = 0,
+) -> None:
+    """A hospital's identity provider for the console (`console.oidc`): OpenID Connect, fictitious people, a page to
+    log in. A control port takes JSON."""
+    from router.simulators.idp import PEOPLE, IdpConfig
+    from router.simulators.serve import serve_idp
+
+    for one in PEOPLE:
+        console.print(said(f"{one.name:<12} {one.password:<6} {', '.join(one.groups)}"))
+    asyncio.run(serve_idp(IdpConfig(client_id=client, client_secret=secret, port=port, control_port=control), _told))
 
 
 @commands.command()

@@ -94,6 +94,13 @@ class OperatorsConfig(Strict):
         description="Account -> rights, as in the console: `dlq replay` and `dlq discard` need operator, `withdraw`, "
         "`access` and `token` administrator.",
     )
+    second_person_above: int | None = Field(
+        None,
+        ge=0,
+        description="An order about more dead letters than this (replay, discard, a discard taken back) begins only "
+        "once a second operator of the same structures confirms it in the console; the command line refuses it. "
+        "Default: one person is enough.",
+    )
     withdraw: list[str] = Field(
         default_factory=list,
         description="May take a document out of the DMP under the INS of its deposit (`segur-router withdraw`), "

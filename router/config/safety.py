@@ -152,9 +152,12 @@ def _console(source: Reading[SiteConfig], site: SiteConfig) -> Iterator[Problem]
     if console.oidc is not None and console.address is None and not source.lost(["console", "address"]):
         text = "is required with `oidc`: the identity provider sends people back to it"
         yield source.problem(["console", "address"], text, "add `address: https://…`")
-    if site.environment == "production" and console.address is not None and console.address.startswith("http:"):
-        text = "is not encrypted: required in production"
-        yield source.problem(["console", "address"], text, "write `https://…`")
+    addresses: dict[tuple[str, ...], str] = {("address",): console.address or ""}
+    addresses |= {("oidc", "issuer"): console.oidc.issuer} if console.oidc is not None else {}
+    for path, address in addresses.items():
+        if site.environment == "production" and address.startswith("http:"):
+            text = "is not encrypted: required in production"
+            yield source.problem(["console", *path], text, "write `https://…`")
 
 
 def _certificates(source: Reading[SiteConfig], site: SiteConfig) -> Iterator[Problem]:

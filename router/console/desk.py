@@ -111,6 +111,13 @@ class DeadLetterDesk:
     ) -> list[Answer]:
         bus = self._services.bus
         with self._opened() as ledger:
+            if act == "take-back":
+                now = self._services.clock.now()
+                return list(
+                    operator_commands.take_back(
+                        ledger, chosen, by=by, reason=reason, now=now, order=order, producer=producer, names=EVIDENCE
+                    )
+                )
             if act == "discard":
                 return list(
                     operator_commands.discard(

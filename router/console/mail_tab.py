@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from router.console import mail_view, mails, pdf_pages
+from router.console.mail_shelf import Sent
 from router.console.mail_view import MailView
-from router.console.mails import Choice, Sent
+from router.console.mails import Choice
 from router.errors import MessageFault
 from router.journal.views import EventStory
 

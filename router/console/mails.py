@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from router.archive.item import Item
 from router.audit.event import Action, AuditEvent
+from router.console.mail_shelf import Sent
 from router.console.row_view import Leg, leg
 from router.contracts import Row
 from router.contracts.keeping import Kind
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
 
 SECONDS: Final = 30.0
 """A mail that takes longer to make again is not shown."""
-_KEPT: Final = 4
-_FRESH: Final = 60.0
-"""Seconds for which what was read serves the parts of the same page: pictures of a PDF ask for it one by one."""
 _GONE: Final = N_("the bus holds this order no longer, and no copy of the mail is kept: see its proofs in the timeline")
 _SLOW: Final = N_("this mail takes too long to be made again")
 
@@ -53,53 +49,6 @@ class Choice:
     def kept(self) -> bool:
         """Whether the bytes that left are in the archive."""
         return self.item is not None and self.item.stored
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """A mail. again: it was made once more;  same: whether it is what left, byte for byte; None: nothing tells
-
-    fault: why there is nothing to show, "" when there is
-    """
-
-    data: bytes = field(default=b"", repr=False)
-    again: bool = False
-    same: bool | None = None
-    tried: bool = True
-    """Whether it was ever tried to be sent: the Date of one that was not is that of now."""
-    fault: str = ""
-    known: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
-    """What was read of it already, by name: each reading is a process of its own."""
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.data).hexdigest()
-
-
-class Shelf:
-    """What sessions have just read, for the parts of the same page. Any thread."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._found: OrderedDict[tuple[str, str], tuple[float, Sent]] = OrderedDict()
-        self.making = threading.Lock()
-        """One mail is made again at a time."""
-
-    def get(self, session: str, key: str, now: float) -> Sent | None:
-        with self._lock:
-            until, sent = self._found.get((session, key), (0.0, None))
-            return sent if now < until else None
-
-    def put(self, session: str, key: str, now: float, sent: Sent) -> None:
-        with self._lock:
-            self._found[session, key] = (now + _FRESH, sent)
-            while len(self._found) > _KEPT:
-                self._found.popitem(last=False)
-
-    def forget(self, session: str) -> None:
-        """The content was hidden."""
-        with self._lock:
-            self._found = OrderedDict((key, one) for key, one in self._found.items() if key[0] != session)
 
 
 def choices(visit: Visit, story: EventStory) -> Sequence[Choice]:

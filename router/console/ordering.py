@@ -10,16 +10,24 @@ from router.access.person import EVERY, Role
 from router.audit.event import Action
 from router.console.desk import MOST
 from router.console.free_text import named_person
-from router.console.orders import VALID, Act, ItemState, Order
-from router.console.page import NotHere
+from router.console.orders import VALID, Act, ItemState, Order, OrderState
+from router.console.page import NotAllowed, NotHere
 from router.console.visit import Visit
 from router.engine.dead_letters.listing import DeadLetter, Filter
+from router.engine.delivery.command_handler import DISCARD, take_back_refusal
 from router.exchange import State
+from router.journal.views import EventStory
 from router.language import _
 
 AGAIN_ABOVE: Final = 500
 """An order for more is confirmed with the password."""
-ACTS: Final[Mapping[Act, Action]] = {"replay": Action.REPLAYED, "discard": Action.DISCARDED}
+SECOND_WITHIN: Final = 4 * 3600.0
+"""Seconds in which a second person may confirm."""
+ACTS: Final[Mapping[Act, Action]] = {
+    "replay": Action.REPLAYED,
+    "discard": Action.DISCARDED,
+    "take-back": Action.TAKEN_BACK,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,15 @@ def plan(
     return store.plan(me, act, answers, again=again, cause=cause, query=query, digest=digest)
 
 
+def given_up(visit: Visit, story: EventStory) -> list[str]:
+    """Deliveries of a message whose discard may still be taken back."""
+    if not any(one.kind == "command" and one.code == DISCARD.upper() for one in story.timeline):
+        return []
+    now = visit.tools.clock.now()
+    rows = visit.tools.desk.rows(one.delivery_id for one in story.deliveries)
+    return [id_ for id_, row in rows.items() if not take_back_refusal(row, now)]
+
+
 def seen(visit: Visit, id_: str) -> Order:
     """The order of this id. Raises `NotHere` when it is of a structure that this person does not see."""
     order = visit.tools.store.orders.order(id_)
@@ -79,8 +96,10 @@ def visible(visit: Visit, order: Order) -> bool:
 
 
 def may_act(visit: Visit, order: Order) -> bool:
-    """A dry run is confirmed by who made it; what runs may be stopped by any operator of all its structures."""
-    if not order.begun and order.person != visit.person.name:
+    """A dry run is confirmed by who made it; what runs may be stopped by any operator of all its structures, who also
+    confirms or declines what waits for a second person: see `may_second`.
+    """
+    if order.state is OrderState.PLANNED and order.person != visit.person.name:
         return False
     return _everywhere(visit, order, Role.OPERATOR)
 
@@ -88,6 +107,17 @@ def may_act(visit: Visit, order: Order) -> bool:
 def _everywhere(visit: Visit, order: Order, role: Role) -> bool:
     structures = visit.tools.store.orders.structures(order.id)
     return all(visit.person.may(role, structure or EVERY) for structure in structures)
+
+
+def may_second(visit: Visit, order: Order) -> bool:
+    """Whether this person may be the second one: an operator of all its structures, and not who asked."""
+    return order.state is OrderState.SECOND and order.person != visit.person.name and may_act(visit, order)
+
+
+def wants_second(visit: Visit, count: int) -> bool:
+    """Whether the site asks a second person for so many."""
+    limit = visit.tools.services.config.operators.second_person_above
+    return limit is not None and count > limit
 
 
 def would(visit: Visit, order: Order) -> int:
@@ -99,14 +129,50 @@ def faults(visit: Visit, order: Order, *, count: str, reason: str) -> dict[str, 
     """What is wrong with a confirmation, by field; "" where nothing is. `form`: the dry run is too old."""
     return {
         "count": _count_fault(would(visit, order), count),
-        "reason": named_person(reason) or (_("a reason is needed") if order.act == "discard" and not reason else ""),
+        "reason": named_person(reason) or (_("a reason is needed") if order.act != "replay" and not reason else ""),
         "form": stale(visit, order),
     }
 
 
 def begin(visit: Visit, order: Order, reason: str) -> None:
-    """Confirm a dry run; the audit has a line for each structure before anything is ordered. Raises `Unavailable`."""
-    count = would(visit, order)
+    """Confirm a dry run: it begins, or waits for a second person. Audited before. Raises `Unavailable`."""
+    store, count = visit.tools.store.orders, would(visit, order)
+    if wants_second(visit, count):
+        _record(visit, order, reason, f"{_detail(order, count)} asks-second-person")
+        store.ask_second(order.id, reason, visit.tools.clock.now() + SECOND_WITHIN)
+        return
+    _record(visit, order, reason, _detail(order, count))
+    if store.confirm(order.id, reason):
+        visit.tools.runner.wake()
+
+
+def second_faults(visit: Visit, order: Order, count: str) -> dict[str, str]:
+    """What is wrong with the confirmation of a second person, by field; "" where nothing is."""
+    return {"count": _count_fault(would(visit, order), count), "form": second_stale(visit, order)}
+
+
+def second_stale(visit: Visit, order: Order) -> str:
+    """Why a second person can't confirm it any more; "" when one can."""
+    if visit.tools.clock.now() > order.lease:
+        return _("nobody confirmed this in 4 hours: make a new dry run")
+    return _changed(visit, order)
+
+
+def decide(visit: Visit, order: Order, *, confirmed: bool) -> None:
+    """What the second person said. Who asked may decline it too. Raises `NotAllowed`, `Unavailable`."""
+    store, second = visit.tools.store.orders, may_second(visit, order)
+    if not (second or (not confirmed and order.person == visit.person.name)):
+        raise NotAllowed
+    said = f"second-person-for={order.person}" if second else "taken-away"
+    _record(visit, order, order.reason, f"{_detail(order, would(visit, order))} {said}", refused=not confirmed)
+    if not confirmed:
+        store.decline(order.id)
+    elif store.second(order.id, f"{order.person} + {visit.person.name}"):
+        visit.tools.runner.wake()
+
+
+def _record(visit: Visit, order: Order, reason: str, detail: str, *, refused: bool = False) -> None:
+    """A line of the audit for each structure."""
     for structure in sorted(visit.tools.store.orders.structures(order.id)):
         visit.record(
             ACTS[order.act],
@@ -114,10 +180,9 @@ def begin(visit: Visit, order: Order, reason: str) -> None:
             of=order.id,
             structure=structure,
             reason=reason,
-            detail=_detail(order, count),
+            refused=refused,
+            detail=detail,
         )
-    if visit.tools.store.orders.confirm(order.id, reason):
-        visit.tools.runner.wake()
 
 
 def move(visit: Visit, order: Order, does: str) -> None:
@@ -145,6 +210,10 @@ def stale(visit: Visit, order: Order) -> str:
     """Why this dry run says nothing about today any more; "" when it does."""
     if visit.tools.clock.now() > order.made + VALID:
         return _("this dry run is older than 15 minutes: make a new one")
+    return _changed(visit, order)
+
+
+def _changed(visit: Visit, order: Order) -> str:
     if visit.tools.desk.digest() != order.digest:
         return _("the configuration has changed since this dry run: make a new one")
     return ""
@@ -172,7 +241,7 @@ def _detail(order: Order, count: int) -> str:
 
 def became(visit: Visit, order: Order) -> Became:
     """What was ordered, as the ledger has it now."""
-    if order.act == "discard":
+    if order.act != "replay":
         return Became()
     ordered = visit.tools.store.orders.items(order.id, ItemState.ORDERED, limit=MOST)
     direct = {one.dead_letter.delivery_id: one.dead_letter for one in ordered if one.dead_letter.delivery_id}

@@ -19,7 +19,7 @@ from router.engine.dead_letters.listing import DeadLetter
 from router.engine.dead_letters.operator_commands import Answer
 from router.exchange import Origin
 
-Act = Literal["replay", "discard"]
+Act = Literal["replay", "discard", "take-back"]
 VALID: Final = 15 * 60.0
 """Seconds after a dry run in which it may be confirmed."""
 LEASE: Final = 60.0
@@ -27,9 +27,13 @@ _KEPT: Final = 90 * 86_400.0
 
 
 class OrderState(StrEnum):
-    """PLANNED is a dry run; ASKS waits for a person after the first ones failed."""
+    """PLANNED is a dry run; SECOND waits for a second person, who may decline it; ASKS waits for a person after the
+    first ones failed.
+    """
 
     PLANNED = "planned"
+    SECOND = "second"
+    DECLINED = "declined"
     RUNNING = "running"
     STOPPED = "stopped"
     ASKS = "asks"
@@ -47,10 +51,12 @@ class ItemState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """person: who ordered it;  again: through today's pipelines (`dlq replay --decide-again`)
+    """person: who ordered it, and the second person where one was asked
+    again: through today's pipelines (`dlq replay --decide-again`)
     cause, query: what it was asked by: a cause, and the other filters as parameters of an address
     digest: of the configuration at the dry run;  size: dead letters in the set
     made, begun, ended: Unix seconds, 0 for not yet;  tried: whether the first ones are known to have gone well
+    lease: of one that waits for a second person, until when it may be confirmed
     """
 
     id: str
@@ -67,6 +73,7 @@ class Order:
     begun: float
     ended: float
     tried: bool
+    lease: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +129,19 @@ class OrderStore:
     def confirm(self, id_: str, reason: str) -> bool:
         """Begin; False when it was confirmed already. Only the first of two confirmations begins it."""
         return self._moved(id_, (OrderState.PLANNED,), state=OrderState.RUNNING, reason=reason, begun=self._clock.now())
+
+    def ask_second(self, id_: str, reason: str, until: float) -> bool:
+        """Have it wait for a second person; False when it was confirmed already."""
+        return self._moved(id_, (OrderState.PLANNED,), state=OrderState.SECOND, reason=reason, lease=until)
+
+    def second(self, id_: str, persons: str) -> bool:
+        """Begin what a second person confirms; False when somebody has decided already. persons: both, as shown."""
+        now = self._clock.now()
+        return self._moved(id_, (OrderState.SECOND,), state=OrderState.RUNNING, person=persons, begun=now, lease=0.0)
+
+    def decline(self, id_: str) -> bool:
+        """It is not begun, ever."""
+        return self._moved(id_, (OrderState.SECOND,), state=OrderState.DECLINED, ended=self._clock.now())
 
     def stop(self, id_: str) -> bool:
         """No further item is ordered; what was ordered goes its way."""

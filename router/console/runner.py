@@ -122,7 +122,7 @@ class OrderRunner:
         ordered = [
             item.dead_letter for item in first if item.state is ItemState.ORDERED and item.dead_letter.delivery_id
         ]
-        if order.act == "discard":
+        if order.act != "replay":
             return refused, 0
         rows = self._desk.rows(letter.delivery_id for letter in ordered if letter.delivery_id)
         seen = [(rows[letter.delivery_id], letter) for letter in ordered if letter.delivery_id in rows]

@@ -80,7 +80,8 @@ ORDERS: Final = Table(
 )
 """A set of dead letters that was frozen by a dry run, and what a person ordered for it.
 
-`lease`: until when the process `owner` works on it; another one takes it then.
+`lease`: until when the process `owner` works on it; another one takes it then. Of one that waits for a second person:
+until when it may be confirmed. `person` names both then, once it runs.
 """
 
 ITEMS: Final = Table(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from router.audit.event import AuditEvent
 from router.config.site import Site
-from router.console.mails import Shelf
+from router.console.mail_shelf import Shelf
 from router.contracts import Clock
 
 if TYPE_CHECKING:

@@ -60,6 +60,8 @@ STATUSES: Final[Mapping[str, StatusWord]] = {
     "item-refused": StatusWord("✕", N_("refused"), "bad"),
     "order-running": StatusWord("◐", N_("going on"), "waiting"),
     "order-stopped": StatusWord("○", N_("stopped by a person"), "plain"),
+    "order-second": StatusWord("▲", N_("waits for a second person"), "warning"),
+    "order-declined": StatusWord("○", N_("declined"), "plain"),
     "order-asks": StatusWord("▲", N_("waits for a person"), "warning"),
     "box-chosen": StatusWord("●", N_("chosen"), "good"),
     "box-refused": StatusWord("✕", N_("may not be used"), "bad"),

@@ -59,6 +59,10 @@ class Keeper(Protocol):
         """The same for a thread without an event loop."""
         ...
 
+    def settled(self, seconds: float) -> bool:
+        """Wait until what was handed over is durable; False when it is not after so many seconds. For a thread."""
+        ...
+
 
 class KeepsNothing:
     """`Keeper` of a site without an archive."""
@@ -69,3 +73,7 @@ class KeepsNothing:
     def keep_now(self, what: Kept) -> str:
         del what
         return ""
+
+    def settled(self, seconds: float) -> bool:
+        del seconds
+        return True

@@ -93,6 +93,10 @@ async def _stay(console: Console, played: Stage) -> None:
     for one in make_accounts(played.site):
         told = f"{one.name:<16} password {one.password}   ({one.role}; of this demo alone, told only here)"
         console.print(f"    account {told}", markup=False, highlight=False, soft_wrap=True)
+    console.print("  or by the hospital's identity provider, a simulated one: the other button of the login page")
+    for person in played.people:
+        told = f"{person.name:<16} password {person.password}   ({', '.join(person.groups)})"
+        console.print(f"    account {told}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"  ports: {', '.join(f'{name} {port}' for name, port in ports.items())}")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import os
 import random
+import secrets
 import shutil
 import signal
 import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -26,6 +27,8 @@ from router.simulators.annuaire import KEY
 from router.simulators.annuaire.extraction import write_extraction
 from router.simulators.annuaire.people import ORGANISATIONS, PEOPLE
 from router.simulators.dmp import DmpConfig
+from router.simulators.idp import PEOPLE as IDP_PEOPLE
+from router.simulators.idp import IdpConfig, IdpPerson, IdpSimulator
 from router.simulators.mssante import MssanteConfig
 from router.simulators.sender.hl7 import Recipient
 from router.simulators.sender.maker import Maker
@@ -50,6 +53,8 @@ class Stage:
     maker: Maker
     ports: dict[str, int]
     console: bool = True
+    people: tuple[IdpPerson, ...] = ()
+    """Of the simulated identity provider, with passwords of this demo alone."""
     router: asyncio.subprocess.Process | None = None
     log: Path = field(init=False)
 
@@ -187,11 +192,13 @@ async def stage(
         auth="external",
         folder=folder / "mailboxes",
     )
-    async with world(folder / CERTIFICATES, dmp=dmp, mssante=mssante) as outside:
+    people = tuple(replace(one, password=secrets.token_urlsafe(9)) for one in IDP_PEOPLE)
+    idp = IdpSimulator(IdpConfig(client_secret=secrets.token_urlsafe(24), people=people))
+    async with world(folder / CERTIFICATES, dmp=dmp, mssante=mssante) as outside, idp:
         ports = {name: _free() for name in ("sil", "ris", "gam", "http", "admin", "console")}
-        more = {"console": {"port": ports["console"]}} if console else {}
+        more = {"console": _console(folder, idp, ports["console"])} if console else {}
         _write(folder, _profile(outside, ports), outside.annuaire.url, more | (bus or {}))
-        played = Stage(folder, outside, Maker(seed), ports, console)
+        played = Stage(folder, outside, Maker(seed), ports, console, people)
         try:
             yield played
         finally:
@@ -218,6 +225,21 @@ def _write(folder: Path, profile: Profile, annuaire: str, more: dict[str, Any]) 
     site |= more
     with path.open("w", encoding="utf-8") as file:
         yaml.dump(site, file)
+
+
+def _console(folder: Path, idp: IdpSimulator, port: int) -> dict[str, Any]:
+    """Local accounts, or the simulated identity provider of the hospital: people choose at the login."""
+    secret = folder / "oidc.secret"
+    secret.touch(0o600)
+    secret.write_text(idp.config.client_secret)
+    groups = {"pfi-lecture": {A.structure.finess: "reader"}, "pfi-exploitation": {A.structure.finess: "operator"}}
+    oidc = {
+        "issuer": idp.issuer,
+        "client_id": idp.config.client_id,
+        "client_secret": {"file": str(secret)},
+        "groups": groups | {"pfi-administration": {"*": "administrator"}},
+    }
+    return {"port": port, "address": f"http://127.0.0.1:{port}", "oidc": oidc}
 
 
 def _annuaire(site: dict[str, Any], folder: Path, url: str) -> None:

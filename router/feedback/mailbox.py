@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 MAX_PAUSE: Final = 600.0
 _KINDS: Final = {ReceiptKind.DSN: Proof.DSN, ReceiptKind.MDN: Proof.MDN}
+_KEPT_SECONDS: Final = 5.0
+"""How long the move of a mail waits for the archive; while that is away, the next ones do not wait."""
 
 
 class Mailbox:
@@ -80,6 +83,7 @@ class Mailbox:
         self._observer = observer
         self._alert = alert
         self._keeper = keeper or KeepsNothing()
+        self._patience = _KEPT_SECONDS
         self._attempts = attempts or Attempts(None)
         self._discovery = discovery
         self._traces = ImapTraces(f"{config.host}:{config.port}", self._user, producer, clock.now)
@@ -220,20 +224,28 @@ class Mailbox:
             raw = self._body(client, number)
             if raw is None:
                 return None
-            handled = self._read(raw)
-            self._archive(handled, raw)
+            handled = self._archived(self._read(raw), raw)
         if handled.receipts:
             self._producer.publish([receipt_record(receipt) for receipt in handled.receipts])
             self._reports.remember(handled, self._clock.now())
         return handled
 
-    def _archive(self, handled: Handled, raw: bytes) -> None:
-        """Keep a report for each delivery that it proves something of. Raises `Unavailable` where that is required."""
+    def _archived(self, handled: Handled, raw: bytes) -> Handled:
+        """The same, with the digest of the report in its receipts, once it is kept for each delivery that it tells of.
+
+        The mail is moved afterwards: after a kill it is still in the inbox, and is kept at the next look. An archive
+        that is away is waited for once, unless it is required: then this raises `Unavailable`.
+        """
+        receipts = []
         for receipt in handled.receipts:
-            kind = _KINDS.get(receipt.kind)
-            if kind is not None:
+            if (kind := _KINDS.get(receipt.kind)) is not None:
                 kept = Kept(delivery_id=receipt.delivery_id, event_id=receipt.event_id, kind=kind, parts=(raw,))
-                self._keeper.keep_now(kept)
+                known = {"report_sha256": said} if (said := self._keeper.keep_now(kept)) else {}
+                receipt = replace(receipt, evidence={**receipt.evidence, **known})  # noqa: PLW2901
+            receipts.append(receipt)
+        if receipts:
+            self._patience = _KEPT_SECONDS if self._keeper.settled(self._patience) else 0.0
+        return replace(handled, receipts=tuple(receipts))
 
     def _body(self, client: IMAPClient, number: int) -> bytes | None:
         """The mail, no byte more than we read of one, whatever size the server has told; None when it is gone."""

@@ -27,6 +27,7 @@ from router.errors import Fenced, Unavailable
 from router.exchange import Receipt
 from router.feedback.answers import Endpoint, answers, untold
 from router.feedback.awaited import Awaited
+from router.feedback.keepers import Keepers
 from router.feedback.recipients import Recipients
 from router.wire import delivery_record, read_receipt, receipt_record
 
@@ -75,6 +76,7 @@ class FeedbackWorker:
         self._alert = alert
         self._who = Recipients(bus, ledger)
         self._awaited = Awaited(dsn_wait or {})
+        self._keepers = Keepers(ledger)
         self._stop = threading.Event()
         self._producer = bus.producer(member)
         self._consumer = bus.consumer(GROUP, [RECEIPTS], member=member)
@@ -133,12 +135,23 @@ class FeedbackWorker:
         except Unavailable:
             self._rewind(records)
             raise
+        asked = False
         for _, receipt in read:
             self._awaited.note(receipt)
+            asked = self._keepers.note(receipt) or asked
             if untold(receipt, self._endpoints):
                 self._observer.count("untold_failures_total", sink=receipt.sink)
                 facts = {"delivery": receipt.delivery_id, "event_id": receipt.event_id, "code": receipt.code}
                 self._alert("an outcome that nobody will be told", facts | {"sink": receipt.sink})
+        if asked:
+            self._take_back()
+
+    def _take_back(self) -> None:
+        """Correct what was said of people who never got an earlier version (D19); while the ledger is away, later."""
+        with suppress(Unavailable):
+            if over := self._keepers.taken_back(self._clock.now()):
+                self._producer.publish([receipt_record(receipt) for receipt in over])
+                self._keepers.closed(over)
 
     def _commit(self) -> None:
         """Move the offsets of what was read and asked for no answer."""
@@ -158,9 +171,10 @@ class FeedbackWorker:
                 self._consumer.seek(partition, offset)
 
     def _load(self) -> None:
-        """Once: the mails whose DSN is awaited, from the receipts of the last days."""
+        """Once, from the receipts of the last days: mails whose DSN is awaited, and who was listed (D19)."""
         if not self._loaded:
             self._awaited.load(self._bus, self._clock.now())
+            self._keepers.load(self._bus, self._clock.now())
             self._loaded = True
 
     def _look(self) -> None:
@@ -168,6 +182,7 @@ class FeedbackWorker:
         if self._clock.monotonic() - self._looked < LOOK_SECONDS:
             return
         self._looked = self._clock.monotonic()
+        self._take_back()
         late = self._awaited.overdue(self._clock.now())
         if late:
             self._producer.publish([receipt_record(receipt) for receipt in late])

@@ -29,10 +29,10 @@ from router.language import N_
 from router.payload import NOTICE, DocumentOrder, pack, unpack_order
 from router.request import Action, RecipientKind, TransmissionRequest
 from router.runtime.site_services import SiteServices
-from router.sinks.mssante.settings import KEEPS, MssanteConfig
+from router.sinks.mssante.earlier import may_have_arrived
+from router.sinks.mssante.settings import AWAITS, KEEPS, MssanteConfig
 from router.wire import delivery_at, read_delivery
 
-_MAY_HAVE: Final = frozenset({State.DONE, State.BEGUN, State.UNKNOWN})
 _WILL_HAVE: Final = frozenset({State.READY, State.WAITING, State.PARKED})
 MOST_UNREAD: Final = 2_000
 """Deliveries of a sink, read by it later, that are looked through for one message."""
@@ -73,7 +73,7 @@ class EarlierRecipients:
         for sink in self._unsent(request):
             if self._behind(sink) > MOST_UNREAD:
                 listed.append(self._unsure(exchange, sink))
-        for row in self._keepers(exchange, request):
+        for row, versions in self._keepers(exchange, request):
             if row.delivery.destination in named:
                 continue
             named.add(row.delivery.destination)
@@ -83,15 +83,18 @@ class EarlierRecipients:
             if notice is not None:
                 notices.append(notice)
             else:
-                listed.append(self._listed(exchange, request, row))
+                listed.append(self._listed(exchange, request, row, versions))
             told = "listed" if notice is None else "notice"
             self.observer.count("earlier_recipients_total", sink=row.delivery.sink, told=told)
         return Routed(notices, exchange, listed)
 
     # ------------------------------------------------------------------------------------------- who keeps it
 
-    def _keepers(self, exchange: Exchange, request: TransmissionRequest) -> Iterable[Row]:
-        """By destination the last row of which somebody may hold what is replaced or deleted."""
+    def _keepers(self, exchange: Exchange, request: TransmissionRequest) -> Iterable[tuple[Row, Sequence[str]]]:
+        """By destination the last row of which somebody may hold what is replaced or deleted.
+
+        With it the ids of all deliveries by which he has a version, or may get one.
+        """
         event = exchange.event
         own = document_pseudonym(request, self.pseudonyms)
         names = (lineage(request, self.pseudonyms), replaces_pseudonym(request, self.pseudonyms), own)
@@ -104,15 +107,18 @@ class EarlierRecipients:
         }
         accepted = float(event.headers.get(Header.RECEIVED, "0")) or self.clock.now()
         last: dict[str, Row] = {}
+        versions: dict[str, list[str]] = {}
         for row in sorted(found.values(), key=lambda row: (row.delivery.created, row.sequence)):
             if row.delivery.event_id != event.id and _holds(row, request.action):
                 last[row.delivery.destination] = row
+                if row.delivery.pipeline != NOTICE and row.delivery.action != Action.DELETE:
+                    versions.setdefault(row.delivery.destination, []).append(row.delivery.id)
         for row in last.values():
             notice = row.delivery.pipeline == NOTICE and request.action is Action.REPLACE
             told = notice or row.delivery.action == Action.DELETE
             current = request.action is Action.REPLACE and row.delivery.document == own
             if not (told or current or row.delivery.created > accepted):
-                yield row
+                yield row, versions.get(row.delivery.destination, ())
 
     def _unsent(self, request: TransmissionRequest) -> Iterable[str]:
         """Sinks of which what they have not read yet counts. A deletion supersedes it (D1), and waits for no look."""
@@ -192,8 +198,11 @@ class EarlierRecipients:
             pipeline=NOTICE,
         )
 
-    def _listed(self, exchange: Exchange, request: TransmissionRequest, row: Row) -> Receipt:
-        """A line for people: the sender's acknowledgements speak of his own recipients only."""
+    def _listed(self, exchange: Exchange, request: TransmissionRequest, row: Row, versions: Sequence[str]) -> Receipt:
+        """A line for people: the sender's acknowledgements speak of his own recipients only.
+
+        What is not finished may be refused later: then `router.feedback.keepers` takes the line back.
+        """
         event, old = exchange.event, row.delivery
         return Receipt(
             delivery_id=delivery_id(event.id, f"{old.sink}|{old.destination}|{KEEPS}"),
@@ -210,13 +219,14 @@ class EarlierRecipients:
             destination=old.destination,
             label=old.label,
             pipeline=NOTICE,
-            evidence={key: row.evidence[key] for key in ("message_id",) if key in row.evidence},
+            evidence={key: row.evidence[key] for key in ("message_id",) if key in row.evidence}
+            | ({AWAITS: " ".join(versions)} if versions else {}),
         )
 
 
 def _holds(row: Row, action: Action) -> bool:
     """Whether somebody has it, or will: what waits is sent after a replacement, but not after a deletion (D1)."""
-    return row.state in _MAY_HAVE or (action is Action.REPLACE and row.state in _WILL_HAVE)
+    return may_have_arrived(row) or (action is Action.REPLACE and row.state in _WILL_HAVE)
 
 
 def _order(earlier: DocumentOrder, action: Action) -> DocumentOrder:

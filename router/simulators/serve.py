@@ -15,6 +15,7 @@ from router.simulators.annuaire import AnnuaireConfig, AnnuaireSimulator
 from router.simulators.authority import Authority, Certificates
 from router.simulators.dmp import DmpConfig, DmpSimulator
 from router.simulators.hl7_peer import Hl7Peer
+from router.simulators.idp import IdpConfig, IdpSimulator
 from router.simulators.mssante import MssanteConfig, MssanteSimulator
 from router.simulators.sender.people import HOPITAL_A
 
@@ -137,4 +138,11 @@ async def serve_sender(port: int, told: Told, *, control_port: int | None = 0) -
     """Run a return endpoint until cancelled."""
     async with Hl7Peer(port=port, control_port=control_port) as peer:
         told({"sender": peer.port, "sender_control": peer.control_port})
+        await asyncio.Event().wait()
+
+
+async def serve_idp(config: IdpConfig, told: Told) -> None:
+    """Run an identity provider until cancelled."""
+    async with IdpSimulator(config) as idp:
+        told({"issuer": idp.issuer, "idp_control": idp.control_port})
         await asyncio.Event().wait()

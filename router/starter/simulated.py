@@ -18,6 +18,7 @@ from router.language import N_, filled
 from router.simulators.authority import Certificates
 from router.simulators.dmp import DmpConfig, DmpSimulator
 from router.simulators.hl7_peer import Hl7Peer
+from router.simulators.idp import IdpConfig, IdpSimulator
 from router.simulators.mssante import MssanteConfig, MssanteSimulator
 from router.simulators.mssante.config import Auth
 from router.simulators.serve import ensure_certificates
@@ -30,7 +31,7 @@ _FOLDER: Final = N_("name `ca.pem` in the folder that `segur-router init` made, 
 
 
 class Simulator(Protocol):
-    """What the three simulators have in common."""
+    """What the simulators have in common."""
 
     async def __aenter__(self) -> Any: ...
     async def __aexit__(self, *_: Any) -> None: ...
@@ -41,7 +42,8 @@ class Simulator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """One simulator and what it stands for. `addresses`: where it listens; `sinks`: names in the site file."""
+    """One simulator and what it stands for. `addresses`: where it listens; `sinks`: names in the site file (of an
+    identity provider: `console.oidc`)."""
 
     addresses: tuple[str, ...]
     sinks: tuple[str, ...]
@@ -63,7 +65,7 @@ async def simulated(site: Site) -> AsyncIterator[list[Stand]]:
     if problems:
         raise ConfigFault(problems)
     async with AsyncExitStack() as stack:
-        stands = [*_dmp(site), *_mssante(site), *_hl7(site)]
+        stands = [*_dmp(site), *_mssante(site), *_hl7(site), *_idp(site)]
         for stand in stands:
             try:
                 await stack.enter_async_context(stand.simulator)
@@ -166,6 +168,17 @@ def _mssante(site: Site) -> Iterator[Stand]:
 def _hl7(site: Site) -> Iterator[Stand]:
     for (host, port), sinks in _by_address(site, "hl7").items():
         yield Stand((f"mllp://{host}:{port}",), tuple(sinks), Hl7Peer(host=host, port=port))
+
+
+def _idp(site: Site) -> Iterator[Stand]:
+    """The identity provider of the console, where the site file names one by http on 127.0.0.1."""
+    oidc = site.config.console.oidc if site.config.console is not None else None
+    place = urlsplit(oidc.issuer) if oidc is not None else None
+    if oidc is None or place is None or (place.scheme, place.hostname, place.path) != ("http", "127.0.0.1", ""):
+        return
+    secret = oidc.client_secret.read()
+    config = IdpConfig(client_id=oidc.client_id, client_secret=secret, port=place.port or 80, control_port=0)
+    yield Stand((oidc.issuer,), ("console.oidc",), IdpSimulator(config))
 
 
 def _by_address(site: Site, kind: str) -> dict[tuple[str, int], dict[str, Any]]:

@@ -82,6 +82,10 @@ def test_every_action_makes_a_valid_message(action: Action) -> None:
         (row(Action.EXPORTED, kind="search"), ("110106", "", "R", "0")),
         (row(Action.VERIFIED, who="system", refused=True), ("110113", "110135", "E", "4")),
         (row(Action.ACCOUNT), ("110113", "110137", "E", "0")),
+        (row(Action.PURGED, who="system", kind="audit"), ("110113", "110132", "E", "0")),
+        (row(Action.DECIDED, kind="master-key"), ("110113", "110129", "E", "0")),
+        (row(Action.DECIDED, kind="case"), ("110110", "", "U", "0")),
+        (row(Action.REPLAYED, kind="event"), ("110110", "", "U", "0")),
     ],
 )
 def test_actions_have_the_codes_of_dicom(event: AuditRow, expected: tuple[str, str, str, str]) -> None:

@@ -166,7 +166,7 @@ def test_E13_another_content_under_the_same_control_id_is_judged_alone() -> None
 
 def test_E15_a_text_node_over_ten_million_bytes_is_read() -> None:
     """E15: AA for an N1 whose PDF is 12 MB; over the limit of the site AE 207/906."""
-    big = cda(body="A" * 16_000_000)
+    big = cda(body="JVBERi0x" + "A" * 16_000_000)
     assert check(oru(big)).ack_code == "AA"
     assert told(check(oru(big), max_cda=10_000_000)) == [("R35", "207", "OBX^1^5^1^5", "906")]
     assert told(check(oru(big), max_message=10_000_000)) == [("R35", "207", "", "906")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from tests.cisis.messages import (
@@ -193,6 +195,81 @@ def test_the_principal_document_of_a_pair_is_the_n3() -> None:
     """D7: lineage and order follow the N3."""
     verdict = check(pair())
     assert verdict.request is not None and verdict.request.principal.level == 3
+
+
+def n1(content: bytes, media: str = "application/pdf", how: str = ' representation="B64"') -> bytes:
+    """A document whose body has this content; without base64 when `how` is empty."""
+    body = base64.b64encode(content).decode() if how else content.decode()
+    old = b'<text mediaType="application/pdf" representation="B64">JVBERi0xLjQK<'
+    assert old in cda()
+    return cda().replace(old, f'<text mediaType="{media}"{how}>{body}<'.encode())
+
+
+@pytest.mark.parametrize(
+    ("media", "content"),
+    [
+        ("application/pdf", b"%PDF-1.4\n"),
+        ("application/pdf", b"\n" * 1000 + b"%PDF-1.4\n"),
+        ("image/png", b"\x89PNG\r\n\x1a\n\0\0"),
+        ("image/jpeg", b"\xff\xd8\xff\xe0\0\x10JFIF"),
+        ("image/tiff", b"II*\0\x08\0\0\0"),
+        ("image/tiff", b"MM\0*\0\0\0\x08"),
+        ("text/rtf", b"\xef\xbb\xbf{\\rtf1 Bonjour}"),
+        ("text/plain; charset=utf-8", "Cher confrère, 12 % {\\rtf".encode()),
+        ("application/msword", b"anything"),
+    ],
+)
+def test_R54_a_body_that_is_what_it_says_is_taken(media: str, content: bytes) -> None:
+    """R54: by the first bytes of the type; of a type that the table does not hold nothing is asked."""
+    assert check(oru(n1(content, media))).ack_code == "AA"
+
+
+@pytest.mark.parametrize(
+    ("media", "content"),
+    [
+        ("application/pdf", b"Not a pdf at all"),
+        ("application/pdf", b""),
+        ("application/pdf", b" " * 1024 + b"%PDF-1.4\n"),
+        ("image/png", b"\xff\xd8\xff"),
+        ("image/jpeg", b"\x89PNG\r\n\x1a\n"),
+        ("image/tiff", b"%PDF-1.4"),
+        ("text/rtf", b"Bonjour"),
+        ("text/plain", b"%PDF-1.4"),
+        ("text/plain", b"\xd0\xcf\x11\0"),
+    ],
+)
+def test_R54_a_body_that_is_not_what_it_says_is_refused(media: str, content: bytes) -> None:
+    """R54: AE 207/906 at the document, all or nothing: the DMP would take it and the mail would not."""
+    verdict = check(oru(n1(content, media)))
+    assert told(verdict) == [("R54", "207", "OBX^1^5^1^5", "906")] and media in verdict.faults[0].text
+    assert verdict.request is None
+    removed = check(oru(n1(content, media), status="D", order="CA"))
+    assert removed.ack_code == "AA" and "R54" in warned(removed)
+
+
+def test_R54_a_body_that_is_no_base64_is_refused() -> None:
+    """R54: cut or damaged inside; blanks, line ends and a missing padding are no damage."""
+    pdf = b"%PDF-1.4\n" + bytes(range(256)) * 40
+    written = base64.b64encode(pdf)
+    assert (
+        check(oru(n1(pdf).replace(written, b"\r\n\t".join((written[:76], written[76:].rstrip(b"=")))))).ack_code == "AA"
+    )
+    verdict = check(oru(n1(pdf).replace(written, written[:200] + b"*" + written[200:])))
+    assert told(verdict) == [("R54", "207", "OBX^1^5^1^5", "906")] and "base64" in verdict.faults[0].text
+    assert told(check(oru(n1(b"%PDF-1.4 in clear", how=""))))[0][0] == "R54"
+    assert check(oru(n1(b"Bonjour", "text/plain", how=""))).ack_code == "AA"
+
+
+@pytest.mark.parametrize("decoy", [b"", b'<!-- <nonXMLBody><text representation="B64">QQ==</text> -->'])
+def test_R54_the_body_is_found_however_it_is_written(decoy: bytes) -> None:
+    """R54: with a prefix, a comment before it or within it, a text in CDATA."""
+    raw = n1(b"%PDF-1.4\n")
+    change = (b"<component><nonXMLBody>", decoy + b"<component><nonXMLBody><!-- corps -->")
+    commented = raw.replace(*change).replace(b"JVBERi0xLjQK", b"<![CDATA[JVBERi0xLjQK]]>")
+    assert commented != raw and check(oru(commented)).ack_code == "AA"
+    wrong = commented.replace(b"JVBERi0xLjQK", base64.b64encode(b"nothing"))
+    if not decoy:
+        assert told(check(oru(wrong)))[0][0] == "R54"
 
 
 def test_a_type_without_a_label_gets_that_of_the_value_set() -> None:

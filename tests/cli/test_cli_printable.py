@@ -171,6 +171,7 @@ def cases(folder: Path) -> dict[str, list[list[str]]]:
         "dlq show": [[one, *site, *more] for one in ("d" * 32, NASTY) for more in (*both, ["--content"])],
         "dlq replay": [[one, *site, "--dry-run", *more] for one in ("d" * 32, NASTY) for more in both],
         "dlq discard": [["d" * 32, "--reason", NASTY, "--dry-run", *site, *more] for more in both],
+        "dlq take-back": [["d" * 32, "--reason", NASTY, "--dry-run", *site, *more] for more in both],
         "audit ls": [[*site, *more] for more in both] + [["--action", NASTY, *site], ["--who", NASTY, *site]],
         "audit export": [[*site, "--reason", NASTY, "--format", form] for form in ("csv", "jsonl")],
         "traces export": [[*site, "--reason", NASTY, "--format", form] for form in ("csv", "jsonl")],

@@ -59,7 +59,7 @@ ASKS_NOTHING: dict[str, frozenset[str]] = {
         {"init", "demo", "version", "reference", "check", "test", "try", "send", "cisis rules", "cda audit",
          "valuesets import", "cisis value-sets list", "cisis value-sets update", "wait-for ready",
          "wait-for pipelines", "simulate dmp", "simulate mssante", "simulate annuaire", "simulate endpoint",
-         "simulate sender", "simulate site"}
+         "simulate idp", "simulate sender", "simulate site"}
     ),
     "a service of the machine gives it: the router, a timer, a job of an upgrade, an empty data folder": frozenset(
         {"run", "console", "backup", "restore", "ledger migrate", "directory refresh"}

@@ -41,6 +41,9 @@ def test_people_of_an_identity_provider_come_back_somewhere(tmp_path: Path) -> N
     assert told(tmp_path, {"port": 1, "oidc": OIDC, **PUBLIC}) == []
     plain = {"port": 1, "oidc": OIDC, "address": "http://router.chu.example"}
     assert told(tmp_path, plain, "production") == ["console.address: is not encrypted: required in production"]
+    simulated = {"port": 1, "oidc": OIDC | {"issuer": "http://127.0.0.1:9081"}, **PUBLIC}
+    assert told(tmp_path, simulated) == []
+    assert told(tmp_path, simulated, "production") == ["console.oidc.issuer: is not encrypted: required in production"]
 
 
 @pytest.mark.parametrize(

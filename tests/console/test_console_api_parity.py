@@ -17,6 +17,7 @@ _TEMPLATES: Final = Path(__file__).parents[2] / "router/console/templates"
 _BROWSER: Final = "it begins or ends the session of a browser; a program comes with a token"
 _OWN: Final = "a person's own account is changed by the person herself, in a browser"
 _SHOWN: Final = "a picture of a document whose bytes `openMessage` gives"
+_OF_MAIL: Final = "a part of a mail whose bytes `openMessage` gives"
 #: What of the pages the API has not, and why.
 WITHOUT: Final = {
     "GET /login": _BROWSER,
@@ -36,6 +37,11 @@ WITHOUT: Final = {
     "POST /messages/{id}/hide": "the API keeps nothing open: each look at a content has its own reason",
     "GET /messages/{id}/documents/{rank}/pages/{page}": _SHOWN,
     "GET /messages/{id}/documents/{rank}/text": _SHOWN,
+    "GET /messages/{id}/mails/{mail}/html": _OF_MAIL,
+    "GET /messages/{id}/mails/{mail}/parts/{part}/page": _OF_MAIL,
+    "GET /messages/{id}/mails/{mail}/parts/{part}/pages/{page}": _OF_MAIL,
+    "GET /messages/{id}/mails/{mail}/parts/{part}/raw": _OF_MAIL,
+    "POST /orders/{id} decline": "a second person decides on the page, where she reads what she answers for",
 }
 #: Routes that are no page.
 BESIDE: Final = {

@@ -188,23 +188,64 @@ def test_pages_work_without_script(browser: Chromium, address: str) -> None:
 
 
 @pytest.mark.slow
-def test_numbers_are_live_and_nothing_moves_under_the_focus(browser: Chromium, address: str, world: World) -> None:
-    """A new message changes the count without a reload; what has the focus stays until it is left."""
+def test_a_burst_moves_nothing_under_the_focus_and_is_announced_once(
+    browser: Chromium, address: str, world: World
+) -> None:
+    """500 messages: what has the focus stays until it is left, then the count is right; one announcement at most."""
     person = Watcher(browser, address, "marie")
     person.see("/")
     page = person.page
+    page.evaluate(
+        "new MutationObserver(() => document.body.dataset.heard = 1 + Number(document.body.dataset.heard || 0))"
+        ".observe(document.querySelector('#live-said'), {childList: true, characterData: true, subtree: true})"
+    )
     page.focus("#state-flows a")
     before = page.inner_text("#state-flows")
-    world.write([replace(_another(world), event_id="d" * 64)])
-    page.wait_for_timeout(3000)
+    for number in range(10):
+        world.write([_another(world, f"{number}{rank:063}") for rank in range(50)])
+    page.wait_for_timeout(2500)
     assert page.inner_text("#state-flows") == before
     page.focus("#box")
     page.wait_for_function("before => document.querySelector('#state-flows').innerText !== before", arg=before)
+    page.wait_for_function("document.querySelector('#state-flows tr[data-row]').innerText.includes('501')")
+    assert int(page.evaluate("document.body.dataset.heard || 0")) <= 1
     assert not person.said
     person.close()
 
 
-def _another(world: World):  # type: ignore[no-untyped-def]
+@pytest.mark.slow
+def test_at_400_percent_no_stop_is_hidden(browser: Chromium, address: str) -> None:
+    """A window of 320 by 256: each stop of the keyboard is seen, whole or its beginning; forced colours cut nothing."""
+    person = Watcher(browser, address, "jeanne", language="fr")
+    page = person.page
+    page.set_viewport_size({"width": 320, "height": 256})
+    page.emulate_media(forced_colors="active")
+    for path in ("/", f"/messages/{EVENT_A}"):
+        person.see(path)
+        hidden = page.evaluate(_HIDDEN)
+        assert hidden["stops"] > 10 and hidden["hidden"] == [], path
+        assert not [fault for fault in person.faults() if "too wide" in fault]
+    person.close()
+
+
+#: Gives the focus to each stop in turn: it is hidden when another thing stands at the beginning of its box.
+_HIDDEN = """async () => {
+  const stops = [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary")]
+    .filter((one) => one.checkVisibility() && !one.closest(".skip") && !one.matches(".skip"));
+  const hidden = [];
+  for (const one of stops) {
+    one.focus();
+    await new Promise((done) => requestAnimationFrame(done));
+    const box = one.isConnected && one.getClientRects()[0];  // a live number may have replaced it meanwhile
+    if (!box) continue;
+    const at = document.elementFromPoint(box.left + Math.min(6, box.width / 2), box.top + Math.min(6, box.height / 2));
+    if (!at || !(one.contains(at) || at.contains(one))) hidden.push(one.outerHTML.slice(0, 120));
+  }
+  return { stops: stops.length, hidden };
+}"""
+
+
+def _another(world: World, event: str = "d" * 64):  # type: ignore[no-untyped-def]
     from tests.journal.journal_samples import received
 
-    return received("d" * 64, world.clock.at - 30, feed="sil", control_id="MSGA2", structures=("750100125",))
+    return received(event, world.clock.at - 30, feed="sil", control_id="MSGA2", structures=("750100125",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +11,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
+from router.access.person import Role
 from router.audit.event import Action
 from router.console import mail_view
 from router.errors import Malformed
@@ -17,7 +19,7 @@ from router.exchange import State
 from router.simulators.sender.pdf import pdf
 from router.wire import delivery_record
 from tests.cda.cda_samples import cda, n1_body
-from tests.console.console_world import EVENT_A, A, Browser, World, text_of, token
+from tests.console.console_world import EVENT_A, A, B, Browser, World, problem, text_of, token
 from tests.console.sink_worker import work
 from tests.journal.journal_samples import decided, receipt, received
 from tests.sinks.mssante_samples import DOCTOR, delivery, order
@@ -119,6 +121,18 @@ def test_the_digest_of_the_receipt_says_whether_it_is_what_left(world: World) ->
     assert "pas celle du courriel parti" in page
 
 
+def test_a_program_gets_the_mail_that_is_made_again(world: World) -> None:
+    """By its key, with a reason that is audited before; of another hospital it does not exist."""
+    asked = {"reason": "call", "text": "le médecin a téléphoné", "mail": world.secrets[0]}
+    world.audit.clear()
+    mine, other = (world.program({finess: Role.OPERATOR}) for finess in (A, B))
+    (part,) = mine.send(f"/api{ADDRESS}/content", asked).json()["parts"]
+    assert part["again"] and b"Subject:" in base64.b64decode(part["data"])
+    assert [one.detail for one in world.audit] == ["", "made-again"]
+    problem(other.send(f"/api{ADDRESS}/content", asked), 404, "API-UNKNOWN")
+    problem(mine.send(f"/api{ADDRESS}/content", {**asked, "mail": "f" * 32}), 404, "API-UNKNOWN")
+
+
 def test_versions_of_a_document_are_linked_with_what_each_did(world: World) -> None:
     """The first, the replacement and the deletion, oldest first; another hospital's is left out."""
     answer = world.client("marie").get(ADDRESS)
@@ -142,3 +156,20 @@ def test_a_file_that_unpacks_to_too_much_is_not_shown(monkeypatch: pytest.Monkey
         mail_view.standing_at(head + packed.getvalue(), "1.1")
     with pytest.raises(Malformed):
         mail_view.part(b"Subject: x\r\n\r\ntext", "1")
+
+
+def test_a_program_has_the_mail_and_the_versions_too(world: World) -> None:
+    """With a reason, as one that was made again; versions of another hospital are left out."""
+    client = world.program({A: Role.READER})
+    story = client.get(f"/api{ADDRESS}").json()
+    (mail,) = story["mails"]
+    assert (mail["key"], mail["kept"], mail["leg"]["sink"]) == (world.secrets[0], False, SINK)
+    assert [one["control_id"] for one in story["versions"]] == ["V1", "V2", "V3"]
+    assert [one["here"] for one in story["versions"]] == [True, False, False]
+    body = {"reason": "call", "text": "le médecin a téléphoné", "mail": mail["key"]}
+    problem(client.send(f"/api{ADDRESS}/content", {**body, "text": ""}), 422, "API-REASON")
+    (part,) = client.send(f"/api{ADDRESS}/content", body).json()["parts"]
+    assert (part["again"], part["media_type"]) == (True, "message/rfc822")
+    assert DOCTOR.encode() in base64.b64decode(part["data"])
+    assert [one.reason[:5] for one in world.audit[-2:]] == ["call:", ""]
+    problem(client.send(f"/api{ADDRESS}/content", {**body, "mail": "f" * 32}), 404, "API-UNKNOWN")

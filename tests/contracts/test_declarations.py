@@ -230,6 +230,7 @@ def test_evidence_and_identifiers_are_those_of_before() -> None:
         "hl7_ack": "ACK",
         "hl7_control_id": "message HL7",
         "mail_sha256": "SHA-256 du mail",
+        "report_sha256": "SHA-256 de l'accusé",
         "message_id": "Message-ID",
         "queue_id": "file de l'opérateur",
         "smtp": "SMTP",

@@ -35,6 +35,7 @@ class World:
         self.rows: dict[str, list[int]] = {}
         self.deletions: dict[str, list[int]] = {}
         self.in_flight: list[PendingDelivery] = []
+        self.settling: list[PendingDelivery] = []
         self.now = 0.0
         self.number = 0
         self.done = 0
@@ -76,6 +77,29 @@ class World:
         self.lanes.finish(pending)
         self.settle(pending.row)
 
+    def follow(self, index: int, *, settled: bool) -> None:
+        """One is delivered: the next of its lane may go ahead. Or what an earlier one left is settled."""
+        if settled:
+            self.settled()
+        if settled or not self.in_flight:
+            return
+        ended = self.in_flight[index % len(self.in_flight)]
+        if (following := self.lanes.follow(ended)) is None:
+            return
+        self.in_flight.remove(ended)
+        self.settling.append(ended)
+        self.settle(ended.row)
+        lane = ended.lane.name
+        assert lane not in {other.lane.name for other in self.in_flight}, "two at once in one lane"
+        assert not self.deletions.get(lane), "a deletion was passed"
+        assert following.row.sequence == self.rows[lane][0], "out of order"
+        self.in_flight.append(following)
+
+    def settled(self) -> None:
+        """The receipt of the first that was followed is written."""
+        if self.settling:
+            self.lanes.finish(self.settling.pop(0))
+
     def settle(self, ended: Row) -> None:
         lists = self.deletions if ended.delivery.action else self.rows
         lists[ended.delivery.lane].remove(ended.sequence)
@@ -101,6 +125,7 @@ ACTION = st.one_of(
     st.tuples(st.just("arrive"), st.sampled_from("abc"), st.integers(0, 9)),
     st.tuples(st.just("take"), st.integers(1, 4), st.just(0)),
     st.tuples(st.just("end"), st.integers(0, 9), st.sampled_from(["done", "wait"])),
+    st.tuples(st.just("follow"), st.integers(0, 9), st.integers(0, 1)),
     st.tuples(st.just("pass"), st.integers(1, 9), st.just(0)),
     st.tuples(st.just("away"), st.just(0), st.just(0)),
     st.tuples(st.just("supersede"), st.integers(0, 99), st.just(0)),
@@ -122,6 +147,8 @@ def test_any_story_keeps_order_and_forgets_nothing(
                 world.take(int(str(one)))
             case "end":
                 world.end(int(str(one)), str(two))
+            case "follow":
+                world.follow(int(str(one)), settled=two == 1)
             case "pass":
                 world.now += int(str(one))
             case "away":
@@ -134,9 +161,14 @@ def test_any_story_keeps_order_and_forgets_nothing(
         world.look()
         while world.in_flight:
             world.end(0, "done")
+        while world.settling:
+            world.settled()
         assert len(world.ledger) < left, "some rows were forgotten"
     world.now += 10
     world.look()  # lanes of which only overtaken rows are left
+    while world.settling:
+        world.settled()
+    assert world.lanes.in_flight == 0
     assert world.lanes.inversions == 0
     assert (len(world.lanes), world.lanes.backlog.size, world.lanes.in_flight) == (0, 0, 0)
 

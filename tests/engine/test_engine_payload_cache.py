@@ -139,3 +139,18 @@ def test_reading_waits_while_the_bus_is_away() -> None:
         assert failures == [0]
 
     play(story, budget=10 * SIZE)
+
+
+def test_payloads_are_read_ahead_within_half_of_the_room() -> None:
+    """What fits comes in one errand, in order; what the bus has lost is left to the attempt."""
+
+    async def story(bus: MemoryBus, cache: PayloadCache) -> None:
+        made = [place(bus, number) for number in range(4)]
+        made[0].row = replace(made[0].row, bytes_at=Origin("out.s", 0, 99))
+        found = await cache.read_ahead([one.row for one in made])
+        assert found == {made[1].id: b"\1" * SIZE, made[2].id: b"\2" * SIZE}
+        assert cache.held == 0
+        bus.away = True
+        assert await cache.read_ahead([made[1].row]) == {}
+
+    play(story, budget=3 * SIZE)

@@ -104,6 +104,14 @@ def test_a_superseded_delivery_does_not_blame_what_it_waited_for() -> None:
     assert message.text("ERR-8") == "version remplacée ou supprimée par un message suivant"
 
 
+def test_a_refusal_that_a_later_version_supersedes_is_told_once_as_what_it_is() -> None:
+    """D1: the receipt of the refusal comes first; that of the supersession is the same answer, made already."""
+    refused = receipt(delivery(), ok=False, disposition=Disposition.DEAD_LETTERED, code="MSS-550", text="non remis")
+    after = replace(refused, disposition=Disposition.SUPERSEDED)
+    assert told(refused)[0].id == told(after)[0].id
+    assert (zam(refused).text("ERR-5.1"), zam(refused).text("ERR-8")) == ("550", "non remis")
+
+
 def test_the_dmp_answers_by_z01() -> None:
     """Y, and N with the DMP's code in the coding system this sender wants."""
     assert zam(from_dmp()).text("MSH-9.2") == "Z01"

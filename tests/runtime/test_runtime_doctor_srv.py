@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from router.config.site import Site
+from router.language import in_language, translated
 from router.runtime.doctor import network
 from router.runtime.doctor.check import Installation
 from tests.dns_server import Zone, hosts_are_here, serving
@@ -69,9 +70,12 @@ def test_an_answer_that_can_not_be_used_is_told_with_the_command(zone: Zone, ins
     zone.records = {"_imap._tcp.operateur.fr": ["0 0 143 imap.ailleurs.fr."]}
     first, second = network.peers(installation)
     assert (first.level, first.fix) == ("wrong", "dig SRV _submission._tcp.operateur.fr")
-    assert first.text.startswith("its servers are not known: MSS-SRV le DNS ne connaît aucun enregistrement SRV")
-    assert (
-        second.text
-        == "its servers are not known: MSS-SRV le serveur imap.ailleurs.fr n'est ni du domaine, ni parmi `cibles`"
-    )
+    assert first.text.startswith("ses serveurs ne sont pas connus : MSS-SRV le DNS ne connaît aucun enregistrement SRV")
+    outside = "le serveur imap.ailleurs.fr est hors du domaine et absent de `cibles`"
+    assert second.text == f"ses serveurs ne sont pas connus : MSS-SRV {outside}"
     assert network.hosts_of(installation.site) == {}
+    with in_language("en"):
+        told = translated(second.text)
+    assert told == (
+        "its servers are not known: MSS-SRV the server imap.ailleurs.fr is outside the domain and not among `cibles`"
+    )

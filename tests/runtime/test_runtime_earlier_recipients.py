@@ -15,7 +15,7 @@ from router.payload import NOTICE, unpack
 from router.request import Action
 from router.runtime.earlier_recipients import EarlierRecipients
 from router.runtime.withdraw import Withdrawals
-from router.sinks.mssante.settings import KEEPS, MssanteConfig
+from router.sinks.mssante.settings import AWAITS, KEEPS, MssanteConfig
 from router.wire import delivery_record
 from tests.cda.cda_samples import cda
 from tests.engine.memory import MemoryBus, MemoryLedger
@@ -37,7 +37,14 @@ class Past:
         self.earlier = EarlierRecipients(self.bus, self.ledger, {SINK: config}, PSEUDONYMS, SystemClock(), Unobserved())
 
     def sent(
-        self, number: int, *, state: State = State.DONE, kept: bool = True, opened: bool = True, **changes: Any
+        self,
+        number: int,
+        *,
+        state: State = State.DONE,
+        kept: bool = True,
+        opened: bool = True,
+        unknown: bool = False,
+        **changes: Any,
     ) -> Delivery:
         """A delivery of the family, made before; its bytes are on the bus when `kept`."""
         recipient = changes.pop("recipient", doctor())
@@ -55,8 +62,9 @@ class Past:
         if not opened:
             return made
         row = Row(
-            delivery=replace(made, payload=b""), partition=at.partition, sequence=number, bytes_at=at, state=state
-        )
+            delivery=replace(made, payload=b""), partition=at.partition, sequence=number, bytes_at=at, state=state,
+            outcome_unknown=unknown,
+        )  # fmt: skip
         self.ledger.open([row])
         return made
 
@@ -184,6 +192,27 @@ def test_what_a_sink_has_not_read_yet_counts(monkeypatch: pytest.MonkeyPatch) ->
     assert (unsure.code, unsure.label) == (KEEPS, "") and "retard" in unsure.text
     past.ledger.marks |= dict(past.bus.ends(out_topic(SINK)))
     assert list(past.ask(Action.REPLACE).receipts) == []
+
+
+def test_a_line_says_by_which_mails_somebody_has_a_version() -> None:
+    """When all of them are refused the line is taken back; a deletion or a notice brings no version."""
+    past = Past()
+    first, second = past.sent(1), past.sent(2, state=State.WAITING)
+    past.sent(3, pipeline=NOTICE, action="replace")
+    (listed,) = past.ask(Action.DELETE).receipts
+    assert listed.evidence[AWAITS] == first.id
+    again = Past()
+    again.sent(1)
+    again.sent(2, state=State.WAITING)
+    (listed,) = again.ask(Action.REPLACE).receipts
+    assert listed.evidence[AWAITS].split() == [first.id, second.id]
+
+
+def test_an_unknown_outcome_that_a_deletion_superseded_counts_as_sent() -> None:
+    """He may have it, whatever the state of its row."""
+    past = Past()
+    past.sent(1, state=State.DEAD, unknown=True)
+    assert len(past.ask(Action.DELETE).receipts) == 1
 
 
 def test_a_withdrawal_names_who_had_the_document_and_not_who_got_a_notice() -> None:

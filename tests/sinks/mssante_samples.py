@@ -125,7 +125,8 @@ class PastDeliveries:
         self.rows = tuple(rows)
 
     def lineage(self, sink: str, lineage: str) -> Sequence[Row]:
-        return [row for row in self.rows if row.delivery.sink == sink and row.delivery.lineage == lineage]
+        of = [(row, row.delivery) for row in self.rows if row.delivery.sink == sink]
+        return [row for row, made in of if lineage in (made.lineage, made.replaces if made.action == "replace" else "")]
 
 
 def directory(folder: Path, *domains: str, **settings: Any) -> Directory:

@@ -250,12 +250,14 @@ def test_a_deletion_told_to_a_patient_carries_no_document(tmp_path: Path) -> Non
 
 
 def test_a_new_version_refers_to_what_this_recipient_got_before(tmp_path: Path) -> None:
-    """References holds the Message-ID of the parent document's mail to the same address, and no other."""
+    """References holds the Message-IDs of every mail of the document to the same address, oldest first (RFC 5322)."""
 
     def row(identity: str, destination: str, document: str, state: State = State.DONE) -> Row:
-        made = delivery(id=identity, destination=destination, lineage="L", document=document, payload=b"")
+        made = delivery(
+            id=identity, event_id=identity, destination=destination, lineage="L", document=document, payload=b""
+        )
         return Row(
-            delivery=made, partition=0, sequence=1, bytes_at=made.origin, state=state,
+            delivery=made, partition=0, sequence=int(document[1:]), bytes_at=made.origin, state=state,
             evidence={"message_id": f"<{identity}@x>"},
         )  # fmt: skip
 
@@ -266,7 +268,7 @@ def test_a_new_version_refers_to_what_this_recipient_got_before(tmp_path: Path) 
     script = Script()
     given = delivery(order(action=Action.REPLACE), lineage="L", document="v2", replaces="v1")
     send(script, tmp_path, given, using=tools(tmp_path, past=past))
-    assert email.message_from_bytes(script.mails[0])["References"] == "<a@x>"
+    assert email.message_from_bytes(script.mails[0])["References"] == "<c@x> <a@x>"
 
 
 def test_a_kept_connection_that_the_server_closed_is_replaced_silently(tmp_path: Path) -> None:

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from router.contracts import Unobserved
+from router.errors import Malformed
 from router.exchange import Delivery
 from router.measures import Measure
 from router.rendering.renderer import Renderer
+from router.request import Action
 from router.sinks.mssante import composer
 from router.sinks.mssante.sink_type import MSSANTE
 from tests.cda.cda_samples import cda, n1_body
@@ -115,3 +117,15 @@ def test_a_pdf_of_the_sender_is_told_by_what_it_claims(tmp_path: Path, claim: by
     (outcome,) = send(script, tmp_path, of(raw), using=replace(tools(tmp_path), observer=counted))
     assert told in outcome.evidence["copy"]
     assert counted.counts == [("pdf_copies_total", (("copy", "document"), ("pdfa", label), ("sink", "mssante.chu")))]
+
+
+@pytest.mark.parametrize("without", ["rendre", "refuser"])
+def test_a_deletion_is_not_held_back_by_a_body_that_nobody_can_read(tmp_path: Path, without: str) -> None:
+    """D1: never blocked by form; the archive leaves with its request to delete, without a copy."""
+    broken = (cda(n1_body(b"Not a pdf at all")),)
+    script = Script()
+    send(script, tmp_path, delivery(order(broken, action=Action.DELETE), broken), n3_sans_pdf=without)
+    names = [part.get_filename() for part in email.message_from_bytes(script.mails[0]).walk() if part.get_filename()]
+    assert names == ["IHE_XDM.ZIP"]
+    with pytest.raises(Malformed, match="CDA-PDF"):
+        send(Script(), tmp_path / "first", delivery(order(broken), broken))

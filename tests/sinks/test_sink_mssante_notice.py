@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from router.contracts import Row
-from router.errors import Refused
+from router.errors import Overtaken, Refused
 from router.exchange import Origin, State
 from router.payload import NOTICE
 from router.request import Action, Masks
@@ -117,6 +117,20 @@ def test_a_notice_to_an_earlier_recipient_names_the_document_and_nobody(
     assert "PAT-TROIS" not in whole and "DOMINIQUE" not in whole and "X-MSS-INS" not in mail
     assert mail["Subject"].startswith("Remplacement" if action is Action.REPLACE else "Suppression")
     assert mail["References"] == "<earlier@hopital-a.mssante.fr>"
+
+
+def test_who_never_got_the_version_gets_no_notice_of_it(tmp_path: Path) -> None:
+    """D19: his mail was waiting when the replacement came, and was refused since; his address is not tried again."""
+    given = order(recipient=doctor("dr@gmail.com"), action=Action.REPLACE).model_copy(
+        update={"options": {NOTICE: True}}
+    )
+    told = delivery(given, event_id="f" * 64, lineage="family", document="doc-1")
+    refused = delivery(order(recipient=doctor()), lineage="family", document="doc-1", destination=told.destination)
+    row = Row(delivery=refused, partition=0, sequence=1, bytes_at=Origin("t", 0, 1), state=State.DEAD)
+    script = Script()
+    with pytest.raises(Overtaken):
+        send(script, tmp_path, told, using=tools(tmp_path, past=PastDeliveries([row])))
+    assert script.mails == []
 
 
 def test_a_patient_gets_no_notice_that_the_sender_did_not_ask_for(tmp_path: Path) -> None:

@@ -52,8 +52,8 @@ def test_a_mailbox_that_must_wait_holds_up_no_other() -> None:
 
     async def story() -> None:
         played = Stopped(mailbox_mails_per_minute=60)
-        tasks = [played.ask(A) for _ in range(WAITING + 4)]
-        done = await settled(tasks, 5 - 1)
+        tasks = [played.ask(A) for _ in range(1 + WAITING + 4)]  # the first has its turn at once
+        done = await settled(tasks, 1 + 4)
         faults = [fault for task in done if isinstance(fault := task.exception(), Unavailable)]
         assert [(one.code, one.circuit, one.counted) for one in faults] == [(SLOWED, False, False)] * 4
         assert [one.retry_after for one in faults] == [WAITING + rank + 1.0 for rank in range(4)]

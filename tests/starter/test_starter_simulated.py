@@ -218,3 +218,30 @@ def _mails(sink: Any) -> bytes:
         (count,) = client.select("INBOX")[1]
         assert isinstance(count, bytes)
         return count
+
+
+def test_the_identity_provider_of_the_console_is_simulated_on_this_machine_alone(tmp_path: Path) -> None:
+    """One that is asked by http on 127.0.0.1 stands; another one is a real one, and is left alone."""
+    (tmp_path / "oidc.secret").write_text("s3cret")
+    address, groups = f"http://127.0.0.1:{_free()}", {"pfi-lecture": {"*": "reader"}}
+    oidc = {"issuer": address, "client_id": "pfi", "client_secret": {"file": "oidc.secret"}, "groups": groups}
+
+    def console(issuer: str) -> Change:
+        named = {"port": 0, "address": "http://127.0.0.1:8443", "oidc": oidc | {"issuer": issuer}}
+        return lambda site: site.update({"console": named})
+
+    async def described() -> str:
+        async with simulated(_site(tmp_path, change=console(address))) as stands:
+            (stand,) = [one for one in stands if one.sinks == ("console.oidc",)]
+            assert stand.addresses == (address,)
+            host, port = address.removeprefix("http://").split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"GET /.well-known/openid-configuration HTTP/1.1\r\nConnection: close\r\n\r\n")
+            told = (await reader.read()).decode()
+            writer.close()
+            return told
+
+    assert f'"issuer": "{address}"' in asyncio.run(described())
+    for other in ("https://idp.chu.example", "http://localhost:9081"):
+        stands = asyncio.run(_stands(_site(tmp_path, change=console(other))))
+        assert not [one for one in stands if "console.oidc" in one.sinks]

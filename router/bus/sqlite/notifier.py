@@ -9,30 +9,15 @@ was missed costs a moment and loses nothing.
 
 from __future__ import annotations
 
-import ctypes
-import mmap
-import os
-import platform
-import struct
-import sys
 import time
 import zlib
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final
 
-_WORD: Final = struct.Struct("=I")
-_WORDS: Final = mmap.PAGESIZE // _WORD.size
+from router.futex import WORDS, SharedPage
+
 _COMMON: Final = 0
-_SYSCALL: Final = {"x86_64": 202, "aarch64": 98}.get(platform.machine())
-_LIBC: Final = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" and _SYSCALL else None
-_WAIT, _WAKE = 0, 1
-_EVERYBODY: Final = 2**31 - 1
-_LOOK_SECONDS: Final = 0.002
-
-
-class _Timespec(ctypes.Structure):
-    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
 
 
 class Notifier:
@@ -40,23 +25,14 @@ class Notifier:
 
     def __init__(self, path: Path) -> None:
         """Raises OSError when the file can't be opened or has no room on its disk."""
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            if os.fstat(file).st_size < mmap.PAGESIZE:
-                os.ftruncate(file, mmap.PAGESIZE)
-            self._page = mmap.mmap(file, mmap.PAGESIZE)
-        finally:
-            os.close(file)
-        start = ctypes.c_char.from_buffer(self._page)
-        self._address = ctypes.addressof(start)
-        del start  # the page can be closed again
+        self._page = SharedPage(path)
+        self.count, self.sleep, self.close = self._page.count, self._page.sleep, self._page.close
 
     def ring(self, topics: Iterable[str]) -> None:
         """Tell who waits for these topics that something was written."""
         for word in {_COMMON, *(word for topic in topics for word in (_word(topic), _family(topic)))}:
-            (count,) = _WORD.unpack_from(self._page, word * _WORD.size)
-            _WORD.pack_into(self._page, word * _WORD.size, (count + 1) & 0xFFFFFFFF)
-            _futex(self._address + word * _WORD.size, _WAKE, _EVERYBODY)
+            self._page.change(word)
+            self._page.wake(word)
 
     def listener(self, topics: Collection[str]) -> NotifierListener:
         """What hears of these topics, and of as few others as may be."""
@@ -64,23 +40,6 @@ class Notifier:
         if len(words) > 1:
             words = {_family(topic) for topic in topics}
         return NotifierListener(self, words.pop() if len(words) == 1 else _COMMON, [_word(topic) for topic in topics])
-
-    def count(self, word: int) -> int:
-        """The present count of a word."""
-        (value,) = _WORD.unpack_from(self._page, word * _WORD.size)
-        return int(value)
-
-    def sleep(self, word: int, heard: int, seconds: float) -> None:
-        """Until the word counts something else than `heard`, or for so many seconds. May return early."""
-        if _LIBC is None:
-            time.sleep(min(seconds, _LOOK_SECONDS))
-            return
-        whole = int(seconds)
-        limit = _Timespec(whole, int((seconds - whole) * 1e9))
-        _futex(self._address + word * _WORD.size, _WAIT, heard, ctypes.byref(limit))
-
-    def close(self) -> None:
-        self._page.close()
 
 
 class NotifierListener:
@@ -108,13 +67,8 @@ class NotifierListener:
             self._notifier.sleep(self._word, common, left)
 
 
-def _futex(address: int, operation: int, value: int, limit: object = None) -> None:
-    if _LIBC is not None:
-        _LIBC.syscall(_SYSCALL, ctypes.c_void_p(address), operation, ctypes.c_uint32(value), limit, None, 0)
-
-
 def _word(name: str) -> int:
-    return 1 + zlib.crc32(name.encode()) % (_WORDS - 1)
+    return 1 + zlib.crc32(name.encode()) % (WORDS - 1)
 
 
 def _family(topic: str) -> int:

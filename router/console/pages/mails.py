@@ -11,7 +11,7 @@ from starlette.responses import Response
 from router.audit.event import Action
 from router.console import mail_tab, mails, opening, pdf_pages
 from router.console.headers import SANDBOX
-from router.console.mails import Sent
+from router.console.mail_shelf import Sent
 from router.console.page import NotHere, Page
 from router.console.pages.message import story_of
 from router.console.visit import Visit

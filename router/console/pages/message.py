@@ -13,7 +13,18 @@ from router.archive.item import Item
 from router.audit.event import Action, AuditEvent
 from router.cda.narrative import narrative
 from router.cda.whole import Whole
-from router.console import called, content, hl7_tree, mail_tab, mail_view, opening, pdf_pages, row_view, story_view
+from router.console import (
+    called,
+    content,
+    hl7_tree,
+    mail_tab,
+    mail_view,
+    opening,
+    ordering,
+    pdf_pages,
+    row_view,
+    story_view,
+)
 from router.console.headers import SANDBOX
 from router.console.page import Key, NotHere, Page
 from router.console.versions import versions
@@ -126,6 +137,7 @@ def _page(visit: Visit, story: EventStory, faults: Mapping[str, str], status: in
         entries=list(entries(story, names)) if view == "timeline" else [],
         rules=list(story_view.rules(story)) if view == "rules" else [],
         decisions=list(story_view.decisions(story)) if view == "decisions" else [],
+        given_up=ordering.given_up(visit, story) if view == "timeline" else (),
         versions=versions(services.journal, visit.tools.desk, story, visit.structures) if view == "timeline" else (),
         items=_items(visit, story, view),
         **(mail_tab.values(visit, story, shown=until is not None) if view == "mail" else {}),

@@ -18,6 +18,7 @@ from router.console.page import Key, NotAllowed, NotHere, Page
 from router.console.pages.dead_letters import FILTERS, asked
 from router.console.visit import Visit
 from router.engine.dead_letters.listing import DeadLetter
+from router.engine.delivery.command_handler import TAKEN_BACK_WITHIN
 from router.language import N_, _, plural, translated
 
 RECENT: Final = 300.0
@@ -33,10 +34,22 @@ def plan(visit: Visit) -> Response:
     act = next((one for one in ACTS if one == visit.field("act")), None)
     if act is None:
         raise NotHere
+    back = act == "take-back" and visit.field("of")
+    found = _of_order(visit, visit.field("of")) if back else _chosen(visit)
     query = urlencode({name: value for name in FILTERS if (value := visit.field(name))})
     again, cause = visit.field("again") == "1", visit.field("cause")
-    id_ = ordering.plan(visit, act, _chosen(visit), again=again, cause=cause, query=query)
+    id_ = ordering.plan(visit, act, found, again=again, cause=cause, query=query)
     return visit.see_other(f"/orders/{id_}")
+
+
+def _of_order(visit: Visit, id_: str) -> list[DeadLetter]:
+    """What an order has discarded, where this person may act. Raises `NotHere`, `NotAllowed`."""
+    order = ordering.seen(visit, id_)
+    if order.act != "discard" or not order.begun:
+        raise NotHere
+    if not ordering.may_act(visit, order):
+        raise NotAllowed
+    return [one.dead_letter for one in visit.tools.store.orders.items(id_, ItemState.ORDERED, limit=MOST)]
 
 
 def _chosen(visit: Visit) -> list[DeadLetter]:
@@ -60,7 +73,7 @@ def _limit(text: str) -> int:
 def show(visit: Visit) -> Response:
     """The dry run until it is confirmed; then how far it is."""
     order = ordering.seen(visit, visit.path["id"])
-    if order.state is OrderState.PLANNED:
+    if order.state in (OrderState.PLANNED, OrderState.SECOND, OrderState.DECLINED):
         return _planned(visit, order, {})
     tally = visit.tools.store.orders.tally(order.id)
     return visit.page(
@@ -72,6 +85,7 @@ def show(visit: Visit) -> Response:
         became=ordering.became(visit, order),
         rows=_rows(visit, order),
         may_act=ordering.may_act(visit, order),
+        back_until=order.ended + TAKEN_BACK_WITHIN,
     )
 
 
@@ -80,6 +94,8 @@ def change(visit: Visit) -> Response:
     order = ordering.seen(visit, visit.path["id"])
     if not ordering.may_act(visit, order):
         raise NotAllowed
+    if order.state is OrderState.SECOND:
+        return _second(visit, order)
     if visit.field("do") == "confirm":
         return _confirm(visit, order)
     ordering.move(visit, order, visit.field("do"))
@@ -100,6 +116,22 @@ def _confirm(visit: Visit, order: Order) -> Response:
     return visit.see_other(f"/orders/{order.id}")
 
 
+def _second(visit: Visit, order: Order) -> Response:
+    """The second person begins it, or declines it; who asked may take it away."""
+    if visit.field("do") == "decline":
+        ordering.decide(visit, order, confirmed=False)
+        return visit.see_other(f"/orders/{order.id}")
+    if not ordering.may_second(visit, order):
+        raise NotAllowed
+    faults = ordering.second_faults(visit, order, visit.field("count"))
+    if not any(faults.values()) and ordering.would(visit, order) > AGAIN_ABOVE:
+        faults["password"] = _still_you(visit)
+    if any(faults.values()):
+        return _planned(visit, order, faults, status=422)
+    ordering.decide(visit, order, confirmed=True)
+    return visit.see_other(f"/orders/{order.id}")
+
+
 def _planned(visit: Visit, order: Order, faults: Mapping[str, str], status: int = 200) -> Response:
     tally, count = visit.tools.store.orders.tally(order.id), ordering.would(visit, order)
     return visit.page(
@@ -111,14 +143,22 @@ def _planned(visit: Visit, order: Order, faults: Mapping[str, str], status: int 
         count=count,
         refused=[one for one in tally if one.state is ItemState.SKIPPED],
         newer=ordering.newer(visit, order),
-        stale=ordering.stale(visit, order),
+        stale=_stale(visit, order),
         rows=_rows(visit, order),
         faults=faults,
         typed=visit.field("count"),
         password=count > AGAIN_ABOVE,
-        until=order.made + VALID,
+        until=order.lease if order.state is OrderState.SECOND else order.made + VALID,
         may_act=ordering.may_act(visit, order),
+        may_second=ordering.may_second(visit, order),
+        two=ordering.wants_second(visit, count),
     )
+
+
+def _stale(visit: Visit, order: Order) -> str:
+    if order.state is OrderState.DECLINED:
+        return ""
+    return ordering.second_stale(visit, order) if order.state is OrderState.SECOND else ordering.stale(visit, order)
 
 
 def _still_you(visit: Visit) -> str:
@@ -144,10 +184,14 @@ def _still_you(visit: Visit) -> str:
 def _act_words(order: Order) -> str:
     if order.act == "discard":
         return _("Discard dead letters")
+    if order.act == "take-back":
+        return _("Take a discard back")
     return _("Decide and send dead letters again") if order.again else _("Replay dead letters")
 
 
 def _button(order: Order, count: int) -> str:
+    if order.act == "take-back":
+        return plural("Take {count} discard back", "Take {count} discards back", count)
     if order.act == "discard":
         return plural("Discard {count} dead letter", "Discard {count} dead letters", count)
     return plural("Replay {count} dead letter", "Replay {count} dead letters", count)
@@ -184,7 +228,7 @@ PAGES: Final = (
         title=N_("Order about dead letters"),
         show=show,
         act=change,
-        does=("confirm", "stop", "resume"),
+        does=("confirm", "decline", "stop", "resume"),
         act_role=Role.OPERATOR,
         keys=(Key("u", N_("up to the dead letters"), "#up"),),
     ),

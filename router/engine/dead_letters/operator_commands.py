@@ -1,4 +1,4 @@
-"""Replay and discard of dead letters, as an operator orders them.
+"""Replay and discard of dead letters, and a discard taken back, as an operator orders them.
 
 This module changes no lane: it publishes command records, and the lane's owner obeys or refuses them. Without a
 producer nothing is published, and each answer says what would happen.
@@ -22,8 +22,10 @@ from router.engine.delivery.command_handler import (
     ORDER,
     REFUSALS,
     REPLAY,
+    TAKE_BACK,
     discard_refusal,
     replay_refusal,
+    take_back_refusal,
 )
 from router.engine.delivery.supersession_rules import versions
 from router.exchange import JournalEntry, Origin
@@ -117,6 +119,31 @@ def discard(
         if producer is not None and refusal is None:
             producer.publish(records)
         yield _answer(dead_letter, DISCARD, refusal)
+
+
+def take_back(
+    ledger: Ledger,
+    chosen: Sequence[DeadLetter],
+    *,
+    by: str,
+    reason: str,
+    now: float,
+    order: str = "",
+    producer: Producer | None = None,
+    names: Names = UNNAMED,
+) -> Iterator[Answer]:
+    """Make dead letters again of what was discarded; without a `producer` only say what would happen.
+
+    now: Unix seconds. What a pipeline or the intake refused has no row, and is refused: its sender sends it again.
+    """
+    said = _By(by, reason, order)
+    for dead_letter in chosen:
+        row = ledger.get([dead_letter.delivery_id]).get(dead_letter.delivery_id) if dead_letter.delivery_id else None
+        code = take_back_refusal(row, now) if row is not None else "TAKE-BACK-NONE"
+        refusal = _Refusal(REFUSALS[code], proof(row, names) if row else "", code) if code else None
+        if producer is not None and refusal is None:
+            producer.publish([_command(dead_letter, TAKE_BACK, said)])
+        yield _answer(dead_letter, TAKE_BACK, refusal)
 
 
 # ---------------------------------------------------------------------------------------------- internals

@@ -43,6 +43,8 @@ class Attempts:
     async def attempt(self, pending: PendingDelivery, payload: bytes | None) -> AttemptResult:
         """Verify what is unknown, then make the effect; `payload` None: the bus no longer has it. Raises `Fenced`."""
         pending.spoken = ()
+        if (outcome := row_transitions.outcome_noted(pending.row)) is not None:
+            return AttemptResult(pending.row.delivery, outcome)
         if payload is None:
             lost = Malformed(BYTES_LOST, pending.row.bytes_at.topic, "the bus no longer holds the payload")
             return AttemptResult(pending.row.delivery, fault=lost)

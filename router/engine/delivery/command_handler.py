@@ -1,4 +1,4 @@
-"""Replay and discard: only the worker that owns the lane carries them out (architecture §delivery-state).
+"""Replay, discard, and a discard taken back: only the owner of the lane obeys (architecture §delivery-state).
 
 A command stands on the sink's own topic with the key of its delivery. Each is journalled with what became of
 it. Reading a command twice, after a crash, does nothing the second time.
@@ -25,6 +25,13 @@ from router.wire import journal_record, receipt_record
 
 REPLAY: Final = "replay"
 DISCARD: Final = "discard"
+TAKE_BACK: Final = "take-back"
+DISCARDED: Final = "DISCARDED"
+"""Code of a row that a person gave up."""
+TAKEN_BACK_WITHIN: Final = 7 * 86_400.0
+"""Seconds after a discard in which it may be taken back."""
+_CODE: Final = "discarded_code"
+_TEXT: Final = "discarded_text"
 BY: Final = "by"
 """Header: who gave the command."""
 ORDER: Final = "order"
@@ -41,10 +48,13 @@ REFUSALS: Final = {
     "DISCARD-DONE": "Refusé : déjà livré.",
     "DISCARD-SUPERSEDED": "Refusé : déjà remplacé ou abandonné.",
     "DISCARD-PENDING": "Refusé : une tentative est en cours.",
+    "TAKE-BACK-NONE": "Refusé : ce n'est pas un message en échec abandonné par une personne.",
+    "TAKE-BACK-LATE": "Refusé : abandonné il y a plus de 7 jours.",
+    "TAKE-BACK-ORDER": "Refusé : ce flux garde l'ordre, et ce qui attendait derrière lui est parti depuis.",
 }
 """Why a command was not obeyed; the code stands in the journal, the text is for people."""
 _REMEMBERED: Final = 20
-ACCEPTED: Final = {REPLAY: "Rejeu accepté.", DISCARD: "Abandon accepté."}
+ACCEPTED: Final = {REPLAY: "Rejeu accepté.", DISCARD: "Abandon accepté.", TAKE_BACK: "Abandon repris."}
 
 
 def replay_refusal(row: Row, versions: list[Row]) -> str:
@@ -68,6 +78,17 @@ def discard_refusal(row: Row) -> str:
     return codes.get(row.state, "")
 
 
+def take_back_refusal(row: Row, now: float) -> str:
+    """Code of why the discard of this row can't be taken back, or "". Only what was a dead letter becomes one again:
+    of any other its sender was told that it was given up.
+    """
+    if row.state is not State.SUPERSEDED or row.code != DISCARDED or row_transitions.BEFORE not in row.evidence:
+        return "TAKE-BACK-NONE"
+    if row.delivery.strict:
+        return "TAKE-BACK-ORDER"
+    return "TAKE-BACK-LATE" if now - row.updated > TAKEN_BACK_WITHIN else ""
+
+
 class CommandHandler:
     """Obeys the commands of one sink worker; called from its dispatcher, one at a time."""
 
@@ -88,7 +109,8 @@ class CommandHandler:
         if row is None:
             await self._say(record, None, "REPLAY-UNKNOWN")
         elif _mark(record) not in row.commands:
-            await (self._discard(record, row) if command == DISCARD else self._replay(record, row))
+            obeyed = {DISCARD: self._discard, TAKE_BACK: self._take_back}.get(command, self._replay)
+            await obeyed(record, row)
 
     async def decided_again(self, row: Row, known: Row) -> Row | None:
         """A delivery that today's pipelines made again on purpose: its row, or None when it is refused."""
@@ -184,10 +206,12 @@ class CommandHandler:
             return
         gone = replace(
             _here(row_transitions.superseded(row, row.delivery.event_id, now), record.partition, record.offset),
-            code="DISCARDED",
+            code=DISCARDED,
             text=record.headers.get(Header.TEXT, ""),
         )
         evidence = {k: v for k, v in gone.evidence.items() if k != "superseded_by"}
+        if row.state is State.DEAD:
+            evidence |= {_CODE: row.code, _TEXT: row.text}
         gone = replace(gone, evidence=evidence, commands=_ordered(row, record))
         records = []
         if row.state is not State.DEAD:  # its sender has not been told yet
@@ -200,6 +224,24 @@ class CommandHandler:
         if row.delivery.strict:
             self._lanes.unblock(row)
         self._lanes.backlog.retry(row.delivery.lane)
+
+    async def _take_back(self, record: Record, row: Row) -> None:
+        """The dead letter of before: nothing is sent until somebody replays it."""
+        now = self._clock.now()
+        if refusal := take_back_refusal(row, now):
+            await self._say(record, row, refusal)
+            return
+        own = (_CODE, _TEXT, row_transitions.BEFORE)
+        again = replace(
+            _here(row, record.partition, record.offset),
+            state=State.DEAD,
+            code=row.evidence.get(_CODE) or DISCARDED,
+            text=row.evidence.get(_TEXT, ""),
+            evidence={name: value for name, value in row.evidence.items() if name not in own},
+            commands=_ordered(row, record),
+            updated=now,
+        )
+        await self._say(record, again, TAKE_BACK)
 
     async def _say(
         self,

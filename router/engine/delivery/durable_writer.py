@@ -1,8 +1,9 @@
 """Durable writes of a sink worker, in batches, by one thread: what waits is written together.
 
 Order within a batch: records (receipts, dead letters, held bytes), then rows. So a row never says more than
-the bus can prove. Nothing waits for a timer: an idle writer flushes at once, a busy one gathers what came
-while the disk was working.
+the bus can prove. Nothing that a lane waits for waits for a timer: an idle writer flushes at once, a busy one gathers
+what came while the disk was working. A second thread gathers the records for which no lane waits, and publishes them;
+then the first one saves their rows.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ T = TypeVar("T")
 MAX_BYTES: Final = 8 * 1024 * 1024
 """The most bytes of records in one transaction (architecture §budgets). One oversize record goes alone."""
 MAX_JOBS: Final = 1000
+GATHER: Final = 0.02
+"""Seconds for which records are gathered while no lane waits for them."""
 
 Rows = Sequence[Row] | Callable[[Sequence[Origin]], Sequence[Row]]
 
@@ -58,6 +61,10 @@ class _Job:
         return sum(len(record.value) for record in self.records)
 
 
+Waiting = queue.SimpleQueue[_Job | None]
+Work = Callable[[list[_Job]], None]
+
+
 class DurableWriter:
     """Owns the producer and the ledger of a sink worker. Its coroutines return once the write is durable.
 
@@ -77,15 +84,18 @@ class DurableWriter:
         self._producer = producer
         self._ledger = ledger
         self._owns = owns
-        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._queue: Waiting = queue.SimpleQueue()
         self._closing = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=self._run, name=f"{name}-writer", daemon=True)
+        self._thread = self._made(f"{name}-writer", self._queue, self._batch, self._answer)
+        self._beside: Waiting = queue.SimpleQueue()
+        self._publisher = self._made(f"{name}-publisher", self._beside, self._publish_beside, self._hand_on)
         self.broken: BaseException | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._thread.start()
+        self._publisher.start()
 
     async def take(self, partitions: Iterable[int]) -> frozenset[int]:
         """Become the one writer of these partitions' rows, as far as they are still ours; returns those."""
@@ -95,27 +105,35 @@ class DurableWriter:
         return frozenset(taken)
 
     async def write(
-        self, partitions: Sequence[int], *, records: Sequence[Outgoing] = (), rows: Rows = ()
+        self, partitions: Sequence[int], *, records: Sequence[Outgoing] = (), rows: Rows = (), beside: bool = False
     ) -> Sequence[Origin]:
-        """Publish the records, then save the rows; returns the records' origins. Raises `Fenced`."""
-        origins: Sequence[Origin] = await self._put(epochs=self._held(partitions), records=records, rows=rows)
+        """Publish the records, then save the rows; returns the records' origins. Raises `Fenced`.
+
+        beside: no lane waits for it; what is asked for later may be written sooner
+        """
+        waiting, epochs = self._beside if beside else self._queue, self._held(partitions)
+        origins: Sequence[Origin] = await self._put(waiting, epochs=epochs, records=records, rows=rows)
         return origins
 
-    async def begin(self, row: Row) -> Sequence[Row]:
+    async def begin(self, row: Row, after: Row | None = None) -> Sequence[Row]:
         """Save a row that says `begun`; returns the deletions and replacements that may have passed its document.
+
+        after: a row of the same partition that is saved with it
 
         They are looked for after the write: another worker that opens one and then looks for us sees us, or we see it.
         Raises `Fenced`.
         """
-        names = passable(row.delivery)
-        found: Sequence[Row] | None = await self._put(epochs=self._held([row.partition]), rows=[row], names=names)
+        names, rows = passable(row.delivery), [row] if after is None else [after, row]
+        found: Sequence[Row] | None = await self._put(
+            self._queue, epochs=self._held([row.partition]), rows=rows, names=names
+        )
         return found or ()
 
     async def open(self, rows: Sequence[Row]) -> Opened:
         """Insert rows whose id is new; of those that say `begun` the same is looked for. Raises `Fenced`."""
         epochs = self._held(row.partition for row in rows)
         names = [name for row in rows if row.state is State.BEGUN for name in passable(row.delivery)]
-        opened: Opened = await self._put(epochs=epochs, opens=rows, names=names)
+        opened: Opened = await self._put(self._queue, epochs=epochs, opens=rows, names=names)
         for row in rows:
             self._noted[row.partition] = max(row.sequence + 1, self._noted.get(row.partition, 0))
         return opened
@@ -131,21 +149,22 @@ class DurableWriter:
 
     async def ask(self, question: Callable[[Ledger], T]) -> T:
         """Run a query on the ledger's thread, after every write that was queued before it."""
-        answer: T = await self._put(ask=question)
+        answer: T = await self._put(self._queue, ask=question)
         return answer
 
     def close(self) -> None:
         """Write what is queued, end the thread. Gives up on a bus or database that is away."""
         self._closing.set()
-        self._queue.put(None)
-        if self._thread.is_alive():
-            self._thread.join()
+        for thread, waiting in ((self._publisher, self._beside), (self._thread, self._queue)):
+            waiting.put(None)
+            if thread.is_alive():
+                thread.join()
 
     def _held(self, partitions: Iterable[int]) -> dict[int, int]:
         """Their epochs; 0, which the ledger never gives, for one that was not taken."""
         return {number: self._epochs.get(number, 0) for number in partitions}
 
-    def _put(self, **work: Any) -> asyncio.Future[Any]:
+    def _put(self, waiting: Waiting, **work: Any) -> asyncio.Future[Any]:
         loop = self._loop
         if loop is None:
             raise RuntimeError("the writer has not been started")
@@ -153,34 +172,40 @@ class DurableWriter:
         if self.broken is not None:
             future.set_exception(self.broken)
         else:
-            self._queue.put(_Job(future, **work))
+            waiting.put(_Job(future, **work))
         return future
 
     # -------------------------------------------------------------------------------------- on the thread
 
-    def _run(self) -> None:
+    def _made(self, name: str, waiting: Waiting, work: Work, done: Work) -> threading.Thread:
+        return threading.Thread(target=self._run, args=(waiting, work, done), name=name, daemon=True)
+
+    def _run(self, waiting: Waiting, work: Work, done: Work) -> None:
         held: _Job | None = None
         while True:
-            job = held or self._queue.get()
+            job = held or waiting.get()
             if job is None:
                 return
-            jobs, held, last = self._gather(job)
+            if waiting is self._beside:
+                self._closing.wait(GATHER)
+            jobs, held, last = self._gather(waiting, job)
             try:
-                self._batch(jobs)
+                work(jobs)
             except BaseException as error:
                 self.broken = error
                 for failed in jobs:
                     failed.error = failed.error or error
-            self._answer(jobs)
+            done(jobs)
             if last:
                 return
 
-    def _gather(self, first: _Job) -> tuple[list[_Job], _Job | None, bool]:
+    @staticmethod
+    def _gather(waiting: Waiting, first: _Job) -> tuple[list[_Job], _Job | None, bool]:
         """What waits, up to the limits; the job that did not fit; whether the end was asked for."""
         jobs, weight = [first], first.weight
         while len(jobs) < MAX_JOBS:
             try:
-                job = self._queue.get_nowait()
+                job = waiting.get_nowait()
             except queue.Empty:
                 break
             if job is None:
@@ -194,10 +219,23 @@ class DurableWriter:
     def _batch(self, jobs: list[_Job]) -> None:
         if self.broken is not None:
             raise self.broken
+        jobs = [job for job in jobs if job.error is None]
         self._refuse_lost(jobs)
         jobs = [job for job in jobs if job.error is None]
         self._publish([job for job in jobs if job.records])
         self._save(jobs)
+
+    def _publish_beside(self, jobs: list[_Job]) -> None:
+        if self.broken is not None:
+            raise self.broken
+        self._refuse_lost(jobs)
+        self._publish([job for job in jobs if job.error is None])
+
+    def _hand_on(self, jobs: list[_Job]) -> None:
+        """Their records are on the bus: their rows are next."""
+        for job in jobs:
+            job.records = ()
+            self._queue.put(job)
 
     def _refuse_lost(self, jobs: list[_Job]) -> None:
         """Jobs about partitions that another owns now, or that we took again since they were asked for."""

@@ -90,6 +90,21 @@ class Lanes:
         begun, self._begun = self._begun, []
         return begun
 
+    def follow(self, pending: PendingDelivery) -> PendingDelivery | None:
+        """The next in the lane of this delivery, whose outcome is known: in flight from now on, while that is settled.
+
+        None when nothing may go ahead. Only for what no deletion or replacement concerns.
+        """
+        lane, head = pending.lane, pending.lane.head()
+        if lane.in_flight is not pending or head is None or pending.row.delivery.action or head.row.delivery.action:
+            return None
+        lane.in_flight = None
+        if head.row.state is not State.READY or not lane.may_start(head, 0.0):
+            lane.in_flight = pending
+            return None
+        lane.settling += 1
+        return self._start(lane, head)
+
     def idle(self, lane_name: str) -> bool:
         """Whether nothing at all stands in this lane: a new row would be its head and could start."""
         return lane_name not in self._table.lanes
@@ -251,9 +266,13 @@ class Lanes:
 
     def _attempt_over(self, pending: PendingDelivery) -> None:
         """This delivery is not in flight any more, if it was."""
-        if pending.place is Place.IN_FLIGHT:
+        if pending.place is not Place.IN_FLIGHT:
+            return
+        self.in_flight -= 1
+        if pending.lane.in_flight is pending:
             pending.lane.in_flight = None
-            self.in_flight -= 1
+        else:
+            pending.lane.settling -= 1
 
 
 def in_order(rows: Sequence[Row]) -> list[Row]:

@@ -70,6 +70,7 @@ class Lane:
 
     window:         heap of the pending deliveries in memory
     in_flight:      the one whose attempt is under way
+    settling:       how many are delivered and have no receipt yet: the next one went ahead (`Lanes.follow`)
     blockers:       ids of the dead letters behind which a strict relay's later rows are parked
     highest_begun:  highest sequence that was begun, to count inversions
     waiting_since:  when the present head began to wait (monotonic), None while it does not
@@ -100,6 +101,7 @@ class Lane:
         "name",
         "partition",
         "queued",
+        "settling",
         "spilled",
         "spilling",
         "timer",
@@ -113,6 +115,7 @@ class Lane:
         self.partition = partition
         self.window: list[tuple[int, int, str, PendingDelivery]] = []
         self.in_flight: PendingDelivery | None = None
+        self.settling = 0
         self.blockers: set[str] = set()
         self.highest_begun = -1
         self.waiting_since: float | None = None
@@ -153,4 +156,4 @@ class Lane:
 
     @property
     def empty(self) -> bool:
-        return not (self.window or self.backlog or self.in_flight or self.blockers or self.loading)
+        return not (self.window or self.backlog or self.in_flight or self.settling or self.blockers or self.loading)

@@ -20,6 +20,8 @@ PROGRESS: Final = "progress."
 OUTCOME: Final = "outcome"
 """Evidence of a superseded row, for people: `unknown` when an attempt may have reached the destination after all."""
 RESTORED: Final = N_("restored from a backup: an attempt may have been made since; a person decides")
+NOTED: Final = "noted"
+"""In the evidence of a row that says `begun`: the effect was made, and its outcome stands in this row."""
 BEFORE: Final = "before"
 """Evidence of a receipt: the earlier state of the row, when the sender had already been told that state."""
 
@@ -42,9 +44,24 @@ def made_so_far(evidence: Mapping[str, str]) -> dict[str, str]:
 
 def begun(row: Row, now: float) -> Row:
     """The row right before its effect."""
+    if NOTED in row.evidence:
+        row = copy_row(row, evidence={name: value for name, value in row.evidence.items() if name != NOTED})
     return copy_row(
         row, state=State.BEGUN, attempts=row.attempts + 1, first_try=row.first_try or now, next_try=0.0, updated=now
     )
+
+
+def noted(row: Row, outcome: Outcome) -> Row:
+    """A row that says `begun`, and what came of it: no receipt stands on the bus yet. `outcome` says nothing beside
+    its code, its text and its evidence."""
+    return copy_row(row, code=outcome.code, text=outcome.text, evidence={**outcome.evidence, NOTED: "1"})
+
+
+def outcome_noted(row: Row) -> Outcome | None:
+    """What an earlier owner noted of its attempt; None when it noted nothing, or a person has decided since."""
+    if row.state is not State.UNKNOWN or NOTED not in row.evidence:
+        return None
+    return Outcome(row.code, row.text, {name: value for name, value in row.evidence.items() if name != NOTED})
 
 
 def not_begun(row: Row) -> Row:

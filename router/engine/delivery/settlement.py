@@ -14,10 +14,11 @@ from router.engine.delivery import row_transitions
 from router.engine.delivery.circuit import Breaker
 from router.engine.delivery.durable_writer import DurableWriter
 from router.engine.delivery.fault_attribution import FaultAttribution
+from router.engine.delivery.hand_over import HandOver
 from router.engine.delivery.lanes import Lanes
 from router.engine.delivery.pending_delivery import PREDECESSOR, PendingDelivery
 from router.engine.delivery.sink_calls import AttemptResult, SinkCalls
-from router.engine.delivery.supersession_rules import HELD, overtaken_by, versions
+from router.engine.delivery.supersession_rules import HELD, outlived_by, versions
 from router.engine.delivery.worker_settings import WorkerSettings
 from router.errors import (
     Bug,
@@ -46,6 +47,7 @@ class Settlement:
         attribution: FaultAttribution,
         lanes: Lanes,
         writer: DurableWriter,
+        hand_over: HandOver,
     ) -> None:
         self._settings = settings
         self._on_unknown = sink.on_unknown
@@ -54,6 +56,7 @@ class Settlement:
         self._attribution = attribution
         self._lanes = lanes
         self._writer = writer
+        self._hand_over = hand_over
 
     async def settle(self, pending: PendingDelivery, result: AttemptResult) -> bool:
         """Write what became of it. True when it will be tried again soon, with the same bytes. Raises `Fenced`."""
@@ -89,11 +92,14 @@ class Settlement:
         self._answered(delivery.id)
         row = row_transitions.done(pending.row, outcome, now)
         context = {**self._calls.context(delivery), **outcome.context}
-        await self._finish(pending, row, context)
+        told_here = not context and not pending.spoken  # the row holds all that the receipt will say
+        passed_on = told_here and await self._hand_over.pass_on(pending, outcome)
+        await self._finish(pending, row, context, beside=passed_on)
         self._settings.observer.time("end_to_end_seconds", max(0.0, now - delivery.created), sink=self._settings.sink)
 
     async def _refused(self, pending: PendingDelivery, delivery: Delivery, fault: MessageFault) -> bool:
-        rule, tries = self._settings.policy.rule(fault.code), row_transitions.tries(pending.row)
+        tries = row_transitions.tries(pending.row)
+        rule = None if pending.superseded_by else self._settings.policy.rule(fault.code)
         if rule is not None and rule.then == "retry" and (rule.attempts is None or tries < rule.attempts):
             return await self._wait_or_give_up(pending, delivery, fault, None)
         if rule is not None and rule.then == "hold":
@@ -201,13 +207,18 @@ class Settlement:
         return delay < 5.0
 
     async def _give_up(self, pending: PendingDelivery, delivery: Delivery, fault: RouterError) -> None:
-        """Dead letter, unless a later version of the document has made this one pointless."""
+        """Dead letter; then a later version of the document may supersede it (D1).
+
+        A refusal is told first: it says something of the address or the document that the later version may not say.
+        What only waited is superseded at once.
+        """
         now = self._settings.clock.now()
         row = row_transitions.dead(pending.row, fault, now)
-        by = None if pending.superseded_by else await self._successor(row)
-        if pending.superseded_by or by is not None:
+        by = "" if pending.superseded_by else await self._successor(row)
+        definite = isinstance(fault, MessageFault) and fault.code != BYTES_LOST
+        if (pending.superseded_by or by) and not definite:
             pending.row = replace(pending.row, code=fault.code, text=fault.text)
-            await self._overtaken(pending, delivery, by.delivery.event_id if by else "")
+            await self._overtaken(pending, delivery, by)
             return
         receipt = row_transitions.receipt(row, self._calls.context(delivery), now, fault.place, pending.spoken)
         dead_letter = row_transitions.dead_letter(row, delivery, fault.place, self._settings.advice, now)
@@ -225,8 +236,8 @@ class Settlement:
             )
         self._count(row, receipt.ok)
         pending.row = row
-        if pending.superseded_by:  # a deletion came while this was being written
-            await self._overtaken(pending, delivery)
+        if pending.superseded_by or by:  # it was known before, or a deletion came while this was being written
+            await self._overtaken(pending, delivery, by)
             return
         if delivery.strict:
             await self._park_lane(row)
@@ -242,10 +253,12 @@ class Settlement:
         if behind:
             await self._writer.write([row.partition], rows=[pending.row for pending in behind])
 
-    async def _successor(self, row: Row) -> Row | None:
+    async def _successor(self, row: Row) -> str:
+        """Event of the later version or deletion that supersedes this dead letter; "" when there is none."""
         if not row.delivery.action:
-            return None
-        return overtaken_by(row, await self._writer.ask(lambda ledger: versions(ledger, row.delivery)))
+            return ""
+        by = outlived_by(row, await self._writer.ask(lambda ledger: versions(ledger, row.delivery)))
+        return by.delivery.event_id if by else ""
 
     async def _overtaken(self, pending: PendingDelivery, delivery: Delivery, by: str = "") -> None:
         now = self._settings.clock.now()
@@ -253,9 +266,12 @@ class Settlement:
         await self._finish(pending, row, self._calls.context(delivery))
         self._settings.observer.count("superseded_total", sink=self._settings.sink)
 
-    async def _finish(self, pending: PendingDelivery, row: Row, context: Mapping[str, str]) -> None:
+    async def _finish(
+        self, pending: PendingDelivery, row: Row, context: Mapping[str, str], *, beside: bool = False
+    ) -> None:
+        """beside: its lane went on already"""
         receipt = row_transitions.receipt(row, context, row.updated, spoken=pending.spoken)
-        await self._writer.write([row.partition], records=[receipt_record(receipt)], rows=[row])
+        await self._writer.write([row.partition], records=[receipt_record(receipt)], rows=[row], beside=beside)
         self._count(row, receipt.ok)
         pending.row = row
         if row.delivery.strict:

@@ -28,6 +28,10 @@ class StartGate:
         tokens = self._bucket.available(self._clock.monotonic())
         return max(0, limit if tokens is None else min(limit, tokens - self._reserved))
 
+    def open(self) -> bool:
+        """Whether an attempt may start now that is not a trial."""
+        return self._breaker.state is Circuit.CLOSED and self.free() > 0
+
     @contextmanager
     def reserve(self, places: int) -> Iterator[None]:
         """Keep places free for rows that are being opened as `begun`."""

@@ -6,7 +6,8 @@ patient, and every minute counts. An earlier deletion gives way only in its own 
 hear of it.
 
 A *replacement* waits behind a predecessor in flight or of unknown outcome, and supersedes one that is
-dead-lettered, whoever its recipient was.
+dead-lettered for the same destination. A dead letter for another destination stays one: the replacement does not go
+there, so nothing else would say that this address is wrong.
 """
 
 from __future__ import annotations
@@ -86,11 +87,11 @@ def _deletion(new: Row, old: Row, in_flight: bool) -> Effect:
 def _replacement(new: Row, old: Row, in_flight: bool) -> Effect:
     if old.delivery.action == DELETE:
         return Effect.NONE
+    same = old.delivery.destination == new.delivery.destination
     if old.state is State.DEAD and not in_flight:
-        return Effect.SUPERSEDES
+        return Effect.SUPERSEDES if same else Effect.NONE
     pending = in_flight or unknown(old) or old.state is State.BEGUN
     other_lane = old.delivery.lane != new.delivery.lane  # within one lane the order of the lane is enough
-    same = old.delivery.destination == new.delivery.destination
     return Effect.WAITS if pending and other_lane and same else Effect.NONE
 
 
@@ -104,6 +105,14 @@ def overtaken_by(row: Row, others: Iterable[Row]) -> Row | None:
     return next(
         (one for one in others if later(one, row) and concerns(one.delivery, row.delivery) and _pointless(row, one)),
         None,
+    )
+
+
+def outlived_by(row: Row, others: Iterable[Row]) -> Row | None:
+    """The later version or deletion that supersedes `row`, which died after it came: `effect`, the other way round."""
+    mine = row.delivery.destination
+    return overtaken_by(
+        row, (one for one in others if one.delivery.action == DELETE or one.delivery.destination == mine)
     )
 
 

@@ -17,7 +17,7 @@ bytes in memory are bounded; when there is no room the partitions are paused whi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from router.contracts import Alert, Bus, Clock, Ledger, Observer, Sink, SystemClock, Unobserved, no_alert, out_topic
@@ -33,6 +33,7 @@ from router.engine.delivery.command_handler import CommandHandler
 from router.engine.delivery.condition import Condition, Gauges
 from router.engine.delivery.durable_writer import DurableWriter
 from router.engine.delivery.fault_attribution import FaultAttribution
+from router.engine.delivery.hand_over import HandOver
 from router.engine.delivery.inbox import SWEEP, Inbox
 from router.engine.delivery.lanes import Lanes
 from router.engine.delivery.owned_partitions import OwnedPartitions
@@ -131,12 +132,13 @@ class SinkWorker:
         spill = Spill(settings, lanes, payloads, writer)
         # attempt, settle
         attempts = self._attempts = Attempts(settings, sink, calls, reader, writer)
-        self._settlement = Settlement(settings, sink, calls, breaker, FaultAttribution(sink), lanes, writer)
+        hand_over = HandOver(settings, lanes, gate, writer, self._start_next)
+        self._settlement = Settlement(settings, sink, calls, breaker, FaultAttribution(sink), lanes, writer, hand_over)
         self._dispatcher = RecordDispatcher(
             reader, writer, owned, opener, commands, takeover, remote, attempts, tasks, spill
         )
         # beside the way of a delivery
-        self._loader = BacklogLoader(settings, lanes, writer)
+        self._loader = BacklogLoader(settings, lanes, payloads, writer)
         self._probe = CircuitProbe(sink, breaker, policy, clock)
         self._gauges = Gauges(settings, owned, lanes, payloads, breaker)
 
@@ -187,10 +189,12 @@ class SinkWorker:
         """schedule: start the heads of lanes that may start now."""
         self._start(self._lanes.take(self._settings.clock.monotonic(), self._gate.free()))
 
-    async def _deliver(self, pending: PendingDelivery) -> None:
-        """attempt → settle, with the payload in memory meanwhile."""
+    async def _deliver(self, pending: PendingDelivery, begun: Awaitable[None] | None = None) -> None:
+        """attempt → settle, with the payload in memory meanwhile. begun: ends when the row says `begun`"""
         payload, soon = await self._payloads.acquire(pending), False
         try:
+            if begun is not None:
+                await begun
             result = await self._attempts.attempt(pending, payload)
             soon = await self._settlement.settle(pending, result)
         except Fenced:
@@ -202,6 +206,10 @@ class SinkWorker:
     def _start(self, chosen: Iterable[PendingDelivery]) -> None:
         for pending in chosen:
             self._tasks.start(pending, self._deliver(pending))
+
+    def _start_next(self, pending: PendingDelivery, begun: Awaitable[None]) -> None:
+        """What follows in a lane: see `HandOver`."""
+        self._tasks.start(pending, self._deliver(pending, begun))
 
     # ------------------------------------------------------------------------------------------- the next look
 

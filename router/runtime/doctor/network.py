@@ -99,7 +99,8 @@ def _tried(name: str, peer: Peer, now: float) -> Iterator[Verdict]:
     try:
         places = peer.places()
     except RouterError as fault:
-        told = filled("its servers are not known: {code} {reason}", code=fault.code, reason=fault.text)
+        # In French, as the fault's text is: one template is then translated with what it holds.
+        told = filled("ses serveurs ne sont pas connus : {code} {reason}", code=fault.code, reason=fault.text)
         yield wrong(subject, told, f"dig SRV {peer.asked}")
         return
     yield good(subject, filled("DNS names {servers}", servers=", ".join(f"{one.host}:{one.port}" for one in places)))

@@ -7,9 +7,11 @@ always stands first, unless the site wants the literal reading (mssante §1.2).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from router.request import Action, DocumentHeader, TransmissionRequest
+from router.sinks.mssante.earlier import NOTHING_KNOWN, Earlier, in_words
 from router.sinks.mssante.naming import act_time, day, plain
 from router.sinks.mssante.settings import PLACEHOLDERS, TextsConfig
 
@@ -59,6 +61,21 @@ TO_EARLIER: Final[dict[Action, tuple[str, str]]] = {
     ),
 }
 
+#: To the patient -> field of `TextsConfig`, shipped text: of a deletion, to somebody to whom we sent no version (D1).
+TO_NOBODY: Final[dict[bool, tuple[str, str]]] = {
+    False: (
+        "delete_unsent_ps",
+        "Le document « {titre} » du {date} (identifiant {id}), transmis par erreur par {structure}, a été supprimé. "
+        "Aucune version ne vous en a été envoyée à cette adresse. Si vous l'avez reçu par une autre voie, il doit être "
+        "supprimé de votre logiciel et de votre dossier.",
+    ),
+    True: (
+        "delete_unsent_patient",
+        "Le document « {titre} » du {date} a été supprimé par {structure}. Il ne vous a pas été envoyé à cette "
+        "adresse. Si vous l'avez reçu autrement, merci de le supprimer.",
+    ),
+}
+
 CopyKind = Literal["", "document", "rendue", "trop-grosse"]
 """No PDF copy; the document's own; one that we made of its text; left out because the mail would be too large."""
 TOO_LARGE: Final = "La copie PDF du document n'est pas jointe, car le message aurait été trop volumineux."
@@ -84,15 +101,23 @@ def body(
     texts: TextsConfig,
     notice_first: bool = True,
     kind: CopyKind = "document",
+    title: str | None = None,
+    earlier: bool = False,
+    before: Earlier = NOTHING_KNOWN,
 ) -> str:
-    """The whole body of a mail that carries the document, lines ended by LF.
+    """The whole body of a mail, lines ended by LF.
 
-    patient: whose text and which notice;  kind: the PDF copy that is attached
+    patient: whose text and which notice;  kind: the PDF copy that is attached;  before: what the reader was sent
+    title: how to call a document that is not attached. Then the text is ours alone: the sender's speaks of one (D1).
     """
+    if title is not None:
+        return notice(
+            request, patient=patient, structure=structure, texts=texts, title=title, earlier=earlier, before=before
+        )
     text = _clean((request.body_patient if patient else request.body_professionals) or "")
     ours = ""
-    if not text or (request.action is not Action.INITIAL and notice_first):
-        ours = notice(request, patient=patient, structure=structure, texts=texts, kind=kind)
+    if not text or (_action(request, before) is not Action.INITIAL and notice_first):
+        ours = notice(request, patient=patient, structure=structure, texts=texts, kind=kind, before=before)
     return "\n\n".join(part for part in (ours, text, TOO_LARGE if kind == "trop-grosse" else "") if part)
 
 
@@ -105,26 +130,61 @@ def notice(
     kind: CopyKind = "document",
     title: str | None = None,
     earlier: bool = False,
+    before: Earlier = NOTHING_KNOWN,
 ) -> str:
-    """Our text for this action and reader. `title` stands for the document's own, which the sender wrote.
+    """Our text for this action and reader.
 
+    title:   stands for the document's own, which the sender wrote, in a mail without the document
     earlier: to somebody who had the document and is not among the recipients now (`TO_EARLIER`)
+    before:  what the reader was sent of the document: of versions that he never had nothing is said
     """
-    field, shipped = TO_EARLIER[request.action] if earlier else TEXTS[request.action, patient]
+    field, shipped = (
+        TO_EARLIER[request.action] if earlier else _text(request, before, patient=patient, carries=title is None)
+    )
     values = _values(request, request.principal, structure) | {"formes": FORMS[kind]}
+    others = in_words(before.others)
+    if before.others:
+        values["ancien"] = others or "inconnu"
     if title is not None:
         values["titre"] = title
-    return _FIELD.sub(lambda found: values[found[1]], getattr(texts, field) or shipped)
+    deleted = request.action is Action.DELETE and not earlier and bool(before.others)
+    if deleted and not before.same:
+        values["id"] = others or "inconnu"
+    text = _FIELD.sub(lambda found: values[found[1]], getattr(texts, field) or shipped)
+    return f"{text} {_also(before.others, others)}" if deleted and before.same and not patient else text
+
+
+def _action(request: TransmissionRequest, before: Earlier) -> Action:
+    """What the mail is to its reader: a replacement of what he was never sent is a first version to him."""
+    first = request.action is Action.REPLACE and before.known and not before.others
+    return Action.INITIAL if first else request.action
+
+
+def _text(request: TransmissionRequest, before: Earlier, *, patient: bool, carries: bool) -> tuple[str, str]:
+    """(field of `TextsConfig`, shipped text). Of a deletion it depends on what the reader was sent (D1)."""
+    if request.action is Action.DELETE and before.nothing:
+        return TO_NOBODY[patient]
+    if request.action is Action.DELETE and not (patient or carries):
+        return TO_EARLIER[Action.DELETE]  # nothing is "joint"
+    return TEXTS[_action(request, before), patient]
+
+
+def _also(others: Sequence[str], named: str) -> str:
+    """The other versions that the reader was sent must be deleted too."""
+    if len(others) == 1:
+        which = f" (identifiant {named})" if named else ""
+        return f"La version antérieure qui vous avait été adressée{which} doit être supprimée aussi."
+    which = f" (identifiants {named})" if named else ""
+    return f"Les versions antérieures qui vous avaient été adressées{which} doivent être supprimées aussi."
 
 
 def _values(request: TransmissionRequest, document: DocumentHeader, structure: str) -> dict[str, str]:
     """What stands in a text, by field. Of an N1 + N3 pair both identifiers are named, in message order."""
-    replaced = dict.fromkeys(one.replaces for one in request.documents if one.replaces)
     return {
         "titre": plain(document.title or document.code.label) or "document",
         "date": day(act_time(document)) or "date inconnue",
-        "id": " et ".join(one.id for one in request.documents),
-        "ancien": " et ".join(replaced) or request.replaces or "inconnu",
+        "id": in_words(one.id for one in request.documents),
+        "ancien": in_words(one.replaces for one in request.documents) or request.replaces or "inconnu",
         "structure": plain(structure) or "un établissement de santé",
     }
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from typing import Final
@@ -22,13 +21,13 @@ from router.payload import NOTICE, DocumentOrder, unpack_documents, unpack_order
 from router.rendering.renderer import Rendered, Renderer
 from router.request import Action, Recipient, TransmissionRequest
 from router.sinks.mssante import guards
-from router.sinks.mssante.bodies import body, notice
+from router.sinks.mssante.bodies import body
 from router.sinks.mssante.codes import TOO_BIG
 from router.sinks.mssante.contents import Contents, NoCopy, Packer, page_to_render, render_key
+from router.sinks.mssante.earlier import NOTHING_KNOWN, Earlier, look
 from router.sinks.mssante.mail import Mail, build
 from router.sinks.mssante.naming import official_label
 from router.sinks.mssante.qualified import documents_hold_ins
-from router.sinks.mssante.references import asked_lineages, references
 from router.sinks.mssante.settings import MssanteConfig
 from router.sinks.mssante.subject import notice_subject, subject
 from router.sinks.tools import Tools
@@ -66,7 +65,6 @@ class Composer:
         self,
         delivery: Delivery,
         order: DocumentOrder,
-        documents: list[bytes],
         *,
         sender: str,
         patient: bool,
@@ -75,24 +73,28 @@ class Composer:
     ) -> Composed:
         """first: Unix time of the first try, which is the Date; 0 for now.  alone: without the copy beside the archive
 
-        Raises `Refused` as the sink's own checks do.
+        The documents themselves are not held once it returns. Raises `Refused` as the sink's own checks do.
         """
+        documents = unpack_documents(delivery.payload)
         structure = order.structure or StructureConfig(name="", source_oid="")
+        before = await self.before(delivery, order, sender)
         if alone:
             contents = await self._packed(order, documents, structure, delivery, alone=True)
         else:
-            contents = await self._contents(order, documents, structure, delivery, patient=patient)
-        draft = self._mail(delivery, order, structure, sender=sender, patient=patient, contents=contents, first=first)
-        return Composed(await self._with_references(draft, delivery, order), contents, patient)
+            contents = await self._contents(order, documents, structure, delivery, before, patient=patient)
+        mail = self._mail(
+            delivery, order, structure, before, sender=sender, patient=patient, contents=contents, first=first
+        )
+        return Composed(mail, contents, patient)
 
-    async def built(self, made: Composed) -> Sequence[bytes]:
+    async def built(self, made: Composed) -> tuple[bytes, ...]:
         """The bytes of the mail, in pieces. Raises `Refused` (too large), see `may_leave_out`."""
         mail, config = made.mail, self._config
-        parts = build(mail) if made.contents.size < LARGE else await asyncio.to_thread(build, mail)
+        pieces = build(mail) if made.contents.size < LARGE else await asyncio.to_thread(build, mail)
         limit = config.max_patient_mail_bytes if made.patient else config.max_mail_bytes
-        if sum(map(len, parts)) > limit:
+        if sum(map(len, pieces)) > limit:
             raise Refused(_TOO_LARGE, "MAIL", filled("message de plus de {megabytes} Mo", megabytes=limit // 1_000_000))
-        return parts
+        return pieces
 
     def may_leave_out(self, fault: Refused, made: Composed) -> bool:
         """Whether a mail that was refused as too large may go without its copy."""
@@ -100,20 +102,28 @@ class Composer:
 
     async def again(self, delivery: Delivery, first: float) -> bytes:
         """The mail of a delivery as these settings make it. Raises `Refused`, `Malformed`."""
-        order, documents = unpack_order(delivery.payload), unpack_documents(delivery.payload)
+        order = unpack_order(delivery.payload)
         sender = self.sender(order.structure)
         patient = guards.to_patient(recipient_of(order), self._config.patient_domains)
-        made = await self.compose(delivery, order, documents, sender=sender, patient=patient, first=first)
+        made = await self.compose(delivery, order, sender=sender, patient=patient, first=first)
         try:
             return b"".join(await self.built(made))
         except Refused as fault:
             if not self.may_leave_out(fault, made):
                 raise
-        made = await self.compose(delivery, order, documents, sender=sender, patient=patient, first=first, alone=True)
+        made = await self.compose(delivery, order, sender=sender, patient=patient, first=first, alone=True)
         return b"".join(await self.built(made))
 
     async def close(self) -> None:
         await self._renderer.close()
+
+    async def before(self, delivery: Delivery, order: DocumentOrder, sender: str) -> Earlier:
+        """What this recipient was sent of the document before; asked for a replacement or a deletion only."""
+        if order.request.action is Action.INITIAL or not delivery.lineage:
+            return NOTHING_KNOWN
+        tools = self._tools
+        async with self._asking:
+            return await asyncio.to_thread(look, tools.archive, delivery, order.request, sender, tools.pseudonyms)
 
     def sender(self, structure: StructureConfig | None) -> str:
         """The sending BAL. Raises `Refused` when neither the structure nor the sink names one: others have theirs."""
@@ -129,12 +139,14 @@ class Composer:
         documents: list[bytes],
         structure: StructureConfig,
         delivery: Delivery,
+        before: Earlier,
         *,
         patient: bool,
     ) -> Contents:
         """The attachments; none when a deletion is told to a patient: a wrong patient's document stays here (D1).
 
-        None either in a notice (D19), or when the deleted document names several patients (R39).
+        None either in a notice (D19), when the deleted document names several patients (R39), or when it is not what
+        this recipient was sent.
         """
         if order.options.get(NOTICE) or guards.several_patients(order.request):
             return Contents(())
@@ -143,6 +155,8 @@ class Composer:
                 raise Refused("MSS-554", "RCT", "avis de suppression au patient retenu par la configuration")
             if self._config.suppression_patient == "avis-seul" or guards.hidden(order.request, self._today()):
                 return Contents(())
+        if not before.carried(order.request.action):
+            return Contents(())
         try:
             return await self._packed(order, documents, structure, delivery)
         except NoCopy:
@@ -171,6 +185,7 @@ class Composer:
         delivery: Delivery,
         order: DocumentOrder,
         structure: StructureConfig,
+        before: Earlier,
         *,
         sender: str,
         patient: bool,
@@ -195,29 +210,25 @@ class Composer:
             codes=tuple(document.code.code for document in request.documents) if carries else (),
             nil=config.nil,
             final=final,
-            text=self._text(order, structure, contents, patient=patient),
+            references=before.references,
+            text=self._text(order, structure, contents, before, patient=patient),
             attachments=contents.attachments,
         )
 
-    def _text(self, order: DocumentOrder, structure: StructureConfig, contents: Contents, *, patient: bool) -> str:
+    def _text(
+        self, order: DocumentOrder, structure: StructureConfig, contents: Contents, before: Earlier, *, patient: bool
+    ) -> str:
         """The body. Without a document it is our notice alone: the sender's text would speak of one (D1)."""
-        request, texts = order.request, self._config.texts
-        if not contents.attachments:
-            return notice(
-                request,
-                patient=patient,
-                structure=structure.name,
-                texts=texts,
-                title=self._title(request),
-                earlier=bool(order.options.get(NOTICE)),
-            )
         return body(
-            request,
+            order.request,
             patient=patient,
             structure=structure.name,
-            texts=texts,
+            texts=self._config.texts,
             notice_first=self._config.avis_devant_corps,
             kind=contents.kind,
+            title=None if contents.attachments else self._title(order.request),
+            earlier=bool(order.options.get(NOTICE)),
+            before=before,
         )
 
     def _today(self) -> date:
@@ -240,15 +251,6 @@ class Composer:
             log.warning("Reply-To left out: domain not in the liste blanche", extra={"sink": self._name})
             return ""
         return address
-
-    async def _with_references(self, mail: Mail, delivery: Delivery, order: DocumentOrder) -> Mail:
-        """On replace and delete, the Message-IDs sent to this recipient before, so that clients thread them."""
-        if order.request.action is Action.INITIAL or not delivery.lineage:
-            return mail
-        ask = self._tools.archive.lineage
-        async with self._asking:
-            rows = [row for one in asked_lineages(delivery) for row in await asyncio.to_thread(ask, self._name, one)]
-        return replace(mail, references=references(delivery, rows, mail.sender))
 
 
 def recipient_of(order: DocumentOrder) -> Recipient:

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from router.cda.document import Document
 from router.cda.narrative import narrative
 from router.cda.whole import Whole
-from router.errors import Refused
+from router.errors import Malformed, Refused
 from router.language import N_, filled
 from router.payload import DocumentOrder
 from router.rendering.page import Page, page_of
 from router.rendering.pdfa import claimed
 from router.rendering.renderer import Rendered
-from router.request import TransmissionRequest
+from router.request import Action, TransmissionRequest
 from router.sinks.mssante.bodies import CopyKind
 from router.sinks.mssante.mail import ARCHIVE, Attachment
 from router.sinks.mssante.metadata import metadata_xml
@@ -110,7 +110,7 @@ class Packer:
         elif wanted(order):
             copy = _own_copy(request, wholes)
             kind = "document" if copy else ""
-            if not copy and self._config.n3_sans_pdf == "refuser":
+            if not copy and self._config.n3_sans_pdf == "refuser" and request.action is not Action.DELETE:
                 raise Refused("MSS-554", "OBX-5", "document sans copie PDF")
             if not copy and self._config.n3_sans_pdf == "rendre":
                 if rendered is None:
@@ -143,10 +143,18 @@ def render_key(order: DocumentOrder, documents: Sequence[bytes]) -> str:
 
 
 def _own_copy(request: TransmissionRequest, wholes: Sequence[Whole]) -> list[Attachment]:
-    """The PDF that shows the document: of an N1 + N3 pair one, for they are one report, and that of the N1 (case 3)."""
+    """The PDF that shows the document: of an N1 + N3 pair one, for they are one report, and that of the N1 (case 3).
+
+    Raises `Malformed` `CDA-PDF` when that of an N1 can't be read; a deletion leaves without it (D1).
+    """
     pairs = sorted(zip(request.documents, wholes, strict=True), key=lambda pair: pair[0].level)
     for header, whole in pairs:
-        pdf = Document(header, whole.raw).pdf(whole)
+        try:
+            pdf = Document(header, whole.raw).pdf(whole)
+        except Malformed:
+            if request.action is not Action.DELETE:
+                raise
+            continue
         if pdf is not None:
             return [Attachment(pdf_name(request, header), "application/pdf", pdf)]
     return []

@@ -153,7 +153,7 @@ class Discovery:
             if not host or not record.port:
                 raise self._fault(N_("le domaine déclare qu'il n'offre pas ce service"))
             if not any(within(host, domain) for domain in (self._config.domaine, *self._config.cibles)):
-                text = filled("le serveur {host} n'est ni du domaine, ni parmi `cibles`", host=printable(host))
+                text = filled("le serveur {host} est hors du domaine et absent de `cibles`", host=printable(host))
                 raise self._fault(text)
 
     def _fault(self, text: str) -> OperatorFault:

@@ -23,6 +23,10 @@ SLOWED: Final = "MSS-DEBIT"
 """Code of a mail that waits for its turn, because the site limits how many leave in a minute."""
 KEEPS: Final = "MSS-ANCIENNE-VERSION"
 """Code of somebody who keeps a version that a message replaced or deleted without naming him (decisions D19)."""
+NEVER_HAD: Final = "MSS-VERSION-NON-REMISE"
+"""Code of somebody who was so listed while the mail with that version waited, and never got it."""
+AWAITS: Final = "awaits"
+"""Evidence of such a line: ids of the deliveries by which somebody has a version, or may get one, blank-separated."""
 
 Auth = Literal["externe", "plain", "login", "xoauth2", "aucune"]
 Mode = Literal["starttls", "tls", "plain"]
@@ -172,6 +176,8 @@ class TextsConfig(Strict):
     delete_patient: str = ""
     replace_earlier: str = ""
     delete_earlier: str = ""
+    delete_unsent_ps: str = ""
+    delete_unsent_patient: str = ""
 
 
 class MssanteOptions(Strict):

@@ -9,21 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Literal
 
 from router.cisis.age import day_of
 from router.contracts import Attempt, Outcome
 from router.contracts.keeping import Kept, Kind
 from router.directory.addresses import domain_of
-from router.errors import OperatorFault, Refused
+from router.errors import OperatorFault, Overtaken, Refused
 from router.exchange import Delivery
 from router.language import N_
-from router.payload import DocumentOrder, reply_context, unpack_documents, unpack_order
-from router.request import Action, Recipient
+from router.payload import NOTICE, DocumentOrder, reply_context, unpack_order
+from router.request import Action, Recipient, TransmissionRequest
 from router.sinks.mssante import guards
 from router.sinks.mssante.composer import Composed, Composer, recipient_of
 from router.sinks.mssante.contents import Contents, wanted
+from router.sinks.mssante.earlier import DOCUMENTS, evidence
 from router.sinks.mssante.mail import Mail, envid
 from router.sinks.mssante.pace import Pace
 from router.sinks.mssante.safety import unsafe
@@ -66,6 +66,8 @@ class MssanteSink:
             patient_domains=domains,
             today=day_of(self._tools.clock.now()),
         )
+        if order.options.get(NOTICE) and (await self._composer.before(delivery, order, sender)).nothing:
+            raise Overtaken("SUPERSEDED", "RCT", "no version was sent to this recipient")
         await self._admitted(recipient)
         await self._pace.turn(sender, urgent=order.request.action is Action.DELETE)
         async with self._slots:
@@ -75,35 +77,32 @@ class MssanteSink:
     async def _send(
         self, delivery: Delivery, attempt: Attempt, order: DocumentOrder, sender: str, patient: bool
     ) -> Outcome:
-        """Make the mail and submit it: only as many at once as there are connections, so that memory is bounded.
-
-        The documents themselves are not held while their mail is sent.
-        """
-        documents, make = partial(unpack_documents, delivery.payload), self._composer.compose
-        made = await make(delivery, order, documents(), sender=sender, patient=patient, first=attempt.first)
+        """Make the mail and submit it: only as many at once as there are connections, so that memory is bounded."""
+        make = self._composer.compose
+        made = await make(delivery, order, sender=sender, patient=patient, first=attempt.first)
         try:
             return await self._submit(delivery, attempt, order, made)
         except Refused as fault:
             if not self._composer.may_leave_out(fault, made):
                 raise
-        made = await make(delivery, order, documents(), sender=sender, patient=patient, first=attempt.first, alone=True)
+        made = await make(delivery, order, sender=sender, patient=patient, first=attempt.first, alone=True)
         return await self._submit(delivery, attempt, order, made)
 
     async def _submit(self, delivery: Delivery, attempt: Attempt, order: DocumentOrder, made: Composed) -> Outcome:
-        mail, contents, parts = made.mail, made.contents, await self._composer.built(made)
-        self._keep(delivery, parts)
-        kept = Kept(delivery_id=delivery.id, event_id=delivery.event_id, kind=Kind.MAIL, parts=parts)
+        mail, contents, pieces = made.mail, made.contents, await self._composer.built(made)
+        self._keep(delivery, pieces)
+        kept = Kept(delivery_id=delivery.id, event_id=delivery.event_id, kind=Kind.MAIL, parts=pieces)
         digest = await self._tools.keeper.keep(kept)
         named = envid(delivery.id, self._tools.pseudonyms)
         envelope = Envelope(
             mail.sender, mail.to, named, order.request.ack_reception, facts(order, contents, self._tools.pseudonyms)
         )
-        accepted = await self._submission.send(envelope, parts, attempt.recheck)
+        accepted = await self._submission.send(envelope, pieces, attempt.recheck)
         if contents.attachments and wanted(order):
             self._tools.observer.count(
                 "pdf_copies_total", sink=self.name, copy=contents.kind or "none", pdfa="1" if contents.claim else "0"
             )
-        return self._outcome(mail, envelope, accepted, contents, digest)
+        return self._outcome(mail, envelope, accepted, contents, digest, order.request)
 
     async def verify(self, delivery: Delivery, attempt: Attempt) -> Outcome | None:  # noqa: ARG002  # the contract's
         """Nothing can be asked of a mail that was cut off: the outcome stays unknown."""
@@ -133,14 +132,22 @@ class MssanteSink:
         if not liste.admits(domain):
             raise Refused("MSS-510", "RCT", "domaine absent de la liste blanche MSSanté")
 
-    def _keep(self, delivery: Delivery, parts: Sequence[bytes]) -> None:
+    def _keep(self, delivery: Delivery, pieces: Sequence[bytes]) -> None:
         """In qualification, the mail as a file that people can open."""
         if self._config.keep is not None:
             self._config.keep.mkdir(parents=True, exist_ok=True)
-            (self._config.keep / f"{delivery.id}.eml").write_bytes(b"".join(parts))
+            (self._config.keep / f"{delivery.id}.eml").write_bytes(b"".join(pieces))
 
-    def _outcome(self, mail: Mail, envelope: Envelope, accepted: Accepted, contents: Contents, digest: str) -> Outcome:
-        evidence = {
+    def _outcome(
+        self,
+        mail: Mail,
+        envelope: Envelope,
+        accepted: Accepted,
+        contents: Contents,
+        digest: str,
+        request: TransmissionRequest,
+    ) -> Outcome:
+        told = {
             "message_id": mail.message_id,
             "envid": envelope.envid,
             "to": self._tools.pseudonyms.of("address", mail.to.lower()),
@@ -150,14 +157,15 @@ class MssanteSink:
             "dsn": "1" if accepted.dsn else "0",
             "copy": contents.told,
             "mail_sha256": digest,
+            DOCUMENTS: evidence(request) if contents.attachments else "",
         }
         if not accepted.dsn and self._config.z02_sans_dsn == "soumission":
-            evidence["proof"] = "soumission"
+            told["proof"] = "soumission"
         alone = contents.attachments and not contents.copy
         return Outcome(
             code="MSS-250",
             text=N_("pris en charge par l'opérateur MSSanté, sans copie PDF")
             if alone
             else N_("pris en charge par l'opérateur MSSanté"),
-            evidence={key: value for key, value in evidence.items() if value},
+            evidence={key: value for key, value in told.items() if value},
         )

@@ -16,7 +16,17 @@ from router.exchange import Delivery, Pseudonyms, recipient_label
 from router.request import Recipient, RecipientKind, TransmissionRequest
 from router.sinks.mssante.discovery import Discovery, Service
 from router.sinks.mssante.safety import unsafe
-from router.sinks.mssante.settings import KEEPS, LEG, SLOWED, Mode, MssanteConfig, MssanteOptions, SrvConfig, TlsConfig
+from router.sinks.mssante.settings import (
+    KEEPS,
+    LEG,
+    NEVER_HAD,
+    SLOWED,
+    Mode,
+    MssanteConfig,
+    MssanteOptions,
+    SrvConfig,
+    TlsConfig,
+)
 from router.sinks.tools import Tools
 
 
@@ -115,6 +125,7 @@ def _codes() -> tuple[str, ...]:
         "MSS-SRV",
         "MSS-TLS",
         KEEPS,
+        NEVER_HAD,
         SLOWED,
     )
 
@@ -148,10 +159,12 @@ MSSANTE = SinkType(
         "smtp": "SMTP",
         "copy": "copie PDF",
         "mail_sha256": "SHA-256 du mail",
+        "report_sha256": "SHA-256 de l'accusé",
     },
     identifiers=("message_id", "envid", "queue_id"),
     remediation=(
         (KEEPS, "Prévenir ce destinataire par un autre moyen : il garde une version remplacée ou supprimée."),
+        (NEVER_HAD, "Rien à faire : ce destinataire n'a finalement reçu aucune version précédente."),
         ("MSS-552", "Boîte pleine : prévenir le destinataire, puis rejouer."),
         ("MSS-510", "Adresse hors de l'espace de confiance, ou inconnue : la corriger chez l'émetteur, qui renverra."),
         ("MSS-*", "Vérifier l'adresse du destinataire ; corriger à la source ou rejouer."),

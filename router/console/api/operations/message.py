@@ -14,11 +14,12 @@ from pydantic import Field
 from router.access.tokens import API_CONTENT, API_READ
 from router.archive.item import Item
 from router.audit.event import Action, AuditEvent
-from router.console import called, content, opening, story_view
+from router.console import called, content, mails, opening, story_view
 from router.console.api.operation import Free, Id, Input, Operation, Output, Text, moment
 from router.console.api.operations.search import Leg, Message, leg, message
 from router.console.api.problems import Refused, Wrong
 from router.console.page import NotHere
+from router.console.versions import versions
 from router.console.visit import Visit
 from router.contracts.keeping import Kind
 from router.errors import OperatorFault
@@ -83,6 +84,22 @@ class Kept(Output):
     stored: bool = Field(description=N_("whether its content is still kept"))
 
 
+class SentMail(Output):
+    key: str = Field(description=N_("stable: it names this mail for ever"))
+    delivery: str
+    leg: Leg
+    kept: bool = Field(description=N_("whether the bytes that left are kept; else they are made again when asked for"))
+    sha256: str = Field(description=N_("of what left; empty when nothing tells"))
+
+
+class Version(Output):
+    message: str = Field(description=N_("id of the message"))
+    control_id: str = Field(description="MSH-10")
+    received: datetime | None
+    did: str = Field(description=N_("what it did to the document"))
+    here: bool = Field(description=N_("it is the message that was asked for"))
+
+
 class Story(Output):
     message: Message
     deliveries: list[Delivery]
@@ -90,6 +107,8 @@ class Story(Output):
     rules: list[Rule] = Field(description=N_("those that refused or warned"))
     decisions: list[Decision] = Field(description=N_("what steps and routes chose, and why"))
     kept: list[Kept] = Field(description=N_("what left and what came back"))
+    mails: list[SentMail] = Field(description=N_("mails that left, or were to leave"))
+    versions: list[Version] = Field(description=N_("all versions of its document, oldest first; empty if it is alone"))
 
 
 class Reason(Input):
@@ -99,6 +118,7 @@ class Reason(Input):
     )
     text: Free = Field(description=N_("in ten characters or more, what for; without a number or a date of a patient"))
     kept: Id | Literal[""] = Field(default="", description=N_("id of one thing kept; empty for the message itself"))
+    mail: Id | Literal[""] = Field(default="", description=N_("key of one of its mails, kept or made again"))
 
 
 class Part(Output):
@@ -107,6 +127,11 @@ class Part(Output):
     size: int
     sha256: str
     data: str = Field(description=N_("base64 of the bytes, as they came or left"))
+    again: bool = Field(default=False, description=N_("it was made again: no copy of it is kept"))
+    same: bool | None = Field(
+        default=None,
+        description=N_("of one that was made again: it is what left, byte for byte; null: nothing tells"),
+    )
 
 
 class Content(Output):
@@ -138,6 +163,20 @@ def story(visit: Visit, given: One) -> Story:
         rules=[Rule(code=one.code, text=one.text) for one in story_view.rules(found)],
         decisions=[Decision(step=one.step, code=one.code, text=one.text) for one in story_view.decisions(found)],
         kept=[_kept(one) for one in _items(visit, found)],
+        mails=[
+            SentMail(key=one.key, delivery=one.delivery_id, leg=leg(one.leg), kept=one.kept, sha256=one.proof)
+            for one in mails.choices(visit, found)
+        ],
+        versions=[
+            Version(
+                message=one.event.event_id,
+                control_id=one.event.control_id,
+                received=moment(one.event.received),
+                did=translated(one.did),
+                here=one.here,
+            )
+            for one in versions(services.journal, visit.tools.desk, found, visit.structures)
+        ],
     )
 
 
@@ -179,14 +218,26 @@ def opened(visit: Visit, given: Reason) -> Content:
     """The bytes. The audit has the reason before anything is read; when it can't be written, nothing is."""
     found = _story(visit, given.id)
     item = next((one for one in _items(visit, found) if one.id == given.kept), None)
-    if given.kept and item is None:
+    mail = next((one for one in mails.choices(visit, found) if one.key == given.mail), None)
+    if (given.kept and item is None) or (given.mail and mail is None) or (given.kept and given.mail):
         raise NotHere
     if faults := opening.faults(given.reason, given.text):
         errors = [Wrong(pointer=f"/{name}", detail=text) for name, text in faults.items()]
         raise Refused(422, "API-REASON", errors=errors)
     reason = opening.written(given.reason, given.text)
     visit.record(Action.VIEWED, kind="event", of=found.event.event_id, structure=found.event.structure, reason=reason)
+    if mail is not None:
+        return Content(parts=[_mail(visit, found, mail)])
     return Content(parts=[_read(visit, found, item, reason)] if item is not None else list(_came(visit, found)))
+
+
+def _mail(visit: Visit, found: EventStory, mail: mails.Choice) -> Part:
+    """Raises `Refused` (404) for one that is not kept and can't be made again."""
+    sent = mails.read(visit, found, mail)
+    if sent.fault:
+        raise Refused(404, "API-REMOVED", translated(sent.fault))
+    part = _part(Kind.MAIL, _TYPES[Kind.MAIL], sent.data)
+    return part.model_copy(update={"again": sent.again, "same": sent.same})
 
 
 def _came(visit: Visit, found: EventStory) -> Iterator[Part]:
@@ -264,6 +315,10 @@ OPERATIONS: Final = (
         gives=Content,
         scope=API_CONTENT,
         rate="30/minute",
-        serves=("POST /messages/{id}/open", "GET /messages/{id}/documents/{rank}/raw"),
+        serves=(
+            "POST /messages/{id}/open",
+            "GET /messages/{id}/documents/{rank}/raw",
+            "GET /messages/{id}/mails/{mail}/raw",
+        ),
     ),
 )

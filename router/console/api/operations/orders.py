@@ -27,7 +27,7 @@ _OVER: Final = N_("this dry run says nothing about today any more, or the order 
 
 
 class Tried(Input):
-    act: Literal["replay", "discard"]
+    act: Literal["replay", "discard", "take-back"]
     cause: Id | Literal[""] = Field(default="", description=N_("all dead letters of this cause"))
     deliveries: Annotated[list[Id], Field(max_length=MOST)] = Field(
         default=[], description=N_("ids of deliveries: of the cause only these; without a cause these alone")
@@ -77,9 +77,9 @@ class Order(Output):
     made: ClassVar[str] = "id"
     id: str
     by: str
-    act: Literal["replay", "discard"]
+    act: Literal["replay", "discard", "take-back"]
     again: bool
-    state: Literal["planned", "running", "stopped", "asks", "done"]
+    state: Literal["planned", "second", "declined", "running", "stopped", "asks", "done"]
     cause: str
     reason: str
     size: int

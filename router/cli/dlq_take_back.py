@@ -1,0 +1,88 @@
+"""`segur-router dlq take-back`: what was given up by mistake is a dead letter again."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from router.cli import audited
+from router.cli.dlq import DryOption, YesOption
+from router.cli.output import Exit, confirm, console, fail, show_json
+from router.cli.rights import operable
+from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
+from router.config.account import account
+from router.language import _, plural
+
+if TYPE_CHECKING:
+    from router.contracts import Ledger
+    from router.engine.dead_letters.listing import DeadLetter
+    from router.runtime.site_services import SiteServices
+
+
+def add_to(commands: typer.Typer) -> None:
+    commands.command("take-back")(take_back)
+
+
+def take_back(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="A delivery, an event, or whatever `explain` takes.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is journalled.")],
+    site: SiteOption = DEFAULT_SITE,
+    dry_run: DryOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a discard back, within seven days: nothing is sent until `dlq replay`."""
+    from router.audit.event import Action
+    from router.cli.dead_letters import show_answer
+    from router.engine.dead_letters import operator_commands
+    from router.runtime.wording import EVIDENCE
+
+    if not reason.strip():
+        fail(_("a reason is needed: it is what your colleagues will read"))
+    with open_site(site) as services:
+        ledger = services.ledger()
+        found = _discarded(services, ledger, id_)
+        if not found:
+            fail(_("no delivery is known under this identifier: `segur-router explain` tells what it takes"), Exit.BAD)
+        found = operable(services, Action.TAKEN_BACK, found, as_json=as_json, ordered=not dry_run)
+        if not (dry_run or yes or as_json):
+            confirm(plural("Take {count} discard back?", "Take {count} discards back?", len(found)))
+        producer = None if dry_run else services.bus.producer(f"operator-{os.getpid()}")
+        note = audited.ordered(services, Action.TAKEN_BACK, id_, reason, 0 if dry_run else len(found))
+        now = services.clock.now()
+        told = list(
+            operator_commands.take_back(
+                ledger, found, by=account(), reason=reason, now=now, producer=producer, names=EVIDENCE
+            )
+        )
+        note(told)
+    refused = [answer for answer in told if not answer.accepted]
+    if as_json:
+        show_json(
+            [
+                {"delivery": one.dead_letter.delivery_id, "accepted": one.accepted, "code": one.code, "text": one.text}
+                for one in told
+            ]
+        )
+    else:
+        template = "{count} would be done, {refused} refused" if dry_run else "{count} ordered, {refused} refused"
+        console.print(_(template, count=len(told) - len(refused), refused=len(refused)))
+        for answer in refused:
+            show_answer(answer)
+    raise typer.Exit(Exit.BAD if refused else Exit.GOOD)
+
+
+def _discarded(services: SiteServices, ledger: Ledger, id_: str) -> list[DeadLetter]:
+    """The discarded deliveries under this id; all of them, to be refused with the proof, when none was discarded."""
+    from router.engine.dead_letters.listing import of_row
+    from router.engine.delivery.command_handler import DISCARDED
+    from router.runtime.wording import ADVICE
+
+    rows = ledger.get([id_])
+    if not rows:
+        stories = services.journal.story(id_)
+        rows = ledger.get([one.delivery_id for story in stories for one in story.deliveries])
+    given_up = [row for row in rows.values() if row.code == DISCARDED]
+    return [of_row(row, ADVICE) for row in given_up or rows.values()]
