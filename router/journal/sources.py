@@ -183,12 +183,14 @@ class Reader:
         if len(part.where) != 1 or id(part) in self._dense:  # an index lists what meets one condition
             return False
         newest, oldest, most = page[0].received, page[-1].received, _LISTED * len(page)
-        query = self._part(part, day_of(oldest), day_of(newest), None).where(part.at >= oldest, part.at <= newest)
-        rows = self.connection.execute(query.limit(most + 1)).all()
+        # In no order: a database would read and sort all of a part that has far too much.
+        wanted = self._wanted(part, day_of(oldest), day_of(newest))
+        query = select(part.event).where(*wanted, part.at >= oldest, part.at <= newest)
+        rows = self.connection.execute(query.limit(most + 1)).scalars().all()
         if len(rows) > most:
             self._dense.add(id(part))
             return False
-        found.update(event for event, _ in rows)
+        found.update(rows)
         return True
 
     def _windows(self, after: Cursor | None) -> Iterator[tuple[int, int]]:
@@ -210,8 +212,17 @@ class Reader:
         return [Cursor(at, event) for event, at in self.connection.execute(query)]
 
     def _part(self, part: Part, first: int, last: int, after: Cursor | None) -> Select[Any]:
-        event, at, criteria = part.event, part.at, self._criteria
-        wanted = list(part.where)
+        event, at, wanted = part.event, part.at, self._wanted(part, first, last)
+        if after is not None:
+            wanted += [at <= after[0], or_(at < after[0], and_(at == after[0], event < after[1]))]
+        query = select(event.label("event"), at.label("at")).where(*wanted or [true()])
+        if at is DELIVERIES.c.received:  # an event may have several
+            query = query.distinct()
+        return query.order_by(at.desc(), event.desc())
+
+    def _wanted(self, part: Part, first: int, last: int) -> list[ColumnElement[bool]]:
+        """What a row of the part must be in these days, within the period of the search."""
+        at, criteria, wanted = part.at, self._criteria, list(part.where)
         if part.day is not None:
             # PostgreSQL leaves partitions out by a range; SQLite goes from one day's keys to the next.
             partitioned = self.connection.dialect.name == "postgresql"
@@ -223,12 +234,7 @@ class Reader:
             wanted.append(at >= criteria.since)
         if criteria.until is not None:
             wanted.append(at < criteria.until)
-        if after is not None:
-            wanted += [at <= after[0], or_(at < after[0], and_(at == after[0], event < after[1]))]
-        query = select(event.label("event"), at.label("at")).where(*wanted or [true()])
-        if at is DELIVERIES.c.received:  # an event may have several
-            query = query.distinct()
-        return query.order_by(at.desc(), event.desc())
+        return wanted
 
 
 _THESE: Final = Table(
