@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import tempfile
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def main() -> int:
     parser.add_argument("--bus", choices=("sqlite", "kafka"), default="sqlite")
     parser.add_argument("--seconds", type=int, default=15, help="of a profile (default 15)")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # the routers are to end with us
     console = Console(width=140)
     if options.profile:
         return _profile(console, options)
