@@ -78,7 +78,7 @@ class AdminConfig(Strict):
 class TracesConfig(Strict):
     """OpenTelemetry: one trace for each event, from its acceptance to its receipts. It holds no patient data.
 
-    Needs `pip install segur-router[traces]`.
+    Needs `pip install segur-router[traces]`; the image has it.
     """
 
     endpoint: str = Field(
