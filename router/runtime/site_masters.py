@@ -26,17 +26,23 @@ class SiteMasters:
 
         Raises `OperatorFault` for a master key that is missing, or is no key.
         """
-        if (mark := _mark(self._path)) != self._seen:
-            try:
-                found = Site(self._path).config.encryption
-            except OperatorFault as fault:
-                log.warning(
-                    "the master keys stay as they were: no new site file is readable", extra={"code": fault.code}
-                )
-            else:
-                self._config = found or self._config
-                self._seen = mark
-        return Masters.of(self._config)
+        if _mark(self._path) != self._seen:
+            self._read()
+        try:
+            return Masters.of(self._config)
+        except OperatorFault:  # the file may have changed between its reading and our first look at it
+            self._read()
+            return Masters.of(self._config)
+
+    def _read(self) -> None:
+        mark = _mark(self._path)
+        try:
+            found = Site(self._path).config.encryption
+        except OperatorFault as fault:
+            log.warning("the master keys stay as they were: no new site file is readable", extra={"code": fault.code})
+        else:
+            self._config = found or self._config
+            self._seen = mark
 
 
 def _mark(path: Path) -> tuple[int, int] | None:
