@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from router.archive.item import Item
-from router.audit.event import Action, AuditEvent
+from router.audit.event import Action
 from router.console.mail_shelf import Sent
 from router.console.row_view import Leg, leg
 from router.contracts import Row
@@ -93,14 +93,7 @@ def read(visit: Visit, story: EventStory, choice: Choice) -> Sent:
 def _kept(visit: Visit, story: EventStory, item: Item) -> Sent:
     """Back from the archive, which writes its own line of the audit."""
     archive = visit.tools.archive
-    asked = AuditEvent(
-        at=visit.tools.clock.now(),
-        who=visit.person.name,
-        action=Action.VIEWED,
-        role=visit.role_in(story.event.structure),
-        structure=story.event.structure,
-        source=visit.source,
-    )
+    asked = visit.audited(Action.VIEWED, story.event.structure)
     try:
         return Sent(data=archive.read(item, asked) if archive is not None else b"", same=True)
     except Unavailable:

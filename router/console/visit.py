@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -146,21 +146,19 @@ class Visit:
         detail: str = "",
     ) -> None:
         """Write the audit's line for what this person does. It is durable when this returns; raises `Unavailable`."""
-        role = self.role_in(structure)
-        self.tools.record(
-            AuditEvent(
-                at=self.tools.clock.now(),
-                who=self.person.name,
-                action=action,
-                role=role,
-                kind=kind,
-                object=of,
-                structure=structure,
-                reason=reason,
-                source=self.source,
-                refused=refused,
-                detail=detail,
-            )
+        event = self.audited(action, structure, reason)
+        self.tools.record(replace(event, kind=kind, object=of, refused=refused, detail=detail))
+
+    def audited(self, action: Action, structure: str, reason: str = "") -> AuditEvent:
+        """The beginning of a line of the audit: this person does that now, about something of this structure."""
+        return AuditEvent(
+            at=self.tools.clock.now(),
+            who=self.person.name,
+            action=action,
+            role=self.role_in(structure),
+            structure=structure,
+            reason=reason,
+            source=self.source,
         )
 
     # ----------------------------------------------------------------------------------------------- answers

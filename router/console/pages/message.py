@@ -10,7 +10,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from router.archive.item import Item
-from router.audit.event import Action, AuditEvent
+from router.audit.event import Action
 from router.cda.narrative import narrative
 from router.cda.whole import Whole
 from router.console import (
@@ -201,14 +201,7 @@ def _shown(visit: Visit, story: EventStory, item: Item) -> dict[str, Any]:
     archive = visit.tools.archive
     if archive is None or not item.stored:
         return {"item": item, "mail": None, "text": "", "fault": ""}
-    asked = AuditEvent(
-        at=visit.tools.clock.now(),
-        who=visit.person.name,
-        action=Action.VIEWED,
-        role=visit.role_in(story.event.structure),
-        structure=story.event.structure,
-        source=visit.source,
-    )
+    asked = visit.audited(Action.VIEWED, story.event.structure)
     try:
         data = archive.read(item, asked)
     except OperatorFault as fault:

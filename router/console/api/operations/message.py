@@ -13,7 +13,7 @@ from pydantic import Field
 
 from router.access.tokens import API_CONTENT, API_READ
 from router.archive.item import Item
-from router.audit.event import Action, AuditEvent
+from router.audit.event import Action
 from router.console import called, content, mails, opening, story_view
 from router.console.api.operation import Free, Id, Input, Operation, Output, Text, moment
 from router.console.api.operations.search import Leg, Message, leg, message
@@ -256,15 +256,7 @@ def _read(visit: Visit, found: EventStory, item: Item, reason: str) -> Part:
     archive = visit.tools.archive
     if archive is None:
         raise NotHere
-    asked = AuditEvent(
-        at=visit.tools.clock.now(),
-        who=visit.person.name,
-        action=Action.VIEWED,
-        role=visit.role_in(found.event.structure),
-        structure=found.event.structure,
-        reason=reason,
-        source=visit.source,
-    )
+    asked = visit.audited(Action.VIEWED, found.event.structure, reason)
     try:
         data = archive.read(item, asked)
     except OperatorFault as fault:
