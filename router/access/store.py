@@ -8,6 +8,7 @@ from argon2 import PasswordHasher
 
 from router.access import sessions as sessions_of
 from router.access.accounts import Accounts
+from router.access.behind import Behind
 from router.access.faults import LoginRefused
 from router.access.passwords import Passwords
 from router.access.person import Person
@@ -48,6 +49,7 @@ class AccessStore:
         self.accounts = Accounts(self._database, clock, Passwords(hasher), TotpKeys(sealer), production=production)
         self.sessions = Sessions(self._database, clock, idle=idle, longest=longest)
         self.tokens = Tokens(self._database, clock)
+        self.behind = Behind(self._database, clock, self.accounts, self.tokens)
 
     def login(self, name: str, password: str, code: str = "") -> Person:
         """See `Accounts.login`."""

@@ -18,10 +18,12 @@ from router.access.sessions import Session
 from router.audit.event import Action, AuditEvent
 from router.console import rendering, words
 from router.console.choices import Choices
+from router.console.orders import Order
 from router.console.page import Key, NotAllowed, NotHere, Page
 from router.console.rates import Rates
 from router.console.registry import menu
 from router.console.tools import ConsoleTools
+from router.errors import Unavailable
 from router.language import N_, _, plural
 
 IDLE_SECONDS: Final = 300
@@ -100,6 +102,14 @@ class Visit:
     def structures(self) -> frozenset[str] | None:
         """FINESS numbers whose things this person may see; None for all, those of no structure too."""
         return self.person.structures(Role.READER)
+
+    @cached_property
+    def waiting_orders(self) -> list[Order]:
+        """Orders that wait for a person, of the structures that this one sees; none while the database is away."""
+        try:
+            return self.tools.store.orders.waiting(self.structures)
+        except Unavailable:  # the frame of each page asks, also that which says so
+            return []
 
     # ------------------------------------------------------------------------------------------------ rights
 
@@ -182,7 +192,7 @@ class Visit:
 
     def _frame(self) -> dict[str, Any]:
         """What the frame needs on each page."""
-        known, config = self.tools.watch.known(), self.tools.services.config
+        config = self.tools.services.config
         inside = self.person_or_none is not None
         return {
             "visit": self,
@@ -195,10 +205,16 @@ class Visit:
             "nonce": self.request.state.nonce,
             "site_name": config.environment,
             "structure_name": self._structure_name() if inside else "",
-            "alerts": len(words.attention(known, config, self.structures)) if known and inside else 0,
+            "alerts": self._alerts() if inside else 0,
             "now": self.tools.clock.now(),
             "idle_seconds": IDLE_SECONDS,
         }
+
+    def _alerts(self) -> int:
+        """How many things wait for a person."""
+        known = self.tools.watch.known()
+        found = words.attention(known, self.tools.services.config, self.structures) if known else []
+        return len(found) + len(self.waiting_orders)
 
     def _structure_name(self) -> str:
         """The structure's name when the person sees one alone; how many otherwise."""
