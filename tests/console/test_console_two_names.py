@@ -185,5 +185,7 @@ def test_the_bell_counts_an_order_that_waits_for_a_second_person(world: World) -
     address = dry_run(marie)
     confirm(marie, address, count="2")
     assert counted(luc) != before[0] and counted(paul) == before[1]
+    said = f'<a href="{address}">'
+    assert said in luc.get("/").text and said not in paul.get("/").text
     world.clock.at += 5 * 3600
     assert counted(world.client("luc")) == before[0]
