@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -25,6 +26,8 @@ AGAIN_ABOVE: Final = 500
 """An order for more is confirmed with the password."""
 SECOND_WITHIN: Final = 4 * 3600.0
 """Seconds in which a second person may confirm."""
+_COUNTING: Final = threading.Lock()
+"""Held while what a person began lately is counted and one more begins: two at once would each count the other out."""
 ACTS: Final[Mapping[Act, Action]] = {
     "replay": Action.REPLAYED,
     "discard": Action.DISCARDED,
@@ -134,11 +137,14 @@ def begin(visit: Visit, order: Order, reason: str) -> None:
     """Confirm a dry run: it begins, or waits for a second person. Audited before. Raises `Unavailable`."""
     store, count = visit.tools.store.orders, would(visit, order)
     detail = _detail(order, count)
-    if wants_second(visit, order, count):
-        until = visit.tools.clock.now() + SECOND_WITHIN
-        _once(visit, order, reason, f"{detail} asks-second-person", lambda: store.ask_second(order.id, reason, until))
-    elif _once(visit, order, reason, detail, lambda: store.confirm(order.id, reason)):
-        visit.tools.runner.wake()
+    with _COUNTING:
+        if wants_second(visit, order, count):
+            until = visit.tools.clock.now() + SECOND_WITHIN
+            _once(
+                visit, order, reason, f"{detail} asks-second-person", lambda: store.ask_second(order.id, reason, until)
+            )
+        elif _once(visit, order, reason, detail, lambda: store.confirm(order.id, reason)):
+            visit.tools.runner.wake()
 
 
 def second_faults(visit: Visit, order: Order, count: str) -> dict[str, str]:
