@@ -56,11 +56,11 @@ def create(
 ) -> None:
     """Make a token. It is shown once: what is kept of it gives no access."""
     from router.access.rights import checked_name
-    from router.runtime.grants import usable
+    from router.runtime import grants
 
     with opened(site, changes=Action.TOKEN) as (services, store):
         held, lasting = granted(services, right or []), _seconds(expires)
-        usable(services.config, scope, feed or [], held)
+        grants.usable(grants.known(services.config), scope, feed or [], held)
         ends = services.clock.now() + lasting
         store.tokens.check(name, scopes=scope, expires=ends, feeds=feed or [])
         named = checked_name(name)
