@@ -42,7 +42,7 @@ def person(config: OidcConfig, claims: Mapping[str, Any]) -> Person:
 
 
 def identity(config: OidcConfig, claims: Mapping[str, Any]) -> str:
-    """`Person.id`: of issuer and subject, which are together never given again (OpenID Connect Core 1.0 §5.7).
+    """`Person.id`: of issuer and subject: the provider gives the two together to nobody else.
 
     Raises `LoginRefused` (`LOGIN-OIDC-NAME`).
     """

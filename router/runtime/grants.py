@@ -48,7 +48,7 @@ def possible(site: Known, held: Iterable[str]) -> None:
     """Raises `OperatorFault` (`ACCESS-STRUCTURE`) for a structure that can't be named."""
     for finess in held:
         if finess != EVERY and finess not in site.structures:
-            raise _unknown("ACCESS-STRUCTURE", _STRUCTURE, finess, site.structures, site)
+            raise OperatorFault("ACCESS-STRUCTURE", "", _told(_STRUCTURE, finess, site.structures, site))
 
 
 def usable(site: Known, scopes: Collection[str], feeds: Collection[str], held: Mapping[str, Role]) -> None:
@@ -58,14 +58,13 @@ def usable(site: Known, scopes: Collection[str], feeds: Collection[str], held: M
             raise OperatorFault("ACCESS-SCOPE", "", filled(_SCOPE, name=repr(scope), known=", ".join(SCOPES)))
     for name in feeds:
         if name not in site.feeds:
-            raise _unknown("ACCESS-FEED", _FEED, name, site.feeds, site)
+            raise OperatorFault("ACCESS-FEED", "", _told(_FEED, name, site.feeds, site))
     if FEED_SEND in scopes and not feeds:
         raise OperatorFault("ACCESS-FEED", "", _NO_FEED)
     if set(scopes) - {FEED_SEND} and not held:
         raise OperatorFault("ACCESS-RIGHT", "", _NO_RIGHT)
 
 
-def _unknown(code: str, text: str, name: str, names: tuple[str, ...], site: Known) -> OperatorFault:
+def _told(text: str, name: str, names: tuple[str, ...], site: Known) -> str:
     known = ", ".join(names) or "-"
-    said = filled(text, name=repr(name), known=known) if site.quoted else filled(_NOT_ONE, known=known)
-    return OperatorFault(code, "", said)
+    return filled(text, name=repr(name), known=known) if site.quoted else filled(_NOT_ONE, known=known)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def browser(world: World, person: Person, *, local: bool = True) -> Browser:
     return client
 
 
-def sent(client: Browser, address: str, body: dict[str, object]) -> httpx.Response:
+def sent(client: Browser, address: str, body: Mapping[str, object]) -> httpx.Response:
     """As a script of our own pages sends it."""
     csrf = token(client.get("/account"))
     more = {"content-type": "application/json", "x-csrf-token": csrf}
