@@ -139,6 +139,8 @@ def _audit(services: SiteServices, name: str, what: str) -> None:
 def _state(one: Token, now: float) -> str:
     if one.revoked:
         return _("revoked {moment}", moment=moment(one.revoked))
+    if one.maker_may is None:
+        return _("over: its maker is gone or locked")
     if not one.valid(now):
         return _("ended {moment}", moment=moment(one.expires))
     return _("until {moment}", moment=moment(one.expires))
