@@ -56,11 +56,11 @@ def create(
 ) -> None:
     """Make a token. It is shown once: what is kept of it gives no access."""
     from router.access.rights import checked_name
-    from router.runtime.grants import usable
+    from router.runtime import grants
 
     with opened(site, changes=Action.TOKEN) as (services, store):
         held, lasting = granted(services, right or []), _seconds(expires)
-        usable(services.config, scope, feed or [], held)
+        grants.usable(grants.known(services.config), scope, feed or [], held)
         ends = services.clock.now() + lasting
         store.tokens.check(name, scopes=scope, expires=ends, feeds=feed or [])
         named = checked_name(name)
@@ -139,6 +139,8 @@ def _audit(services: SiteServices, name: str, what: str) -> None:
 def _state(one: Token, now: float) -> str:
     if one.revoked:
         return _("revoked {moment}", moment=moment(one.revoked))
+    if one.maker_may is None:
+        return _("over: its maker is gone or locked")
     if not one.valid(now):
         return _("ended {moment}", moment=moment(one.expires))
     return _("until {moment}", moment=moment(one.expires))

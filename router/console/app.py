@@ -109,7 +109,7 @@ class _Console:
         live = "x-live" in request.headers  # a page that asks for itself again is no sign of life
         session = self._tools.access.person_of(secret, touch=not live) if secret else None
         person = session.person if session is not None else None
-        kept = self._tools.store.choices(person.name) if person is not None else {}
+        kept = self._tools.store.choices(person.id) if person is not None else {}
         return Visit(
             request=request,
             page_asked=page,
@@ -144,7 +144,7 @@ class _Console:
             raise NotAllowed
         if acts and page.does and visit.field("do") not in page.does:
             raise NotHere
-        who = visit.person_or_none.name if visit.person_or_none is not None else visit.source
+        who = visit.person_or_none.id if visit.person_or_none is not None else visit.source
         if not self._rates.allow(page.act_rate if acts else page.rate, page.name, who):
             raise _Refused(429)
         return page.act if acts else page.show

@@ -130,7 +130,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Searcher:
-    """A person at the search. person: name;  within: FINESS numbers whose messages may be seen, None for all"""
+    """A person at the search. person: her id;  within: FINESS numbers whose messages may be seen, None for all"""
 
     services: SiteServices
     store: ConsoleStore

@@ -166,11 +166,11 @@ def test_a_search_is_saved_for_oneself_or_for_everyone(known: World) -> None:
     assert ">mine</a>" in client.get("/search").text
     page = other.get("/search").text
     assert ">ours</a>" in page and ">mine</a>" not in page
-    (shared,) = known.store.searches("paul", frozenset({A}))
+    (shared,) = known.store.searches(known.id_of("paul"), frozenset({A}))
     assert shared.query == "?outcome=failed&since=today"
     assert other.post(f"/searches/{shared.id}/remove", {"_token": token(other.get("/search"))}).status_code == 404
     assert client.post(f"/searches/{shared.id}/remove", {"_token": token(client.get("/search"))}).status_code == 303
-    assert not known.store.searches("paul", frozenset({A}))
+    assert not known.store.searches(known.id_of("paul"), frozenset({A}))
     known.access.accounts.set_rights("paul", {B: Role.READER})
 
 

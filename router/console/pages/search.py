@@ -70,7 +70,7 @@ def _asked(visit: Visit) -> Asked:
 
 
 def _searcher(visit: Visit) -> Searcher:
-    return Searcher(visit.tools.services, visit.tools.store, visit.person.name, visit.structures)
+    return Searcher(visit.tools.services, visit.tools.store, visit.person.id, visit.structures)
 
 
 def _form(
@@ -137,14 +137,14 @@ def save(visit: Visit) -> Response:
 
 def keep(visit: Visit, name: str, asked: Asked, *, shared: bool) -> str:
     """Keep this search of this person under a name that names no patient; one with this name is replaced. Its id."""
-    store, me = visit.tools.store, visit.person.name
-    return store.save(me, name, query_string(asked.given), visit.structures, shared=shared)
+    store, me, query = visit.tools.store, visit.person, query_string(asked.given)
+    return store.save(me.id, name, query, visit.structures, by=me.name, shared=shared)
 
 
 def saved(visit: Visit) -> list[SavedSearch]:
     """One's own, and the shared ones that name nothing of another structure."""
     within, seen = visit.structures, names_seen(visit.tools.services.config, visit.structures)
-    found = visit.tools.store.searches(visit.person.name, within)
+    found = visit.tools.store.searches(visit.person.id, within)
     if within is None:
         return list(found)
 
@@ -153,7 +153,7 @@ def saved(visit: Visit) -> list[SavedSearch]:
         names = {said[name] for name in ("feed", "sink") if name in said}
         return names <= seen and said.get("structure", "") in ("", *within)
 
-    return [one for one in found if one.person == visit.person.name or (mine(one) and "pipeline=" not in one.query)]
+    return [one for one in found if one.person == visit.person.id or (mine(one) and "pipeline=" not in one.query)]
 
 
 def remove(visit: Visit) -> Response:
@@ -165,7 +165,7 @@ def remove(visit: Visit) -> Response:
 def forget(visit: Visit, id_: str) -> None:
     """A saved search of one's own; for an administrator of all structures, anyone's. Raises `NotHere`."""
     anyone = visit.person.structures(Role.ADMINISTRATOR) is None
-    if not visit.tools.store.remove(id_, None if anyone else visit.person.name):
+    if not visit.tools.store.remove(id_, None if anyone else visit.person.id):
         raise NotHere
 
 

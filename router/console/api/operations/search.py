@@ -121,7 +121,7 @@ def told(visit: Visit, given: Told) -> Asked:
 
 
 def _searcher(visit: Visit) -> Searcher:
-    return Searcher(visit.tools.services, visit.tools.store, visit.person.name, visit.structures)
+    return Searcher(visit.tools.services, visit.tools.store, visit.person.id, visit.structures)
 
 
 def _audited(visit: Visit, asked: Asked) -> None:
