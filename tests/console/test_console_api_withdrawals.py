@@ -116,11 +116,14 @@ def _read(world: World, id_: str) -> Delivery | None:
 @pytest.mark.parametrize("did", ["initial", "replace", "delete"])
 def test_another_hospitals_delivery_of_the_same_id_decides_nothing(did: str, deposited: Deposited) -> None:
     """A finds its own deposit, also after B sent a document with this id or of this family; it hears nothing of B's."""
-    world, names = deposited.world, _new_version(deposited)
+    world = deposited.world
     theirs = replace(
         deposited.deposit, id="b" * 32, event_id="b" * 64, sink="dmp.b", structure=B, created=world.clock.at - 5,
-        action=did, payload=b"", **(names if did == "replace" else {}),
+        action=did, payload=b"",
     )  # fmt: skip
+    if did == "replace":
+        other = world.services.pseudonyms.of("document", "1.2.777")
+        theirs = replace(theirs, document=other, replaces=theirs.document)
     row = Row(
         delivery=theirs, partition=0, sequence=10**6, bytes_at=theirs.origin, state=State.DONE,
         evidence={"submission_set": "1.2.8", "xds_unique_id": "1.2.777"}, updated=world.clock.at,
@@ -130,9 +133,3 @@ def test_another_hospitals_delivery_of_the_same_id_decides_nothing(did: str, dep
     assert (answer.status_code, answer.json()["sink"]) == (200, "dmp.a")
     assert [one["to"] for one in answer.json()["had_it"]] == ["dr.hoda@x.mssante.fr"]
     assert "1.2.777" not in answer.text
-
-
-def _new_version(deposited: Deposited) -> dict[str, str]:
-    """A new version of A's document."""
-    document = deposited.world.services.pseudonyms.of("document", "1.2.777")
-    return {"document": document, "replaces": deposited.deposit.document}
