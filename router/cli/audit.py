@@ -152,7 +152,7 @@ def _accepted(services: SiteServices, found: Verdict, reason: str, *, certain: b
     from router.audit.wording import verdict as in_words
     from router.config.account import account
 
-    if found.finding is None or found.finding.fault not in (Fault.CUT, Fault.REWOUND, Fault.ANCHOR):
+    if found.finding is None or found.finding.fault not in (Fault.CUT, Fault.REWOUND, Fault.ANCHOR, Fault.SENT):
         return found
     errors.print(said(in_words(found)), soft_wrap=True)
     if not certain:

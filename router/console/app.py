@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
@@ -12,13 +11,13 @@ import structlog
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from router.access.sessions import Session
-from router.console import assets, live
+from router.console import assets, bodies, live
 from router.console.api.app import api_app
 from router.console.api.operation import BASE
 from router.console.choices import Choices
@@ -37,8 +36,6 @@ log = structlog.get_logger()
 
 _FORM_BYTES: Final = 64 * 1024
 _FIELDS: Final = 1000
-_FORM_SECONDS: Final = 20.0
-"""Until a form has come whole."""
 _FORM: Final = "application/x-www-form-urlencoded"
 _ERRORS: Final = Page(name="error", path="", title=N_("Not possible"), open=True)
 """In the place of a page that there is not."""
@@ -220,15 +217,9 @@ async def _form(request: Request) -> Mapping[str, Sequence[str]]:
     """Fields of a small form. Raises `_Refused` for another kind of body, or too large a one."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
         raise _Refused(415)
-    body = b""
-    try:
-        async with asyncio.timeout(_FORM_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > _FORM_BYTES:
-                    raise _Refused(413)
-    except (TimeoutError, ClientDisconnect) as error:
-        raise _Refused(400) from error
+    body = await bodies.whole(request, _FORM_BYTES)
+    if isinstance(body, int):
+        raise _Refused(body)
     try:
         return parse_qs(body.decode(), keep_blank_values=True, max_num_fields=_FIELDS)
     except ValueError as error:

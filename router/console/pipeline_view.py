@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,8 @@ from router.console.words import names_seen
 from router.errors import ConfigFault, Problem
 from router.runtime.examples import play_all
 
+OTHERS: Final = "…"
+"""In the place of a name that works for other structures only."""
 _playing: Final = threading.Lock()
 """Examples are played by one person at a time: each opens a site of its own."""
 
@@ -99,8 +102,22 @@ def play(visit: Visit, file: PipelineFile) -> Played:
     return Played({one.example: one.problems for one in found})
 
 
-def stages(file: PipelineFile) -> list[Stage]:
-    """Feed, condition, steps and sinks, in this order."""
+def bare(visit: Visit) -> Callable[[str], str]:
+    """What is written in a file, without the names of feeds and sinks that work for other structures only."""
+    config = visit.tools.services.config
+    hidden = sorted({*config.feeds, *config.sinks} - names_seen(config, visit.structures), key=len, reverse=True)
+    if visit.structures is None or not hidden:
+        return str
+    names = re.compile(rf"(?<![\w.-])(?:{'|'.join(map(re.escape, hidden))})(?![\w.-])")
+    return lambda text: names.sub(OTHERS, text)
+
+
+def stages(file: PipelineFile, bare: Callable[[str], str]) -> list[Stage]:
+    """Feed, condition, steps and sinks, in this order. bare: see the function of this name."""
+    return [replace(one, name=bare(one.name), text=bare(one.text)) for one in _stages(file)]
+
+
+def _stages(file: PipelineFile) -> list[Stage]:
     config = file.config
     found = [Stage("feed", ", ".join(config.feeds), file.line(["feed"]))]
     if config.when is not None:

@@ -159,6 +159,22 @@ class Visit:
         event = self.audited(action, structure, reason)
         self.tools.record(replace(event, kind=kind, object=of, refused=refused, detail=detail))
 
+    def record_each(
+        self, details: Mapping[str, str], action: Action, *, kind: str, of: str = "", reason: str = ""
+    ) -> None:
+        """`record` once for each structure (FINESS -> detail): whoever administers one reads of it there.
+
+        Without any, of the structures that the person sees; "" alone for who sees all.
+        """
+        if not details:
+            details = dict.fromkeys(self.structures or ("",), "0")
+        for structure, detail in sorted(details.items()):
+            self.record(action, kind=kind, of=of, structure=structure, reason=reason, detail=detail)
+
+    def searches_patient(self, pseudonyms: str) -> None:
+        """The person asks for this patient (`ps_…`): in the audit of each structure that the person sees."""
+        self.record_each(dict.fromkeys(self.structures or ("",), ""), Action.SEARCHED, kind="patient", of=pseudonyms)
+
     def audited(self, action: Action, structure: str, reason: str = "") -> AuditEvent:
         """The beginning of a line of the audit: this person does that now, about something of this structure."""
         return AuditEvent(

@@ -228,3 +228,29 @@ def test_a_patient_s_pseudonym_names_no_message(known: World) -> None:
     for name in (pseudonym, f"ps_{pseudonym}", pseudonym.upper()):
         assert client.get(f"/messages/{name}").status_code == 404
         assert f"/messages/{EVENT_A}" not in _find(client, words=name)
+
+
+def test_whether_a_number_is_a_patients_is_told_to_nobody_unseen(known: World) -> None:
+    """What may be an IPP leads to a search for a patient, known or not; the audit has it before anybody looks."""
+    client = known.client("luc")
+    form = {"_token": token(client.get("/search"))}
+    for words in ("000123", "000124", "A-4711"):
+        known.audit.clear()
+        answer = client.post("/search", form | {"words": words})
+        assert answer.status_code == 303, text_of(answer)
+        assert answer.headers["location"].startswith("/search?patient=ps_"), words
+        assert [(one.action, one.kind, one.structure) for one in known.audit] == [(Action.SEARCHED, "patient", A)]
+        known.audit_away = True
+        assert client.post("/search", form | {"words": words}).status_code == 503
+        assert client.get(answer.headers["location"]).status_code == 503
+        known.audit_away = False
+    assert "q=" in _find(client, words="HODA")
+
+
+def test_an_export_has_a_line_for_each_structure_of_its_rows(known: World) -> None:
+    """Whoever administers one reads of it there; an export of nothing is a line of what the person sees."""
+    known.client("jeanne").get("/search.csv?since=all")
+    assert {one.structure: one.detail for one in known.audit[-2:]} == {A: "1", B: "1"}
+    known.client("marie").get("/search.csv?since=all&code=MSS-999")
+    last = known.audit[-1]
+    assert (last.action, last.structure, last.role, last.detail) == (Action.EXPORTED, A, "operator", "0")

@@ -13,7 +13,6 @@ from urllib.parse import parse_qsl
 from starlette.responses import Response
 
 from router.access.person import Role
-from router.audit.event import Action
 from router.console import called, exporting, row_view, searching
 from router.console.free_text import named_person
 from router.console.page import Key, NotHere, Page
@@ -39,6 +38,8 @@ def search(visit: Visit) -> Response:
         return visit.see_other(safe.address)
     except BadCriterion as fault:
         return _form(visit, dict(visit.query), fault=searching.fault_of(fault))
+    if "patient" in asked.given:
+        visit.searches_patient(asked.given["patient"])
     began, journal = time.perf_counter(), visit.tools.services.journal
     per = PER[-1] if visit.asked("per") == str(PER[-1]) else PER[0]
     try:
@@ -48,8 +49,6 @@ def search(visit: Visit) -> Response:
     except BadCriterion as fault:
         return _form(visit, asked.given, fault=searching.fault_of(fault))
     visit.took = time.perf_counter() - began
-    if "patient" in asked.given:
-        visit.record(Action.SEARCHED, kind="patient", of=asked.given["patient"])
     older = None
     if not found.events and after is None and asked.criteria.since is not None:
         older = journal.counts(replace(asked.criteria, since=None), _COUNT_SECONDS).total
@@ -70,7 +69,7 @@ def _asked(visit: Visit) -> Asked:
 
 
 def _searcher(visit: Visit) -> Searcher:
-    return Searcher(visit.tools.services, visit.tools.store, visit.person.id, visit.structures)
+    return Searcher(visit.tools.services, visit.tools.store, visit.person.id, visit.structures, visit.searches_patient)
 
 
 def _form(
