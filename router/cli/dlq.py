@@ -14,6 +14,7 @@ import typer
 from rich.progress import track
 
 from router.cli import audited, criteria
+from router.cli.free_text import JournalledOption, ViewedOption, unnamed
 from router.cli.output import Exit, confirm, console, errors, fail, said, show_json
 from router.cli.periods import period
 from router.cli.rights import operable, viewable
@@ -122,7 +123,7 @@ def show(
     content: Annotated[
         bool, typer.Option("--content", help="Write the original bytes too: they name a patient.")
     ] = False,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="With --content: why; it is audited.")] = "",
+    reason: ViewedOption = "",
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="At most so many.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
@@ -167,7 +168,7 @@ def replay(
     decide_again: Annotated[
         bool, typer.Option("--decide-again", help="Through today's pipelines, instead of the same delivery.")
     ] = False,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is journalled.")] = "",
+    reason: JournalledOption = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the deliveries and say what became of them.")] = False,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long `--wait` waits.")] = 60.0,
     yes: YesOption = False,
@@ -220,13 +221,15 @@ def replay(
 @commands.command()
 def discard(
     id_: IdArgument,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why they are given up; it is journalled.")],
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Why they are given up; it is journalled.", callback=unnamed)
+    ],
     site: SiteOption = DEFAULT_SITE,
     dry_run: DryOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Give dead letters up, with a reason; `dlq take-back` undoes it for seven days."""
+    """Give dead letters up; `dlq take-back` undoes it for seven days. What the intake refused is given up for good."""
     from router.audit.event import Action
     from router.cli.dead_letters import chosen
     from router.cli.presence import absence_from

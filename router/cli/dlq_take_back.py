@@ -9,6 +9,7 @@ import typer
 
 from router.cli import audited
 from router.cli.dlq import DryOption, YesOption
+from router.cli.free_text import JournalledOption
 from router.cli.output import Exit, confirm, console, fail, show_json
 from router.cli.rights import operable
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
@@ -27,7 +28,7 @@ def add_to(commands: typer.Typer) -> None:
 
 def take_back(
     id_: Annotated[str, typer.Argument(metavar="ID", help="A delivery, an event, or whatever `explain` takes.")],
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is journalled.")],
+    reason: JournalledOption,
     site: SiteOption = DEFAULT_SITE,
     dry_run: DryOption = False,
     yes: YesOption = False,
