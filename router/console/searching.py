@@ -17,7 +17,7 @@ from router.console.store import ConsoleStore
 from router.console.words import names_seen
 from router.french_time import clock, day
 from router.journal import periods
-from router.journal.criteria import OUTCOMES, BadCriterion, Criteria
+from router.journal.criteria import OUTCOMES, BadCriterion, Criteria, code_of, outcome_of
 from router.language import N_, _, translated
 from router.runtime import asking
 from router.runtime.site_services import SiteServices
@@ -51,12 +51,11 @@ OUTCOME_WORDS: Final = {
 _RPPS: Final = re.compile(r"8?\d{11}")
 _FINESS: Final = re.compile(r"1?(?:\d{2}|2[AB])\d{7}")
 _LOINC: Final = re.compile(r"\d{1,5}-\d")
-_CODE: Final = re.compile(r"(?:R\d{2,3}|[A-Z]{2,6}\d?-[A-Za-z0-9_.-]{2,40})")
+_CODE: Final = re.compile(r"(?:[45]\d\d|R\d{2,3}|[A-Z]{2,6}\d?-[A-Za-z0-9_.-]{2,40})")
 
 _FORMS: Final = {"recipient": _RPPS, "structure": _FINESS, "type": _LOINC, "code": _CODE}
 _MOST: Final = 20
 """Pseudonyms of one patient in an address."""
-_NO_PATIENT: Final = N_("a patient is an INS, an IPP, his mailbox, or his names and his birth date")
 _PATIENT_APART: Final = N_("a patient's mailbox names the patient: search by the patient")
 _OLD_HANDLE: Final = N_("what was typed is kept for a day, for the person who typed it: type it again")
 
@@ -168,6 +167,7 @@ class Searcher:
         first, end = periods.period("" if since == ALWAYS else since, kept.get("until", ""), now)
         criteria = Criteria(since=first, until=end, within=self.within)
         criteria = replace(criteria, **{option: kept.get(option, "") for option in PLAIN})  # type: ignore[arg-type]
+        kept |= {option: getattr(criteria, option) for option in ("outcome", "code") if kept.get(option)}
         if name:
             criteria = replace(criteria, recipient=name)
         if "patient" in kept:
@@ -194,11 +194,11 @@ class Searcher:
         known = {
             "feed": text in seen & {*config.feeds},
             "sink": text in seen & {*config.sinks},
-            "outcome": text.lower() in OUTCOMES,
+            "outcome": outcome_of(text) in OUTCOMES,
         }
         known |= {name: bool(form.fullmatch(text)) for name, form in _FORMS.items()}
         if name := next((name for name, meant in known.items() if meant), ""):
-            return {name: text.lower() if name == "outcome" else text}
+            return {name: {"outcome": outcome_of, "code": code_of}.get(name, str)(text)}
         return {"recipient": text} if _professional(text) else {"q": self.store.keep_typed(self.person, text)}
 
     def pseudonym(self, patient: str) -> str:
@@ -207,8 +207,6 @@ class Searcher:
         Raises `BadCriterion` for what can be no patient.
         """
         found = asking.pseudonyms(self.services, patient)
-        if not found:
-            raise BadCriterion("SEARCH-PATIENT", "", _NO_PATIENT)
         known = [one for one in found if self._has_messages(one)]
         return "ps_" + "-".join((known or found)[:_MOST])
 
@@ -237,9 +235,11 @@ class Searcher:
         """An INS, a patient's mailbox, names with a birth date, or a number that has messages here as an IPP."""
         if _carries_ins(text):
             return True
-        found = asking.pseudonyms(self.services, text)
         if " " in text and any(map(str.isalpha, text)) and any(map(str.isdigit, text)):
-            return bool(found)
+            return True
+        if patient_search.lacks_birth_date(text):
+            return False
+        found = asking.pseudonyms(self.services, text)
         known = any(form.fullmatch(text) for form in (_RPPS, _FINESS))
         return not known and any(self._has_messages(one) for one in found)
 
