@@ -231,7 +231,7 @@ def discard(
 ) -> None:
     """Give dead letters up; `dlq take-back` undoes it for seven days. What the intake refused is given up for good."""
     from router.audit.event import Action
-    from router.cli.dead_letters import chosen
+    from router.cli.dead_letters import chosen, question_of_discard
     from router.cli.presence import absence_from
     from router.engine.dead_letters import operator_commands
     from router.runtime.wording import EVIDENCE
@@ -250,8 +250,7 @@ def discard(
                 _("none of them is a dead letter (any more): one that still waits is given up by its delivery's id"),
                 Exit.BAD,
             )
-        question = plural("Give up {count} dead letter?", "Give up {count} dead letters?", len(found))
-        _confirm(question, dry_run or yes or as_json)
+        _confirm(question_of_discard(found), dry_run or yes or as_json)
         producer = None if dry_run else services.bus.producer(f"operator-{os.getpid()}")
         note = audited.ordered(services, Action.DISCARDED, which.id, reason, 0 if dry_run else len(found))
         answers = operator_commands.discard(
