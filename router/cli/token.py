@@ -11,6 +11,7 @@ from rich.table import Table
 from router.audit.event import Action
 from router.cli import audited
 from router.cli.access import granted, opened, told
+from router.cli.free_text import unnamed
 from router.cli.output import console, fail, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.cli.times import ago, moment
@@ -32,7 +33,9 @@ def add_to(app: typer.Typer) -> None:
 
 @commands.command()
 def create(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is for, as the audit will name it.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="What it is for, as the audit will name it.", callback=unnamed)
+    ],
     scope: Annotated[
         list[str],
         typer.Option(

@@ -11,6 +11,7 @@ import typer
 
 from router.audit.event import Action
 from router.cli import audited
+from router.cli.free_text import unnamed
 from router.cli.output import Exit, confirm, console, fail, said, show_json
 from router.cli.rights import need_withdrawal, withdrawable
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
@@ -32,7 +33,10 @@ def withdraw(
         str, typer.Argument(metavar="DOCUMENT", help="The document's id (OID), as `explain` shows it.")
     ],
     reason: Annotated[
-        str, typer.Option(metavar="TEXT", help="Why; it is journalled. No patient's name: the journal holds none.")
+        str,
+        typer.Option(
+            metavar="TEXT", help="Why; it is journalled. No patient's name: the journal holds none.", callback=unnamed
+        ),
     ],
     site: SiteOption = DEFAULT_SITE,
     copy: Annotated[

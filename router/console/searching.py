@@ -17,7 +17,7 @@ from router.console.store import ConsoleStore
 from router.console.words import names_seen
 from router.french_time import clock, day
 from router.journal import periods
-from router.journal.criteria import OUTCOMES, BadCriterion, Criteria
+from router.journal.criteria import OUTCOMES, BadCriterion, Criteria, code_of, outcome_of
 from router.language import N_, _, translated
 from router.runtime import asking
 from router.runtime.site_services import SiteServices
@@ -51,7 +51,7 @@ OUTCOME_WORDS: Final = {
 _RPPS: Final = re.compile(r"8?\d{11}")
 _FINESS: Final = re.compile(r"1?(?:\d{2}|2[AB])\d{7}")
 _LOINC: Final = re.compile(r"\d{1,5}-\d")
-_CODE: Final = re.compile(r"(?:R\d{2,3}|[A-Z]{2,6}\d?-[A-Za-z0-9_.-]{2,40})")
+_CODE: Final = re.compile(r"(?:[45]\d\d|R\d{2,3}|[A-Z]{2,6}\d?-[A-Za-z0-9_.-]{2,40})")
 
 _IPP: Final = re.compile(r"(?=.*\d)[A-Za-z0-9/_-]{2,40}(?:\^.{0,100})?")
 """What may be a patient's number in a hospital: the form alone decides, whether anybody has it or not."""
@@ -59,7 +59,6 @@ _IPP: Final = re.compile(r"(?=.*\d)[A-Za-z0-9/_-]{2,40}(?:\^.{0,100})?")
 _FORMS: Final = {"recipient": _RPPS, "structure": _FINESS, "type": _LOINC, "code": _CODE}
 _MOST: Final = 20
 """Pseudonyms of one patient in an address."""
-_NO_PATIENT: Final = N_("a patient is an INS, an IPP, his mailbox, or his names and his birth date")
 _PATIENT_APART: Final = N_("a patient's mailbox names the patient: search by the patient")
 _OLD_HANDLE: Final = N_("what was typed is kept for a day, for the person who typed it: type it again")
 
@@ -175,6 +174,7 @@ class Searcher:
         first, end = periods.period("" if since == ALWAYS else since, kept.get("until", ""), now)
         criteria = Criteria(since=first, until=end, within=self.within)
         criteria = replace(criteria, **{option: kept.get(option, "") for option in PLAIN})  # type: ignore[arg-type]
+        kept |= {option: getattr(criteria, option) for option in ("outcome", "code") if kept.get(option)}
         if name:
             criteria = replace(criteria, recipient=name)
         if "patient" in kept:
@@ -201,11 +201,11 @@ class Searcher:
         known = {
             "feed": text in seen & {*config.feeds},
             "sink": text in seen & {*config.sinks},
-            "outcome": text.lower() in OUTCOMES,
+            "outcome": outcome_of(text) in OUTCOMES,
         }
         known |= {name: bool(form.fullmatch(text)) for name, form in _FORMS.items()}
         if name := next((name for name, meant in known.items() if meant), ""):
-            return {name: text.lower() if name == "outcome" else text}
+            return {name: {"outcome": outcome_of, "code": code_of}.get(name, str)(text)}
         if _IPP.fullmatch(text):
             return {"patient": self.pseudonym(text)}
         return {"recipient": text} if _professional(text) else {"q": self.store.keep_typed(self.person, text)}
@@ -216,8 +216,6 @@ class Searcher:
         Raises `BadCriterion` for what can be no patient, `Unavailable` when the audit can't say that he was asked for.
         """
         found = asking.pseudonyms(self.services, patient)
-        if not found:
-            raise BadCriterion("SEARCH-PATIENT", "", _NO_PATIENT)
         self.about(_address_of(found))
         known = [one for one in found if self._has_messages(one)]
         return _address_of(known or found)

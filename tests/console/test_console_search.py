@@ -72,6 +72,20 @@ def test_what_is_typed_becomes_an_address_that_names_nobody(known: World, words:
     assert "boîte pleine" in answer.text and f'href="/messages/{EVENT_A}"' in answer.text
 
 
+@pytest.mark.parametrize(
+    ("words", "query"),
+    [
+        ("échec", "outcome=failed"),
+        ("Refusée", "outcome=refused"),
+        ("en attente", "outcome=waiting"),
+        ("552", "code=MSS-552"),
+    ],
+)
+def test_the_box_takes_french_outcomes_and_bare_replies(known: World, words: str, query: str) -> None:
+    """As the screens say them; the address holds the words of the command line."""
+    assert _find(known.client("jeanne"), words=words) == f"/search?{query}"
+
+
 @pytest.mark.parametrize("words", ["MSGA1", f"{EVENT_A[:8]}", EVENT_A, "a" * 31 + "1", "1.2.250.1.213.1.1.9.1^77"])
 def test_an_identifier_leads_to_the_message_itself(known: World, words: str) -> None:
     """MSH-10, event, delivery, document: no list is between."""
