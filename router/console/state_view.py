@@ -57,7 +57,7 @@ class Seen:
 def of(visit: Visit, found: Status) -> Seen:
     """Leaves out feeds and sinks that work for other structures only."""
     config, mine = visit.tools.services.config, visit.structures
-    names, attention = words.names_seen(config, mine), words.attention(found, config, mine)
+    names, attention = words.names_seen(config, mine), visit.attention(found)
     return Seen(
         status=found,
         sentence=_sentence(found, len(attention)),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from router.audit.event import AuditEvent
 from router.config.site import Site
 from router.console.mail_shelf import Shelf
+from router.console.waits import Waits
 from router.contracts import Clock
 
 if TYPE_CHECKING:
@@ -46,3 +47,4 @@ class ConsoleTools:
     """What left and what came back, where the site keeps it."""
     oidc: Oidc | None = None
     mails: Shelf = field(default_factory=Shelf)
+    waits: Waits = field(default_factory=Waits)

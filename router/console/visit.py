@@ -23,6 +23,7 @@ from router.console.rates import Rates
 from router.console.registry import menu
 from router.console.tools import ConsoleTools
 from router.language import N_, _, plural
+from router.runtime.status.views import Attention, Status
 
 IDLE_SECONDS: Final = 300
 """After so long without a sign of life the script hides what a reason opened."""
@@ -161,6 +162,12 @@ class Visit:
             source=self.source,
         )
 
+    def attention(self, found: Status | None) -> list[Attention]:
+        """What waits for a person, of the structures that this one sees. found: None before the first look."""
+        config, mine = self.tools.services.config, self.structures
+        known = words.attention(found, config, mine) if found is not None else []
+        return [*known, *self.tools.waits.of(self.tools, mine)]
+
     # ----------------------------------------------------------------------------------------------- answers
 
     @property
@@ -195,7 +202,7 @@ class Visit:
             "nonce": self.request.state.nonce,
             "site_name": config.environment,
             "structure_name": self._structure_name() if inside else "",
-            "alerts": len(words.attention(known, config, self.structures)) if known and inside else 0,
+            "alerts": len(self.attention(known)) if inside else 0,
             "now": self.tools.clock.now(),
             "idle_seconds": IDLE_SECONDS,
         }

@@ -1,0 +1,81 @@
+"""What waits for a person in the structures of whoever looks: dead letters, and cases of the work-lists.
+
+A `Status` counts these for the whole site. Here they are counted for some structures, and with the console's lists.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+from router.console.cases import NEW
+from router.console.words import Structures
+from router.console.worklists import ListName, Worklists
+from router.engine.dead_letters.listing import Filter
+from router.errors import Unavailable
+from router.language import filled
+from router.runtime.status import judge
+from router.runtime.status.views import Attention
+
+if TYPE_CHECKING:
+    from router.console.tools import ConsoleTools
+
+FRESH: Final = 5.0
+"""Seconds for which a count is good: every page has it in its head."""
+NOT_RECEIVED: Final = "not received"
+#: What waits -> the page where a person goes on with it.
+PAGES: Final[Mapping[str, str]] = {
+    judge.DEAD_LETTERS: "/dead-letters",
+    judge.IMPACT: "/worklists/identity",
+    judge.HELD_DELIVERIES: "/worklists/waiting",
+    NOT_RECEIVED: "/worklists/not-received",
+}
+
+
+class Waits:
+    """Any thread. One of them counts for the same structures, the others wait for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counting: dict[Structures, threading.Lock] = {}
+        self._counted: dict[Structures, tuple[float, tuple[Attention, ...]]] = {}
+
+    def of(self, tools: ConsoleTools, within: Structures) -> tuple[Attention, ...]:
+        """What waits there, not older than `FRESH`. What can't be counted is told as such: never as nothing."""
+        with self._lock:
+            turn = self._counting.setdefault(within, threading.Lock())
+        with turn:
+            at, found = self._counted.get(within, (float("-inf"), ()))
+            if time.monotonic() - at > FRESH:
+                found = tuple(_counted(tools, within))
+                self._counted[within] = (time.monotonic(), found)
+            return found
+
+
+def _counted(tools: ConsoleTools, within: Structures) -> Iterator[Attention]:
+    try:
+        if within is not None:
+            yield from _of_structures(tools, within)
+        if count := _open(tools, within, "not-received"):
+            text = filled("{count} documents may not have been received: ask their recipients", count=count)
+            yield Attention(NOT_RECEIVED, "", text)
+    except Unavailable as fault:
+        text = filled("can't be looked at: {code} {reason}", code=fault.code, reason=fault.text)
+        yield Attention("unseen", "", text)
+
+
+def _of_structures(tools: ConsoleTools, within: frozenset[str]) -> Iterator[Attention]:
+    """What the status counts for the whole site alone."""
+    if count := sum(group.count for group in tools.desk.groups(Filter(within=within))):
+        yield judge.dead_letters(count)
+    if count := _open(tools, within, "identity"):
+        yield judge.impact(count)
+
+
+def _open(tools: ConsoleTools, within: Structures, name: ListName) -> int:
+    """Cases of a work-list that nobody has decided yet."""
+    ids = [case.id for case in Worklists(tools, within).cases(name)]
+    states = tools.store.cases.of(name, ids)
+    return sum(not states.get(id_, NEW).decided for id_ in ids)
