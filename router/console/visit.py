@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from router.access.person import Person, Role
 from router.access.sessions import Session
 from router.audit.event import Action, AuditEvent
-from router.console import rendering, words
+from router.console import rendering, waits, words
 from router.console.choices import Choices
 from router.console.page import Key, NotAllowed, NotHere, Page
 from router.console.rates import Rates
@@ -166,7 +166,7 @@ class Visit:
         """What waits for a person, of the structures that this one sees. found: None before the first look."""
         config, mine = self.tools.services.config, self.structures
         known = words.attention(found, config, mine) if found is not None else []
-        return [*known, *self.tools.waits.of(self.tools, mine)]
+        return [*known, *waits.of(self.tools, mine)]
 
     # ----------------------------------------------------------------------------------------------- answers
 

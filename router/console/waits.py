@@ -5,8 +5,6 @@ A `Status` counts these for the whole site. Here they are counted for some struc
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -22,8 +20,6 @@ from router.runtime.status.views import Attention
 if TYPE_CHECKING:
     from router.console.tools import ConsoleTools
 
-FRESH: Final = 5.0
-"""Seconds for which a count is good: every page has it in its head."""
 NOT_RECEIVED: Final = "not received"
 #: What waits -> the page where a person goes on with it.
 PAGES: Final[Mapping[str, str]] = {
@@ -34,24 +30,9 @@ PAGES: Final[Mapping[str, str]] = {
 }
 
 
-class Waits:
-    """Any thread. One of them counts for the same structures, the others wait for it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counting: dict[Structures, threading.Lock] = {}
-        self._counted: dict[Structures, tuple[float, tuple[Attention, ...]]] = {}
-
-    def of(self, tools: ConsoleTools, within: Structures) -> tuple[Attention, ...]:
-        """What waits there, not older than `FRESH`. What can't be counted is told as such: never as nothing."""
-        with self._lock:
-            turn = self._counting.setdefault(within, threading.Lock())
-        with turn:
-            at, found = self._counted.get(within, (float("-inf"), ()))
-            if time.monotonic() - at > FRESH:
-                found = tuple(_counted(tools, within))
-                self._counted[within] = (time.monotonic(), found)
-            return found
+def of(tools: ConsoleTools, within: Structures) -> tuple[Attention, ...]:
+    """What waits there, as it was some seconds ago. What can't be counted is told as such: never as nothing."""
+    return tools.waits.of(within, lambda: _counted(tools, within))
 
 
 def _counted(tools: ConsoleTools, within: Structures) -> Iterator[Attention]:

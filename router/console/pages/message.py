@@ -211,7 +211,7 @@ def _shown(visit: Visit, story: EventStory, item: Item) -> dict[str, Any]:
             return {"item": item, "mail": mail_view.shown(data), "text": "", "fault": ""}
         except MessageFault as broken:
             return {"item": item, "mail": None, "text": "", "fault": broken.text}
-    text = data[:_LONGEST].decode("utf-8", "replace").replace("\r", "\n")
+    text = data[:_LONGEST].decode("utf-8", "replace")
     return {"item": item, "mail": None, "text": text, "fault": ""}
 
 
