@@ -134,6 +134,7 @@ def _page(visit: Visit, story: EventStory, faults: Mapping[str, str], status: in
         behind_glass=glass,
         reasons=opening.REASONS,
         faults=faults,
+        typed={name: visit.field(name) for name in ("reason", "text")},
         entries=list(entries(story, names)) if view == "timeline" else [],
         rules=list(story_view.rules(story)) if view == "rules" else [],
         decisions=list(story_view.decisions(story)) if view == "decisions" else [],

@@ -146,7 +146,7 @@ def _planned(visit: Visit, order: Order, faults: Mapping[str, str], status: int 
         stale=_stale(visit, order),
         rows=_rows(visit, order),
         faults=faults,
-        typed=visit.field("count"),
+        typed={name: visit.field(name) for name in ("count", "reason")},
         password=count > AGAIN_ABOVE,
         until=order.lease if order.state is OrderState.SECOND else order.made + VALID,
         may_act=ordering.may_act(visit, order),
