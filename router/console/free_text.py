@@ -15,6 +15,11 @@ _DATE: Final = re.compile(r"\b(?:\d{1,2}[/.-]\d{1,2}[/.-](?:19|20)\d\d|(?:19|20)
 _NUMBER: Final = re.compile(r"[0-9](?:[ ./_-]{0,3}[0-9AaBb]){11,}")
 
 
+def kept(text: str) -> str:
+    """What stays in a field whose form was refused: nothing of a text that seems to name a patient."""
+    return "" if named_person(text) else text
+
+
 def named_person(text: str) -> str:
     """Why this text can't be kept: an INS, a mailbox of a patient or a date that may be of birth; "" when it can."""
     if len(text) > MOST:

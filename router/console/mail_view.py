@@ -159,11 +159,11 @@ def _parts(mail: EmailMessage) -> Iterator[tuple[EmailMessage, Kind, bytes]]:
 
 def _walk(mail: EmailMessage) -> Iterator[EmailMessage]:
     """Each part that holds something itself. The parser makes parts of the blocks of a report: they are no parts."""
-    left = [mail]
+    left: list[EmailMessage] = [mail]
     while left:
         part = left.pop()
         kind, payload = part.get_content_type(), part.get_payload()
-        inner = payload if isinstance(payload, list) else []
+        inner = [one for one in payload if isinstance(one, EmailMessage)] if isinstance(payload, list) else []
         if not inner or kind.startswith("message/"):
             yield part
         if kind not in _REPORTS:

@@ -69,6 +69,8 @@ STATUSES: Final[Mapping[str, StatusWord]] = {
     "box-left": StatusWord("○", N_("not chosen"), "plain"),
     "passed": StatusWord("●", N_("passes"), "good"),
     "failing": StatusWord("✕", N_("fails"), "bad"),
+    "order-failed": StatusWord("✕", N_("failed again"), "bad"),
+    "order-ended": StatusWord("○", N_("all ordered"), "plain"),
     "order-done": StatusWord("●", N_("all ordered"), "good"),
 }
 

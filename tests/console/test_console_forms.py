@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.console.console_world import EVENT_A, World, text_of, token
-from tests.console.worklist_world import in_doubt
+from tests.console.console_world import EVENT_A, A, World, text_of, token
+from tests.console.sink_worker import dead
 
 
 def test_the_opening_of_a_content_keeps_what_was_typed(world: World) -> None:
@@ -21,11 +21,11 @@ def test_the_opening_of_a_content_keeps_what_was_typed(world: World) -> None:
 
 
 def test_the_reason_of_an_order_stays_when_it_is_refused(world: World) -> None:
-    """What names somebody may not stay in the order; it stays in the field, to be corrected."""
-    made = in_doubt(world)
+    """A wrong number is told, and the reason has not to be typed again."""
+    made = dead(world, 2, sink="mssante.a", structure=A)
     client = world.client("marie")
     first = {"_token": token(client.get("/search")), "act": "discard", "delivery": made}
     there = client.post("/orders", first).headers["location"]
-    form = {"_token": first["_token"], "do": "confirm", "reason": "vu avec le 187015912345678"}
+    form = {"_token": first["_token"], "do": "confirm", "reason": "vu avec le laboratoire", "count": "9"}
     refused = client.post(there, form)
-    assert refused.status_code == 422 and ">vu avec le 187015912345678</textarea>" in refused.text
+    assert refused.status_code == 422 and ">vu avec le laboratoire</textarea>" in refused.text

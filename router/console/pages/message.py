@@ -25,6 +25,7 @@ from router.console import (
     row_view,
     story_view,
 )
+from router.console.free_text import kept
 from router.console.headers import SANDBOX
 from router.console.page import Key, NotHere, Page
 from router.console.versions import versions
@@ -134,7 +135,7 @@ def _page(visit: Visit, story: EventStory, faults: Mapping[str, str], status: in
         behind_glass=glass,
         reasons=opening.REASONS,
         faults=faults,
-        typed={name: visit.field(name) for name in ("reason", "text")},
+        typed={name: kept(visit.field(name)) for name in ("reason", "text")},
         entries=list(entries(story, names)) if view == "timeline" else [],
         rules=list(story_view.rules(story)) if view == "rules" else [],
         decisions=list(story_view.decisions(story)) if view == "decisions" else [],
