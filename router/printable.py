@@ -32,8 +32,8 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """The same for a text of several lines: line feeds and tabs stay."""
-    return _LINES.sub(_shown, text)
+    """The same for a text of several lines: line feeds and tabs stay, and each end of a line is a line feed."""
+    return _LINES.sub(_shown, text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def printable_json(value: Any, *, indent: int | None = None) -> str:

@@ -33,6 +33,10 @@ ACTIONS: Final[Mapping[str, str]] = {
     Action.ACCOUNT: N_("changed an account"),
     Action.TOKEN: N_("changed a token"),
 }
+#: (Action, kind of its object) -> what was done, where the action alone says something else.
+_OF_KIND: Final[Mapping[tuple[str, str], str]] = {
+    (Action.SEARCHED, "directory"): N_("tested a professional in the directory"),
+}
 _FAULTS: Final[Mapping[Fault, str]] = {
     Fault.KEY: N_("the audit was made with another secret than the site's: it can't be verified with this one"),
     Fault.BEGIN: N_("the mark that says that rows up to {number} were purged is not ours: they were removed"),
@@ -54,8 +58,10 @@ _FAULTS: Final[Mapping[Fault, str]] = {
 }
 
 
-def action(name: str) -> str:
-    """The action for a person; its own name for one that this version does not know."""
+def action(name: str, kind: str = "") -> str:
+    """The action for a person; its own name for one that this version does not know. kind: of its object"""
+    if (name, kind) in _OF_KIND:
+        return _(_OF_KIND[name, kind])
     return _(ACTIONS[name]) if name in ACTIONS else str(name)
 
 

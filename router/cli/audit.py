@@ -220,7 +220,7 @@ def _table(rows: list[AuditRow]) -> Table:
         event = row.event
         mark = "[red]✗[/] " if event.refused else ""
         thing = " ".join(filter(None, (event.kind, _short(event.object))))
-        what = f"{mark}{said(in_words(event.action))}  {said(thing)}"
+        what = f"{mark}{said(in_words(event.action, event.kind))}  {said(thing)}"
         rest = [
             *([_(N_("refused"))] if event.refused else []),
             event.reason,

@@ -16,6 +16,11 @@ _NUMBER: Final = re.compile(r"[0-9](?:[ ./_-]{0,3}[0-9AaBb]){9,}")
 """Ten digits or more: an INS, a telephone number, and what most hospitals number their patients with."""
 
 
+def kept(text: str) -> str:
+    """What stays in a field whose form was refused: nothing of a text that seems to name a patient."""
+    return "" if named_person(text) else text
+
+
 def named_person(text: str) -> str:
     """Why this text can't be kept: an INS, an IPP, a patient's mailbox, a date that may be of birth; "" when it can."""
     if len(text) > MOST:

@@ -116,5 +116,4 @@ def _opened(sent: Sent, mail: MailView, place: str) -> Opened | None:
     text = content[: 4 * _LONGEST].decode("utf-8", "replace")
     if "\0" in text[:1000]:
         return Opened(place=place, name=name, form="bytes")
-    text = text[:_LONGEST].replace("\r\n", "\n").replace("\r", "\n")
-    return Opened(place=place, name=name, form="text", text=text)
+    return Opened(place=place, name=name, form="text", text=text[:_LONGEST])

@@ -41,6 +41,8 @@ TEXT: Final[Kind] = "text"
 HTML: Final[Kind] = "html"
 BESIDE: Final[Kind] = "beside"
 _TEXTS: Final[dict[str, Kind]] = {"text/plain": TEXT, "text/html": HTML}
+#: Fields about a mail, in blocks between empty lines (RFC 3464 §2.1, RFC 8098 §3.1).
+_REPORTS: Final = frozenset({"message/delivery-status", "message/disposition-notification"})
 SECONDS: Final = 5
 """A mail that takes longer to read is not shown."""
 NOT_THERE: Final = N_("this part of the mail can't be shown: it is not there, or broken")
@@ -146,17 +148,27 @@ def _parts(mail: EmailMessage) -> Iterator[tuple[EmailMessage, Kind, bytes]]:
     """The text, its form in HTML, and what is beside them, `_MOST_PARTS` at most; in the mail's order."""
     seen: set[Kind] = set()
     beside = 0
-    for part in mail.walk():
-        kind = part.get_content_type()
-        if part.is_multipart() and kind != "message/rfc822":
-            continue
-        own = _TEXTS.get(kind)
+    for part in _walk(mail):
+        own = _TEXTS.get(part.get_content_type())
         if own is not None and own not in seen and part.get_content_disposition() != "attachment":
             seen.add(own)
             yield part, own, _bytes(part)
         elif beside < _MOST_PARTS:
             beside += 1
             yield part, BESIDE, _bytes(part)
+
+
+def _walk(mail: EmailMessage) -> Iterator[EmailMessage]:
+    """Each part that holds something itself. The parser makes parts of the blocks of a report: they are no parts."""
+    left: list[EmailMessage] = [mail]
+    while left:
+        part = left.pop()
+        kind, payload = part.get_content_type(), part.get_payload()
+        inner = [one for one in payload if isinstance(one, EmailMessage)] if isinstance(payload, list) else []
+        if not inner or kind.startswith("message/"):
+            yield part
+        if kind not in _REPORTS:
+            left.extend(reversed(inner))
 
 
 def _header(mail: EmailMessage, name: str) -> str:
@@ -167,20 +179,22 @@ def _header(mail: EmailMessage, name: str) -> str:
 
 
 def _bytes(part: EmailMessage) -> bytes:
+    payload = part.get_payload()
     try:
+        if isinstance(payload, list):
+            return b"\n".join(one.as_bytes() for one in payload if isinstance(one, EmailMessage))
         found = part.get_payload(decode=True)
-    except (ValueError, LookupError):
+    except (ValueError, LookupError, AttributeError, TypeError):  # the generator on hostile headers
         return b""
     return found if isinstance(found, bytes) else b""
 
 
 def _decoded(part: EmailMessage, content: bytes) -> str:
-    """The text, its lines ended by a line feed alone."""
     try:
         text = content.decode(part.get_content_charset("utf-8"), "replace")
     except (LookupError, ValueError):  # a codec that is none, or none for texts
         text = content.decode("utf-8", "replace")
-    return text[:_LONGEST].replace("\r\n", "\n").replace("\r", "\n")
+    return text[:_LONGEST]
 
 
 def _part(part: EmailMessage, content: bytes, place: str) -> Part:
@@ -196,16 +210,10 @@ def _part(part: EmailMessage, content: bytes, place: str) -> Part:
         size=len(content),
         digest=hashlib.sha256(content).hexdigest(),
         entries=tuple(_entries(content, place)) if content[:4] == b"PK\x03\x04" else (),
-        text=(_decoded(part, content) or _inner(part)) if readable else "",
+        text=_decoded(part, content) if readable else "",
         place=place,
         pdf=content[:5] == b"%PDF-",
     )
-
-
-def _inner(part: EmailMessage) -> str:
-    """The fields of a report (`message/delivery-status`, `message/disposition-notification`)."""
-    payload = part.get_payload()
-    return "\n".join(str(one) for one in payload)[:_LONGEST] if isinstance(payload, list) else ""
 
 
 def _entries(content: bytes, place: str) -> list[Entry]:

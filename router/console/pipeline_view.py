@@ -21,6 +21,9 @@ from router.runtime.examples import play_all
 
 OTHERS: Final = "…"
 """In the place of a name that works for other structures only."""
+_NAME: Final = re.compile(r"(?m)^name:[ \t]*['\"]?([\w.-]+)")
+_FEEDS: Final = re.compile(r"(?m)^feeds?:(.*(?:\n[ \t]*- .*)*)")
+_WORD: Final = re.compile(r"[\w.-]+")
 _playing: Final = threading.Lock()
 """Examples are played by one person at a time: each opens a site of its own."""
 
@@ -47,13 +50,27 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedFile:
+    """A file that is wrong as it is now. name: in its address;  used: the version that a running router goes on with,
+    None when the audit's rows begin later
+    """
+
+    name: str
+    path: Path
+    problems: tuple[Problem, ...]
+    used: Loaded | None
+
+
+@dataclass(frozen=True, slots=True)
 class Files:
     """files: by their name, those that are right and that this person sees
+    refused: those that are wrong as they are now, and that she sees
     problems: of the others, by the name of the file; empty for whoever does not see the whole site
     hidden: whether there are such that she does not see
     """
 
     files: tuple[PipelineFile, ...]
+    refused: tuple[RefusedFile, ...]
     problems: Mapping[str, Sequence[Problem]]
     hidden: bool
 
@@ -69,9 +86,13 @@ class Played:
 def all_files(visit: Visit) -> Files:
     """The files as they are now on the disk."""
     files, problems = _read(visit)
-    seen, everywhere = _seen(visit), visit.person.may(Role.READER, EVERY)
+    seen = _seen(visit)
     shown = sorted((file for file in files.values() if seen(file)), key=lambda file: file.config.name)
-    return Files(tuple(shown), _told(problems) if everywhere else {}, not everywhere and bool(problems))
+    told, refused = _told(problems), _refused(visit, files, problems)
+    if visit.person.may(Role.READER, EVERY):
+        return Files(tuple(shown), refused, told, hidden=False)
+    names = {one.path.name for one in refused}
+    return Files(tuple(shown), refused, {name: told[name] for name in names}, hidden=bool(told.keys() - names))
 
 
 def file(visit: Visit, name: str) -> PipelineFile:
@@ -82,9 +103,40 @@ def file(visit: Visit, name: str) -> PipelineFile:
     return found
 
 
+def refused_file(visit: Visit, name: str) -> RefusedFile | None:
+    """The refused file of this name, which is no name of a pipeline that is right; None when this person sees none."""
+    files, problems = _read(visit)
+    if name in files:
+        return None
+    return next((one for one in _refused(visit, files, problems) if one.name == name), None)
+
+
+def _refused(visit: Visit, files: Mapping[str, PipelineFile], problems: Sequence[Problem]) -> tuple[RefusedFile, ...]:
+    """Those that this person sees: of one that can't be read, the lines that say its name and its feeds are."""
+    found, names = [], names_seen(visit.tools.services.config, visit.structures)
+    everywhere = visit.person.may(Role.READER, EVERY)
+    for file, faults in _told(problems).items():
+        path = Path(faults[0].file)
+        if not path.is_file():
+            continue  # a fault of the folder
+        text = path.read_text(encoding="utf-8", errors="replace")
+        feeds = {name for line in _FEEDS.findall(text) for name in _WORD.findall(line)}
+        if not (everywhere or feeds & names):
+            continue
+        said = _NAME.search(text)
+        name = said[1] if said is not None and said[1] not in files else path.stem
+        found.append(RefusedFile(name, path, tuple(faults), _loaded(visit, file, refused=False)))
+    return tuple(found)
+
+
 def last_loaded(visit: Visit, file: PipelineFile) -> Loaded | None:
     """What the audit says; None when no running router has loaded it anew since its rows begin."""
-    wanted = Wanted(actions=(Action.RELOADED,), kind="pipeline", object=file.path.name)
+    return _loaded(visit, file.path.name, refused=None)
+
+
+def _loaded(visit: Visit, file: str, *, refused: bool | None) -> Loaded | None:
+    """file: its name;  refused: False for the last version that was taken, None for the last word"""
+    wanted = Wanted(actions=(Action.RELOADED,), kind="pipeline", object=file, refused=refused)
     rows = visit.tools.services.audit.search(wanted, limit=1)
     if not rows:
         return None

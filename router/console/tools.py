@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from router.audit.event import AuditEvent
 from router.config.site import Site
+from router.console.fresh import Fresh
 from router.console.mail_shelf import Shelf
 from router.contracts import Clock
+from router.runtime.status.views import Attention
 
 if TYPE_CHECKING:
     from router.access.store import AccessStore
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from router.console.watch import StatusWatch
     from router.runtime.site_services import SiteServices
 
+FRESH: Final = 5.0
+"""Seconds for which what waits is not counted again: each page has it in its head."""
 Record = Callable[[AuditEvent], None]
 """Writes one line of the audit, durable when this returns. Raises `Unavailable`: then nothing is shown or done."""
 
@@ -46,3 +50,5 @@ class ConsoleTools:
     """What left and what came back, where the site keeps it."""
     oidc: Oidc | None = None
     mails: Shelf = field(default_factory=Shelf)
+    waits: Fresh[frozenset[str] | None, Attention] = field(default_factory=lambda: Fresh(FRESH))
+    """What waits for a person, by the structures that she sees."""

@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from router.access.person import Person, Role
 from router.access.sessions import Session
 from router.audit.event import Action, AuditEvent
-from router.console import rendering, words
+from router.console import rendering, waits, words
 from router.console.choices import Choices
 from router.console.orders import Order
 from router.console.page import Key, NotAllowed, NotHere, Page
@@ -25,6 +25,7 @@ from router.console.registry import menu
 from router.console.tools import ConsoleTools
 from router.errors import Unavailable
 from router.language import N_, _, plural
+from router.runtime.status.views import Attention, Status
 
 IDLE_SECONDS: Final = 300
 """After so long without a sign of life the script hides what a reason opened."""
@@ -187,6 +188,12 @@ class Visit:
             source=self.source,
         )
 
+    def attention(self, found: Status | None) -> list[Attention]:
+        """What waits for a person, of the structures that this one sees. found: None before the first look."""
+        config, mine = self.tools.services.config, self.structures
+        known = words.attention(found, config, mine) if found is not None else []
+        return [*known, *waits.of(self.tools, mine), *map(waits.order, self.waiting_orders)]
+
     # ----------------------------------------------------------------------------------------------- answers
 
     @property
@@ -221,16 +228,10 @@ class Visit:
             "nonce": self.request.state.nonce,
             "site_name": config.environment,
             "structure_name": self._structure_name() if inside else "",
-            "alerts": self._alerts() if inside else 0,
+            "alerts": len(self.attention(self.tools.watch.known())) if inside else 0,
             "now": self.tools.clock.now(),
             "idle_seconds": IDLE_SECONDS,
         }
-
-    def _alerts(self) -> int:
-        """How many things wait for a person."""
-        known = self.tools.watch.known()
-        found = words.attention(known, self.tools.services.config, self.structures) if known else []
-        return len(found) + len(self.waiting_orders)
 
     def _structure_name(self) -> str:
         """The structure's name when the person sees one alone; how many otherwise."""

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from router.config.site_models import SiteConfig
 from router.language import N_
+from router.runtime.status import judge
 from router.runtime.status.views import Attention, CertificateView, Status
 
 Structures = frozenset[str] | None
@@ -68,6 +69,8 @@ STATUSES: Final[Mapping[str, StatusWord]] = {
     "box-left": StatusWord("○", N_("not chosen"), "plain"),
     "passed": StatusWord("●", N_("passes"), "good"),
     "failing": StatusWord("✕", N_("fails"), "bad"),
+    "order-failed": StatusWord("✕", N_("failed again"), "bad"),
+    "order-ended": StatusWord("○", N_("all ordered"), "plain"),
     "order-done": StatusWord("●", N_("all ordered"), "good"),
 }
 
@@ -78,7 +81,10 @@ def status(name: str) -> StatusWord:
 
 
 def attention(found: Status, config: SiteConfig, mine: Structures) -> list[Attention]:
-    """What waits for a person, of what somebody with these structures may see."""
+    """What waits for a person, of what somebody with these structures may see.
+
+    Without what is counted for all structures together: `waits` counts it for these.
+    """
     if mine is None:
         return list(found.attention)
     hidden = {*config.feeds, *config.sinks} - names_seen(config, mine)
@@ -90,7 +96,7 @@ def attention(found: Status, config: SiteConfig, mine: Structures) -> list[Atten
 
 
 #: What counts the things of all structures together.
-_OF_ALL: Final = frozenset({"dead letters", "impact"})
+_OF_ALL: Final = frozenset({judge.DEAD_LETTERS, judge.IMPACT})
 
 
 def _names_any(certificate: str, hidden: set[str]) -> bool:

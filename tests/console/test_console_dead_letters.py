@@ -12,6 +12,7 @@ import pytest
 from router.audit.event import Action
 from router.console.orders import ItemState, OrderState
 from router.console.runner import FIRST, MANY
+from router.errors import Refused
 from router.exchange import State
 from tests.console.console_world import PASSWORD, A, B, Browser, World, text_of, token
 from tests.console.sink_worker import dead, full, work
@@ -94,6 +95,22 @@ def test_a_replay_is_tried_confirmed_by_its_number_and_done(world: World) -> Non
     ordered = [event for event in world.audit if event.action is Action.REPLAYED]
     assert [(event.who, event.structure, event.reason) for event in ordered] == [("marie", A, "boîte vidée")]
     assert "No dead letter." in client.get("/dead-letters").text
+
+
+def test_a_replay_that_failed_again_does_not_end_green(world: World) -> None:
+    """The order and the list say that it failed again, each row names its message, its recipient and the new cause."""
+    ids = dead(world, 1, sink=SINK, structure=A)
+    client = world.client("marie")
+    address = dry_run(client)
+    tried = text_of(client.get(address))
+    assert "MSS-552" in tried and SINK in tried
+    confirm(client, address)
+    worked_off(world)
+    now = time.time()
+    work(world, SINK, ids, State.DEAD, fault=lambda _d, _a: Refused("MSS-550", "RCPT", "inconnue"), since=now - 1)
+    for page in (text_of(client.get(address)), text_of(client.get("/orders"))):
+        assert "failed again" in page and "all ordered" not in page
+    assert "MSS-550" in text_of(client.get(address))
 
 
 def test_what_comes_after_the_dry_run_is_not_in_it(world: World) -> None:

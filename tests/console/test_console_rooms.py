@@ -8,6 +8,7 @@ import pytest
 
 from router.access.person import Role
 from router.audit.event import Action, AuditEvent
+from router.audit.wording import action as done
 from router.console.free_text import named_person
 from tests.console.console_world import PIPELINE, A, B, World, text_of, token
 
@@ -109,4 +110,24 @@ def test_a_refused_file_is_told_with_its_places(rooms: World) -> None:
     path = Path(rooms.services.config.pipelines) / "documents.yaml"
     path.write_text(PIPELINE.replace("mssante: {}", "mssant: {}").replace("feed: sil", "feed: sill"))
     page = text_of(rooms.client("jeanne").get("/pipelines"))
-    assert "documents.yaml is refused as it is now" in page and "3:" in page and "7:" in page
+    assert "documents.yaml is refused as it is now" in page and "line 3, column" in page and "line 7, column" in page
+
+
+@pytest.mark.parametrize("name", ["jeanne", "marie"])
+def test_a_refused_pipeline_stays_in_the_list_and_has_its_page(rooms: World, name: str) -> None:
+    """Whoever sees its feed sees why it is refused, where, and which version a running router goes on with."""
+    path = Path(rooms.services.config.pipelines) / "documents.yaml"
+    path.write_text(PIPELINE.replace("mssante: {}", "mssant: {}"))
+    client = rooms.client(name)
+    assert 'href="/pipelines/documents"' in client.get("/pipelines").text
+    page = client.get("/pipelines/documents")
+    assert page.status_code == 200 and "documents.yaml, line 7, column" in text_of(page)
+    assert "goes on with the version of before" in text_of(page)
+    assert rooms.client("paul").get("/pipelines/documents").status_code == 404
+
+
+def test_the_audit_says_that_a_professional_was_tested(rooms: World) -> None:
+    """A test of the directory with an RPPS is no search for a patient."""
+    assert done(Action.SEARCHED, "directory") == "tested a professional in the directory"
+    assert done(Action.SEARCHED, "patient") == "searched for a patient"
+    assert rooms.client("jeanne").get("/audit").status_code == 200

@@ -42,7 +42,7 @@ def show(visit: Visit) -> Response:
     return _page(
         visit,
         given,
-        rows=[(row, done(row.event.action), audit_line(row)) for row in rows[:ROWS]],
+        rows=[(row, done(row.event.action, row.event.kind), audit_line(row)) for row in rows[:ROWS]],
         more=rows[ROWS - 1] if rows[ROWS:] else None,
     )
 

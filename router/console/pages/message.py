@@ -25,6 +25,7 @@ from router.console import (
     row_view,
     story_view,
 )
+from router.console.free_text import kept
 from router.console.headers import SANDBOX
 from router.console.page import Key, NotHere, Page
 from router.console.versions import versions
@@ -134,6 +135,7 @@ def _page(visit: Visit, story: EventStory, faults: Mapping[str, str], status: in
         behind_glass=glass,
         reasons=opening.REASONS,
         faults=faults,
+        typed={name: kept(visit.field(name)) for name in ("reason", "text")},
         entries=list(entries(story, names)) if view == "timeline" else [],
         rules=list(story_view.rules(story)) if view == "rules" else [],
         decisions=list(story_view.decisions(story)) if view == "decisions" else [],
@@ -211,7 +213,7 @@ def _shown(visit: Visit, story: EventStory, item: Item) -> dict[str, Any]:
             return {"item": item, "mail": mail_view.shown(data), "text": "", "fault": ""}
         except MessageFault as broken:
             return {"item": item, "mail": None, "text": "", "fault": broken.text}
-    text = data[:_LONGEST].decode("utf-8", "replace").replace("\r", "\n")
+    text = data[:_LONGEST].decode("utf-8", "replace")
     return {"item": item, "mail": None, "text": text, "fault": ""}
 
 

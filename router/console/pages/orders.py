@@ -12,8 +12,10 @@ from router.access.faults import LoginRefused
 from router.access.person import Role
 from router.console import ordering
 from router.console.desk import MOST
+from router.console.free_text import kept
+from router.console.order_row import ItemRow, first_of, rows_of, standing, standing_of
 from router.console.ordering import ACTS, AGAIN_ABOVE
-from router.console.orders import VALID, ItemState, Order, OrderItem, OrderState
+from router.console.orders import VALID, ItemState, Order, OrderState
 from router.console.page import Key, NotAllowed, NotHere, Page
 from router.console.pages.dead_letters import FILTERS, asked
 from router.console.two_people import wants_second
@@ -83,7 +85,8 @@ def show(visit: Visit) -> Response:
         act=_act_words(order),
         counts={state: sum(one.count for one in tally if one.state is state) for state in ItemState},
         refused=[one for one in tally if one.state in (ItemState.REFUSED, ItemState.SKIPPED)],
-        became=ordering.became(visit, order),
+        became=(became := ordering.became(visit, order)),
+        standing=standing_of(order, became),
         rows=_rows(visit, order),
         may_act=ordering.may_act(visit, order),
         back_until=order.ended + TAKEN_BACK_WITHIN,
@@ -147,7 +150,7 @@ def _planned(visit: Visit, order: Order, faults: Mapping[str, str], status: int 
         stale=_stale(visit, order),
         rows=_rows(visit, order),
         faults=faults,
-        typed=visit.field("count"),
+        typed={name: kept(visit.field(name)) for name in ("count", "reason")},
         password=count > AGAIN_ABOVE,
         until=order.lease if order.state is OrderState.SECOND else order.made + VALID,
         may_act=ordering.may_act(visit, order),
@@ -198,17 +201,17 @@ def _button(order: Order, count: int) -> str:
     return plural("Replay {count} dead letter", "Replay {count} dead letters", count)
 
 
-def _rows(visit: Visit, order: Order) -> list[OrderItem]:
+def _rows(visit: Visit, order: Order) -> list[ItemRow]:
     after = visit.asked("after")
     place = int(after) if after.isdecimal() and len(after) < 10 else -1
-    return visit.tools.store.orders.items(order.id, after=place, limit=ROWS)
+    return rows_of(visit, order, visit.tools.store.orders.items(order.id, after=place, limit=ROWS))
 
 
 def list_(visit: Visit) -> Response:
     """What was ordered, the newest first, of the structures that this person sees."""
     after = visit.asked("after")
     seen, more = visit.tools.store.orders.latest(ROWS, within=visit.structures, after=after)
-    shown = [(order, _act_words(order)) for order in seen]
+    shown = [(order, _act_words(order), standing(visit, order), first_of(visit, order)) for order in seen]
     return visit.page("orders.html", orders=shown, more=more, begun=bool(after))
 
 

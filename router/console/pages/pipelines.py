@@ -19,12 +19,21 @@ from router.language import N_
 def list_(visit: Visit) -> Response:
     """The files as they are now; those that are refused, with every reason and its place."""
     found = pipeline_view.all_files(visit)
-    bare = pipeline_view.bare(visit)
-    return visit.page("pipelines.html", bare=bare, files=found.files, problems=found.problems, hidden=found.hidden)
+    return visit.page(
+        "pipelines.html",
+        bare=pipeline_view.bare(visit),
+        files=found.files,
+        refused=found.refused,
+        problems=found.problems,
+        hidden=found.hidden,
+    )
 
 
 def show(visit: Visit) -> Response:
-    """One pipeline: what it does step by step, its examples, its text."""
+    """One pipeline: what it does step by step, its examples, its text; why it is refused, when it is."""
+    if (refused := pipeline_view.refused_file(visit, visit.path["name"])) is not None:
+        text = refused.path.read_text(encoding="utf-8", errors="replace")
+        return visit.page("pipeline_refused.html", one=refused, text=list(enumerate(text.splitlines(), 1)))
     return _pipeline(visit, pipeline_view.file(visit, visit.path["name"]), Played({}))
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from router.console import state_view
+from router.console import state_view, waits
 from router.console.page import Key, Page
 from router.console.visit import Visit
 from router.language import N_
@@ -16,7 +16,7 @@ def state(visit: Visit) -> Response:
     """What `status` knows, of the feeds and sinks that this person may see."""
     found = visit.tools.watch.latest()
     seen = state_view.of(visit, found) if found is not None else None
-    return visit.page("state.html", seen=seen)
+    return visit.page("state.html", seen=seen, pages_of=waits.PAGES)
 
 
 PAGES: Final = (

@@ -25,6 +25,10 @@ CERTIFICATE: Final = 30 * DAY
 LIST: Final = 7 * DAY
 DISK_SHARE: Final = 0.10
 DISK_BYTES: Final = 2**30
+#: `Attention.what` of things that a person works off in a page of the console.
+DEAD_LETTERS: Final = "dead letters"
+IMPACT: Final = "impact"
+HELD_DELIVERIES: Final = "held"
 
 
 def judged(status: Status, unseen: tuple[Unseen, ...], roles: Iterable[str]) -> Status:
@@ -128,7 +132,7 @@ def _held(sink: SinkView) -> Iterator[Attention]:
     """Deliveries that leave only when a person says so, and that a list of dead letters does not show."""
     if held := sink.reasons.get(HELD, 0):
         text = filled("{count} deliveries of unknown outcome are held: a person decides about each", count=held)
-        yield Attention("held", sink.name, text, ("dlq", "ls", "--code", HELD))
+        yield Attention(HELD_DELIVERIES, sink.name, text, ("dlq", "ls", "--code", HELD))
 
 
 def _mailbox(mailbox: MailboxView, now: float) -> Iterator[Attention]:
@@ -148,11 +152,9 @@ def _kept(status: Status) -> Iterator[Attention]:
     """What waits on the disk, also of a router that is stopped."""
     dead = status.dead_letters
     if dead is not None and dead.total:
-        text = filled("{count} dead letters are not resolved", count=dead.total)
-        yield Attention("dead letters", "", text, ("dlq", "ls"))
+        yield dead_letters(dead.total)
     if status.work_entries:
-        text = filled("{count} documents left under an identity that has changed since", count=status.work_entries)
-        yield Attention("impact", "", text, ("impact",))
+        yield impact(status.work_entries)
     for sink in status.sinks:
         yield from _held(sink)
     yield from _certificates(status)
@@ -166,6 +168,17 @@ def _kept(status: Status) -> Iterator[Attention]:
                 "has not answered since {moment}: {code} {reason}", moment=moment, code=one.code, reason=one.text
             )
         yield Attention("unseen", one.what, text, ("doctor",))
+
+
+def dead_letters(count: int) -> Attention:
+    """So many dead letters wait."""
+    return Attention(DEAD_LETTERS, "", filled("{count} dead letters are not resolved", count=count), ("dlq", "ls"))
+
+
+def impact(count: int) -> Attention:
+    """So many documents left under an identity that has changed since."""
+    text = filled("{count} documents left under an identity that has changed since", count=count)
+    return Attention(IMPACT, "", text, ("impact",))
 
 
 def _disks(status: Status) -> Iterator[Attention]:

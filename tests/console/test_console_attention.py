@@ -1,0 +1,57 @@
+"""What waits for a person is said to everyone whose structures it is of: in the page, in its head, to programs."""
+
+from __future__ import annotations
+
+import pytest
+
+from router.access.person import Role
+from router.access.tokens import API_READ
+from router.console import waits
+from router.errors import Unavailable
+from tests.console.console_world import A, B, World, text_of
+from tests.console.worklist_world import in_doubt, silent
+
+
+def _everything(world: World) -> None:
+    world.fill()
+    in_doubt(world)
+    silent(world)
+
+
+@pytest.mark.parametrize("name", ["marie", "jeanne"])
+def test_failures_and_cases_are_counted_for_whoever_sees_their_structure(world: World, name: str) -> None:
+    """The page says what waits and leads to it, and so does its head; for one structure as for all."""
+    _everything(world)
+    page = world.client(name).get("/")
+    assert "1 dead letters are not resolved" in text_of(page) and 'href="/dead-letters">' in page.text
+    assert "2 documents may not have been received" in text_of(page)
+    assert 'href="/worklists/not-received"' in page.text
+    assert "Nothing waits" not in page.text and "nothing to look at" not in page.text
+    assert "nothing to look at" not in world.client(name).get("/search").text
+
+
+def test_another_structure_is_told_nothing_of_them(world: World) -> None:
+    """They are counted for nobody of the other hospital."""
+    _everything(world)
+    page = text_of(world.client("paul").get("/"))
+    assert "dead letters are not resolved" not in page and "may not have been received" not in page
+
+
+def test_a_program_of_one_structure_reads_what_waits(world: World) -> None:
+    """`/api/state` says of the failures of its structure what the page says."""
+    _everything(world)
+    told = {finess: world.program({finess: Role.READER}, [API_READ]).get("/api/state").json() for finess in (A, B)}
+    kinds = {finess: {one["what"] for one in state["attention"]} for finess, state in told.items()}
+    assert {"dead letters", waits.NOT_RECEIVED} <= kinds[A] and not {"dead letters", waits.NOT_RECEIVED} & kinds[B]
+    assert "Nothing waits" not in told[A]["sentence"]
+
+
+def test_what_can_not_be_counted_is_not_called_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the ledger is away, the page says so, and does not claim that nothing waits."""
+
+    def away(*_: object) -> None:
+        raise Unavailable("LEDGER-AWAY", "database", "away")
+
+    monkeypatch.setattr(world.desk, "groups", away)
+    page = text_of(world.client("marie").get("/"))
+    assert "LEDGER-AWAY" in page and "Nothing waits" not in page
