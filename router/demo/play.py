@@ -15,6 +15,7 @@ from rich.table import Table
 from router.demo.people import make_accounts
 from router.demo.stage import Stage, stage
 from router.demo.story import SCENES, Row
+from router.language import _
 from router.starter.pipeline_files import FIRST, FIRST_ID
 
 
@@ -32,21 +33,21 @@ async def play(folder: Path, *, seed: int, keep: bool, console: Console, bus: di
                 mark = "[red]✗[/]" if row.broken else "[green]✓[/]"
                 console.print(f"  {mark} {row.scene}  [dim]{row.asked}[/]")
                 for sentence in row.broken:
-                    console.print(f"      [red]not kept:[/] {sentence}", soft_wrap=True)
+                    console.print(f"      [red]{_('not kept')}[/]: {sentence}", soft_wrap=True)
         console.print()
         console.print(_table(rows))
         _where(console, played, lasting=bus is None or keep)
         kept = sum(not row.broken for row in rows)
         console.print(f"[dim]{time.monotonic() - started:.0f} s[/]")
+        console.print(_("demo: {kept} of {count} outcomes as promised", kept=kept, count=len(rows)), highlight=False)
         if keep:
             await _stay(console, played)
-        console.print(f"demo: {kept} of {len(rows)} outcomes as promised", highlight=False)
         return kept == len(rows)
 
 
 def _table(rows: list[Row]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for name in ("", "Message", "MSH-10", "Asked", "ACK", "DMP", "Mail", "Back to the sender"):
+    for name in ("", _("Message"), "MSH-10", _("Asked"), "ACK", "DMP", _("Mail"), _("Back to the sender")):
         table.add_column(name, overflow="fold")
     for row in rows:
         mark = "[red]✗[/]" if row.broken else "[green]✓[/]"
@@ -58,7 +59,7 @@ def _where(console: Console, played: Stage, *, lasting: bool) -> None:
     """`lasting`: bus and databases are still there when the operator reads this."""
     folder, site = _near(played.folder), _near(played.site)
     console.print()
-    console.print("[bold]Where to look[/]")
+    console.print(f"[bold]{_('Where to look')}[/]")
     console.print(f"  mails as sent        {folder}/mails/*.eml")
     console.print(f"  the archives         unzip -l IHE_XDM.ZIP of a mail, or {folder}/mailboxes")
     console.print(f"  DMP, request/answer  {folder}/dmp/")
@@ -83,7 +84,7 @@ def _near(path: Path) -> Path:
 async def _stay(console: Console, played: Stage) -> None:
     ports, site = played.ports, _near(played.site)
     console.print()
-    console.print("[bold green]Still up[/] until Ctrl-C. In another terminal:")
+    console.print(f"[bold green]{_('Still up until Ctrl-C. In another terminal:')}[/]")
     sample = _near(played.folder) / "pipelines" / "samples" / FIRST
     console.print(f"  {_command()} send {sample} --to 127.0.0.1:{ports['sil']}")
     console.print(f"  {_command()} explain {FIRST_ID} --site {site}")

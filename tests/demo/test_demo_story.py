@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def _play(folder: Path, *words: str) -> str:
-    command = [sys.executable, "-m", "router.cli.main", "demo", "--folder", str(folder), *words]
+    command = [sys.executable, "-m", "router.cli.main", "--lang", "en", "demo", "--folder", str(folder), *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=580, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     return done.stdout
