@@ -179,6 +179,14 @@ class Delivery:
     structure: str = ""
 
 
+def same_structure(one: str, other: str) -> bool:
+    """Whether deliveries of these structures (FINESS) may decide about each other: two may use the same document id.
+
+    "": of no structure; it counts with each, for older versions did not write it everywhere.
+    """
+    return not (one and other) or one == other
+
+
 def delivery_id(event_id: str, destination: str) -> str:
     """The stable id of a delivery: 32 hex digits, usable as ENVID and, dashed, as a UUID."""
     return hashlib.sha256(f"{event_id}|{destination}".encode()).hexdigest()[:32]

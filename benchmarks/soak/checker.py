@@ -157,6 +157,9 @@ class Checker:
 
     def _mailed(self, fact: Mailed) -> None:
         message = self._version(fact.uid, fact.action)
+        if message is None and fact.action == "delete":  # it speaks of the version that this mailbox has
+            older = self._version(fact.uid, "initial", "replace")
+            message = self._deleting(older) if older is not None else None
         if message is None or fact.recipient not in message.recipients:
             control = message.control if message else "?"
             self._break("untrue", control, f"a mail nobody asked for, of {fact.uid or 'no document'}")

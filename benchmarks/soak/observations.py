@@ -56,8 +56,9 @@ def _calls(call: Any) -> list[Fact]:
 
 
 def _mail(mail: Any) -> Fact:
-    uid = mail.documents[0] if mail.documents else ""
-    return Mailed(mail.at, uid, LETTERS.get(mail.action, ""), mail.envelope.recipient, mail.message_id)
+    """One without a document is the notice of a deletion to somebody who was never sent what is deleted."""
+    uid, action = next(iter((*mail.documents, *mail.named)), ""), LETTERS.get(mail.action, "")
+    return Mailed(mail.at, uid, action if mail.documents else "delete", mail.envelope.recipient, mail.message_id)
 
 
 def _told(one: Received) -> Fact:

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
@@ -83,7 +83,10 @@ class Refusal(Exception):
 
 def main(address: str, since: str = "today", file: str = "") -> int:
     """One line for each leg that failed, and one for each case that waits for a person."""
-    console = Console(address, os.environ["SEGUR_TOKEN"])
+    if not (token := os.environ.get("SEGUR_TOKEN", "")):
+        print("SEGUR_TOKEN is not set: `segur-router token create` makes one", file=sys.stderr)  # noqa: T201
+        return 2
+    console = Console(address, token)
     try:
         for message in console.messages(since=since, outcome="failed"):
             for leg in message["legs"]:
@@ -95,6 +98,9 @@ def main(address: str, since: str = "today", file: str = "") -> int:
             Path(file).write_text("".join(console.table("messages", since=since)), encoding="utf-8", newline="")
     except Refusal as refused:
         print(refused, file=sys.stderr)  # noqa: T201
+        return 1
+    except URLError as away:
+        print(f"{address} does not answer: {away.reason}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
 

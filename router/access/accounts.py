@@ -16,7 +16,7 @@ from router.access.faults import closed, code_needed, refused
 from router.access.passwords import Passwords
 from router.access.person import Person, Role
 from router.access.sessions import digest
-from router.access.tables import ACCOUNT, SESSION
+from router.access.tables import ACCOUNT, SESSION, new_id
 from router.access.totp_keys import SEALED, TotpKeys
 from router.access.written import written
 from router.contracts import Clock
@@ -32,11 +32,13 @@ TAKEN: Final = T_("an account is named {what} already")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """totp: has a second factor;  locked: by an administrator;  demo: nobody's own
+    """id: never given again, `name` may be;  totp: has a second factor;  locked: by an administrator
+    demo: nobody's own
     waits: Unix time until which logins are refused, or 0
     created, changed, last_login: Unix seconds, 0 for never
     """
 
+    id: str
     name: str
     shown: str
     rights: Mapping[str, Role] = field(default_factory=dict)
@@ -50,7 +52,7 @@ class Account:
 
     @property
     def person(self) -> Person:
-        return Person(name=self.name, shown=self.shown or self.name, rights=self.rights)
+        return Person(id=self.id, name=self.name, shown=self.shown or self.name, rights=self.rights)
 
 
 class Accounts:
@@ -143,6 +145,7 @@ class Accounts:
         if not demo:
             passwords.check(password, found, shown)
         values = {
+            "id": new_id(),
             "name": found,
             "shown": shown[:120],
             "password": self._passwords.hash(password),
@@ -254,6 +257,7 @@ def _unknown(name: str) -> OperatorFault:
 
 def _account(row: Any, waits: float = 0.0) -> Account:
     return Account(
+        id=row.id,
         name=row.name,
         shown=row.shown,
         rights=rights_of.read(row.rights),

@@ -24,12 +24,17 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """name: unique in the site, no identity of a patient;  shown: as other people call them
+    """id: whose this is, see below;  name: for the audit and the pages;  shown: as other people call them
     rights: FINESS, or `EVERY`, -> role there
     scopes: of an API token, what it may ask for; None for a person, who is bound by the role alone
+
+    What belongs to somebody is kept under `id`, which is never given again: a name may be. It is `account:` and the id
+    of a local account, `oidc:` and a digest of issuer and subject, `token:` and the id of a token; "" for an account of
+    the machine. Two who are there at the same time have two names: `marie`, `oidc:marie`, `token:marie:1a2b3c4d`.
     """
 
     name: str
+    id: str = ""
     shown: str = ""
     rights: Mapping[str, Role] = field(default_factory=dict)
     scopes: frozenset[str] | None = None

@@ -58,6 +58,16 @@ def rights(pairs: Iterable[tuple[str, str]]) -> dict[str, Role]:
     return found
 
 
+def both(one: Mapping[str, Role], other: Mapping[str, Role]) -> dict[str, Role]:
+    """What both of these rights give."""
+
+    def held(rights: Mapping[str, Role], structure: str) -> int:
+        return max(rights.get(structure, 0), rights.get(EVERY, 0))
+
+    found = {structure: min(held(one, structure), held(other, structure)) for structure in {*one, *other}}
+    return {structure: Role(least) for structure, least in found.items() if least}
+
+
 def typed(held: Mapping[str, Role]) -> str:
     """As they are typed, `750100125=reader`, with blanks between several."""
     return " ".join(f"{structure}={held_role.name.lower()}" for structure, held_role in held.items())

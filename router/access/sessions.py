@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from router.access import rights as rights_of
 from router.access.faults import ENDED, LoginRefused
 from router.access.person import Person
-from router.access.tables import ACCOUNT, SESSION
+from router.access.tables import ACCOUNT, PROVIDED, SESSION
 from router.access.written import written
 from router.contracts import Clock
 from router.database import Database
@@ -81,11 +81,15 @@ class Sessions:
 
         person: None for one in which nobody has logged in yet. replaces: the session that the browser had until now;
         it ends in the same transaction, so that a value planted before the login is worth nothing after it.
+        local: of the account with the id of this person, or with her name; else she has an id of the identity provider.
         """
+        if person is not None and not local and not person.id:
+            raise Bug("BUG-SessionPerson", "session", "a person of an identity provider has an id")
         token, now = secrets.token_urlsafe(32), self._clock.now()
-        row = {
+        row: dict[str, Any] = {
             "digest": digest(token),
             "id": secrets.token_hex(8),
+            "person": person.id if person else "",
             "name": person.name if person else "",
             "shown": (person.shown if person else "")[:120],
             "local": local,
@@ -101,6 +105,10 @@ class Sessions:
             db.execute(SESSION.delete().where(SESSION.c.ends < now))
             if replaces:
                 db.execute(SESSION.delete().where(SESSION.c.digest == digest(replaces)))
+            if person and local and not person.id:
+                row["person"] = db.execute(sa.select(ACCOUNT.c.id).where(ACCOUNT.c.name == person.name)).scalar() or ""
+            if person and not local:
+                _remember(db, person, now)
             db.execute(SESSION.insert().values(**row))
 
         written(self._database, begin)
@@ -141,10 +149,10 @@ class Sessions:
         found = self._session(row, person)
         return replace(found, csrf=csrf_of(token), seen=now if touch else row.seen)
 
-    def of(self, name: str) -> list[Session]:
-        """The open sessions of a person, latest first: "where am I logged in?"."""
+    def of(self, person: str) -> list[Session]:
+        """The open sessions of a person (her id), latest first: "where am I logged in?"."""
         with self._database.read() as db:
-            statement = sa.select(SESSION).where(SESSION.c.name == name).order_by(SESSION.c.begun.desc())
+            statement = sa.select(SESSION).where(SESSION.c.person == person).order_by(SESSION.c.begun.desc())
             rows = db.execute(statement).all()
         now = self._clock.now()
         return [self._session(row, None) for row in rows if self._lives(row, now)]
@@ -178,13 +186,13 @@ class Sessions:
         """Log out. Ending what has ended does nothing."""
         self._delete(SESSION.c.digest == digest(token))
 
-    def end_id(self, name: str, identifier: str) -> bool:
-        """End one session of a person by its id; whether it was there."""
-        return self._delete((SESSION.c.name == name) & (SESSION.c.id == identifier)) == 1
+    def end_id(self, person: str, identifier: str) -> bool:
+        """End one session of a person (her id) by its id; whether it was there."""
+        return self._delete((SESSION.c.person == person) & (SESSION.c.id == identifier)) == 1
 
-    def end_all(self, name: str, *, but: str = "") -> int:
-        """End the sessions of a person, but for one (its cookie); how many there were."""
-        return self._delete((SESSION.c.name == name) & (SESSION.c.digest != digest(but)))
+    def end_all(self, person: str, *, but: str = "") -> int:
+        """End the sessions of a person (her id), but for one (its cookie); how many there were."""
+        return self._delete((SESSION.c.person == person) & (SESSION.c.digest != digest(but)))
 
     # -------------------------------------------------------------------------------------------- inside
 
@@ -225,7 +233,7 @@ def _with_account(db: Connection, digest: str) -> Any:
         ACCOUNT.c.shown.label("account_shown"),
         ACCOUNT.c.locked.label("account_locked"),
     ]
-    joined = SESSION.outerjoin(ACCOUNT, ACCOUNT.c.name == SESSION.c.name)
+    joined = SESSION.outerjoin(ACCOUNT, (ACCOUNT.c.id == SESSION.c.person) & SESSION.c.local)
     return db.execute(sa.select(SESSION, *account).select_from(joined).where(SESSION.c.digest == digest)).first()
 
 
@@ -234,10 +242,18 @@ def _person(row: Any) -> Person | None:
     if not row.name:
         return None
     if not row.local:
-        return Person(name=row.name, shown=row.shown or row.name, rights=rights_of.read(row.rights))
+        return Person(id=row.person, name=row.name, shown=row.shown or row.name, rights=rights_of.read(row.rights))
     if row.account is None or row.account_locked:
         return _GONE
-    return Person(name=row.name, shown=row.account_shown or row.name, rights=rights_of.read(row.account_rights))
+    rights = rights_of.read(row.account_rights)
+    return Person(id=row.person, name=row.name, shown=row.account_shown or row.name, rights=rights)
+
+
+def _remember(db: Connection, person: Person, now: float) -> None:
+    """What a person of the identity provider may, as it was said at this login."""
+    db.execute(PROVIDED.delete().where(PROVIDED.c.id == person.id))
+    held = rights_of.stored(person.rights)
+    db.execute(PROVIDED.insert().values(id=person.id, name=person.name[:120], rights=held, last_login=now))
 
 
 def csrf_of(token: str) -> str:

@@ -8,7 +8,7 @@ from argon2 import PasswordHasher
 
 from router.access import sessions as sessions_of
 from router.access.accounts import Accounts
-from router.access.faults import LoginRefused
+from router.access.behind import Behind
 from router.access.passwords import Passwords
 from router.access.person import Person
 from router.access.sessions import Session, Sessions, Value
@@ -17,10 +17,7 @@ from router.access.tokens import Tokens
 from router.access.totp_keys import TotpKeys, no_sealer
 from router.contracts import Clock, SystemClock
 from router.database import Database
-from router.language import N_
 from router.sealing.sealer import Sealer
-
-TAKEN = N_("a local account has this name: the identity provider must give another one")
 
 
 class AccessStore:
@@ -48,6 +45,7 @@ class AccessStore:
         self.accounts = Accounts(self._database, clock, Passwords(hasher), TotpKeys(sealer), production=production)
         self.sessions = Sessions(self._database, clock, idle=idle, longest=longest)
         self.tokens = Tokens(self._database, clock)
+        self.behind = Behind(self._database, clock, self.accounts, self.tokens)
 
     def login(self, name: str, password: str, code: str = "") -> Person:
         """See `Accounts.login`."""
@@ -62,9 +60,7 @@ class AccessStore:
         replaces: str = "",
         values: Mapping[str, Value] | None = None,
     ) -> str:
-        """See `Sessions.begin`. Raises `LoginRefused` (`LOGIN-NAME`) for a stranger with the name of an account."""
-        if person is not None and not local and self.accounts.find(person.name) is not None:
-            raise LoginRefused("LOGIN-NAME", TAKEN)
+        """See `Sessions.begin`."""
         return self.sessions.begin(person, source, local=local, replaces=replaces, values=values)
 
     def person_of(self, token: str, *, touch: bool = True) -> Session | None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from router.access import makers
 from router.access import rights as rights_of
 from router.access.person import Person, Role
 from router.access.tables import TOKEN
@@ -49,7 +50,10 @@ UNKNOWN: Final = T_("no token in use has the id {what}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """id: stands in the token too, behind `sgr_`;  feeds: to which it may send;  times: Unix seconds, 0 for never"""
+    """id: stands in the token too, behind `sgr_`;  feeds: to which it may send;  times: Unix seconds, 0 for never
+    rights, feeds: as they were given;  within: FINESS of the feeds then, `*` for all, none for a token of the machine
+    maker_may: rights that its maker has now, see `makers`; None for one who is gone or locked: then it is over
+    """
 
     id: str
     name: str
@@ -58,16 +62,32 @@ class Token:
     feeds: frozenset[str]
     created: float
     created_by: str
+    maker: str = makers.MACHINE
+    maker_may: Mapping[str, Role] | None = field(default_factory=lambda: makers.EVERYTHING)
+    within: frozenset[str] = frozenset()
     expires: float
     revoked: float
     last_used: float
 
     def valid(self, now: float) -> bool:
-        return not self.revoked and now < self.expires
+        return not self.revoked and now < self.expires and self.maker_may is not None
+
+    @property
+    def sends_to(self) -> frozenset[str]:
+        """Its feeds, while its maker is an administrator of all their structures."""
+        maker = Person(name="", rights=self.maker_may or {})
+        return self.feeds if all(maker.may(Role.ADMINISTRATOR, one) for one in self.within) else frozenset()
 
     @property
     def person(self) -> Person:
-        return Person(name=f"token:{self.name}", shown=self.name, rights=self.rights, scopes=self.scopes)
+        """What it stands for: it may what it was given, and no more than its maker may now."""
+        return Person(
+            id=f"{makers.TOKEN_ID}{self.id}",
+            name=f"token:{self.name}:{self.id}",
+            shown=self.name,
+            rights=rights_of.both(self.rights, self.maker_may or {}),
+            scopes=self.scopes,
+        )
 
 
 class Tokens:
@@ -85,8 +105,14 @@ class Tokens:
         by: str,
         rights: Mapping[str, Role] | None = None,
         feeds: Collection[str] = (),
+        maker: str = makers.MACHINE,
+        within: Collection[str] = (),
     ) -> tuple[str, Token]:
-        """(the token's text, which is shown once; what is kept of it). expires: Unix seconds. Raises like `check`."""
+        """(the token's text, which is shown once; what is kept of it). Raises like `check`.
+
+        expires: Unix seconds; one that a token makes ends no later than that one;  by: name of who makes it, as shown
+        maker: `Person.id` of who makes it;  within: FINESS of the feeds
+        """
         self.check(name, scopes=scopes, expires=expires, feeds=feeds)
         identifier, now = secrets.token_hex(4), self._clock.now()
         text = f"{PREFIX}{identifier}_{secrets.token_urlsafe(32)}"
@@ -98,10 +124,15 @@ class Tokens:
             "rights": rights_of.stored(rights or {}),
             "feeds": json.dumps(sorted(feeds)),
             "created": now,
-            "created_by": by[:64],
-            "expires": expires,
+            "created_by": by[:120],
+            "maker": maker,
+            "within": json.dumps(sorted(within)),
         }
-        written(self._database, lambda db: db.execute(TOKEN.insert().values(**values)))
+
+        def insert(db: Connection) -> None:
+            db.execute(TOKEN.insert().values(**values, expires=min(expires, makers.end(db, maker))))
+
+        written(self._database, insert)
         return text, next(token for token in self.all() if token.id == identifier)
 
     def check(self, name: str, *, scopes: Collection[str], expires: float, feeds: Collection[str] = ()) -> None:
@@ -122,8 +153,8 @@ class Tokens:
             return None
         now = self._clock.now()
         with self._database.read() as db:
-            row = db.execute(sa.select(TOKEN).where(TOKEN.c.digest == digest(text))).first()
-        if row is None or not (token := _token(row)).valid(now):
+            found = _tokens(db, TOKEN.c.digest == digest(text), now)
+        if not found or not (token := found[0]).valid(now):
             return None
         if now - token.last_used >= _USED:
             self.used([token.id])
@@ -132,15 +163,18 @@ class Tokens:
     def all(self) -> list[Token]:
         """Every token, those at their end and revoked ones too, by name."""
         with self._database.read() as db:
-            return [_token(row) for row in db.execute(sa.select(TOKEN).order_by(TOKEN.c.name, TOKEN.c.created))]
+            found = _tokens(db, sa.true(), self._clock.now())
+        return sorted(found, key=lambda one: (one.name, one.created))
 
     def senders(self) -> dict[str, Token]:
         """Digest -> token, of those in use that may send to a feed: what the HTTP port keeps for some seconds."""
         now = self._clock.now()
         with self._database.read() as db:
             alive = (TOKEN.c.revoked == 0.0) & (TOKEN.c.expires > now)
-            found = {row.digest: _token(row) for row in db.execute(sa.select(TOKEN).where(alive))}
-        return {key: token for key, token in found.items() if FEED_SEND in token.scopes}
+            digests = {row.id: row.digest for row in db.execute(sa.select(TOKEN.c.id, TOKEN.c.digest).where(alive))}
+            found = _tokens(db, alive, now)
+        senders = (token for token in found if FEED_SEND in token.scopes and token.valid(now))
+        return {digests[token.id]: token for token in senders}
 
     def used(self, ids: Collection[str]) -> None:
         """Note that these tokens are in use now."""
@@ -156,7 +190,7 @@ class Tokens:
             alive = (TOKEN.c.id == identifier) & (TOKEN.c.revoked == 0.0)
             if db.execute(TOKEN.update().where(alive).values(revoked=now)).rowcount != 1:
                 raise OperatorFault("ACCESS-TOKEN", "", filled(UNKNOWN, what=repr(identifier[:40])))
-            return _token(db.execute(sa.select(TOKEN).where(TOKEN.c.id == identifier)).one())
+            return _tokens(db, TOKEN.c.id == identifier, now)[0]
 
         return written(self._database, revoke)
 
@@ -165,7 +199,14 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _token(row: Any) -> Token:
+def _tokens(db: Connection, which: sa.ColumnElement[bool], now: float) -> list[Token]:
+    """With what their makers may now."""
+    rows = db.execute(sa.select(TOKEN).where(which)).all()
+    may = {maker: makers.may(db, maker, now) for maker in {row.maker for row in rows}}
+    return [_token(row, may[row.maker]) for row in rows]
+
+
+def _token(row: Any, maker_may: Mapping[str, Role] | None) -> Token:
     return Token(
         id=row.id,
         name=row.name,
@@ -174,6 +215,9 @@ def _token(row: Any) -> Token:
         feeds=frozenset(json.loads(row.feeds)),
         created=row.created,
         created_by=row.created_by,
+        maker=row.maker,
+        maker_may=maker_may,
+        within=frozenset(json.loads(row.within)),
         expires=row.expires,
         revoked=row.revoked,
         last_used=row.last_used,

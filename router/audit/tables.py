@@ -41,4 +41,5 @@ MARKS: Final = Table(
     Column("seal", String(64), nullable=False, default=""),
 )
 """`head`: the last row;  `begin`: the last row that was purged, sealed;  `key`: which key the chain was made with;
-`sent`: the last row that the collector has;  `settled`: the row by which the table was last taken as it is, sealed."""
+`collected`: the last row that the collector has, sealed (`sent`: of older versions)
+`settled`: the row by which the table was last taken as it is, sealed."""

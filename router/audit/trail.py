@@ -10,12 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from router.audit.anchor import Altered, Anchor, Remembered
 from router.audit.chain import NOTHING, AuditRow, Chain, Mark
 from router.audit.event import Action, AuditEvent
+from router.audit.marks import Marks
 from router.audit.rows import Wanted, asked, kept, row_of, values
 from router.audit.tables import MARKS, METADATA, ROWS, VERSION
 from router.audit.verification import Fault, Finding, Verdict, walk
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 SYSTEM: Final = "system"
 """`who` of what the router does by itself."""
 
+_SENT: Final = "collected"
+"""Older versions wrote the same as `sent`, without a seal: it is not believed, what is kept is sent once more."""
 _SETTLED: Final = "settled"
 _PURGED_AT_ONCE: Final = 1000
 _SECONDS: Final = 5.0
@@ -50,9 +53,10 @@ class AuditTrail:
     ) -> None:
         self._database = Database("audit", url, METADATA, VERSION)
         self._database.timing.took = took
-        self._words: Any = postgresql if self._database.dialect == "postgresql" else sqlite
+        words: Any = postgresql if self._database.dialect == "postgresql" else sqlite
         self._clock = clock
         self._chain = Chain(secret)
+        self._marks = Marks(self._chain, words)
         self._anchor = Anchor(anchor, self._chain) if anchor is not None else None
 
     def close(self) -> None:
@@ -103,17 +107,17 @@ class AuditTrail:
             head = rows[-1].mark
         if rows:
             db.execute(ROWS.insert(), list(map(values, rows)))
-            self._mark(db, "head", head)
+            self._marks.put(db, "head", head)
         return rows
 
     def _head(self, db: Connection) -> Mark:
         """The last row. On PostgreSQL the mark's lock lets one writer at a time through; on SQLite the file's does."""
         locked = select(MARKS).where(MARKS.c.name == "head").with_for_update()
         if db.execute(locked).first() is None:
-            self._mark(db, "key", Mark(0, self._chain.key), unless_there=True)
-            self._mark(db, "head", NOTHING, unless_there=True)
+            self._marks.put(db, "key", Mark(0, self._chain.key), unless_there=True)
+            self._marks.put(db, "head", NOTHING, unless_there=True)
         marked = db.execute(locked).one()
-        if _found(db, "key") not in (None, Mark(0, self._chain.key)):
+        if self._marks.find(db, "key") not in (None, Mark(0, self._chain.key)):
             text = "the site's secret is not the one that the audit was begun with: put it back"
             raise OperatorFault("AUDIT-KEY", "secret", text)
         last = db.execute(select(ROWS.c.number, ROWS.c.mac).order_by(ROWS.c.number.desc()).limit(1)).first()
@@ -139,9 +143,7 @@ class AuditTrail:
 
     def _settled(self, db: Connection) -> int:
         """The number of the row by which the table was last taken as it is; 0 for never."""
-        row = db.execute(select(MARKS).where(MARKS.c.name == _SETTLED)).first()
-        mark = Mark(row.number, row.mac) if row is not None else NOTHING
-        ours = row is not None and self._chain.sealed(_SETTLED, mark, row.seal)
+        mark, ours = self._marks.sealed(db, _SETTLED)
         return mark.number if ours and self._holds(db, mark) is not False else 0
 
     def _holds(self, db: Connection, known: Mark) -> bool | None:
@@ -154,14 +156,6 @@ class AuditTrail:
             return False
         return None if known.number < begin.number else known == begin
 
-    def _mark(self, db: Connection, name: str, mark: Mark, *, seal: str = "", unless_there: bool = False) -> None:
-        new = self._words.insert(MARKS).values(name=name, number=mark.number, mac=mark.mac, seal=seal)
-        if unless_there:
-            db.execute(new.on_conflict_do_nothing(index_elements=["name"]))
-            return
-        kept = {"number": mark.number, "mac": mark.mac, "seal": seal}
-        db.execute(new.on_conflict_do_update(index_elements=["name"], set_=kept))
-
     # ------------------------------------------------------------------------------------------------ verifying
 
     def verify(self, *, after: Mark | None = None, known: Mark | None = None) -> Verdict:
@@ -173,7 +167,7 @@ class AuditTrail:
         while True:
             with self._database.read() as db:
                 begin, sealed = self._begin(db)
-                key, head = _found(db, "key"), _found(db, "head")
+                key, head = self._marks.find(db, "key"), self._marks.find(db, "head")
             if key not in (None, Mark(0, self._chain.key)):
                 return Verdict(0, begin, begin, Finding(Fault.KEY))
             if not sealed:
@@ -202,25 +196,37 @@ class AuditTrail:
                 last = db.execute(select(func.max(ROWS.c.number)).where(ROWS.c.number < mark.number)).scalar()
                 number = mark.number if there else (last or self._begin(db)[0].number) + 1
                 return replace(verdict, finding=Finding(Fault.REWOUND if there else Fault.CUT, number))
-        return replace(verdict, anchored=anchored is not None)
+        verdict = replace(verdict, anchored=anchored is not None)
+        sent, ours = self._sent(db)
+        return verdict if ours else replace(verdict, finding=Finding(Fault.SENT, sent.number))
 
     def _begin(self, db: Connection) -> tuple[Mark, bool]:
         """The last row that was purged (`NOTHING` when none was), and whether the mark that says so is ours."""
-        row = db.execute(select(MARKS).where(MARKS.c.name == "begin")).first()
-        if row is None:
-            return NOTHING, True
-        mark = Mark(row.number, row.mac)
-        return mark, self._chain.sealed("begin", mark, row.seal)
+        return self._marks.sealed(db, "begin")
+
+    def _sent(self, db: Connection) -> tuple[Mark, bool]:
+        """The last row that the collector has, and whether the mark that says so is ours and the chain holds it.
+
+        `NOTHING` before the first. A mark that is not ours is not believed: `_believed`.
+        """
+        mark, ours = self._marks.sealed(db, _SENT)
+        return mark, ours and (mark == NOTHING or self._holds(db, mark) is not False)
+
+    def _believed(self, db: Connection) -> Mark:
+        """The last row that the collector surely has; `NOTHING` without a mark of ours: then all is sent again."""
+        mark, ours = self._sent(db)
+        return mark if ours else NOTHING
 
     def head(self) -> Mark:
         """The last row as the table has it; `NOTHING` before the first."""
         with self._database.read() as db:
-            return _found(db, "head") or NOTHING
+            return self._marks.find(db, "head") or NOTHING
 
     def settle(self, event: AuditEvent) -> AuditRow:
         """Take the table as it is for the end of the chain, after a backup was put back: the anchor begins anew.
 
-        The event that says so is recorded, with the row that the anchor knew of.
+        The event that says so is recorded, with the row that the anchor knew of. A mark of the collector that is not
+        ours goes.
         """
         known = "altered"
         if self._anchor is not None:
@@ -229,7 +235,9 @@ class AuditTrail:
                 known = str(held.mark if held is not None else NOTHING)
         with self._database.write() as db:
             (row,) = self._append(db, [kept(replace(event, detail=f"{event.detail} anchor={known}".strip()))])
-            self._mark(db, _SETTLED, row.mark, seal=self._chain.seal(_SETTLED, row.mark))
+            if not self._sent(db)[1]:
+                self._marks.remove(db, _SENT)
+            self._marks.put(db, _SETTLED, row.mark, seal=True)
         if self._anchor is not None:
             self._anchor.reset(Remembered(row.mark, row.number))
         return row
@@ -284,7 +292,7 @@ class AuditTrail:
                 if end is None:
                     break
                 gone += db.execute(delete(ROWS).where(ROWS.c.number <= end.number)).rowcount
-                self._mark(db, "begin", end, seal=self._chain.seal("begin", end))
+                self._marks.put(db, "begin", end, seal=True)
             make_way(begun)
         if gone:
             with self._database.read() as db:
@@ -300,7 +308,7 @@ class AuditTrail:
         """The last row of the next batch to remove: those up to it are all old, and hang together."""
         head = self._head(db)
         begin, sealed = self._begin(db)
-        sent = _found(db, "sent") or NOTHING
+        sent = self._believed(db)
         most = min(head.number - 1, sent.number if collected else head.number)
         first_kept = db.execute(select(func.min(ROWS.c.number)).where(ROWS.c.at >= before)).scalar()
         most = min(most, first_kept - 1 if first_kept is not None else most, begin.number + _PURGED_AT_ONCE)
@@ -316,26 +324,21 @@ class AuditTrail:
     def unsent(self, limit: int = 100) -> list[AuditRow]:
         """The next rows for the collector, oldest first."""
         with self._database.read() as db:
-            sent = _found(db, "sent") or NOTHING
+            sent = self._believed(db)
         return self.rows(Wanted(), after=sent.number, limit=limit)
 
     def sent(self, row: AuditRow) -> None:
         """The collector has the rows up to this one."""
         with self._database.write() as db:
-            self._mark(db, "sent", row.mark, unless_there=True)
-            earlier = (MARKS.c.name == "sent") & (MARKS.c.number < row.number)
-            db.execute(update(MARKS).where(earlier).values(number=row.number, mac=row.mac))
+            self._head(db)  # one writer at a time from here on
+            if self._believed(db).number < row.number:
+                self._marks.put(db, _SENT, row.mark, seal=True)
 
     def waiting(self) -> tuple[int, float | None]:
         """(rows that the collector does not have, Unix time of the oldest of them)."""
         with self._database.read() as db:
-            sent = _found(db, "sent") or NOTHING
+            sent = self._believed(db)
             behind = ROWS.c.number > sent.number
             count = db.execute(select(func.count()).select_from(ROWS).where(behind)).scalar_one()
             oldest = db.execute(select(ROWS.c.at).where(behind).order_by(ROWS.c.number).limit(1)).scalar()
         return count, oldest
-
-
-def _found(db: Connection, name: str) -> Mark | None:
-    row = db.execute(select(MARKS.c.number, MARKS.c.mac).where(MARKS.c.name == name)).first()
-    return Mark(row.number, row.mac) if row is not None else None

@@ -36,6 +36,8 @@ class Fault(StrEnum):
     """The chain ends before this number, which it had reached."""
     REWOUND = "rewound"
     """At this number stands another row than the one that was known: rows were cut off, and others written since."""
+    SENT = "sent"
+    """The mark that says how far the collector has the rows is not ours, or names a row that is not there."""
     ANCHOR = "anchor"
     """The file that remembers how far the chain reached is not ours."""
 

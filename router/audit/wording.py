@@ -51,6 +51,9 @@ _FAULTS: Final[Mapping[Fault, str]] = {
     Fault.REWOUND: N_(
         "row {number} is not the one that was known: the end was cut off and rows written since, or a backup put back"
     ),
+    Fault.SENT: N_(
+        "the mark that says that the collector has the rows up to {number} is not ours: they are sent again"
+    ),
     Fault.ANCHOR: N_("the file that remembers how far the audit reached was changed by somebody else"),
 }
 

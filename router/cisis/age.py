@@ -32,7 +32,7 @@ def age_at(birth_date: str, act_date: str, today: date) -> int | None:
     """
     act = _date(act_date)
     year = birth_date[:4]
-    if act is None or act > today + CLOCKS or len(year) != 4 or not year.isdigit():
+    if act is None or act > today + CLOCKS or len(year) != 4 or not year.isdecimal():
         return None
     act = min(act, today)
     month = _part(birth_date[4:6]) or 12
@@ -49,4 +49,4 @@ def _date(text: str) -> date | None:
 
 
 def _part(text: str) -> int:
-    return int(text) if len(text) == 2 and text.isdigit() else 0
+    return int(text) if len(text) == 2 and text.isdecimal() else 0

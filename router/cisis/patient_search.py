@@ -18,6 +18,7 @@ _FULL_DATE: Final = 8
 _KEYLESS: Final = 13
 _MOST_WORDS: Final = 8
 _BLANKS: Final = re.compile(r"[\s.\u00a0\u202f]+")
+_NAME: Final = re.compile(r"[^\W\d_]{2,}(?:['’-][^\W\d_]+)*|[^\W\d_]['’][^\W\d_]+")
 _DATES: Final = (
     re.compile(r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)"),
     re.compile(r"(?P<day>\d\d?)[/.-](?P<month>\d\d?)[/.-](?P<year>\d{4})"),
@@ -61,6 +62,11 @@ def asked(text: str, pseudonyms: Pseudonyms, authorities: Iterable[str]) -> list
     if matricule := _matricule(text):
         return [pseudonyms.of("ins", matricule), *_ipps(text, pseudonyms, authorities)]
     return _ipps(text, pseudonyms, authorities) if text else []
+
+
+def lacks_birth_date(text: str) -> bool:
+    """Whether it names a person without a whole birth date: no search can find a patient by his names alone."""
+    return "^" not in text and not _birth_date(text.strip()) and any(map(_NAME.fullmatch, text.split()))
 
 
 def is_identity(address: str) -> bool:

@@ -59,10 +59,10 @@ def opened(site: Path, *, changes: Action | None = None) -> Iterator[tuple[SiteS
 
 def granted(services: SiteServices, pairs: list[str]) -> Mapping[str, Role]:
     """Rights from `FINESS=ROLE`. Raises `OperatorFault` for a structure that the site has not."""
-    from router.runtime.grants import rights as possible
+    from router.runtime import grants
 
     split = [(finess.strip(), role) for finess, _sign, role in (pair.partition("=") for pair in pairs)]
-    return possible(services.config, split)
+    return grants.rights(grants.known(services.config), split)
 
 
 def told(held: Mapping[str, Role]) -> str:

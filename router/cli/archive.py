@@ -13,6 +13,7 @@ from rich.table import Table
 
 from router.cli import rights
 from router.cli.criteria import SinceOption
+from router.cli.free_text import unnamed
 from router.cli.output import Exit, console, fail, said, show_json, told
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site, paste
 from router.cli.times import moment
@@ -63,7 +64,10 @@ def show(
 def read(
     item: Annotated[str, typer.Argument(metavar="ITEM", help="The item's id, as `archive show` lists it.")],
     reason: Annotated[
-        str, typer.Option(metavar="TEXT", help="Why; it is audited with your name. No patient's name, no INS.")
+        str,
+        typer.Option(
+            metavar="TEXT", help="Why; it is audited with your name. No patient's name, no INS.", callback=unnamed
+        ),
     ],
     site: SiteOption = DEFAULT_SITE,
     to: Annotated[

@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 
 from router.cli import audited, criteria, rights
+from router.cli.free_text import AuditedOption, unnamed
 from router.cli.output import Exit, confirm, console, errors, fail, said, show_json
 from router.cli.periods import period
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
@@ -89,7 +90,9 @@ def verify(
         bool,
         typer.Option("--accept", help="Its end is missing because a backup was put back: go on from what is there."),
     ] = False,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="With --accept: why; it is audited.")] = "",
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="With --accept: why; it is audited.", callback=unnamed)
+    ] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -131,7 +134,7 @@ def export(
     since: criteria.SinceOption = "",
     until: criteria.UntilOption = "",
     form: FormOption = Form.CSV,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is audited.")] = "",
+    reason: AuditedOption = "",
 ) -> None:
     """Rows of the audit on the standard output, the oldest first. That somebody took them stands in the audit."""
     from router.audit.event import Action
@@ -152,7 +155,7 @@ def _accepted(services: SiteServices, found: Verdict, reason: str, *, certain: b
     from router.audit.wording import verdict as in_words
     from router.config.account import account
 
-    if found.finding is None or found.finding.fault not in (Fault.CUT, Fault.REWOUND, Fault.ANCHOR):
+    if found.finding is None or found.finding.fault not in (Fault.CUT, Fault.REWOUND, Fault.ANCHOR, Fault.SENT):
         return found
     errors.print(said(in_words(found)), soft_wrap=True)
     if not certain:

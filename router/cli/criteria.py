@@ -38,6 +38,19 @@ SinceOption = Annotated[
 UntilOption = Annotated[str, typer.Option(metavar="TIME", help="Up to then: the same words; a day counts whole.")]
 
 
+def patient_asked(services: SiteServices, patient: str) -> list[str]:
+    """The pseudonyms of a patient, whose search is audited. Fails with a sentence for what can be no patient."""
+    from router.journal.criteria import BadCriterion
+    from router.runtime.asking import pseudonyms
+
+    try:
+        names = pseudonyms(services, patient)
+    except BadCriterion as fault:
+        fail(translated(fault.text))
+    audited.patient_asked(services, names)
+    return names
+
+
 def asked(services: SiteServices, *, patient: str = "", since: str = "", until: str = "", **texts: Any) -> Criteria:
     """The criteria of these options. Fails with a sentence, which tells the forms, for what can't be meant."""
     from router.journal.criteria import BadCriterion, Criteria

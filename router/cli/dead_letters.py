@@ -49,6 +49,20 @@ def chosen(services: SiteServices, ledger: Ledger, which: Filter, limit: int | N
     return [dead_letter for dead_letter in letters if dead_letter.is_dead] or letters
 
 
+def question_of_discard(found: Sequence[DeadLetter]) -> str:
+    """Whether to give these up; and how many of them can't be taken back: those that never became deliveries."""
+    question = plural("Give up {count} dead letter?", "Give up {count} dead letters?", len(found))
+    final = sum(not dead_letter.delivery_id for dead_letter in found)
+    if not final:
+        return question
+    told = plural(
+        "{count} was refused before it became a delivery: that can't be taken back.",
+        "{count} were refused before they became deliveries: that can't be taken back.",
+        final,
+    )
+    return f"{told} {question}"
+
+
 def count(services: SiteServices, ledger: Ledger, which: Filter, found: Sequence[DeadLetter]) -> int:
     """How many dead letters the filter means, of which these were read."""
     cause = found[0].cause if found else ""

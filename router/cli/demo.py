@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from router.cli.output import Exit, console, fail
+from router.language import _
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,7 +27,7 @@ def demo(
     from router.demo.play import play
 
     if bus not in ("sqlite", "kafka"):
-        fail(f"no such bus: {bus} (sqlite or kafka)")
+        fail(_("no such bus: {name} (one of {known})", name=bus, known="sqlite, kafka"))
     if not console.is_terminal:
         console.width = 150  # a log or a pipe folds nothing
     with backend(bus) as extra:

@@ -11,7 +11,7 @@ import typer
 from router.cli.output import Exit, console, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.cli.times import moment
-from router.language import AS_WRITTEN, _, in_language, language
+from router.language import AS_WRITTEN, _, in_language, language, plural
 
 if TYPE_CHECKING:
     from router.config.pipeline import PipelineFile
@@ -58,7 +58,12 @@ def diff(
         show_json({"pipeline": candidate.config.name, "events": seen, "differences": [asdict(one) for one in found]})
     else:
         beside = "" if present else " " + _("(new here)")
-        otherwise = _("{count} of {total} events would end otherwise", count=len(found), total=seen)
+        otherwise = plural(
+            "{count} event of {total} would end otherwise",
+            "{count} of {total} events would end otherwise",
+            len(found),
+            total=seen,
+        )
         console.print(f"[bold]{said(candidate.config.name)}[/]{said(beside)}: {said(otherwise)}")
         for one in found:
             _print(one)

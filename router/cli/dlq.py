@@ -14,6 +14,7 @@ import typer
 from rich.progress import track
 
 from router.cli import audited, criteria
+from router.cli.free_text import JournalledOption, ViewedOption, unnamed
 from router.cli.output import Exit, confirm, console, errors, fail, said, show_json
 from router.cli.periods import period
 from router.cli.rights import operable, viewable
@@ -122,7 +123,7 @@ def show(
     content: Annotated[
         bool, typer.Option("--content", help="Write the original bytes too: they name a patient.")
     ] = False,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="With --content: why; it is audited.")] = "",
+    reason: ViewedOption = "",
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="At most so many.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
@@ -167,7 +168,7 @@ def replay(
     decide_again: Annotated[
         bool, typer.Option("--decide-again", help="Through today's pipelines, instead of the same delivery.")
     ] = False,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is journalled.")] = "",
+    reason: JournalledOption = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the deliveries and say what became of them.")] = False,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long `--wait` waits.")] = 60.0,
     yes: YesOption = False,
@@ -220,15 +221,17 @@ def replay(
 @commands.command()
 def discard(
     id_: IdArgument,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why they are given up; it is journalled.")],
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Why they are given up; it is journalled.", callback=unnamed)
+    ],
     site: SiteOption = DEFAULT_SITE,
     dry_run: DryOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Give dead letters up, with a reason; `dlq take-back` undoes it for seven days."""
+    """Give dead letters up; `dlq take-back` undoes it for seven days. What the intake refused is given up for good."""
     from router.audit.event import Action
-    from router.cli.dead_letters import chosen
+    from router.cli.dead_letters import chosen, question_of_discard
     from router.cli.presence import absence_from
     from router.engine.dead_letters import operator_commands
     from router.runtime.wording import EVIDENCE
@@ -247,8 +250,7 @@ def discard(
                 _("none of them is a dead letter (any more): one that still waits is given up by its delivery's id"),
                 Exit.BAD,
             )
-        question = plural("Give up {count} dead letter?", "Give up {count} dead letters?", len(found))
-        _confirm(question, dry_run or yes or as_json)
+        _confirm(question_of_discard(found), dry_run or yes or as_json)
         producer = None if dry_run else services.bus.producer(f"operator-{os.getpid()}")
         note = audited.ordered(services, Action.DISCARDED, which.id, reason, 0 if dry_run else len(found))
         answers = operator_commands.discard(

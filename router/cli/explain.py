@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from router.cli import audited, criteria
+from router.cli import criteria
 from router.cli.output import Exit, console, fail, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
 from router.language import _
@@ -48,14 +48,12 @@ def explain(
     from router.cli.presence import absence_from
     from router.journal import lateness
     from router.journal.render import mentioned, render
-    from router.runtime.asking import pseudonyms
 
     with open_site(site) as services:
         wanted = criteria.asked(services, feed=feed, since=since, until=until)
         names = [id_]
         if patient or is_identity(id_):
-            names = pseudonyms(services, id_)
-            audited.patient_asked(services, names)
+            names = criteria.patient_asked(services, id_)
         found = {story.event.event_id: story for name in names for story in services.journal.story(name, limit, wanted)}
         stories = sorted(found.values(), key=lambda story: story.event.received, reverse=True)[:limit]
         behind = lateness.behind(services.bus, services.journal, services.clock.now())

@@ -64,19 +64,28 @@ def audited_structures(services: SiteServices, structure: str) -> tuple[str, ...
     return found
 
 
-def need_withdrawal(services: SiteServices, document: str, reason: str, sink: str = "") -> None:
+def need_withdrawal(services: SiteServices, document: str, reason: str, structure: str | None = None) -> None:
     """Fails with a sentence unless the account may withdraw documents.
 
-    sink: the one by which it was deposited: of the structure whose document it is. "": not known yet
+    structure: FINESS of the one whose document it is, "" for none. None: not known yet, then of any structure
     """
     from router.config.operators import may_withdraw
 
     who, config = account(), services.config
-    structures = [finess for finess, one in config.structures.items() if not sink or one.sink_of("dmp") == sink]
-    if not any(may_withdraw(config.operators, who, finess) for finess in structures or [""]):
+    structures = [*config.structures, ""] if structure is None else [structure]
+    if not any(may_withdraw(config.operators, who, finess) for finess in structures):
         audited.record(services, Action.WITHDRAWN, "document", [document], reason=reason, refused=True)
         right = f"operators: {{withdraw: [{who}]}}"
         fail(_("{who} may not withdraw documents: the site file grants it ({right})", who=who, right=right))
+
+
+def withdrawable(services: SiteServices) -> frozenset[str] | None:
+    """The structures whose documents the account may withdraw; None: those of all."""
+    from router.access.person import Role
+    from router.config.operators import operator
+
+    config = services.config.operators
+    return None if account() in config.withdraw else operator(config, account()).structures(Role.ADMINISTRATOR)
 
 
 def operable(

@@ -11,6 +11,7 @@ from rich.table import Table
 from router.audit.event import Action
 from router.cli import audited
 from router.cli.access import granted, opened, told
+from router.cli.free_text import unnamed
 from router.cli.output import console, fail, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.cli.times import ago, moment
@@ -32,7 +33,9 @@ def add_to(app: typer.Typer) -> None:
 
 @commands.command()
 def create(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is for, as the audit will name it.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="What it is for, as the audit will name it.", callback=unnamed)
+    ],
     scope: Annotated[
         list[str],
         typer.Option(
@@ -56,11 +59,11 @@ def create(
 ) -> None:
     """Make a token. It is shown once: what is kept of it gives no access."""
     from router.access.rights import checked_name
-    from router.runtime.grants import usable
+    from router.runtime import grants
 
     with opened(site, changes=Action.TOKEN) as (services, store):
         held, lasting = granted(services, right or []), _seconds(expires)
-        usable(services.config, scope, feed or [], held)
+        grants.usable(grants.known(services.config), scope, feed or [], held)
         ends = services.clock.now() + lasting
         store.tokens.check(name, scopes=scope, expires=ends, feeds=feed or [])
         named = checked_name(name)
@@ -139,6 +142,8 @@ def _audit(services: SiteServices, name: str, what: str) -> None:
 def _state(one: Token, now: float) -> str:
     if one.revoked:
         return _("revoked {moment}", moment=moment(one.revoked))
+    if one.maker_may is None:
+        return _("over: its maker is gone or locked")
     if not one.valid(now):
         return _("ended {moment}", moment=moment(one.expires))
     return _("until {moment}", moment=moment(one.expires))

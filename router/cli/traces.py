@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
 import typer
 
 from router.cli import audited, criteria, rights
 from router.cli.audit import Form, FormOption
+from router.cli.free_text import AuditedOption
 from router.cli.periods import period
 from router.cli.site import DEFAULT_SITE, SiteOption, open_site
 
@@ -30,7 +30,7 @@ def export(
     since: criteria.SinceOption = "",
     until: criteria.UntilOption = "",
     form: FormOption = Form.CSV,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is audited.")] = "",
+    reason: AuditedOption = "",
 ) -> None:
     """Every request to the MSSanté operator, the mailboxes and the DMP on the standard output, failures included.
 

@@ -11,8 +11,9 @@ import typer
 
 from router.audit.event import Action
 from router.cli import audited
+from router.cli.free_text import unnamed
 from router.cli.output import Exit, confirm, console, fail, said, show_json
-from router.cli.rights import need_withdrawal
+from router.cli.rights import need_withdrawal, withdrawable
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.cli.times import moment
 from router.config.account import account
@@ -32,7 +33,10 @@ def withdraw(
         str, typer.Argument(metavar="DOCUMENT", help="The document's id (OID), as `explain` shows it.")
     ],
     reason: Annotated[
-        str, typer.Option(metavar="TEXT", help="Why; it is journalled. No patient's name: the journal holds none.")
+        str,
+        typer.Option(
+            metavar="TEXT", help="Why; it is journalled. No patient's name: the journal holds none.", callback=unnamed
+        ),
     ],
     site: SiteOption = DEFAULT_SITE,
     copy: Annotated[
@@ -63,16 +67,14 @@ def withdraw(
     read = Site(site)
     services = SiteServices(read)
     try:
-        if not dry_run:
-            need_withdrawal(services, document, reason)
+        need_withdrawal(services, document, reason)
         ledger = services.ledger()
         withdrawals = Withdrawals(services, ledger)
         try:
-            planned = withdrawals.plan(document.removeprefix("urn:oid:"), copy)
+            planned = withdrawals.plan(document.removeprefix("urn:oid:"), copy, within=withdrawable(services))
         except MessageFault as fault:
             fail(translated(fault.text), Exit.BAD)
-        if not dry_run:
-            need_withdrawal(services, document, reason, planned.delivery.sink)
+        need_withdrawal(services, document, reason, planned.delivery.structure)
         if not as_json:
             _show(planned, document)
         if not (dry_run or yes or as_json):

@@ -64,6 +64,7 @@ _VERSIONS: Final = ("2.5", "2.8.2")
 _COMPARES: Final = frozenset({"==", "!=", "<", "<=", ">", ">="})
 _LOGICAL: Final = frozenset({"&&", "||", "not"})
 _ORDERED: Final = _COMPARES - {"==", "!="}
+_ARITHMETIC: Final = frozenset({"+", "-", "*", "/", "%", "minus"})
 _TEXT, _NUMBER, _TRUTH, _LIST = N_("a text"), N_("a number"), N_("true or false"), N_("a list")
 _FUNCTIONS: Final = {
     "field": _TEXT,
@@ -204,6 +205,8 @@ def _unlike(left: Node, right: Node, column: int) -> Iterator[Found]:
 
 def _instead(wanted: Node, written: Node) -> str:
     """How a literal is written that is to be compared with a text or a number."""
+    if _kind(wanted) == _TEXT and (code := _subtracted(written)):
+        return filled(_QUOTES, value=code, quoted=f'"{code}"')
     if not isinstance(written, Literal):
         return ""
     value = written.value
@@ -214,6 +217,15 @@ def _instead(wanted: Node, written: Node) -> str:
         plain = value.lstrip("-").replace(".", "", 1).isdigit() or value in ("true", "false")
         return filled(_NO_QUOTES, value=value) if plain else ""
     return ""
+
+
+def _subtracted(node: Node) -> str:
+    """A LOINC code without its quotes is read as a subtraction: the code as it was written; "" for anything else."""
+    match node:
+        case Operation(sign="-", operands=(Literal(value=int(left)), Literal(value=int(right)))):
+            return f"{left}-{right}"
+        case _:
+            return ""
 
 
 def _logic(tree: Node) -> Iterator[Found]:
@@ -237,6 +249,9 @@ def _kind(node: Node) -> str:
             kind = _kind_of(SPECIMEN[owner][member])
         case Call(name=name):
             kind = _FUNCTIONS.get(name, "")
+        case Operation(sign=sign, operands=operands) if sign in _ARITHMETIC:
+            kinds = {_kind(one) for one in operands}
+            kind = kinds.pop() if kinds in ({_NUMBER}, {_TEXT}, {_LIST}) else ""
         case Operation(sign=sign):
             kind = _TRUTH if sign in _COMPARES or sign in _LOGICAL or sign == "in" else _LIST if sign == "list" else ""
     return kind

@@ -104,7 +104,7 @@ def of_value(kind: str, context: Mapping[str, Any]) -> str:
         return own
     if kind == "string_pattern_mismatch" and (form := FORMS.get(str(context.get("pattern", "")))):
         return form
-    values = {**context, "expected": ", ".join(_quoted(str(context.get("expected", ""))))}
+    values = {**context, "expected": ", ".join(filter(None, _quoted(str(context.get("expected", "")))))}
     return OF_VALUES.get(kind, _OTHER).format(**values)
 
 

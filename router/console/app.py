@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
@@ -12,13 +11,13 @@ import structlog
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from router.access.sessions import Session
-from router.console import assets, live
+from router.console import assets, bodies, live
 from router.console.api.app import api_app
 from router.console.api.operation import BASE
 from router.console.choices import Choices
@@ -37,8 +36,6 @@ log = structlog.get_logger()
 
 _FORM_BYTES: Final = 64 * 1024
 _FIELDS: Final = 1000
-_FORM_SECONDS: Final = 20.0
-"""Until a form has come whole."""
 _FORM: Final = "application/x-www-form-urlencoded"
 _ERRORS: Final = Page(name="error", path="", title=N_("Not possible"), open=True)
 """In the place of a page that there is not."""
@@ -109,7 +106,7 @@ class _Console:
         live = "x-live" in request.headers  # a page that asks for itself again is no sign of life
         session = self._tools.access.person_of(secret, touch=not live) if secret else None
         person = session.person if session is not None else None
-        kept = self._tools.store.choices(person.name) if person is not None else {}
+        kept = self._tools.store.choices(person.id) if person is not None else {}
         return Visit(
             request=request,
             page_asked=page,
@@ -144,7 +141,7 @@ class _Console:
             raise NotAllowed
         if acts and page.does and visit.field("do") not in page.does:
             raise NotHere
-        who = visit.person_or_none.name if visit.person_or_none is not None else visit.source
+        who = visit.person_or_none.id if visit.person_or_none is not None else visit.source
         if not self._rates.allow(page.act_rate if acts else page.rate, page.name, who):
             raise _Refused(429)
         return page.act if acts else page.show
@@ -220,15 +217,9 @@ async def _form(request: Request) -> Mapping[str, Sequence[str]]:
     """Fields of a small form. Raises `_Refused` for another kind of body, or too large a one."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
         raise _Refused(415)
-    body = b""
-    try:
-        async with asyncio.timeout(_FORM_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > _FORM_BYTES:
-                    raise _Refused(413)
-    except (TimeoutError, ClientDisconnect) as error:
-        raise _Refused(400) from error
+    body = await bodies.whole(request, _FORM_BYTES)
+    if isinstance(body, int):
+        raise _Refused(body)
     try:
         return parse_qs(body.decode(), keep_blank_values=True, max_num_fields=_FIELDS)
     except ValueError as error:

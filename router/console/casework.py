@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from router.access.person import EVERY, Role
 from router.audit.event import Action
 from router.console import ordering
+from router.console.audited import once
 from router.console.cases import NEW, CaseState
 from router.console.free_text import named_person
 from router.console.orders import Act
@@ -163,9 +165,22 @@ def decide(visit: Visit, case: Case, name: str) -> str:
     if choice.order:
         return _ordered(visit, case, choice.order)
     told = f"{case.list} {case.code}"
-    visit.record(Action.DECIDED, kind="case", of=case.id, structure=case.structure, reason=name, detail=told)
     store, me = visit.tools.store.cases, visit.person.name
-    if not store.decide(case.list, case.id, me, name, structure=case.structure, name=case.name):
+
+    def write(more: str, refused: bool) -> None:
+        detail = f"{told} {more}".strip()
+        visit.record(
+            Action.DECIDED,
+            kind="case",
+            of=case.id,
+            structure=case.structure,
+            reason=name,
+            refused=refused,
+            detail=detail,
+        )
+
+    decided = partial(store.decide, case.list, case.id, me, name, structure=case.structure, name=case.name)
+    if not once(write, decided):
         raise Taken(_taken(visit, case))
     if case.list == "identity":
         visit.tools.services.register.settle([case.id], by=me, outcome=name)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from router.access.person import Role
@@ -38,8 +39,8 @@ Row = Mapping[str, object]
 def messages(visit: Visit, asked: Asked, limit: int, after: Cursor | None = None, *, reason: str = "") -> Found:
     """Messages that meet the conditions. Raises `BadCriterion`, `Unavailable`."""
     found = visit.tools.services.journal.search(asked.criteria, limit, after=after)
-    of, count = query_string(asked.given)[:200], str(len(found.events))
-    visit.record(Action.EXPORTED, kind="search", of=of, reason=reason, detail=count)
+    told = _counted(one.event.structure for one in found.events)
+    visit.record_each(told, Action.EXPORTED, kind="search", of=query_string(asked.given)[:200], reason=reason)
     return found
 
 
@@ -65,7 +66,8 @@ def message_lines(visit: Visit, found: Found, when: Callable[[float], str] = loc
 
 def dead_letter_lines(visit: Visit, found: Sequence[DeadLetter], *, asked: str, reason: str) -> Iterator[Row]:
     """By the names of `DEAD_LETTERS`. asked: the conditions, as the audit keeps them. Raises `Unavailable`."""
-    visit.record(Action.EXPORTED, kind="dead letters", of=asked[:200], reason=reason, detail=str(len(found)))
+    told = _counted(one.structure for one in found)
+    visit.record_each(told, Action.EXPORTED, kind="dead letters", of=asked[:200], reason=reason)
     for one in visit.tools.desk.named(found):
         yield {
             "last": local(one.last) if one.last else "",
@@ -91,7 +93,8 @@ def audit_rows(
 ) -> tuple[list[Row], str]:
     """(rows oldest first, by the names of `audit.export.AUDIT`; the number to go on after). Raises `Unavailable`."""
     audit = visit.tools.services.audit
-    visit.record(Action.EXPORTED, kind="audit", reason=reason, detail=f"format={form} up-to={audit.head().number}")
+    detail = f"format={form} up-to={audit.head().number}"
+    visit.record_each(dict.fromkeys(wanted.structures or ("",), detail), Action.EXPORTED, kind="audit", reason=reason)
     rows = audit.rows(wanted, after=after, limit=limit)
     return [audit_line(row) for row in rows], str(rows[-1].number) if len(rows) == limit else ""
 
@@ -103,9 +106,9 @@ def traces(
 
     told: the conditions, as the audit keeps them. Raises `Unavailable`.
     """
-    visit.record(Action.EXPORTED, kind="traces", reason=reason, detail=told)
-    store, found = visit.tools.services.traces, list[TraceLine]()
     mine = visit.person.structures(Role.ADMINISTRATOR)
+    visit.record_each(dict.fromkeys(mine or ("",), told), Action.EXPORTED, kind="traces", reason=reason)
+    store, found = visit.tools.services.traces, list[TraceLine]()
     for _look in range(_LOOKS):
         page = store.lines(since=since, until=until, after=after, limit=limit)
         for line, is_mine in zip(page, _mine(visit, page, mine), strict=True):
@@ -117,6 +120,11 @@ def traces(
         if len(page) < limit:
             return [trace_line(one) for one in found], ""
     return [trace_line(one) for one in found], str(after)
+
+
+def _counted(structures: Iterable[str]) -> dict[str, str]:
+    """FINESS -> how many rows of it are taken."""
+    return {structure: str(count) for structure, count in Counter(structures).items()}
 
 
 def _mine(visit: Visit, page: list[TraceLine], mine: frozenset[str] | None) -> list[bool]:

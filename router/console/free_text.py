@@ -12,7 +12,8 @@ from router.language import _
 MOST: Final = 500
 """Characters of a note or a reason."""
 _DATE: Final = re.compile(r"\b(?:\d{1,2}[/.-]\d{1,2}[/.-](?:19|20)\d\d|(?:19|20)\d\d-?\d\d-?\d\d)\b")
-_NUMBER: Final = re.compile(r"[0-9](?:[ ./_-]{0,3}[0-9AaBb]){11,}")
+_NUMBER: Final = re.compile(r"[0-9](?:[ ./_-]{0,3}[0-9AaBb]){9,}")
+"""Ten digits or more: an INS, a telephone number, and what most hospitals number their patients with."""
 
 
 def kept(text: str) -> str:
@@ -21,7 +22,7 @@ def kept(text: str) -> str:
 
 
 def named_person(text: str) -> str:
-    """Why this text can't be kept: an INS, a mailbox of a patient or a date that may be of birth; "" when it can."""
+    """Why this text can't be kept: an INS, an IPP, a patient's mailbox, a date that may be of birth; "" when it can."""
     if len(text) > MOST:
         return _("{count} characters at most", count=MOST)
     text = unicodedata.normalize("NFKC", text)  # wide digits are digits

@@ -10,7 +10,7 @@ from router.console import mail_view, mails, pdf_pages
 from router.console.mail_shelf import Sent
 from router.console.mail_view import MailView
 from router.console.mails import Choice
-from router.errors import MessageFault
+from router.errors import Malformed, MessageFault
 from router.journal.views import EventStory
 
 if TYPE_CHECKING:
@@ -62,16 +62,26 @@ def values(visit: Visit, story: EventStory, *, shown: bool) -> dict[str, Any]:
 
 def view_of(sent: Sent) -> MailView:
     """How the mail looks. Raises `Malformed`."""
-    found: MailView = sent.known.get("view") or mail_view.shown(sent.data)
-    sent.known["view"] = found
-    return found
+    if sent.view is None:
+        sent.view = mail_view.shown(sent.data)
+    return sent.view
 
 
 def part_of(sent: Sent, place: str) -> bytes:
-    """What stands at a place of it. Raises `Malformed`."""
-    found: bytes = sent.known.get(place) or mail_view.part(sent.data, place)
-    sent.known[place] = found
+    """What stands at a place of it. Raises `Malformed`, also for a place that the mail does not have."""
+    if place not in _names(view_of(sent)):
+        raise Malformed("MAIL-VIEW", "", mail_view.NOT_THERE)
+    found = sent.parts.get(place)
+    if found is None:
+        found = mail_view.part(sent.data, place)
+        sent.keep(place, found)
     return found
+
+
+def _names(mail: MailView) -> dict[str, str]:
+    """Place -> name of each part, and of each file of an archive."""
+    names = {one.place: one.name for one in mail.parts}
+    return names | {entry.place: entry.name for one in mail.parts for entry in one.entries}
 
 
 def chosen_of(key: str, found: Sequence[Choice]) -> Choice | None:
@@ -81,19 +91,17 @@ def chosen_of(key: str, found: Sequence[Choice]) -> Choice | None:
 
 def _pages_of(sent: Sent, place: str) -> int:
     """Pages of a PDF; 0 for one that can't be read."""
-    name = f"pages {place}"
-    if name not in sent.known:
+    if place not in sent.pages:
         try:
-            sent.known[name] = pdf_pages.count(part_of(sent, place))
+            sent.pages[place] = pdf_pages.count(part_of(sent, place))
         except MessageFault:
-            sent.known[name] = 0
-    return int(sent.known[name])
+            sent.pages[place] = 0
+    return sent.pages[place]
 
 
 def _opened(sent: Sent, mail: MailView, place: str) -> Opened | None:
     """The part that the address names; None when it names none of this mail's."""
-    names = {one.place: one.name for one in mail.parts}
-    names |= {entry.place: entry.name for one in mail.parts for entry in one.entries}
+    names = _names(mail)
     if place not in names:
         return None
     name = names[place]

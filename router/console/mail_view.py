@@ -45,6 +45,7 @@ _TEXTS: Final[dict[str, Kind]] = {"text/plain": TEXT, "text/html": HTML}
 _REPORTS: Final = frozenset({"message/delivery-status", "message/disposition-notification"})
 SECONDS: Final = 5
 """A mail that takes longer to read is not shown."""
+NOT_THERE: Final = N_("this part of the mail can't be shown: it is not there, or broken")
 _UNREADABLE: Final = N_("this mail can't be shown: it takes too long to read, or its form is broken")
 
 
@@ -93,7 +94,7 @@ def shown(data: bytes) -> MailView:
 
 def part(data: bytes, place: str) -> bytes:
     """What stands at a place of a mail, read in a process of its own. Raises `Malformed` when there is nothing."""
-    fault = Malformed("MAIL-VIEW", place, N_("this part of the mail can't be shown: it is not there, or broken"))
+    fault = Malformed("MAIL-VIEW", place, NOT_THERE)
     return apart.answer_of("router.console.mail_view", data, place, seconds=SECONDS, fault=fault)
 
 

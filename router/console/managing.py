@@ -12,6 +12,7 @@ from router.access.tokens import API_ACT, API_ADMINISTER, API_CONTENT, API_READ,
 from router.audit.event import Action
 from router.console.page import NotAllowed, NotHere
 from router.console.visit import Visit
+from router.runtime import grants
 
 _OF_A_PERSON: Final = frozenset({API_READ, API_CONTENT, API_ACT, API_ADMINISTER})
 """What an account may ask for: it has no scopes."""
@@ -48,8 +49,19 @@ def manages(visit: Visit, rights: Mapping[str, Role], feeds: Iterable[str] = ())
     mine = visit.person.structures(Role.ADMINISTRATOR)
     if mine is None:
         return True
-    given = {*rights} | {finess for feed in feeds for finess in _structures(visit, feed)}
+    given = {*rights, *structures_of(visit, feeds)}
     return bool(given) and given <= mine
+
+
+def known(visit: Visit) -> grants.Known:
+    """What this person may name where she gives something: of the structures that she administers alone."""
+    config, mine = visit.tools.services.config, visit.person.structures(Role.ADMINISTRATOR)
+    every = grants.known(config)
+    return grants.Known(
+        structures=tuple(one for one in every.structures if mine is None or one in mine),
+        feeds=tuple(one for one in every.feeds if manages(visit, {}, (one,))),
+        quoted=False,
+    )
 
 
 def may_give(visit: Visit, rights: Mapping[str, Role], scopes: Collection[str], feeds: Iterable[str] = ()) -> None:
@@ -66,11 +78,19 @@ def may_give_account(visit: Visit, rights: Mapping[str, Role]) -> None:
     may_give(visit, rights, _OF_A_PERSON)
 
 
-def note(visit: Visit, action: Action, name: str, rights: Mapping[str, Role], what: str) -> None:
-    """A line of the audit for each structure, before it is done. Raises `Unavailable`: then nothing must be done."""
+def note(visit: Visit, action: Action, name: str, structures: Iterable[str], what: str) -> None:
+    """A line of the audit for each structure (FINESS or `*`), before it is done.
+
+    Raises `Unavailable`: then nothing must be done.
+    """
     kind = "account" if action is Action.ACCOUNT else "token"
-    for structure in sorted("" if one == EVERY else one for one in rights) or [""]:
+    for structure in sorted("" if one == EVERY else one for one in {*structures}) or [""]:
         visit.record(action, kind=kind, of=name, structure=structure, detail=what)
+
+
+def structures_of(visit: Visit, feeds: Iterable[str]) -> frozenset[str]:
+    """FINESS numbers for which these feeds work; every one, and `*`, for a feed that the site has no more."""
+    return frozenset(finess for feed in feeds for finess in _structures(visit, feed))
 
 
 def told(rights: Mapping[str, Role]) -> str:

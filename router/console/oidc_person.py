@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ NAME: Final = T_(
     "the identity provider names you in a way that can't be used (claim {what}): tell whoever runs the router"
 )
 GROUPS: Final = N_("none of your groups gives you access here: ask whoever runs the router")
+_KIND: Final = "oidc:"
+"""Begins id and name: a local account may have the same name."""
 _SHOWN: Final = 80
 
 
@@ -30,7 +33,23 @@ def person(config: OidcConfig, claims: Mapping[str, Any]) -> Person:
     held = rights(config, groups(claims, config.groups_claim))
     if not held:
         raise LoginRefused("LOGIN-OIDC-GROUPS", GROUPS)
-    return Person(name=name, shown=printable(shown)[:_SHOWN] if isinstance(shown, str) else name, rights=held)
+    return Person(
+        id=identity(config, claims),
+        name=f"{_KIND}{name}",
+        shown=printable(shown)[:_SHOWN] if isinstance(shown, str) else name,
+        rights=held,
+    )
+
+
+def identity(config: OidcConfig, claims: Mapping[str, Any]) -> str:
+    """`Person.id`: of issuer and subject: the provider gives the two together to nobody else.
+
+    Raises `LoginRefused` (`LOGIN-OIDC-NAME`).
+    """
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not subject:
+        raise LoginRefused("LOGIN-OIDC-NAME", filled(NAME, what="sub"))
+    return _KIND + hashlib.sha256(f"{config.issuer}\0{subject}".encode()).hexdigest()[:40]
 
 
 def rights(config: OidcConfig, names: frozenset[str]) -> dict[str, Role]:

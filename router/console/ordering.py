@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from router.access.person import EVERY, Role
 from router.audit.event import Action
+from router.console.audited import once
 from router.console.desk import MOST
 from router.console.free_text import named_person
-from router.console.orders import VALID, Act, ItemState, Order, OrderState
+from router.console.orders import RUNS, VALID, WAITS, Act, ItemState, Order, OrderState
 from router.console.page import NotAllowed, NotHere
+from router.console.two_people import first_gone, is_first, wants_second
 from router.console.visit import Visit
 from router.engine.dead_letters.listing import DeadLetter, Filter
 from router.engine.delivery.command_handler import DISCARD, take_back_refusal
@@ -23,6 +26,8 @@ AGAIN_ABOVE: Final = 500
 """An order for more is confirmed with the password."""
 SECOND_WITHIN: Final = 4 * 3600.0
 """Seconds in which a second person may confirm."""
+_COUNTING: Final = threading.Lock()
+"""Held while what a person began lately is counted and one more begins: two at once would each count the other out."""
 ACTS: Final[Mapping[Act, Action]] = {
     "replay": Action.REPLAYED,
     "discard": Action.DISCARDED,
@@ -111,13 +116,7 @@ def _everywhere(visit: Visit, order: Order, role: Role) -> bool:
 
 def may_second(visit: Visit, order: Order) -> bool:
     """Whether this person may be the second one: an operator of all its structures, and not who asked."""
-    return order.state is OrderState.SECOND and order.person != visit.person.name and may_act(visit, order)
-
-
-def wants_second(visit: Visit, count: int) -> bool:
-    """Whether the site asks a second person for so many."""
-    limit = visit.tools.services.config.operators.second_person_above
-    return limit is not None and count > limit
+    return order.state is OrderState.SECOND and may_act(visit, order) and not is_first(visit, order)
 
 
 def would(visit: Visit, order: Order) -> int:
@@ -137,13 +136,15 @@ def faults(visit: Visit, order: Order, *, count: str, reason: str) -> dict[str, 
 def begin(visit: Visit, order: Order, reason: str) -> None:
     """Confirm a dry run: it begins, or waits for a second person. Audited before. Raises `Unavailable`."""
     store, count = visit.tools.store.orders, would(visit, order)
-    if wants_second(visit, count):
-        _record(visit, order, reason, f"{_detail(order, count)} asks-second-person")
-        store.ask_second(order.id, reason, visit.tools.clock.now() + SECOND_WITHIN)
-        return
-    _record(visit, order, reason, _detail(order, count))
-    if store.confirm(order.id, reason):
-        visit.tools.runner.wake()
+    detail = _detail(order, count)
+    with _COUNTING:
+        if wants_second(visit, order, count):
+            until = visit.tools.clock.now() + SECOND_WITHIN
+            _once(
+                visit, order, reason, f"{detail} asks-second-person", lambda: store.ask_second(order.id, reason, until)
+            )
+        elif _once(visit, order, reason, detail, lambda: store.confirm(order.id, reason)):
+            visit.tools.runner.wake()
 
 
 def second_faults(visit: Visit, order: Order, count: str) -> dict[str, str]:
@@ -155,43 +156,49 @@ def second_stale(visit: Visit, order: Order) -> str:
     """Why a second person can't confirm it any more; "" when one can."""
     if visit.tools.clock.now() > order.lease:
         return _("nobody confirmed this in 4 hours: make a new dry run")
-    return _changed(visit, order)
+    return first_gone(visit, order) or _changed(visit, order)
 
 
 def decide(visit: Visit, order: Order, *, confirmed: bool) -> None:
-    """What the second person said. Who asked may decline it too. Raises `NotAllowed`, `Unavailable`."""
+    """What the second person said. Who asked may decline it too.
+
+    Raises `NotAllowed`, also where who asked has no right to it any more; `Unavailable`.
+    """
     store, second = visit.tools.store.orders, may_second(visit, order)
-    if not (second or (not confirmed and order.person == visit.person.name)):
+    if not (second or (not confirmed and is_first(visit, order))) or (confirmed and first_gone(visit, order)):
         raise NotAllowed
     said = f"second-person-for={order.person}" if second else "taken-away"
-    _record(visit, order, order.reason, f"{_detail(order, would(visit, order))} {said}", refused=not confirmed)
+    detail, both = f"{_detail(order, would(visit, order))} {said}", f"{order.person} + {visit.person.name}"
     if not confirmed:
-        store.decline(order.id)
-    elif store.second(order.id, f"{order.person} + {visit.person.name}"):
+        _once(visit, order, order.reason, detail, lambda: store.decline(order.id), refused=True)
+    elif _once(visit, order, order.reason, detail, lambda: store.second(order.id, both)):
         visit.tools.runner.wake()
 
 
-def _record(visit: Visit, order: Order, reason: str, detail: str, *, refused: bool = False) -> None:
-    """A line of the audit for each structure."""
-    for structure in sorted(visit.tools.store.orders.structures(order.id)):
-        visit.record(
-            ACTS[order.act],
-            kind="order",
-            of=order.id,
-            structure=structure,
-            reason=reason,
-            refused=refused,
-            detail=detail,
-        )
+def _once(
+    visit: Visit, order: Order, reason: str, detail: str, change: Callable[[], bool], *, refused: bool = False
+) -> bool:
+    """See `audited.once`: lines for each structure of the order."""
+    structures = sorted(visit.tools.store.orders.structures(order.id))
+
+    def write(more: str, refused: bool) -> None:
+        told = f"{detail} {more}".strip()
+        for one in structures:
+            visit.record(
+                ACTS[order.act], kind="order", of=order.id, structure=one, reason=reason, refused=refused, detail=told
+            )
+
+    return once(write, change, refused=refused)
 
 
 def move(visit: Visit, order: Order, does: str) -> None:
-    """Stop or resume it, where that changes something. Raises `NotHere` for anything else."""
+    """Stop or resume it, where that changes something; audited before. Raises `NotHere`, `Unavailable`."""
     store = visit.tools.store.orders
-    if does not in ("stop", "resume"):
+    changes = {"stop": (store.stop, RUNS), "resume": (store.resume, WAITS)}
+    if does not in changes:
         raise NotHere
-    if store.stop(order.id) if does == "stop" else store.resume(order.id):
-        visit.record(ACTS[order.act], kind="order", of=order.id, detail=does)
+    change, states = changes[does]
+    if order.state in states and _once(visit, order, order.reason, does, lambda: change(order.id)):
         visit.tools.runner.wake()
 
 

@@ -40,6 +40,11 @@ class OrderState(StrEnum):
     DONE = "done"
 
 
+RUNS: Final = (OrderState.RUNNING,)
+WAITS: Final = (OrderState.STOPPED, OrderState.ASKS)
+"""States from which an order may be stopped, and from which it may go on."""
+
+
 class ItemState(StrEnum):
     """SKIPPED: refused by the dry run already; WOULD: not ordered yet; the others are how it ended."""
 
@@ -145,12 +150,11 @@ class OrderStore:
 
     def stop(self, id_: str) -> bool:
         """No further item is ordered; what was ordered goes its way."""
-        return self._moved(id_, (OrderState.RUNNING,), state=OrderState.STOPPED, owner="", lease=0.0)
+        return self._moved(id_, RUNS, state=OrderState.STOPPED, owner="", lease=0.0)
 
     def resume(self, id_: str) -> bool:
         """Go on after `stop`, or after the first ones failed."""
-        waits = (OrderState.STOPPED, OrderState.ASKS)
-        return self._moved(id_, waits, state=OrderState.RUNNING, tried=True)
+        return self._moved(id_, WAITS, state=OrderState.RUNNING, tried=True)
 
     def _moved(self, id_: str, states: Sequence[OrderState], **values: Any) -> bool:
         which = (ORDERS.c.id == id_) & ORDERS.c.state.in_(states)
@@ -211,9 +215,7 @@ class OrderStore:
         after: such a place; another text begins at the beginning
         """
         of, mine = ORDERS.c, [ORDERS.c.state != OrderState.PLANNED]
-        if within is not None:
-            foreign = ITEMS.c.order_id == of.id, ITEMS.c.structure.not_in(sorted(within))
-            mine.append(~exists().where(*foreign))
+        mine += _within(within)
         if place := _place(after):
             made, id_ = place
             mine.append(or_(of.made < made, and_(of.made == made, of.id < id_)))
@@ -222,6 +224,26 @@ class OrderStore:
             found = [_order(row) for row in db.execute(query).mappings()]
         shown = found[:limit]
         return shown, f"{shown[-1].made!r}~{shown[-1].id}" if len(found) > limit else ""
+
+    def begun_since(self, act: Act, at: float) -> dict[str, int]:
+        """Person -> dead letters of orders that began since this Unix time, without those that were refused."""
+        of = ITEMS.c
+        which = ORDERS.c.act == act, ORDERS.c.begun >= at, of.state.in_((ItemState.WOULD, ItemState.ORDERED))
+        joined = ORDERS.join(ITEMS, of.order_id == ORDERS.c.id)
+        query = select(ORDERS.c.person, func.count().label("count_")).select_from(joined).where(*which)
+        with self._database.read() as db:
+            return {row.person: row.count_ for row in db.execute(query.group_by(ORDERS.c.person))}
+
+    def waiting(self, within: Collection[str] | None) -> list[Order]:
+        """Those that wait for a person now, the oldest first: for the second one, or after the first ones failed.
+
+        within: see `latest`
+        """
+        of = ORDERS.c
+        second = (of.state == OrderState.SECOND) & (of.lease > self._clock.now())
+        query = select(ORDERS).where(second | (of.state == OrderState.ASKS), *_within(within)).order_by(of.made)
+        with self._database.read() as db:
+            return [_order(row) for row in db.execute(query).mappings()]
 
     def structures(self, id_: str) -> frozenset[str]:
         """FINESS of the structures whose dead letters are in it; "" stands for those of none."""
@@ -246,6 +268,14 @@ class OrderStore:
         query = select(ITEMS).where(which).order_by(ITEMS.c.number).limit(limit)
         with self._database.read() as db:
             return [_item(row) for row in db.execute(query).mappings()]
+
+
+def _within(within: Collection[str] | None) -> list[ColumnElement[bool]]:
+    """That all dead letters of an order are of these structures; None: no condition."""
+    if within is None:
+        return []
+    foreign = ITEMS.c.order_id == ORDERS.c.id, ITEMS.c.structure.not_in(sorted(within))
+    return [~exists().where(*foreign)]
 
 
 def _place(text: str) -> tuple[float, str] | None:

@@ -21,6 +21,12 @@ _WIDTH: Final = 1000
 _UNREADABLE: Final = "the PDF can't be shown: download it"
 
 
+def number(text: str) -> int | None:
+    """A rank in an address: 0 to `MOST`, in the digits 0 to 9 alone; None for anything else (`²`, `-1`, `007` too)."""
+    plain = text.isascii() and text.isdigit() and str(int(text[:5])) == text
+    return int(text) if plain and int(text) < MOST else None
+
+
 def count(pdf: bytes) -> int:
     """How many pages, `MOST` at most. Raises `Malformed` when it can't be read."""
     answer = _asked(pdf)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,8 @@ from router.runtime.examples import play_all
 _NAME: Final = re.compile(r"(?m)^name:[ \t]*['\"]?([\w.-]+)")
 _FEEDS: Final = re.compile(r"(?m)^feeds?:(.*(?:\n[ \t]*- .*)*)")
 _WORD: Final = re.compile(r"[\w.-]+")
+OTHERS: Final = "…"
+"""In the place of a name that works for other structures only."""
 _playing: Final = threading.Lock()
 """Examples are played by one person at a time: each opens a site of its own."""
 
@@ -119,7 +121,8 @@ def _refused(visit: Visit, files: Mapping[str, PipelineFile], problems: Sequence
             continue  # a fault of the folder
         text = path.read_text(encoding="utf-8", errors="replace")
         feeds = {name for line in _FEEDS.findall(text) for name in _WORD.findall(line)}
-        if not (everywhere or feeds & names):
+        hidden = {*visit.tools.services.config.feeds, *visit.tools.services.config.sinks} - names
+        if not everywhere and (not feeds & names or hidden & {*_WORD.findall(text)}):
             continue
         said = _NAME.search(text)
         name = said[1] if said is not None and said[1] not in files else path.stem
@@ -152,8 +155,22 @@ def play(visit: Visit, file: PipelineFile) -> Played:
     return Played({one.example: one.problems for one in found})
 
 
-def stages(file: PipelineFile) -> list[Stage]:
-    """Feed, condition, steps and sinks, in this order."""
+def bare(visit: Visit) -> Callable[[str], str]:
+    """What is written in a file, without the names of feeds and sinks that work for other structures only."""
+    config = visit.tools.services.config
+    hidden = sorted({*config.feeds, *config.sinks} - names_seen(config, visit.structures), key=len, reverse=True)
+    if visit.structures is None or not hidden:
+        return str
+    names = re.compile(rf"(?<![\w.-])(?:{'|'.join(map(re.escape, hidden))})(?![\w.-])")
+    return lambda text: names.sub(OTHERS, text)
+
+
+def stages(file: PipelineFile, bare: Callable[[str], str]) -> list[Stage]:
+    """Feed, condition, steps and sinks, in this order. bare: see the function of this name."""
+    return [replace(one, name=bare(one.name), text=bare(one.text)) for one in _stages(file)]
+
+
+def _stages(file: PipelineFile) -> list[Stage]:
     config = file.config
     found = [Stage("feed", ", ".join(config.feeds), file.line(["feed"]))]
     if config.when is not None:

@@ -7,7 +7,7 @@ understood, is a handle (`q=…`) of a text that the server keeps for the person
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -17,7 +17,7 @@ from router.console.store import ConsoleStore
 from router.console.words import names_seen
 from router.french_time import clock, day
 from router.journal import periods
-from router.journal.criteria import OUTCOMES, BadCriterion, Criteria
+from router.journal.criteria import OUTCOMES, BadCriterion, Criteria, code_of, outcome_of
 from router.language import N_, _, translated
 from router.runtime import asking
 from router.runtime.site_services import SiteServices
@@ -51,12 +51,14 @@ OUTCOME_WORDS: Final = {
 _RPPS: Final = re.compile(r"8?\d{11}")
 _FINESS: Final = re.compile(r"1?(?:\d{2}|2[AB])\d{7}")
 _LOINC: Final = re.compile(r"\d{1,5}-\d")
-_CODE: Final = re.compile(r"(?:R\d{2,3}|[A-Z]{2,6}\d?-[A-Za-z0-9_.-]{2,40})")
+_CODE: Final = re.compile(r"(?:[45]\d\d|R\d{2,3}|[A-Z]{2,6}\d?-[A-Za-z0-9_.-]{2,40})")
+
+_IPP: Final = re.compile(r"(?=.*\d)[A-Za-z0-9/_-]{2,40}(?:\^.{0,100})?")
+"""What may be a patient's number in a hospital: the form alone decides, whether anybody has it or not."""
 
 _FORMS: Final = {"recipient": _RPPS, "structure": _FINESS, "type": _LOINC, "code": _CODE}
 _MOST: Final = 20
 """Pseudonyms of one patient in an address."""
-_NO_PATIENT: Final = N_("a patient is an INS, an IPP, his mailbox, or his names and his birth date")
 _PATIENT_APART: Final = N_("a patient's mailbox names the patient: search by the patient")
 _OLD_HANDLE: Final = N_("what was typed is kept for a day, for the person who typed it: type it again")
 
@@ -130,12 +132,16 @@ class Asked:
 
 @dataclass(frozen=True)
 class Searcher:
-    """A person at the search. person: name;  within: FINESS numbers whose messages may be seen, None for all"""
+    """A person at the search. person: her id;  within: FINESS numbers whose messages may be seen, None for all
+
+    about: told the pseudonyms of a patient (`ps_…`) before anything is looked up about him: it writes the audit
+    """
 
     services: SiteServices
     store: ConsoleStore
     person: str
     within: frozenset[str] | None
+    about: Callable[[str], None]
 
     def asked(self, given: Mapping[str, str]) -> Asked:
         """What an address asks. Raises `BadCriterion` with the accepted forms, `Untold` for an identity in it."""
@@ -168,6 +174,7 @@ class Searcher:
         first, end = periods.period("" if since == ALWAYS else since, kept.get("until", ""), now)
         criteria = Criteria(since=first, until=end, within=self.within)
         criteria = replace(criteria, **{option: kept.get(option, "") for option in PLAIN})  # type: ignore[arg-type]
+        kept |= {option: getattr(criteria, option) for option in ("outcome", "code") if kept.get(option)}
         if name:
             criteria = replace(criteria, recipient=name)
         if "patient" in kept:
@@ -189,28 +196,29 @@ class Searcher:
         config, seen = self.services.config, names_seen(self.services.config, self.within)
         if not text:
             return {}
-        if self._is_patient(text):
+        if _is_patient(text):
             return {"patient": self.pseudonym(text)}
         known = {
             "feed": text in seen & {*config.feeds},
             "sink": text in seen & {*config.sinks},
-            "outcome": text.lower() in OUTCOMES,
+            "outcome": outcome_of(text) in OUTCOMES,
         }
         known |= {name: bool(form.fullmatch(text)) for name, form in _FORMS.items()}
         if name := next((name for name, meant in known.items() if meant), ""):
-            return {name: text.lower() if name == "outcome" else text}
+            return {name: {"outcome": outcome_of, "code": code_of}.get(name, str)(text)}
+        if _IPP.fullmatch(text):
+            return {"patient": self.pseudonym(text)}
         return {"recipient": text} if _professional(text) else {"q": self.store.keep_typed(self.person, text)}
 
     def pseudonym(self, patient: str) -> str:
         """`ps_…` of a patient as a person typed him: the pseudonyms that have messages here, else all.
 
-        Raises `BadCriterion` for what can be no patient.
+        Raises `BadCriterion` for what can be no patient, `Unavailable` when the audit can't say that he was asked for.
         """
         found = asking.pseudonyms(self.services, patient)
-        if not found:
-            raise BadCriterion("SEARCH-PATIENT", "", _NO_PATIENT)
+        self.about(_address_of(found))
         known = [one for one in found if self._has_messages(one)]
-        return "ps_" + "-".join((known or found)[:_MOST])
+        return _address_of(known or found)
 
     def _safe(self, kept: Mapping[str, str]) -> dict[str, str]:
         """The same parameters as they may stand in an address."""
@@ -233,19 +241,18 @@ class Searcher:
             raise BadCriterion("SEARCH-HANDLE", "", _OLD_HANDLE)
         return found
 
-    def _is_patient(self, text: str) -> bool:
-        """An INS, a patient's mailbox, names with a birth date, or a number that has messages here as an IPP."""
-        if _carries_ins(text):
-            return True
-        found = asking.pseudonyms(self.services, text)
-        if " " in text and any(map(str.isalpha, text)) and any(map(str.isdigit, text)):
-            return bool(found)
-        known = any(form.fullmatch(text) for form in (_RPPS, _FINESS))
-        return not known and any(self._has_messages(one) for one in found)
-
     def _has_messages(self, pseudonym: str) -> bool:
         wanted = Criteria(patients=(pseudonym,), within=self.within)
         return bool(self.services.journal.search(wanted, 1, 1.0).events)
+
+
+def _is_patient(text: str) -> bool:
+    """An INS, a patient's mailbox, or names with a birth date: by its form."""
+    return _carries_ins(text) or (" " in text and any(map(str.isalpha, text)) and any(map(str.isdigit, text)))
+
+
+def _address_of(pseudonyms: Sequence[str]) -> str:
+    return "ps_" + "-".join(pseudonyms[:_MOST])
 
 
 def nameless(given: Mapping[str, str]) -> bool:

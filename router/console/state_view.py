@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from router.console import words
+from router.console.orders import Order, OrderState
 from router.console.spark import Spark, spark
 from router.french_time import age
-from router.language import _, plural
+from router.language import N_, _, plural
 from router.runtime.status.judge import CERTIFICATE, LIST
 from router.runtime.status.views import Attention, CertificateView, FeedView, SinkView, Status, WorkerView
 
 if TYPE_CHECKING:
     from router.console.visit import Visit
+
+SECOND: Final = N_("an order about dead letters waits for a second person")
+ASKS: Final = N_("the first ones of an order about dead letters failed: it waits for a person")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +61,8 @@ class Seen:
 def of(visit: Visit, found: Status) -> Seen:
     """Leaves out feeds and sinks that work for other structures only."""
     config, mine = visit.tools.services.config, visit.structures
-    names, attention = words.names_seen(config, mine), visit.attention(found)
+    names = words.names_seen(config, mine)
+    attention = [*visit.attention(found), *map(_order, visit.waiting_orders)]
     return Seen(
         status=found,
         sentence=_sentence(found, len(attention)),
@@ -74,6 +79,11 @@ def of(visit: Visit, found: Status) -> Seen:
         facts=tuple(_facts(found, names, words.certificates(found, config, mine), whole=mine is None)),
         age=age(visit.tools.clock.now() - found.at),
     )
+
+
+def _order(order: Order) -> Attention:
+    """An order that waits for a person."""
+    return Attention("order", order.id, ASKS if order.state is OrderState.ASKS else SECOND)
 
 
 def _machines(found: Status) -> Iterator[Machine]:

@@ -13,7 +13,7 @@ from router.access.person import EVERY
 from router.console.cases import CaseStore
 from router.console.causes import CauseNotes
 from router.console.orders import OrderStore
-from router.console.tables import CHOICES, METADATA, SEARCHES, TYPED, VERSION
+from router.console.tables import CHOICES, METADATA, MIGRATIONS, SEARCHES, TYPED, VERSION
 from router.contracts import Clock
 from router.database import Database
 
@@ -22,13 +22,15 @@ _TYPED_SECONDS: Final = 86_400.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedSearch:
-    """A search under a name. shared: others see it too;  within: FINESS of what its owner saw, None for all
+    """A search under a name. person: id of its owner;  by: her name;  shared: others see it too
+    within: FINESS of what its owner saw, None for all
 
     Only its owner and administrators of all structures remove it.
     """
 
     id: str
     person: str
+    by: str
     name: str
     query: str
     shared: bool
@@ -36,10 +38,14 @@ class SavedSearch:
 
 
 class ConsoleStore:
-    """Any thread; each call is one transaction. Raises `Unavailable` (`CONSOLE-…`) while the database is away."""
+    """Any thread; each call is one transaction. Raises `Unavailable` (`CONSOLE-…`) while the database is away.
+
+    What belongs to a person is kept under `Person.id`, never under a name. The console alone uses these
+    tables: it brings them to this version itself.
+    """
 
     def __init__(self, url: str, clock: Clock) -> None:
-        self._database = Database("console", url, METADATA, VERSION)
+        self._database = Database("console", url, METADATA, VERSION, MIGRATIONS, upgrade=True)
         self._clock = clock
         self.orders = OrderStore(self._database, clock)
         self.causes = CauseNotes(self._database, clock)
@@ -77,13 +83,16 @@ class ConsoleStore:
             found = [one for one in found if one.person == person or one.within is None or one.within <= within]
         return tuple(sorted(found, key=lambda one: (one.person != person, one.name.casefold(), one.id)))
 
-    def save(self, person: str, name: str, query: str, within: frozenset[str] | None, *, shared: bool) -> str:
-        """Keep a search; one of mine with this name is replaced. within: what its owner sees. Returns its id."""
+    def save(self, person: str, name: str, query: str, within: frozenset[str] | None, *, by: str, shared: bool) -> str:
+        """Keep a search; one of mine with this name is replaced. Its id.
+
+        by: name of its owner;  within: what she sees
+        """
         id_ = secrets.token_urlsafe(9)
         with self._database.write() as connection:
             same = (SEARCHES.c.person == person) & (SEARCHES.c.name == name)
             connection.execute(delete(SEARCHES).where(same))
-            row = {"id": id_, "person": person, "name": name, "query": query, "shared": shared}
+            row = {"id": id_, "person": person, "by": by, "name": name, "query": query, "shared": shared}
             row["within"] = EVERY if within is None else " ".join(sorted(within))
             connection.execute(insert(SEARCHES), row | {"at": self._clock.now()})
         return id_
@@ -116,4 +125,4 @@ class ConsoleStore:
 
 def _saved(row: Any) -> SavedSearch:
     within = None if row["within"] == EVERY else frozenset(row["within"].split())
-    return SavedSearch(**{name: row[name] for name in ("id", "person", "name", "query", "shared")}, within=within)
+    return SavedSearch(**{name: row[name] for name in ("id", "person", "by", "name", "query", "shared")}, within=within)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Boolean, Column, Float, Integer, MetaData, String, Table, Text
+from sqlalchemy import Boolean, Column, Connection, Float, Integer, MetaData, String, Table, Text
 
-VERSION: Final = 1
+VERSION: Final = 2
 METADATA: Final = MetaData()
 
 CHOICES: Final = Table(
@@ -22,13 +22,16 @@ SEARCHES: Final = Table(
     METADATA,
     Column("id", String, primary_key=True),
     Column("person", String, nullable=False),
+    Column("by", String, nullable=False),
     Column("name", String, nullable=False),
     Column("query", Text, nullable=False),
     Column("shared", Boolean, nullable=False),
     Column("within", Text, nullable=False),
     Column("at", Float, nullable=False),
 )
-"""`query`: of the address of the search; it holds no identity, since no address does.
+"""`person`: id of its owner, see `Person.id`;  `by`: her name, for others to read
+
+`query`: of the address of the search; it holds no identity, since no address does.
 
 `within`: the structures that its owner saw, separated by blanks; `*` for all.
 """
@@ -127,3 +130,18 @@ CASE_LINES: Final = Table(
     Column("text", Text, nullable=False),
 )
 """What people did with a case, and what they noted, in order. `did`: take, give, note, decide."""
+
+
+def _identified(connection: Connection) -> None:
+    """What was kept under a name is nobody's from now on: the name may have been given to somebody else since.
+
+    Shared searches stay, under the name; how people like their pages is chosen again.
+    """
+    connection.exec_driver_sql("ALTER TABLE console_searches ADD COLUMN \"by\" VARCHAR NOT NULL DEFAULT ''")
+    connection.execute(SEARCHES.update().values(by=SEARCHES.c.person))
+    connection.execute(SEARCHES.update().values(person=""))
+    connection.execute(CHOICES.delete())
+    connection.execute(TYPED.delete())
+
+
+MIGRATIONS: Final = {1: _identified}

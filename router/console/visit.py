@@ -18,10 +18,12 @@ from router.access.sessions import Session
 from router.audit.event import Action, AuditEvent
 from router.console import rendering, waits, words
 from router.console.choices import Choices
+from router.console.orders import Order
 from router.console.page import Key, NotAllowed, NotHere, Page
 from router.console.rates import Rates
 from router.console.registry import menu
 from router.console.tools import ConsoleTools
+from router.errors import Unavailable
 from router.language import N_, _, plural
 from router.runtime.status.views import Attention, Status
 
@@ -102,6 +104,14 @@ class Visit:
         """FINESS numbers whose things this person may see; None for all, those of no structure too."""
         return self.person.structures(Role.READER)
 
+    @cached_property
+    def waiting_orders(self) -> list[Order]:
+        """Orders that wait for a person, of the structures that this one sees; none while the database is away."""
+        try:
+            return self.tools.store.orders.waiting(self.structures)
+        except Unavailable:  # the frame of each page asks, also that which says so
+            return []
+
     # ------------------------------------------------------------------------------------------------ rights
 
     def demand(self, role: Role, structure: str) -> None:
@@ -150,6 +160,22 @@ class Visit:
         event = self.audited(action, structure, reason)
         self.tools.record(replace(event, kind=kind, object=of, refused=refused, detail=detail))
 
+    def record_each(
+        self, details: Mapping[str, str], action: Action, *, kind: str, of: str = "", reason: str = ""
+    ) -> None:
+        """`record` once for each structure (FINESS -> detail): whoever administers one reads of it there.
+
+        Without any, of the structures that the person sees; "" alone for who sees all.
+        """
+        if not details:
+            details = dict.fromkeys(self.structures or ("",), "0")
+        for structure, detail in sorted(details.items()):
+            self.record(action, kind=kind, of=of, structure=structure, reason=reason, detail=detail)
+
+    def searches_patient(self, pseudonyms: str) -> None:
+        """The person asks for this patient (`ps_…`): in the audit of each structure that the person sees."""
+        self.record_each(dict.fromkeys(self.structures or ("",), ""), Action.SEARCHED, kind="patient", of=pseudonyms)
+
     def audited(self, action: Action, structure: str, reason: str = "") -> AuditEvent:
         """The beginning of a line of the audit: this person does that now, about something of this structure."""
         return AuditEvent(
@@ -189,7 +215,7 @@ class Visit:
 
     def _frame(self) -> dict[str, Any]:
         """What the frame needs on each page."""
-        known, config = self.tools.watch.known(), self.tools.services.config
+        config = self.tools.services.config
         inside = self.person_or_none is not None
         return {
             "visit": self,
@@ -202,10 +228,14 @@ class Visit:
             "nonce": self.request.state.nonce,
             "site_name": config.environment,
             "structure_name": self._structure_name() if inside else "",
-            "alerts": len(self.attention(known)) if inside else 0,
+            "alerts": self._alerts() if inside else 0,
             "now": self.tools.clock.now(),
             "idle_seconds": IDLE_SECONDS,
         }
+
+    def _alerts(self) -> int:
+        """How many things wait for a person."""
+        return len(self.attention(self.tools.watch.known())) + len(self.waiting_orders)
 
     def _structure_name(self) -> str:
         """The structure's name when the person sees one alone; how many otherwise."""

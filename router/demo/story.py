@@ -229,11 +229,15 @@ async def wrong_patient(stage: Stage) -> AsyncIterator[Row]:
     )
     yield row
     row = _row("mauvais patient : la suppression", "DMP, médecin", sent)
-    await stage.until(lambda: len(stage.mails(report.uid)) >= 1 and len(stage.answers(sent.control_id)) >= 2, WAIT)
-    actions = [mail.action for mail in stage.mails(report.uid)]
-    row.mail = ", ".join(_who(mail) for mail in stage.mails(report.uid)) or "-"
+    to = doctor.address
+    await stage.until(lambda: len(stage.mails(to=to)) >= 1 and len(stage.answers(sent.control_id)) >= 2, WAIT)
+    mails = stage.mails(to=to)
+    row.mail = ", ".join(f"{_who(mail)} (avis)" for mail in mails) or "-"
     row.back = ", ".join(stage.answers(sent.control_id)) or "-"
-    row.promise("the only mail says D", actions == ["D"])
+    row.promise(
+        "the only mail is a notice without the document",
+        [(mail.documents, mail.named) for mail in mails] == [((), (report.uid,))],
+    )
     yield row
 
 

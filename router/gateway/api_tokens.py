@@ -56,7 +56,7 @@ class ApiTokens:
             found = self._find(text)
         if self._clock.monotonic() - self._read_at > STALE:
             raise Unavailable("HTTP-TOKENS", "http", "the tokens can't be read now")
-        if found is None or not found.valid(self._clock.now()) or feed not in found.feeds:
+        if found is None or not found.valid(self._clock.now()) or feed not in found.sends_to:
             return False
         self._used.add(found.id)
         return True

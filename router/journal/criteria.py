@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from math import inf, isfinite
 from typing import Final, NamedTuple
 
 from router.cisis.addresses import a_labels
+from router.cisis.ins import normal
 from router.cisis.patient_search import is_identity
 from router.errors import OperatorFault
 from router.journal.terms import professional, sender_words, term, typed, words
@@ -23,12 +25,43 @@ OUTCOMES: Final = {
     "superseded": "superseded",
     "refused": "refused",
 }
+#: The same as French screens say it, and as people type it, without accents.
+_SAID: Final = {
+    "REMIS": "delivered",
+    "DELIVRE": "delivered",
+    "EN ECHEC": "failed",
+    "ECHEC": "failed",
+    "EN ATTENTE": "waiting",
+    "ATTENTE": "waiting",
+    "ECARTE": "filtered",
+    "FILTRE": "filtered",
+    "REMPLACE": "superseded",
+    "REFUSE": "refused",
+}
+#: Before a name, as letters and people write it; senders seldom do.
+_TITLES: Final = frozenset({"DR", "PR", "DOCTEUR", "PROFESSEUR", "MME", "MR", "MONSIEUR", "MADAME", "DOCTOR"})
+_SMTP: Final = re.compile(r"[45]\d\d")
 _FINESS: Final = 9
 _BITS: Final = 63
 
 
 class BadCriterion(OperatorFault):
     """A search that can't be understood: the text says which forms are."""
+
+
+def outcome_of(text: str) -> str:
+    """A key of `OUTCOMES` of an outcome as a person types it, in English or French; any other text as it is."""
+    plain = normal(text)
+    singular = plain if plain in _SAID else plain.removesuffix("S").removesuffix("E")
+    return _SAID.get(singular, text.strip().lower() if plain.lower() in OUTCOMES else text)
+
+
+def code_of(text: str) -> str:
+    """A code as the journal keeps it: an SMTP reply without its prefix (`552`) is that of MSSanté."""
+    return f"MSS-{text}" if _SMTP.fullmatch(text) else text
+
+
+_READ: Final = {"outcome": outcome_of, "code": code_of}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +95,7 @@ class Criteria:
     def __post_init__(self) -> None:
         for one in fields(self):
             if isinstance(value := getattr(self, one.name), str):
-                object.__setattr__(self, one.name, typed(value))
+                object.__setattr__(self, one.name, _READ.get(one.name, typed)(typed(value)))
 
     def verify(self) -> None:
         """Raises `BadCriterion` for what can't be meant, before a database is asked."""
@@ -181,6 +214,7 @@ def recipient_terms(text: str) -> list[str]:
     if number.isdecimal():
         return [term("professional", number)]
     found = words(text)
+    found = [word for word in found if word not in _TITLES] or found
     if not found:
         _unknown_recipient()
     return [term("name", word) for word in found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final, Literal
 
@@ -25,6 +26,7 @@ Kind = Literal[
 ]
 #: Kind of a journal's line that ends an event or one pipeline's exchange -> how it ended.
 ENDS: Final = {"refused": "refused", "dead": "dead_lettered", "filtered": "filtered"}
+_JOINTS: Final = re.compile(r"[-'’ʼ`´\u2010-\u2013]")
 _LONGEST: Final = 200
 _RPPS: Final = 11
 
@@ -83,6 +85,12 @@ def words(text: str) -> list[str]:
     return normal(text.replace(",", " ").replace(".", " ")).split()
 
 
+def joined_words(text: str) -> list[str]:
+    """Words of a name with an apostrophe or a hyphen, as people type them without: DALMEIDA of D'Almeida."""
+    parts = text.replace(",", " ").replace(".", " ").split()
+    return [normal(_JOINTS.sub("", part)) for part in parts if _JOINTS.search(part.strip("-'"))]
+
+
 def sender_words(text: str) -> list[str]:
     """MSH-3 and MSH-4, each as it is compared."""
     return [part.strip().upper() for part in text.split("|") if part.strip()]
@@ -93,7 +101,7 @@ def _of_reception(entry: JournalEntry) -> Iterator[str]:
         yield from of_address(address)
         if number:
             yield term("professional", professional(number))
-        yield from (term("name", word) for word in words(name))
+        yield from (term("name", word) for word in (*words(name), *filter(None, joined_words(name))))
     yield from (term("structure", number) for number in entry.structures)
     if belongs := owner(entry):
         yield term("owner", belongs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from router.cisis import patient_search
 from router.engine.dead_letters.listing import DeadLetter
@@ -11,6 +12,11 @@ from router.errors import Unavailable
 from router.journal.criteria import BadCriterion, Criteria
 from router.language import N_, filled
 from router.runtime.site_services import SiteServices
+
+_NO_BIRTH_DATE: Final = N_(
+    "the birth date is missing: a patient is found by names and a whole birth date (DUPONT Marie 31/01/1950, or"
+    " 1950-01-31), by an INS, an IPP, or the patient's mailbox"
+)
 
 
 def of_site(services: SiteServices, criteria: Criteria, patient: str = "") -> Criteria:
@@ -29,14 +35,19 @@ def of_site(services: SiteServices, criteria: Criteria, patient: str = "") -> Cr
         patient, criteria = criteria.recipient, replace(criteria, recipient="")
     if not patient:
         return criteria
-    if not (found := pseudonyms(services, patient)):
-        said = N_("a patient is an INS, an IPP, his mailbox, or his names and his birth date")
-        raise BadCriterion("SEARCH-PATIENT", "", said)
-    return replace(criteria, patients=tuple(found))
+    return replace(criteria, patients=tuple(pseudonyms(services, patient)))
 
 
 def pseudonyms(services: SiteServices, patient: str) -> list[str]:
-    """Under which the journal may know a patient: as the site's structures and the tables of its feeds name him."""
+    """Under which the journal may know a patient: as the site's structures and the tables of its feeds name him.
+
+    Raises `BadCriterion` for what can be no patient, and for names without a birth date.
+    """
+    if not patient.strip():
+        said = N_("a patient is an INS, an IPP, his mailbox, or his names and his birth date")
+        raise BadCriterion("SEARCH-PATIENT", "", said)
+    if patient_search.lacks_birth_date(patient):
+        raise BadCriterion("SEARCH-PATIENT", "", _NO_BIRTH_DATE)
     config = services.config
     authorities = [structure.ipp_oid for structure in config.structures.values() if structure.ipp_oid]
     for feed in config.feeds.values():

@@ -24,6 +24,7 @@ from router.exchange import (
     Routed,
     State,
     delivery_id,
+    same_structure,
 )
 from router.language import N_
 from router.payload import NOTICE, DocumentOrder, pack, unpack_order
@@ -93,7 +94,7 @@ class EarlierRecipients:
     def _keepers(self, exchange: Exchange, request: TransmissionRequest) -> Iterable[tuple[Row, Sequence[str]]]:
         """By destination the last row of which somebody may hold what is replaced or deleted.
 
-        With it the ids of all deliveries by which he has a version, or may get one.
+        With it the ids of all deliveries by which he has a version, or may get one. Of the message's structure only.
         """
         event = exchange.event
         own = document_pseudonym(request, self.pseudonyms)
@@ -109,6 +110,8 @@ class EarlierRecipients:
         last: dict[str, Row] = {}
         versions: dict[str, list[str]] = {}
         for row in sorted(found.values(), key=lambda row: (row.delivery.created, row.sequence)):
+            if not same_structure(row.delivery.structure, request.speaks_for):
+                continue
             if row.delivery.event_id != event.id and _holds(row, request.action):
                 last[row.delivery.destination] = row
                 if row.delivery.pipeline != NOTICE and row.delivery.action != Action.DELETE:
@@ -178,6 +181,7 @@ class EarlierRecipients:
             action=str(request.action),
             created=float(event.headers.get(Header.RECEIVED, "0")) or self.clock.now(),
             label=old.label,
+            structure=old.structure,
         )
 
     def _unsure(self, exchange: Exchange, sink: str) -> Receipt:

@@ -18,7 +18,8 @@ from router.contracts import Header, Ledger, Row
 from router.engine.dead_letters.evidence import proof
 from router.engine.delivery.supersession_rules import DELETE, later, lineages
 from router.errors import MessageFault, Refused
-from router.exchange import Delivery, Event, Exchange, JournalEntry, Origin, State, delivery_id
+from router.exchange import Delivery, Event, Exchange, JournalEntry, Origin, State, delivery_id, same_structure
+from router.journal.criteria import ANY
 from router.language import N_, filled
 from router.payload import NOTICE, WITHDRAWN, DocumentOrder, pack, unpack
 from router.request import Action
@@ -68,13 +69,12 @@ class Withdrawals:
         """What a withdrawal of this document id would send. `copy`: the sender's message, when ours has expired.
 
         within: FINESS of the structures that the asker sees: another one's document is unknown. None: all
+        Only deliveries of the deposit's own structure say what became of it, and who had it.
         Raises `Refused`: unknown, already deleted, replaced by a version that is the one to withdraw, expired, or a
         copy that is of another document or patient.
         """
-        versions = self._versions(document)
+        versions = self._versions(document, within)
         deposit = _deposit(versions, self._services.pseudonyms.of("document", document), document)
-        if deposit is not None and within is not None and deposit.delivery.structure not in within:
-            deposit = None
         if deposit is None and copy is None:
             text = "aucun dépôt connu de ce document : donner une copie du message d'origine avec --from"
             raise Refused("WITHDRAW-UNKNOWN", "", text)
@@ -105,18 +105,20 @@ class Withdrawals:
 
     # ------------------------------------------------------------------------------------------- what we know
 
-    def _versions(self, document: str) -> list[Row]:
-        """Every DMP delivery of the document's family, in order."""
+    def _versions(self, document: str, within: frozenset[str] | None) -> list[Row]:
+        """Every DMP delivery of the document's family, in order, that the asker may know of."""
         name = self._services.pseudonyms.of("document", document)
         sinks = [sink for sink, config in self._services.config.sinks.items() if config.type == DMP.name]
-        told = [one.delivery_id for story in self._services.journal.story(document, 50) for one in story.deliveries]
+        stories = self._services.journal.story(document, 50, replace(ANY, within=within))
+        told = [one.delivery_id for story in stories for one in story.deliveries]
         rows = [row for row in self._ledger.get(told).values() if row.delivery.sink in sinks]
         rows += [row for sink in sinks for row in self._ledger.lineage(sink, name)]
         family = {row.delivery.id: row for row in rows}
         for row in rows:
             for related in lineages(row.delivery):
                 family |= {one.delivery.id: one for one in self._ledger.lineage(row.delivery.sink, related)}
-        return sorted(family.values(), key=lambda row: (row.delivery.created, row.partition, row.sequence))
+        seen = [row for row in family.values() if within is None or row.delivery.structure in within]
+        return sorted(seen, key=lambda row: (row.delivery.created, row.partition, row.sequence))
 
     def _received(self, delivery: Delivery, within: frozenset[str] | None = None) -> Iterable[Received]:
         """Who has had any version of it by mail, in order of time."""
@@ -126,7 +128,8 @@ class Withdrawals:
                 for name in lineages(delivery):
                     found |= {row.delivery.id: row for row in self._ledger.lineage(sink, name)}
         for row in sorted(found.values(), key=lambda row: row.updated):
-            if within is not None and row.delivery.structure not in within:
+            seen = within is None or row.delivery.structure in within
+            if not (seen and same_structure(row.delivery.structure, delivery.structure)):
                 continue
             if row.delivery.action == DELETE or row.delivery.pipeline == NOTICE:
                 continue
@@ -228,7 +231,8 @@ def _deposit(versions: Sequence[Row], pseudonym: str, document: str) -> Row | No
 
 def _still_there(deposit: Row, versions: Sequence[Row]) -> None:
     """Raises `Refused` when a later delivery took its place, naming it."""
-    after = [row for row in versions if row.state is State.DONE and later(row, deposit)]
+    mine = [row for row in versions if same_structure(row.delivery.structure, deposit.delivery.structure)]
+    after = [row for row in mine if row.state is State.DONE and later(row, deposit)]
     for row in after:
         if row.delivery.action == DELETE:
             text = filled("ce document n'est plus au DMP : {text}", text=proof(row, EVIDENCE))

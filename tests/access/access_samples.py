@@ -47,6 +47,19 @@ def people(store: AccessStore) -> None:
     store.accounts.add("chef", GOOD, {EVERY: Role.ADMINISTRATOR})
 
 
+def as_version_2(store: AccessStore) -> None:
+    """Turn its tables into those of before people and tokens had ids."""
+    gone = {"access_account": ("id",), "access_session": ("person",), "access_token": ("maker", "within")}
+    with store._database.write() as db:
+        for index in ("access_account_id", "access_session_person"):
+            db.exec_driver_sql(f"DROP INDEX {index}")
+        for table, columns in gone.items():
+            for column in columns:
+                db.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
+        db.exec_driver_sql("DROP TABLE access_provided")
+        db.exec_driver_sql("UPDATE schema_versions SET version=2 WHERE room='access'")
+
+
 class Seal:
     """The master key of a site: none at first, then turned on, rotated, and lost."""
 

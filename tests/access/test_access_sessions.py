@@ -10,6 +10,7 @@ from router.access.faults import LoginRefused
 from router.access.person import Person, Role
 from router.access.sessions import ANONYMOUS, same
 from router.access.store import AccessStore
+from router.errors import Bug
 from tests.access.access_samples import GOOD, A, B, MovedClock
 
 
@@ -124,13 +125,14 @@ def test_a_new_password_ends_the_other_sessions(store: AccessStore) -> None:
 def test_a_person_sees_and_ends_her_sessions(store: AccessStore) -> None:
     """By an id that gives no access; only her own."""
     tokens = [begun(store), begun(store), begun(store, "bob")]
-    assert [session.source for session in store.sessions.of("alice")] == ["10.0.0.7"] * 2
+    alice = store.login("alice", GOOD)
+    assert [session.source for session in store.sessions.of(alice.id)] == ["10.0.0.7"] * 2
     first, bobs = store.person_of(tokens[0]), store.person_of(tokens[2])
     assert first is not None and bobs is not None
     assert store.person_of(first.id) is None
-    assert store.sessions.end_id("alice", first.id) and not store.sessions.end_id("alice", bobs.id)
+    assert store.sessions.end_id(alice.id, first.id) and not store.sessions.end_id(alice.id, bobs.id)
     assert [bool(store.person_of(token)) for token in tokens] == [False, True, True]
-    assert store.sessions.end_all("alice", but=tokens[1]) == 0
+    assert store.sessions.end_all(alice.id, but=tokens[1]) == 0
     store.end(tokens[1])
     assert store.person_of(tokens[1]) is None
 
@@ -163,16 +165,41 @@ def test_content_is_shown_until_a_time(store: AccessStore, clock: MovedClock) ->
 
 def test_rights_from_the_identity_provider_stand_in_the_session(store: AccessStore) -> None:
     """A person without an account here has the rights her groups gave her, until the session ends."""
-    token = store.begin(Person(name="dora@chu.fr", shown="Dora", rights={B: Role.OPERATOR}), "10.0.0.8", local=False)
+    token = store.begin(dora(), "10.0.0.8", local=False)
     session = store.person_of(token)
     assert session is not None and session.person is not None and not session.local
     assert session.person.may(Role.OPERATOR, B) and not session.person.may(Role.READER, A)
 
 
-def test_a_stranger_never_takes_the_name_of_an_account(store: AccessStore) -> None:
-    """Two people with one name could not be told apart in the audit."""
-    with pytest.raises(LoginRefused, match="LOGIN-NAME"):
-        store.begin(Person(name="chef", rights={B: Role.READER}), "10.0.0.8", local=False)
+def dora(name: str = "oidc:dora@chu.fr") -> Person:
+    """As the identity provider names her."""
+    return Person(id="oidc:5b1e", name=name, shown="Dora", rights={B: Role.OPERATOR})
+
+
+def test_an_account_and_a_person_of_the_provider_share_nothing(store: AccessStore) -> None:
+    """Under one name, neither sees nor ends the sessions of the other, and a lock of the account is of it alone."""
+    theirs, ours = store.begin(dora("alice"), "10.0.0.8", local=False), begun(store)
+    alice = store.login("alice", GOOD)
+    assert [one.source for one in store.sessions.of(alice.id)] == ["10.0.0.7"]
+    assert [one.source for one in store.sessions.of("oidc:5b1e")] == ["10.0.0.8"]
+    assert store.sessions.end_all(alice.id) == 1 and store.person_of(ours) is None
+    store.accounts.lock("alice")
+    session = store.person_of(theirs)
+    assert session is not None and session.person is not None and session.person.id == "oidc:5b1e"
+
+
+def test_a_name_given_again_is_somebody_else(store: AccessStore) -> None:
+    """The id of a removed account is never given again."""
+    before = store.login("alice", GOOD).id
+    store.accounts.remove("alice")
+    store.accounts.add("alice", GOOD, {B: Role.READER})
+    assert store.login("alice", GOOD).id != before
+
+
+def test_a_person_of_the_provider_without_an_id_is_a_bug(store: AccessStore) -> None:
+    """Her name must never be taken for one."""
+    with pytest.raises(Bug, match="BUG-SessionPerson"):
+        store.begin(Person(name="dora", rights={B: Role.READER}), "10.0.0.8", local=False)
 
 
 @pytest.mark.parametrize("token", ["", "x", "' OR 1=1 --aaaaaaaaaaaaaaaaaaaa", "a" * 43, "é" * 43, "x" * 10_000])

@@ -22,7 +22,7 @@ def test_a_token_is_a_person_with_scopes(store: AccessStore, clock: MovedClock) 
     )
     person = store.token(text)
     assert person is not None
-    assert person.name == "token:tableau" and person.scopes == frozenset({API_READ})
+    assert person.name == f"token:tableau:{token.id}" and person.scopes == frozenset({API_READ})
     assert person.rights == {A: Role.READER}
     assert text.startswith(f"sgr_{token.id}_") and text not in repr(store.tokens.all())
 

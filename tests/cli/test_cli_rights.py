@@ -153,3 +153,14 @@ def test_an_administrator_of_one_structure_reads_its_part_of_the_audit(site: Pat
     assert given(site, "audit ls", ["--json", "--structure", HERE]).json == rows
     assert NOT_GRANTED in given(site, "audit ls", ["--structure", ELSEWHERE]).err
     assert "master-key" not in given(site, "audit export", []).out
+
+
+def test_a_withdrawal_is_shown_to_who_may_order_it(site: Path) -> None:
+    """`--dry-run` tells who had the document by mail: it asks the same role, and the refusal is audited."""
+    words = ["1.2.3", "--reason", "erreur", "--dry-run"]
+    granted(site, {"*": "operator"})
+    before = refusals(site)
+    said = given(site, "withdraw", words)
+    assert (said.code, NOT_GRANTED in said.err) == (2, True) and refusals(site) == before + 1
+    granted(site, {"*": "administrator"})
+    assert NOT_GRANTED not in given(site, "withdraw", words).err

@@ -105,6 +105,9 @@ def test_nothing_found_is_a_bad_answer(site: Path) -> None:
         (("--feed", "ailleurs"), "no such feed: ailleurs (one of sil)"),
         (("--sink", "ailleurs"), "no such sink"),
         (("--patient", " "), "a patient is an INS"),
+        (("--patient", "DUPONT Marie"), "the birth date is missing"),
+        (("--patient", "DUPONT 1950"), "the birth date is missing"),
+        (("--patient", "D'Almeida"), "the birth date is missing"),
         (("--since", "demain"), "is no time: write today"),
         (("--since", "31/02/2026"), "is no time"),
         (("--since", "99999999999999d"), "is no time"),
@@ -168,6 +171,38 @@ def test_explain_tells_the_forms_and_takes_a_patient(site: Path) -> None:
     for words in ((MAILBOX,), ("--patient", "DUPONT MENARD Marie 31/01/1950"), ("MSG0001", "--until", "15/11/2023")):
         assert "MSG0001" in command("explain", *words, "--site", str(site)).out
     assert command("explain", "MSG0001", "--site", str(site), "--since", "today").code == 1
+
+
+@pytest.mark.parametrize("words", [("explain", "--patient"), ("dlq", "ls", "--patient"), ("search", "--patient")])
+def test_names_without_a_birth_date_are_not_searched(site: Path, words: tuple[str, ...]) -> None:
+    """The sentence tells the forms, and no search stands in the audit: "nothing" would be false."""
+    before = command("audit", "ls", "--action", "searched", "--site", str(site), "--json").json
+    said = command(*words, "DUPONT 1950", "--site", str(site), "--lang", "fr")
+    assert said.code == 2 and "la date de naissance manque" in said.err and "31/01/1950" in said.err
+    assert command("audit", "ls", "--action", "searched", "--site", str(site), "--json").json == before
+
+
+@pytest.mark.parametrize("word", ["échec", "En échec", "ECHEC", "failed"])
+def test_an_outcome_is_understood_in_french(site: Path, word: str) -> None:
+    """As the French screens say it, with or without accents."""
+    assert "MSG0001" in _search(site, "--outcome", word).out
+
+
+def test_a_reply_of_the_operator_is_found_without_its_prefix(site: Path) -> None:
+    """`552` is MSS-552."""
+    assert "MSG0001" in _search(site, "--code", "552").out
+
+
+@pytest.mark.parametrize("name", ["dalmeida", "Dr Dalmeida", "marieange dalmeida", "D'Almeida", "d almeida marie-ange"])
+def test_a_recipient_is_found_however_his_name_is_joined(site: Path, name: str) -> None:
+    """Apostrophe, hyphen and a title make no difference."""
+    services = SiteServices(Site(site))
+    try:
+        mail = (("m.a@x.mssante.fr", "", "D’ALMEIDA Marie-Ange"),)
+        services.journal.write([replace(received("a" * 64, control_id="ALM1"), recipients=mail)], [])
+    finally:
+        services.close()
+    assert "ALM1" in _search(site, "--recipient", name).out
 
 
 def test_no_identity_stands_in_the_journal(site: Path) -> None:

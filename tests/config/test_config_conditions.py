@@ -31,6 +31,12 @@ WRONG: dict[str, list[tuple[int, str]]] = {
         (13, "compares true or false with a text: they are never equal"),
         (38, "compares a number with a text: they are never equal"),
     ],
+    "document.type == 11502-2": [(15, "compares a text with a number: they are never equal")],
+    "11502-2 != document.type": [(9, "compares a number with a text: they are never equal")],
+    "document.type == -5": [(15, "compares a text with a number: they are never equal")],
+    "document.type == 2 * (3 + 1)": [(15, "compares a text with a number: they are never equal")],
+    "document.level == 'a' + 'b'": [(16, "compares a number with a text: they are never equal")],
+    "document.type in ['18842-5', 11502-2]": [(35, "compares a text with a number: they are never equal")],
     "message.type in ['ORU^R01', 5]": [(29, "compares a text with a number: they are never equal")],
     "message.type in 'ORU^R01'": [(14, '`in` wants a list: `in ["A", "B"]`')],
     "request.dmp && message.type": [(16, "must be true or false, and it is a text")],
@@ -75,6 +81,13 @@ def test_a_field_that_is_named_in_another_way_is_told_in_ours(text: str, expecte
 def test_what_only_looks_like_a_field_is_left_alone(text: str) -> None:
     """A remark, a text, a subtraction."""
     Expression(text)
+
+
+def test_a_code_without_its_quotes_is_told_with_them() -> None:
+    """A LOINC code is read as a subtraction: the hint is the code, not its value."""
+    with pytest.raises(ExpressionFault) as caught:
+        Expression("document.type in ['18842-5', 11502-2]")
+    assert [one.hint for one in caught.value.found] == ['write 11502-2 in quotes: "11502-2"']
 
 
 MUCH, LONG = "no condition: too much is within one another here", "no condition: it is too long"

@@ -124,3 +124,9 @@ def test_dashes_underlines_and_capitals_do_not_hide_a_key() -> None:
     """Keys are written in both ways."""
     assert near_key("Matrice_MSSante", ["matrice-mssante", "r86"]) == "matrice-mssante"
     assert near_key("zzz", ["matrice-mssante", "r86"]) == ""
+
+
+def test_a_value_that_may_be_empty_is_left_out_of_the_list() -> None:
+    """The list of what may stand begins with a word, not with a comma."""
+    told = of_value("literal_error", {"expected": "'', 'delivered' or 'failed'"})
+    assert told == "must be one of delivered, failed"

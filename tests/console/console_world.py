@@ -118,7 +118,10 @@ class Browser:
 
 
 class World:
-    """The site and its console. `audit`: what was recorded; `audit_away`: whether recording fails."""
+    """The site and its console. `audit`: what was recorded; `audit_away`: whether recording fails.
+
+    robot: name of the token that was made last, as the audit says it
+    """
 
     def __init__(self, folder: Path, site: str = SITE) -> None:
         path = folder / "router.yaml"
@@ -130,6 +133,7 @@ class World:
             self.access.accounts.add(name, PASSWORD, rights, shown=name.capitalize())
         self.audit: list[AuditEvent] = []
         self.audit_away = False
+        self.robot = ""
         self.secrets: list[str] = []
         self.store = ConsoleStore(self.services.url("console"), self.clock)
         self.watch = StatusWatch(lambda: Gatherer(Site(path), by_hour=True), every=0.2)
@@ -169,10 +173,17 @@ class World:
             client.cookies.set("segur", self.access.begin(person, "127.0.0.1"), domain="testserver.local")
         return client
 
+    def id_of(self, name: str) -> str:
+        """`Person.id` of a local account."""
+        found = self.access.accounts.find(name)
+        assert found is not None
+        return found.id
+
     def program(self, rights: Mapping[str, Role], scopes: Sequence[str] = API, *, language: str = "en") -> Browser:
         """A program with a token of these rights and scopes."""
         ends = self.clock.now() + 3600
-        text, _ = self.access.tokens.create("robot", scopes=scopes, expires=ends, by="test", rights=rights)
+        text, kept = self.access.tokens.create("robot", scopes=scopes, expires=ends, by="test", rights=rights)
+        self.robot = kept.person.name
         return Browser(self.app, {"authorization": f"Bearer {text}", "accept-language": language})
 
     @contextmanager

@@ -68,7 +68,9 @@ def test_a_new_password_needs_the_old_one_and_ends_the_other_sessions(world: Wor
 def test_a_second_factor_is_added_and_asked_for(world: World) -> None:
     """It counts once its first code was given; then each login asks for a code, and says so."""
     mine = world.client("marie")
-    did(mine, do="totp")
+    assert did(mine, do="totp", current="faux").status_code == 403, "who found an open session does not know it"
+    assert '<code class="id">' not in mine.get("/account").text
+    assert did(mine, do="totp", current=PASSWORD).status_code == 303
     (secret,) = re.findall(r'<code class="id">([A-Z2-7]+)</code>', mine.get("/account").text)
     assert did(mine, do="totp-confirm", first="000").status_code == 400
     assert enters(world, PASSWORD) == 303, "not yet"

@@ -206,7 +206,7 @@ def test_a_patient_is_searched_by_post_and_audited_under_a_pseudonym(world: Worl
     client = world.program({A: Role.READER})
     found = client.send("/api/messages/search", {"patient": INS}).json()
     assert re.fullmatch(r"ps_[0-9a-f]{32}(-[0-9a-f]{32})*", found["patient"])
-    assert [(event.who, event.object) for event in world.audit] == [("token:robot", found["patient"])]
+    assert [(event.who, event.object) for event in world.audit] == [(world.robot, found["patient"])]
     assert client.get(f"/api/messages?patient={found['patient']}").json()["patient"] == found["patient"]
     world.audit_away = True
     answer = client.send("/api/messages/search", {"patient": INS})
@@ -273,7 +273,7 @@ def test_a_program_replays_what_it_tried_by_its_number(world: World) -> None:
     assert [one["state"] for one in page["items"]] == ["ordered", "ordered"] and page["next"] == 1
     assert len(client.get(f"{address}/items?after={page['next']}").json()["items"]) == 1
     ordered = [event for event in world.audit if event.action is Action.REPLAYED and event.reason]
-    assert [(event.who, event.structure, event.reason) for event in ordered] == [("token:robot", A, "boîte vidée")]
+    assert [(event.who, event.structure, event.reason) for event in ordered] == [(world.robot, A, "boîte vidée")]
 
 
 def test_one_is_confirmed_by_its_number_too_and_many_by_a_person(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def test_an_account_is_made_changed_and_removed(world: World) -> None:
     problem(client.send(f"{address}/remove", {}), 404, "API-UNKNOWN")
     told = [(one.who, one.structure, one.detail) for one in world.audit if one.action is Action.ACCOUNT]
     words = (f"add {A}=reader", f"rights {A}=operator", "password", "lock", "unlock", "totp off", "remove")
-    assert told == [("token:robot", A, word) for word in words]
+    assert told == [(world.robot, A, word) for word in words]
 
 
 def test_without_the_audit_no_account_and_no_token_is_made(world: World) -> None:
@@ -92,7 +92,7 @@ def test_a_token_is_made_used_and_revoked(world: World) -> None:
     address, text = made.headers["location"], made.json()["token"]
     assert made.status_code == 201 and text not in client.get(address).text
     mine = {"authorization": f"Bearer {text}"}
-    assert world.client().get("/api/me", mine).json()["name"] == "token:bilan"
+    assert world.client().get("/api/me", mine).json()["name"] == f"token:bilan:{made.json()['id']}"
     assert [one["name"] for one in client.get("/api/tokens").json()["tokens"]] == ["bilan", "robot"]
     first = client.send(f"{address}/revoke", {}).json()
     world.clock.at += 5

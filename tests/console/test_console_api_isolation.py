@@ -90,7 +90,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = world.services.site.data / "directory"
     folder.mkdir(exist_ok=True)
     (folder / "check.json").write_text(json.dumps(kept))
-    search = world.store.save("marie", "Nuit de A", "?feed=sil", frozenset({A}), shared=True)
+    search = world.store.save(world.id_of("marie"), "Nuit de A", "?feed=sil", frozenset({A}), by="marie", shared=True)
     mine, other = world.program({A: Role.ADMINISTRATOR}), world.program({B: Role.ADMINISTRATOR})
     causes = mine.get("/api/dead-letters").json()["causes"]
     cause = next(one["cause"] for one in causes if one["code"] == "MSS-552")

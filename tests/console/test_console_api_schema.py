@@ -83,15 +83,16 @@ def test_whatever_is_sent_is_answered_as_the_document_says(tmp_path: Path, monke
     world = World(tmp_path)
     world.fill()
     dead(world, 2, sink="mssante.a", structure=A)
-    text, _ = world.access.tokens.create(
+    text, kept = world.access.tokens.create(
         "fuzz",
         scopes=[API_READ, API_CONTENT, API_ACT, API_ADMINISTER],
         expires=world.clock.now() + 86_400,
         by="test",
         rights={EVERY: Role.ADMINISTRATOR},
     )
+    me = kept.person
     cause = world.desk.groups(ALL)[0].cause
-    order = world.store.orders.plan("token:fuzz", "replay", [], again=False, cause=cause, query="", digest="")
+    order = world.store.orders.plan(me.name, "replay", [], again=False, cause=cause, query="", digest="")
     world.write_pipeline()
     other, _ = world.access.tokens.create("other", scopes=[], expires=world.clock.now() + 60, by="test")
     silent(world)
@@ -103,7 +104,7 @@ def test_whatever_is_sent_is_answered_as_the_document_says(tmp_path: Path, monke
         "pipelines": {"name": "documents"},
         "accounts": {"name": "luc"},
         "tokens": {"id": other.split("_")[1]},
-        "searches": {"id": world.store.save("token:fuzz", "nuit", "?feed=sil", None, shared=False)},
+        "searches": {"id": world.store.save(me.id, "nuit", "?feed=sil", None, by=me.name, shared=False)},
     }
     try:
         _hold(world, {"Authorization": f"Bearer {text}"}, known)

@@ -111,3 +111,25 @@ def _read(world: World, id_: str) -> Delivery | None:
     places = [Origin(one.topic, one.number, at) for one, end in ends for at in range(end)]
     found = (record_at(bus, place, Header.DELIVERY, id_) for place in places)
     return next((read_delivery(record) for record in found if record is not None), None)
+
+
+@pytest.mark.parametrize("did", ["initial", "replace", "delete"])
+def test_another_hospitals_delivery_of_the_same_id_decides_nothing(did: str, deposited: Deposited) -> None:
+    """A finds its own deposit, also after B sent a document with this id or of this family; it hears nothing of B's."""
+    world = deposited.world
+    theirs = replace(
+        deposited.deposit, id="b" * 32, event_id="b" * 64, sink="dmp.b", structure=B, created=world.clock.at - 5,
+        action=did, payload=b"",
+    )  # fmt: skip
+    if did == "replace":
+        other = world.services.pseudonyms.of("document", "1.2.777")
+        theirs = replace(theirs, document=other, replaces=theirs.document)
+    row = Row(
+        delivery=theirs, partition=0, sequence=10**6, bytes_at=theirs.origin, state=State.DONE,
+        evidence={"submission_set": "1.2.8", "xds_unique_id": "1.2.777"}, updated=world.clock.at,
+    )  # fmt: skip
+    world.services.ledger().open([row, replace(row, delivery=replace(theirs, id="c" * 32, sink="dmp.a"))])
+    answer = world.program({A: Role.ADMINISTRATOR}).send("/api/withdrawals/plan", deposited.body())
+    assert (answer.status_code, answer.json()["sink"]) == (200, "dmp.a")
+    assert [one["to"] for one in answer.json()["had_it"]] == ["dr.hoda@x.mssante.fr"]
+    assert "1.2.777" not in answer.text

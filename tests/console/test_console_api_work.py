@@ -33,7 +33,7 @@ def test_a_case_is_taken_noted_and_decided_once(world: World) -> None:
     assert [one["open"] for one in mine.get("/api/worklists").json()["lists"]] == [0, 1, 0]
     taken = mine.send(f"{case}/take", {}).json()
     assert (taken["case"]["held_by"], [one["name"] for one in taken["choices"]]) == (
-        "token:robot",
+        world.robot,
         ["right", "withdrawn", "told"],
     )
     told = problem(mine.send(f"{case}/note", {"note": NAMED}), 422, "API-NOTE")
@@ -46,9 +46,9 @@ def test_a_case_is_taken_noted_and_decided_once(world: World) -> None:
     problem(mine.send(f"{case}/decide", {"choice": "told"}), 409, "API-TAKEN")
     problem(mine.send(f"{case}/give", {}), 409, "API-TAKEN")
     (line,) = [one for one in world.audit if one.action is Action.DECIDED]
-    assert (line.who, line.structure, line.reason) == ("token:robot", A, "right")
+    assert (line.who, line.structure, line.reason) == (world.robot, A, "right")
     (decided,) = mine.get("/api/handover").json()["decided"]
-    assert (decided["choice"], decided["by"]) == ("right", "token:robot")
+    assert (decided["choice"], decided["by"]) == ("right", world.robot)
     problem(mine.send(f"{case}x/take", {}), 404, "API-UNKNOWN")
 
 
@@ -225,6 +225,6 @@ def test_the_annuaire_is_asked_and_compared(world: World) -> None:
 def test_who_asks_is_told_what_it_may(world: World) -> None:
     """A program has scopes, a person has sessions."""
     told = world.program({A: Role.READER}, ["api:read"]).get("/api/me").json()
-    assert (told["name"], told["rights"], told["scopes"]) == ("token:robot", {A: "reader"}, ["api:read"])
+    assert (told["name"], told["rights"], told["scopes"]) == (world.robot, {A: "reader"}, ["api:read"])
     person = world.client("marie").get("/api/me").json()
     assert (person["scopes"], len(person["sessions"])) == (None, 1)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from router.audit.event import Action
-from router.console.orders import OrderState
+from router.console.orders import ItemState, OrderState
 from router.console.runner import FIRST, MANY
 from router.errors import Refused
 from router.exchange import State
@@ -247,7 +247,7 @@ def test_a_cause_is_known_muted_and_comes_back(world: World) -> None:
 def test_an_order_whose_process_ended_before_it_was_noted_sends_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is written again by the next process; what was tried since is refused, with the reason."""
+    """The next process finds what the order did, tells it as ordered, and writes nothing again."""
     ids = dead(world, 1, sink=SINK, structure=A)
     client = world.client("marie")
     address = dry_run(client)
@@ -263,7 +263,10 @@ def test_an_order_whose_process_ended_before_it_was_noted_sends_once(
     while other.step():
         pass
     page = text_of(client.get(address))
-    assert "REPLAY-CHANGED" in page, page[page.index("Order about") :]
+    assert "REPLAY-CHANGED" not in page, page[page.index("Order about") :]
+    order = world.store.orders.order(address.rpartition("/")[2])
+    assert order is not None and order.state is OrderState.DONE
+    assert [(one.state, one.count) for one in world.store.orders.tally(order.id)] == [(ItemState.ORDERED, 1)]
     assert [row.attempts for row in world.desk.rows(ids).values()] == [2]
 
 

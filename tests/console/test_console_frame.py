@@ -90,7 +90,7 @@ def test_only_our_own_forms_act(
     client = world.client("marie")
     sent = {"theme": "dark", **(form if form is not None else {"_token": token(client.get("/choices"))})}
     assert client.post("/choices", sent, headers).status_code == status
-    assert world.store.choices("marie") == ({"theme": "dark"} if status == 303 else {})
+    assert world.store.choices(world.id_of("marie")) == ({"theme": "dark"} if status == 303 else {})
 
 
 def test_the_token_of_another_session_is_worth_nothing(world: World) -> None:

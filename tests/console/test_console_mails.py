@@ -93,7 +93,15 @@ def test_each_file_of_the_archive_is_shown_in_its_form(world: World) -> None:
     assert len(text_of(index).split()) > 20, index.text
     raw = client.get(f"{base}/parts/1/raw")
     assert set(members(raw.content)) == set(place)
-    assert client.get(f"{base}/parts/9/raw").status_code == 404
+    line = world.audit[-1]
+    assert (line.action, line.structure, line.role, line.detail) == (Action.EXPORTED, A, "operator", "1")
+    kept = len(world.audit)
+    for part in ("9", "view", "pages%202", "%00", "%C2%B2", "1.999"):
+        for form in ("raw", "page", "pages/0.png"):
+            assert client.get(f"{base}/parts/{part}/{form}").status_code == 404, (part, form)
+    for page in ("%C2%B2.png", "%D9%A1.png", "-1.png", "9999999.png"):
+        assert client.get(f"{base}/parts/2/pages/{page}").status_code == 404, page
+    assert len(world.audit) == kept
     for wrong in ("0", "9", "1.0", "1.999", "x", "1.x", "-1"):
         with pytest.raises((LookupError, ValueError)):
             mail_view.standing_at(mail.content, wrong)

@@ -23,7 +23,7 @@ from router.errors import Malformed, Unavailable
 from router.hl7.message import Message
 from router.simulators.sender import Maker
 from router.simulators.sender.pdf import pdf
-from tests.console.console_world import EVENT_A, EVENT_B, Browser, World, text_of, token
+from tests.console.console_world import EVENT_A, EVENT_B, A, Browser, World, text_of, token
 
 ADDRESS = f"/messages/{EVENT_A}"
 REASON = {"reason": "call", "text": "le médecin a téléphoné", "view": "hl7"}
@@ -135,7 +135,10 @@ def test_the_audit_has_the_reason_before_anything_is_shown(filled: World) -> Non
     assert "ÉLODIE" in document and "/documents/0/pages/0.png" in document
     assert client.get(f"{ADDRESS}/documents/0/pages/0.png").content.startswith(b"\x89PNG")
     assert client.get(f"{ADDRESS}/documents/0/raw").headers["content-disposition"].startswith("attachment")
-    assert filled.audit[-1].action == Action.EXPORTED
+    line = filled.audit[-1]
+    assert (line.action, line.structure, line.role) == (Action.EXPORTED, A, "operator")
+    for place in ("%C2%B2/raw", "%C2%B2/pages/0.png", "0/pages/%C2%B2.png", "01/raw", "-1/raw"):
+        assert client.get(f"{ADDRESS}/documents/{place}").status_code == 404, place
     text = client.get(f"{ADDRESS}/documents/0/text")
     assert text.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
 

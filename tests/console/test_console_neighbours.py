@@ -92,7 +92,7 @@ def test_a_saved_search_names_no_patient(world: World) -> None:
     mailbox = "187015912345678@patient.mssante.fr"
     answer = client.post("/searches", {**form, "name": "x", "recipient": mailbox})
     assert answer.status_code in (303, 400) and "187015912345678" not in answer.headers.get("location", "")
-    assert not world.store.searches("marie", None)
+    assert not world.store.searches(world.id_of("marie"), None)
 
 
 def test_the_state_counts_and_names_nothing_of_another_hospital(world: World) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from router.access.faults import LoginRefused
 from router.access.person import EVERY, Role
-from router.console import oidc_provider
+from router.console import oidc_person, oidc_provider
 from router.console.app import console_app
 from router.console.oidc import Arrived, Oidc
 from router.simulators.idp import IdpConfig, IdpPerson, IdpSimulator, Wrong
@@ -52,7 +52,7 @@ def refused(oidc: Oidc, idp: IdpSimulator, name: str = "omar.geste", **changes: 
 def test_groups_become_rights(oidc: Oidc, idp: IdpSimulator) -> None:
     """Per structure, by the site file; nobody gets a right that no group of hers gives."""
     person = arrived(oidc, idp).person
-    assert (person.name, person.shown) == ("omar.geste", "Omar GESTE (exploitant)")
+    assert (person.name, person.shown) == ("oidc:omar.geste", "Omar GESTE (exploitant)")
     assert person.rights == {A: Role.OPERATOR, B: Role.READER}
     assert arrived(oidc, idp, "ada.clef").person.rights == {EVERY: Role.ADMINISTRATOR}
     assert refused(oidc, idp, "noe.dehors").code == "LOGIN-OIDC-GROUPS"
@@ -100,7 +100,7 @@ def test_a_return_is_good_once(oidc: Oidc, idp: IdpSimulator) -> None:
     """A code that was used is refused, and so is a return whose values the session gave already."""
     leaving = oidc.leave()
     query = dict(parse_qsl(urlsplit(idp.login(leaving.address, "omar.geste")).query))
-    assert oidc.arrive(query, leaving.values).person.name == "omar.geste"
+    assert oidc.arrive(query, leaving.values).person.name == "oidc:omar.geste"
     for kept, code in ((leaving.values, "LOGIN-IDP-REFUSED"), ({}, "LOGIN-OIDC-STATE")):
         with pytest.raises(LoginRefused, match=code):
             oidc.arrive(query, kept)
@@ -206,7 +206,7 @@ def test_a_person_of_the_hospital_gets_the_page_she_asked_for(world: World, idp:
     assert (answer.status_code, answer.headers["location"]) == (303, "/?per=50")
     assert client.cookies["segur"] != waiting and world.access.person_of(waiting) is None
     assert "Omar GESTE" in client.get("/").text
-    assert [(one.who, one.action, one.refused) for one in world.audit] == [("omar.geste", "login", False)]
+    assert [(one.who, one.action, one.refused) for one in world.audit] == [("oidc:omar.geste", "login", False)]
 
 
 def test_a_return_without_the_session_that_left_is_refused(world: World, idp: IdpSimulator) -> None:
@@ -239,11 +239,26 @@ def test_nobody_is_led_to_another_site_after_a_login(world: World, idp: IdpSimul
 
 
 def test_a_local_account_is_never_taken_over_by_the_provider(world: World, idp: IdpSimulator) -> None:
-    """Somebody whom the provider calls like a local account is refused."""
-    world.access.accounts.add("omar.geste", "quatre-loutres-au-violon", {EVERY: Role.ADMINISTRATOR})
+    """Somebody whom the provider calls like a local account gets in as herself, with the rights of her groups alone."""
+    account = world.access.accounts.add("omar.geste", "quatre-loutres-au-violon", {EVERY: Role.ADMINISTRATOR})
     client = world.client()
-    answer = back(client, idp, gone(client))
-    assert answer.status_code == 403 and "local account has this name" in answer.text
+    assert back(client, idp, gone(client)).status_code == 303
+    told = client.get("/api/me").json()
+    assert (told["name"], told["rights"]) == ("oidc:omar.geste", {A: "operator", B: "reader"})
+    assert not world.access.sessions.of(account.id)
+
+
+def test_who_somebody_is_does_not_go_by_her_name(oidc: Oidc, idp: IdpSimulator) -> None:
+    """Issuer and subject say it: another subject of the same name is somebody else, who inherits nothing."""
+    claims = {"sub": "s1", "preferred_username": "omar.geste", "groups": ["pfi-exploitation"]}
+    first, renamed, other = (
+        oidc_person.person(oidc._config, claims | more)
+        for more in ({}, {"preferred_username": "omar.autre"}, {"sub": "s2"})
+    )
+    assert first.id == renamed.id != other.id and "s1" not in first.id
+    assert arrived(oidc, idp).person.id.startswith("oidc:")
+    with pytest.raises(LoginRefused, match="LOGIN-OIDC-NAME"):
+        oidc_person.person(oidc._config, {**claims, "sub": ""})
 
 
 def test_logging_out_ends_both_sessions(world: World, idp: IdpSimulator) -> None:

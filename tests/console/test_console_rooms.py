@@ -67,9 +67,19 @@ def test_a_period_that_is_none_exports_nothing(rooms: World) -> None:
     assert not [event for event in rooms.audit if event.action is Action.EXPORTED]
 
 
-@pytest.mark.parametrize("text", ["2-69-05-49-588-157-80", "２６９０５４９５８８１５７８０", "2 69 05 49 588 157 80"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2-69-05-49-588-157-80",
+        "２６９０５４９５８８１５７８０",
+        "2 69 05 49 588 157 80",
+        "1300000003",
+        "0612345678",
+        "06.12.34.56.78",
+    ],
+)
 def test_a_number_of_a_patient_is_seen_however_it_is_written(text: str) -> None:
-    """With hyphens, blanks, or the wide digits of another keyboard."""
+    """With hyphens, blanks, or the wide digits of another keyboard; an IPP and a telephone number too."""
     assert named_person(f"appel pour {text}")
 
 

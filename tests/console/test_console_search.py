@@ -72,6 +72,20 @@ def test_what_is_typed_becomes_an_address_that_names_nobody(known: World, words:
     assert "boîte pleine" in answer.text and f'href="/messages/{EVENT_A}"' in answer.text
 
 
+@pytest.mark.parametrize(
+    ("words", "query"),
+    [
+        ("échec", "outcome=failed"),
+        ("Refusée", "outcome=refused"),
+        ("en attente", "outcome=waiting"),
+        ("552", "code=MSS-552"),
+    ],
+)
+def test_the_box_takes_french_outcomes_and_bare_replies(known: World, words: str, query: str) -> None:
+    """As the screens say them; the address holds the words of the command line."""
+    assert _find(known.client("jeanne"), words=words) == f"/search?{query}"
+
+
 @pytest.mark.parametrize("words", ["MSGA1", f"{EVENT_A[:8]}", EVENT_A, "a" * 31 + "1", "1.2.250.1.213.1.1.9.1^77"])
 def test_an_identifier_leads_to_the_message_itself(known: World, words: str) -> None:
     """MSH-10, event, delivery, document: no list is between."""
@@ -166,11 +180,11 @@ def test_a_search_is_saved_for_oneself_or_for_everyone(known: World) -> None:
     assert ">mine</a>" in client.get("/search").text
     page = other.get("/search").text
     assert ">ours</a>" in page and ">mine</a>" not in page
-    (shared,) = known.store.searches("paul", frozenset({A}))
+    (shared,) = known.store.searches(known.id_of("paul"), frozenset({A}))
     assert shared.query == "?outcome=failed&since=today"
     assert other.post(f"/searches/{shared.id}/remove", {"_token": token(other.get("/search"))}).status_code == 404
     assert client.post(f"/searches/{shared.id}/remove", {"_token": token(client.get("/search"))}).status_code == 303
-    assert not known.store.searches("paul", frozenset({A}))
+    assert not known.store.searches(known.id_of("paul"), frozenset({A}))
     known.access.accounts.set_rights("paul", {B: Role.READER})
 
 
@@ -228,3 +242,29 @@ def test_a_patient_s_pseudonym_names_no_message(known: World) -> None:
     for name in (pseudonym, f"ps_{pseudonym}", pseudonym.upper()):
         assert client.get(f"/messages/{name}").status_code == 404
         assert f"/messages/{EVENT_A}" not in _find(client, words=name)
+
+
+def test_whether_a_number_is_a_patients_is_told_to_nobody_unseen(known: World) -> None:
+    """What may be an IPP leads to a search for a patient, known or not; the audit has it before anybody looks."""
+    client = known.client("luc")
+    form = {"_token": token(client.get("/search"))}
+    for words in ("000123", "000124", "A-4711"):
+        known.audit.clear()
+        answer = client.post("/search", form | {"words": words})
+        assert answer.status_code == 303, text_of(answer)
+        assert answer.headers["location"].startswith("/search?patient=ps_"), words
+        assert [(one.action, one.kind, one.structure) for one in known.audit] == [(Action.SEARCHED, "patient", A)]
+        known.audit_away = True
+        assert client.post("/search", form | {"words": words}).status_code == 503
+        assert client.get(answer.headers["location"]).status_code == 503
+        known.audit_away = False
+    assert "q=" in _find(client, words="HODA")
+
+
+def test_an_export_has_a_line_for_each_structure_of_its_rows(known: World) -> None:
+    """Whoever administers one reads of it there; an export of nothing is a line of what the person sees."""
+    known.client("jeanne").get("/search.csv?since=all")
+    assert {one.structure: one.detail for one in known.audit[-2:]} == {A: "1", B: "1"}
+    known.client("marie").get("/search.csv?since=all&code=MSS-999")
+    last = known.audit[-1]
+    assert (last.action, last.structure, last.role, last.detail) == (Action.EXPORTED, A, "operator", "0")

@@ -87,6 +87,22 @@ def test_a_decision_is_audited_before_it_is_kept_and_made_once(world: World) -> 
     assert "right patient" not in text_of(world.client("paul").get("/worklists/handover"))
 
 
+def test_the_audit_says_whose_decision_came_too_late(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Luc decides between Marie's line in the audit and her decision: a second line says that hers was refused."""
+    id_ = moved_identity(world)
+    decided = world.store.cases.decide
+
+    def meanwhile(list_: str, id_: str, person: str, choice: str, **more: str) -> bool:
+        decided(list_, id_, "luc", "withdrawn", **more)
+        return decided(list_, id_, person, choice, **more)
+
+    monkeypatch.setattr(world.store.cases, "decide", meanwhile)
+    assert act(world.client("marie"), f"/worklists/identity/{id_}", "right") == 409
+    lines = [(one.reason, one.refused, one.detail) for one in world.audit if one.action is Action.DECIDED]
+    assert [(reason, refused) for reason, refused, _ in lines] == [("right", False), ("right", True)]
+    assert lines[1][2].endswith("too-late")
+
+
 def test_a_held_delivery_is_decided_by_an_order(world: World) -> None:
     """A dry run of this one delivery; when somebody else has taken it, none is made."""
     case = f"/worklists/waiting/{held(world)}"

@@ -342,6 +342,49 @@ class AuditContract:
         trail.sent(third)
         assert trail.verify().whole
 
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "UPDATE audit_marks SET number=6, mac=(SELECT mac FROM audit_rows WHERE number=6) WHERE name='collected'",
+            "UPDATE audit_marks SET number=999999999 WHERE name='collected'",
+            "UPDATE audit_marks SET seal='' WHERE name='collected'",
+        ],
+        ids=["a row that was not sent", "beyond the head", "no seal"],
+    )
+    def test_a_mark_of_the_collector_that_is_not_ours_is_found_and_not_believed(
+        self, trail: AuditTrail, url: str, statement: str
+    ) -> None:
+        """All that is kept is sent again and nothing is purged before; what is sent then puts the mark right."""
+        self.fill(trail)
+        trail.sent(trail.unsent(2)[1])
+        assert trail.verify().whole
+        tamper(url, statement)
+        finding = trail.verify().finding
+        assert finding is not None and finding.fault is Fault.SENT
+        assert [row.number for row in trail.unsent()] == [1, 2, 3, 4, 5, 6] and trail.waiting()[0] == 6
+        assert trail.purge(START + 99, collected=True) == 0
+        trail.sent(trail.unsent(1)[0])
+        assert trail.verify().whole and trail.waiting()[0] == 5
+
+    def test_a_mark_of_the_collector_behind_a_cut_end_is_found_and_can_be_accepted(self, url: str) -> None:
+        """Without an anchor too; with the table as it is the collector begins anew."""
+        trail = opened(url, None)
+        self.fill(trail)
+        trail.sent(trail.unsent(6)[5])
+        tamper(url, TAMPERED["the tail cut with its mark"][0])
+        finding = trail.verify().finding
+        assert finding is not None and (finding.fault, finding.number) == (Fault.SENT, 6)
+        trail.settle(AuditEvent(at=START + 9, who="root", action=Action.RESTORED))
+        assert trail.verify().whole and trail.waiting()[0] == 5
+        trail.close()
+
+    def test_the_mark_of_an_older_version_is_not_believed(self, trail: AuditTrail, url: str) -> None:
+        """It has no seal: what is kept goes to the collector once more, and nothing is wrong with the chain."""
+        self.fill(trail)
+        tamper(url, "INSERT INTO audit_marks SELECT 'sent', 4, mac, '' FROM audit_rows WHERE number=4")
+        assert trail.waiting()[0] == 6 and trail.verify().whole
+        assert trail.purge(START + 99, collected=True) == 0
+
     def test_after_a_restore_the_table_is_taken_as_it_is(self, trail: AuditTrail, url: str) -> None:
         """The row that says so names what the anchor knew of, and the chain is whole from then on."""
         last = self.fill(trail)[-1]

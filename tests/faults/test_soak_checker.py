@@ -194,6 +194,14 @@ def test_a_deleted_document_that_comes_back_is_reported() -> None:
     assert kinds(ended([FIRST, SECOND, GONE], GOOD_LIFE, shown=("1.1",))) == [("inverted", "S3")]
 
 
+@pytest.mark.parametrize("named", ["1.1", "1.2"])
+def test_the_notice_of_a_deletion_speaks_of_the_version_that_the_mailbox_has(named: str) -> None:
+    """The replacement was refused there: the notice names the first one, without any document."""
+    notice = Mailed(3, named, "delete", DOCTOR, "<S3@x>")
+    facts = [notice if isinstance(fact, Mailed) and fact.action == "delete" else fact for fact in GOOD_LIFE]
+    assert kinds(ended([FIRST, SECOND, GONE], facts)) == []
+
+
 def _poison(checker: Checker) -> None:
     checker.sent(Message("S8", "bad", 0, "8.1", poison=True))
 

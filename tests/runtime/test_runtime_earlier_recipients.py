@@ -68,9 +68,9 @@ class Past:
         self.ledger.open([row])
         return made
 
-    def ask(self, action: Action, *named: str) -> Routed:
+    def ask(self, action: Action, *named: str, speaks_for: str = "") -> Routed:
         """A message of the family, a hundred seconds after the first one, to these addresses."""
-        request = order((cda(),), action=action).request
+        request = order((cda(),), action=action).request.model_copy(update={"speaks_for": speaks_for})
         event = Event("f" * 64, "sil", "k", b"", {Header.RECEIVED: str(NOW + 100)}, Origin("in.sil", 0, 9))
         made = [delivery(order((cda(),), recipient=doctor(one)), (cda(),)) for one in named]
         return self.earlier(Exchange(event, request=request), made, [])
@@ -223,3 +223,13 @@ def test_a_withdrawal_names_who_had_the_document_and_not_who_got_a_notice() -> N
     services: Any = SimpleNamespace(config=SimpleNamespace(sinks=past.earlier.sinks))
     received = Withdrawals(services, past.ledger)._received(asked)
     assert [one.label for one in received] == [doctor().address]
+
+
+def test_who_had_another_hospitals_document_of_the_same_id_is_neither_listed_nor_told() -> None:
+    """Two hospitals may give two documents one id, or one setId, in a sink that both use."""
+    past = Past("prevenir")
+    own = "690000001"
+    past.sent(1, structure="750000999")
+    past.sent(2, structure=own, recipient=doctor(OTHER))
+    found = past.ask(Action.DELETE, speaks_for=own)
+    assert [(one.label, one.structure) for one in found.deliveries] == [(OTHER, own)] and not found.receipts

@@ -41,6 +41,7 @@ def row(
     action: Action = Action.INITIAL,
     replaces: str = "",
     pipeline: str = "",
+    structure: str = "",
 ) -> Row:
     """A mail with this version that was decided earlier."""
     made = delivery(
@@ -51,6 +52,7 @@ def row(
         replaces=replaces,
         created=float(version),
         pipeline=pipeline,
+        structure=structure,
     )
     known = f"{ROOT}.{version}" if ids is None else ids
     evidence = {"message_id": f"<v{version}@hopital-a.mssante.fr>", "documents": known} if state is State.DONE else {}
@@ -61,7 +63,13 @@ def row(
 
 
 def mail(
-    folder: Path, action: Action, *past: Row, to: Recipient | None = None, lineage: str = "family", free: str = ""
+    folder: Path,
+    action: Action,
+    *past: Row,
+    to: Recipient | None = None,
+    lineage: str = "family",
+    free: str = "",
+    structure: str = "",
 ) -> email.message.EmailMessage:
     """The mail about version 7 that leaves after `past`."""
     given = order(
@@ -74,6 +82,7 @@ def mail(
         document=named(THIS),
         replaces=named(6) if action is Action.REPLACE else "",
         created=100.0,
+        structure=structure,
     )
     script = Script()
     send(script, folder, made, using=tools(folder, past=PastDeliveries(past)))
@@ -90,6 +99,14 @@ def test_a_replacement_names_the_version_that_its_reader_holds(tmp_path: Path) -
     assert f"(identifiant {ROOT}.5)" in words(told) and f"{ROOT}.6" not in words(told)
     assert "annule et remplace" in words(told)
     assert told["References"] == "<v5@hopital-a.mssante.fr>"
+
+
+def test_another_hospitals_mails_of_the_same_family_are_not_spoken_of(tmp_path: Path) -> None:
+    """Two hospitals on one sink may use one setId: their ids and Message-IDs stay apart; older rows name none."""
+    past = row(4), row(5, structure="750000001"), row(6, structure="690000002")
+    told = mail(tmp_path, Action.REPLACE, *past, structure="750000001")
+    assert f"{ROOT}.5" in words(told) and f"{ROOT}.6" not in words(told)
+    assert told["References"] == "<v4@hopital-a.mssante.fr> <v5@hopital-a.mssante.fr>"
 
 
 @pytest.mark.parametrize("to", [doctor(), patient_recipient()], ids=["professional", "patient"])

@@ -56,7 +56,7 @@ def admit(visit: Visit, operation: Operation) -> None:
         raise Refused(403, "API-CSRF", _NO_CSRF)
     if not visit.may(operation.role):
         raise NotAllowed
-    if not visit.rates.allow(operation.rate, "api", operation.name, person.name):
+    if not visit.rates.allow(operation.rate, "api", operation.name, person.id):
         raise Refused(429, "API-RATE", headers=RETRY_AFTER)
 
 

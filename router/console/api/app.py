@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from router.console import bodies
 from router.console.api import document, problems
 from router.console.api.admission import admit, visit_of
 from router.console.api.operation import BASE, MEDIA_TYPES, NEXT, Input, Lines, Operation, Output, by_path
@@ -138,11 +139,9 @@ def _answered(operation: Operation, output: Output) -> Response:
 
 async def _body(request: Request) -> bytes | int:
     """The body of a POST; the status that refuses it instead."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _BODY_BYTES:
-            return 413
+    body = await bodies.whole(request, _BODY_BYTES)
+    if isinstance(body, int):
+        return body
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     return 415 if kind != _JSON and (body or kind) else body
 

@@ -39,13 +39,13 @@ def act(visit: Visit) -> Response:
 
 def _end(visit: Visit) -> Response:
     """One of her other sessions, by its id."""
-    if visit.tools.access.sessions.end_id(visit.person.name, visit.field("id")):
+    if visit.tools.access.sessions.end_id(visit.person.id, visit.field("id")):
         _note(visit, "session end")
     return visit.see_other("/account")
 
 
 def _end_others(visit: Visit) -> Response:
-    if visit.tools.access.sessions.end_all(visit.person.name, but=visit.cookie):
+    if visit.tools.access.sessions.end_all(visit.person.id, but=visit.cookie):
         _note(visit, "sessions end")
     return visit.see_other("/account")
 
@@ -70,8 +70,12 @@ def _password(visit: Visit) -> Response:
 
 
 def _begin(visit: Visit) -> Response:
-    """A second factor is made; it counts once its first code was given."""
-    _local(visit)
+    """A second factor is made; it counts once its first code was given.
+
+    The password is asked for: who found an open session must not lock its owner out.
+    """
+    if (refused := _proven(visit)) is not None:
+        return refused
     kept = visit.tools.access.accounts.totp_keys.closed(visit.person.name, totp.new_secret())
     visit.tools.access.sessions.put(visit.cookie, **{SECRET: kept})
     return visit.see_other("/account")
@@ -162,7 +166,7 @@ def _shown(visit: Visit, faults: Mapping[str, str] | None = None, *, status: int
         faults=dict(faults or {}),
         local=local,
         rights=[(_place(visit, finess), _(ROLE_WORDS[role])) for finess, role in sorted(person.rights.items())],
-        sessions=tools.access.sessions.of(person.name),
+        sessions=tools.access.sessions.of(person.id),
         mine=session.id if session is not None else "",
         has_code=account is not None and account.totp,
         secret=secret if isinstance(secret, str) else "",

@@ -21,7 +21,7 @@ _WORDS: Final = {
 
 def show(visit: Visit) -> Response:
     """The form, with what holds now."""
-    kept = visit.tools.store.choices(visit.person.name)
+    kept = visit.tools.store.choices(visit.person.id)
     fields = [
         (name, _(_WORDS[name]), [(value, _(word)) for value, word in offered.items()], kept.get(name, ""))
         for name, offered in OFFERED.items()
@@ -36,7 +36,7 @@ def choose(visit: Visit) -> Response:
         for name, offered in OFFERED.items()
         if name in visit.form and visit.field(name) in offered
     }
-    visit.tools.store.choose(visit.person.name, chosen)
+    visit.tools.store.choose(visit.person.id, chosen)
     return visit.see_other("/choices")
 
 

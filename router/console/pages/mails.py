@@ -22,8 +22,8 @@ from router.printable import printable_lines
 _LONGEST: Final = 200_000
 
 
-def _opened(handler: Callable[[Visit, Sent], Response]) -> Callable[[Visit], Response]:
-    """The mail of the address, while its message is open. Raises `NotHere`."""
+def _opened(handler: Callable[[Visit, Sent], Response], *, taken: bool = False) -> Callable[[Visit], Response]:
+    """The mail of the address, while its message is open. taken: to keep; the audit says so. Raises `NotHere`."""
 
     def shown(visit: Visit) -> Response:
         story = story_of(visit)
@@ -36,9 +36,13 @@ def _opened(handler: Callable[[Visit, Sent], Response]) -> Callable[[Visit], Res
         if sent.fault:
             raise NotHere
         try:
-            return handler(visit, sent)
+            answer = handler(visit, sent)
         except MessageFault as fault:
             raise NotHere from fault
+        if taken:
+            of, part = visit.path["mail"], visit.path.get("part", "")
+            visit.record(Action.EXPORTED, kind="mail", of=of, structure=story.event.structure, detail=part)
+        return answer
 
     return shown
 
@@ -60,23 +64,22 @@ def _page(cleaned: str) -> Response:
 
 
 def _pdf_page(visit: Visit, mail: Sent) -> Response:
-    number = visit.path["page"].removesuffix(".png")
-    if not number.isdigit() or int(number) >= pdf_pages.MOST:
+    number = pdf_pages.number(visit.path["page"].removesuffix(".png"))
+    if number is None:
         raise NotHere
-    return Response(pdf_pages.page(mail_tab.part_of(mail, visit.path["part"]), int(number)), media_type="image/png")
+    return Response(pdf_pages.page(mail_tab.part_of(mail, visit.path["part"]), number), media_type="image/png")
 
 
 def _raw_part(visit: Visit, mail: Sent) -> Response:
-    return _download(visit, mail_tab.part_of(mail, visit.path["part"]), f"part-{visit.path['part']}.bin")
+    return _download(mail_tab.part_of(mail, visit.path["part"]), f"part-{visit.path['part']}.bin")
 
 
-def _raw(visit: Visit, mail: Sent) -> Response:
-    return _download(visit, mail.data, "mail.eml")
+def _raw(visit: Visit, mail: Sent) -> Response:  # noqa: ARG001  (a part of a mail)
+    return _download(mail.data, "mail.eml")
 
 
-def _download(visit: Visit, data: bytes, name: str) -> Response:
-    """To keep. The audit says so; the name of the file is ours, for the sender's holds an identity."""
-    visit.record(Action.EXPORTED, kind="mail", of=visit.path["mail"], detail=visit.path.get("part", ""))
+def _download(data: bytes, name: str) -> Response:
+    """To keep. The name of the file is ours, for the sender's holds an identity."""
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(data, media_type="application/octet-stream", headers=headers)
 
@@ -88,6 +91,8 @@ PAGES: Final = (
     Page(name="mail-html", path=_MAIL + "/html", title=_TITLE, show=_opened(_html), rate="60/minute"),
     Page(name="mail-file", path=_PART + "/page", title=_TITLE, show=_opened(_file), rate="60/minute"),
     Page(name="mail-pdf", path=_PART + "/pages/{page}", title=_TITLE, show=_opened(_pdf_page), rate="300/minute"),
-    Page(name="mail-part-raw", path=_PART + "/raw", title=_TITLE, show=_opened(_raw_part), rate="30/minute"),
-    Page(name="mail-raw", path=_MAIL + "/raw", title=_TITLE, show=_opened(_raw), rate="10/minute"),
+    Page(
+        name="mail-part-raw", path=_PART + "/raw", title=_TITLE, show=_opened(_raw_part, taken=True), rate="30/minute"
+    ),
+    Page(name="mail-raw", path=_MAIL + "/raw", title=_TITLE, show=_opened(_raw, taken=True), rate="10/minute"),
 )

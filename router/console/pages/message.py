@@ -220,29 +220,37 @@ def _shown(visit: Visit, story: EventStory, item: Item) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------ parts of the content
 
 
-def _behind_glass(handler: Callable[[Visit, content.Content, int], Response]) -> Callable[[Visit], Response]:
-    """A part of a document: only while the content is open."""
+def _behind_glass(
+    handler: Callable[[Visit, content.Content, int], Response], *, taken: bool = False
+) -> Callable[[Visit], Response]:
+    """A part of a document: only while the content is open. taken: to keep; the audit says so."""
 
     def shown(visit: Visit) -> Response:
         story = story_of(visit)
-        rank = int(visit.path["rank"]) if visit.path["rank"].isdigit() else -1
+        rank = pdf_pages.number(visit.path["rank"])
         if opening.until(visit, story.event.event_id) is None:
             raise NotHere
         found = content.read(visit.tools.services, story)
-        if found is None or not 0 <= rank < len(found.documents):
+        if found is None or rank is None or rank >= len(found.documents):
             raise NotHere
-        return handler(visit, found, rank)
+        answer = handler(visit, found, rank)
+        if taken:
+            event = story.event
+            visit.record(
+                Action.EXPORTED, kind="document", of=event.event_id, structure=event.structure, detail=str(rank)
+            )
+        return answer
 
     return shown
 
 
 def _pdf_page(visit: Visit, found: content.Content, rank: int) -> Response:
-    number = visit.path["page"].removesuffix(".png")
+    number = pdf_pages.number(visit.path["page"].removesuffix(".png"))
     try:
         pdf = found.documents[rank].pdf()
-        if pdf is None or not number.isdigit() or int(number) >= pdf_pages.MOST:
+        if pdf is None or number is None:
             raise NotHere
-        return Response(pdf_pages.page(pdf, int(number)), media_type="image/png")
+        return Response(pdf_pages.page(pdf, number), media_type="image/png")
     except MessageFault as fault:
         raise NotHere from fault
 
@@ -256,10 +264,8 @@ def _read_page(visit: Visit, found: content.Content, rank: int) -> Response:  # 
     return Response(printable_lines(page), media_type="text/html", headers={"Content-Security-Policy": policy})
 
 
-def _raw(visit: Visit, found: content.Content, rank: int) -> Response:
-    """The document as it came, to keep. The audit says so."""
-    event = found.event
-    visit.record(Action.EXPORTED, kind="document", of=event.id, detail=str(rank))
+def _raw(visit: Visit, found: content.Content, rank: int) -> Response:  # noqa: ARG001  (a part of a document)
+    """The document as it came, to keep."""
     headers = {"Content-Disposition": f'attachment; filename="document-{rank + 1}.xml"'}
     return Response(found.documents[rank].raw, media_type="application/octet-stream", headers=headers)
 
@@ -288,5 +294,5 @@ PAGES: Final = (
     Page(name="hide", path="/messages/{id}/hide", title=_TITLE, act=hide),
     Page(name="pdf-page", path=_PART + "/pages/{page}", title=_TITLE, show=_behind_glass(_pdf_page), rate="300/minute"),
     Page(name="narrative", path=_PART + "/text", title=_TITLE, show=_behind_glass(_read_page), rate="60/minute"),
-    Page(name="raw", path=_PART + "/raw", title=_TITLE, show=_behind_glass(_raw), rate="10/minute"),
+    Page(name="raw", path=_PART + "/raw", title=_TITLE, show=_behind_glass(_raw, taken=True), rate="10/minute"),
 )

@@ -18,6 +18,7 @@ from router.console.ordering import ACTS, AGAIN_ABOVE
 from router.console.orders import VALID, ItemState, Order, OrderState
 from router.console.page import Key, NotAllowed, NotHere, Page
 from router.console.pages.dead_letters import FILTERS, asked
+from router.console.two_people import wants_second
 from router.console.visit import Visit
 from router.engine.dead_letters.listing import DeadLetter
 from router.engine.delivery.command_handler import TAKEN_BACK_WITHIN
@@ -154,7 +155,7 @@ def _planned(visit: Visit, order: Order, faults: Mapping[str, str], status: int 
         until=order.lease if order.state is OrderState.SECOND else order.made + VALID,
         may_act=ordering.may_act(visit, order),
         may_second=ordering.may_second(visit, order),
-        two=ordering.wants_second(visit, count),
+        two=wants_second(visit, order, count),
     )
 
 

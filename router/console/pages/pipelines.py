@@ -20,7 +20,12 @@ def list_(visit: Visit) -> Response:
     """The files as they are now; those that are refused, with every reason and its place."""
     found = pipeline_view.all_files(visit)
     return visit.page(
-        "pipelines.html", files=found.files, refused=found.refused, problems=found.problems, hidden=found.hidden
+        "pipelines.html",
+        bare=pipeline_view.bare(visit),
+        files=found.files,
+        refused=found.refused,
+        problems=found.problems,
+        hidden=found.hidden,
     )
 
 
@@ -42,14 +47,16 @@ def play(visit: Visit) -> Response:
 
 
 def _pipeline(visit: Visit, file: PipelineFile, played: Played) -> Response:
+    bare = pipeline_view.bare(visit)
     return visit.page(
         "pipeline.html",
+        bare=bare,
         file=file,
-        stages=pipeline_view.stages(file),
+        stages=pipeline_view.stages(file, bare),
         loaded=pipeline_view.last_loaded(visit, file),
         played=played.results,
         faults=played.faults,
-        text=list(enumerate(file.text.splitlines(), 1)),
+        text=list(enumerate(bare(file.text).splitlines(), 1)),
         may_play=visit.may(Role.OPERATOR),
     )
 

@@ -13,7 +13,6 @@ from urllib.parse import parse_qsl
 from starlette.responses import Response
 
 from router.access.person import Role
-from router.audit.event import Action
 from router.console import called, exporting, row_view, searching
 from router.console.free_text import named_person
 from router.console.page import Key, NotHere, Page
@@ -39,6 +38,8 @@ def search(visit: Visit) -> Response:
         return visit.see_other(safe.address)
     except BadCriterion as fault:
         return _form(visit, dict(visit.query), fault=searching.fault_of(fault))
+    if "patient" in asked.given:
+        visit.searches_patient(asked.given["patient"])
     began, journal = time.perf_counter(), visit.tools.services.journal
     per = PER[-1] if visit.asked("per") == str(PER[-1]) else PER[0]
     try:
@@ -48,8 +49,6 @@ def search(visit: Visit) -> Response:
     except BadCriterion as fault:
         return _form(visit, asked.given, fault=searching.fault_of(fault))
     visit.took = time.perf_counter() - began
-    if "patient" in asked.given:
-        visit.record(Action.SEARCHED, kind="patient", of=asked.given["patient"])
     older = None
     if not found.events and after is None and asked.criteria.since is not None:
         older = journal.counts(replace(asked.criteria, since=None), _COUNT_SECONDS).total
@@ -70,7 +69,7 @@ def _asked(visit: Visit) -> Asked:
 
 
 def _searcher(visit: Visit) -> Searcher:
-    return Searcher(visit.tools.services, visit.tools.store, visit.person.name, visit.structures)
+    return Searcher(visit.tools.services, visit.tools.store, visit.person.id, visit.structures, visit.searches_patient)
 
 
 def _form(
@@ -137,14 +136,14 @@ def save(visit: Visit) -> Response:
 
 def keep(visit: Visit, name: str, asked: Asked, *, shared: bool) -> str:
     """Keep this search of this person under a name that names no patient; one with this name is replaced. Its id."""
-    store, me = visit.tools.store, visit.person.name
-    return store.save(me, name, query_string(asked.given), visit.structures, shared=shared)
+    store, me, query = visit.tools.store, visit.person, query_string(asked.given)
+    return store.save(me.id, name, query, visit.structures, by=me.name, shared=shared)
 
 
 def saved(visit: Visit) -> list[SavedSearch]:
     """One's own, and the shared ones that name nothing of another structure."""
     within, seen = visit.structures, names_seen(visit.tools.services.config, visit.structures)
-    found = visit.tools.store.searches(visit.person.name, within)
+    found = visit.tools.store.searches(visit.person.id, within)
     if within is None:
         return list(found)
 
@@ -153,7 +152,7 @@ def saved(visit: Visit) -> list[SavedSearch]:
         names = {said[name] for name in ("feed", "sink") if name in said}
         return names <= seen and said.get("structure", "") in ("", *within)
 
-    return [one for one in found if one.person == visit.person.name or (mine(one) and "pipeline=" not in one.query)]
+    return [one for one in found if one.person == visit.person.id or (mine(one) and "pipeline=" not in one.query)]
 
 
 def remove(visit: Visit) -> Response:
@@ -165,7 +164,7 @@ def remove(visit: Visit) -> Response:
 def forget(visit: Visit, id_: str) -> None:
     """A saved search of one's own; for an administrator of all structures, anyone's. Raises `NotHere`."""
     anyone = visit.person.structures(Role.ADMINISTRATOR) is None
-    if not visit.tools.store.remove(id_, None if anyone else visit.person.name):
+    if not visit.tools.store.remove(id_, None if anyone else visit.person.id):
         raise NotHere
 
 

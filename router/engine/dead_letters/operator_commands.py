@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from router.contracts import Bus, Header, Ledger, Outgoing, Producer, in_topic, out_topic
+from router.contracts import Bus, Header, Ledger, Outgoing, Producer, Row, in_topic, out_topic
 from router.engine.dead_letters.evidence import UNNAMED, Names, proof
 from router.engine.dead_letters.listing import DeadLetter, body, of_row
 from router.engine.dead_letters.reading import RESOLVED
@@ -19,7 +19,6 @@ from router.engine.delivery.command_handler import (
     ACCEPTED,
     BY,
     DISCARD,
-    ORDER,
     REFUSALS,
     REPLAY,
     TAKE_BACK,
@@ -27,13 +26,13 @@ from router.engine.delivery.command_handler import (
     replay_refusal,
     take_back_refusal,
 )
-from router.engine.delivery.supersession_rules import versions
+from router.engine.delivery.command_marks import ORDER, SEEN, as_seen, order_mark
+from router.engine.delivery.supersession_rules import FINAL, versions
 from router.exchange import JournalEntry, Origin
 from router.wire import event_at, journal_record
 
 NOT_OURS: Final = "Refusé : le message n'a jamais été accepté ; l'émetteur doit le renvoyer."
 UNDECIDED: Final = "Refusé : aucun pipeline n'a décidé cet envoi (réponse à l'émetteur, retrait) ; le rejouer tel quel."
-CHANGED: Final = "Refusé : un essai de plus a eu lieu depuis que cette liste a été faite ; en refaire une."
 EXPIRED: Final = "Refusé : le message d'origine a expiré sur le bus."
 
 
@@ -105,15 +104,17 @@ def discard(
     producer: Producer | None = None,
     names: Names = UNNAMED,
 ) -> Iterator[Answer]:
-    """Give these dead letters up, with a reason that is journalled; without a `producer` only say what would happen."""
+    """Give these dead letters up, with a reason that is journalled; without a `producer` only say what would happen.
+
+    Refused like a replay (`REPLAY-CHANGED`): a dead letter that was replayed or tried since it was listed.
+    """
     said = _By(by, reason, order)
     for dead_letter in chosen:
         refusal = None
         if dead_letter.delivery_id:
-            row = ledger.get([dead_letter.delivery_id]).get(dead_letter.delivery_id)
-            code = discard_refusal(row) if row is not None else "REPLAY-UNKNOWN"
-            refusal = _Refusal(REFUSALS[code], proof(row, names) if row else "", code) if code else None
-            records = [_command(dead_letter, DISCARD, said)]
+            row = _row(ledger, dead_letter)
+            code = discard_refusal(row) or _changed(dead_letter, row) if row is not None else "REPLAY-UNKNOWN"
+            refusal, records = _commanded(dead_letter, row, code, DISCARD, said, names)
         else:
             records = [_resolved(dead_letter, DISCARD, said), _journalled(dead_letter, DISCARD, said)]
         if producer is not None and refusal is None:
@@ -135,14 +136,15 @@ def take_back(
     """Make dead letters again of what was discarded; without a `producer` only say what would happen.
 
     now: Unix seconds. What a pipeline or the intake refused has no row, and is refused: its sender sends it again.
+    What was tried since it was listed, and given up again, is refused too (`REPLAY-CHANGED`).
     """
     said = _By(by, reason, order)
     for dead_letter in chosen:
-        row = ledger.get([dead_letter.delivery_id]).get(dead_letter.delivery_id) if dead_letter.delivery_id else None
-        code = take_back_refusal(row, now) if row is not None else "TAKE-BACK-NONE"
-        refusal = _Refusal(REFUSALS[code], proof(row, names) if row else "", code) if code else None
+        row = _row(ledger, dead_letter)
+        code = take_back_refusal(row, now) or _retried(dead_letter, row) if row is not None else "TAKE-BACK-NONE"
+        refusal, records = _commanded(dead_letter, row, code, TAKE_BACK, said, names)
         if producer is not None and refusal is None:
-            producer.publish([_command(dead_letter, TAKE_BACK, said)])
+            producer.publish(records)
         yield _answer(dead_letter, TAKE_BACK, refusal)
 
 
@@ -153,6 +155,47 @@ def _answer(dead_letter: DeadLetter, command: str, refusal: _Refusal | None) -> 
     if refusal is None:
         return Answer(dead_letter, True, ACCEPTED[command])
     return Answer(dead_letter, False, refusal.text, refusal.code, refusal.proof)
+
+
+def _row(ledger: Ledger, dead_letter: DeadLetter) -> Row | None:
+    """None without a delivery, too."""
+    return ledger.get([dead_letter.delivery_id]).get(dead_letter.delivery_id) if dead_letter.delivery_id else None
+
+
+def _obeyed(row: Row, by: _By) -> bool:
+    """Whether this same order was obeyed already: what it did before a crash is no reason to refuse it."""
+    return bool(by.order) and order_mark(by.order) in row.commands
+
+
+def _changed(dead_letter: DeadLetter, row: Row) -> str:
+    """The code of a refusal, where it is a dead letter no more, or was tried since it was listed."""
+    now = of_row(row)
+    if (now.is_dead, now.is_held) != (dead_letter.is_dead, dead_letter.is_held):
+        return "REPLAY-CHANGED"
+    return "REPLAY-CHANGED" if now.is_dead and now.last != dead_letter.last else _retried(dead_letter, row)
+
+
+def _retried(dead_letter: DeadLetter, row: Row) -> str:
+    """The code of a refusal, where it was tried since it was listed. One that waits is tried without a person."""
+    waits = row.state not in FINAL and not dead_letter.is_held
+    return "REPLAY-CHANGED" if dead_letter.attempts != row.attempts and not waits else ""
+
+
+def _commanded(
+    dead_letter: DeadLetter,
+    row: Row | None,
+    code: str,
+    command: str,
+    by: _By,
+    names: Names,
+    known: Sequence[Row] = (),
+) -> tuple[_Refusal | None, list[Outgoing]]:
+    """(why not, what to publish). code: of the refusal, "" for none"""
+    if row is not None and _obeyed(row, by):
+        return None, []
+    if code or row is None:
+        return _Refusal(REFUSALS[code], proof(row, names, known) if row else "", code), []
+    return None, [_command(dead_letter, command, by, as_seen(row))]
 
 
 def _replay(
@@ -170,18 +213,16 @@ def _replay(
 def _replay_delivery(
     bus: Bus, ledger: Ledger, dead_letter: DeadLetter, by: _By, names: Names, *, decide_again: bool
 ) -> tuple[_Refusal | None, list[Outgoing]]:
-    row = ledger.get([dead_letter.delivery_id]).get(dead_letter.delivery_id)
+    row = _row(ledger, dead_letter)
     if row is None:
         return _Refusal(REFUSALS["REPLAY-UNKNOWN"], "", "REPLAY-UNKNOWN"), []
     known = versions(ledger, row.delivery)
-    if code := replay_refusal(row, known):
-        return _Refusal(REFUSALS[code], proof(row, names, known), code), []
-    if dead_letter.last != of_row(row).last:
-        return _Refusal(CHANGED, "", "REPLAY-CHANGED"), []
-    if decide_again and not (row.delivery.digest and row.delivery.origin.topic == in_topic(dead_letter.feed)):
+    code = replay_refusal(row, known) or ("REPLAY-CHANGED" if dead_letter.last != of_row(row).last else "")
+    refusal, records = _commanded(dead_letter, row, code, REPLAY, by, names, known)
+    if not records or not decide_again:
+        return refusal, records
+    if not (row.delivery.digest and row.delivery.origin.topic == in_topic(dead_letter.feed)):
         return _Refusal(UNDECIDED), []
-    if not decide_again:
-        return None, [_command(dead_letter, REPLAY, by)]
     return _again(bus, dead_letter, by, row.delivery.replay + 1)
 
 
@@ -199,7 +240,7 @@ def _again(bus: Bus, dead_letter: DeadLetter, by: _By, number: int) -> tuple[_Re
     return None, [Outgoing(in_topic(dead_letter.feed), record.key, record.value, headers)]
 
 
-def _command(dead_letter: DeadLetter, command: str, by: _By) -> Outgoing:
+def _command(dead_letter: DeadLetter, command: str, by: _By, seen: str) -> Outgoing:
     headers = {
         Header.COMMAND: command,
         Header.DELIVERY: dead_letter.delivery_id,
@@ -207,6 +248,8 @@ def _command(dead_letter: DeadLetter, command: str, by: _By) -> Outgoing:
         Header.TEXT: by.reason,
         BY: by.name,
     }
+    if seen:
+        headers[SEEN] = seen
     if by.order:
         headers[ORDER] = by.order
     return Outgoing(out_topic(dead_letter.sink), dead_letter.key, b"", headers)

@@ -12,7 +12,7 @@ from typing import Final
 
 from router.contracts import Header, Outgoing, Record, Row
 from router.engine.dead_letters.evidence import proof
-from router.engine.delivery import row_transitions
+from router.engine.delivery import command_marks, row_transitions
 from router.engine.delivery.durable_writer import DurableWriter
 from router.engine.delivery.lanes import Lanes
 from router.engine.delivery.payload_cache import PayloadCache
@@ -34,9 +34,6 @@ _CODE: Final = "discarded_code"
 _TEXT: Final = "discarded_text"
 BY: Final = "by"
 """Header: who gave the command."""
-ORDER: Final = "order"
-"""Header: the order of a person that a command belongs to; it commands a delivery once, however often it is written."""
-
 BYTES_AGAIN: Final = "nouvel envoi (octets perdus)"
 """Who gave the command, when it was a sender that repeated what the bus had lost."""
 
@@ -45,6 +42,7 @@ REFUSALS: Final = {
     "REPLAY-DONE": "Refusé : déjà livré.",
     "REPLAY-OVERTAKEN": "Refusé : une version ultérieure ou une suppression du même document l'a remplacé.",
     "REPLAY-PENDING": "Refusé : la livraison est encore en cours.",
+    "REPLAY-CHANGED": "Refusé : rejoué ou essayé de nouveau depuis que cette liste a été faite ; en refaire une.",
     "DISCARD-DONE": "Refusé : déjà livré.",
     "DISCARD-SUPERSEDED": "Refusé : déjà remplacé ou abandonné.",
     "DISCARD-PENDING": "Refusé : une tentative est en cours.",
@@ -53,7 +51,6 @@ REFUSALS: Final = {
     "TAKE-BACK-ORDER": "Refusé : ce flux garde l'ordre, et ce qui attendait derrière lui est parti depuis.",
 }
 """Why a command was not obeyed; the code stands in the journal, the text is for people."""
-_REMEMBERED: Final = 20
 ACCEPTED: Final = {REPLAY: "Rejeu accepté.", DISCARD: "Abandon accepté.", TAKE_BACK: "Abandon repris."}
 
 
@@ -108,7 +105,7 @@ class CommandHandler:
         row = await self._row(id_)
         if row is None:
             await self._say(record, None, "REPLAY-UNKNOWN")
-        elif _mark(record) not in row.commands:
+        elif command_marks.mark(record) not in row.commands:
             obeyed = {DISCARD: self._discard, TAKE_BACK: self._take_back}.get(command, self._replay)
             await obeyed(record, row)
 
@@ -177,7 +174,7 @@ class CommandHandler:
     async def _replay(self, record: Record, row: Row) -> None:
         now = self._clock.now()
         known = await self._versions(row)
-        if refusal := replay_refusal(row, known):
+        if refusal := replay_refusal(row, known) or command_marks.changed(record, row):
             await self._say(record, row, refusal, shown=proof(row, self._names, known))
             return
         evidence = {name: value for name, value in row.evidence.items() if name not in ("place", "cause")}
@@ -186,7 +183,7 @@ class CommandHandler:
             delivery=replace(row.delivery, replay=row.delivery.replay + 1),
             state=State.READY,
             evidence=evidence,
-            commands=_ordered(row, record),
+            commands=command_marks.ordered(row, record),
             waited=0.0,
             next_try=0.0,
             updated=now,
@@ -201,7 +198,7 @@ class CommandHandler:
 
     async def _discard(self, record: Record, row: Row) -> None:
         now = self._clock.now()
-        if refusal := discard_refusal(row):
+        if refusal := discard_refusal(row) or command_marks.changed(record, row):
             await self._say(record, row, refusal)
             return
         gone = replace(
@@ -212,7 +209,7 @@ class CommandHandler:
         evidence = {k: v for k, v in gone.evidence.items() if k != "superseded_by"}
         if row.state is State.DEAD:
             evidence |= {_CODE: row.code, _TEXT: row.text}
-        gone = replace(gone, evidence=evidence, commands=_ordered(row, record))
+        gone = replace(gone, evidence=evidence, commands=command_marks.ordered(row, record))
         records = []
         if row.state is not State.DEAD:  # its sender has not been told yet
             self._lanes.discard(row)  # nothing passes it before that is durable: a crash would bring it back, too late
@@ -228,7 +225,7 @@ class CommandHandler:
     async def _take_back(self, record: Record, row: Row) -> None:
         """The dead letter of before: nothing is sent until somebody replays it."""
         now = self._clock.now()
-        if refusal := take_back_refusal(row, now):
+        if refusal := take_back_refusal(row, now) or command_marks.changed(record, row):
             await self._say(record, row, refusal)
             return
         own = (_CODE, _TEXT, row_transitions.BEFORE)
@@ -238,7 +235,7 @@ class CommandHandler:
             code=row.evidence.get(_CODE) or DISCARDED,
             text=row.evidence.get(_TEXT, ""),
             evidence={name: value for name, value in row.evidence.items() if name not in own},
-            commands=_ordered(row, record),
+            commands=command_marks.ordered(row, record),
             updated=now,
         )
         await self._say(record, again, TAKE_BACK)
@@ -312,18 +309,6 @@ class CommandHandler:
             )
             out.append(receipt_record(refused))
         await self._writer.write([partition], records=out, rows=[row] if save else [])
-
-
-def _ordered(row: Row, record: Record) -> tuple[str, ...]:
-    """The row's last commands with one more; several may stand between two commits of the group's offset."""
-    return (*row.commands, _mark(record))[-_REMEMBERED:]
-
-
-def _mark(record: Record) -> str:
-    """Which command: its order; else its place, and its time, for places come again when a topic is made anew."""
-    if order := record.headers.get(ORDER, ""):
-        return f"order:{order}"
-    return f"{record.origin}@{record.timestamp:.3f}"
 
 
 def _here(row: Row, partition: int, sequence: int) -> Row:

@@ -17,7 +17,7 @@ from enum import Enum
 from typing import Final
 
 from router.contracts import Ledger, Row
-from router.exchange import Delivery, State
+from router.exchange import Delivery, State, same_structure
 
 DELETE: Final = "delete"
 REPLACE: Final = "replace"
@@ -46,8 +46,13 @@ def overtaker(delivery: Delivery) -> bool:
 
 
 def concerns(new: Delivery, old: Delivery) -> bool:
-    """Whether `new` is about the document of `old`: same lineage, or the document it names or replaces."""
+    """Whether `new` is about the document of `old`: same structure and lineage, or the document it names or replaces.
+
+    Patient and structure of a deletion are those of the deposit (decisions D1).
+    """
     if not old.action or new.event_id == old.event_id or new.sink != old.sink:
+        return False
+    if not same_structure(new.structure, old.structure):
         return False
     if new.lineage and new.lineage == old.lineage:
         return True
@@ -57,12 +62,13 @@ def concerns(new: Delivery, old: Delivery) -> bool:
 def later(a: Row, b: Row) -> bool:
     """Whether `a` came after `b`.
 
-    Under one key the topic has them in order. Under two, and for what a person sent again, it counts when their events
-    were accepted. Rows of a topic that was made anew since have negative offsets (`Ledger.outdate`).
+    Under one key the topic of a sink has them in order. Under two, in two topics, and for what a person sent again, it
+    counts when their events were accepted. Rows of a topic that was made anew since have negative offsets
+    (`Ledger.outdate`).
     """
     one, other = a.delivery, b.delivery
     ordered = one.key == other.key and not (one.replay or other.replay)
-    if a.partition == b.partition and (ordered or one.created == other.created):
+    if one.sink == other.sink and a.partition == b.partition and (ordered or one.created == other.created):
         return a.sequence > b.sequence
     return one.created > other.created
 

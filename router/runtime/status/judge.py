@@ -8,7 +8,7 @@ from typing import Final
 
 from router.engine.delivery.supersession_rules import HELD
 from router.french_time import clock, day
-from router.language import filled
+from router.language import T_, filled
 from router.runtime.status.views import Attention, MailboxView, ProcessReport, SinkView, Status, Unseen, WorkerView
 
 MINUTE: Final = 60.0
@@ -69,14 +69,18 @@ def _workers(status: Status, wanted: Iterable[str]) -> Iterator[Attention]:
             yield Attention("role", role, "no process of this role is seen")
 
 
+_ONE_REFUSED: Final = T_(
+    "{count} pipeline file is refused as it is now, and its version of before goes on: `check` and `test` say why"
+)
+_REFUSED: Final = T_(
+    "{count} pipeline files are refused as they are now, and the versions of before go on: `check` and `test` say why"
+)
+
+
 def _files(status: Status) -> Iterator[Attention]:
     """Files of the operator's that do not have the effect that he may think."""
     if status.pipelines_refused:
-        text = filled(
-            "{count} pipeline files are refused as they are now, and the versions of before go on: `check` and `test`"
-            " say why",
-            count=status.pipelines_refused,
-        )
+        text = filled(_ONE_REFUSED if status.pipelines_refused == 1 else _REFUSED, count=status.pipelines_refused)
         yield Attention("pipelines", "", text, ("check",))
     if status.site_changed:
         text = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +17,10 @@ from router.runtime.status.views import ProcessReport, Unseen
 AT_ONCE: Final = 8
 """Ports that are asked at the same time: one that is silent takes seconds."""
 _SILENT: Final = N_("no answer from this administration port")
+_MOST: Final = 2.5e11
+"""The year 9892 as Unix time: no number of a report is larger. NaN and infinity are not believed either."""
+_DISK_UNIT: Final = 1024 * 1024
+"""Bytes: of a file system these are the numbers."""
 _REPORT: Final = TypeAdapter(ProcessReport)
 
 
@@ -84,8 +88,22 @@ def _addresses(host: str) -> list[str]:
 
 
 def report_of(said: Mapping[str, Any], at: str) -> ProcessReport | None:
-    """A page of another version may hold other things: what can't be read is no report."""
+    """A page of another version may hold other things: what can't be read, or counted with, is no report."""
     try:
-        return _REPORT.validate_python({**said, "at": at})
+        found = _REPORT.validate_python({**said, "at": at})
     except ValidationError:
         return None
+    return found if all(-_MOST <= number <= _MOST for number in _numbers(found)) else None
+
+
+def _numbers(report: ProcessReport) -> Iterator[float]:
+    """What is added up, or shown as a time or an age."""
+    yield report.started
+    for worker in report.workers:
+        yield from (worker.since, worker.restarts, worker.last_exit or 0)
+    yield from (reading.value for reading in report.readings)
+    yield from (one.ends for one in report.certificates if one.ends is not None)
+    if (lists := report.directory) is not None:
+        yield from (lists.liste_blanche_age or 0, lists.annuaire_age or 0, lists.domains, lists.mailboxes)
+    if (disk := report.disk) is not None:
+        yield from (part // _DISK_UNIT for part in (disk.free, disk.size, disk.inodes_free))

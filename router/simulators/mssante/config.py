@@ -114,6 +114,11 @@ class Mail:
         return tuple(self.inspection.documents)
 
     @property
+    def named(self) -> tuple[str, ...]:
+        """uniqueId of the documents that a notice speaks of; nothing when it brings documents."""
+        return tuple(self.inspection.named)
+
+    @property
     def action(self) -> str:
         """C, D, or "" for a first sending."""
         return self.inspection.action

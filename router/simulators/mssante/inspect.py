@@ -38,6 +38,9 @@ _METADATA: Final = re.compile(r"IHE_XDM/[A-Z0-9_]{1,8}/METADATA\.XML")
 _DOS_NAME: Final = re.compile(r"[A-Z0-9_]{1,8}\.[A-Z0-9_]{1,3}")
 
 
+_NAMED: Final = re.compile(r"\b[0-2](?:\.\d+){6,}\b")
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One rule a mail breaks: where, and what."""
@@ -53,6 +56,8 @@ class Inspection:
     message_id: str = ""
     findings: list[Finding] = field(default_factory=list)
     documents: list[str] = field(default_factory=list)
+    named: list[str] = field(default_factory=list)
+    """Documents that a mail without archive speaks of: the id that stands in its text, then others (mssante §1.2)."""
     set_id: str = ""
     action: str = ""
     patient: str = field(default="", repr=False)
@@ -76,6 +81,8 @@ def inspect(raw: bytes, sender: str, recipient: str) -> Inspection:
     _headers(out, message, raw, sender, recipient, bool(archives))
     if len(archives) > 1:
         out.add("parties", "plus d'une archive")
+    if not archives:
+        out.named = _NAMED.findall(_text(message))
     if archives:
         payload = archives[0].get_payload(decode=True)
         pdfs = [part for part in message.iter_attachments() if part.get_content_type() == "application/pdf"]
@@ -87,6 +94,12 @@ def inspect(raw: bytes, sender: str, recipient: str) -> Inspection:
         if domain == _PATIENTS and local != out.patient[:15].lower():
             out.add("To", "messagerie d'un autre patient que celui du document")
     return out
+
+
+def _text(message: EmailMessage) -> str:
+    body = message.get_body(preferencelist=("plain",))
+    content = body.get_payload(decode=True) if body is not None else None
+    return content.decode("utf-8", "replace") if isinstance(content, bytes) else ""
 
 
 def broken_sender(raw: bytes, sender: str) -> str:

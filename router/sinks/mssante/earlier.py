@@ -12,7 +12,7 @@ from typing import Final
 
 from router.cisis.lineage import document_ids
 from router.contracts import Archive, Row
-from router.exchange import Delivery, Pseudonyms, State
+from router.exchange import Delivery, Pseudonyms, State, same_structure
 from router.payload import NOTICE
 from router.request import Action, TransmissionRequest
 from router.sinks.mssante.mail import message_id
@@ -89,7 +89,7 @@ def look(
 
 
 def _family(archive: Archive, delivery: Delivery) -> list[Row]:
-    """Every mail of this document's versions, in the order of their messages.
+    """Every mail of this document's versions that its own structure sent, in the order of their messages.
 
     Without a setId each version is a family of its own: then one goes back from each to what it replaced.
     """
@@ -100,7 +100,8 @@ def _family(archive: Archive, delivery: Delivery) -> list[Row]:
         names |= asked
         for name in asked:
             rows = archive.lineage(delivery.sink, name)
-            found |= {row.delivery.id: row for row in rows if row.delivery.lineage in names}
+            mine = [row for row in rows if same_structure(row.delivery.structure, delivery.structure)]
+            found |= {row.delivery.id: row for row in mine if row.delivery.lineage in names}
         known = {row.delivery.document for row in found.values()} | names
         asked = {row.delivery.replaces for row in found.values()} - known - {""}
     return sorted(found.values(), key=lambda row: (row.delivery.created, row.sequence))

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field, SecretStr, StringConstraints
 
 from router.access import passwords
+from router.access import rights as rights_of
 from router.access.accounts import Account as Kept
 from router.access.person import Role
 from router.access.rights import checked_name
@@ -19,7 +20,7 @@ from router.console.api.operation import Input, Operation, Output, PerPage, Run,
 from router.console.api.problems import Refused
 from router.console.visit import Visit
 from router.errors import OperatorFault
-from router.language import N_, translated
+from router.language import N_
 from router.runtime import grants
 
 AccountName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f/]{1,64}$")]
@@ -84,7 +85,6 @@ def account(visit: Visit, given: OneAccount) -> Account:
 def add(visit: Visit, given: NewAccount) -> Account:
     """Raises `Refused` (409) for a name that is taken, `OperatorFault` (422), `NotAllowed`, `Unavailable`."""
     store, name, held = visit.tools.access.accounts, checked_name(given.name), _rights(visit, given.rights)
-    managing.may_give_account(visit, held)
     passwords.check(given.password.get_secret_value(), name, given.shown)
     if store.find(name) is not None:
         raise Refused(409, "ACCESS-TAKEN", _TAKEN)
@@ -94,13 +94,12 @@ def add(visit: Visit, given: NewAccount) -> Account:
     except OperatorFault as fault:
         if fault.code != "ACCESS-TAKEN":
             raise
-        raise Refused(409, fault.code, translated(fault.text)) from fault
+        raise Refused(409, fault.code, _TAKEN) from fault
     return _account(managing.account(visit, name))
 
 
 def set_rights(visit: Visit, given: NewRights) -> Account:
     found, held = managing.account(visit, given.name), _rights(visit, given.rights)
-    managing.may_give_account(visit, held)
     managing.note(visit, Action.ACCOUNT, found.name, {**found.rights, **held}, f"rights {managing.told(held)}")
     visit.tools.access.accounts.set_rights(found.name, held)
     return _account(managing.account(visit, found.name))
@@ -135,7 +134,7 @@ def remove(visit: Visit, given: OneAccount) -> Account:
     return _account(found)
 
 
-_TAKEN: Final = N_("an account is named so already")
+_TAKEN: Final = N_("this name can't be taken: choose another one")
 
 
 def _changed(visit: Visit, found: Kept, what: str, change: Callable[[str], None]) -> Account:
@@ -145,8 +144,14 @@ def _changed(visit: Visit, found: Kept, what: str, change: Callable[[str], None]
 
 
 def _rights(visit: Visit, given: Mapping[str, str]) -> Mapping[str, Role]:
-    """Raises `OperatorFault` for a structure that the site has not."""
-    return grants.rights(visit.tools.services.config, given.items())
+    """What this person gives to an account. Raises `NotAllowed`; `OperatorFault` for what the site has not.
+
+    In this order: who may not give it is not told whether there is such a structure.
+    """
+    held = rights_of.rights(given.items())
+    managing.may_give_account(visit, held)
+    grants.possible(managing.known(visit), held)
+    return held
 
 
 def _account(one: Kept) -> Account:

@@ -31,7 +31,7 @@ class Me(Output):
 
 def me(visit: Visit, given: Nothing) -> Me:  # noqa: ARG001  (it takes nothing)
     person = visit.person
-    sessions = visit.tools.access.sessions.of(person.name) if visit.program is None else []
+    sessions = visit.tools.access.sessions.of(person.id) if visit.program is None else []
     return Me(
         name=person.name,
         shown=person.shown,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -88,7 +88,7 @@ def pipelines(visit: Visit, given: Nothing) -> Pipelines:  # noqa: ARG001  (it t
     """Those that read a feed of the structures that may be seen."""
     found = pipeline_view.all_files(visit)
     return Pipelines(
-        pipelines=[_summary(one) for one in found.files],
+        pipelines=[_summary(one, pipeline_view.bare(visit)) for one in found.files],
         refused=[RefusedFile(file=name, faults=_faults(problems)) for name, problems in found.problems.items()],
         hidden=found.hidden,
     )
@@ -97,15 +97,15 @@ def pipelines(visit: Visit, given: Nothing) -> Pipelines:  # noqa: ARG001  (it t
 def pipeline(visit: Visit, given: OnePipeline) -> Pipeline:
     """Raises `NotHere`, `Unavailable`."""
     file = pipeline_view.file(visit, given.name)
-    loaded = pipeline_view.last_loaded(visit, file)
+    loaded, bare = pipeline_view.last_loaded(visit, file), pipeline_view.bare(visit)
     return Pipeline(
-        pipeline=_summary(file),
-        stages=[Stage(name=one.name, text=one.text, line=one.line) for one in pipeline_view.stages(file)],
+        pipeline=_summary(file, bare),
+        stages=[Stage(name=one.name, text=one.text, line=one.line) for one in pipeline_view.stages(file, bare)],
         loaded=None
         if loaded is None
         else LastLoaded(at=moment(loaded.at), digest=loaded.digest, refused=loaded.refused),
         examples=[one.name for one in file.config.examples],
-        text=file.text,
+        text=bare(file.text),
     )
 
 
@@ -122,14 +122,14 @@ def play(visit: Visit, given: OnePipeline) -> PlayedPipeline:
     )
 
 
-def _summary(file: PipelineFile) -> PipelineSummary:
+def _summary(file: PipelineFile, bare: Callable[[str], str]) -> PipelineSummary:
     config = file.config
     return PipelineSummary(
         name=config.name,
-        description=config.description,
+        description=bare(config.description),
         digest=file.digest,
-        feeds=list(config.feeds),
-        sinks=list(config.sinks),
+        feeds=[*map(bare, config.feeds)],
+        sinks=[*map(bare, config.sinks)],
         examples=len(config.examples),
     )
 

@@ -8,7 +8,6 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, StringConstraints
 
 from router.access.tokens import API_READ
-from router.audit.event import Action
 from router.console import row_view
 from router.console.api.operation import Input, Operation, Output, PerPage, Text, moment
 from router.console.searching import Asked, Searcher, nameless
@@ -121,12 +120,12 @@ def told(visit: Visit, given: Told) -> Asked:
 
 
 def _searcher(visit: Visit) -> Searcher:
-    return Searcher(visit.tools.services, visit.tools.store, visit.person.name, visit.structures)
+    return Searcher(visit.tools.services, visit.tools.store, visit.person.id, visit.structures, visit.searches_patient)
 
 
 def _audited(visit: Visit, asked: Asked) -> None:
     if patient := asked.given.get("patient", ""):
-        visit.record(Action.SEARCHED, kind="patient", of=patient)
+        visit.searches_patient(patient)
 
 
 def _plain(given: Where) -> dict[str, str]:

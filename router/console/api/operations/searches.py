@@ -75,7 +75,7 @@ def _one(visit: Visit, id_: str) -> Kept:
 
 def _search(one: Kept) -> SavedSearch:
     conditions = dict(parse_qsl(one.query.removeprefix("?")))
-    return SavedSearch(id=one.id, name=one.name, by=one.person, shared=one.shared, conditions=conditions)
+    return SavedSearch(id=one.id, name=one.name, by=one.by, shared=one.shared, conditions=conditions)
 
 
 OPERATIONS: Final = (

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, StringConstraints
 
+from router.access import rights as rights_of
 from router.access.person import Role
 from router.access.rights import checked_name
 from router.access.tokens import API_ADMINISTER, LONGEST
@@ -86,16 +87,25 @@ def token(visit: Visit, given: OneToken) -> Token:
 
 def create(visit: Visit, given: NewToken) -> MadeToken:
     """Each call makes one. Raises `OperatorFault` (422), `NotAllowed`, `Unavailable`."""
-    config, store = visit.tools.services.config, visit.tools.access.tokens
-    name, held = checked_name(given.name), grants.rights(config, given.rights.items())
-    grants.usable(config, given.scopes, given.feeds, held)
-    managing.may_give(visit, held, given.scopes, given.feeds)
+    store, site = visit.tools.access.tokens, managing.known(visit)
+    name, held = checked_name(given.name), rights_of.rights(given.rights.items())
+    managing.may_give(visit, held, given.scopes, given.feeds)  # first: who may not give it learns nothing of it
+    grants.possible(site, held)
+    grants.usable(site, given.scopes, given.feeds, held)
     ends = visit.tools.clock.now() + given.days * _DAY
     store.check(name, scopes=given.scopes, expires=ends, feeds=given.feeds)
     told = " ".join(("create", *given.scopes, *given.feeds, managing.told(held)))
-    managing.note(visit, Action.TOKEN, name, held, told)
+    within = managing.structures_of(visit, given.feeds)
+    managing.note(visit, Action.TOKEN, name, {*held, *within}, told)
     text, kept = store.create(
-        name, scopes=given.scopes, expires=ends, by=visit.person.name, rights=held, feeds=given.feeds
+        name,
+        scopes=given.scopes,
+        expires=ends,
+        by=visit.person.name,
+        rights=held,
+        feeds=given.feeds,
+        maker=visit.person.id,
+        within=within,
     )
     return MadeToken(id=kept.id, token=text, kept=_token(kept))
 
@@ -105,7 +115,8 @@ def revoke(visit: Visit, given: OneToken) -> Token:
     found = managing.token(visit, given.id)
     if found.revoked:
         return _token(found)
-    managing.note(visit, Action.TOKEN, found.name, found.rights, f"revoke {found.id}")
+    structures = {*found.rights, *managing.structures_of(visit, found.feeds)}
+    managing.note(visit, Action.TOKEN, found.name, structures, f"revoke {found.id}")
     return _token(visit.tools.access.tokens.revoke(found.id))
 
 

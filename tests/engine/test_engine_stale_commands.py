@@ -1,0 +1,115 @@
+"""A command about a dead letter that is not as the person saw it is refused; what an order did itself is no refusal."""
+
+from __future__ import annotations
+
+import pytest
+
+from router.contracts import Outgoing
+from router.engine.dead_letters.listing import DeadLetter
+from router.engine.dead_letters.operator_commands import Answer, discard, replay, take_back
+from router.engine.dead_letters.paging import letters
+from router.errors import Refused, Unavailable
+from router.exchange import State
+from tests.engine.rig import Rig, journal, play
+from tests.engine.sinks import delivery
+
+
+class _Kept:
+    """A producer that keeps what it is given: written later, as by a console that was slow."""
+
+    def __init__(self) -> None:
+        self.records: list[Outgoing] = []
+
+    def publish(self, records: list[Outgoing]) -> list[object]:
+        self.records += records
+        return []
+
+
+def _discarded(rig: Rig, chosen: list[DeadLetter], **more: object) -> list[Answer]:
+    return list(discard(rig.ledger, chosen, by="a", reason="inutile", **more))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("end", [State.WAITING, State.DEAD])
+def test_a_discard_from_an_old_list_leaves_what_was_replayed_since(end: State) -> None:
+    """A colleague replayed it: it waits for its next try, or has failed again. The old list gives neither up."""
+
+    async def story(rig: Rig) -> None:
+        rig.sink.behaviour = lambda *_: Refused("MSS-552")
+        rig.publish(delivery(1))
+        async with rig.running():
+            await rig.settled(State.DEAD)
+            (id_,) = (one.id for one in rig.published)
+            old, late = letters(rig.bus, rig.ledger), _Kept()
+            assert [one.accepted for one in _discarded(rig, old, producer=late)] == [True]
+            if end is State.WAITING:
+                rig.sink.behaviour = lambda *_: Unavailable("MSS-450", "RCPT", "plus tard", circuit=False)
+            seen = rig.ledger.rows[id_].updated
+            list(replay(rig.bus, rig.ledger, old, by="b", producer=rig.bus.producer("b")))
+            await rig.until(lambda: rig.ledger.rows[id_].state is end and rig.ledger.rows[id_].updated > seen)
+            assert [one.code for one in _discarded(rig, old)] == ["REPLAY-CHANGED"]
+            rig.bus.producer("a").publish(late.records)
+            await rig.until(lambda: "REPLAY-CHANGED" in journal(rig))
+            assert rig.ledger.rows[id_].state in (end, State.WAITING, State.BEGUN)
+            assert "DISCARD" not in journal(rig)
+
+    play(story)
+
+
+def test_a_take_back_from_an_old_list_leaves_what_was_tried_since() -> None:
+    """Taken back, replayed, failed and given up again by somebody else: that discard stands."""
+
+    async def story(rig: Rig) -> None:
+        rig.sink.behaviour = lambda *_: Refused("MSS-552")
+        rig.publish(delivery(1))
+        producer = rig.bus.producer("b")
+        async with rig.running():
+            await rig.settled(State.DEAD)
+            (id_,) = (one.id for one in rig.published)
+            old = letters(rig.bus, rig.ledger)
+            now = rig.ledger.rows[id_].updated
+            _discarded(rig, old, producer=producer)
+            await rig.settled(State.SUPERSEDED)
+            assert [one.accepted for one in take_back(rig.ledger, old, by="a", reason="r", now=now)] == [True]
+            list(take_back(rig.ledger, old, by="b", reason="r", now=now, producer=producer))
+            await rig.settled(State.DEAD)
+            list(replay(rig.bus, rig.ledger, letters(rig.bus, rig.ledger), by="b", producer=producer))
+            await rig.until(lambda: len(rig.sink.calls) == 2 and rig.ledger.rows[id_].state is State.DEAD)
+            _discarded(rig, letters(rig.bus, rig.ledger), producer=producer)
+            await rig.settled(State.SUPERSEDED)
+            assert [one.code for one in take_back(rig.ledger, old, by="a", reason="r", now=now)] == ["REPLAY-CHANGED"]
+
+    play(story)
+
+
+@pytest.mark.parametrize("act", ["replay", "discard", "take-back"])
+def test_what_an_order_did_before_a_crash_is_told_as_ordered(act: str) -> None:
+    """Judged anew under the same order, nothing is published a second time and nothing refused; another order is."""
+
+    async def story(rig: Rig) -> None:
+        rig.sink.behaviour = lambda *_: Refused("MSS-552")
+        rig.publish(delivery(1))
+        producer, late = rig.bus.producer("a"), _Kept()
+        async with rig.running():
+            await rig.settled(State.DEAD)
+            found = letters(rig.bus, rig.ledger)
+            now = rig.ledger.rows[rig.published[0].id].updated
+            rig.sink.behaviour = lambda *_: None
+
+            def ordered(order: str, to: object) -> list[Answer]:
+                said = {"by": "a", "reason": "r", "order": order, "producer": to}
+                if act == "replay":
+                    return list(replay(rig.bus, rig.ledger, found, **said))  # type: ignore[arg-type]
+                if act == "discard":
+                    return list(discard(rig.ledger, found, **said))  # type: ignore[arg-type]
+                return list(take_back(rig.ledger, found, now=now, **said))  # type: ignore[arg-type]
+
+            if act == "take-back":
+                _discarded(rig, found, producer=producer)
+                await rig.settled(State.SUPERSEDED)
+            assert [one.accepted for one in ordered("one", producer)] == [True]
+            await rig.settled({"replay": State.DONE, "discard": State.SUPERSEDED}.get(act, State.DEAD))
+            assert [(one.accepted, one.code) for one in ordered("one", late)] == [(True, "")]
+            assert late.records == []
+            assert [one.accepted for one in ordered("two", late)] == [False]
+
+    play(story)
