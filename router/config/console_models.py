@@ -14,7 +14,7 @@ from router.strict import Strict
 
 RoleName = Literal["reader", "operator", "administrator"]
 _STRUCTURE: Final = r"^(\*|(?:[0-9]{2}|2[AB])[0-9]{7})$"
-_PLACE: Final = r"^[^\s/]+:(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$"
+PLACE: Final = r"^[^\s/]+:(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$"
 Grants = dict[Annotated[str, Field(pattern=_STRUCTURE)], RoleName]
 """FINESS, or `*` for every structure and what belongs to none, -> role there."""
 
@@ -71,7 +71,7 @@ class ConsoleConfig(Strict):
     )
     shift_hours: float = Field(12, gt=0, le=24, description="Hours after which it ends in any case.")
     oidc: OidcConfig | None = Field(None, description="Log in with the hospital's accounts.")
-    others: list[Annotated[str, Field(pattern=_PLACE)]] = Field(
+    others: list[Annotated[str, Field(pattern=PLACE)]] = Field(
         default_factory=list,
         description="`host:port` of the administration ports of the site's other machines or pods: the state page asks "
         "them. A name stands for every address behind it. On one machine none is needed; the Helm chart names them.",

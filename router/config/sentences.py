@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from router.config.console_models import PLACE
 from router.config.sink_models import INSTANCE
 from router.language import N_, T_, filled
 
@@ -58,6 +59,7 @@ FORMS: Final[Mapping[str, str]] = {
     "^https?://": N_("must be an address that begins with https:// or http://"),
     r"^https?://[^/?#\s]+/?$": N_("must be an address without a path: https://router.chu.example"),
     r"^(\*|(?:[0-9]{2}|2[AB])[0-9]{7})$": N_("must be a FINESS number of nine characters, or `*` for all structures"),
+    PLACE: N_("must be a host and its port: router-gateway.sante.svc:9464"),
     "^[A-Za-z0-9._:-]{0,60}$": N_("must be made of letters, digits and . _ : - (60 characters at most)"),
 }
 _TEXT_OR_LIST: Final = N_("must be a text or a list of texts")

@@ -19,11 +19,11 @@ from router.console.words import names_seen
 from router.errors import ConfigFault, Problem
 from router.runtime.examples import play_all
 
-OTHERS: Final = "…"
-"""In the place of a name that works for other structures only."""
 _NAME: Final = re.compile(r"(?m)^name:[ \t]*['\"]?([\w.-]+)")
 _FEEDS: Final = re.compile(r"(?m)^feeds?:(.*(?:\n[ \t]*- .*)*)")
 _WORD: Final = re.compile(r"[\w.-]+")
+OTHERS: Final = "…"
+"""In the place of a name that works for other structures only."""
 _playing: Final = threading.Lock()
 """Examples are played by one person at a time: each opens a site of its own."""
 
@@ -121,7 +121,8 @@ def _refused(visit: Visit, files: Mapping[str, PipelineFile], problems: Sequence
             continue  # a fault of the folder
         text = path.read_text(encoding="utf-8", errors="replace")
         feeds = {name for line in _FEEDS.findall(text) for name in _WORD.findall(line)}
-        if not (everywhere or feeds & names):
+        hidden = {*visit.tools.services.config.feeds, *visit.tools.services.config.sinks} - names
+        if not everywhere and (not feeds & names or hidden & {*_WORD.findall(text)}):
             continue
         said = _NAME.search(text)
         name = said[1] if said is not None and said[1] not in files else path.stem

@@ -231,13 +231,10 @@ async def wrong_patient(stage: Stage) -> AsyncIterator[Row]:
     row = _row("mauvais patient : la suppression", "DMP, médecin", sent)
     to = doctor.address
     await stage.until(lambda: len(stage.mails(to=to)) >= 1 and len(stage.answers(sent.control_id)) >= 2, WAIT)
-    mails = stage.mails(to=to)
-    row.mail = ", ".join(f"{_who(mail)} (avis)" for mail in mails) or "-"
+    row.mail = ", ".join(f"{_who(mail)} (avis)" for mail in stage.mails(to=to)) or "-"
     row.back = ", ".join(stage.answers(sent.control_id)) or "-"
-    row.promise(
-        "the only mail is a notice without the document",
-        [(mail.documents, mail.named) for mail in mails] == [((), (report.uid,))],
-    )
+    named = [(mail.documents, mail.named) for mail in stage.mails(to=to)]
+    row.promise("the only mail is a notice without the document", named == [((), (report.uid,))])
     yield row
 
 

@@ -42,6 +42,7 @@ ASKS: dict[str, tuple[Role, bool, list[str]]] = {
     "dlq show": (READER, True, [DELIVERY, "--content", "--reason", "appel"]),
     "dlq replay": (OPERATOR, True, [DELIVERY, "--dry-run"]),
     "dlq discard": (OPERATOR, True, [DELIVERY, "--reason", "essai", "--dry-run"]),
+    "dlq take-back": (OPERATOR, True, [DELIVERY, "--reason", "essai", "--dry-run"]),
     "withdraw": (ADMIN, True, ["1.2.3", "--reason", "erreur", "--yes"]),
     "register rebuild": (ADMIN, False, ["--yes"]),
     "directory import": (ADMIN, False, ["FILE.txt"]),

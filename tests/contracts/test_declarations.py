@@ -41,7 +41,6 @@ NAMES = re.compile(r"['\"](dmp|mssante|hl7|mss)(:|\.)?['\"]|DmpConfig|MssanteCon
 
 #: Where the name of a type may stand outside its own room, and why.
 NAMED = {
-    "cli/rights.py": "who withdraws must administer the structure of the DMP sink",
     "console/api/operations/message.py": "media types of what was kept of a kind",
     "console/pages/message.py": "tabs of the page: what was kept of a kind",
     "config/conditions.py": "variables of CEL: wishes of the request, and the kind of an event's body",
