@@ -33,9 +33,10 @@ def command(role: str) -> list[str]:
     return ["run", "--only", role]
 
 
-def environment(site: Path, slot: int) -> dict[str, str]:
-    """The variables that the chart sets: the downward API writes the pod's index."""
-    return {"SEGUR_SITE": str(site), "SEGUR_SLOT": str(slot)}
+def environment(role: str, site: Path, slot: int) -> dict[str, str]:
+    """The variables that the chart sets: the downward API writes the pod's index; the journal's pod keeps the anchor."""
+    anchor = {} if role == "journal" else {"SEGUR_AUDIT_ANCHOR": "elsewhere"}
+    return {"SEGUR_SITE": str(site), "SEGUR_SLOT": str(slot), **anchor}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class Pod:
                 sys.executable, "-m", "router.cli.main", *command(self.role),
                 stdout=log, stderr=log, cwd=self.folder, start_new_session=True,
                 preexec_fn=die_with_parent if sys.platform == "linux" else None,
-                env=kept | own | environment(self.site_file, self.slot),
+                env=kept | own | environment(self.role, self.site_file, self.slot),
             )  # fmt: skip
 
     def _own_site(self) -> dict[str, Any]:

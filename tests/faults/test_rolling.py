@@ -59,7 +59,7 @@ def test_pods_are_started_as_the_chart_starts_them() -> None:
     for role, spec in found.items():
         router = spec["containers"][0]
         assert router["args"] == command(role)
-        assert {one["name"] for one in router["env"]} == set(environment(Path("router.yaml"), 0))
+        assert {one["name"] for one in router["env"]} == set(environment(role, Path("router.yaml"), 0))
         stop = router.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
         pod = Pod(role, 0, "127.0.0.1", Path(), {})
         assert spec["terminationGracePeriodSeconds"] - stop == pod.grace
