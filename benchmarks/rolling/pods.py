@@ -34,7 +34,7 @@ def command(role: str) -> list[str]:
 
 
 def environment(role: str, site: Path, slot: int) -> dict[str, str]:
-    """The variables that the chart sets: the downward API writes the pod's index; the journal's pod keeps the anchor."""
+    """The variables that the chart sets: the index by the downward API; the journal's pod keeps the audit's anchor."""
     anchor = {} if role == "journal" else {"SEGUR_AUDIT_ANCHOR": "elsewhere"}
     return {"SEGUR_SITE": str(site), "SEGUR_SLOT": str(slot), **anchor}
 
