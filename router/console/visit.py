@@ -58,6 +58,8 @@ class Visit:
     began: float = field(default_factory=time.perf_counter)
     took: float | None = None
     """Seconds of the page's own query, when it measured one."""
+    _asked_for: set[str] = field(default_factory=set, init=False, repr=False)
+    """Pseudonyms of the patients that the audit has from this request."""
 
     # ------------------------------------------------------------------------------------------------- asked
 
@@ -173,8 +175,11 @@ class Visit:
             self.record(action, kind=kind, of=of, structure=structure, reason=reason, detail=detail)
 
     def searches_patient(self, pseudonyms: str) -> None:
-        """The person asks for this patient (`ps_…`): in the audit of each structure that the person sees."""
+        """The person asks for this patient (`ps_…`): once a request, in the audit of each structure that she sees."""
+        if (asked := set(pseudonyms.removeprefix("ps_").split("-"))) <= self._asked_for:
+            return
         self.record_each(dict.fromkeys(self.structures or ("",), ""), Action.SEARCHED, kind="patient", of=pseudonyms)
+        self._asked_for |= asked
 
     def audited(self, action: Action, structure: str, reason: str = "") -> AuditEvent:
         """The beginning of a line of the audit: this person does that now, about something of this structure."""
