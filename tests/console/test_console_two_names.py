@@ -99,12 +99,12 @@ def test_a_token_that_has_ended_asks_for_nothing(world: World) -> None:
 def test_somebody_of_the_identity_provider_asks_until_she_logs_out(world: World) -> None:
     """She has no account: what her open session says counts."""
     known = world.access.behind.today
-    assert known("dr.martin") == []
-    person = Person(name="dr.martin", rights={A: Role.OPERATOR})
+    assert known("oidc:dr.martin") == []
+    person = Person(name="oidc:dr.martin", id="oidc:5e1f", rights={A: Role.OPERATOR})
     secret = world.access.begin(person, "127.0.0.1", local=False)
-    assert [one.rights for one in known("dr.martin")] == [{A: Role.OPERATOR}]
+    assert [one.rights for one in known("oidc:dr.martin")] == [{A: Role.OPERATOR}]
     world.access.end(secret)
-    assert known("dr.martin") == []
+    assert known("oidc:dr.martin") == []
 
 
 def test_an_order_that_is_split_needs_a_second_person_too(world: World) -> None:
