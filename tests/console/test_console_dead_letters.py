@@ -107,7 +107,7 @@ def test_a_replay_that_failed_again_does_not_end_green(world: World) -> None:
     confirm(client, address)
     worked_off(world)
     now = time.time()
-    work(world, SINK, ids, State.DEAD, fault=lambda _d, _a: Refused("MSS-550", "RCPT", "inconnue"), since=now - 1)
+    work(world, SINK, ids, State.DEAD, fault=lambda _d, _a: Refused("MSS-550", "RCPT", "inconnue"), since=now)
     for page in (text_of(client.get(address)), text_of(client.get("/orders"))):
         assert "failed again" in page and "all ordered" not in page
     assert "MSS-550" in text_of(client.get(address))
