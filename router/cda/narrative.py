@@ -199,20 +199,18 @@ class _Reader:
         return [("table", {"head": str(heads)}, [*captions, *rows])] if rows else captions
 
     def _row(self, row: Any, depth: int, *, head: bool = False) -> Node:
-        cells: list[Node] = []
+        cells: list[Node | str] = []
+        styled = bool(row.get("styleCode"))  # of all its cells: some laboratories say so that a result is abnormal
         for cell in row.iterchildren(_TD, _TH):
             name = "th" if head or cell.tag == _TH else "td"
-            inner = self._children(cell, depth + 2)
-            if not cell.keys():  # as most are
-                cells.append((name, {}, inner))
-                continue
-            attributes = {key: value for key in ("colspan", "rowspan") if (value := _span(cell, key)) != "1"}
-            if (align := (cell.get("align") or "").lower()) in ("left", "center", "right"):
-                attributes["align"] = align
-            cells.append((name, attributes, _styled(cell, inner)))
-        if row.get("styleCode"):  # of all its cells: some laboratories say so that a result is abnormal
-            cells = [(name, its, _styled(row, inner)) for name, its, inner in cells]
-        return ("tr", {}, list(cells))
+            inner, attributes = self._children(cell, depth + 2), {}
+            if cell.keys():  # most have none
+                attributes = {key: value for key in ("colspan", "rowspan") if (value := _span(cell, key)) != "1"}
+                if (align := (cell.get("align") or "").lower()) in ("left", "center", "right"):
+                    attributes["align"] = align
+                inner = _styled(cell, inner)
+            cells.append((name, attributes, _styled(row, inner) if styled else inner))
+        return ("tr", {}, cells)
 
     # ---------------------------------------------------------------------------------------------- pictures
 
