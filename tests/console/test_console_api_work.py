@@ -189,11 +189,11 @@ def test_traces_are_those_of_one_s_structures(world: World) -> None:
 def test_a_search_is_kept_found_again_and_forgotten(world: World) -> None:
     """Its conditions are those that a list of messages takes; it names no patient."""
     client = world.program({A: Role.READER})
-    made = client.send("/api/searches", {"name": "Échecs de la nuit", "outcome": "failed", "since": "today"})
+    made = client.send("/api/searches", {"name": "Échecs de la nuit", "outcome": "failed", "since": "7d"})
     assert made.status_code == 201
     found = client.get(made.headers["location"]).json()
-    assert found["conditions"] == {"outcome": "failed", "since": "today"}
-    (message,) = client.get("/api/messages?outcome=failed&since=today").json()["messages"]
+    assert found["conditions"] == {"outcome": "failed", "since": "7d"}
+    (message,) = client.get("/api/messages?outcome=failed&since=7d").json()["messages"]
     assert message["id"] == EVENT_A
     problem(client.send("/api/searches", {"name": "née le 31/01/1950"}), 422, "API-NOTE")
     problem(client.send("/api/searches", {"name": "x", "recipient": "HODA Adam"}), 422, "SEARCH-POST")
