@@ -35,6 +35,7 @@ SCENARIOS: Final = {
     "relay-1k": Run("relay", 1_000, 2_000, 32),
     "relay-100k": Run("relay", 100_000, 800, 32),
     "national-100k": Run("national", 100_000, 200, 16),
+    "national-290k": Run("national", 290_000, 120, 16),
 }
 """What can be compared. The count is of one turn."""
 
