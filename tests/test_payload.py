@@ -16,7 +16,7 @@ def test_an_order_and_its_documents_come_back() -> None:
     """Whatever their bytes are, empty ones too."""
     made, documents = order(), [b"<a/>", b"", bytes(range(256)) * 10]
     payload = pack(made, documents)
-    assert unpack(payload) == (made, list(map(memoryview, documents)))
+    assert unpack(payload) == (made, [memoryview(one) for one in documents])
     assert unpack_documents(payload) == documents
 
 

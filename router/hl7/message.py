@@ -208,7 +208,7 @@ class Message:
         if b"\x00" in self._data:
             return True
         mark = self.separators.escape
-        if not mark or mark + b"X" not in self._data:
+        if not mark or mark not in self._data or mark + b"X" not in self._data:  # one byte is found much faster
             return False
         other, any_pair = rb"(?:0[1-9A-F]|[1-9A-F][0-9A-F])*+", rb"(?:[0-9A-F]{2})*+"
         nul = re.escape(mark) + rb"X" + other + rb"00" + any_pair + re.escape(mark)

@@ -53,7 +53,7 @@ def test_older_pipelines_delivery_is_read() -> None:
     """Every field, the order and the documents."""
     found = read_delivery(older("delivery"))
     assert found == samples.DELIVERY
-    assert unpack(found.payload) == (samples.ORDER, list(map(memoryview, samples.DOCUMENTS)))
+    assert unpack(found.payload) == (samples.ORDER, [memoryview(one) for one in samples.DOCUMENTS])
 
 
 def test_older_receipts_and_lines_of_the_journal_are_read() -> None:
