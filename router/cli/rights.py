@@ -99,7 +99,11 @@ def operable(
     limit = services.config.operators.second_person_above
     if ordered and limit is not None and len(allowed) > limit:
         audited.record(services, action, "cause", [""], refused=True, detail=f"count={len(allowed)} second-person")
-        text = _("more than {limit} dead letters need a second person: order them in the console", limit=limit)
+        text = plural(
+            "more than {count} dead letter needs a second person: order them in the console",
+            "more than {count} dead letters need a second person: order them in the console",
+            limit,
+        )
         fail(text, Exit.BAD)
     return allowed
 
