@@ -110,13 +110,13 @@ def test_letters_without_a_row_stay_until_a_person_resolves_them(bus: SqliteBus,
     assert left(bus, topic) == [0, 1, 2, 3]
     first, second, third, last = listed()
     producer = bus.producer("cli")
-    assert all(a.accepted for a in discard(ledger, [first, third], by="dupont", reason="vu", producer=producer))
+    assert all(a.accepted for a in discard(bus, ledger, [first, third], by="dupont", reason="vu", producer=producer))
     for turn in range(3, 6):
         trimmer.trim(ledger, turn * LATER)
     assert listed() == [second, last]
     assert [present(body(bus, dead_letter)).value for dead_letter in (second, last)] == [b"1", b"3"]
     assert body(bus, first) is None
-    assert all(a.accepted for a in discard(ledger, [second, last], by="dupont", reason="vu", producer=producer))
+    assert all(a.accepted for a in discard(bus, ledger, [second, last], by="dupont", reason="vu", producer=producer))
     for turn in range(6, 9):
         trimmer.trim(ledger, turn * LATER)
     assert listed() == []

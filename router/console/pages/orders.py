@@ -14,11 +14,11 @@ from router.console import ordering
 from router.console.desk import MOST
 from router.console.free_text import kept
 from router.console.order_row import ItemRow, first_of, rows_of, standing, standing_of
-from router.console.ordering import ACTS, AGAIN_ABOVE
+from router.console.ordering import AGAIN_ABOVE
 from router.console.orders import VALID, ItemState, Order, OrderState
 from router.console.page import Key, NotAllowed, NotHere, Page
 from router.console.pages.dead_letters import FILTERS, asked
-from router.console.two_people import wants_second
+from router.console.two_people import ACTS, wants_second
 from router.console.visit import Visit
 from router.engine.dead_letters.listing import DeadLetter
 from router.engine.delivery.command_handler import TAKEN_BACK_WITHIN
