@@ -83,8 +83,9 @@ def _discarded(services: SiteServices, ledger: Ledger, id_: str) -> list[DeadLet
     them, to be refused with the proof.
     """
     from router.cli.dead_letters import chosen
+    from router.contracts import DISCARDED
     from router.engine.dead_letters.listing import Filter, of_row
-    from router.engine.delivery.command_handler import DISCARDED, take_back_refusal
+    from router.engine.delivery.command_handler import take_back_refusal
     from router.runtime.wording import ADVICE
 
     rows = ledger.get([id_])

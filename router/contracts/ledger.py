@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from router.contracts.bus import Offsets, Record
 from router.contracts.dead_letters import Beyond, DeadGroup, DeadWanted, LetterGroup
 from router.exchange import Delivery, Origin, State
+
+DISCARDED: Final = "DISCARDED"
+"""Code of a row that a person gave up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +234,10 @@ class Ledger(Protocol):
         """The structures (FINESS) that these letters belong to; "" stands for none."""
         ...
 
-    def needed(self, sink: str) -> Collection[Origin]:
-        """Where the bytes stand of this sink's rows that a lane or a person may still need: unfinished or dead."""
+    def needed(self, sink: str, given_up_since: float) -> Collection[Origin]:
+        """Where the bytes stand of this sink's rows that a lane or a person may still need: unfinished, dead, and what a
+        person gave up (`DISCARDED`) since this Unix time.
+        """
         ...
 
     def outdate(self, sink: str) -> None:

@@ -89,7 +89,7 @@ def show(visit: Visit) -> Response:
         standing=standing_of(order, became),
         rows=_rows(visit, order),
         may_act=ordering.may_act(visit, order),
-        back_until=order.ended + TAKEN_BACK_WITHIN,
+        back_until=order.begun + TAKEN_BACK_WITHIN,
     )
 
 

@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import replace
 from typing import Final
 
-from router.contracts import Header, Outgoing, Record, Row
+from router.contracts import DISCARDED, Header, Outgoing, Record, Row
 from router.engine.dead_letters.evidence import proof
 from router.engine.delivery import command_marks, row_transitions
 from router.engine.delivery.durable_writer import DurableWriter
@@ -26,8 +26,6 @@ from router.wire import journal_record, receipt_record
 REPLAY: Final = "replay"
 DISCARD: Final = "discard"
 TAKE_BACK: Final = "take-back"
-DISCARDED: Final = "DISCARDED"
-"""Code of a row that a person gave up."""
 TAKEN_BACK_WITHIN: Final = 7 * 86_400.0
 """Seconds after a discard in which it may be taken back."""
 _CODE: Final = "discarded_code"
