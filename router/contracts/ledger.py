@@ -57,10 +57,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How many unfinished deliveries of a sink are in one state, for one reason.
+    """How many unfinished deliveries of a sink are in one state, for one reason, of one structure.
 
     code:   of the last attempt that did not end them; "" for those not tried
     oldest: Unix time at which the oldest of them was decided
+    structure: FINESS, "" for none
     """
 
     sink: str
@@ -68,6 +69,7 @@ class Standing:
     code: str
     count: int
     oldest: float
+    structure: str = ""
 
 
 Fence = Mapping[tuple[str, int], int]
@@ -235,8 +237,8 @@ class Ledger(Protocol):
         ...
 
     def needed(self, sink: str, given_up_since: float) -> Collection[Origin]:
-        """Where the bytes stand of this sink's rows that a lane or a person may still need: unfinished, dead, and what a
-        person gave up (`DISCARDED`) since this Unix time.
+        """Where the bytes stand of this sink's rows that a lane or a person may still need: unfinished, dead, and what
+        a person gave up (`DISCARDED`) since this Unix time.
         """
         ...
 

@@ -107,10 +107,13 @@ class SqlLedger:
 
     def standing(self) -> Sequence[Standing]:
         of = DELIVERIES.c
-        keys = (of.sink, of.state, of.code)
+        keys = (of.sink, of.state, of.code, func.coalesce(of.structure, ""))
         query = select(*keys, func.count(), func.min(of.created)).where(UNFINISHED).group_by(*keys).order_by(*keys)
         with self._database.read() as connection:
-            return [Standing(sink, State(state), *left) for sink, state, *left in connection.execute(query)]
+            return [
+                Standing(sink, State(state), code, count, oldest, structure)
+                for sink, state, code, structure, count, oldest in connection.execute(query)
+            ]
 
     def get(self, ids: Sequence[str]) -> Mapping[str, Row]:
         return self._hot.get(ids)

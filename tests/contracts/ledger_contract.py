@@ -213,6 +213,9 @@ class LedgerContract:
             Standing(SINK, State.READY, "", 2, 5.0),
             Standing(SINK, State.WAITING, "MSS-452", 1, 1_700_000_000.125),
         ]
+        ledger.open([replace(one := row("d8", 8), delivery=replace(one.delivery, structure="750100125"))])
+        ready = [one for one in ledger.standing() if (one.sink, one.state) == (SINK, State.READY)]
+        assert [(one.structure, one.count) for one in ready] == [("", 2), ("750100125", 1)]
 
     def test_a_lineage_is_complete_and_in_order(self, ledger: Ledger) -> None:
         """Every version of a document in this sink, final ones included; an empty lineage is nobody's."""

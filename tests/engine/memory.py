@@ -320,11 +320,12 @@ class MemoryLedger:
 
     def standing(self) -> Sequence[Standing]:
         self._check()
-        found: dict[tuple[str, State, str], list[float]] = defaultdict(list)
+        found: dict[tuple[str, State, str, str], list[float]] = defaultdict(list)
         for row in self.rows.values():
             if row.state not in (State.DONE, State.SUPERSEDED, State.DEAD):
-                found[row.delivery.sink, row.state, row.code].append(row.delivery.created)
-        return [Standing(*key, len(times), min(times)) for key, times in sorted(found.items())]
+                key = row.delivery.sink, row.state, row.code, row.delivery.structure
+                found[key].append(row.delivery.created)
+        return [Standing(*key[:3], len(times), min(times), key[3]) for key, times in sorted(found.items())]
 
     def topics(self) -> Mapping[str, str]:
         return dict(self.identities)
