@@ -96,7 +96,7 @@ def may_act(visit: Visit, order: Order) -> bool:
     """A dry run is confirmed by who made it; what runs may be stopped by any operator of all its structures, who also
     confirms or declines what waits for a second person: see `may_second`.
     """
-    if order.state is OrderState.PLANNED and order.asker != visit.person.id:
+    if order.state is OrderState.PLANNED and (not order.asker or order.asker != visit.person.id):
         return False
     return _everywhere(visit, order, Role.OPERATOR)
 

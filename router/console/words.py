@@ -101,7 +101,14 @@ def sinks(found: Status, config: SiteConfig, mine: Structures) -> tuple[SinkView
     if mine is None:
         return tuple(found.sinks)
     names = names_seen(config, mine)
-    return tuple(sink.of(mine) for sink in found.sinks if sink.name in names)
+    return tuple(sink if _whole(config, sink, mine) else sink.of(mine) for sink in found.sinks if sink.name in names)
+
+
+def _whole(config: SiteConfig, sink: SinkView, mine: frozenset[str]) -> bool:
+    """Whether this sink works for these structures alone: then nothing of it is another one's."""
+    others = frozenset(config.structures) - mine
+    strangers = {one.structure for one in sink.standing} - mine - {""}
+    return not strangers and sink.name not in names_seen(config, others)
 
 
 #: What counts the things of all structures together.

@@ -15,6 +15,7 @@ from router.engine.delivery.supersession_rules import HELD
 from router.errors import Unavailable
 from router.exchange import Origin, State
 from tests.console.console_world import SITE, A, B, World, text_of
+from tests.console.sink_worker import publish
 from tests.console.worklist_world import in_doubt, silent
 from tests.engine.sinks import delivery
 
@@ -94,3 +95,11 @@ def test_what_waits_at_a_sink_that_two_hospitals_share_is_counted_for_each(tmp_p
     assert shown == {A: [("mssante.a", 1, 1)], B: [("mssante.a", 3, 2)]}
     assert told[A]["sinks"][0]["oldest"] != told[B]["sinks"][0]["oldest"]
     world.close()
+
+
+def test_a_sink_of_one_hospital_is_told_to_it_whole(world: World) -> None:
+    """What is on the bus and has no row yet counts too, and what an older version wrote for no structure."""
+    world.services.ledger().close()  # it is there once a worker has begun
+    publish(world, 2, sink="mssante.a", structure="")
+    (told,) = world.program({A: Role.READER}, [API_READ]).get("/api/state").json()["sinks"]
+    assert (told["name"], told["waiting"]) == ("mssante.a", 2)
