@@ -13,8 +13,8 @@ from router.console.orders import OrderState
 from router.engine.delivery.command_handler import TAKEN_BACK_WITHIN, take_back_refusal
 from router.exchange import State
 from tests.cli.cli import command
-from tests.console.console_world import A, World, text_of, token
-from tests.console.sink_worker import dead, work
+from tests.console.console_world import A, B, World, text_of, token
+from tests.console.sink_worker import dead, full, work
 from tests.console.test_console_dead_letters import SINK, confirm, dry_run, worked_off
 
 
@@ -182,9 +182,21 @@ def test_commands_that_split_an_order_count_together_with_the_console(
     split = command("dlq", "discard", ids[3], *given)
     assert (split.code, "you ordered 3; with these (1) they are more than 3" in split.err) == (1, True)
     assert command("dlq", "discard", ids[3], *given, "--dry-run").code == 0
+    since = time.time()
     assert command("dlq", "replay", ids[3], *given).code == 0
     confirm(luc := world.client("luc"), other := dry_run(luc, "discard", first="1"), count="1")
     assert _state(world, other) is OrderState.RUNNING
     rows = [row.event for row in world.services.audit.rows(Wanted(actions=(Action.DISCARDED,)))]
     assert ("cause", "count=1 lately=3 second-person") in [(one.kind, one.detail) for one in rows if one.refused]
     assert {(one.structure, one.role) for one in rows} == {(A, "operator")}
+    dead(world, 1, sink=SINK, structure=B, start=50)
+    work(world, SINK, [ids[3]], State.DEAD, fault=full, since=since)
+    work(world, SINK, [ids[2]], State.SUPERSEDED)
+    assert command("dlq", "replay", "all", *given, "--dry-run").code == 0
+    several = command("dlq", "replay", "all", *given[:-1], "fr")
+    assert (several.code, "demandez ceux-ci dans la console" in several.err) == (1, True), several
+    rows = [row.event for row in world.services.audit.rows(Wanted(refused=True, kind="cause"))]
+    assert {(one.structure, one.object, one.detail) for one in rows[1:]} == {
+        (A, "all", "count=2 lately=1 second-person"),
+        (B, "all", "count=1 lately=1 second-person"),
+    }
