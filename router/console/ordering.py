@@ -128,11 +128,10 @@ def faults(visit: Visit, order: Order, *, count: str, reason: str) -> dict[str, 
 def begin(visit: Visit, order: Order, reason: str) -> None:
     """Confirm a dry run: it begins, or waits for a second person. Audited before. Raises `Unavailable`."""
     store, count = visit.tools.store.orders, would(visit, order)
-    detail = _detail(order, count)
     if not alone(visit, order, count):
         until = visit.tools.clock.now() + SECOND_WITHIN
-        _once(visit, order, reason, f"{detail} asks-second-person", lambda: store.ask_second(order.id, reason, until))
-    elif _once(visit, order, reason, detail, lambda: store.confirm(order.id, reason)):
+        _once(visit, order, reason, "asks-second-person", lambda: store.ask_second(order.id, reason, until))
+    elif _once(visit, order, reason, "", lambda: store.confirm(order.id, reason)):
         visit.tools.runner.wake()
 
 
@@ -157,24 +156,37 @@ def decide(visit: Visit, order: Order, *, confirmed: bool) -> None:
     if not (second or (not confirmed and is_first(visit, order))) or (confirmed and first_gone(visit, order)):
         raise NotAllowed
     said = f"second-person-for={order.person}" if second else "taken-away"
-    detail, both = f"{_detail(order, would(visit, order))} {said}", f"{order.person} + {visit.person.name}"
+    both = f"{order.person} + {visit.person.name}"
     if not confirmed:
-        _once(visit, order, order.reason, detail, lambda: store.decline(order.id), refused=True)
-    elif _once(visit, order, order.reason, detail, lambda: store.second(order.id, visit.person, both)):
+        _once(visit, order, order.reason, said, lambda: store.decline(order.id), refused=True)
+    elif _once(visit, order, order.reason, said, lambda: store.second(order.id, visit.person, both)):
         visit.tools.runner.wake()
 
 
 def _once(
-    visit: Visit, order: Order, reason: str, detail: str, change: Callable[[], bool], *, refused: bool = False
+    visit: Visit,
+    order: Order,
+    reason: str,
+    said: str,
+    change: Callable[[], bool],
+    *,
+    refused: bool = False,
+    counted: bool = True,
 ) -> bool:
-    """See `audited.once`: lines for each structure of the order."""
-    structures = sorted(visit.tools.store.orders.structures(order.id))
+    """See `audited.once`: a line for each structure of the order, with what is counted there and nowhere else."""
+    counts = visit.tools.store.orders.counts(order.id)
 
     def write(more: str, refused: bool) -> None:
-        told = f"{detail} {more}".strip()
-        for one in structures:
+        for structure, (count, size) in sorted(counts.items()):
+            detail = _detail(order, count, size) if counted else ""
             visit.record(
-                ACTS[order.act], kind="order", of=order.id, structure=one, reason=reason, refused=refused, detail=told
+                ACTS[order.act],
+                kind="order",
+                of=order.id,
+                structure=structure,
+                reason=reason,
+                refused=refused,
+                detail=" ".join(filter(None, (detail, said, more))),
             )
 
     return once(write, change, refused=refused)
@@ -187,7 +199,7 @@ def move(visit: Visit, order: Order, does: str) -> None:
     if does not in changes:
         raise NotHere
     change, states = changes[does]
-    if order.state in states and _once(visit, order, order.reason, does, lambda: change(order.id)):
+    if order.state in states and _once(visit, order, order.reason, does, lambda: change(order.id), counted=False):
         visit.tools.runner.wake()
 
 
@@ -231,8 +243,8 @@ def _name(dead_letter: DeadLetter) -> str:
     return dead_letter.delivery_id or str(dead_letter.at)
 
 
-def _detail(order: Order, count: int) -> str:
-    return " ".join(part for part in (f"{count} of {order.size}", order.cause, "again" if order.again else "") if part)
+def _detail(order: Order, count: int, size: int) -> str:
+    return " ".join(part for part in (f"{count} of {size}", order.cause, "again" if order.again else "") if part)
 
 
 def became(visit: Visit, order: Order) -> Became:

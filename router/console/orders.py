@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, and_, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, exists, func, insert, or_, select, update
 
 from router.access.person import Person
 from router.console.tables import ITEMS, ORDERS
@@ -246,6 +246,14 @@ class OrderStore:
         query = select(ITEMS.c.structure).where(ITEMS.c.order_id == id_).distinct()
         with self._database.read() as db:
             return frozenset(db.execute(query).scalars())
+
+    def counts(self, id_: str) -> dict[str, tuple[int, int]]:
+        """By structure (FINESS, "" for none) how many of its dead letters are to be ordered, and how many it has."""
+        of = ITEMS.c
+        wanted = func.sum(case((of.state == ItemState.WOULD, 1), else_=0))
+        query = select(of.structure, wanted, func.count()).where(of.order_id == id_).group_by(of.structure)
+        with self._database.read() as db:
+            return {structure: (int(some), count) for structure, some, count in db.execute(query)}
 
     def tally(self, id_: str) -> list[Tally]:
         """What the items came to, the most numerous first."""

@@ -200,3 +200,13 @@ def test_commands_that_split_an_order_count_together_with_the_console(
         (A, "all", "count=2 lately=1 second-person"),
         (B, "all", "count=1 lately=1 second-person"),
     }
+
+
+def test_an_order_about_two_hospitals_is_audited_in_each_with_its_own_number(world: World) -> None:
+    """Whoever reads the audit of one of them learns nothing of how many the other one has."""
+    dead(world, 2, sink=SINK, structure=A)
+    dead(world, 1, sink=SINK, structure=B, start=50)
+    jeanne = world.client("jeanne")
+    confirm(jeanne, dry_run(jeanne), count="3")
+    lines = {one.structure: one.detail.split(" ")[:3] for one in world.audit if one.action is Action.REPLAYED}
+    assert lines == {A: ["2", "of", "2"], B: ["1", "of", "1"]}
