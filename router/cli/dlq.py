@@ -68,10 +68,9 @@ def _nothing(services: SiteServices, ledger: Ledger, which: Filter) -> NoReturn:
     from router.engine.dead_letters import listing
     from router.journal.criteria import code_of
 
-    code = code_of(which.id)
-    seen = listing.Filter(within=which.within, code=code)
+    seen = listing.Filter(within=which.within, code=code_of(which.id))
     if which.id and listing.groups(services.bus, ledger, seen, sinks=services.config.sinks):
-        fail(_("{code} is a code: `segur-router dlq ls --code {code}` shows its causes", code=code), Exit.BAD)
+        fail(_("{code} is a code: `segur-router dlq ls --code {code}` shows its causes", code=seen.code), Exit.BAD)
     asked = {name: value for name, value in asdict(which).items() if value and name not in ("id", "since", "within")}
     words = [*([repr(which.id)] if which.id else []), *(f"{name} {value}" for name, value in asked.items())]
     told = _("no dead letter answers to {words}: `segur-router dlq ls` shows them", words=", ".join(words) or _("this"))
