@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from router.cli import rights
+from router.cli import audited, rights
 from router.cli.criteria import SinceOption
 from router.cli.free_text import unnamed
 from router.cli.output import Exit, console, fail, said, show_json, told
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site, paste
 from router.cli.times import moment
-from router.language import N_, _, plural
+from router.language import _, plural
+from router.terminal.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,11 +76,8 @@ def read(
     ] = None,
 ) -> None:
     """Write out a content exactly as it left or came, after a line in the audit. It names a patient: mind where to."""
-    import time
-
     from router.access.person import Role
-    from router.audit.event import Action, AuditEvent
-    from router.config.account import account
+    from router.audit.event import Action
 
     if not reason.strip():
         fail(_("a reason is needed: it is what your colleagues will read"))
@@ -90,8 +87,7 @@ def read(
             fail(_("no such item: `archive show ID` lists them"), Exit.BAD)
         structure = services.journal.owners([found.event_id]).get(found.event_id, "")
         rights.need_role(services, Role.OPERATOR, Action.VIEWED, "archive", {found.id: structure})
-        asked = AuditEvent(at=time.time(), who=account(), action=Action.VIEWED, reason=reason.strip(), source="cli")
-        asked = replace(asked, structure=structure)
+        asked = audited.event(services, Action.VIEWED, structure, reason=reason.strip())
         if to is not None and to.exists():
             fail(_("{file} is there already", file=str(to)))
         if to is None and sys.stdout.isatty():
@@ -153,15 +149,13 @@ def _archive(site: Path) -> Iterator[tuple[Archive, SiteServices]]:
 
 
 def _items(items: list[Item]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for name in (N_("Item"), N_("Kind"), N_("Kept on"), N_("Bytes"), N_("Content until"), N_("Proof until")):
-        table.add_column(_(name))
+    rows = Rows(_("Item"), _("Kind"), _("Kept on"), _("Bytes"), _("Content until"), _("Proof until"), right=(3,))
     for item in items:
         kind = f"{item.kind} {item.name}".strip()
         until = moment(item.content_until) if item.stored else _("removed")
         row = (said(item.id), said(kind), moment(item.at), str(item.size), until, moment(item.proof_until))
-        table.add_row(*row)
-    console.print(table)
+        rows.add(*row)
+    rows.show(console)
     for item in items:
         text = _("{name}: SHA-256 {digest}", name=said(item.id), digest=said(item.sha256))
         console.print(f"  {text}", style="dim", soft_wrap=True)

@@ -19,6 +19,7 @@ from router.cli.output import Exit, confirm, console, errors, fail, said, show_j
 from router.cli.periods import period
 from router.cli.rights import operable, viewable
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
+from router.cli.two_people import begun
 from router.config.account import account
 from router.language import N_, _, plural
 
@@ -60,18 +61,18 @@ def _filter(services: SiteServices, id_: str, sink: str, feed: str, code: str, p
             fail(_(what, name=name, known=", ".join(known)))
     id_ = "" if id_ == "all" else id_
     since_at = period(since, "", services.clock.now())[0] or 0.0
-    return Filter(id=id_, sink=sink, feed=feed, code=code, pipeline=pipeline, since=since_at)
+    return Filter(id=id_, sink=sink, feed=feed, code=criteria.code_asked(code), pipeline=pipeline, since=since_at)
 
 
 def _nothing(services: SiteServices, ledger: Ledger, which: Filter) -> NoReturn:
     from router.engine.dead_letters import listing
+    from router.journal.criteria import code_of
 
-    seen = listing.Filter(within=which.within, code=which.id)
+    seen = listing.Filter(within=which.within, code=code_of(which.id))
     if which.id and listing.groups(services.bus, ledger, seen, sinks=services.config.sinks):
-        fail(_("{code} is a code: `segur-router dlq ls --code {code}` shows its causes", code=which.id), Exit.BAD)
+        fail(_("{code} is a code: `segur-router dlq ls --code {code}` shows its causes", code=seen.code), Exit.BAD)
     asked = {name: value for name, value in asdict(which).items() if value and name not in ("id", "since", "within")}
-    words = [repr(which.id)] if which.id else []
-    words += [f"{name} {value}" for name, value in asked.items()]
+    words = [*([repr(which.id)] if which.id else []), *(f"{name} {value}" for name, value in asked.items())]
     told = _("no dead letter answers to {words}: `segur-router dlq ls` shows them", words=", ".join(words) or _("this"))
     fail(told, Exit.BAD)
 
@@ -196,7 +197,7 @@ def replay(
             )
         _confirm(question, dry_run or yes or as_json)
         producer = None if dry_run else services.bus.producer(f"operator-{os.getpid()}")
-        note = audited.ordered(services, Action.REPLAYED, which.id, reason, 0 if dry_run else len(found))
+        note = begun(services, Action.REPLAYED, which.id, reason, found, dry_run=dry_run)
         before = ledger.get([dead_letter.delivery_id for dead_letter in found if dead_letter.delivery_id])
         moment = services.clock.now()
         answers = operator_commands.replay(
@@ -252,9 +253,9 @@ def discard(
             )
         _confirm(question_of_discard(found), dry_run or yes or as_json)
         producer = None if dry_run else services.bus.producer(f"operator-{os.getpid()}")
-        note = audited.ordered(services, Action.DISCARDED, which.id, reason, 0 if dry_run else len(found))
+        note = begun(services, Action.DISCARDED, which.id, reason, found, dry_run=dry_run)
         answers = operator_commands.discard(
-            ledger, found, by=account(), reason=reason, producer=producer, names=EVIDENCE
+            services.bus, ledger, found, by=account(), reason=reason, producer=producer, names=EVIDENCE
         )
         told = _all(answers, len(found), as_json)
         note(told)
