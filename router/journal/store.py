@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -11,13 +11,14 @@ from sqlalchemy import Column, Connection, Integer, Select, Table, cast, delete,
 from router.contracts import Clock
 from router.database import Database, Took, TooSlow, unheard
 from router.exchange import JournalEntry, Receipt
-from router.journal import days, search
+from router.journal import days, search, silence
 from router.journal.criteria import ANY, Counts, Criteria, Cursor, Found
 from router.journal.days import UNDATED
 from router.journal.migrations import MIGRATIONS, OldLines
 from router.journal.numbers import of_event
 from router.journal.rows import ENTRY, RECEIPT, Rows, asked_ids
 from router.journal.search import SECONDS
+from router.journal.silence import Asked, Unheard
 from router.journal.tables import (
     DELIVERIES,
     ENTRIES,
@@ -30,7 +31,7 @@ from router.journal.tables import (
     day_of,
 )
 from router.journal.timeline import outline, tell
-from router.journal.views import Activity, EventStory
+from router.journal.views import Activity, EventStory, EventSummary
 from router.journal.writing import Writer
 
 _ASKED_AT_ONCE: Final = 500
@@ -126,6 +127,24 @@ class Journal:
         with suppress(TooSlow), self._database.read(seconds=seconds) as connection:
             asked.look(connection)
         return asked.counted()
+
+    def ended_with(self, code: str, asked: Asked, seconds: float = SECONDS) -> list[Unheard]:
+        """Deliveries whose outcome has this code. Raises `TooSlow` after so many seconds."""
+        with self._database.read(seconds=seconds) as connection:
+            return list(silence.ended_with(connection, code, asked, self._clock.now()))
+
+    def silent(self, code: str, neutral: Collection[str], asked: Asked, seconds: float = SECONDS) -> list[Unheard]:
+        """Mails of which nothing was heard since a report with this code said so. Raises like `ended_with`.
+
+        neutral: codes of reports that are no news
+        """
+        with self._database.read(seconds=seconds) as connection:
+            return list(silence.silent(connection, code, neutral, asked, self._clock.now()))
+
+    def of_deliveries(self, ids: Collection[str], since: float, until: float) -> dict[str, EventSummary]:
+        """Events by the ids of their deliveries, as far as they were received between these Unix times."""
+        with self._database.read(seconds=SECONDS) as connection:
+            return search.of_deliveries(connection, ids, since, until)
 
     def control_ids(self, events: Iterable[str]) -> dict[str, str]:
         """MSH-10 by event id, of those that have one."""

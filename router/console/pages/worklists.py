@@ -27,14 +27,15 @@ def first(visit: Visit) -> Response:
 def show(visit: Visit) -> Response:
     """One list, the oldest first, and how the two others stand."""
     began, name = time.perf_counter(), casework.list_of(visit.path["list"])
-    tabs = {one: casework.open_list(visit, one) for one in LISTS}
+    here = casework.open_list(visit, name)
+    tabs = {one: here.standing if one == name else casework.standing(visit, one) for one in LISTS}
     visit.took = time.perf_counter() - began
     mine = visit.asked("mine") == "1"
-    rows = [one for one in tabs[name].open if not mine or one.state.holder == visit.person.name]
+    rows = [one for one in here.open if not mine or one.state.holder == visit.person.name]
     return visit.page(
         "worklist.html",
         tabs=tabs,
-        here=tabs[name],
+        here=here,
         rows=rows[:ROWS],
         more=max(0, len(rows) - ROWS),
         mine=mine,
