@@ -37,13 +37,13 @@ TIMES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """cpu, wall: ms;  statements: of one asking;  status: of HTTP"""
+    """cpu, wall: ms;  statements: of one asking;  status: of HTTP;  cut: whether a search was"""
 
     cpu: float
     wall: float
     statements: int
     status: int
-    size: int
+    cut: bool
 
 
 class Server:
@@ -91,7 +91,7 @@ class Asker:
         answer = asyncio.run(_get(transport, path, self._cookie))
         wall = 1000 * (time.perf_counter() - began)
         cpu = time.process_time() * 1000 + self._server.cpu() - cpu
-        return Took(cpu, wall, self._statements, answer.status_code, len(answer.content))
+        return Took(cpu, wall, self._statements, answer.status_code, "Cut after 5 s" in answer.text)
 
 
 async def _get(transport: httpx.ASGITransport, path: str, secret: str) -> httpx.Response:
@@ -188,7 +188,7 @@ def report(name: str, folder: Path, url: str, sizes: Sizes, only: str) -> None:
         for what, path in pages(tools, sizes):
             if only in what:
                 took = asker.ask(path)
-                said = "" if took.status == 200 else f"{took.status}"
+                said = ("cut" if took.cut else "") if took.status == 200 else f"{took.status}"
                 print(f"| {what} | {took.cpu:.0f} | {took.wall:.0f} | {took.statements} | {said} |", flush=True)
 
 

@@ -39,6 +39,7 @@ MINE: Final = structure_of(0, STRUCTURES)
 LOOKED_AT: Final = 85
 """Days of which some mails were heard nothing of."""
 OVERDUE_OF_DAY, KEPT_OF_DAY, CASES = 10, 1, 300
+_PASSWORD: Final = "quatre-loutres-au-violon"  # noqa: S105  (of nobody)
 _FIRST: Final = 2 * 10**8
 _BATCH: Final = 1000
 _PIPELINE: Final = """\
@@ -114,9 +115,7 @@ def _fill(services: SiteServices, sizes: Sizes) -> None:
     store = AccessStore(services.url("access"), Still(), hasher=PasswordHasher(1, 8, 1))
     with closing(store):
         for number in range(sizes.accounts):
-            store.accounts.add(
-                f"p{number}", "quatre-loutres-au-violon", {MINE: Role.READER}, shown=f"Personne {number}"
-            )
+            store.accounts.add(f"p{number}", _PASSWORD, {MINE: Role.READER}, shown=f"Personne {number}")
 
 
 def _messages(services: SiteServices, sizes: Sizes) -> None:
@@ -215,8 +214,7 @@ def _tools(services: SiteServices, path: Path) -> Iterator[ConsoleTools]:
 
 def cookie(tools: ConsoleTools) -> str:
     """Of a session of somebody who administers one structure of the three."""
-    person = Person(name="p0", shown="Personne 0", rights={MINE: Role.ADMINISTRATOR})
-    if (account := tools.access.accounts.find("p0")) is not None:
-        tools.access.accounts.set_rights("p0", person.rights)
-        person = replace(person, id=account.id)
-    return tools.access.begin(person, "127.0.0.1")
+    rights, accounts = {MINE: Role.ADMINISTRATOR}, tools.access.accounts
+    if accounts.find("administrator") is None:
+        accounts.add("administrator", _PASSWORD, rights, shown="Administrator")
+    return tools.access.begin(Person(name="administrator", shown="Administrator", rights=rights), "127.0.0.1")

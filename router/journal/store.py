@@ -102,8 +102,9 @@ class Journal:
         delivery id, ENVID, identifiers of the DMP or of an HL7 ACK, pseudonym of a patient.
         wanted: its feed and its period narrow what an id used several times leads to; an event of none of its
         structures (`within`) is as unknown as any id that nobody has used
+        Raises `TooSlow` after `SECONDS`.
         """
-        with self._database.read() as connection:
+        with self._database.read(seconds=SECONDS) as connection:
             events = self._find(connection, any_id, limit, wanted)
             stories = [self._story(connection, event) for event in events]
         return sorted(stories, key=lambda story: story.event.received, reverse=True)
@@ -118,7 +119,7 @@ class Journal:
         asked = search.Search(criteria, limit, seconds, after)
         with suppress(TooSlow), self._database.read(seconds=seconds) as connection:
             asked.look(connection)
-        with self._database.read() as connection:
+        with self._database.read(seconds=SECONDS) as connection:
             return asked.found(connection)
 
     def counts(self, criteria: Criteria, seconds: float = SECONDS) -> Counts:
@@ -188,7 +189,7 @@ class Journal:
         """What this column says of these events, by event id, where it says something."""
         found: dict[str, str] = {}
         ids = sorted({of_event(event_id) for event_id in events})
-        with self._database.read() as connection:
+        with self._database.read(seconds=SECONDS) as connection:
             for start in range(0, len(ids), _ASKED_AT_ONCE):
                 some = EVENTS.c.event.in_(ids[start : start + _ASKED_AT_ONCE])
                 rows = connection.execute(select(EVENTS.c.event_id, column).where(some))
