@@ -51,7 +51,7 @@ class Maintenance:
             )
         self._ledger: Ledger | None = None
         self._audit = AuditUpkeep(services)
-        self._trimmer = Trimmer(services.bus, services.config.sinks)
+        self._trimmer = Trimmer(services.bus, services.config.sinks, services.clock)
         self._groups = ["pipelines", "feedback", "journal", *(f"out.{name}" for name in services.config.sinks)]
 
     def start(self) -> None:
