@@ -207,7 +207,7 @@ def _tools(services: SiteServices, path: Path) -> Iterator[ConsoleTools]:
             store=store,
             watch=watch,
             desk=desk,
-            runner=OrderRunner(store.orders, desk, Still()),
+            runner=OrderRunner(store.orders, desk, services.access.ordered, Still()),
             clock=Still(),
         )
 
