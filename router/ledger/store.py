@@ -56,7 +56,7 @@ class SqlLedger:
     """
 
     def __init__(self, url: str, took: Took = unheard, *, upgrade: bool = False) -> None:
-        self._database = Database("ledger", url, METADATA, VERSION, MIGRATIONS, upgrade=upgrade)
+        self._database = Database("ledger", url, METADATA, VERSION, MIGRATIONS, beside=True, upgrade=upgrade)
         self._database.timing.took = took
         self.away = self._database.away
         hot = PostgresqlFastPath if self._database.dialect == "postgresql" else SqliteFastPath
@@ -258,6 +258,10 @@ class SqlLedger:
         old = or_(and_(of.updated < before, of.action.not_in(_OVERTAKING)), of.updated < before - _YEAR)
         rows = select(of.id).where(FORGETTABLE, of.updated < before, old)
         return self._forget(CLAIMS, claims) + self._forget(DELIVERIES, rows)
+
+    def checkpoint(self) -> int:
+        """Copy the log of an SQLite file into it, see `Database`."""
+        return self._database.checkpoint()
 
     def close(self) -> None:
         self._database.close()
