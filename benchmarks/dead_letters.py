@@ -19,10 +19,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from benchmarks.journal_lines import STRUCTURES, structure_of
 from router.bus.kafka.kafka_bus import KafkaBus
 from router.bus.settings import KafkaConfig
 from router.bus.sqlite.sqlite_bus import SqliteBus
-from router.contracts import Bus, Header, Outgoing, Row, TopicPlan, dlq_topic
+from router.contracts import Bus, Header, Ledger, Outgoing, Row, TopicPlan, dlq_topic
 from router.demo.services import PostgresServer, running_broker
 from router.engine.dead_letters import listing, paging
 from router.exchange import Delivery, Origin, State
@@ -35,23 +36,22 @@ FEEDS: Final = ("sil", "ris", "dpi")
 SINK: Final = "mssante.chu"
 
 
-def made(ledger: SqlLedger, bus: Bus, count: int) -> None:
-    """Rows and records, of five causes each; a record has 2 KB."""
-    bus.create([TopicPlan(dlq_topic(one), 4, None, 2**20) for one in (SINK, "intake", "pipeline")])
+def made(ledger: Ledger, bus: Bus, count: int, structures: int = STRUCTURES) -> None:
+    """Rows and records, of five causes each; a record has 2 KB. Their topics are there."""
     with closing(bus.producer("bench")) as producer:
         for start in range(0, count // 2, BATCH):
             numbers = range(start, min(start + BATCH, count // 2))
-            rows = [_row(number) for number in numbers]
+            rows = [row(number, structures) for number in numbers]
             producer.publish([delivery_record(row.delivery, dlq_topic(SINK)) for row in rows])
-            producer.publish([_refused(number) for number in numbers])
+            producer.publish([_refused(number, structures) for number in numbers])
             ledger.open([replace(row, delivery=replace(row.delivery, payload=b"")) for row in rows])
 
 
-def _row(number: int) -> Row:
+def row(number: int, structures: int) -> Row:
     delivery = Delivery(
         id=f"{number:032x}", event_id=f"{number:064x}", sink=SINK, destination="mss:1", key=f"{number:032x}",
         lane=f"{number:032x}", payload=bytes(2000), origin=Origin("in.sil", 0, number), feed=FEEDS[number % 3],
-        pipeline="lettres", label="dr1@hopital1.mssante.fr", created=NOW, structure=f"7500000{number % 40:02}",
+        pipeline="lettres", label="dr1@hopital1.mssante.fr", created=NOW, structure=structure_of(number, structures),
     )  # fmt: skip
     evidence = {"place": "RCPT", "cause": f"cause{number % 5:07}"}
     return Row(
@@ -60,13 +60,13 @@ def _row(number: int) -> Row:
     )  # fmt: skip
 
 
-def _refused(number: int) -> Outgoing:
+def _refused(number: int, structures: int) -> Outgoing:
     code = f"R4{number % 5}"
     headers = {
         Header.ID: f"{number:064x}", Header.FEED: FEEDS[number % 3], Header.CODE: code, Header.PLACE: "PID-32",
         Header.TEXT: "identité non qualifiée", Header.CAUSE: f"refus{number % 15:07}", Header.STAGE: "intake",
         Header.CONTROL: f"{number:020}", Header.FIRST: f"{NOW}", Header.LAST: f"{NOW}", Header.ATTEMPTS: "1",
-        Header.STRUCTURE: f"7500000{number % 40:02}",
+        Header.STRUCTURE: structure_of(number, structures),
     }  # fmt: skip
     return Outgoing(dlq_topic("intake"), f"{number:064x}", bytes(2000), headers)
 
@@ -86,6 +86,7 @@ def places(kind: str, folder: Path) -> Iterator[tuple[SqlLedger, Bus]]:
             ledger = SqlLedger(server.url)
             bus = KafkaBus(KafkaConfig(servers=broker.servers, replication_factor=1, min_insync_replicas=1))
         opened.callback(bus.close)
+        bus.create([TopicPlan(dlq_topic(one), 4, None, 2**20) for one in (SINK, "intake", "pipeline")])
         opened.callback(ledger.close)
         yield ledger, bus
 

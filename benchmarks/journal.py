@@ -27,6 +27,8 @@ from benchmarks.journal_lines import (
     event_id,
     fill,
     first_of,
+    patient_of,
+    structure_of,
     write,
 )
 from router.contracts import SystemClock
@@ -72,7 +74,7 @@ def questions(count: int) -> dict[str, Callable[[Journal], object]]:
         "search: a structure, a sender, a day": found(
             structure="750000012", sender="SIL", since=NOW - 100 * DAY, until=NOW - 99 * DAY
         ),
-        "search: a patient": found(patients=(f"patient-a{middle:023x}0000",)),
+        "search: a patient": found(patients=(patient_of(middle),)),
         "search: a sink and a code": found(sink=SINK, code="MSS-552"),
         "search: all conditions": found(
             recipient="NOM12",
@@ -88,9 +90,7 @@ def questions(count: int) -> dict[str, Callable[[Journal], object]]:
         "search: two common ones that never meet": found(outcome="refused", pipeline="circuit-sil"),
         "search: the two commonest that never meet": found(feed="sil", pipeline="circuit-ris"),
         "search: of one structure, nothing asked": found(within=frozenset({"750000012"})),
-        "search: of five structures, failed": found(
-            within=frozenset(f"7500000{n:02}" for n in range(5)), outcome="failed"
-        ),
+        "search: of five structures, failed": found(within=frozenset(map(structure_of, range(5))), outcome="failed"),
         "search: of one structure, another's doctor": found(
             within=frozenset({"750000012"}), recipient="dr1@hopital1.mssante.fr"
         ),

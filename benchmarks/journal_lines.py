@@ -32,6 +32,17 @@ FEEDS: Final = ("sil", "ris", "dpi")
 SINK: Final = "mssante.chu"
 PATIENT_OF: Final = 32
 """A patient has a message on one day of so many."""
+STRUCTURES: Final = 40
+
+
+def structure_of(number: int, of: int = STRUCTURES) -> str:
+    """FINESS of one of so many structures."""
+    return f"7500000{12 + number % of:02}"
+
+
+def patient_of(number: int, kind: str = "a") -> str:
+    """Pseudonym of the patient of a message of the newest day. kind: of which of the patient's identifiers"""
+    return f"{kind}{number:027x}0000"
 
 
 def event_id(number: int, day: int = 0) -> str:
@@ -39,18 +50,20 @@ def event_id(number: int, day: int = 0) -> str:
     return f"{number * 2654435761 % 2**64:016x}{number:044x}{day:04x}"
 
 
-def lines(number: int, of: int, begin: float = LAST) -> tuple[list[JournalEntry], list[Receipt]]:
+def lines(
+    number: int, of: int, begin: float = LAST, structures: int = STRUCTURES
+) -> tuple[list[JournalEntry], list[Receipt]]:
     """One message: two of a thousand are refused, one of two hundred mails fails, one of a thousand still waits."""
     dice = random.Random(number)
     event, at = event_id(number), begin + DAY * (number % of) / of
     doctor = min(int(dice.expovariate(1 / 300)), DOCTORS - 1)
     address, feed = f"dr{doctor}@hopital{doctor % 40}.mssante.fr", dice.choice(FEEDS)
-    refused, structure = number % 500 == 0, f"7500000{doctor % 40:02}"
+    refused, structure = number % 500 == 0, structure_of(doctor, structures)
     read = JournalEntry(
         event_id=event, kind="refused" if refused else "received", at=at, feed=feed,
         control_id=f"{number:016}0000", sender=f"{feed.upper()}|LABO", source="mllp", dialect="2.1", action="initial",
         asked=("dmp", "mssante"), documents=(f"1.2.250.1.213.{number}0000",), lineage=f"{number:028x}0000",
-        patients=tuple(f"patient-{kind}{number:023x}0000" for kind in "abc"), ack="AE" if refused else "AA",
+        patients=tuple(patient_of(number, kind) for kind in "abc"), ack="AE" if refused else "AA",
         size=100_000, code="R45" if refused else "", document_type=dice.choice(TYPES), level=3, qualified=True,
         structures=(structure,), speaks_for=structure,
         recipients=((address, f"81000{doctor:07}", f"NOM{doctor} Anne"),),
@@ -87,11 +100,11 @@ def lines(number: int, of: int, begin: float = LAST) -> tuple[list[JournalEntry]
     return [read, made], ends
 
 
-def write(journal: Journal, first: int, count: int, of: int, begin: float) -> float:
+def write(journal: Journal, first: int, count: int, of: int, begin: float, structures: int = STRUCTURES) -> float:
     """Write so many messages as the worker does; returns this process's CPU, ms a message."""
     cpu = 0.0
     for start in range(first, first + count, BATCH):
-        some = [lines(number, of, begin) for number in range(start, min(start + BATCH, first + count))]
+        some = [lines(number, of, begin, structures) for number in range(start, min(start + BATCH, first + count))]
         entries, receipts = [e for one, _ in some for e in one], [r for _, two in some for r in two]
         before = time.process_time()
         journal.write(entries, receipts, seen=NOW)
@@ -99,23 +112,23 @@ def write(journal: Journal, first: int, count: int, of: int, begin: float) -> fl
     return 1000 * cpu / count
 
 
-def fill(journal: Journal, url: str, messages: int) -> int:
-    """Fill 13 months; returns how many messages a day has.
+def fill(journal: Journal, url: str, messages: int, structures: int = STRUCTURES) -> int:
+    """Fill 13 months, and close the journal; returns how many messages a day has.
 
     The newest day is written, the others are copies of it under other numbers; some messages of old days are written
     too, so that they can be asked for by their ids.
     """
     per_day = max(1, messages // DAYS)
-    write(journal, 1, per_day, per_day + 1, LAST)
+    write(journal, 1, per_day, per_day + 1, LAST, structures)
     journal.close()  # the database is ours alone meanwhile
     began = time.monotonic()
-    copies = _sqlite(url, per_day) if url.startswith("sqlite") else _postgresql(url, per_day)
+    copies = (_sqlite if url.startswith("sqlite") else _postgresql)(url, _kinds(per_day, structures))
     for number in copies:
         if number % 20 == 0:
             print(f"{number} of {DAYS} days, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     with closing(Journal(url, SystemClock())) as again:
         for back in OLD_DAYS:
-            write(again, first_of(back), 20, per_day + 1, LAST - back * DAY)
+            write(again, first_of(back), 20, per_day + 1, LAST - back * DAY, structures)
     return per_day
 
 
@@ -128,12 +141,12 @@ def first_of(back: int) -> int:
     return 10**8 + back * 1000 + 1
 
 
-def _kinds(per_day: int) -> list[tuple[int, str]]:
+def _kinds(per_day: int, structures: int) -> list[tuple[int, str]]:
     """(term, kind) of a day's terms that are the same on other days, and of those that patients have."""
     common: set[int] = set()
     patients: set[int] = set()
     for number in range(1, per_day + 1):
-        for entry in lines(number, per_day + 1)[0]:
+        for entry in lines(number, per_day + 1, structures=structures)[0]:
             common.update(map(of_text, terms_of(entry)))
             patients.update(of_text(named(patient)) for patient in entry.patients)
     return [*((term, "same") for term in common), *((term, "patient") for term in patients)]
@@ -174,12 +187,12 @@ def _copied(table: Any, back: int, into: str, source: str) -> str:
     return f"INSERT INTO {into} ({', '.join(names)}) SELECT {asked} FROM {source} x {kinds} WHERE {where}"  # noqa: S608
 
 
-def _sqlite(url: str, per_day: int) -> Iterator[int]:
+def _sqlite(url: str, kinds: list[tuple[int, str]]) -> Iterator[int]:
     connection = sqlite3.connect(make_url(url).database or "", isolation_level=None)
     for pragma in ("journal_mode=OFF", "synchronous=OFF", "locking_mode=EXCLUSIVE", "cache_size=-1500000"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
     connection.execute(f"CREATE TEMPORARY TABLE {_KINDS}")
-    connection.executemany("INSERT INTO bench_kinds VALUES (?, ?)", _kinds(per_day))
+    connection.executemany("INSERT INTO bench_kinds VALUES (?, ?)", kinds)
     for back in range(DAYS - 1, 0, -1):
         connection.execute("BEGIN IMMEDIATE")
         for table in (*BY_DAY, EVENTS):
@@ -189,11 +202,11 @@ def _sqlite(url: str, per_day: int) -> Iterator[int]:
     connection.close()
 
 
-def _postgresql(url: str, per_day: int) -> Iterator[int]:
+def _postgresql(url: str, kinds: list[tuple[int, str]]) -> Iterator[int]:
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute(f"CREATE TABLE {_KINDS}")
         with connection.cursor() as cursor:
-            cursor.executemany("INSERT INTO bench_kinds VALUES (%s, %s)", _kinds(per_day))
+            cursor.executemany("INSERT INTO bench_kinds VALUES (%s, %s)", kinds)
         connection.execute("ANALYZE bench_kinds")
         for back in range(DAYS - 1, 0, -1):
             copy_day(connection, back)

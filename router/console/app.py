@@ -29,6 +29,7 @@ from router.console.registry import all_pages
 from router.console.sessions import cookie
 from router.console.tools import ConsoleTools
 from router.console.visit import Visit
+from router.database import TooSlow
 from router.errors import Unavailable
 from router.language import DEFAULT, N_, in_language
 
@@ -177,11 +178,13 @@ class _Console:
         with in_language(visit.choices.language):
             return self._shown(visit, status)
 
-    def _shown(self, visit: Visit, status: int, **values: str) -> Response:
+    def _shown(self, visit: Visit, status: int, **values: str | bool) -> Response:
         known = status if status in (400, 403, 404, 405, 413, 415, 429, 500, 503) else 404
         visit.page_asked = _ERRORS
         headers = {"Retry-After": "60"} if known in (429, 503) else {}
-        return visit.page("error.html", status=known, headers=headers, code=known, **{"reference": "", **values})
+        return visit.page(
+            "error.html", status=known, headers=headers, code=known, **{"reference": "", "slow": False, **values}
+        )
 
     def _failed(self, visit: Visit) -> Response:
         reference = secrets.token_hex(4)
@@ -189,7 +192,7 @@ class _Console:
         return self._shown(visit, 500, reference=reference)
 
     def _away(self, request: Request, fault: Unavailable, visit: Visit | None = None) -> Response:
-        """A database is away: said in a page that needs none."""
+        """A database is away, or took too long: said in a page that needs none."""
         log.warning("a page waits for a database", code=fault.code, place=fault.place)
         known = visit or Visit(
             request=request,
@@ -200,7 +203,7 @@ class _Console:
             choices=self._choices(request, {}),
         )
         with in_language(known.choices.language):
-            return self._shown(known, 503, reference=fault.code)
+            return self._shown(known, 503, reference=fault.code, slow=isinstance(fault, TooSlow))
 
 
 def _status(refused: _Refused | NotHere | NotAllowed) -> int:

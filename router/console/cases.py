@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -15,6 +15,7 @@ from router.database import Database
 Did = Literal["take", "give", "note", "decide"]
 HELD_SECONDS: Final = 30 * 60.0
 """After so long a case that somebody took is free again."""
+_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +56,24 @@ class CaseStore:
 
     # ------------------------------------------------------------------------------------------------ reading
 
-    def of(self, list_: str, ids: Sequence[str]) -> Mapping[str, CaseState]:
+    def of(self, list_: str, ids: Iterable[str]) -> Mapping[str, CaseState]:
         """By id, those of which somebody did something. A lock whose time is over is left out."""
-        now, wanted = self._clock.now(), sorted(set(ids))
+        now, found = self._clock.now(), dict[str, CaseState]()
         with self._database.read() as db:
-            rows = db.execute(select(CASES).where(CASES.c.list == list_, CASES.c.id.in_(wanted))).mappings().all()
-            notes = _last_notes(db, list_, wanted)
-        return {row["id"]: _state(row, now, notes.get(row["id"])) for row in rows}
+            for some in _parts(ids):
+                rows = db.execute(select(CASES).where(CASES.c.list == list_, CASES.c.id.in_(some))).mappings().all()
+                notes = _last_notes(db, list_, [row["id"] for row in rows])
+                found.update((row["id"], _state(row, now, notes.get(row["id"]))) for row in rows)
+        return found
+
+    def decided(self, list_: str, ids: Iterable[str]) -> frozenset[str]:
+        """Those of these that are decided."""
+        of, found = CASES.c, list[str]()
+        with self._database.read() as db:
+            for some in _parts(ids):
+                query = select(of.id).where(of.list == list_, of.id.in_(some), of.decided != "")
+                found += db.execute(query).scalars()
+        return frozenset(found)
 
     def one(self, list_: str, id_: str) -> CaseState:
         return self.of(list_, [id_]).get(id_, NEW)
@@ -118,6 +130,12 @@ class CaseStore:
         number = 0 if last is None else last + 1
         row = {"list": list_, "id": id_, "number": number, "at": self._clock.now()}
         db.execute(insert(CASE_LINES), row | {"person": person, "did": did, "text": text})
+
+
+def _parts(ids: Iterable[str]) -> Iterator[list[str]]:
+    """A statement takes some thousand values only."""
+    every = sorted(set(ids))
+    yield from (every[start : start + _AT_ONCE] for start in range(0, len(every), _AT_ONCE))
 
 
 def _known(db: Connection, list_: str, id_: str) -> None:

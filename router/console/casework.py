@@ -34,6 +34,16 @@ class ShownCase:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How much is open in a work-list. oldest: since when the oldest waits, Unix seconds; 0 for none"""
+
+    name: ListName
+    word: str
+    count: int
+    oldest: float
+
+
+@dataclass(frozen=True, slots=True)
 class OpenList:
     """One work-list: what is open, the oldest first."""
 
@@ -42,8 +52,8 @@ class OpenList:
     open: tuple[ShownCase, ...]
 
     @property
-    def oldest(self) -> float:
-        return self.open[0].case.since if self.open else 0.0
+    def standing(self) -> Standing:
+        return Standing(self.name, self.word, len(self.open), self.open[0].case.since if self.open else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,14 @@ def page(rows: Sequence[ShownCase], per: int, after: str) -> tuple[Sequence[Show
 def _place(one: ShownCase) -> str:
     """Of a case in the order of its list, as a text that is sorted like it."""
     return f"{one.case.since:017.6f}-{one.case.id}"
+
+
+def standing(visit: Visit, name: ListName) -> Standing:
+    """The same in numbers alone."""
+    since = Worklists(visit.tools, visit.structures).since(name)
+    decided = visit.tools.store.cases.decided(name, since)
+    times = [at for id_, at in since.items() if id_ not in decided]
+    return Standing(name, _(LISTS[name]), len(times), min(times, default=0.0))
 
 
 def found(visit: Visit, name: ListName, id_: str) -> ShownCase:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from router.console.cases import NEW
 from router.console.orders import Order, OrderState
 from router.console.words import Structures
 from router.console.worklists import ListName, Worklists
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 SECOND: Final = N_("an order about dead letters waits for a second person")
 ASKS: Final = N_("the first ones of an order about dead letters failed: it waits for a person")
 NOT_RECEIVED: Final = "not received"
+SECONDS: Final = 2.0
+"""After which a question to the journal is cut: each page has the answer in its head."""
 #: What waits -> the page where a person goes on with it.
 PAGES: Final[Mapping[str, str]] = {
     judge.DEAD_LETTERS: "/dead-letters",
@@ -69,6 +70,5 @@ def _of_structures(tools: ConsoleTools, within: frozenset[str]) -> Iterator[Atte
 
 def _open(tools: ConsoleTools, within: Structures, name: ListName) -> int:
     """Cases of a work-list that nobody has decided yet."""
-    ids = [case.id for case in Worklists(tools, within).cases(name)]
-    states = tools.store.cases.of(name, ids)
-    return sum(not states.get(id_, NEW).decided for id_ in ids)
+    ids = Worklists(tools, within, SECONDS).since(name).keys()
+    return len(ids - tools.store.cases.decided(name, ids))

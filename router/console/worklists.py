@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -10,8 +10,8 @@ from router.engine.dead_letters.listing import DeadLetter, Filter
 from router.engine.delivery.supersession_rules import HELD
 from router.exchange import PATIENT
 from router.feedback.answers import CONTRADICTED, DELAYED, OVERDUE
-from router.journal.criteria import Criteria
-from router.journal.views import EventStory, EventSummary
+from router.journal.search import SECONDS
+from router.journal.silence import Asked, Unheard
 from router.language import N_, _
 from router.register.patient import WorkEntry
 from router.sinks.mssante.settings import KEEPS
@@ -23,10 +23,14 @@ ListName = Literal["waiting", "identity", "not-received"]
 IN_DOUBT: Final = "PFI-DELETE-DOUBT"
 DAYS: Final = 90 * 86_400.0
 """Mails that left longer ago are not looked at: nobody will ask for their reports any more."""
-MOST: Final = 500
-"""Messages that the list of what was not received is made of, the newest."""
+MOST: Final = 2000
+"""Messages that the list of what was not received is made of, the newest, for each of its codes."""
 _ENTRIES: Final = 500
 """Entries of the register that are read at once."""
+_UNDERWAY: Final = 60 * 86_400.0
+"""Seconds before a document left, within which its message is looked for to show its name."""
+_CLOCKS: Final = 86_400.0
+"""Seconds by which the clocks of two machines may differ."""
 _NOBODY: Final = ("", "", "")
 
 #: Work-list -> as people call it.
@@ -94,32 +98,43 @@ class Case:
 
 
 class Worklists:
-    """What stands in the lists for somebody who sees these structures (None: all). Raises `Unavailable`."""
+    """What stands in the lists for somebody who sees these structures (None: all). Raises `Unavailable`.
 
-    def __init__(self, tools: ConsoleTools, within: frozenset[str] | None) -> None:
-        self._tools, self._within = tools, within
+    seconds: after which a question to the journal is cut
+    """
+
+    def __init__(self, tools: ConsoleTools, within: frozenset[str] | None, seconds: float = SECONDS) -> None:
+        self._tools, self._within, self._seconds = tools, within, seconds
 
     def cases(self, name: ListName) -> list[Case]:
         """The oldest first; those that people have decided too."""
         found = {"waiting": self._waiting, "identity": self._identity, "not-received": self._not_received}[name]()
         return sorted(found, key=lambda case: (case.since, case.id))
 
+    def since(self, name: ListName) -> Mapping[str, float]:
+        """Id of each of `cases` -> since when it waits, Unix seconds: what it takes to count them."""
+        if name == "waiting":
+            return {letter.delivery_id: letter.last for letter in self._letters()}
+        if name == "identity":
+            self._own()
+            return self._tools.services.register.open_since(self._within)
+        return {mail.delivery_id: mail.at for code in (KEEPS, OVERDUE) for mail in self._unheard(code)}
+
     # ------------------------------------------------------------------------------------------------ waiting
 
     def _waiting(self) -> Iterator[Case]:
-        desk = self._tools.desk
-        letters = [
-            letter for code in (HELD, IN_DOUBT) for letter in desk.dead_letters(Filter(code=code, within=self._within))
-        ]
-        yield from map(_of_letter, desk.named([one for one in letters if one.delivery_id]))
+        yield from map(_of_letter, self._tools.desk.named(self._letters()))
+
+    def _letters(self) -> list[DeadLetter]:
+        look, codes = self._tools.desk.dead_letters, (HELD, IN_DOUBT)
+        found = [letter for code in codes for letter in look(Filter(code=code, within=self._within))]
+        return [letter for letter in found if letter.delivery_id]
 
     # ----------------------------------------------------------------------------------------------- identity
 
     def _identity(self) -> Iterator[Case]:
+        self._own()
         register, last = self._tools.services.register, None
-        while entries := register.unowned(limit=_ENTRIES):
-            owners = self._owners(entries)
-            register.own({one.id: owners.get(one.delivery_id, _NOBODY)[1] for one in entries})
         while entries := register.work(limit=_ENTRIES, within=self._within, after=last):
             owners = self._owners(entries)
             for entry in entries:
@@ -138,15 +153,26 @@ class Worklists:
                 )  # fmt: skip
             last = entries[-1]
 
-    def _owners(self, entries: Iterable[WorkEntry]) -> dict[str, tuple[str, str, str]]:
-        """Delivery -> (event, FINESS, MSH-10): of the ledger, and of the journal where the ledger has forgotten it."""
+    def _own(self) -> None:
+        """Tell the register whose entries are whose, where nobody has yet."""
+        register = self._tools.services.register
+        while entries := register.unowned(limit=_ENTRIES):
+            owners = self._owners(entries, anywhere=True)
+            register.own({one.id: owners.get(one.delivery_id, _NOBODY)[1] for one in entries})
+
+    def _owners(self, entries: Sequence[WorkEntry], *, anywhere: bool = False) -> dict[str, tuple[str, str, str]]:
+        """Delivery -> (event, FINESS, MSH-10): of the ledger, and of the journal where the ledger has forgotten it.
+
+        anywhere: whenever it was received; else not long before it left
+        """
         ids = {entry.delivery_id for entry in entries}
         rows = self._tools.desk.rows(ids)
         found = {id_: (row.delivery.event_id, row.delivery.structure) for id_, row in rows.items()}
         journal = self._tools.services.journal
-        for id_ in ids - found.keys():
-            for story in journal.story(id_, 1):
-                found[id_] = (story.event.event_id, story.event.structure)
+        first, last = min(entry.left for entry in entries) - _UNDERWAY, max(entry.left for entry in entries) + _CLOCKS
+        when = (0.0, self._tools.clock.now() + _CLOCKS) if anywhere else (first, last)
+        forgotten = journal.of_deliveries(ids - found.keys(), *when)
+        found |= {id_: (event.event_id, event.structure) for id_, event in forgotten.items()}
         told = journal.owners(event for event, structure in found.values() if not structure)  # rows of an older version
         found = {id_: (event, structure or told.get(event, "")) for id_, (event, structure) in found.items()}
         names = journal.control_ids(event for event, _structure in found.values())
@@ -155,44 +181,31 @@ class Worklists:
     # ------------------------------------------------------------------------------------------- not received
 
     def _not_received(self) -> Iterator[Case]:
+        keeps = _("this recipient keeps a version that was replaced or deleted: tell him another way")
+        silent = _("no report came of this mail: ask the recipient whether it arrived")
+        yield from (_of_mail(one, KEEPS, keeps) for one in self._unheard(KEEPS))
+        yield from (_of_mail(one, OVERDUE, silent) for one in self._unheard(OVERDUE))
+
+    def _unheard(self, code: str) -> list[Unheard]:
         journal, since = self._tools.services.journal, self._tools.clock.now() - DAYS
-        for one in journal.search(Criteria(code=KEEPS, since=since, within=self._within), MOST).events:
-            for leg in one.deliveries:
-                if leg.code == KEEPS:
-                    ask = _("this recipient keeps a version that was replaced or deleted: tell him another way")
-                    yield _of_mail(one.event, leg.delivery_id, ask, leg.at, KEEPS, leg.sink, leg.label)
-        for one in journal.search(Criteria(code=OVERDUE, since=since, within=self._within), MOST).events:
-            for story in journal.story(one.event.event_id, 1):
-                yield from _silent(story)
+        asked = Asked(since=since, within=self._within, limit=MOST)
+        if code == KEEPS:
+            return journal.ended_with(code, asked, self._seconds)
+        return journal.silent(code, (DELAYED, CONTRADICTED), asked, self._seconds)
 
 
-def _silent(story: EventStory) -> Iterator[Case]:
-    """The mails of which nothing was heard since it was said that nothing is heard of them."""
-    legs = {leg.delivery_id: leg for leg in story.deliveries}
-    late: dict[str, float] = {}
-    for moment in story.timeline:
-        if moment.kind == "dsn" and moment.code == OVERDUE:
-            late.setdefault(moment.delivery_id, moment.at)
-        elif moment.kind == "mdn" or (moment.kind == "dsn" and moment.code not in (DELAYED, CONTRADICTED)):
-            late.pop(moment.delivery_id, None)
-    for id_, at in late.items():
-        if leg := legs.get(id_):
-            ask = _("no report came of this mail: ask the recipient whether it arrived")
-            yield _of_mail(story.event, id_, ask, at, OVERDUE, leg.sink, leg.label)
-
-
-def _of_mail(event: EventSummary, id_: str, ask: str, since: float, code: str, sink: str, label: str) -> Case:
+def _of_mail(mail: Unheard, code: str, ask: str) -> Case:
     return Case(
         list="not-received",
-        id=id_,
+        id=mail.delivery_id,
         ask=ask,
-        since=since,
+        since=mail.at,
         code=code,
-        structure=event.structure,
-        sink=sink,
-        to=shown(label),
-        event_id=event.event_id,
-        name=event.control_id or event.event_id[:8],
+        structure=mail.structure,
+        sink=mail.sink,
+        to=shown(mail.label),
+        event_id=mail.event_id,
+        name=mail.control_id or mail.event_id[:8],
     )
 
 

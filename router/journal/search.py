@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -27,14 +27,16 @@ from router.journal.sources import (
     Reader,
     Source,
     TimeUp,
+    few_rows,
     has_code,
+    in_days,
     of_its_delivery,
     of_term,
     sources,
     these,
     within_days,
 )
-from router.journal.tables import DELIVERIES, EVENTS, ORPHANS, TERMS
+from router.journal.tables import DELIVERIES, EVENTS, ORPHANS, TERMS, day_of
 from router.journal.terms import term
 from router.journal.views import DeliveryState, EventSummary
 
@@ -43,6 +45,7 @@ SECONDS: Final = 5.0
 _SAMPLE: Final = 1000
 _SMALLEST_PAGE: Final = 100
 _LARGEST_PAGE: Final = 2000
+_DELIVERIES: Final = 500
 _STATE: Final = tuple(name for name in DeliveryState.__slots__ if name != "event_id")
 
 
@@ -150,7 +153,7 @@ def _outcomes(reader: Reader, criteria: Criteria, page: Sequence[Cursor]) -> Cou
     dispositions = {disposition: word for word, disposition in OUTCOMES.items()}
     of, at = DELIVERIES.c, these(reader.connection, page)
     mine = of.day == at.c.day, of.event == at.c.event, within_days(of.day, page), *of_its_delivery(criteria)
-    rows = _joined(reader.connection, at, select(of.event, of.disposition).where(*mine))
+    rows = joined(reader.connection, at, select(of.event, of.disposition).where(*mine))
     pairs = {(event, dispositions.get(name, "")) for event, name in reader.connection.execute(rows)}
     if not (criteria.sink or is_address(criteria.recipient)):
         reader.check()
@@ -165,11 +168,11 @@ def _ends(connection: Connection, page: Sequence[Cursor], *more: ColumnElement[b
     for outcome in sorted(ENDED):
         ended = of.term == of_text(term("outcome", outcome))
         mine = of.day == at.c.day, of.at == at.c.at, of.event == at.c.event, ended, within_days(of.day, page), *more
-        query = _joined(connection, at, select(of.event).where(*mine))
+        query = joined(connection, at, select(of.event).where(*mine))
         yield from ((event, outcome) for event in connection.execute(query).scalars())
 
 
-def _joined(connection: Connection, at: FromClause, of_one: Select[Any]) -> Select[Any]:
+def joined(connection: Connection, at: FromClause, of_one: Select[Any]) -> Select[Any]:
     """What a question about one event says of each of `these`.
 
     PostgreSQL is told to ask for one after the other: it would turn a join round, and read whole days.
@@ -213,6 +216,22 @@ def named(connection: Connection, any_id: str, limit: int, wanted: Criteria) -> 
     return list(connection.execute(undated.union(theirs).limit(limit)).scalars())
 
 
+def of_deliveries(connection: Connection, ids: Collection[str], since: float, until: float) -> dict[str, EventSummary]:
+    """See `Journal.of_deliveries`: all of them by one statement for so many, whether they are there or not."""
+    few_rows(connection)
+    of, found = TERMS.c, dict[str, EventSummary]()
+    wanted = sorted(ids)
+    oldest = connection.execute(select(func.min(EVENTS.c.received))).scalar() or 0.0
+    since = max(since, oldest)
+    for start in range(0, len(wanted), _DELIVERIES):
+        numbers = {of_text(as_term(id_)): id_ for id_ in wanted[start : start + _DELIVERIES]}
+        query = select(of.term, *EVENTS.c).select_from(TERMS.join(EVENTS, EVENTS.c.event == of.event))
+        days = in_days(connection, of.day, day_of(since), day_of(until))
+        for row in connection.execute(query.where(days, of.term.in_(numbers))).mappings():
+            found[numbers[row["term"]]] = summary(row)
+    return found
+
+
 def beginning(connection: Connection, digits: str, limit: int, wanted: Criteria) -> list[int]:
     """Events whose id begins with these digits, at least eight; none for another text."""
     if (asked := beginning_of(digits)) is None:
@@ -241,7 +260,7 @@ def _events(connection: Connection, page: Sequence[Cursor]) -> Iterator[FoundEve
     of, at = DELIVERIES.c, these(connection, page)
     deliveries: dict[int, list[Mapping[Any, Any]]] = {}
     mine = of.day == at.c.day, of.event == at.c.event, within_days(of.day, page)
-    theirs = _joined(connection, at, select(DELIVERIES).where(*mine))
+    theirs = joined(connection, at, select(DELIVERIES).where(*mine))
     for row in connection.execute(theirs).mappings():
         deliveries.setdefault(row["event"], []).append(row)
     ends: dict[int, list[str]] = {}

@@ -130,10 +130,7 @@ class Reader:
         self._deadline = deadline
         self._dense: set[int] = set()
         """Parts that once had more than `_LISTED` allows."""
-        if connection.dialect.name == "postgresql":
-            # Rows are few and stand in the indexes: a plan that reads a whole day to join it would be a wrong guess.
-            for setting in _SETTINGS:
-                connection.exec_driver_sql(f"SET LOCAL {setting}")
+        few_rows(connection)
         of = EVENTS.c.received
         oldest = connection.execute(select(func.min(of))).scalar()
         newest = connection.execute(select(func.max(of))).scalar()
@@ -224,10 +221,7 @@ class Reader:
         """What a row of the part must be in these days, within the period of the search."""
         at, criteria, wanted = part.at, self._criteria, list(part.where)
         if part.day is not None:
-            # PostgreSQL leaves partitions out by a range; SQLite goes from one day's keys to the next.
-            partitioned = self.connection.dialect.name == "postgresql"
-            days = part.day.between(first, last) if partitioned else part.day.in_(list(range(first, last + 1)))
-            wanted.append(days)
+            wanted.append(in_days(self.connection, part.day, first, last))
         else:
             wanted += [at >= float(first * DAY), at < float((last + 1) * DAY)]
         if criteria.since is not None:
@@ -235,6 +229,22 @@ class Reader:
         if criteria.until is not None:
             wanted.append(at < criteria.until)
         return wanted
+
+
+def few_rows(connection: Connection) -> None:
+    """Tell PostgreSQL, for this transaction, that rows are few and stand in the indexes.
+
+    A plan that reads a whole day to join it would be a wrong guess.
+    """
+    if connection.dialect.name == "postgresql":
+        for setting in _SETTINGS:
+            connection.exec_driver_sql(f"SET LOCAL {setting}")
+
+
+def in_days(connection: Connection, day: ColumnElement[Any], first: int, last: int) -> ColumnElement[bool]:
+    """PostgreSQL leaves partitions out by a range; SQLite goes from one day's keys to the next."""
+    partitioned = connection.dialect.name == "postgresql"
+    return day.between(first, last) if partitioned else day.in_(list(range(first, last + 1)))
 
 
 _THESE: Final = Table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
@@ -12,13 +12,14 @@ from sqlalchemy import Column, Connection, Integer, Select, Table, cast, delete,
 from router.contracts import Clock
 from router.database import Database, Took, TooSlow, unheard
 from router.exchange import JournalEntry, Receipt
-from router.journal import days, search
+from router.journal import days, search, silence
 from router.journal.criteria import ANY, Counts, Criteria, Cursor, Found
 from router.journal.days import UNDATED
 from router.journal.migrations import MIGRATIONS, OldLines
 from router.journal.numbers import of_event
 from router.journal.rows import ENTRY, RECEIPT, Rows, asked_ids
 from router.journal.search import SECONDS
+from router.journal.silence import Asked, Unheard
 from router.journal.tables import (
     DELIVERIES,
     ENTRIES,
@@ -31,7 +32,7 @@ from router.journal.tables import (
     day_of,
 )
 from router.journal.timeline import deleted_before, outline, tell
-from router.journal.views import Activity, EventStory
+from router.journal.views import Activity, EventStory, EventSummary
 from router.journal.writing import Writer
 from router.request import Action
 
@@ -108,8 +109,9 @@ class Journal:
         wanted: its feed and its period narrow what an id used several times leads to; an event of none of its
         structures (`within`) is as unknown as any id that nobody has used
         look_back: a document that is sent anew says so when its deletion was asked for before
+        Raises `TooSlow` after `SECONDS`.
         """
-        with self._database.read() as connection:
+        with self._database.read(seconds=SECONDS) as connection:
             events = self._find(connection, any_id, limit, wanted)
             stories = [self._story(connection, event) for event in events]
             if look_back:
@@ -127,7 +129,7 @@ class Journal:
         asked = search.Search(criteria, limit, seconds, after)
         with suppress(TooSlow), self._database.read(seconds=seconds) as connection:
             asked.look(connection)
-        with self._database.read() as connection:
+        with self._database.read(seconds=SECONDS) as connection:
             return asked.found(connection)
 
     def counts(self, criteria: Criteria, seconds: float = SECONDS) -> Counts:
@@ -136,6 +138,24 @@ class Journal:
         with suppress(TooSlow), self._database.read(seconds=seconds) as connection:
             asked.look(connection)
         return asked.counted()
+
+    def ended_with(self, code: str, asked: Asked, seconds: float = SECONDS) -> list[Unheard]:
+        """Deliveries whose outcome has this code. Raises `TooSlow` after so many seconds."""
+        with self._database.read(seconds=seconds) as connection:
+            return list(silence.ended_with(connection, code, asked, self._clock.now()))
+
+    def silent(self, code: str, neutral: Collection[str], asked: Asked, seconds: float = SECONDS) -> list[Unheard]:
+        """Mails of which nothing was heard since a report with this code said so. Raises like `ended_with`.
+
+        neutral: codes of reports that are no news
+        """
+        with self._database.read(seconds=seconds) as connection:
+            return list(silence.silent(connection, code, neutral, asked, self._clock.now()))
+
+    def of_deliveries(self, ids: Collection[str], since: float, until: float) -> dict[str, EventSummary]:
+        """Events by the ids of their deliveries, as far as they were received between these Unix times."""
+        with self._database.read(seconds=SECONDS) as connection:
+            return search.of_deliveries(connection, ids, since, until)
 
     def control_ids(self, events: Iterable[str]) -> dict[str, str]:
         """MSH-10 by event id, of those that have one."""
@@ -179,7 +199,7 @@ class Journal:
         """What this column says of these events, by event id, where it says something."""
         found: dict[str, str] = {}
         ids = sorted({of_event(event_id) for event_id in events})
-        with self._database.read() as connection:
+        with self._database.read(seconds=SECONDS) as connection:
             for start in range(0, len(ids), _ASKED_AT_ONCE):
                 some = EVENTS.c.event.in_(ids[start : start + _ASKED_AT_ONCE])
                 rows = connection.execute(select(EVENTS.c.event_id, column).where(some))

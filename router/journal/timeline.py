@@ -43,13 +43,13 @@ def tell(
 ) -> EventStory:
     """Join what is known of one event, in order of time."""
     moments = [moment for entry in entries for moment in _of_entry(entry)]
-    moments += [_of_receipt(receipt) for receipt in receipts]
+    moments += [of_receipt(receipt) for receipt in receipts]
     documents = dict.fromkeys(document for entry in entries for document in entry.documents)
     return EventStory(
         event=event,
         documents=tuple(documents),
         deliveries=tuple(sorted(deliveries, key=lambda delivery: (delivery.sink, delivery.label))),
-        timeline=tuple(sorted(moments, key=_when)),
+        timeline=tuple(sorted(moments, key=when)),
         origin=next((entry.origin for entry in entries if entry.origin), ""),
         lineage=next((entry.lineage for entry in entries if entry.lineage), ""),
     )
@@ -74,7 +74,7 @@ def deleted_before(story: EventStory, earlier: Mapping[str, Sequence[EventSummar
                 time=clock(last.received),
             )
             found.append(Moment(at=story.event.received, kind="warning", text=text))
-    return replace(story, timeline=tuple(sorted(found, key=_when)))
+    return replace(story, timeline=tuple(sorted(found, key=when)))
 
 
 def outline(event_id: str, entries: Sequence[JournalEntry], receipts: Sequence[Receipt]) -> EventSummary:
@@ -120,7 +120,8 @@ def _count(entry: JournalEntry) -> str:
     return filled_plural("{count} envoi", "{count} envois", count) if count else N_("aucun envoi")
 
 
-def _of_receipt(receipt: Receipt) -> Moment:
+def of_receipt(receipt: Receipt) -> Moment:
+    """The line of a story that a receipt is."""
     return Moment(
         at=receipt.at,
         kind=_RECEIPT_KINDS[receipt.kind],
@@ -136,7 +137,8 @@ def _of_receipt(receipt: Receipt) -> Moment:
     )
 
 
-def _when(moment: Moment) -> tuple[float, int]:
+def when(moment: Moment) -> tuple[float, int]:
+    """Where a line stands in its story."""
     rank = _ORDER.index(moment.kind) if moment.kind in _ORDER else len(_ORDER)
     whole = moment.kind in ("dsn", "mdn") and moment.at == int(moment.at)
     # A mail's Date has no fraction: a report of this second comes after what was done within it.

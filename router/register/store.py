@@ -133,6 +133,11 @@ class Register:
         with self._database.read() as db:
             return int(db.execute(sa.select(sa.func.count()).select_from(WORK).where(IS_OPEN)).scalar_one())
 
+    def open_since(self, within: Collection[str] | None) -> dict[str, float]:
+        """Id of each open entry of `work` -> when it was opened, Unix seconds; in no order."""
+        with self._database.read() as db:
+            return worklist.open_since(db, within)
+
     def unowned(self, *, limit: int = 500) -> list[WorkEntry]:
         """Open entries whose structure nobody has told yet, in no order."""
         with self._database.read() as db:

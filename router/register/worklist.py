@@ -113,6 +113,14 @@ def open_entries(
     return _entries(db.execute(query.order_by(*order).limit(limit)).mappings())
 
 
+def open_since(db: Connection, within: Collection[str] | None) -> dict[str, float]:
+    """See `Register.open_since`."""
+    query = sa.select(WORK.c.id, WORK.c.opened).where(IS_OPEN)
+    if within is not None:
+        query = query.where(WORK.c.structure.in_(sorted(within)))
+    return {row.id: row.opened for row in db.execute(query)}
+
+
 def unowned(db: Connection, limit: int) -> list[WorkEntry]:
     """See `Register.unowned`."""
     return _entries(db.execute(sa.select(WORK).where(IS_OPEN, WORK.c.structure.is_(None)).limit(limit)).mappings())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +11,18 @@ import pytest
 from router.access.person import Role
 from router.access.tokens import API_READ
 from router.console import waits
+from router.console.worklists import LISTS
 from router.contracts import Row
 from router.engine.delivery.supersession_rules import HELD
 from router.errors import Unavailable
 from router.exchange import Origin, State
 from tests.console.console_world import SITE, A, B, World, text_of
 from tests.console.sink_worker import publish
-from tests.console.worklist_world import in_doubt, silent
+from tests.console.worklist_world import in_doubt, many, moved_identity, reports, silent
 from tests.engine.sinks import delivery
+
+#: Work-list -> how the head tells of it.
+HEADS = {"not-received": "may not have been received", "identity": "left under an identity"}
 
 
 def _everything(world: World) -> None:
@@ -36,6 +41,39 @@ def test_failures_and_cases_are_counted_for_whoever_sees_their_structure(world: 
     assert 'href="/worklists/not-received"' in page.text
     assert "Nothing waits" not in page.text and "nothing to look at" not in page.text
     assert "nothing to look at" not in world.client(name).get("/search").text
+
+
+@pytest.mark.parametrize("name", ["marie", "jeanne", "paul"])
+def test_the_head_counts_what_the_work_lists_show(world: World, name: str) -> None:
+    """Silent, answered, kept, decided: the number in the head is that of the rows, for each who looks."""
+    world.fill()
+    moved_identity(world)
+    silent(world)
+    reports(world)
+    client = world.client(name)
+    world.store.cases.decide("not-received", many(3), "luc", "told", structure=A, name="MSGA1")
+    rows = {
+        list_: len(set(re.findall(rf'href="/worklists/{list_}/([^"?]+)"', client.get(f"/worklists/{list_}").text)))
+        for list_ in ("not-received", "identity")
+    }
+    head = text_of(client.get("/"))
+    told = {list_: sum(map(int, re.findall(rf"(\d+) documents {words}", head))) for list_, words in HEADS.items()}
+    assert told == rows == {"not-received": {"marie": 5, "jeanne": 6, "paul": 1}[name], "identity": name != "paul"}
+
+
+def test_a_list_is_counted_in_its_tab_as_it_is_in_its_page(world: World) -> None:
+    """Number and age of a tab are the same from each of the lists, and for programs."""
+    _everything(world)
+    moved_identity(world)
+    reports(world)
+    client = world.client("marie")
+    tabs = {re.search(r'<ul>(.*?)</ul></nav>\s*<p class="row', client.get(f"/worklists/{one}").text, re.S)[1]  # type: ignore[index]
+            for one in LISTS}  # fmt: skip
+    assert len({re.sub(' aria-current="page"', "", one) for one in tabs}) == 1
+    program = world.program({A: Role.READER}, [API_READ])
+    for one in program.get("/api/worklists").json()["lists"]:
+        rows = program.get(f"/api/worklists/{one['name']}").json()["cases"]
+        assert (one["open"], one["oldest"]) == (len(rows), rows[0]["since"] if rows else None)
 
 
 def test_another_structure_is_told_nothing_of_them(world: World) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 from router.engine.delivery.worker import SinkWorker
 from router.engine.delivery.worker_settings import Limits
 from router.errors import OutcomeUnknown, Refused
-from router.exchange import PATIENT, Disposition, ReceiptKind, State
-from router.feedback.answers import OVERDUE
+from router.exchange import PATIENT, Disposition, Receipt, ReceiptKind, State
+from router.feedback.answers import CONTRADICTED, DELAYED, OVERDUE
 from router.hl7.message import Message
 from router.register import read
 from router.sinks.mssante.settings import KEEPS
-from tests.console.console_world import EVENT_A, A, World
+from tests.console.console_world import EVENT_A, EVENT_B, A, World
 from tests.console.sink_worker import publish, work
 from tests.engine.sinks import ScriptedSink
 from tests.journal.journal_samples import receipt
@@ -80,6 +80,36 @@ def silent(world: World) -> None:
         2, at - 500, delivery_id=KEPT, ok=False, code=KEEPS, text="garde", disposition=Disposition.FILTERED, **common
     )
     world.write([], [sent, late, replace(keeps, label=PATIENT)])
+
+
+def many(number: int) -> str:
+    """Id of one of the mails of `reports`."""
+    return f"{number:032x}"
+
+
+def reports(world: World) -> None:
+    """Mails of A's message: heard of and not, in each order; and one of B's that is silent."""
+    at = world.clock.at
+
+    def dsn(number: int, after: float, code: str = OVERDUE, event: str = EVENT_A) -> Receipt:
+        told = {"ok": not code, "code": code, "delivery_id": many(number), "event_id": event, "feed": "sil"}
+        return receipt(2, at - 5000 + after, ReceiptKind.DSN, **told)
+
+    sent = [
+        receipt(2, at - 6000 + n, delivery_id=many(n), event_id=EVENT_B if n == 9 else EVENT_A, feed="sil")
+        for n in range(1, 10)
+    ]
+    told = [
+        *(dsn(1, 0), dsn(1, 10, "")),  # delivered in the end
+        *(dsn(2, 0), dsn(2, 10, DELAYED)),  # no word
+        dsn(3, 0),
+        *(dsn(4, 0), replace(dsn(4, 20, ""), kind=ReceiptKind.MDN)),  # read
+        *(dsn(5, 5, ""), dsn(5, 30)),  # silent after all
+        *(dsn(6, 0), dsn(6, 10, "MSS-552")),  # refused: that is a word
+        *(dsn(7, 0), dsn(7, 5, CONTRADICTED)),  # no word
+        dsn(9, 0, event=EVENT_B),
+    ]
+    world.write([], [*sent, *told])
 
 
 def everything(world: World) -> tuple[str, str, str]:

@@ -10,13 +10,16 @@ import pytest
 from sqlalchemy import event
 
 from router.contracts import SystemClock
+from router.exchange import ReceiptKind
 from router.journal.criteria import Criteria
+from router.journal.silence import Asked
 from router.journal.store import Journal
 from router.journal.tables import DAY
 from tests.journal.journal_samples import decided, receipt, received
 
 NOW = 20_000.0 * DAY
 ID = "e" * 64
+ASKED = Asked(since=NOW - 30 * DAY, within=frozenset({"1", "2"}), limit=100)
 READINGS: dict[str, Callable[[Journal], object]] = {
     "explain": lambda journal: journal.story(ID),
     "explain an unknown id": lambda journal: journal.story("no-such-id"),
@@ -28,6 +31,9 @@ READINGS: dict[str, Callable[[Journal], object]] = {
     "search of two structures": lambda journal: journal.search(Criteria(within=frozenset({"1", "2"}), feed="sil")),
     "search nothing": lambda journal: journal.search(Criteria()),
     "counts of a recipient": lambda journal: journal.counts(Criteria(recipient="a@b.mssante.fr")),
+    "what ended with a code": lambda journal: journal.ended_with("MSS-552", ASKED),
+    "what is silent": lambda journal: journal.silent("MSS-LATE", (), ASKED),
+    "events of deliveries": lambda journal: journal.of_deliveries(["d" * 32, "x"], NOW - 30 * DAY, NOW),
     "MSH-10": lambda journal: journal.control_ids([ID, "x"]),
     "owners": lambda journal: journal.owners([ID, "x"]),
     "activity of a feed": lambda journal: journal.activity("sil", NOW - DAY),
@@ -41,8 +47,9 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     journal = Journal(f"sqlite:///{tmp_path / 'journal.db'}", SystemClock())
     for n in range(40):
         id_ = ID if n == 0 else f"{n:064x}"
-        journal.write([received(id_, NOW - n * DAY), decided(id_, NOW - n * DAY + 1)],
-                      [receipt(2, NOW - n * DAY + 2, event_id=id_)])  # fmt: skip
+        at = NOW - n * DAY
+        late = receipt(2, at + 3, ReceiptKind.DSN, event_id=id_, ok=False, code="MSS-LATE")
+        journal.write([received(id_, at), decided(id_, at + 1)], [receipt(2, at + 2, event_id=id_), late])
     yield journal
     journal.close()
 

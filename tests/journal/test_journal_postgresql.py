@@ -15,13 +15,14 @@ from router.errors import Unavailable
 from router.journal.store import Journal
 from router.journal.tables import BY_DAY, DAY
 from tests.contracts.journal_contract import JournalContract
+from tests.contracts.unheard_contract import UnheardContract
 from tests.journal.journal_samples import received
 from tests.services import postgresql_url  # noqa: F401
 
 pytestmark = pytest.mark.integration
 
 
-class TestPostgresqlJournal(JournalContract):
+class TestPostgresqlJournal(JournalContract, UnheardContract):
     """The contract, on PostgreSQL."""
 
     @pytest.fixture

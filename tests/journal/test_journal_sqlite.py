@@ -10,9 +10,10 @@ import pytest
 from router.contracts import SystemClock
 from router.journal.store import Journal
 from tests.contracts.journal_contract import JournalContract
+from tests.contracts.unheard_contract import UnheardContract
 
 
-class TestSqliteJournal(JournalContract):
+class TestSqliteJournal(JournalContract, UnheardContract):
     """The contract, on SQLite."""
 
     @pytest.fixture

@@ -26,6 +26,7 @@ from router.console.choices import Choices
 from router.console.page import NotAllowed, NotHere
 from router.console.rates import Rates
 from router.console.tools import ConsoleTools
+from router.database import TooSlow
 from router.errors import OperatorFault, Unavailable
 from router.language import DEFAULT, in_language
 
@@ -111,6 +112,9 @@ def _problem(fault: Exception) -> Response:
             made = problems.answer(404)
         case NotAllowed():
             made = problems.answer(403)
+        case TooSlow():
+            log.warning("an operation was cut", code=fault.code, place=fault.place)
+            made = problems.answer(503, "API-SLOW", fault.text, reference=fault.code)
         case Unavailable():
             log.warning("an operation waits for a database", code=fault.code, place=fault.place)
             made = problems.answer(503, reference=fault.code)

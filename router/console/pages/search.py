@@ -27,7 +27,10 @@ from router.language import N_
 from router.printable import printable_cell
 
 PER: Final = (50, 200)
-_COUNT_SECONDS: Final = 2.0
+_PAGE_SECONDS: Final = 1.0
+"""What a page may take: its rows are looked for as long as need be, its numbers for what is left of this."""
+_COUNT_SECONDS: Final = 0.5
+"""The least that a number is counted for; what was counted till then is shown with a plus sign."""
 
 
 def search(visit: Visit) -> Response:
@@ -45,14 +48,14 @@ def search(visit: Visit) -> Response:
     try:
         after = Cursor.parse(visit.asked("after")) if visit.asked("after") else None
         found = journal.search(asked.criteria, per, after=after)
-        counts = journal.counts(asked.criteria, _COUNT_SECONDS)
+        counts = journal.counts(asked.criteria, _left(began))
     except BadCriterion as fault:
         return _form(visit, asked.given, fault=searching.fault_of(fault))
     visit.took = time.perf_counter() - began
     older = None
     limited = asked.criteria.since is not None or asked.criteria.until is not None
     if not found.events and after is None and limited:
-        older = journal.counts(replace(asked.criteria, since=None, until=None), _COUNT_SECONDS)
+        older = journal.counts(replace(asked.criteria, since=None, until=None), _left(began))
     return _form(
         visit,
         asked.given,
@@ -63,6 +66,11 @@ def search(visit: Visit) -> Response:
         next=asked.with_(after=str(found.next)) if found.next else "",
         older=older,
     )
+
+
+def _left(began: float) -> float:
+    """Seconds for which something is counted on a page that has been made since then."""
+    return max(_COUNT_SECONDS, _PAGE_SECONDS - (time.perf_counter() - began))
 
 
 def _asked(visit: Visit) -> Asked:

@@ -28,16 +28,17 @@ def first(visit: Visit) -> Response:
 def show(visit: Visit) -> Response:
     """One list, the oldest first, and how the two others stand."""
     began, name = time.perf_counter(), casework.list_of(visit.path["list"])
-    tabs = {one: casework.open_list(visit, one) for one in LISTS}
+    here = casework.open_list(visit, name)
+    tabs = {one: here.standing if one == name else casework.standing(visit, one) for one in LISTS}
     visit.took = time.perf_counter() - began
     mine = visit.asked("mine") == "1"
-    open_ = [one for one in tabs[name].open if not mine or one.state.holder == visit.person.name]
+    open_ = [one for one in here.open if not mine or one.state.holder == visit.person.name]
     per = PER[-1] if visit.asked("per") == str(PER[-1]) else PER[0]
     rows, following = casework.page(open_, per, visit.asked("after"))
     return visit.page(
         "worklist.html",
         tabs=tabs,
-        here=tabs[name],
+        here=here,
         rows=rows,
         following=following,
         begun=bool(visit.asked("after")),

@@ -55,9 +55,9 @@ class Decided(OneCase):
 
 def lists(visit: Visit, given: Nothing) -> WorkLists:  # noqa: ARG001  (it takes nothing)
     """Of the structures that may be seen."""
-    found = [casework.open_list(visit, name) for name in LISTS]
+    found = [casework.standing(visit, name) for name in LISTS]
     return WorkLists(
-        lists=[WorkList(name=one.name, title=one.word, open=len(one.open), oldest=moment(one.oldest)) for one in found],
+        lists=[WorkList(name=one.name, title=one.word, open=one.count, oldest=moment(one.oldest)) for one in found],
         mails=_mails(visit),
     )
 
