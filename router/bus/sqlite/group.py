@@ -54,17 +54,15 @@ class Membership:
         self._look_at = time.monotonic() + _LOOK_SECONDS
         if not self._seated():
             return {}, []
-        quotas = self._quotas()
-        return quotas, [
-            partition
-            for topic, quota in quotas.items()
-            for partition in sorted(p for p in self._locks if p.topic == topic)[quota:]
-        ]
+        quotas, held = self._quotas(), self._held()
+        beyond = (topic for topic, quota in quotas.items() if len(held.get(topic, ())) > quota)
+        return quotas, [partition for topic in beyond for partition in sorted(held[topic])[quotas[topic] :]]
 
     def take(self, quotas: Mapping[str, int]) -> None:
         """Take free partitions up to the quotas; those taken stay ours even when one of them raises OSError."""
+        before = self._held()
         for topic, quota in quotas.items():
-            held = sum(1 for partition in self._locks if partition.topic == topic)
+            held = len(before.get(topic, ()))
             for number in range(self._topics[topic]):
                 if held >= quota:
                     break
@@ -106,6 +104,13 @@ class Membership:
             return False
         self._locks[partition] = lock
         return True
+
+    def _held(self) -> dict[str, list[Partition]]:
+        """Our partitions of each topic, in one pass: a site of fifty feeds has four hundred of them."""
+        held: dict[str, list[Partition]] = {}
+        for partition in self._locks:
+            held.setdefault(partition.topic, []).append(partition)
+        return held
 
     def _quotas(self) -> dict[str, int]:
         """A fair number of partitions per topic: they differ by one at most between members."""
