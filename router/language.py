@@ -150,6 +150,12 @@ def filled(template: str, /, **fields: object) -> str:
     return template.format(**fields)
 
 
+def filled_plural(one: str, many: str, count: float, /, **fields: object) -> str:
+    """`filled` for a number of things: the template `one` for 1, else `many`; `{count}` is among the fields."""
+    shown = int(count) if count == int(count) else f"{count:g}"
+    return filled(one if count == 1 else many, count=shown, **fields)
+
+
 def translated(text: str, into: str | None = None) -> str:
     """A finished text of the code in another language; a text that is none of ours comes back as it is.
 

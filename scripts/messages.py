@@ -52,6 +52,7 @@ PLACES: Final[dict[str, Place]] = {
     "Unreadable": ((3, "text"),),
     **dict.fromkeys(("add", "add_dmp", "hold_dmp", "answer"), ((-1, "what"),)),
     "refused": ((0, "text"),),
+    "promise": ((0, "sentence"),),
     "_unusable": ((0, "reason"),),
     "_Unusable": ((0, "text"),),
     "_Refusal": ((0, "text"),),
@@ -71,7 +72,14 @@ PLACES: Final[dict[str, Place]] = {
     "SinkType": ((-1, "evidence"), (-1, "needs"), (-1, "remediation")),
 }
 #: Marks of `router.language`; the second word says how the text stands in a catalogue.
-MARKS: Final = {"_": "text", "N_": "text", "T_": "template", "filled": "template", "plural": "plural"}
+MARKS: Final = {
+    "_": "text",
+    "N_": "text",
+    "T_": "template",
+    "filled": "template",
+    "plural": "plural",
+    "filled_plural": "templates",
+}
 #: Constants that hold texts, in whatever module: the values of a dictionary, the sentences of a tuple.
 TABLES: Final = frozenset(
     {
@@ -92,7 +100,6 @@ LEFT_OUT: Final = (
     "demo/backends",
     "demo/services",
     "demo/stage",
-    "demo/story",
     "cli/simulate.py",
     "cli/reference.py",
     "cli/version.py",
@@ -100,8 +107,10 @@ LEFT_OUT: Final = (
 )
 #: Texts that pass through: they were found where they were made.
 PASSED_ON: Final = (ast.Attribute, ast.Await, ast.Subscript, ast.ListComp, ast.GeneratorExp)
+_SCREENS: Final = ("cli/", "demo/play")
+"""Modules that write on the terminal."""
 _SHOWS: Final = frozenset({"fail", "print", "add_column", "add_row", "confirm"})
-_NAMES: Final = frozenset({"MSH-10", "ACK", "segur-router:"})
+_NAMES: Final = frozenset({"MSH-10", "ACK", "segur-router:", "segur-router —"})
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
 _MARKUP: Final = re.compile(r"\[[^\]]*\]")
 _FIELDS: Final = re.compile(r"\{(\w+)[^}]*\}")
@@ -109,11 +118,15 @@ _FIELDS: Final = re.compile(r"\{(\w+)[^}]*\}")
 
 @dataclass(frozen=True)
 class Text:
-    """One text of the code; `many`: the form for several things; `template`: it has fields that get values."""
+    """One text of the code; `many`: the form for several things; `template`: it has fields that get values.
+
+    several: it is the form of `filled_plural` for several things, never for one
+    """
 
     one: str
     many: str = ""
     template: bool = False
+    several: bool = field(default=False, compare=False)
 
     @property
     def context(self) -> str | None:
@@ -187,13 +200,16 @@ class Reader:
             given += [one.value for one in call.keywords if one.arg == keyword]
             for argument in given:
                 self._follow(argument, function, template=name == "Case")
-        if self.module.name.startswith("cli/") and name in _SHOWS:
+        if self.module.name.startswith(_SCREENS) and name in _SHOWS:
             self._shown(call)
 
     def _marked(self, call: ast.Call, kind: str, function: ast.AST | None) -> None:
         if kind == "plural":
             one, many = (ast.literal_eval(argument) for argument in call.args[:2])
             self.texts.append(Text(one, many))
+        elif kind == "templates":
+            one, many = (ast.literal_eval(argument) for argument in call.args[:2])
+            self.texts += [Text(one, template=True), Text(many, template=True, several=True)]
         elif call.args:
             self._follow(call.args[0], function, template=kind == "template")
 

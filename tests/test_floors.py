@@ -45,7 +45,7 @@ HOMES = {
     "pybase64": ("cda", "cisis", "engine", "hl7", "sinks"),
     "pyotp": ("access",),
     "pypdfium2": ("console",),
-    "rich": ("cli", "demo"),
+    "rich": ("cli", "demo", "terminal"),
     "ruamel": ("config", "demo"),
     "saxonche": ("cda",),
     "sqlalchemy": ("access", "archive", "audit", "console", "database", "journal", "ledger", "register", "sealing"),

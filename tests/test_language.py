@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from io import BytesIO
@@ -11,7 +12,7 @@ from string import Formatter
 import pytest
 from babel.messages.mofile import write_mo
 
-from router.language import AS_WRITTEN, in_language, language, plural, translated, translated_head
+from router.language import AS_WRITTEN, filled_plural, in_language, language, plural, translated, translated_head
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -20,6 +21,18 @@ import messages  # noqa: E402
 
 #: Values of the fields whose form is known; any other field gets a word that is no text of ours.
 NUMBER, WORD = "12", "Xyzzy-1"
+#: Fields that count things; the others are limits of ours, which are never 1, or no numbers.
+COUNTS = frozenset(
+    {"count", "days", "waiting", "present", "planned", "events", "feeds", "unreadable", "refused", "recent", "size"}
+    | {"rules", "failures", "number", "hours", "minutes", "mails", "rows", "total", "kept", "left"}
+)
+_ONE = r"(?<![\w.,:-])1 "
+_BETWEEN = r"(?:(?:dead|data|malformed|pipeline|open) )?"
+SEVERAL = re.compile(
+    rf"{_ONE}(?!(?:fois|ms|plus|is|was|has|needs|waits|lies|mis|remis)\b){_BETWEEN}[a-zà-ÿ]+(?:s|x)\b"
+    rf"|{_ONE}(?:are|have|wait|were|need|lack|do|en attente, l[ea] plus)\b"
+)
+"""`1 dead letters`, `1 wait`, `1 messages`."""
 
 
 def test_every_text_of_the_code_has_its_translation() -> None:
@@ -54,6 +67,43 @@ def test_a_stored_text_finds_its_template_and_no_other(chosen: str) -> None:
         other = messages.translation(template, catalogue)
         assert isinstance(other, str)
         assert translated(template.one.format(**values), chosen) == other.format(**values), template.one
+
+
+#: Texts with a number that is two or more wherever they are told, or that is a rank.
+MORE = (
+    *("({count} time", "a token ends", "un jeton a", "demo: {kept}", "démonstration : {kept}", "{count} characters at"),
+    *("{count} caractères au", "les {count} boîtes", "the {count} mailboxes", "{count} boîtes aux", "row {number}"),
+    *("{count} mailboxes for", "aucune clé maîtresse", "the listeners may have", "les écoutes peuvent"),
+    *(
+        "{count} lignes de la table",
+        "{count} lines of the local",
+        "{count} fichiers ouverts",
+        "{count} open files",
+        "{megabytes} MB of",
+    ),
+    *("the mark that says that rows up to", "de {count} flux", "{count} mailbox", "{count} non résolu, dont"),
+    *("Got unexpected", "argument(s)"),
+)
+
+
+def _numbers_of_one(text: str) -> str:
+    """With 1 for each field that is a number of things, and a word for any other."""
+    return re.sub(r"\{(\w+)[^}]*\}", lambda field: "1" if field[1] in COUNTS else WORD, text)
+
+
+def test_no_sentence_says_one_of_several() -> None:
+    """`1 dead letters`, `1 wait`: a sentence with a number has a form for one, in both languages."""
+    catalogues = [messages.catalogue(chosen) for chosen in messages.LANGUAGES]
+    wrong = []
+    for text in messages.found()[0]:
+        told = [messages.translation(text, one) for one in catalogues]
+        forms = [text.one, *(one if isinstance(one, str) else one[0] for one in told if one)]
+        forms = [one for one in forms if not text.several and not one.startswith(MORE)]
+        wrong += [one for one in forms if SEVERAL.search(_numbers_of_one(one)) or "(s)" in one]
+    assert wrong == []
+    assert SEVERAL.search(_numbers_of_one("{count} dead letters"))
+    assert filled_plural("{count} mail", "{count} mails", 1) == "1 mail"
+    assert filled_plural("for {count} day", "for {count} days", 1.5) == "for 1.5 days"
 
 
 @pytest.mark.parametrize(

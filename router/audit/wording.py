@@ -33,9 +33,51 @@ ACTIONS: Final[Mapping[str, str]] = {
     Action.ACCOUNT: N_("changed an account"),
     Action.TOKEN: N_("changed a token"),
 }
+#: Kind of an object -> what it is.
+KINDS: Final[Mapping[str, str]] = {
+    "account": N_("account"),
+    "archive": N_("archive"),
+    "audit": N_("audit"),
+    "backup": N_("backup"),
+    "case": N_("case of a work-list"),
+    "cause": N_("cause of dead letters"),
+    "command": N_("command"),
+    "delivery": N_("delivery"),
+    "directory": N_("directory"),
+    "document": N_("document"),
+    "event": N_("message"),
+    "mail": N_("mail"),
+    "master-key": N_("master key"),
+    "order": N_("order"),
+    "patient": N_("patient"),
+    "pipeline": N_("pipeline"),
+    "register": N_("register"),
+    "router": N_("router"),
+    "search": N_("search"),
+    "site": N_("site file"),
+    "token": N_("token"),
+    "topics": N_("topics"),
+    "traces": N_("traces"),
+}
+#: What a row adds, where it is a word of ours; anything else is shown as it is written.
+DETAILS: Final[Mapping[str, str]] = {
+    "made-again": N_("made again"),
+    "known": N_("known"),
+    "muted": N_("muted"),
+    "repaired": N_("repaired"),
+    "new": N_("new"),
+    "waiting": N_("Waiting for a person"),
+    "identity": N_("Identity changed after sending"),
+    "not-received": N_("Not received"),
+}
 #: (Action, kind of its object) -> what was done, where the action alone says something else.
 _OF_KIND: Final[Mapping[tuple[str, str], str]] = {
     (Action.SEARCHED, "directory"): N_("tested a professional in the directory"),
+}
+_ROLES: Final[Mapping[str, str]] = {
+    "reader": N_("reader"),
+    "operator": N_("operator"),
+    "administrator": N_("administrator"),
 }
 _FAULTS: Final[Mapping[Fault, str]] = {
     Fault.KEY: N_("the audit was made with another secret than the site's: it can't be verified with this one"),
@@ -63,6 +105,21 @@ def action(name: str, kind: str = "") -> str:
     if (name, kind) in _OF_KIND:
         return _(_OF_KIND[name, kind])
     return _(ACTIONS[name]) if name in ACTIONS else str(name)
+
+
+def kind(name: str) -> str:
+    """What the object of a row is; its own name for one that this version does not know."""
+    return _(KINDS[name]) if name in KINDS else name
+
+
+def detail(text: str) -> str:
+    """What a row adds, in words where they are known."""
+    return _(DETAILS[text]) if text in DETAILS else text
+
+
+def role(name: str) -> str:
+    """A role as people read it: `reader`, `operator` or `administrator`."""
+    return _(_ROLES[name]) if name in _ROLES else name
 
 
 def verdict(found: Verdict) -> str:

@@ -16,7 +16,7 @@ from router.contracts import (
     out_topic,
     raw_topic,
 )
-from router.language import filled
+from router.language import filled_plural
 from router.structures import Environment
 
 DAY: Final = 86_400.0
@@ -87,20 +87,24 @@ def site_plans(
 
 def not_drained(topic: str, waiting: int) -> str:
     """Why a topic can't be migrated yet."""
-    return filled(
-        "topic {topic} still holds {waiting} records that some group has not consumed: stop what writes to it, let "
+    return filled_plural(
+        "topic {topic} still holds {count} record that some group has not consumed: stop what writes to it, let "
         "the workers finish, stop them, and try again",
+        "topic {topic} still holds {count} records that some group has not consumed: stop what writes to it, let "
+        "the workers finish, stop them, and try again",
+        waiting,
         topic=topic,
-        waiting=waiting,
     )
 
 
 def partitions_differ(plan: TopicPlan, present: int) -> str:
     """Why a topic does not keep its plan, and what changes that."""
-    return filled(
-        "topic {topic} has {present} partitions, planned: {planned}; a keyed topic never changes its partition count "
+    return filled_plural(
+        "topic {topic} has {count} partition, planned: {planned}; a keyed topic never changes its partition count "
         "in place: `segur-router topics migrate`",
+        "topic {topic} has {count} partitions, planned: {planned}; a keyed topic never changes its partition count "
+        "in place: `segur-router topics migrate`",
+        present,
         topic=plan.name,
-        present=present,
         planned=plan.partitions,
     )

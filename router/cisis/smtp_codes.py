@@ -67,6 +67,11 @@ _ENHANCED: Final[Mapping[str, str]] = {
 _FAMILIES: Final[Mapping[str, str]] = {"1": "101", "2": "252", "4": "451", "5": "554"}
 
 
+def of_enhanced(status: str) -> str:
+    """The code of the table for an enhanced status (`5.2.2`); "" for one that says nothing certain."""
+    return _ENHANCED.get(status, "")
+
+
 def code_of(reply: str = "", enhanced: str = "") -> str:
     """The code of the table for an SMTP reply code (`550`) or an enhanced status (`5.1.1`), else its family's."""
     if reply in LABELS:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from router.audit.event import Action
 from router.cli import audited, rights
@@ -18,7 +17,8 @@ from router.cli.output import Exit, confirm, console, fail, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
 from router.cli.times import ago, moment
 from router.errors import OperatorFault
-from router.language import N_, _, translated
+from router.language import _, translated
+from router.terminal.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,14 +83,12 @@ def list_(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
     if not accounts:
         console.print(_("no account yet: `segur-router access add NAME --right '*=administrator'`"), style="dim")
         return
-    table = Table(box=None, pad_edge=False)
-    for name in (N_("Name"), N_("Shown as"), N_("Rights"), N_("Code"), N_("State"), N_("Last login")):
-        table.add_column(_(name), overflow="fold")
+    rows = Rows(_("Name"), _("Shown as"), _("Rights"), _("Code"), _("State"), _("Last login"))
     for one in accounts:
         last = ago(one.last_login, now) if one.last_login else _("never")
         cells = (one.name, one.shown, told(one.rights), _("yes") if one.totp else _("no"), _state(one), last)
-        table.add_row(*map(said, cells))
-    console.print(table)
+        rows.add(*map(said, cells))
+    rows.show(console)
 
 
 @commands.command()

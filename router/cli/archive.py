@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from router.cli import audited, rights
 from router.cli.criteria import SinceOption
@@ -17,7 +16,8 @@ from router.cli.free_text import unnamed
 from router.cli.output import Exit, console, fail, said, show_json, told
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site, paste
 from router.cli.times import moment
-from router.language import N_, _, plural
+from router.language import _, plural
+from router.terminal.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,15 +149,13 @@ def _archive(site: Path) -> Iterator[tuple[Archive, SiteServices]]:
 
 
 def _items(items: list[Item]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for name in (N_("Item"), N_("Kind"), N_("Kept on"), N_("Bytes"), N_("Content until"), N_("Proof until")):
-        table.add_column(_(name))
+    rows = Rows(_("Item"), _("Kind"), _("Kept on"), _("Bytes"), _("Content until"), _("Proof until"), right=(3,))
     for item in items:
         kind = f"{item.kind} {item.name}".strip()
         until = moment(item.content_until) if item.stored else _("removed")
         row = (said(item.id), said(kind), moment(item.at), str(item.size), until, moment(item.proof_until))
-        table.add_row(*row)
-    console.print(table)
+        rows.add(*row)
+    rows.show(console)
     for item in items:
         text = _("{name}: SHA-256 {digest}", name=said(item.id), digest=said(item.sha256))
         console.print(f"  {text}", style="dim", soft_wrap=True)

@@ -9,7 +9,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from router.cli import audited, criteria, rights
 from router.cli.free_text import AuditedOption, unnamed
@@ -17,7 +16,8 @@ from router.cli.output import Exit, confirm, console, errors, fail, said, show_j
 from router.cli.periods import period
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
 from router.cli.times import moment
-from router.language import N_, _
+from router.language import N_, _, plural
+from router.terminal.rows import Rows
 
 if TYPE_CHECKING:
     from router.audit.chain import AuditRow, Mark
@@ -72,7 +72,7 @@ def list_(
     if as_json:
         show_json([audit_line(row) for row in rows])
     elif rows:
-        console.print(_table(rows))
+        _table(rows).show(console)
         if len(rows) == limit:
             console.print(_("… older ones: --before {number}", number=rows[-1].number), style="dim")
     else:
@@ -119,7 +119,10 @@ def verify(
         if found.whole and found.head.number:
             console.print(f"  {said(_('last row: {mark}', mark=found.head))}", style="dim", soft_wrap=True)
         if lagging is not None and lagging[0]:
-            console.print("  " + _("{count} rows wait for the collector", count=lagging[0]), style="dim")
+            console.print(
+                "  " + plural("{count} row waits for the collector", "{count} rows wait for the collector", lagging[0]),
+                style="dim",
+            )
     raise typer.Exit(Exit.GOOD if found.whole else Exit.BAD)
 
 
@@ -204,27 +207,25 @@ def _every(trail: AuditTrail, wanted: Wanted, end: int) -> Iterator[AuditRow]:
         after = rows[-1].number
 
 
-def _table(rows: list[AuditRow]) -> Table:
+def _table(rows: list[AuditRow]) -> Rows:
     from router.audit.wording import action as in_words
+    from router.audit.wording import detail, kind
 
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name, justify in (("#", "right"), (_("when"), "left"), (_("who"), "left")):
-        table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=name == "#")
-    table.add_column(_("action"), overflow="fold")
+    table = Rows("#", _("when"), _("who"), _("action"), right=(0,), style="dim")
     for row in rows:
         event = row.event
         mark = "[red]✗[/] " if event.refused else ""
-        thing = " ".join(filter(None, (event.kind, _short(event.object))))
+        thing = " ".join(filter(None, (kind(event.kind), _short(event.object))))
         what = f"{mark}{said(in_words(event.action, event.kind))}  {said(thing)}"
         rest = [
             *([_(N_("refused"))] if event.refused else []),
             event.reason,
             event.structure,
             event.source,
-            event.detail,
+            detail(event.detail),
         ]
         what += "".join(f"\n[dim]{said(part)}[/]" for part in [" · ".join(filter(None, rest))] if part)
-        table.add_row(str(row.number), moment(event.at), said(event.who), what)
+        table.add(str(row.number), moment(event.at), said(event.who), what)
     return table
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from router.audit.event import Action
 from router.cli import audited
@@ -14,6 +13,7 @@ from router.cli.output import console, errors, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, paste
 from router.cli.times import moment
 from router.language import N_, _, plural
+from router.terminal.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -137,9 +137,7 @@ def _show(done: Restored, site: Path, *, every: bool) -> None:
     console.print(f"[green]✓[/] {said(_('restored: {folder}', folder=done.folder))}", soft_wrap=True)
     for path in done.brought:
         console.print(f"  {said(_('from the backup: {path}', path=path))}", soft_wrap=True)
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(justify="right")
-    table.add_column(overflow="fold")
+    rows = Rows("", "", right=(0,))
     for count, text in (
         (sum(found.claims.values()), N_("events of which the ledger learned again that they were accepted")),
         (sum(found.proven.values()), N_("deliveries that ended since, by their receipts: not repeated")),
@@ -151,8 +149,8 @@ def _show(done: Restored, site: Path, *, every: bool) -> None:
         (sum(found.lost.values()), N_("events and deliveries whose bytes are lost: bytes-lost.json")),
     ):
         if count:
-            table.add_row(str(count), _(text))
-    console.print(table)
+            rows.add(str(count), said(_(text)))
+    rows.show(console)
     if every:
         from router.cli.waiting import STATES
 

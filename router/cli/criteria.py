@@ -28,7 +28,9 @@ PatientOption = Annotated[
 OutcomeOption = Annotated[
     str, typer.Option(metavar="WORD", help="delivered, failed, waiting, filtered, superseded or refused.")
 ]
-CodeOption = Annotated[str, typer.Option(metavar="CODE", help="Only this code, e.g. MSS-552 or R45.")]
+CodeOption = Annotated[
+    str, typer.Option("--code", "--cause", metavar="CODE", help="Only this code: MSS-552 (or 552, or 5.2.2), R45…")
+]
 FeedOption = Annotated[str, typer.Option(metavar="NAME", help="Only this feed.")]
 PipelineOption = Annotated[str, typer.Option(metavar="NAME", help="Only this pipeline.")]
 SinkOption = Annotated[str, typer.Option(metavar="NAME", help="Only this sink.")]
@@ -49,6 +51,18 @@ def patient_asked(services: SiteServices, patient: str) -> list[str]:
         fail(translated(fault.text))
     audited.patient_asked(services, names)
     return names
+
+
+def code_asked(text: str) -> str:
+    """A code as the journal and the ledger keep it. Fails with a sentence, which tells the forms, for what is none."""
+    from router.journal.criteria import BadCriterion, code_of, verify_code
+
+    code = code_of(text)
+    try:
+        verify_code(code)
+    except BadCriterion as fault:
+        fail(translated(fault.text))
+    return code
 
 
 def asked(services: SiteServices, *, patient: str = "", since: str = "", until: str = "", **texts: Any) -> Criteria:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from router.cli import audited, rights
 from router.cli.output import Exit, console, fail, said, sentence_of, show_json, told
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
 from router.cli.times import moment
 from router.errors import Invalid, OperatorFault, RouterError, Unavailable
-from router.language import N_, _, plural, translated
+from router.language import _, plural, translated
+from router.terminal.rows import Rows
 
 if TYPE_CHECKING:
     from router.directory.annuaire import Imported
@@ -288,12 +288,11 @@ def check(
 def _show_checked(directory: Directory, checked: Checked) -> None:
     if not any(source.name != "table" for source in directory.all_sources()):
         console.print(f"[yellow]{said(_('no annuaire: only the liste blanche was compared'))}[/]", soft_wrap=True)
-    table = Table(box=None, pad_edge=False, show_header=bool(checked.differences))
-    for name in (N_("Place"), N_("Difference")):
-        table.add_column(_(name), overflow="fold")
+    rows = Rows(_("Place"), _("Difference"))
     for one in checked.differences:
-        table.add_row(said(one.place), told(one.text))
-    console.print(table)
+        rows.add(said(one.place), told(one.text))
+    if checked.differences:
+        rows.show(console)
     count = len(checked.differences)
     text = plural("{count} difference", "{count} differences", count) if count else _("no difference")
     mark = "[yellow]≠[/]" if count else "[green]✓[/]"

@@ -61,18 +61,18 @@ def _filter(services: SiteServices, id_: str, sink: str, feed: str, code: str, p
             fail(_(what, name=name, known=", ".join(known)))
     id_ = "" if id_ == "all" else id_
     since_at = period(since, "", services.clock.now())[0] or 0.0
-    return Filter(id=id_, sink=sink, feed=feed, code=code, pipeline=pipeline, since=since_at)
+    return Filter(id=id_, sink=sink, feed=feed, code=criteria.code_asked(code), pipeline=pipeline, since=since_at)
 
 
 def _nothing(services: SiteServices, ledger: Ledger, which: Filter) -> NoReturn:
     from router.engine.dead_letters import listing
+    from router.journal.criteria import code_of
 
-    seen = listing.Filter(within=which.within, code=which.id)
+    seen = listing.Filter(within=which.within, code=code_of(which.id))
     if which.id and listing.groups(services.bus, ledger, seen, sinks=services.config.sinks):
-        fail(_("{code} is a code: `segur-router dlq ls --code {code}` shows its causes", code=which.id), Exit.BAD)
+        fail(_("{code} is a code: `segur-router dlq ls --code {code}` shows its causes", code=seen.code), Exit.BAD)
     asked = {name: value for name, value in asdict(which).items() if value and name not in ("id", "since", "within")}
-    words = [repr(which.id)] if which.id else []
-    words += [f"{name} {value}" for name, value in asked.items()]
+    words = [*([repr(which.id)] if which.id else []), *(f"{name} {value}" for name, value in asked.items())]
     told = _("no dead letter answers to {words}: `segur-router dlq ls` shows them", words=", ".join(words) or _("this"))
     fail(told, Exit.BAD)
 

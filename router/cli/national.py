@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from router.cli import audited, rights
 from router.cli.output import Exit, console, fail, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
 from router.cli.value_sets import tell, value_sets
 from router.french_time import in_france
-from router.language import N_, _, translated
+from router.language import _, plural, translated
+from router.terminal.rows import Rows
 
 cisis = typer.Typer(no_args_is_help=True, help="The national profile (CI-SIS).")
 cda = typer.Typer(no_args_is_help=True, help="CDA documents.")
@@ -45,13 +45,11 @@ def rules(as_json: JsonOption = False) -> None:
     if as_json:
         show_json(told)
         return
-    table = Table(box=None, pad_edge=False)
-    for name in (N_("Rule"), N_("Severity"), "ERR-3", "ERR-2", "ERR-5", N_("Condition")):
-        table.add_column(_(name), overflow="fold")
+    rows = Rows(_("Rule"), _("Severity"), "ERR-3", "ERR-2", "ERR-5", _("Condition"))
     for rule in told:
         cells = (str(rule[key] or "") for key in ("rule", "severity", "err3", "err2", "err5", "condition"))
-        table.add_row(*map(translated, cells))
-    console.print(table)
+        rows.add(*(said(translated(cell)) for cell in cells))
+    rows.show(console)
 
 
 @cda.command()
@@ -71,7 +69,8 @@ def audit(
     else:
         for failure in report.failures:
             console.print(f"[red]✗[/] {said(failure.place)}: {said(failure.text)}", soft_wrap=True)
-        console.print(_("{rules} rules fired, {failures} failures", rules=report.rules, failures=len(report.failures)))
+        fired = plural("{count} rule fired", "{count} rules fired", report.rules)
+        console.print(f"{fired}, {plural('{count} failure', '{count} failures', len(report.failures))}")
     raise typer.Exit(Exit.BAD if report.failures else Exit.GOOD)
 
 
@@ -109,13 +108,10 @@ def rebuild(
         rights.need_administrator(services, Action.DECIDED, "register")
         audited.record(services, Action.DECIDED, "register", detail=f"rebuilt partly={partly}")
         done = run(services, partly=partly)
-    text = _(
-        "{events} events of {feeds} ADT feeds applied, {unreadable} unreadable",
-        events=done.events,
-        feeds=len(done.feeds),
-        unreadable=done.unreadable,
-    )
-    console.print(text)
+    applied = plural("{count} event applied", "{count} events applied", done.events)
+    feeds = plural("of {count} ADT feed", "of {count} ADT feeds", len(done.feeds))
+    unreadable = plural("{count} unreadable", "{count} unreadable", done.unreadable)
+    console.print(f"{applied} ({feeds}), {unreadable}")
     raise typer.Exit(Exit.BAD if done.unreadable else Exit.GOOD)
 
 

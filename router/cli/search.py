@@ -74,8 +74,10 @@ def _show(found: Found, site: Path) -> None:
             Exit.BAD,
         )
     elif not found.complete:
-        told = _(
-            "the newest {count} are shown, there are more: --limit, or one more condition", count=len(found.events)
+        told = plural(
+            "the {count} newest is shown, there are more: --limit, or one more condition",
+            "the {count} newest are shown, there are more: --limit, or one more condition",
+            len(found.events),
         )
         console.print(said(told), style="yellow", soft_wrap=True)
     else:

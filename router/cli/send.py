@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from router.cli.address import host_and_port
 from router.cli.output import Exit, console, fail, said, show_json
-from router.language import N_, _, translated
+from router.language import _, translated
+from router.terminal.rows import Rows
 
 if TYPE_CHECKING:
     from router.cli.send_mllp import Answer
@@ -60,7 +60,7 @@ def send(
     if as_json:
         show_json([asdict(answer) for answer in answers])
     else:
-        console.print(_table(answers))
+        _table(answers).show(console)
     raise typer.Exit(Exit.GOOD if all(answer.ack == "AA" for answer in answers) else Exit.BAD)
 
 
@@ -76,12 +76,10 @@ def _why(error: str) -> str:
     return said(" ".join([*words[:start], translated(" ".join(words[start:]))]).strip())
 
 
-def _table(answers: list[Answer]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in (N_("File"), "MSH-10", "ACK", N_("Why")):
-        table.add_column(_(name))
+def _table(answers: list[Answer]) -> Rows:
+    table = Rows(_("File"), "MSH-10", "ACK", _("Why"))
     for answer in answers:
         colour = "green" if answer.ack == "AA" else "red" if answer.ack == "AE" else "yellow"
         why = "\n".join(map(_why, answer.errors))
-        table.add_row(said(answer.file), said(answer.control_id), f"[{colour}]{said(answer.ack)}[/]", why)
+        table.add(said(answer.file), said(answer.control_id), f"[{colour}]{said(answer.ack)}[/]", why)
     return table

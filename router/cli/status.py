@@ -13,6 +13,7 @@ from rich.text import Text
 from router.cli.address import host_and_port
 from router.cli.output import Exit, console, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
+from router.terminal.rows import Rows
 
 if TYPE_CHECKING:
     from router.runtime.status.views import Status
@@ -67,7 +68,7 @@ def _print(line: RenderableType) -> None:
     """A dead letter is cut at the terminal's width; a pipe gets it whole, and so does who copies a command."""
     overflow = line.overflow if isinstance(line, Text) else None
     whole = overflow == "ignore" or (isinstance(line, Text) and not console.is_terminal)
-    console.print(line, no_wrap=overflow == "ellipsis", soft_wrap=whole)
+    console.print(line, no_wrap=overflow == "ellipsis", soft_wrap=whole, crop=not isinstance(line, Rows))
 
 
 def _exit(found: Status) -> Exit:

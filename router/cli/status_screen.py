@@ -21,12 +21,15 @@ from router.printable import printable
 from router.runtime.status.judge import CERTIFICATE, LIST
 from router.runtime.status.views import FeedView, SinkView, Status, WorkerView
 from router.runtime.wording import place_of
+from router.terminal.rows import Rows
 
 _DASH: Final = "–"
 _CIRCUITS: Final = {"closed": N_("closed"), "open": N_("OPEN")}
 _CAUSES: Final = 5
 """Causes of dead letters that the screen names; `dlq ls` shows all."""
 _REASONS: Final = 2
+_NUMBERS: Final = (2, 3, 4)
+"""Columns of the two tables that stand on the right."""
 
 
 def screen(status: Status, site: Path) -> Iterator[RenderableType]:
@@ -73,12 +76,12 @@ def _left(status: Status) -> str:
     """What a router that has stopped leaves on the disk."""
     waiting = sum(sink.waiting or 0 for sink in status.sinks)
     dead = status.dead_letters.total if status.dead_letters is not None else 0
-    return _(
-        "on the disk: {count} events not decided, {waiting} deliveries not made, {number} dead letters",
-        count=status.undecided or 0,
-        waiting=waiting,
-        number=dead,
+    parts = (
+        plural("{count} event not decided", "{count} events not decided", status.undecided or 0),
+        plural("{count} delivery not made", "{count} deliveries not made", waiting),
+        plural("{count} dead letter", "{count} dead letters", dead),
     )
+    return _("on the disk: {what}", what=", ".join(parts))
 
 
 def _names(status: Status) -> set[str]:
@@ -102,37 +105,33 @@ _STATUSES: Final = {
 }
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for rank, name in enumerate(columns):
-        table.add_column(name, justify="right" if rank in (2, 3, 4) else "left", overflow="fold")
-    return table
-
-
-def _feeds(feeds: tuple[FeedView, ...], now: float, unknown: str) -> Table:
-    table = _table(_("Feeds"), _("last message"), _("1 h"), _("24 h"), _("refused"), _("connections"))
+def _feeds(feeds: tuple[FeedView, ...], now: float, unknown: str) -> Rows:
+    heads = _("Feeds"), _("last message"), _("1 h"), _("24 h"), _("refused"), _("connections")
+    rows = Rows(*heads, right=_NUMBERS)
     for feed in feeds:
         last = ago(feed.last, now) if feed.last is not None else _("none yet")
         refused = Text(str(feed.refused), style="yellow" if feed.refused else "")
-        table.add_row(feed.name, last, str(feed.hour), str(feed.day), refused, _number(feed.connections, unknown))
-    return table
+        connections = _number(feed.connections, unknown)
+        rows.add(said(feed.name), said(last), str(feed.hour), str(feed.day), refused, connections)
+    return rows
 
 
-def _sinks(sinks: tuple[SinkView, ...], now: float, unknown: str) -> Table:
+def _sinks(sinks: tuple[SinkView, ...], now: float, unknown: str) -> Rows:
     """unknown: shown for what no process has told"""
-    table = _table(_("Sinks"), _("circuit"), _("in flight"), _("waiting"), _("oldest"), _("for what"))
+    heads = _("Sinks"), _("circuit"), _("in flight"), _("waiting"), _("oldest"), _("for what")
+    rows = Rows(*heads, right=_NUMBERS)
     for sink in sinks:
         colour = {"open": "bold red", "closed": "green"}.get(sink.circuit, "dim")
         oldest = age(sink.oldest, now) if sink.oldest is not None else _DASH
         waiting = Text(_number(sink.waiting, unknown), style="yellow" if sink.waiting else "")
         circuit = Text(_(_CIRCUITS[sink.circuit]) if sink.circuit in _CIRCUITS else unknown, style=colour)
-        table.add_row(sink.name, circuit, _number(sink.in_flight, unknown), waiting, oldest, _reasons(sink))
-    return table
+        rows.add(said(sink.name), circuit, _number(sink.in_flight, unknown), waiting, oldest, said(_reasons(sink)))
+    return rows
 
 
 def _reasons(sink: SinkView) -> str:
     found = [f"{printable(code)} ×{count}" for code, count in list(sink.reasons.items())[:_REASONS]]
-    found += [_("{count} parked", count=sink.parked)] if sink.parked else []
+    found += [plural("{count} parked", "{count} parked", sink.parked)] if sink.parked else []
     found += [_("{count} of unknown outcome", count=sink.unknown)] if sink.unknown else []
     return ", ".join(found)
 
@@ -146,7 +145,12 @@ def _mailboxes(status: Status) -> Iterator[str]:
         if box.oldest_unread is not None:
             facts.append(said(_("a mail waits for {age}", age=age(box.oldest_unread, status.at))))
         if box.for_person:
-            facts.append(said(_("{count} mails left to people since the start", count=box.for_person)))
+            left = plural(
+                "{count} mail left to people since the start",
+                "{count} mails left to people since the start",
+                int(box.for_person),
+            )
+            facts.append(said(left))
         yield f"[bold]{said(_('Mailbox'))}[/] {said(box.sink)}: {', '.join(facts)}"
 
 
@@ -165,7 +169,7 @@ def _proofs(status: Status) -> Iterator[str]:
         late = _("{age} late", age=age(status.at - status.journal_behind, status.at))
         facts.append(late if status.journal_behind > 1 else _("up to date"))
     if status.undecided:
-        facts.append(_("{count} events not decided yet", count=status.undecided))
+        facts.append(plural("{count} event not decided yet", "{count} events not decided yet", status.undecided))
     if facts:
         yield f"[bold]{said(_('Journal'))}[/] {said(', '.join(facts))}"
     if status.disk is not None:
@@ -205,13 +209,19 @@ def _dead_letters(status: Status) -> Iterator[str]:
         yield f"[bold]{said(_('Dead letters'))}[/] {said(_('none'))}"
         return
     recent = sum(group.count for group in dead.recent)
-    text = _("{count} not resolved, {recent} of them since yesterday", count=dead.total, recent=recent)
+    text = plural(
+        "{count} not resolved, {recent} of them since yesterday",
+        "{count} not resolved, {recent} of them since yesterday",
+        dead.total,
+        recent=recent,
+    )
     yield f"[bold]{said(_('Dead letters'))}[/] [red]{said(text)}[/]"
     for group in dead.recent[:_CAUSES]:
         code = said(f"{group.code} {group.place}".strip())
         yield f"  {group.count} × [red]{code}[/] {said(place_of(group))}: {told(group.text)}"
     if len(dead.recent) > _CAUSES:
-        yield "  " + said(_("and {count} more causes", count=len(dead.recent) - _CAUSES))
+        more = len(dead.recent) - _CAUSES
+        yield "  " + said(plural("and {count} more cause", "and {count} more causes", more))
 
 
 def _attention(status: Status, site: Path) -> Iterator[RenderableType]:

@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.table import Table
 
 from router.audit.event import Action
 from router.cli import audited
@@ -16,7 +15,8 @@ from router.cli.output import console, fail, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
 from router.cli.times import ago, moment
 from router.config.account import account
-from router.language import N_, _
+from router.language import _
+from router.terminal.rows import Rows
 
 if TYPE_CHECKING:
     from router.access.tokens import Token
@@ -101,14 +101,12 @@ def list_(
     if not tokens:
         console.print(_("no token in use"), style="dim")
         return
-    table = Table(box=None, pad_edge=False)
-    for column in ("Id", N_("Name"), N_("Scopes"), N_("Feeds"), N_("Rights"), N_("State"), N_("Last use")):
-        table.add_column(_(column), overflow="fold")
+    rows = Rows("Id", _("Name"), _("Scopes"), _("Feeds"), _("Rights"), _("State"), _("Last use"))
     for one in tokens:
         last = ago(one.last_used, now) if one.last_used else _("never")
         scopes, feeds = " ".join(sorted(one.scopes)), " ".join(sorted(one.feeds))
-        table.add_row(*map(said, (one.id, one.name, scopes, feeds or "-", told(one.rights), _state(one, now), last)))
-    console.print(table)
+        rows.add(*map(said, (one.id, one.name, scopes, feeds or "-", told(one.rights), _state(one, now), last)))
+    rows.show(console)
 
 
 @commands.command()

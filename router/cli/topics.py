@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.table import Table
 
 from router.audit.event import Action
 from router.cli import audited, rights
 from router.cli.output import Exit, console, fail, said, show_json, told
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
-from router.language import N_, _, plural
+from router.language import _, filled_plural, plural, translated
+from router.terminal.rows import Rows
 
 if TYPE_CHECKING:
     from router.contracts import TopicPlan
@@ -38,8 +38,9 @@ def _services(site: Path) -> SiteServices:
 
 
 def _retention(plan: TopicPlan) -> str:
-    days = None if plan.retention is None else f"{plan.retention / 86_400:g}"
-    return _("without end") if days is None else _("{days} days", days=days)
+    if plan.retention is None:
+        return _("without end")
+    return translated(filled_plural("{count} day", "{count} days", plan.retention / 86_400))
 
 
 @commands.command()
@@ -63,14 +64,11 @@ def plan(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
             }
         )
     else:
-        table = Table(box=None, pad_edge=False)
-        for name in (N_("Topic"), N_("Partitions"), N_("Retention"), N_("Largest record")):
-            table.add_column(_(name))
+        rows = Rows(_("Topic"), _("Partitions"), _("Retention"), _("Largest record"), right=(1,))
         for one in plans:
-            table.add_row(
-                one.name, str(one.partitions), _retention(one), _("{mib} MiB", mib=f"{one.max_bytes / 2**20:g}")
-            )
-        console.print(table)
+            largest = _("{mib} MiB", mib=f"{one.max_bytes / 2**20:g}")
+            rows.add(said(one.name), str(one.partitions), _retention(one), largest)
+        rows.show(console)
         _show(differences)
     raise typer.Exit(Exit.BAD if differences else Exit.GOOD)
 
@@ -115,9 +113,10 @@ def migrate(
         standing = _standing(services, frozenset(topics))
         if standing:
             fail(
-                _(
+                plural(
+                    "{count} delivery still stands on these topics: let it end, or resolve it, then try again",
                     "{count} deliveries still stand on these topics: let them end, or resolve them, then try again",
-                    count=standing,
+                    standing,
                 )
             )
         for sink in services.config.sinks:
@@ -135,7 +134,10 @@ def migrate(
         console.print(
             f"[green]✓[/] {said(name)}: {plural('{count} partition', '{count} partitions', plans[name].partitions)}"
         )
-    console.print(_("{count} of {total} topics made anew", count=len(changed), total=len(topics)))
+    done = plural(
+        "topics made anew: {count} of {total}", "topics made anew: {count} of {total}", len(changed), total=len(topics)
+    )
+    console.print(done)
 
 
 def _standing(services: SiteServices, topics: frozenset[str]) -> int:

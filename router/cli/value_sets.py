@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from router.cli.output import Exit, console, one_sentence, said, show_json, told
 from router.cli.site import JsonOption
 from router.language import _
+from router.terminal.rows import Rows
 
 if TYPE_CHECKING:
     from router.cisis.valuesets_import import ImportReport
@@ -38,12 +38,10 @@ def list_(to: FolderOption = Path("valuesets"), as_json: JsonOption = False) -> 
     if as_json:
         show_json(told)
         return
-    table = Table(box=None, pad_edge=False)
-    for name in ("set", "version", "codes", "oid", "source"):
-        table.add_column(_(name).capitalize(), overflow="fold")
+    rows = Rows(_("Set"), _("Version"), _("Codes"), "OID", _("Source"), right=(2,))
     for row in told:
-        table.add_row(*(said(str(value)) for value in row.values()))
-    console.print(table)
+        rows.add(*(said(value) for value in row.values()))
+    rows.show(console)
 
 
 @value_sets.command()

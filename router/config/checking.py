@@ -16,7 +16,7 @@ from router.config.pipeline import PipelineDraft
 from router.config.safety import in_container, refusals
 from router.config.site import SiteFile
 from router.config.site_models import SiteRest
-from router.config.starting import needs, starting
+from router.config.starting import needs, starting, unfound
 from router.config.unmatched import impossible, unmatched
 from router.errors import ConfigFault, Problem, in_order
 from router.language import filled
@@ -50,7 +50,13 @@ def check(path: Path, *, container: bool = False, files: bool = True) -> Checked
     found += unmatched(site, drafts, whole=not wrong and site.pipelines is not None)
     checked = Checked(in_order(_once(found)), [draft.config.name for draft in drafts])
     for draft in drafts:
-        found = [*draft.problems, *needs(site, draft), *impossible(site, draft), *_oddities(draft)]
+        found = [
+            *draft.problems,
+            *needs(site, draft),
+            *unfound(site, draft),
+            *impossible(site, draft),
+            *_oddities(draft),
+        ]
         checked.problems += in_order(_once(found))
     checked.problems += wrong
     return checked

@@ -24,7 +24,7 @@ from router.directory import liste_blanche
 from router.directory.fetch import remote
 from router.errors import MessageFault, OperatorFault, Problem
 from router.gateway.tls import Certificates
-from router.language import N_, filled
+from router.language import N_, filled, filled_plural
 from router.sealing.master import master
 from router.sealing.settings import MasterKey
 from router.secret import Secret
@@ -167,7 +167,9 @@ def _liste_blanche(site: SiteFile, where: Where, path: Path) -> Iterator[Problem
         yield site.source.problem(where, text)
         return
     if count < least and not site.source.lost([*where[:-1], "minimum"]):
-        text = filled("{count} names, fewer than {least}", count=count, least=least)
+        text = filled_plural(
+            "{count} name, fewer than {least}", "{count} names, fewer than {least}", count, least=least
+        )
         yield site.source.problem(where, text, "a shorter `minimum`, or the whole list")
 
 

@@ -199,6 +199,11 @@ class PipelineDraft:
                 yield self.source.problem(["examples", rank, "message"], text, near)
 
 
+def digest_of(text: str) -> str:
+    """Of the text of a pipeline's file: two files of one digest are the same."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 class PipelineFile:
     """A pipeline that could be read and makes sense by itself, with its place and its digest."""
 
@@ -211,7 +216,7 @@ class PipelineFile:
         if draft.problems:
             raise ConfigFault(draft.problems)
         self.path, self.config, self.text, self._source = draft.path, draft.config, draft.text, draft.source
-        self.digest = hashlib.sha256(draft.text.encode()).hexdigest()[:12]
+        self.digest = digest_of(draft.text)
 
     def failing(self, example: Example, key: str, sentence: str, hint: str = "") -> Problem:
         """A problem at what an example expects and does not reach; `key` "": at the whole."""

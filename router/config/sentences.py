@@ -51,6 +51,13 @@ OF_VALUES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("dict_type", "model_type", "mapping_type", "model_attributes_type"), _MAPPING),
     "none_required": N_("must be left out"),
 }
+#: The same where the number of the context is 1.
+_OF_ONE: Final[Mapping[str, str]] = {
+    "string_too_short": N_("must not be empty"),
+    "string_too_long": N_("must have one character at most"),
+    "too_short": N_("needs one entry or more"),
+    "too_long": N_("takes one entry at most"),
+}
 #: Form of a text -> what it asks for. A test finds every form of the models here.
 FORMS: Final[Mapping[str, str]] = {
     NAME: N_("must be a name: small letters, digits and dashes, a letter first, 41 characters at most"),
@@ -107,6 +114,8 @@ def of_value(kind: str, context: Mapping[str, Any]) -> str:
     if kind == "string_pattern_mismatch" and (form := FORMS.get(str(context.get("pattern", "")))):
         return form
     values = {**context, "expected": ", ".join(filter(None, _quoted(str(context.get("expected", "")))))}
+    if kind in _OF_ONE and 1 in (context.get("min_length"), context.get("max_length")):
+        return _OF_ONE[kind]
     return OF_VALUES.get(kind, _OTHER).format(**values)
 
 

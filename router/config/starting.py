@@ -13,6 +13,7 @@ from router.config.site import SiteFile
 from router.errors import OperatorFault, Problem
 from router.language import filled
 from router.software import TRACES, installed
+from router.steps.look_up import STEP as LOOK_UP
 from router.steps.registry import STEPS
 
 Where = list[str | int]
@@ -40,6 +41,29 @@ def needs(site: SiteFile, draft: PipelineDraft) -> Iterator[Problem]:
             if getattr(site.config, key) is None and not site.source.lost([key]):
                 hint = filled("add `{name}` to the site file", name=key)
                 yield draft.source.problem(["steps", rank, step.name], text, hint)
+
+
+def unfound(site: SiteFile, draft: PipelineDraft) -> Iterator[Problem]:
+    """Steps that look mailboxes up and can find none: no source is there, or nothing to find comes to them."""
+    directory, feeds = site.config.directory, site.config.feeds
+    known = {
+        "table": bool(directory.mailboxes),
+        "extraction": directory.annuaire.extraction is not None,
+        "fhir": directory.fhir is not None,
+    }
+    mine = [feeds[name].rules.resolution_annuaire for name in draft.config.feeds if name in feeds]
+    for rank, step in enumerate(draft.config.steps):
+        if step.name != LOOK_UP:
+            continue
+        path: Where = ["steps", rank, step.name]
+        if not any(known[name] for name in directory.sources) and not site.source.lost(["directory"]):
+            text = "finds nobody: no source of mailboxes is configured"
+            hint = "add `directory: {annuaire: {extraction: …}}`, or a table `directory: {mailboxes: …}`"
+            yield draft.source.problem(path, text, hint, severity="warning")
+        elif mine and all(one == "jamais" for one in mine) and not site.source.lost(["feeds"]):
+            text = "never has anything to find: its feeds refuse a recipient without an address"
+            hint = "add `rules: {resolution_annuaire: si-absente}` to the feed"
+            yield draft.source.problem(path, text, hint, severity="warning")
 
 
 def _folder(site: SiteFile, path: Where, folder: Path) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -79,6 +79,21 @@ def open_list(visit: Visit, name: ListName) -> OpenList:
     states = visit.tools.store.cases.of(name, [one.id for one in found])
     rows = [ShownCase(one, states.get(one.id, NEW)) for one in found]
     return OpenList(name, _(LISTS[name]), tuple(one for one in rows if not one.state.decided))
+
+
+def page(rows: Sequence[ShownCase], per: int, after: str) -> tuple[Sequence[ShownCase], str]:
+    """(so many cases behind a place of their order, the place behind which the next page begins: "" on the last one)
+
+    A case that is decided meanwhile moves none of the others.
+    """
+    behind = [one for one in rows if not after or _place(one) > after]
+    shown = behind[:per]
+    return shown, _place(shown[-1]) if len(behind) > per else ""
+
+
+def _place(one: ShownCase) -> str:
+    """Of a case in the order of its list, as a text that is sorted like it."""
+    return f"{one.case.since:017.6f}-{one.case.id}"
 
 
 def found(visit: Visit, name: ListName, id_: str) -> ShownCase:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
+from router.console.hl7_names import NAMES
 from router.hl7.dictionary import dictionary
 from router.hl7.message import Message
 from router.hl7.segment import Repetition, Segment
@@ -33,6 +34,11 @@ class Field:
     parts: tuple[tuple[int, str], ...] = field(default=(), repr=False)
     size: int = 0
     digest: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether the catalogue has its name; else it is that of the standard, in English."""
+        return self.name in NAMES
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,11 @@ class RefusedFile:
     problems: tuple[Problem, ...]
     used: Loaded | None
 
+    @property
+    def text(self) -> str:
+        """As it stands on the disk."""
+        return self.path.read_text(encoding="utf-8", errors="replace")
+
 
 @dataclass(frozen=True, slots=True)
 class Files:

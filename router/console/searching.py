@@ -51,7 +51,9 @@ OUTCOME_WORDS: Final = {
 _RPPS: Final = re.compile(r"8?\d{11}")
 _FINESS: Final = re.compile(r"1?(?:\d{2}|2[AB])\d{7}")
 _LOINC: Final = re.compile(r"\d{1,5}-\d")
-_CODE: Final = re.compile(r"(?:[45]\d\d|R\d{2,3}|[A-Z]{2,6}\d?-[A-Za-z0-9_.-]{2,40})")
+_CODE: Final = re.compile(
+    r"(?:[45]\d\d(?: [245]\.\d{1,3}\.\d{1,3})?|[245]\.\d{1,3}\.\d{1,3}|[Rr]\d{2,3}|[A-Z]{2,6}\d?-[A-Za-z0-9_.-]{2,40})"
+)
 
 _IPP: Final = re.compile(r"(?=.*\d)[A-Za-z0-9/_-]{2,40}(?:\^.{0,100})?")
 """What may be a patient's number in a hospital: the form alone decides, whether anybody has it or not."""
@@ -146,6 +148,8 @@ class Searcher:
     def asked(self, given: Mapping[str, str]) -> Asked:
         """What an address asks. Raises `BadCriterion` with the accepted forms, `Untold` for an identity in it."""
         known = {name: text.strip() for name, text in given.items() if text.strip()}
+        if "cause" in known:  # as people call it
+            known.setdefault("code", known["cause"])
         kept: dict[str, str] = {name: known[name] for name in _KEPT if name in known}
         if (safe := self._safe(kept)) != kept:
             raise Untold(f"/search{query_string(safe)}")

@@ -153,5 +153,5 @@ def _lists(found: Status) -> Iterator[Fact]:
         if old is None:
             yield Fact(name=name, text=_("none yet"), status="review")
         else:
-            text = _("{count} entries, {age} old", count=count, age=age(old))
+            text = plural("{count} entry, {age} old", "{count} entries, {age} old", count, age=age(old))
             yield Fact(name=name, text=text, status="well" if old <= LIST else "review")

@@ -14,7 +14,7 @@ from router.console.words import Structures
 from router.console.worklists import ListName, Worklists
 from router.engine.dead_letters.listing import Filter
 from router.errors import Unavailable
-from router.language import N_, filled
+from router.language import N_, filled, filled_plural
 from router.runtime.status import judge
 from router.runtime.status.views import Attention
 
@@ -48,7 +48,11 @@ def _counted(tools: ConsoleTools, within: Structures) -> Iterator[Attention]:
         if within is not None:
             yield from _of_structures(tools, within)
         if count := _open(tools, within, "not-received"):
-            text = filled("{count} documents may not have been received: ask their recipients", count=count)
+            text = filled_plural(
+                "{count} document may not have been received: ask its recipient",
+                "{count} documents may not have been received: ask their recipients",
+                count,
+            )
             yield Attention(NOT_RECEIVED, "", text)
     except Unavailable as fault:
         text = filled("can't be looked at: {code} {reason}", code=fault.code, reason=fault.text)

@@ -9,10 +9,12 @@ import asyncio
 import email
 import email.policy
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Final
 
+from router.demo.row import Row
 from router.demo.stage import OUTSIDE, Stage
+from router.language import N_, _, filled, filled_plural, plural
 from router.rendering.pdfa import claimed
 from router.simulators.annuaire.people import KNOWN_RPPS, PEOPLE
 from router.simulators.sender.hl7 import Recipient
@@ -21,30 +23,11 @@ from router.simulators.sender.mllp import Sent
 WAIT: Final = 25.0
 
 
-@dataclass(slots=True)
-class Row:
-    """One message of the story: what was asked, what became of it, and whether that is what was promised."""
-
-    scene: str
-    asked: str
-    control_id: str
-    ack: str = ""
-    dmp: str = "-"
-    mail: str = "-"
-    back: str = "-"
-    broken: list[str] = field(default_factory=list)
-
-    def promise(self, sentence: str, kept: object) -> None:
-        """Note a promise that was not kept."""
-        if not kept:
-            self.broken.append(sentence)
-
-
 Scene = Callable[[Stage], AsyncIterator[Row]]
 
 
 def _row(scene: str, asked: str, sent: Sent) -> Row:
-    return Row(scene, asked, sent.control_id, ack=sent.code or "none")
+    return Row(scene, asked, sent.control_id, ack=sent.code or _("none"))
 
 
 async def _settle(stage: Stage, row: Row, uid: str, *, status: str = "", answers: list[str], mails: int) -> None:
@@ -61,9 +44,12 @@ async def _settle(stage: Stage, row: Row, uid: str, *, status: str = "", answers
     row.dmp = stage.dmp_status(uid) or "-"
     row.mail = ", ".join(_who(mail) for mail in found) or "-"
     row.back = ", ".join(stage.answers(row.control_id)) or "-"
-    row.promise(f"DMP {status or 'holds nothing'}", stage.dmp_status(uid) == status)
-    row.promise(f"{mails} mail(s)", len(found) == mails)
-    row.promise(f"answers {answers or 'none'}", sorted(stage.answers(row.control_id)) == sorted(answers))
+    row.promise(filled("the DMP: {what}", what=status or N_("nothing there")), stage.dmp_status(uid) == status)
+    row.promise(filled_plural("{count} mail", "{count} mails", mails), len(found) == mails)
+    row.promise(
+        filled("answers: {what}", what=", ".join(answers) or N_("none")),
+        sorted(stage.answers(row.control_id)) == sorted(answers),
+    )
     for mail in found:
         row.promise("mails as the referential wants them", not mail.findings)
 
@@ -78,21 +64,21 @@ async def life_of_a_document(stage: Stage) -> AsyncIterator[Row]:
     patient, doctor = stage.patient(), stage.recipient()
     first = stage.maker.document("biology", patient, size=60_000)
     (sent,) = await stage.send(stage.maker.message(first, recipients=[doctor], patient_mail=True))
-    row = _row("document", "DMP, médecin, patient", sent)
+    row = _row(N_("document"), N_("DMP, médecin, patient"), sent)
     row.promise("AA", row.ack == "AA")
     await _settle(stage, row, first.uid, status="Approved", answers=["Z01 Y", "Z02 Y", "Z02 Y"], mails=2)
     yield row
 
     second = stage.maker.replacement(first, size=60_000)
     (sent,) = await stage.send(stage.maker.message(second, recipients=[doctor]))
-    row = _row("remplacement", "DMP, médecin", sent)
+    row = _row(N_("remplacement"), N_("DMP, médecin"), sent)
     await _settle(stage, row, second.uid, status="Approved", answers=["Z01 Y", "Z02 Y"], mails=1)
     row.promise("the old version is Deprecated", stage.dmp_status(first.uid) == "Deprecated")
     row.promise("the mail says C", all(mail.action == "C" for mail in stage.mails(second.uid)))
     yield row
 
     (sent,) = await stage.send(stage.maker.message(second, action="delete", recipients=[doctor]))
-    row = _row("suppression", "DMP, médecin", sent)
+    row = _row(N_("suppression"), N_("DMP, médecin"), sent)
     await _settle(stage, row, second.uid, status="Deleted", answers=["Z01 Y", "Z02 Y"], mails=2)
     row.promise("the mail says D", [mail.action for mail in stage.mails(second.uid)] == ["C", "D"])
     yield row
@@ -104,7 +90,7 @@ async def no_dmp(stage: Stage) -> AsyncIterator[Row]:
     stage.world.dmp.patient(str(patient.ins), "none")
     letter = stage.maker.document("letter", patient)
     (sent,) = await stage.send(stage.maker.message(letter, event="MDM", recipients=[stage.recipient()]), feed="ris")
-    row = _row("sans DMP", "DMP, médecin", sent)
+    row = _row(N_("sans DMP"), N_("DMP, médecin"), sent)
     await _settle(stage, row, letter.uid, answers=["Z01 N XDSUnknownPatientId", "Z02 Y"], mails=1)
     yield row
 
@@ -115,7 +101,7 @@ async def ame(stage: Stage) -> AsyncIterator[Row]:
     letter = stage.maker.document("letter", patient)
     message = stage.maker.message(letter, event="MDM", dmp=False, recipients=[stage.recipient()])
     (sent,) = await stage.send(message, feed="ris")
-    row = _row("AME, sans INS", "médecin", sent)
+    row = _row(N_("AME, sans INS"), N_("médecin"), sent)
     await _settle(stage, row, letter.uid, answers=["Z02 Y"], mails=1)
     row.promise("X-MSS-INS: N", all(b"\r\nX-MSS-INS: N\r\n" in mail.raw for mail in stage.mails(letter.uid)))
     yield row
@@ -126,14 +112,14 @@ async def unqualified(stage: Stage) -> AsyncIterator[Row]:
     patient = stage.patient()
     with_ins = stage.maker.document("biology", patient)
     (sent,) = await stage.send(stage.maker.message(with_ins, pid32=["PROV"]))
-    row = _row("INS non qualifiée, dans le CDA", "DMP, médecin", sent)
+    row = _row(N_("INS non qualifiée, dans le CDA"), N_("DMP, médecin"), sent)
     row.promise("AE", row.ack == "AE")
     await _settle(stage, row, with_ins.uid, answers=[], mails=0)
     yield row
 
     without = stage.maker.document("biology", patient, with_ins=False)
     (sent,) = await stage.send(stage.maker.message(without, pid32=["PROV"], recipients=[stage.recipient()]))
-    row = _row("INS non qualifiée", "DMP, médecin", sent)
+    row = _row(N_("INS non qualifiée"), N_("DMP, médecin"), sent)
     row.promise("AA", row.ack == "AA")
     await _settle(stage, row, without.uid, answers=["Z01 N R45", "Z02 Y"], mails=1)
     yield row
@@ -144,7 +130,7 @@ async def outside_the_list(stage: Stage) -> AsyncIterator[Row]:
     report = stage.maker.document("biology", stage.patient())
     outside = Recipient(professional=stage.maker.doctor, address=OUTSIDE)
     (sent,) = await stage.send(stage.maker.message(report, recipients=[outside, stage.recipient()]))
-    row = _row("hors liste blanche", "DMP, 2 médecins", sent)
+    row = _row(N_("hors liste blanche"), N_("DMP, 2 médecins"), sent)
     await _settle(stage, row, report.uid, status="Approved", answers=["Z01 Y", "Z02 Y", "Z02 N 510"], mails=1)
     row.promise("no mail ever left to it", not stage.mails(to=OUTSIDE))
     yield row
@@ -155,7 +141,7 @@ async def found_by_rpps(stage: Stage) -> AsyncIterator[Row]:
     report = stage.maker.document("letter", stage.patient())
     known = replace(stage.maker.doctor, id=f"8{KNOWN_RPPS}")
     (sent,) = await stage.send(stage.maker.message(report, event="MDM", recipients=[Recipient(professional=known)]))
-    row = _row("adresse par l'annuaire", "DMP, RPPS", sent)
+    row = _row(N_("adresse par l'annuaire"), N_("DMP, RPPS"), sent)
     await _settle(stage, row, report.uid, status="Approved", answers=["Z01 Y", "Z02 Y"], mails=1)
     row.promise("the mailbox of this RPPS", stage.mails(report.uid, to=PEOPLE[0].boxes[0].address))
     yield row
@@ -165,7 +151,7 @@ async def without_pdf(stage: Stage) -> AsyncIterator[Row]:
     """A document that holds no PDF: the doctor gets one made of its text, and the DMP the document as it is."""
     report = stage.maker.document("biology", stage.patient(), with_pdf=False)
     (sent,) = await stage.send(stage.maker.message(report, recipients=[stage.recipient()]))
-    row = _row("document sans PDF", "DMP, médecin", sent)
+    row = _row(N_("document sans PDF"), N_("DMP, médecin"), sent)
     await _settle(stage, row, report.uid, status="Approved", answers=["Z01 Y", "Z02 Y"], mails=1)
     row.promise("a PDF/A in the mail", all(_pdfa(mail.raw) for mail in stage.mails(report.uid)))
     yield row
@@ -186,11 +172,11 @@ async def left_out(stage: Stage) -> AsyncIterator[Row]:
     await stage.until(lambda: stage.answers(sent.control_id) == ["Z02 Y"], WAIT)
     second = stage.maker.replacement(first)
     (sent,) = await stage.send(stage.maker.message(second, dmp=False, recipients=[after]))
-    row = _row("ancien destinataire", "un autre médecin", sent)
+    row = _row(N_("ancien destinataire"), N_("un autre médecin"), sent)
     await _settle(stage, row, second.uid, answers=["Z02 Y"], mails=1)
     await stage.until(lambda: len(stage.mails(to=before.address)) == 2, WAIT)
     told = stage.mails(to=before.address)[-1]
-    row.mail += ", avis à l'ancien"
+    row.mail += ", " + _("avis à l'ancien")
     row.promise("a notice to the earlier recipient", len(stage.mails(to=before.address)) == 2)
     row.promise("no document in it", not told.documents and b"attachment" not in told.raw)
     yield row
@@ -202,7 +188,7 @@ async def mailbox_full(stage: Stage) -> AsyncIterator[Row]:
     stage.world.mssante.refuse(doctor.address, 552, "5.2.2", "mailbox full")
     report = stage.maker.document("imaging", stage.patient(), size=40_000)
     (sent,) = await stage.send(stage.maker.message(report, event="MDM", recipients=[doctor]), feed="ris")
-    row = _row("boîte pleine", "DMP, médecin", sent)
+    row = _row(N_("boîte du médecin pleine"), N_("DMP, médecin"), sent)
     await _settle(stage, row, report.uid, status="Approved", answers=["Z01 Y", "Z02 N 552"], mails=0)
     yield row
 
@@ -218,20 +204,20 @@ async def wrong_patient(stage: Stage) -> AsyncIterator[Row]:
     (sent,) = await stage.send(stage.maker.message(report, action="delete", recipients=[doctor]))
     await stage.until(lambda: False, 0.5)
     await stage.world.dmp.restore()
-    row = _row("mauvais patient : l'envoi", "DMP, médecin", wrong)
+    row = _row(N_("mauvais patient : l'envoi"), N_("DMP, médecin"), wrong)
     await stage.until(lambda: len(stage.answers(wrong.control_id)) >= 2 and stage.answers(sent.control_id), WAIT)
     published = [one for one in stage.world.dmp.received if one.transaction == "TD2.1" and report.uid in one.documents]
-    row.dmp = "jamais déposé" if not published else "déposé"
+    row.dmp = _("jamais déposé") if not published else _("déposé")
     row.back = ", ".join(stage.answers(wrong.control_id)) or "-"
     row.promise("it never reached the DMP", not published)
     row.promise(
         "the sender is told twice N", [a[:5] for a in sorted(stage.answers(wrong.control_id))] == ["Z01 N", "Z02 N"]
     )
     yield row
-    row = _row("mauvais patient : la suppression", "DMP, médecin", sent)
+    row = _row(N_("mauvais patient : la suppression"), N_("DMP, médecin"), sent)
     to = doctor.address
     await stage.until(lambda: len(stage.mails(to=to)) >= 1 and len(stage.answers(sent.control_id)) >= 2, WAIT)
-    row.mail = ", ".join(f"{_who(mail)} (avis)" for mail in stage.mails(to=to)) or "-"
+    row.mail = ", ".join(f"{_who(mail)} ({_('avis')})" for mail in stage.mails(to=to)) or "-"
     row.back = ", ".join(stage.answers(sent.control_id)) or "-"
     named = [(mail.documents, mail.named) for mail in stage.mails(to=to)]
     row.promise("the only mail is a notice without the document", named == [((), (report.uid,))])
@@ -243,7 +229,7 @@ async def dmp_down(stage: Stage) -> AsyncIterator[Row]:
     await stage.world.dmp.outage()
     report = stage.maker.document("biology", stage.patient(), size=50_000)
     (sent,) = await stage.send(stage.maker.message(report, recipients=[stage.recipient()]))
-    row = _row("DMP en panne", "DMP, médecin", sent)
+    row = _row(N_("DMP en panne"), N_("DMP, médecin"), sent)
     early = await stage.until(lambda: stage.answers(sent.control_id) == ["Z02 Y"], WAIT)
     row.promise("the mail left while the DMP was down", early)
     row.promise("nothing is told of the DMP yet", not stage.dmp_status(report.uid))
@@ -256,7 +242,7 @@ async def unreadable(stage: Stage) -> AsyncIterator[Row]:
     """A document cut on its way: AE, with the field, and nothing leaves."""
     report = stage.maker.document("biology", stage.patient())
     (sent,) = await stage.send(stage.maker.message(report, payload=["PENsaW5pY2FsRG9jdW1lbnQ+A"]))
-    row = _row("illisible", "DMP, médecin", sent)
+    row = _row(N_("illisible"), N_("DMP, médecin"), sent)
     row.promise("AE", row.ack == "AE")
     row.promise("the field is named", b"OBX^1^5^1^5" in (sent.ack or b""))
     await _settle(stage, row, report.uid, answers=[], mails=0)
@@ -268,7 +254,7 @@ async def twice(stage: Stage) -> AsyncIterator[Row]:
     report = stage.maker.document("biology", stage.patient())
     message = stage.maker.message(report, recipients=[stage.recipient()])
     (first,) = await stage.send(message)
-    row = _row("envoyé deux fois", "DMP, médecin", first)
+    row = _row(N_("envoyé deux fois"), N_("DMP, médecin"), first)
     await _settle(stage, row, report.uid, status="Approved", answers=["Z01 Y", "Z02 Y"], mails=1)
     (second,) = await stage.send(message)
     row.promise("the stored ACK", first.ack == second.ack)
@@ -286,7 +272,7 @@ async def opposed(stage: Stage) -> AsyncIterator[Row]:
     await stage.until(lambda: False, 0.7)
     report = stage.maker.document("biology", patient)
     (sent,) = await stage.send(stage.maker.message(report, recipients=[stage.recipient()]))
-    row = _row("opposition (ADT)", "DMP, médecin", sent)
+    row = _row(N_("opposition (ADT)"), N_("DMP, médecin"), sent)
     await _settle(stage, row, report.uid, answers=["Z01 N OPPOSITION", "Z02 Y"], mails=1)
     yield row
 
@@ -303,7 +289,10 @@ async def killed(stage: Stage) -> AsyncIterator[Row]:
     await stage.start()
     sent = await task
     row = Row(
-        "kill -9", "30 × DMP, médecin", f"{sent[0].control_id}…", ack="AA" if all(s.code == "AA" for s in sent) else "?"
+        "kill -9",
+        N_("30 × DMP, médecin"),
+        f"{sent[0].control_id}…",
+        ack="AA" if all(s.code == "AA" for s in sent) else "?",
     )
     row.promise("every message was acknowledged", row.ack == "AA")
     await stage.until(
@@ -315,7 +304,9 @@ async def killed(stage: Stage) -> AsyncIterator[Row]:
     approved = sum(stage.dmp_status(report.uid) == "Approved" for report in reports)
     mailed = sum(bool(stage.mails(report.uid)) for report in reports)
     again = sum(len(stage.mails(report.uid)) > 1 for report in reports)
-    row.dmp, row.mail = f"{approved} déposés", f"{mailed} remis, {again} répétés (même Message-ID)"
+    row.dmp = plural("{count} déposé", "{count} déposés", approved)
+    repeated = plural("{count} répété (même Message-ID)", "{count} répétés (même Message-ID)", again)
+    row.mail = f"{plural('{count} remis', '{count} remis', mailed)}, {repeated}"
     row.promise("30 deposits", approved == len(reports))
     row.promise("30 mails", mailed == len(reports))
     row.promise("a repeated mail has the same Message-ID", all(len(set(_ids(stage, r.uid))) == 1 for r in reports))

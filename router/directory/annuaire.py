@@ -22,7 +22,7 @@ from router.directory.fetch import fetch
 from router.directory.mailboxes import Mailbox, Profession, SourceName, finess
 from router.directory.settings import AnnuaireConfig
 from router.errors import Invalid, Unavailable
-from router.language import filled
+from router.language import filled_plural
 from router.locks import FileLock
 
 _VERSION: Final = 2
@@ -170,13 +170,22 @@ class Annuaire:
 
     def _believe(self, report: Imported, *, fewer: bool) -> None:
         if report.malformed * 1000 > report.lines + report.malformed:
-            raise Invalid("ANNUAIRE-LINES", "", filled("{count} malformed lines", count=report.malformed))
+            raise Invalid(
+                "ANNUAIRE-LINES",
+                "",
+                filled_plural("{count} malformed line", "{count} malformed lines", report.malformed),
+            )
         least = max(self._minimum, 0 if fewer else int(len(self) * self._share / 100))
         if report.lines < least:
             raise Invalid(
                 "ANNUAIRE-SHORT",
                 "",
-                filled("{count} mailboxes, at least {least} are expected", count=report.lines, least=least),
+                filled_plural(
+                    "{count} mailbox, at least {least} are expected",
+                    "{count} mailboxes, at least {least} are expected",
+                    report.lines,
+                    least=least,
+                ),
             )
 
     def _compared(self, database: sqlite3.Connection, report: Imported) -> Imported:

@@ -22,7 +22,7 @@ from router.directory.addresses import idna
 from router.directory.fetch import fetch
 from router.directory.settings import ListeBlancheConfig
 from router.errors import Invalid, OperatorFault, Unavailable
-from router.language import filled
+from router.language import filled_plural
 
 log = logging.getLogger(__name__)
 
@@ -222,7 +222,12 @@ class ListeBlanche:
             raise Invalid(
                 "LISTE-BLANCHE-SHORT",
                 "",
-                filled("{count} names, fewer than {least}", count=len(new.domains), least=self._config.minimum),
+                filled_plural(
+                    "{count} name, fewer than {least}",
+                    "{count} names, fewer than {least}",
+                    len(new.domains),
+                    least=self._config.minimum,
+                ),
             )
         if old is not None and len(new.domains) * 2 < len(old.domains):
             raise Invalid("LISTE-BLANCHE-SHORT", "", "less than half of the list in use")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from math import inf, isfinite
 from typing import Final, NamedTuple
 
+from router.cisis import smtp_codes
 from router.cisis.addresses import a_labels
 from router.cisis.ins import normal
 from router.cisis.patient_search import is_identity
@@ -40,7 +41,8 @@ _SAID: Final = {
 }
 #: Before a name, as letters and people write it; senders seldom do.
 _TITLES: Final = frozenset({"DR", "PR", "DOCTEUR", "PROFESSEUR", "MME", "MR", "MONSIEUR", "MADAME", "DOCTOR"})
-_SMTP: Final = re.compile(r"[45]\d\d")
+_SMTP: Final = re.compile(r"([45]\d\d)(?:[ -][245]\.\d{1,3}\.\d{1,3})?")
+_CODE: Final = re.compile(r"[A-Za-z][\w:.#-]{0,99}")
 _FINESS: Final = 9
 _BITS: Final = 63
 
@@ -57,8 +59,20 @@ def outcome_of(text: str) -> str:
 
 
 def code_of(text: str) -> str:
-    """A code as the journal keeps it: an SMTP reply without its prefix (`552`) is that of MSSanté."""
-    return f"MSS-{text}" if _SMTP.fullmatch(text) else text
+    """A code as the journal keeps it. `552`, `552 5.2.2` and `5.2.2` are those of MSSanté; `r45` is `R45`."""
+    text = text.strip()
+    if reply := _SMTP.fullmatch(text):
+        return f"MSS-{reply[1]}"
+    if found := smtp_codes.of_enhanced(text):
+        return f"MSS-{found}"
+    return text.upper() if text.islower() else text
+
+
+def verify_code(code: str) -> None:
+    """Raises `BadCriterion`, with the accepted forms, for what is no code, after `code_of`."""
+    if code and not _CODE.fullmatch(code):
+        known = N_("a code is one such as MSS-552 (552 and 5.2.2 are the same), R45 or DMP-XDSRegistryMetadataError")
+        raise BadCriterion("SEARCH-CODE", "", known)
 
 
 _READ: Final = {"outcome": outcome_of, "code": code_of}
@@ -101,6 +115,7 @@ class Criteria:
         """Raises `BadCriterion` for what can't be meant, before a database is asked."""
         self.terms()
         self.disposition()
+        verify_code(self.code)
 
     def terms(self) -> list[str]:
         """The terms that the event must have. Raises `BadCriterion`."""
@@ -187,7 +202,9 @@ class Found:
 class Counts:
     """How many events ended how. An event with several deliveries may count under several outcomes.
 
-    outcomes: a key of `OUTCOMES` -> number of events, without those that have none
+    total: of the events that meet all criteria
+    outcomes: a key of `OUTCOMES` -> number of events that meet the other criteria, whatever outcome is asked for;
+        without those that have none
     cut: the time was up; the numbers are of events received after `reached` (Unix seconds)
     """
 

@@ -10,7 +10,7 @@ from router.engine.dead_letters import evidence
 from router.exchange import Receipt
 from router.french_time import clock, day
 from router.journal.views import DeliveryState, EventStory, EventSummary, Moment, MomentKind
-from router.language import N_, _, translated, translated_head
+from router.language import N_, _, plural, translated, translated_head
 from router.printable import printable
 from router.sinks import registry
 
@@ -170,7 +170,7 @@ def _destinations(deliveries: Sequence[DeliveryState]) -> Iterator[Line]:
 
 
 def _destination(delivery: DeliveryState) -> Line:
-    tries = ", " + _("{count} essais", count=delivery.attempts) if delivery.attempts > 1 else ""
+    tries = ", " + plural("{count} essai", "{count} essais", delivery.attempts) if delivery.attempts > 1 else ""
     why = " ".join(part for part in (delivery.code, translated(delivery.text)) if part)
     failed = delivery.disposition != "delivered" and why
     where = _("{sink} ({label}) : {end}", sink=delivery.sink, label=delivery.label, end=_end(delivery))

@@ -98,7 +98,7 @@ class Count:
     cut: bool = True
 
     def look(self, connection: Connection) -> None:
-        """Count by outcome; an outcome that the criteria name is left out. Raises `BadCriterion`."""
+        """Count by every outcome, also those that the criteria do not name. Raises `BadCriterion`."""
         criteria = replace(self.criteria, outcome="")
         with suppress(TimeUp):
             reader = Reader(connection, criteria, time.monotonic() + self.seconds)
@@ -111,7 +111,9 @@ class Count:
     def counted(self) -> Counts:
         """The answer, once `look` has ended or was cut."""
         numbers = {word: self.outcomes[word] for word in OUTCOMES if self.outcomes[word]}
-        return Counts(total=self.total, outcomes=numbers, cut=self.cut, reached=self.reached if self.cut else None)
+        asked = self.criteria.outcome
+        total = self.outcomes[asked] if asked else self.total
+        return Counts(total=total, outcomes=numbers, cut=self.cut, reached=self.reached if self.cut else None)
 
 
 def walk(

@@ -131,7 +131,7 @@ class Journal:
             return asked.found(connection)
 
     def counts(self, criteria: Criteria, seconds: float = SECONDS) -> Counts:
-        """How many events meet the criteria, by outcome; cut after so many seconds. Raises `BadCriterion`."""
+        """How many events meet the criteria, and how all ended; cut after so many seconds. Raises `BadCriterion`."""
         asked = search.Count(criteria, seconds)
         with suppress(TooSlow), self._database.read(seconds=seconds) as connection:
             asked.look(connection)

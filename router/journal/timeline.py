@@ -9,7 +9,7 @@ from typing import Final
 from router.exchange import JournalEntry, Receipt, ReceiptKind, same_structure
 from router.french_time import clock, day
 from router.journal.views import DeliveryState, EventStory, EventSummary, Moment, MomentKind
-from router.language import N_, T_, filled
+from router.language import N_, T_, filled, filled_plural
 from router.request import Action
 
 DELETED_BEFORE: Final = T_(
@@ -117,9 +117,7 @@ def _count(entry: JournalEntry) -> str:
     count = len(entry.deliveries)
     if entry.kind != "decided":
         return ""
-    if count > 1:
-        return filled("{count} envois", count=count)
-    return N_("1 envoi") if count else N_("aucun envoi")
+    return filled_plural("{count} envoi", "{count} envois", count) if count else N_("aucun envoi")
 
 
 def _of_receipt(receipt: Receipt) -> Moment:

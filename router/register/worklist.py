@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from router.language import filled
+from router.language import filled_plural
 from router.register.patient import Alert, WorkEntry
 from router.register.tables import ALIAS, DEPARTURE, IS_OPEN, OPEN_WORK, PATIENT, WORK
 
@@ -80,10 +80,11 @@ def open_for(db: Connection, aliases: Iterable[str], reason: Reason, now: float,
 
 def alert(reason: Reason, count: int) -> Alert:
     """The alert's text for operators: no identity, only how many documents."""
-    text = filled(
-        "{event} : {count} document(s) déjà transmis sous une identité qui vient de changer, à examiner",
+    text = filled_plural(
+        "{event} : {count} document déjà transmis sous une identité qui vient de changer, à examiner",
+        "{event} : {count} documents déjà transmis sous une identité qui vient de changer, à examiner",
+        count,
         event=reason.event,
-        count=count,
     )
     return Alert(event_id=reason.event_id, kind=reason.event, count=count, text=text)
 

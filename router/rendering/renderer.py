@@ -43,11 +43,15 @@ TOO_LARGE: Final = N_("document trop grand")
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A PDF and the standard it keeps (`a-1b`); or none, and why (French, without any value)."""
+    """A PDF and the standard it keeps (`a-1b`); or none, and why (French, without any value).
+
+    absent: how many different characters no font has: the PDF writes them by their number (`[U+65E5]`), and says so
+    """
 
     pdf: bytes | None = field(default=None, repr=False)
     standard: str = ""
     reason: str = ""
+    absent: int = 0
 
 
 class Renderer:
@@ -98,6 +102,8 @@ class Renderer:
         if size > LARGEST:
             return Rendered(reason=TOO_LARGE)
         made = self._ask(head, pictures)
+        if made.absent:
+            log.warning("characters without a glyph in a readable copy", extra={"count": made.absent})
         if made.pdf is None:
             log.warning("no readable copy", extra={"why": made.reason})
         return made
@@ -132,7 +138,8 @@ class Renderer:
             self._end()
             return Rendered(reason=TOO_LONG if late.is_set() else ENDED)
         said, files = answer
-        return Rendered(files.get("pdf"), str(said.get("standard", "")), str(said.get("reason", "")))
+        reason, absent = str(said.get("reason", "")), int(said.get("absent", 0))
+        return Rendered(files.get("pdf"), str(said.get("standard", "")), reason, absent)
 
     def _started(self) -> subprocess.Popen[bytes]:
         """The process, started when there is none. Raises `OSError`."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from router.errors import OperatorFault
-from router.language import filled
+from router.language import N_, filled
 from router.locks import FileLock, FolderLock, is_held
 
 FILE: Final = "router.lock"
@@ -40,11 +40,12 @@ class Tenure:
         if not taken:
             self._folder.release()
             text = filled(
-                "a router runs on this data folder already ({holder}): stop it, or give this one its own",
-                holder=_holder(path),
+                "a router runs on this data folder already ({what}): stop it, or give this one its own",
+                what=_holder(path),
             )
             raise OperatorFault(CODE, str(data), text)
-        self._lock.write(f"process {os.getpid()} on {platform.node()}\n".encode())
+        written = filled("process {number} on {name}", number=os.getpid(), name=platform.node())
+        self._lock.write(f"{written}\n".encode())
 
     def _take(self) -> bool:
         """Who deletes or moves the file away frees no place: the folder itself is locked too.
@@ -78,4 +79,4 @@ def _holder(path: Path) -> str:
         said = path.read_text(encoding="utf-8", errors="replace")[:200]
     except OSError:
         said = ""
-    return "".join(dead_letter for dead_letter in said if dead_letter.isprintable()) or "process unknown"
+    return "".join(dead_letter for dead_letter in said if dead_letter.isprintable()) or N_("process unknown")

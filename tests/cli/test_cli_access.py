@@ -8,6 +8,7 @@ import pytest
 
 from router.audit.event import Action
 from router.audit.rows import Wanted
+from router.cli.output import console
 from router.config.account import account
 from router.config.site import Site
 from router.runtime.site_services import SiteServices
@@ -145,3 +146,20 @@ def test_a_role_that_is_none_is_answered_with_the_words_to_type(site: Path) -> N
     asked = ("access", "add", "durand", "--right", f"{A}=lecteur", "--stdin", "--site", str(site), "--lang", "fr")
     refused = command(*asked, typed=GOOD + "\n")
     assert refused.code == 2 and "reader, operator, administrator" in refused.err
+
+
+@pytest.mark.parametrize("width", [80, 60])
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_tables_keep_ids_and_names_whole(
+    site: Path, width: int, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a terminal of 80 or 60 columns, in both languages: names, ids and rights can be copied."""
+    name, right = "prestataire-supervision-nationale", f"{A}=administrator"
+    assert run(site, "access", "add", name, "--right", right, "--stdin", typed=GOOD + "\n").code == 0
+    made = run(site, "token", "create", "supervision-du-chu", "--scope", "api:read", "--right", right, "--json").json
+    monkeypatch.setattr(console, "_width", width)
+    accounts = command("access", "ls", "--site", str(site), "--lang", language).out
+    assert {name, right} <= {*accounts.split()}
+    tokens = command("token", "ls", "--site", str(site), "--lang", language).out
+    assert {made["id"], "supervision-du-chu", "api:read", right} <= {*tokens.split()}
+    assert max(map(len, (accounts + tokens).splitlines())) <= width

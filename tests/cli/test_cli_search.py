@@ -189,8 +189,13 @@ def test_an_outcome_is_understood_in_french(site: Path, word: str) -> None:
 
 
 def test_a_reply_of_the_operator_is_found_without_its_prefix(site: Path) -> None:
-    """`552` is MSS-552."""
-    assert "MSG0001" in _search(site, "--code", "552").out
+    """`552` is MSS-552, and so are the reply with its status and the status alone; `--cause` is the same option."""
+    for words in (("--code", "552"), ("--cause", "552"), ("--code", "5.2.2"), ("--code", "552 5.2.2")):
+        assert "MSG0001" in _search(site, *words).out, words
+    assert "MSG0001" in _search(site, "--code", "mss-552").out
+    for wrong in ("mailbox full", "45", "5.9.9"):
+        said = _search(site, "--code", wrong)
+        assert (said.code, "a code is one such as MSS-552" in said.err) == (2, True), wrong
 
 
 @pytest.mark.parametrize("name", ["dalmeida", "Dr Dalmeida", "marieange dalmeida", "D'Almeida", "d almeida marie-ange"])

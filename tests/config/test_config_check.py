@@ -9,7 +9,7 @@ import pytest
 from router.config.checking import check
 from router.errors import Problem
 from router.language import in_language, translated
-from tests.config.broken_files import PIPELINE, SITE, TABLE, Broken
+from tests.config.broken_files import FILES, LISTE, PIPELINE, SITE, TABLE, Broken
 
 
 def _told(problem: Problem, folder: Path) -> tuple[str, int, int, str, str]:
@@ -90,3 +90,27 @@ def test_a_site_file_that_is_no_yaml_does_not_hide_its_pipelines(tmp_path: Path)
     )
     told = check(Broken("", changes).write(tmp_path)).problems
     assert [(Path(one.file).name, one.path) for one in told] == [("router.yaml", ""), ("lettres.yaml", "nam")]
+
+
+def test_a_look_up_that_can_find_nobody_is_told(tmp_path: Path) -> None:
+    """At the step, with what to add: without a source of mailboxes, and where its feeds let nothing come to it."""
+    files = dict(FILES)
+    looking = "steps:\n  - look_up: {}\n"
+    files["lettres.yaml"] = files["lettres.yaml"].replace("steps:\n", looking)
+    rules = "    rules: {resolution_annuaire: si-absente}\n"
+    table = "  mailboxes: [{rpps: '10001234567', address: a@medecin.mssante.fr}]\n"
+
+    def told(site: str) -> list[str]:
+        for name, text in {**files, "router.yaml": site, "liste.xml": LISTE}.items():
+            (tmp_path / name).write_text(text, encoding="utf-8")
+        (tmp_path / "pipelines").mkdir(exist_ok=True)
+        for name in ("lettres.yaml", "relais.yaml"):
+            (tmp_path / name).replace(tmp_path / "pipelines" / name)
+        found = check(tmp_path / "router.yaml").problems
+        return [f"{one.line} {one.severity} {one.text}" for one in found if "look_up" in one.path]
+
+    asked = SITE.replace("    reply: hl7.sil\n", f"    reply: hl7.sil\n{rules}")
+    assert told(asked) == ["5 warning finds nobody: no source of mailboxes is configured"]
+    refused = "5 warning never has anything to find: its feeds refuse a recipient without an address"
+    assert told(SITE + table) == [refused]
+    assert told(asked + table) == []

@@ -55,6 +55,24 @@ def test_a_cause_is_one_row_with_what_repairs_it(world: World) -> None:
     assert len(re.findall(r'name="delivery" value="(\w+)"', group.text)) == len(ids)
 
 
+def test_a_filter_goes_on_to_the_cause_and_to_the_order(world: World) -> None:
+    """What is counted in the list is what the cause shows, and what an order is about."""
+    dead(world, 3, sink=SINK, structure=A)
+    client = world.client("marie")
+    for query, count in (("feed=sil", 3), ("feed=labo", 0), ("code=552", 3), ("code=5.2.2", 3), ("code=R45", 0)):
+        page = client.get(f"/dead-letters?{query}")
+        (shown,) = re.findall(r"(\d+|No) dead letter", text_of(page).partition("MSS-552")[0])[:1]
+        assert shown == (str(count) if count else "No"), query
+    (cause,) = causes(client.get("/dead-letters"))
+    link = re.search(r'href="(/dead-letters/[^"]+)"', client.get("/dead-letters?feed=sil").text)
+    assert link and link[1] == f"/dead-letters/{cause}?feed=sil"
+    group = client.get(link[1])
+    assert 'name="feed" value="sil"' in group.text and "Only these are counted" in group.text
+    assert client.get(f"/dead-letters/{cause}?feed=labo").status_code == 404
+    refused = client.get("/dead-letters?code=mailbox+full")
+    assert refused.status_code == 400 and "a code is one such as MSS-552" in refused.text
+
+
 def test_another_hospital_sees_none_of_it(world: World) -> None:
     """Neither in the list, nor by the address of the cause or the order: the answer is that of something unknown."""
     dead(world, 2, sink=SINK, structure=A)

@@ -79,6 +79,9 @@ def test_what_is_typed_becomes_an_address_that_names_nobody(known: World, words:
         ("Refusée", "outcome=refused"),
         ("en attente", "outcome=waiting"),
         ("552", "code=MSS-552"),
+        ("5.2.2", "code=MSS-552"),
+        ("552 5.2.2", "code=MSS-552"),
+        ("r45", "code=R45"),
     ],
 )
 def test_the_box_takes_french_outcomes_and_bare_replies(known: World, words: str, query: str) -> None:
@@ -137,7 +140,21 @@ def test_the_period_is_always_seen(known: World) -> None:
     assert "since " in text_of(client.get("/search")).partition("Conditions")[0]
     none = client.get("/search?since=1m")
     assert "Outside of this period: 1" in none.text and "since=all" in none.text
+    other = known.client("luc")
+    for query, count in (("since=1m&outcome=failed", 1), ("until=2h", 1), ("since=3d&until=2h", 1)):
+        assert f"Outside of this period: {count}." in other.get(f"/search?{query}").text, query
+    for query in ("since=1m&outcome=delivered", "until=2h&outcome=waiting", "since=1m&code=R45"):
+        assert "Outside of this period" not in other.get(f"/search?{query}").text, query
     assert "at any time" in client.get("/search?since=all").text
+
+
+def test_a_list_tells_how_many_rows_it_has(known: World) -> None:
+    """The number of what is listed, beside that of the other outcomes."""
+    client = known.client("jeanne")
+    assert "1 message · failed 1 · delivered 1" in text_of(client.get("/search?outcome=failed")).replace(
+        "delivered 1 · failed 1", "failed 1 · delivered 1"
+    )
+    assert "2 messages ·" in text_of(client.get("/search"))
 
 
 @pytest.mark.parametrize(
@@ -147,6 +164,7 @@ def test_the_period_is_always_seen(known: World) -> None:
         ("since=today&until=yesterday", "nothing lies between"),
         ("structure=1", "a structure is a FINESS number"),
         ("outcome=perfect", "an outcome is one of"),
+        ("code=mailbox full", "a code is one such as MSS-552"),
         ("after=x", "the place to go on from"),
         ("q=nothing", "type it again"),
     ],

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import create_engine
 
 from router.access.person import Role
 from router.audit.event import Action
-from router.console.worklists import Worklists
+from router.console.worklists import Case, Worklists
 from router.exchange import ReceiptKind
 from router.register.tables import WORK
 from tests.console.console_world import EVENT_A, EVENT_B, A, B, Browser, World, text_of, token
@@ -163,3 +166,27 @@ def test_the_changed_identities_of_a_hospital_are_all_there(world: World, monkey
     assert world.services.register.unowned() == []
     world.services.register.settle(["y0", "x0"], by="marie", outcome="right")
     assert len(seen(A)) == 7 and len(seen(B)) == 7
+
+
+def test_a_long_list_goes_on_page_by_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest first, each case on one page, for people and for programs; one that is decided moves no other."""
+    count, at = 120, world.clock.at
+    one = Case(list="waiting", id="", ask="?", since=0.0, code="X", structure=A)
+    made = [replace(one, id=f"c{n:03}", since=at - 1000 + n // 3) for n in range(count)]
+    monkeypatch.setattr(Worklists, "_waiting", lambda _self: iter(made))
+    client, seen, address, pages = world.client("marie"), [], "/worklists/waiting", 0
+    while address:
+        page = client.get(address).text
+        seen += re.findall(r'<a href="/worklists/waiting/(c\d+)"', page)
+        following = re.search(r'rel="next" href="([^"]+)"', page)
+        address, pages = following[1].replace("&amp;", "&") if following else "", pages + 1
+        if pages == 1:
+            made.pop(0)
+    assert (seen, pages) == ([f"c{n:03}" for n in range(count)], 3)
+    assert client.get("/worklists/waiting?per=200").text.count("data-row") == count - 1
+    program, told, after = world.program({A: Role.READER}), list[str](), ""
+    while not told or after:
+        body = program.get(f"/api/worklists/waiting?after={after}").json()
+        told += [case["id"] for case in body["cases"]]
+        after = body["next"]
+    assert told == seen[1:]

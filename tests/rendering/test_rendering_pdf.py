@@ -174,3 +174,19 @@ def test_what_a_pdf_claims_is_read_and_nothing_else() -> None:
     assert claimed(b"<pdfaid:part>1</pdfaid:part><pdfaid:conformance>B</pdfaid:conformance>") == "PDF/A-1b"
     assert claimed(b'<rdf:Description pdfaid:conformance="U" pdfaid:part="3"/>') == "PDF/A-3u"
     assert claimed(b"%PDF-1.7 pdfaid") == ""
+
+
+def test_a_character_without_a_glyph_is_written_by_its_number(tmp_path: Path) -> None:
+    """Never an empty box: in the text and in a name, with a row that says so; the others stay as they are."""
+    made = rendered(document("<paragraph>Nom d'origine 日本, µ ≥ 5 ☑ Ж</paragraph>"))
+    assert (made.absent, made.standard) == (2, "a-1b")
+    words = seen(made.pdf, tmp_path)
+    assert "[U+65E5][U+672C]" in words and "manquent dans les polices" in words and "µ ≥ 5" in words
+    plain = rendered(document("<paragraph>µ ≥ 5 ☑ Ж</paragraph>"))
+    assert plain.absent == 0 and "manquent" not in seen(plain.pdf, tmp_path)
+
+
+def test_a_document_in_another_script_gets_no_copy() -> None:
+    """A page of numbers would help nobody: there is no copy, and a reason."""
+    made = rendered(document(f"<paragraph>{''.join(map(chr, range(0x4E00, 0x4E00 + 300)))}</paragraph>"))
+    assert (made.pdf, bool(made.reason)) == (None, True)

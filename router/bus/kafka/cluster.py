@@ -9,7 +9,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from router.bus.plans import DAY, MIB
 from router.bus.settings import KafkaConfig
-from router.language import filled
+from router.language import filled, filled_plural
 
 _OFFSETS_KEPT: Final = 14 * DAY
 _REQUEST_ROOM: Final = 10 * MIB
@@ -31,9 +31,10 @@ def _copies(brokers: int, settings: Mapping[str, str], config: KafkaConfig) -> I
     """Our topics are not the only ones that must survive a broker: offsets and transactions stand in Kafka's own."""
     wanted = config.replication_factor
     if brokers < wanted:
-        yield filled(
+        yield filled_plural(
+            "the cluster has {count} broker, bus.replication_factor asks for {wanted}: add brokers",
             "the cluster has {count} brokers, bus.replication_factor asks for {wanted}: add brokers",
-            count=brokers,
+            brokers,
             wanted=wanted,
         )
     for name in ("offsets.topic.replication.factor", "transaction.state.log.replication.factor"):
@@ -59,10 +60,12 @@ def _memory(settings: Mapping[str, str]) -> Iterator[str]:
     """How long the cluster remembers where a stopped group stood."""
     kept = _number(settings, "offsets.retention.minutes")
     if kept is not None and kept * 60 < _OFFSETS_KEPT:
-        yield filled(
-            "the brokers forget the offsets of a stopped group after {days} days (offsets.retention.minutes={number}): "
+        yield filled_plural(
+            "the brokers forget the offsets of a stopped group after {count} day (offsets.retention.minutes={number}): "
             "set it to {wanted} or more",
-            days=f"{kept / 1440:g}",
+            "the brokers forget the offsets of a stopped group after {count} days (offsets.retention.minutes={number}):"
+            " set it to {wanted} or more",
+            kept / 1440,
             number=kept,
             wanted=int(_OFFSETS_KEPT / 60),
         )

@@ -19,7 +19,7 @@ from router.bus.plans import DAY, MIB, default_plan, partitions_differ
 from router.bus.settings import KafkaConfig
 from router.contracts import TopicPlan
 from router.errors import OperatorFault
-from router.language import N_, filled
+from router.language import N_, filled, filled_plural
 
 _OVERHEAD: Final = 64 * 1024
 """Bytes that a batch adds to its one record: headers, key, framing."""
@@ -170,12 +170,15 @@ class Topics:
             sentences.append(partitions_differ(plan, topic.partitions))
         if topic.replicas < self._config.replication_factor:
             sentences.append(
-                filled(
+                filled_plural(
+                    "topic {topic} has {count} replica, {wanted} are needed: an acknowledged message must survive the "
+                    "loss of a broker; add some with kafka-reassign-partitions, or let `segur-router topics migrate` "
+                    "make it anew once it is drained",
                     "topic {topic} has {count} replicas, {wanted} are needed: an acknowledged message must survive the "
                     "loss of a broker; add some with kafka-reassign-partitions, or let `segur-router topics migrate` "
                     "make it anew once it is drained",
+                    topic.replicas,
                     topic=plan.name,
-                    count=topic.replicas,
                     wanted=self._config.replication_factor,
                 )
             )
@@ -250,7 +253,7 @@ def _readable(name: str, value: str) -> str:
     if value == "-1":
         return N_("-1 (without end)")
     if name == "retention.ms" and value.isdigit():
-        return filled("{number} ({days} days)", number=value, days=f"{int(value) / 1000 / DAY:g}")
+        return filled_plural("{number} ({count} day)", "{number} ({count} days)", int(value) / 1000 / DAY, number=value)
     if name == "max.message.bytes" and value.isdigit():
         return filled("{number} ({megabytes} MiB)", number=value, megabytes=f"{int(value) / MIB:.1f}")
     return value

@@ -12,7 +12,7 @@ from router.bus.sqlite.store import SHIFT, Store, Topic, mapped
 from router.bus.sqlite.writer import SqliteWriter, create_topics
 from router.contracts import TopicPlan
 from router.errors import OperatorFault
-from router.language import N_, filled
+from router.language import N_, filled, filled_plural
 from router.locks import make_way
 
 _ROWS: Final = 200
@@ -170,4 +170,4 @@ def _partition_trouble(present: dict[str, tuple[int, float | None, int]], plan: 
 
 
 def _days(seconds: float | None) -> str:
-    return N_("for ever") if seconds is None else filled("for {days} days", days=f"{seconds / 86_400:g}")
+    return N_("for ever") if seconds is None else filled_plural("for {count} day", "for {count} days", seconds / 86_400)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from router.access.person import Role
+from router.audit import wording
 from router.audit.event import Action
 from router.audit.export import AUDIT, audit_line, written
 from router.audit.rows import Wanted
@@ -105,6 +106,7 @@ def _page(visit: Visit, given: dict[str, str], *, fault: str = "", **values: Any
         status=422 if fault else 200,
         given=given,
         fault=fault,
+        wording=wording,
         actions=[("", _("all")), *((one.value, done(one)) for one in Action)],
         everywhere=visit.person.structures(Role.ADMINISTRATOR) is None,
         **{**known, **values},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from starlette.responses import Response
@@ -15,15 +15,18 @@ from router.console.causes import SAID, CauseNote, Said
 from router.console.causes import shown as shown_as
 from router.console.free_text import named_person
 from router.console.page import Key, NotAllowed, NotHere, Page
+from router.console.rendering import query_string
 from router.console.visit import Visit
 from router.console.words import names_seen
 from router.engine.dead_letters.listing import Filter, Group
 from router.engine.dead_letters.paging import Page as Paged
-from router.language import N_, _, plural
+from router.journal.criteria import BadCriterion, code_of, verify_code
+from router.language import N_, _, plural, translated
 
 DAY: Final = 86_400.0
 ROWS: Final = 50
 FILTERS: Final = ("sink", "feed", "code", "pipeline")
+_WORDS: Final = {"sink": N_("sink"), "feed": N_("feed"), "code": N_("code"), "pipeline": N_("pipeline")}
 #: Days for which a cause may be muted -> as people read it.
 MUTED: Final[Mapping[int, str]] = {1: N_("for one day"), 7: N_("for seven days"), 30: N_("for thirty days")}
 
@@ -45,13 +48,22 @@ def filter_of(visit: Visit) -> Filter:
 def asked(text: Callable[[str], str], within: frozenset[str] | None, cause: str = "") -> Filter:
     """Of the parameters of an address, or of the fields of a form."""
     sink, feed, code, pipeline = (text(name) for name in FILTERS)
-    return Filter(sink=sink, feed=feed, code=code, pipeline=pipeline, cause=cause, within=within)
+    return Filter(sink=sink, feed=feed, code=code_of(code), pipeline=pipeline, cause=cause, within=within)
+
+
+def given(visit: Visit) -> dict[str, str]:
+    """The filters of the address, as they were typed."""
+    return {name: visit.asked(name) for name in FILTERS}
 
 
 def list_(visit: Visit) -> Response:
     """One row for each cause, the most numerous first; what is muted below."""
-    began = time.perf_counter()
-    found = visit.tools.desk.groups(filter_of(visit))
+    began, which, fault = time.perf_counter(), filter_of(visit), ""
+    try:
+        verify_code(which.code)
+        found = visit.tools.desk.groups(which)
+    except BadCriterion as bad:
+        found, fault = [], translated(bad.text)
     visit.took = time.perf_counter() - began
     notes = visit.tools.store.causes.of((group.cause for group in found), visit.structures)
     shown = [shown_group(visit, group, notes.get(group.cause, ())) for group in found]
@@ -59,10 +71,12 @@ def list_(visit: Visit) -> Response:
     config, seen = visit.tools.services.config, names_seen(visit.tools.services.config, visit.structures)
     return visit.page(
         "dead_letters.html",
+        status=400 if fault else 200,
+        faults={"code": fault} if fault else {},
         sentence=_sentence(shown),
         groups=sorted(loud, key=lambda one: (one.state not in ("back", "new"), -one.group.count)),
         muted=[one for one in shown if one.state == "muted"],
-        filters={name: visit.asked(name) for name in FILTERS},
+        filters=given(visit),
         sinks=_names(name for name in config.sinks if name in seen),
         feeds=_names(name for name in config.feeds if name in seen),
         may_act=visit.may(Role.OPERATOR),
@@ -80,7 +94,7 @@ def say(visit: Visit) -> Response:
     days = next((one for one in MUTED if str(one) == visit.field("days")), 0)
     if faults := said(visit, cause, state, visit.field("note"), days):
         return _group(visit, faults, status=422)
-    return visit.see_other(f"/dead-letters/{cause}")
+    return visit.see_other(f"/dead-letters/{cause}{query_string(given(visit))}")
 
 
 def said(visit: Visit, cause: str, state: Said | None, note: str, days: int) -> dict[str, str]:
@@ -109,7 +123,8 @@ def said(visit: Visit, cause: str, state: Said | None, note: str, days: int) -> 
 
 def _group(visit: Visit, faults: Mapping[str, str], status: int = 200) -> Response:
     began = time.perf_counter()
-    group, page = of_cause(visit, visit.path["cause"], ROWS, visit.asked("after"))
+    which = asked(visit.asked, visit.structures, visit.path["cause"])
+    group, page = of_cause(visit, which, ROWS, visit.asked("after"))
     visit.took = time.perf_counter() - began
     notes = visit.tools.store.causes.of([group.cause], visit.structures).get(group.cause, ())
     return visit.page(
@@ -121,7 +136,9 @@ def _group(visit: Visit, faults: Mapping[str, str], status: int = 200) -> Respon
         begun=bool(visit.asked("after")),
         faults=faults,
         muted=[(str(days), _(words)) for days, words in MUTED.items()],
-        ordered=_mine(visit, group),
+        ordered=_mine(visit, which, group),
+        filters=given(visit),
+        filter_words={name: _(word) for name, word in _WORDS.items()},
         typed={name: visit.field(name) for name in ("said", "note", "days")},
     )
 
@@ -131,21 +148,24 @@ def of(visit: Visit, cause: str) -> Filter:
     return Filter(cause=cause, within=visit.structures)
 
 
-def of_cause(visit: Visit, cause: str, per: int, after: str) -> tuple[Group, Paged]:
-    """The cause, and a page of its dead letters, newest first. Raises `NotHere` when this person sees none."""
-    desk, which = visit.tools.desk, of(visit, cause)
+def of_cause(visit: Visit, which: Filter, per: int, after: str) -> tuple[Group, Paged]:
+    """The cause, and a page of its dead letters, newest first. Raises `NotHere` when this person sees none.
+
+    which: names the cause
+    """
+    desk = visit.tools.desk
     groups = desk.groups(which)
     if not groups:
         raise NotHere
     return groups[0], desk.page(which, per, after)
 
 
-def _mine(visit: Visit, group: Group) -> int:
-    """How many of the cause this person may order something about."""
+def _mine(visit: Visit, which: Filter, group: Group) -> int:
+    """How many of these dead letters of a cause this person may order something about."""
     mine = visit.person.structures(Role.OPERATOR)
     if mine == visit.structures:
         return group.count
-    return sum(one.count for one in visit.tools.desk.groups(Filter(cause=group.cause, within=mine)))
+    return sum(one.count for one in visit.tools.desk.groups(replace(which, within=mine)))
 
 
 def shown_group(visit: Visit, group: Group, notes: Sequence[CauseNote]) -> ShownGroup:

@@ -32,8 +32,7 @@ def list_(visit: Visit) -> Response:
 def show(visit: Visit) -> Response:
     """One pipeline: what it does step by step, its examples, its text; why it is refused, when it is."""
     if (refused := pipeline_view.refused_file(visit, visit.path["name"])) is not None:
-        text = refused.path.read_text(encoding="utf-8", errors="replace")
-        return visit.page("pipeline_refused.html", one=refused, text=list(enumerate(text.splitlines(), 1)))
+        return visit.page("pipeline_refused.html", one=refused, text=list(enumerate(refused.text.splitlines(), 1)))
     return _pipeline(visit, pipeline_view.file(visit, visit.path["name"]), Played({}))
 
 

@@ -50,8 +50,9 @@ def search(visit: Visit) -> Response:
         return _form(visit, asked.given, fault=searching.fault_of(fault))
     visit.took = time.perf_counter() - began
     older = None
-    if not found.events and after is None and asked.criteria.since is not None:
-        older = journal.counts(replace(asked.criteria, since=None), _COUNT_SECONDS).total
+    limited = asked.criteria.since is not None or asked.criteria.until is not None
+    if not found.events and after is None and limited:
+        older = journal.counts(replace(asked.criteria, since=None, until=None), _COUNT_SECONDS)
     return _form(
         visit,
         asked.given,

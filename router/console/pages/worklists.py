@@ -16,7 +16,8 @@ from router.console.visit import Visit
 from router.console.worklists import CHOICES, LISTS, ListName
 from router.language import N_, _
 
-ROWS: Final = 200
+PER: Final = (50, 200)
+"""Rows of a page; the second with `per=200`."""
 
 
 def first(visit: Visit) -> Response:
@@ -30,13 +31,17 @@ def show(visit: Visit) -> Response:
     tabs = {one: casework.open_list(visit, one) for one in LISTS}
     visit.took = time.perf_counter() - began
     mine = visit.asked("mine") == "1"
-    rows = [one for one in tabs[name].open if not mine or one.state.holder == visit.person.name]
+    open_ = [one for one in tabs[name].open if not mine or one.state.holder == visit.person.name]
+    per = PER[-1] if visit.asked("per") == str(PER[-1]) else PER[0]
+    rows, following = casework.page(open_, per, visit.asked("after"))
     return visit.page(
         "worklist.html",
         tabs=tabs,
         here=tabs[name],
-        rows=rows[:ROWS],
-        more=max(0, len(rows) - ROWS),
+        rows=rows,
+        following=following,
+        begun=bool(visit.asked("after")),
+        asked={"mine": "1" if mine else "", "per": visit.asked("per")},
         mine=mine,
         left=casework.mails_left(visit) if name == "waiting" else (),
     )

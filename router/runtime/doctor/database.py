@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from router.database.examination import Server, examine, is_postgresql
-from router.language import filled
+from router.language import filled, filled_plural
 from router.runtime.doctor.check import Installation, Verdict, good, remark, wrong
 
 LEAST: Final = 14
@@ -50,7 +50,12 @@ def _rights(found: Server) -> Iterator[Verdict]:
 
 
 def _connections(found: Server) -> Iterator[Verdict]:
-    told = filled("{count} connections of {most} are taken", count=found.connections, most=found.most_connections)
+    told = filled_plural(
+        "{count} connection of {most} is taken",
+        "{count} connections of {most} are taken",
+        found.connections,
+        most=found.most_connections,
+    )
     if found.connections > FULL * found.most_connections:
         yield remark("connections", told, "max_connections")
     else:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from router import private
 from router.errors import RouterError
-from router.language import filled
+from router.language import filled_plural
 from router.runtime.doctor.check import Installation, Verdict, good, remark, wrong
 from router.runtime.site_services import SiteServices
 from router.sealing.master import Masters
@@ -39,9 +39,13 @@ def look(installation: Installation) -> Iterator[Verdict]:
             yield wrong(f"{fault.code} {fault.place}".strip(), fault.text)
             return
         state = keyring.state()
-    yield good("master_key", filled("opens {count} data keys", count=state.keys))
+    yield good("master_key", filled_plural("opens {count} data key", "opens {count} data keys", state.keys))
     if state.lacking:
-        text = filled("{count} data keys lack a wrap of the master key", count=state.lacking)
+        text = filled_plural(
+            "{count} data key lacks a wrap of the master key",
+            "{count} data keys lack a wrap of the master key",
+            state.lacking,
+        )
         yield remark("master_key", text, "segur-router keys rotate")
 
 

@@ -18,7 +18,7 @@ from router import private
 from router.config.pipeline import read_folder
 from router.config.safety import refusals, shared_refusals
 from router.errors import OperatorFault
-from router.language import filled
+from router.language import filled, filled_plural
 from router.runtime.certificates import certificates_of
 from router.runtime.doctor.check import Installation, Verdict, good, remark, wrong
 from router.runtime.status.own_files import disk as disk_of
@@ -58,7 +58,11 @@ def disk(installation: Installation) -> Iterator[Verdict]:
     low = found.free < DISK_BYTES or found.free < DISK_SHARE * found.size
     yield wrong(str(folder), told, f"du -xh --max-depth=2 {folder}") if low else good(str(folder), told)
     if found.inodes and found.inodes_free < INODES_SHARE * found.inodes:
-        text = filled("only {count} inodes are free: no file can be made once they are used", count=found.inodes_free)
+        text = filled_plural(
+            "only {count} inode is free: no file can be made once it is used",
+            "only {count} inodes are free: no file can be made once they are used",
+            found.inodes_free,
+        )
         yield wrong(str(folder), text, f"df -i {folder}")
 
 
@@ -94,7 +98,9 @@ def _data(data: Path) -> Iterator[Verdict]:
         problems.append(remark(str(data), text, f"sudo -u {owner} segur-router …"))
     others = sum(1 for path in islice(data.rglob("*"), _ENTRIES) if _uid(path) not in (None, found.st_uid))
     if others:
-        text = filled("{count} entries do not belong to {name}", count=others, name=owner)
+        text = filled_plural(
+            "{count} entry does not belong to {name}", "{count} entries do not belong to {name}", others, name=owner
+        )
         problems.append(wrong(str(data), text, f"chown -R {owner}: {data}"))
     yield from problems
     if not problems:
@@ -150,9 +156,9 @@ def _text(path: Path) -> str:
 def keys(installation: Installation) -> Iterator[Verdict]:
     """Each file and secret that the site file names; certificates also by their dates and their keys."""
     config = installation.site.config
-    counted = 0
+    read = 0
     for name, part in _parts(config, ""):
-        counted += 1
+        read += 1
         if isinstance(part, Secret):
             yield from _secret(name, part)
         else:
@@ -163,7 +169,7 @@ def keys(installation: Installation) -> Iterator[Verdict]:
     own = installation.site.data / "pseudonyms.key"
     if private.open_to_others(own):
         yield wrong(str(own), "other accounts can read it", f"chmod 600 {own}")
-    yield good("keys", filled("{count} files and secrets", count=counted))
+    yield good("keys", filled_plural("{count} file or secret", "{count} files and secrets", read))
 
 
 def _parts(model: object, name: str) -> Iterator[tuple[str, Secret | Path]]:
@@ -217,7 +223,12 @@ def _dates(installation: Installation) -> Iterator[Verdict]:
             yield wrong(f"{name} ({path})", "this certificate has ended", f"openssl x509 -in {path} -noout -dates")
         elif ends is not None and ends - now < SOON:
             days = int((ends - now) // 86_400)
-            yield wrong(f"{name} ({path})", filled("this certificate ends in {days} days: renew it", days=days))
+            text = filled_plural(
+                "this certificate ends in {count} day: renew it",
+                "this certificate ends in {count} days: renew it",
+                days,
+            )
+            yield wrong(f"{name} ({path})", text)
 
 
 def _pairs(model: object, name: str) -> Iterator[tuple[str, BaseModel]]:

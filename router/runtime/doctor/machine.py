@@ -19,7 +19,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from router.gateway.places import needed_descriptors
-from router.language import filled
+from router.language import filled, filled_plural
 from router.runtime.doctor.check import Installation, Verdict, good, remark, wrong
 from router.runtime.doctor.clocks import others
 from router.runtime.supervisor.workers import last_state
@@ -262,6 +262,8 @@ def systemd(_installation: Installation) -> Iterator[Verdict]:
         text = filled("its last run ended with: {why}", why=found["Result"])
         yield wrong(_UNIT, text, f"journalctl -u {_UNIT} -n 50")
     if found.get("NRestarts", "0") != "0":
-        text = filled("was started again {count} times", count=found["NRestarts"])
+        text = filled_plural(
+            "was started again {count} time", "was started again {count} times", int(found["NRestarts"] or 0)
+        )
         yield remark(_UNIT, text, f"journalctl -u {_UNIT}")
     yield good(_UNIT, found.get("ActiveState", ""))

@@ -8,7 +8,7 @@ from typing import Final
 
 from router.access.accounts import Account
 from router.access.tokens import Token
-from router.language import filled
+from router.language import filled, filled_plural
 from router.runtime.doctor.check import Installation, Verdict, good, remark, wrong
 from router.runtime.site_services import SiteServices
 
@@ -29,7 +29,12 @@ def look(installation: Installation) -> Iterator[Verdict]:
     for token in tokens:
         if token.valid(now) and token.expires - now < SOON:
             days = int((token.expires - now) / 86400)
-            text = filled("{name} ends in {days} days: what uses it will be refused", name=token.name, days=days)
+            text = filled_plural(
+                "{name} ends in {count} day: what uses it will be refused",
+                "{name} ends in {count} days: what uses it will be refused",
+                days,
+                name=token.name,
+            )
             yield remark(f"token {token.id}", text, "segur-router token create …")
     if config.console is None:
         return

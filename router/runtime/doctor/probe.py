@@ -11,7 +11,7 @@ from typing import Final
 
 from router.contracts.peers import Peer
 from router.errors import RouterError
-from router.language import N_, filled
+from router.language import N_, filled, filled_plural
 from router.runtime.doctor.check import Verdict, good, remark, wrong
 
 CONNECT: Final = 8.0
@@ -109,7 +109,12 @@ def _secured(subject: str, peer: Peer, context: ssl.SSLContext, line: socket.soc
         yield wrong(subject, "the server ends the handshake: does it know our certificate?", look)
         return
     days = int((ends - now) // 86_400)
-    told = filled("{version}, its certificate ends in {days} days", version=version, days=days)
+    told = filled_plural(
+        "{version}, its certificate ends in {count} day",
+        "{version}, its certificate ends in {count} days",
+        days,
+        version=version,
+    )
     yield remark(subject, told, "") if ends - now < SOON else good(subject, told)
 
 

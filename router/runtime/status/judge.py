@@ -8,7 +8,7 @@ from typing import Final
 
 from router.engine.delivery.supersession_rules import HELD
 from router.french_time import clock, day
-from router.language import T_, filled
+from router.language import filled, filled_plural
 from router.runtime.status.views import Attention, MailboxView, ProcessReport, SinkView, Status, Unseen, WorkerView
 
 MINUTE: Final = 60.0
@@ -50,8 +50,10 @@ def _running(status: Status, roles: Iterable[str]) -> Iterator[Attention]:
         yield from _mailbox(mailbox, status.at)
     for feed in status.feeds or ():
         if feed.files_left:
-            text = filled(
-                "{count} entries of its folder can't be taken: see `file-left` in the log", count=feed.files_left
+            text = filled_plural(
+                "{count} entry of its folder can't be taken: see `file-left` in the log",
+                "{count} entries of its folder can't be taken: see `file-left` in the log",
+                feed.files_left,
             )
             yield Attention("files", feed.name, text)
     if status.journal_behind is not None and status.journal_behind > JOURNAL:
@@ -71,18 +73,16 @@ def _workers(status: Status, wanted: Iterable[str]) -> Iterator[Attention]:
             yield Attention("role", role, "no process of this role is seen")
 
 
-_ONE_REFUSED: Final = T_(
-    "{count} pipeline file is refused as it is now, and its version of before goes on: `check` and `test` say why"
-)
-_REFUSED: Final = T_(
-    "{count} pipeline files are refused as they are now, and the versions of before go on: `check` and `test` say why"
-)
-
-
 def _files(status: Status) -> Iterator[Attention]:
     """Files of the operator's that do not have the effect that he may think."""
     if status.pipelines_refused:
-        text = filled(_ONE_REFUSED if status.pipelines_refused == 1 else _REFUSED, count=status.pipelines_refused)
+        text = filled_plural(
+            "{count} pipeline file is refused as it is now, and its version of before goes on: `check` and `test` say "
+            "why",
+            "{count} pipeline files are refused as they are now, and the versions of before go on: `check` and `test` "
+            "say why",
+            status.pipelines_refused,
+        )
         yield Attention("pipelines", "", text, ("check",))
     if status.site_changed:
         text = (
@@ -106,7 +106,11 @@ def _worker(report: ProcessReport, worker: WorkerView, now: float) -> Iterator[A
         text = filled("ended (exit code {number}), is started again: see the log", number=worker.last_exit)
         yield Attention("worker", name, text)
     elif worker.restarts and worker.status == "running" and now - worker.since < RECENT_FALL:
-        text = filled("was restarted, {count} times since the start: see the log", count=worker.restarts)
+        text = filled_plural(
+            "was restarted, {count} time since the start: see the log",
+            "was restarted, {count} times since the start: see the log",
+            worker.restarts,
+        )
         yield Attention("worker", name, text)
 
 
@@ -121,16 +125,18 @@ def _late(sink: SinkView, now: float) -> Iterator[Attention]:
     waiting = sink.waiting or 0
     why = next(iter(sink.reasons), "")
     if sink.circuit == "open":
-        text = filled(
-            "circuit open ({why}), {waiting} wait; it goes on by itself once the cause is gone, theirs or ours",
+        text = filled_plural(
+            "circuit open ({why}), {count} waits; it goes on by itself once the cause is gone, theirs or ours",
+            "circuit open ({why}), {count} wait; it goes on by itself once the cause is gone, theirs or ours",
+            waiting,
             why=why or "?",
-            waiting=waiting,
         )
         yield Attention(SINK, sink.name, text, ("doctor", "--only", "peers,keys"))
     elif sink.oldest is not None and now - sink.oldest > PENDING:
-        text = filled(
-            "{waiting} wait, the oldest for {minutes} min ({why})",
-            waiting=waiting,
+        text = filled_plural(
+            "{count} waits, for {minutes} min ({why})",
+            "{count} wait, the oldest for {minutes} min ({why})",
+            waiting,
             minutes=f"{(now - sink.oldest) / MINUTE:.0f}",
             why=why or "?",
         )
@@ -140,7 +146,11 @@ def _late(sink: SinkView, now: float) -> Iterator[Attention]:
 def _held(sink: SinkView) -> Iterator[Attention]:
     """Deliveries that leave only when a person says so, and that a list of dead letters does not show."""
     if held := sink.reasons.get(HELD, 0):
-        text = filled("{count} deliveries of unknown outcome are held: a person decides about each", count=held)
+        text = filled_plural(
+            "{count} delivery of unknown outcome is held: a person decides about it",
+            "{count} deliveries of unknown outcome are held: a person decides about each",
+            held,
+        )
         yield Attention(HELD_DELIVERIES, sink.name, text, ("dlq", "ls", "--code", HELD))
 
 
@@ -181,12 +191,17 @@ def _kept(status: Status) -> Iterator[Attention]:
 
 def dead_letters(count: int) -> Attention:
     """So many dead letters wait."""
-    return Attention(DEAD_LETTERS, "", filled("{count} dead letters are not resolved", count=count), ("dlq", "ls"))
+    text = filled_plural("{count} dead letter is not resolved", "{count} dead letters are not resolved", count)
+    return Attention(DEAD_LETTERS, "", text, ("dlq", "ls"))
 
 
 def impact(count: int) -> Attention:
     """So many documents left under an identity that has changed since."""
-    text = filled("{count} documents left under an identity that has changed since", count=count)
+    text = filled_plural(
+        "{count} document left under an identity that has changed since",
+        "{count} documents left under an identity that has changed since",
+        count,
+    )
     return Attention(IMPACT, "", text, ("impact",))
 
 
@@ -207,7 +222,8 @@ def _certificates(status: Status) -> Iterator[Attention]:
             yield Attention("certificate", certificate.name, "has ended: renew it")
         elif certificate.ends - status.at < CERTIFICATE:
             days = int((certificate.ends - status.at) // DAY)
-            yield Attention("certificate", certificate.name, filled("ends in {days} days: renew it", days=days))
+            text = filled_plural("ends in {count} day: renew it", "ends in {count} days: renew it", days)
+            yield Attention("certificate", certificate.name, text)
 
 
 def _directory(status: Status) -> Iterator[Attention]:
@@ -221,5 +237,5 @@ def _directory(status: Status) -> Iterator[Attention]:
         if age is None and status.presence.state == "here":
             yield Attention("directory", name, "none was ever read", ("doctor", "--only", "peers,keys"))
         elif age is not None and age > LIST:
-            text = filled("is {days} days old", days=int(age // DAY))
+            text = filled_plural("is {count} day old", "is {count} days old", int(age // DAY))
             yield Attention("directory", name, text, ("doctor", "--only", "peers,keys"))

@@ -11,7 +11,7 @@ from router.cda.document import Document
 from router.cda.narrative import narrative
 from router.cda.whole import Whole
 from router.errors import Malformed, Refused
-from router.language import N_, filled
+from router.language import N_, filled, filled_plural
 from router.payload import DocumentOrder
 from router.rendering.page import Page, page_of
 from router.rendering.pdfa import claimed
@@ -165,6 +165,13 @@ def _rendered_copy(request: TransmissionRequest, rendered: Rendered) -> tuple[Co
         return "", [], rendered.reason
     name = pdf_name(request, request.principal)
     told = filled(N_("texte du document mis en page, PDF/{standard}"), standard=rendered.standard.upper())
+    if rendered.absent:
+        absent = filled_plural(
+            "{count} caractère que les polices n'ont pas y est écrit par son numéro Unicode",
+            "{count} caractères que les polices n'ont pas y sont écrits par leur numéro Unicode",
+            rendered.absent,
+        )
+        told = f"{told} ; {absent}"
     return "rendue", [Attachment(name, "application/pdf", rendered.pdf)], told
 
 

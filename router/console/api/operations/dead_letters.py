@@ -16,13 +16,14 @@ from router.console.pages import dead_letters as page
 from router.console.pages.dead_letters import ShownGroup
 from router.console.visit import Visit
 from router.engine.dead_letters.listing import DeadLetter as Letter
+from router.journal.criteria import verify_code
 from router.language import N_, translated
 
 
 class Filters(Input):
     sink: Text = Field(default="", description=N_("name of a sink"))
     feed: Text = ""
-    code: Text = ""
+    code: Text = Field(default="", description=N_("as MSS-552; 552 and 5.2.2 are the same"))
     pipeline: Text = ""
 
 
@@ -47,7 +48,7 @@ class Causes(Output):
     causes: list[Cause] = Field(description=N_("the most numerous first"))
 
 
-class OfCause(Input):
+class OfCause(Filters):
     cause: Id
     after: Text = Field(default="", description=N_("`next` of the page before"))
     per: PerPage = Field(default=50, description=N_("how many at most"))
@@ -81,15 +82,18 @@ class Note(Input):
 
 
 def causes(visit: Visit, given: Filters) -> Causes:
-    """Of the structures that may be seen."""
-    found = visit.tools.desk.groups(page.asked(lambda name: str(getattr(given, name)), visit.structures))
+    """Of the structures that may be seen. Raises `BadCriterion` for what is no code."""
+    which = page.asked(lambda name: str(getattr(given, name)), visit.structures)
+    verify_code(which.code)
+    found = visit.tools.desk.groups(which)
     notes = visit.tools.store.causes.of((group.cause for group in found), visit.structures)
     return Causes(causes=[_cause(page.shown_group(visit, group, notes.get(group.cause, ()))) for group in found])
 
 
 def of_cause(visit: Visit, given: OfCause) -> CausePage:
     """Raises `NotHere` for a cause without dead letters that may be seen."""
-    group, found = page.of_cause(visit, given.cause, given.per, given.after)
+    which = page.asked(lambda name: str(getattr(given, name)), visit.structures, given.cause)
+    group, found = page.of_cause(visit, which, given.per, given.after)
     notes = visit.tools.store.causes.of([group.cause], visit.structures).get(group.cause, ())
     return CausePage(
         cause=_cause(page.shown_group(visit, group, notes)),

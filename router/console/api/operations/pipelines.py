@@ -10,9 +10,10 @@ from pydantic import Field
 
 from router.access.person import Role
 from router.access.tokens import API_ACT, API_READ
-from router.config.pipeline import PipelineFile
+from router.config.pipeline import PipelineFile, digest_of
 from router.console import pipeline_view
 from router.console.api.operation import Id, Input, Nothing, Operation, Output, moment
+from router.console.pipeline_view import Loaded
 from router.console.visit import Visit
 from router.errors import Problem
 from router.language import N_, translated
@@ -68,6 +69,10 @@ class Pipeline(Output):
     pipeline: PipelineSummary
     stages: list[Stage] = Field(description=N_("what it does, in order"))
     loaded: LastLoaded | None = Field(description=N_("the last time that a running router took it anew, or refused it"))
+    faults: list[FileFault] = Field(description=N_("why the file is refused as it is now; empty when it is right"))
+    used: LastLoaded | None = Field(
+        description=N_("of a refused file: the version that a running router goes on with, as far as the audit knows")
+    )
     examples: list[str]
     text: str = Field(description=N_("of the file"))
 
@@ -95,22 +100,45 @@ def pipelines(visit: Visit, given: Nothing) -> Pipelines:  # noqa: ARG001  (it t
 
 
 def pipeline(visit: Visit, given: OnePipeline) -> Pipeline:
-    """Raises `NotHere`, `Unavailable`."""
+    """Also of a file that is refused as it is now, with every reason. Raises `NotHere`, `Unavailable`."""
+    if (refused := pipeline_view.refused_file(visit, given.name)) is not None:
+        return _refused(refused)
     file = pipeline_view.file(visit, given.name)
     loaded, bare = pipeline_view.last_loaded(visit, file), pipeline_view.bare(visit)
     return Pipeline(
         pipeline=_summary(file, bare),
         stages=[Stage(name=one.name, text=one.text, line=one.line) for one in pipeline_view.stages(file, bare)],
-        loaded=None
-        if loaded is None
-        else LastLoaded(at=moment(loaded.at), digest=loaded.digest, refused=loaded.refused),
+        loaded=_loaded(loaded),
+        faults=[],
+        used=None,
         examples=[one.name for one in file.config.examples],
         text=bare(file.text),
     )
 
 
+def _refused(one: pipeline_view.RefusedFile) -> Pipeline:
+    """What can be told of a file that can't be read: its text, its faults, and what runs in its place."""
+    text = one.text
+    summary = PipelineSummary(name=one.name, description="", digest=digest_of(text), feeds=[], sinks=[], examples=0)
+    return Pipeline(
+        pipeline=summary,
+        stages=[],
+        loaded=None,
+        faults=_faults(one.problems),
+        used=_loaded(one.used),
+        examples=[],
+        text=text,
+    )
+
+
+def _loaded(one: Loaded | None) -> LastLoaded | None:
+    return None if one is None else LastLoaded(at=moment(one.at), digest=one.digest, refused=one.refused)
+
+
 def play(visit: Visit, given: OnePipeline) -> PlayedPipeline:
-    """Raises `NotHere`."""
+    """A file that is refused is not played: its faults say why. Raises `NotHere`."""
+    if (refused := pipeline_view.refused_file(visit, given.name)) is not None:
+        return PlayedPipeline(passed=False, examples=[], faults=_faults(refused.problems))
     played = pipeline_view.play(visit, pipeline_view.file(visit, given.name))
     return PlayedPipeline(
         passed=not played.faults and not any(played.results.values()),

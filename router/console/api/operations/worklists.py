@@ -66,12 +66,8 @@ def cases(visit: Visit, given: OfList) -> WorkCases:
     """Page by page; a case that is decided meanwhile moves none of the others."""
     found = casework.open_list(visit, given.list).open
     found = tuple(one for one in found if not given.mine or one.state.holder == visit.person.name)
-    behind = [one for one in found if not given.after or _place(one) > given.after]
-    rows = behind[: given.per]
-    return WorkCases(
-        cases=[case_of(one) for one in rows],
-        next=_place(rows[-1]) if len(behind) > given.per else "",
-    )
+    rows, following = casework.page(found, given.per, given.after)
+    return WorkCases(cases=[case_of(one) for one in rows], next=following)
 
 
 def whole(visit: Visit, given: OneCase) -> WholeCase:
@@ -139,11 +135,6 @@ def _held(visit: Visit, given: OneCase, change: Callable[..., None]) -> WholeCas
 
 def _mails(visit: Visit) -> list[MailsForPerson]:
     return [MailsForPerson(sink=one.sink, count=one.count) for one in casework.mails_left(visit)]
-
-
-def _place(one: ShownCase) -> str:
-    """Of a case in the order of its list, as a text that is sorted like it."""
-    return f"{one.case.since:017.6f}-{one.case.id}"
 
 
 def _whole(visit: Visit, found: ShownCase) -> WholeCase:
