@@ -12,7 +12,7 @@ from rich.console import Console
 
 from benchmarks import paired, profile
 from benchmarks.load import Tally, serve_sink
-from benchmarks.paired import NEWER, OLDER, SCENARIOS, Measure, Side
+from benchmarks.paired import NEWER, OLDER, SCENARIOS, SETS, Measure, Side
 from benchmarks.place import place
 from benchmarks.rolling.older import ROOT, NoHistory, unpack
 from benchmarks.run import bus_keys
@@ -25,11 +25,16 @@ def main() -> int:
     what.add_argument("--against", metavar="REV", help="compare with the code of this revision, in turns")
     parser.add_argument("--of", metavar="REV", help="compare this revision instead of the files as they are now")
     what.add_argument("--profile", action="store_true", help="where each role spends its time (py-spy, or perf)")
-    parser.add_argument("--scenario", nargs="+", choices=SCENARIOS, default=["one-patient", "light-1k", "light-100k"])
+    parser.add_argument(
+        "--scenario", nargs="+", choices=(*SCENARIOS, *SETS), default=["one-patient", "light-1k", "light-100k"]
+    )
     parser.add_argument("--rounds", type=int, default=2, help="of older, newer, newer, older (default 2)")
     parser.add_argument("--bus", choices=("sqlite", "kafka"), default="sqlite")
     parser.add_argument("--seconds", type=int, default=15, help="of a profile (default 15)")
     options = parser.parse_args()
+    options.scenario = [one for name in options.scenario for one in SETS.get(name, (name,))]
+    if "mixed" in options.scenario and any(SCENARIOS[name].scenario == "relay" for name in options.scenario):
+        parser.error("mixed has a receiver of its own: run it without scenarios of the relay")
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # the routers are to end with us
     console = Console(width=140)
     if options.profile:
@@ -75,14 +80,15 @@ async def _watched(tool: str, name: str, options: argparse.Namespace, folder: Pa
     with bus_keys(options.bus) as keys, tempfile.TemporaryDirectory(prefix="segur-bench-") as site:
         async with place(Path(site) / "site", bus=keys, national=run.scenario == "national") as played:
             tally = Tally()
-            sink = await serve_sink(tally, played.relay_port)
+            sink = await serve_sink(tally, played.relay_port) if run.scenario != "mixed" else None
             await played.start()
             side = Side(played, tally)
             await side.turn(run, options.bus)
             watching = asyncio.create_task(profile.watch(tool, played.workers(), options.seconds, folder))
             while not watching.done():
                 await side.turn(run, options.bus)
-            sink.close()
+            if sink is not None:
+                sink.close()
             return await watching
 
 

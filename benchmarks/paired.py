@@ -17,10 +17,10 @@ from typing import Any, Final
 
 from rich.table import Table
 
-from benchmarks.costs import Costs, Syncs, by_role
+from benchmarks.costs import Costs, Syncs, by_role, forget_peaks
 from benchmarks.load import Tally, serve_sink
 from benchmarks.place import Place, place
-from benchmarks.run import Result, Run, bus_keys, national, relay
+from benchmarks.run import Result, Run, bus_keys, mixed, national, relay
 
 OLDER, NEWER = "older", "newer"
 TURNS: Final = (OLDER, NEWER, NEWER, OLDER)
@@ -36,8 +36,18 @@ SCENARIOS: Final = {
     "relay-100k": Run("relay", 100_000, 800, 32),
     "national-100k": Run("national", 100_000, 200, 16),
     "national-290k": Run("national", 290_000, 120, 16),
+    "large-relay-10m": Run("relay", 10_000_000, 8, 2, patients=2),
+    "large-relay-20m": Run("relay", 20_000_000, 8, 2, patients=2),
+    "large-national-10m": Run("national", 10_000_000, 8, 2),
+    "large-national-20m": Run("national", 20_000_000, 6, 2),
+    "mixed": Run("mixed", 10_000_000, 8, 8, 50),
 }
-"""What can be compared. The count is of one turn."""
+"""What can be compared. The count is of one turn. Of a national message the size is that of its document."""
+SETS: Final = {
+    "large-relay": ("large-relay-10m", "large-relay-20m"),
+    "large-national": ("large-national-10m", "large-national-20m"),
+}
+"""Several scenarios by one name."""
 
 #: name -> (of a measure; whether more is better)
 _SHOWN: Final[dict[str, tuple[Callable[[Measure], float], bool]]] = {
@@ -76,9 +86,12 @@ class Side:
     async def turn(self, run: Run, bus: str) -> Measure:
         self.number += 1
         workers = self.played.workers()
+        forget_peaks(workers)
         before, syncs = by_role(workers), Syncs(workers)
         if run.scenario == "relay":
             result = await relay(self.played, run, bus, self.tally, self.number)
+        elif run.scenario == "mixed":
+            result = await mixed(self.played, run, bus, self.number)
         else:
             result = await national(self.played, run, bus, self.number)
         await asyncio.sleep(AFTERWARDS)
@@ -98,15 +111,20 @@ async def compare(
     """Scenario -> version -> its turns, in order. codes: version -> what goes on PYTHONPATH"""
     found: dict[str, dict[str, list[Measure]]] = {}
     async with contextlib.AsyncExitStack() as stack:
-        wide = any(SCENARIOS[name].scenario == "national" for name in names)
+        wide = any(SCENARIOS[name].scenario != "relay" for name in names)
+        receives = any(SCENARIOS[name].scenario == "relay" for name in names)
         sides = {
-            version: await _side(stack, folder / version, code, stack.enter_context(bus_keys(bus)), wide)
+            version: await _side(
+                stack, folder / version, code, stack.enter_context(bus_keys(bus)), wide=wide, receives=receives
+            )
             for version, code in codes.items()
         }
         for name in names:
             run = SCENARIOS[name]
             for side in sides.values():
-                await side.turn(replace(run, count=min(run.count, WARM), rate=0.0), bus)
+                await side.turn(
+                    run if run.scenario == "mixed" else replace(run, count=min(run.count, WARM), rate=0.0), bus
+                )
             turns: dict[str, list[Measure]] = {version: [] for version in sides}
             for version in TURNS * rounds:
                 measure = await sides[version].turn(run, bus)
@@ -117,11 +135,19 @@ async def compare(
 
 
 async def _side(
-    stack: contextlib.AsyncExitStack, folder: Path, code: Path, keys: dict[str, Any] | None, wide: bool
+    stack: contextlib.AsyncExitStack,
+    folder: Path,
+    code: Path,
+    keys: dict[str, Any] | None,
+    *,
+    wide: bool,
+    receives: bool,
 ) -> Side:
+    """wide: with the national receivers;  receives: the relay's receiver is here, not in a process of its own"""
     played = await stack.enter_async_context(place(folder / "site", bus=keys, national=wide))
     tally = Tally()
-    stack.callback((await serve_sink(tally, played.relay_port)).close)
+    if receives:
+        stack.callback((await serve_sink(tally, played.relay_port)).close)
     await played.start(code)
     return Side(played, tally)
 
@@ -139,6 +165,9 @@ def table(found: dict[str, dict[str, list[Measure]]]) -> Table:
         for role in turns[NEWER][0].costs:
             older, newer = ([1000 * one.costs[role].cpu for one in turns[version]] for version in (OLDER, NEWER))
             shown.add_row(name, f"CPU ms, {role}", *_row(older, newer, more=False))
+        for role in turns[NEWER][0].result.memory_mb:
+            older, newer = ([one.result.memory_mb.get(role, 0.0) for one in turns[side]] for side in (OLDER, NEWER))
+            shown.add_row(name, f"peak MB, {role}", *_row(older, newer, more=False))
     return shown
 
 

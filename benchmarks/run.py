@@ -7,9 +7,11 @@ sent, answered and received; nothing is asked of the router but its work.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import json
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +30,8 @@ from router.simulators.sender.maker import Maker
 RESULTS: Final = Path(__file__).with_name("results.json")
 SETTLE: Final = 60.0
 """Seconds we wait, after the last acknowledgement, for what was acknowledged to arrive."""
+STEADY, BEFORE = 12.0, 4.0
+"""Seconds of small messages in `mixed`, and of them those before the large ones."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,32 @@ async def national(played: Place, run: Run, bus: str, number: int) -> Result:
         lost=taken - len(ends), repeated=len(deposits) - len(at_dmp) + len(mails) - len(at_mail), inverted=None,
         refused=tally.refused,
     )  # fmt: skip
+
+
+async def mixed(played: Place, run: Run, bus: str, number: int) -> Result:
+    """Large national documents all at once among small relays: the latencies are those of the small ones.
+
+    The small ones have a process of their own (`benchmarks.steady`) and `run.rate`; rate and CPU are those of the
+    `run.count` documents, which leave after `BEFORE` seconds.
+    """
+    small = int(run.rate * STEADY)
+    words = (played.ports["relais"], played.relay_port, run.rate, small, f"S{number}X")
+    beside = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.steady", *map(str, words), stdout=asyncio.subprocess.PIPE
+    )
+    await asyncio.sleep(BEFORE)
+    large = await national(played, replace(run, rate=0.0), bus, number)
+    told = json.loads((await beside.communicate())[0])
+    seconds: list[float] = told["seconds"]
+    return replace(
+        large,
+        offered=run.rate,
+        p50=percentile(seconds, 0.5),
+        p99=percentile(seconds, 0.99),
+        lost=large.lost + small - len(seconds),
+        repeated=large.repeated + told["repeated"],
+        refused=large.refused + told["refused"],
+    )
 
 
 def _maker(messages: list[bytes]) -> Callable[[int, str], bytes]:

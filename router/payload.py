@@ -78,14 +78,14 @@ def _order(text: bytes) -> DocumentOrder:
         raise Malformed("PAYLOAD", "", "unreadable order") from None
 
 
-def unpack(payload: bytes) -> tuple[DocumentOrder, list[bytes]]:
-    """The order and its documents' bytes. Raises `Malformed` when it was cut, and as `unpack_order` does."""
+def unpack(payload: bytes) -> tuple[DocumentOrder, list[memoryview]]:
+    """The order and its documents' bytes, see `unpack_documents`. Raises `Malformed` too as `unpack_order` does."""
     return unpack_order(payload), unpack_documents(payload)
 
 
-def unpack_documents(payload: bytes) -> list[bytes]:
-    """The documents' bytes alone. Raises `Malformed` when it was cut."""
-    documents, at = [], 4 + int.from_bytes(payload[:4], "big")
+def unpack_documents(payload: bytes) -> list[memoryview]:
+    """The documents' bytes alone: where they stand in the payload, never a copy. Raises `Malformed` when it was cut."""
+    documents, at, view = [], 4 + int.from_bytes(payload[:4], "big"), memoryview(payload)
     if len(payload) < at:
         raise Malformed("PAYLOAD", "", "truncated delivery")
     while at < len(payload):
@@ -93,7 +93,7 @@ def unpack_documents(payload: bytes) -> list[bytes]:
         at += 4
         if at + size > len(payload):
             raise Malformed("PAYLOAD", "", "truncated delivery")
-        documents.append(payload[at : at + size])
+        documents.append(view[at : at + size])
         at += size
     return documents
 

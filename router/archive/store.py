@@ -261,9 +261,9 @@ def _bound(*facts: str) -> bytes:
     return envelope.context("archive", *map(str, facts))
 
 
-def _blocks(parts: Sequence[bytes]) -> Iterator[bytes]:
+def _blocks(parts: Sequence[bytes | memoryview]) -> Iterator[bytes]:
     for part in parts:
-        if len(part) <= _BLOCK:
+        if isinstance(part, bytes) and len(part) <= _BLOCK:
             yield part
             continue
         view = memoryview(part)
@@ -271,7 +271,7 @@ def _blocks(parts: Sequence[bytes]) -> Iterator[bytes]:
             yield bytes(view[at : at + _BLOCK])
 
 
-def _packed(parts: Sequence[bytes]) -> Iterator[bytes]:
+def _packed(parts: Sequence[bytes | memoryview]) -> Iterator[bytes]:
     """One gzip member of the parts, block by block."""
     packer = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
     for block in _blocks(parts):

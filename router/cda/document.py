@@ -53,24 +53,7 @@ class Document:
 
         whole: the same document, when others read its tree too.
         """
-        whole = whole or Whole(self.raw)
-        if self.header.level == 1:
-            return self._body(whole)
-        if oids.PDF_COPY_SECTION.encode() not in self.raw:
-            return None
-        for section in whole.root.iter(_NS + "section"):
-            if _is_copy(section):
-                return _copy_in(section, whole.light)
-        return None
-
-    def _body(self, whole: Whole) -> bytes | None:
-        if self.header.media_type != _PDF:
-            return None
-        text = whole.root.find(f"{_NS}component/{_NS}nonXMLBody/{_NS}text")
-        content = _decoded(text, whole.light)
-        if content is None:
-            raise Malformed("CDA-PDF", xml.PLACE, "le corps du document n'est pas un PDF lisible")
-        return content
+        return shown_pdf(self.header, whole or Whole(self.raw))
 
 
 def read(data: bytes, *, limit: int = LIMIT, self_presenting: bool = False) -> Document:
@@ -95,6 +78,28 @@ def read(data: bytes, *, limit: int = LIMIT, self_presenting: bool = False) -> D
     if inside:
         header = header.model_copy(update={"self_presenting": True})
     return Document(header, data, predecessors(root), intended_recipients(root))
+
+
+def shown_pdf(header: DocumentHeader, whole: Whole) -> bytes | None:
+    """See `Document.pdf`: `header` is that of the document `whole`."""
+    if header.level == 1:
+        return _body(header, whole)
+    if oids.PDF_COPY_SECTION.encode() not in whole.light.data:
+        return None
+    for section in whole.root.iter(_NS + "section"):
+        if _is_copy(section):
+            return _copy_in(section, whole.light)
+    return None
+
+
+def _body(header: DocumentHeader, whole: Whole) -> bytes | None:
+    if header.media_type != _PDF:
+        return None
+    text = whole.root.find(f"{_NS}component/{_NS}nonXMLBody/{_NS}text")
+    content = _decoded(text, whole.light)
+    if content is None:
+        raise Malformed("CDA-PDF", xml.PLACE, "le corps du document n'est pas un PDF lisible")
+    return content
 
 
 def _is_copy(section: Any) -> bool:

@@ -13,7 +13,7 @@ from router.cda.presented import document_in
 class Whole:
     """The tree of a document that was read before (`router.cda.document.read`); made when it is first asked for."""
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, raw: bytes | memoryview) -> None:
         self.raw = raw
 
     @cached_property

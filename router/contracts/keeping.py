@@ -30,11 +30,13 @@ class Kept:
     event_id: str
     kind: Kind
     name: str = ""
-    parts: Sequence[bytes] = field(repr=False)
+    parts: Sequence[bytes | memoryview] = field(repr=False)
+    length: int = -1
+    """Bytes of all parts, from those who know it: a part may be made anew whenever it is asked for."""
 
     @property
     def size(self) -> int:
-        return sum(map(len, self.parts))
+        return self.length if self.length >= 0 else sum(map(len, self.parts))
 
     def digest(self) -> str:
         """SHA-256 of the bytes, in hexadecimal."""

@@ -7,7 +7,6 @@ Two halves, so that a connection may have several messages in work and still be 
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,8 +31,7 @@ _RECENT_BYTES: Final = 8 * 2**20
 _ENTRY: Final = 200
 """Bytes that one answer costs beside its own: its id, its place."""
 _BIG: Final = 2**20
-_LOOSE: Final = 32 * 2**20
-"""After so many bytes of big messages were answered, the garbage of them is collected."""
+"""Bytes from which a record of a message is made only when it is written."""
 _INLINE: Final = 16 * 1024
 """A light check of fewer bytes is done at once: to hand it to the other thread would cost more."""
 _HEAVY_INLINE: Final = 2 * 1024
@@ -90,7 +88,6 @@ class Intake:
         self._unanswered: dict[str, asyncio.Future[Answer]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = False
-        self._loose = 0
 
     def start(self) -> None:
         """Begin writing. Call it in the event loop."""
@@ -136,8 +133,12 @@ class Intake:
             return self._tell(future, validated, Answer("AE", validated.ack, validated.event_id, repeat=True))
         if self._closing or self.fatal is not None:
             return self._tell(future, validated, Answer("AR", self.validator.outage(validated), validated.event_id))
-        note = partial(self.validator.note, validated)
-        item = Item(validated.event_id, self.validator.records(validated), note, (validated, future))
+        note, make = partial(self.validator.note, validated), partial(self.validator.records, validated)
+        size = len(validated.received.data)
+        if size >= _BIG:
+            item = Item(validated.event_id, (), note, (validated, future), late=make, size=size)
+        else:
+            item = Item(validated.event_id, make(), note, (validated, future))
         self._unanswered[validated.event_id] = future
         self._commit.put(item)
         return future
@@ -196,15 +197,7 @@ class Intake:
         self.answered(validated.feed, answer, validated.received)
         if not future.done():
             future.set_result(answer)
-        self._tidy(len(validated.received.data))
         return future
-
-    def _tidy(self, size: int) -> None:
-        """A parsed message and its segments know each other: big ones may not wait for the collector's own turn."""
-        self._loose += size if size >= _BIG else 0
-        if self._loose >= _LOOSE:
-            self._loose = 0
-            asyncio.get_running_loop().call_soon(gc.collect)
 
     def _after(self, first: asyncio.Future[Answer], validated: ValidatedMessage) -> asyncio.Future[Answer]:
         """The same message twice at once: the second gets the first one's answer."""

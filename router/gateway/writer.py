@@ -29,10 +29,13 @@ class Item:
     context: object = field(default=None, repr=False)
     known: bytes | None = field(default=None, repr=False)
     error: RouterError | None = None
+    late: Callable[[], Sequence[Outgoing]] | None = field(default=None, repr=False)
+    """Gives the records when they are written, where they hold a copy of a large message of `size` bytes."""
+    size: int = 0
 
     @property
     def weight(self) -> int:
-        return sum(len(record.value) for record in self.records)
+        return self.size or sum(len(record.value) for record in self.records)
 
 
 class KnownIds:
@@ -79,15 +82,15 @@ class BatchWriter:
             self._producer = None
 
     def _publish(self, items: Sequence[Item], settle: Settle | None) -> None:
-        records: list[Outgoing] = []
-        for item in items:
-            if item.known is None:
-                records += item.records
-            elif item.note is not None:
-                records.append(item.note())
-        if not records and settle is None:
-            return
         try:
+            records: list[Outgoing] = []
+            for item in items:
+                if item.known is None:
+                    records += item.late() if item.late is not None else item.records
+                elif item.note is not None:
+                    records.append(item.note())
+            if not records and settle is None:
+                return
             if self._producer is None:
                 self._producer = self._bus.producer(self._name)
             self._producer.publish(records, settle=settle)
@@ -161,15 +164,23 @@ class GroupCommit:
             self.fatal = Bug.of(error, "writer")
 
     def _work(self) -> None:
-        while batch := self._take():
-            self._writer.write(batch)
-            failed = next((item.error for item in batch if item.error is not None), None)
-            if isinstance(failed, Fenced | OperatorFault):
-                self.fatal = failed
-            if isinstance(failed, Unavailable):
-                batch = [*batch, *self._give_up(failed)]
-            self._done(batch)
+        while self._turn():
+            pass
         self._writer.close()
+
+    def _turn(self) -> bool:
+        """Write one batch; False once closed and done. Nothing holds the batch afterwards, which may be large."""
+        batch = self._take()
+        if not batch:
+            return False
+        self._writer.write(batch)
+        failed = next((item.error for item in batch if item.error is not None), None)
+        if isinstance(failed, Fenced | OperatorFault):
+            self.fatal = failed
+        if isinstance(failed, Unavailable):
+            batch = [*batch, *self._give_up(failed)]
+        self._done(batch)
+        return True
 
     def _take(self) -> list[Item]:
         """Everything that waits, up to 8 MB; blocks for the first. Empty once closed and done."""

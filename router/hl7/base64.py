@@ -92,7 +92,7 @@ def decode_tolerant(field: Buffer, *, place: str = "", separators: Separators = 
 def decode_obx(segment: Segment, *, place: str = "") -> bytes:
     """The document of an ED OBX (OBX-5.5), joined again when `~` split it. Raises `Malformed` R34."""
     place = place or f"OBX^{segment.index}^5^1^5"
-    separators = segment._message.separators
+    separators = segment._encoded.separators
     first, whole = segment.field(5), segment.raw("5")
     begin = len(first.raw())
     if begin == len(whole):

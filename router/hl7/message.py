@@ -17,11 +17,10 @@ from router.hl7 import header, layout
 from router.hl7 import path as paths
 from router.hl7.header import CHARSETS, FOREIGN_BYTES, Unreadable
 from router.hl7.rewrite import rewritten
-from router.hl7.segment import Segment, Span, decode
+from router.hl7.segment import NOTHING, Encoded, Segment, Span
 from router.hl7.text import encode, escape
 
 _CHUNK: Final = 1 << 18
-_NOTHING: Final = memoryview(b"")
 _REMEMBERED: Final = 256
 """Texts up to this length are kept once read: MSH-10 is asked for by everybody."""
 #: Bytes that frame messages: inside one, two messages ran into each other, or a document was put in raw.
@@ -41,6 +40,7 @@ class Message:
     __slots__ = (
         "_by_name",
         "_data",
+        "_encoded",
         "_index",
         "_names",
         "_segments",
@@ -60,7 +60,8 @@ class Message:
         self.rejoined = False
         self._segments: list[Segment | None] = [None] * len(names)
         self._texts: dict[str, str] = {}
-        self.marks = head.separators.texts(head.codec)
+        self._encoded = Encoded(data, head.separators, head.codec)
+        self.marks = self._encoded.marks
         self._by_name: dict[str, list[int]] = {}
         self._index: list[int] = []
         for rank, name in enumerate(names):
@@ -163,7 +164,7 @@ class Message:
         """The bytes at an address as received, never a copy; empty when absent."""
         where = paths.parse(path)
         segment = self._first(where)
-        return self._raw(segment._locate(where.tail, leaf=False)) if segment is not None else _NOTHING
+        return self._encoded.raw(segment._locate(where.tail, leaf=False)) if segment is not None else NOTHING
 
     def segments(self, name: str | None = None) -> list[Segment]:
         """The segments of that name, or all of them, in the message's order."""
@@ -207,7 +208,7 @@ class Message:
         if b"\x00" in self._data:
             return True
         mark = self.separators.escape
-        if not mark or mark + b"X" not in self._data:
+        if not mark or mark not in self._data or mark + b"X" not in self._data:  # one byte is found much faster
             return False
         other, any_pair = rb"(?:0[1-9A-F]|[1-9A-F][0-9A-F])*+", rb"(?:[0-9A-F]{2})*+"
         nul = re.escape(mark) + rb"X" + other + rb"00" + any_pair + re.escape(mark)
@@ -236,18 +237,12 @@ class Message:
 
     # -------------------------------------------------------------------------------------------- inside
 
-    def _text(self, span: Span | None) -> str:
-        return decode(self._data, span, self)
-
-    def _raw(self, span: Span | None) -> memoryview:
-        return _NOTHING if span is None else memoryview(self._data)[span[0] : span[1]]
-
     def _segment(self, rank: int) -> Segment:
         found = self._segments[rank]
         if found is None:
             name = self._names[rank]
             index, span = self._index[rank], self._spans[rank]
-            found = self._segments[rank] = Segment(self, name, index=index, position=rank + 1, span=span)
+            found = self._segments[rank] = Segment(self._encoded, name, index=index, position=rank + 1, span=span)
         return found
 
     def _first(self, where: paths.Path) -> Segment | None:

@@ -14,6 +14,9 @@ from typing import Final
 START: Final = 0x0B
 END: Final = 0x1C
 CR: Final = 0x0D
+BEFORE: Final = b"\x0b"
+AFTER: Final = b"\x1c\r"
+"""They stand before and behind a message."""
 _VT: Final = b"\x0b"
 _FS: Final = b"\x1c"
 _FILL: Final = b"\x00\t\n\r "
@@ -47,7 +50,7 @@ Event = Frame | Oversize
 
 def frame(message: bytes) -> bytes:
     """The message in its frame."""
-    return b"\x0b%b\x1c\r" % message
+    return BEFORE + message + AFTER
 
 
 class Decoder:

@@ -7,7 +7,7 @@ long one (it carries a document, or somebody's millions of separators) is search
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Final
 
 from router.hl7 import layout
 from router.hl7 import path as paths
@@ -25,19 +25,30 @@ _MOST_FIELDS: Final = 256
 """Fields that are cut; those behind are searched."""
 _NULL: Final = '""'
 NUL: Final = "\x00"
+NOTHING: Final = memoryview(b"")
 
 
-class Encoded(Protocol):
-    """What a segment asks of the message in which it stands: the bytes, and how they are to be read."""
+class Encoded:
+    """What segments need of the message in which they stand: its bytes, and how they are to be read.
 
-    separators: Separators
-    codec: str
-    marks: tuple[str, str, str, str, str, str]
-    _data: bytes
+    They do not know the message itself, which knows them: a cycle would keep 20 MB until the collector comes by.
+    """
 
-    def _text(self, span: Span | None) -> str: ...
+    __slots__ = ("__weakref__", "codec", "data", "marks", "separators")
 
-    def _raw(self, span: Span | None) -> memoryview: ...
+    def __init__(self, data: bytes, separators: Separators, codec: str) -> None:
+        self.data, self.separators, self.codec = data, separators, codec
+        self.marks = separators.texts(codec)
+
+    def text(self, span: Span | None) -> str:
+        """What is meant at a span: decoded, unescaped once, trimmed; "" for the HL7 null."""
+        if span is None or span[0] == span[1]:
+            return ""
+        return plain(self.data[span[0] : span[1]].decode(self.codec, "replace"), self)
+
+    def raw(self, span: Span | None) -> memoryview:
+        """The bytes there, not a copy."""
+        return NOTHING if span is None else memoryview(self.data)[span[0] : span[1]]
 
 
 def cut(data: bytes, start: int, end: int, separator: bytes, *, most: int = 0) -> list[Span]:
@@ -81,14 +92,14 @@ def written(components: list[str], component: int, subcomponent: int, mark: str)
     return value if subcomponent == 1 else ""
 
 
-def plain(value: str, message: Encoded) -> str:
+def plain(value: str, encoded: Encoded) -> str:
     """The text that is meant: unescaped once, without NUL, trimmed; "" for the HL7 null.
 
     NUL is no character of a name: neither XML, nor a mail, nor PostgreSQL can hold one.
     """
-    escape = message.marks[3]
+    escape = encoded.marks[3]
     if escape and escape in value:
-        value = unescape(value, message.separators, message.codec)
+        value = unescape(value, encoded.separators, encoded.codec)
     if NUL in value:
         value = value.replace(NUL, "")
     value = value.strip(BLANKS)
@@ -98,10 +109,10 @@ def plain(value: str, message: Encoded) -> str:
 class Repetition:
     """One repetition of a field. Prints nothing of its content."""
 
-    __slots__ = ("_components", "_end", "_message", "_start", "number")
+    __slots__ = ("_components", "_encoded", "_end", "_start", "number")
 
-    def __init__(self, message: Encoded, number: int, start: int, end: int) -> None:
-        self._message, self.number, self._start, self._end = message, number, start, end
+    def __init__(self, encoded: Encoded, number: int, start: int, end: int) -> None:
+        self._encoded, self.number, self._start, self._end = encoded, number, start, end
         self._components: list[str] | None = None
 
     def __repr__(self) -> str:
@@ -117,25 +128,25 @@ class Repetition:
             first, _, second = component.partition(".")
             component, subcomponent = int(first), int(second or 1)
         if self._end - self._start > _SHORT or not component:
-            return self._message._text(self._span(component, subcomponent))
+            return self._encoded.text(self._span(component, subcomponent))
         if self._components is None:
-            message = self._message
-            whole = message._data[self._start : self._end].decode(message.codec, "replace")
-            self._components = whole.split(message.marks[1]) if message.marks[1] else [whole]
-        found = written(self._components, component, subcomponent, self._message.marks[4])
-        return plain(found, self._message) if found else ""
+            encoded = self._encoded
+            whole = encoded.data[self._start : self._end].decode(encoded.codec, "replace")
+            self._components = whole.split(encoded.marks[1]) if encoded.marks[1] else [whole]
+        found = written(self._components, component, subcomponent, self._encoded.marks[4])
+        return plain(found, self._encoded) if found else ""
 
     def raw(self, component: int = 0, subcomponent: int = 0) -> memoryview:
         """The bytes as received: of the whole repetition, a component or a sub-component."""
-        return self._message._raw(self._span(component, subcomponent))
+        return self._encoded.raw(self._span(component, subcomponent))
 
     def _span(self, component: int, subcomponent: int) -> Span | None:
         span: Span | None = (self._start, self._end)
-        separators = self._message.separators
+        separators = self._encoded.separators
         if component:
-            span = pick(self._message._data, self._start, self._end, separators.component, component)
+            span = pick(self._encoded.data, self._start, self._end, separators.component, component)
         if subcomponent and span is not None:
-            span = pick(self._message._data, *span, separators.subcomponent, subcomponent)
+            span = pick(self._encoded.data, *span, separators.subcomponent, subcomponent)
         return span
 
 
@@ -147,9 +158,9 @@ class Segment:
 
     __slots__ = (
         "_components",
+        "_encoded",
         "_end",
         "_fields",
-        "_message",
         "_places",
         "_repetitions",
         "_start",
@@ -158,8 +169,8 @@ class Segment:
         "position",
     )
 
-    def __init__(self, message: Encoded, name: str, *, index: int, position: int, span: Span) -> None:
-        self._message, self.name, self.index, self.position = message, name, index, position
+    def __init__(self, encoded: Encoded, name: str, *, index: int, position: int, span: Span) -> None:
+        self._encoded, self.name, self.index, self.position = encoded, name, index, position
         self._start, self._end = span
         self._fields: list[str] | None = None
         self._places: list[Span] = []
@@ -172,24 +183,24 @@ class Segment:
     @property
     def spans(self) -> list[Span]:
         """Where every field lies in the message's bytes; `spans[n]` is field n (MSH-1 included). For rewriting."""
-        field = self._message.separators.field
-        spans = cut(self._message._data, self._start, self._end, field)
+        field = self._encoded.separators.field
+        spans = cut(self._encoded.data, self._start, self._end, field)
         if self.name == "MSH":
             spans.insert(1, (spans[0][1], spans[0][1] + len(field)))
         return spans
 
     def span(self, number: int) -> Span:
         """Where one field lies; empty, at the segment's end, when it is absent."""
-        field = self._message.separators.field
+        field = self._encoded.separators.field
         piece = number
         if self.name == "MSH" and number:
             if number == 1:
                 return self._start + 3, self._start + 3 + len(field)
             piece = number - 1
         if piece >= _MOST_FIELDS:
-            return pick(self._message._data, self._start, self._end, field, piece + 1) or (self._end, self._end)
+            return pick(self._encoded.data, self._start, self._end, field, piece + 1) or (self._end, self._end)
         if not self._places:
-            self._places = cut(self._message._data, self._start, self._end, field, most=_MOST_FIELDS)
+            self._places = cut(self._encoded.data, self._start, self._end, field, most=_MOST_FIELDS)
         return self._places[piece] if piece < len(self._places) else (self._end, self._end)
 
     def text(self, tail: str) -> str:
@@ -205,24 +216,24 @@ class Segment:
         where = paths.parse_tail(tail)
         components = self._components.get(where.field) or self._first(where.field)
         if components is None:
-            return bytes(self.raw(tail)).decode(self._message.codec, "replace")
-        return written(components, where.component or 1, where.subcomponent or 1, self._message.marks[4])
+            return bytes(self.raw(tail)).decode(self._encoded.codec, "replace")
+        return written(components, where.component or 1, where.subcomponent or 1, self._encoded.marks[4])
 
     def raw(self, tail: str) -> memoryview:
         """The bytes as received, never a copy. A field without repetition: all its repetitions."""
-        return self._message._raw(self._locate(paths.parse_tail(tail), leaf=False))
+        return self._encoded.raw(self._locate(paths.parse_tail(tail), leaf=False))
 
     def rest(self, number: int, component: int) -> memoryview:
         """A field's bytes from a component of its first repetition on, other repetitions included."""
         start, end = self.span(number)
         found = self.field(number)._span(component, 0) if end > start else None
-        return self._message._raw((found[0], end) if found else None)
+        return self._encoded.raw((found[0], end) if found else None)
 
     def field(self, number: int) -> Repetition:
         """The first repetition of a field, empty when the field is."""
         start, end = self.span(number)
-        found = pick(self._message._data, start, end, self._repetition_separator(number), 1) or (start, start)
-        return Repetition(self._message, 1, *found)
+        found = pick(self._encoded.data, start, end, self._repetition_separator(number), 1) or (start, start)
+        return Repetition(self._encoded, 1, *found)
 
     def repetitions(self, number: int) -> list[Repetition]:
         """The repetitions of a field; none when it is absent or empty. Raises `Unreadable` R01 beyond a thousand."""
@@ -231,20 +242,20 @@ class Segment:
         start, end = self.span(number)
         if start == end:
             return []
-        data, separator = self._message._data, self._repetition_separator(number)
+        data, separator = self._encoded.data, self._repetition_separator(number)
         if end - start > MAX_REPETITIONS and separator and data.count(separator, start, end) >= MAX_REPETITIONS:
             place = f"{self.name}^{self.index}^{number}"
             raise Unreadable("R01", "100", place, "Champ de plus de 1 000 répétitions.")
         spans = cut(data, start, end, separator)
         found = self._repetitions[number] = [
-            Repetition(self._message, rank, *span) for rank, span in enumerate(spans, 1)
+            Repetition(self._encoded, rank, *span) for rank, span in enumerate(spans, 1)
         ]
         return found
 
     def repeats(self, number: int) -> bool:
         """Whether a field has more than one repetition; none of them is made."""
         separator = self._repetition_separator(number)
-        return bool(separator) and self._message._data.find(separator, *self.span(number)) >= 0
+        return bool(separator) and self._encoded.data.find(separator, *self.span(number)) >= 0
 
     def repetition_of(self, tail: paths.Tail) -> int:
         """The number of the repetition that `tail.repetition_key` selects, or 0."""
@@ -252,9 +263,9 @@ class Segment:
 
     def pieces(self, most: int) -> int:
         """How many separators and escapes there are in it, or more than `most`; they are counted, nothing is cut."""
-        known = self._message.separators
+        known = self._encoded.separators
         marks = (known.field, known.component, known.repetition, known.escape, known.subcomponent)
-        return layout.count(self._message._data, self._start, self._end, marks, most)
+        return layout.count(self._encoded.data, self._start, self._end, marks, most)
 
     @property
     def size(self) -> int:
@@ -276,9 +287,9 @@ class Segment:
         if repetition in (0, 1) and not key:
             components = self._components.get(field) or self._first(field)
         if components is None:
-            return self._message._text(self._locate(tail, leaf=True))
-        found = written(components, component or 1, subcomponent or 1, self._message.marks[4])
-        return plain(found, self._message) if found else ""
+            return self._encoded.text(self._locate(tail, leaf=True))
+        found = written(components, component or 1, subcomponent or 1, self._encoded.marks[4])
+        return plain(found, self._encoded) if found else ""
 
     def _first(self, number: int) -> list[str] | None:
         """The components of a field's first repetition, as texts; None when the field must be searched in place."""
@@ -287,7 +298,7 @@ class Segment:
             return None
         if number >= len(fields):
             return []
-        _, component, repetition, *_ = self._message.marks
+        _, component, repetition, *_ = self._encoded.marks
         value = fields[number]
         if repetition and repetition in value:
             value = value[: value.index(repetition)]
@@ -297,16 +308,16 @@ class Segment:
     def _cut(self) -> list[str] | None:
         """The fields of a short segment, as texts."""
         if self._fields is None and self._end - self._start <= _SHORT:
-            message = self._message
-            line = message._data[self._start : self._end].decode(message.codec, "replace")
-            self._fields = line.split(message.marks[0], _MOST_FIELDS)
+            encoded = self._encoded
+            line = encoded.data[self._start : self._end].decode(encoded.codec, "replace")
+            self._fields = line.split(encoded.marks[0], _MOST_FIELDS)
             if self.name == "MSH":
-                self._fields.insert(1, message.marks[0])
+                self._fields.insert(1, encoded.marks[0])
         return self._fields
 
     def _repetition_separator(self, number: int) -> bytes:
         """MSH-1 and MSH-2 are the separators themselves: nothing divides them."""
-        return b"" if self.name == "MSH" and number < 3 else self._message.separators.repetition
+        return b"" if self.name == "MSH" and number < 3 else self._encoded.separators.repetition
 
     def _each(self, tail: paths.Tail) -> Iterator[str]:
         for repetition in self.repetitions(tail.field):
@@ -325,7 +336,7 @@ class Segment:
         span: Span | None = self.span(tail.field)
         if span is None or span[0] == span[1] or (self.name == "MSH" and tail.field < 3):
             return span
-        data, separators = self._message._data, self._message.separators
+        data, separators = self._encoded.data, self._encoded.separators
         if tail.repetition_key:
             chosen = next((one for one in self.repetitions(tail.field) if self._is(one, tail)), None)
             span = None if chosen is None else chosen._span(0, 0)
@@ -337,10 +348,3 @@ class Segment:
         if span and subcomponent:
             span = pick(data, *span, separators.subcomponent, subcomponent)
         return span
-
-
-def decode(data: bytes, span: Span | None, message: Encoded) -> str:
-    """The text at a span: decoded, unescaped once, trimmed; "" for the HL7 null."""
-    if span is None or span[0] == span[1]:
-        return ""
-    return plain(data[span[0] : span[1]].decode(message.codec, "replace"), message)

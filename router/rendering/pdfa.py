@@ -9,7 +9,7 @@ _PART: Final = re.compile(rb"""pdfaid:part\s*(?:>|=\s*["'])\s*([1-4])""")
 _LEVEL: Final = re.compile(rb"""pdfaid:conformance\s*(?:>|=\s*["'])\s*([ABUEFabuef])""")
 
 
-def claimed(pdf: bytes) -> str:
+def claimed(pdf: bytes | bytearray) -> str:
     """`PDF/A-1b` of a PDF whose metadata claims it, '' of one that claims nothing. The claim is not verified.
 
     PDF/A wants these metadata in clear (ISO 19005-1): those that are packed count as none.

@@ -137,7 +137,7 @@ class Withdrawals:
                 message_id = row.evidence.get("message_id", "")
                 yield Received(row.delivery.label, row.updated, message_id, row.state is State.DONE)
 
-    def _content(self, deposit: Row | None, copy: Path | None) -> tuple[DocumentOrder, Sequence[bytes]]:
+    def _content(self, deposit: Row | None, copy: Path | None) -> tuple[DocumentOrder, Sequence[bytes | memoryview]]:
         """The order as it was deposited: our own bytes, else the accepted message, else the sender's copy."""
         bus = self._services.bus
         if deposit is not None:

@@ -41,3 +41,17 @@ def test_only_long_base64_between_two_tags_is_taken_out() -> None:
         b"<a>" + b" " * 9000 + b"</a>",
     ):
         assert Light.of(kept).data == kept
+
+
+def test_a_text_of_many_steps_is_looked_at_as_a_whole() -> None:
+    """Wherever a line ends, or a foreign byte stands; blanks alone are no base64. The document may be a view."""
+    long = b"QUJD" * 60_000
+    lines = b"".join(long[at : at + 76] + b"\n" for at in range(0, len(long), 76))
+    for text in (long, lines, long + b"QQ==", b" " * 100_000 + long):
+        data = b"<a>" + text + b"</a><b/>"
+        light = Light.of(memoryview(data))
+        assert len(light.data) < 200
+        assert b"".join(light.whole(light.data)) == data
+    for text in (long + b"\xe9", long + b"&amp;" + long, b" " * 200_000):
+        data = b"<a>" + text + b"</a>"
+        assert Light.of(memoryview(data)).data == data

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from router.contracts import Outgoing, Record
+from router.engine.pipeline.event_reader import readable
 from router.exchange import Event
 from router.payload import unpack
 from router.wire import read_delivery, read_event, read_journal, read_receipt
@@ -39,11 +40,20 @@ def test_an_older_gateways_event_is_read() -> None:
     )  # fmt: skip
 
 
+def test_a_batch_holds_the_bytes_of_an_event_once() -> None:
+    """What is left of its record says where it stands."""
+    record = older("event")
+    records, events, newer = readable([record], {record.topic: samples.EVENT.feed})
+    assert [event.body for event in events] == [samples.EVENT.body]
+    assert ([one.origin for one in records], [one.value for one in records]) == ([record.origin], [b""])
+    assert not newer
+
+
 def test_older_pipelines_delivery_is_read() -> None:
     """Every field, the order and the documents."""
     found = read_delivery(older("delivery"))
     assert found == samples.DELIVERY
-    assert unpack(found.payload) == (samples.ORDER, samples.DOCUMENTS)
+    assert unpack(found.payload) == (samples.ORDER, [memoryview(one) for one in samples.DOCUMENTS])
 
 
 def test_older_receipts_and_lines_of_the_journal_are_read() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from router.contracts import Outgoing
 from router.errors import Unavailable
-from router.gateway.writer import BatchWriter, Item, KnownIds
+from router.gateway.writer import BatchWriter, GroupCommit, Item, KnownIds
 from tests.gateway.gateway_parts import Client, MemoryBus, hl7, listening, make_intake
 
 
@@ -85,3 +85,31 @@ def test_answered_big_messages_do_not_pile_up(no_collector: None) -> None:
             assert held < 40_000_000
 
     asyncio.run(story())
+
+
+def test_records_of_a_large_message_are_made_when_they_are_written() -> None:
+    """They hold a copy of it: there is one at a time, however many messages wait."""
+    alive = written = 0
+
+    def make() -> list[Outgoing]:
+        nonlocal alive
+        alive += 1
+        return [Outgoing("in.f", "k", b"x" * 10)]
+
+    class Bus(MemoryBus):
+        def publish(self, records: Any, *, settle: Any = None) -> Any:
+            nonlocal written
+            written += 1
+            assert [len(one.value) for one in records] == [10]
+            return ()
+
+    items = [Item(f"event {number}", (), late=make, size=9_000_000) for number in range(3)]
+    told: list[Item] = []
+    commit = GroupCommit(BatchWriter(Bus(), KnownIds(_Nothing()), "test"), told.extend)  # type: ignore[arg-type]
+    for item in items:
+        commit.put(item)
+    assert (alive, items[0].weight) == (0, 9_000_000)
+    commit.start()
+    commit.close(5)
+    assert (alive, written, len(told)) == (3, 3, 3)
+    assert not any(item.error for item in told)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import time
+import weakref
 
 import pytest
 
@@ -348,3 +351,23 @@ def test_the_national_biology_example() -> None:
     assert message.text("PRT[RCT]-15.4").startswith("adam.hoda@")
     assert message.text("OBX[DESTMSSANTEPAT]-5.1") == "Y"
     assert len(message.raw("OBX-5.5")) > 290_000
+
+
+def test_a_message_leaves_memory_with_its_last_reference() -> None:
+    """Its segments don't know it: 20 MB would wait for the collector of cycles, and so would the next, and the next."""
+    gc.collect()
+    gc.disable()
+    try:
+        data = made(PID, "OBX|1|ED|||^^^Base64^" + "QUJD" * 1000)
+        before = sys.getrefcount(data)
+        message = Message.parse(data)
+        assert message.text("PID-3[INS].1")
+        assert message.segments("OBX")[0].repetitions(5)[0].raw(5)
+        changed = message.with_text("MSH-6", "DPI")
+        assert changed.text("MSH-6") == "DPI"
+        kept = weakref.ref(message.segments("PID")[0]._encoded)
+        del message, changed
+        assert sys.getrefcount(data) == before
+        assert kept() is None
+    finally:
+        gc.enable()

@@ -169,3 +169,4 @@ def test_the_threads_of_a_worker_share_few_arenas(
     running = SimpleNamespace(site=SimpleNamespace(path=Path("router.yaml")), _first=0)
     role = RouterProcess._role(running, "sinks", 1)  # type: ignore[arg-type]
     assert (role.environment or {})["MALLOC_ARENA_MAX"] == theirs
+    assert int((role.environment or {})["MALLOC_MMAP_THRESHOLD_"]) < 10_000_000, "a large document goes back at once"

@@ -336,7 +336,7 @@ def test_no_more_documents_in_hand_than_connections(
     opened: list[int] = []
     at_work: list[int] = []
 
-    def counted(payload: bytes) -> tuple[DocumentOrder, list[bytes]]:
+    def counted(payload: bytes) -> tuple[DocumentOrder, list[memoryview]]:
         opened.append(len(payload))
         return unpack(payload)
 

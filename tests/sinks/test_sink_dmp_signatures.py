@@ -82,7 +82,7 @@ def spoken(seal: Seal, *, name: str = "DUPONT Jean", label: str = "Médecin", ma
         now=time.time(),
     )
     body = transactions.get_documents("1.2.3")
-    return soap_request("https://dmp/registry?a&b", "urn:x", assertion, body).parts[0].decode()
+    return bytes(soap_request("https://dmp/registry?a&b", "urn:x", assertion, body).parts[0]).decode()
 
 
 # -------------------------------------------------------------------------------------------------------- the VIHF

@@ -13,6 +13,7 @@ from router.request import Action
 from router.simulators.dmp import DmpSimulator
 from router.simulators.sender import Maker
 from router.sinks.dmp.sink import DmpSink
+from router.sinks.mssante.mail import Written
 from router.sinks.mssante.settings import MssanteConfig
 from router.sinks.mssante.smtp import Envelope, Submission
 from tests.sinks.dmp_world import FIRST, PastDeliveries, Shifted, hospitals, made, play, tools
@@ -76,7 +77,7 @@ def test_two_mailboxes_keep_a_session_each_while_there_is_room(monkeypatch: pyte
             for rank in range(20):
                 mailbox = ("a@hopital-a.mssante.fr", "b@hopital-b.mssante.fr")[rank % 2]
                 envelope = Envelope(mailbox, "dr@x.mssante.fr", f"{rank:032x}", notify_success=False)
-                await talk.send(envelope, (b"Subject: x\r\n\r\nx\r\n",), lambda: None)
+                await talk.send(envelope, Written((b"Subject: x\r\n\r\nx\r\n",)), lambda: None)
             await talk.close()
 
     asyncio.run(main())

@@ -20,6 +20,7 @@ from router.hl7.mllp import frame
 from router.request import Action
 from router.sinks.hl7.settings import Hl7Config
 from router.sinks.hl7.sink import Hl7Sink
+from router.sinks.mssante.mail import Written
 from router.sinks.mssante.settings import MssanteConfig
 from router.sinks.mssante.smtp import Envelope, Submission
 from tests.cda.cda_samples import cda, n1_body
@@ -67,7 +68,7 @@ def test_a_session_is_not_shared_by_two_mailboxes(tmp_path: Path, monkeypatch: p
             talk = Submission(made.model_copy(update={"port": port}), monotonic=lambda: 0.0)
             for rank, mailbox in enumerate(("a@hopital-a.mssante.fr", "b@hopital-b.mssante.fr")):
                 envelope = Envelope(mailbox, "dr@x.mssante.fr", f"{rank:032x}", notify_success=False)
-                await talk.send(envelope, (b"Subject: x\r\n\r\nx\r\n",), lambda: None)
+                await talk.send(envelope, Written((b"Subject: x\r\n\r\nx\r\n",)), lambda: None)
             await talk.close()
 
     asyncio.run(main())

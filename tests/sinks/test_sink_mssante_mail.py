@@ -49,7 +49,7 @@ def parsed(mail: Mail) -> EmailMessage:
     return email.message_from_bytes(written(mail), policy=email.policy.default)
 
 
-def members(archive: bytes) -> dict[str, bytes]:
+def members(archive: bytes | bytearray) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
         assert opened.testzip() is None
         return {name: opened.read(name) for name in opened.namelist()}

@@ -31,7 +31,8 @@ def readable(
 ) -> tuple[list[Record], list[Event], dict[Partition, tuple[Record, OperatorFault]]]:
     """The records that this version can read, their events, and by partition the first that it can't, with the fault.
 
-    What follows that one in its partition is left out too: it keeps its place behind it. feeds: topic -> feed
+    What follows that one in its partition is left out too: it keeps its place behind it. The records come without
+    their bytes: the events have them, and a large one is not to be held twice. feeds: topic -> feed
     """
     able: list[Record] = []
     events: list[Event] = []
@@ -42,9 +43,9 @@ def readable(
             continue
         try:
             events.append(read(record, feeds[record.topic]))
-            able.append(record)
+            able.append(replace(record, value=b""))
         except OperatorFault as fault:
-            newer[place] = record, fault
+            newer[place] = replace(record, value=b""), fault
     return able, events, newer
 
 

@@ -9,7 +9,7 @@ directory is away), they are paused and polling goes on, so that the others do a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import islice, takewhile
 from typing import Final, TypeVar
@@ -155,14 +155,20 @@ class PipelineWorker:
                 return
         if records:
             self._observer.set("bytes_held", sum(len(r.value) for r in records), stage="pipeline")
-            self._batch(consumer, records)
+            self._gone = set()
+            read, records = readable(records, self._feeds), []
+            self._batch(consumer, *read)
             self._observer.set("bytes_held", 0, stage="pipeline")
 
-    def _batch(self, consumer: Consumer, records: Sequence[Record]) -> None:
+    def _batch(
+        self,
+        consumer: Consumer,
+        records: Sequence[Record],
+        events: Sequence[Event],
+        newer: Mapping[Partition, tuple[Record, OperatorFault]],
+    ) -> None:
         """claim → decide → write; what could not be decided, or not be written, is read again."""
-        self._gone = set()
         again: dict[Partition, int] = {}
-        records, events, newer = readable(records, self._feeds)
         for record, _ in newer.values():
             _read_again(again, record)
         for works in _transactions(self._decided(consumer, records, events, again)):

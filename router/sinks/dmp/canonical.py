@@ -49,7 +49,7 @@ def digest(data: bytes, algorithm: str) -> str:
     return base64.b64encode(_DIGESTS[algorithm](data, usedforsecurity=False).digest()).decode()
 
 
-def document_digest(data: bytes, algorithm: str) -> str:
+def document_digest(data: bytes | memoryview, algorithm: str) -> str:
     """Base64 of the digest (sha1 or sha256) of a document, for the manifest of a lot. Raises as `canonical` does."""
     hasher = _DIGESTS[algorithm](usedforsecurity=False)
     for piece in canonical(data):
@@ -57,7 +57,7 @@ def document_digest(data: bytes, algorithm: str) -> str:
     return base64.b64encode(hasher.digest()).decode()
 
 
-def canonical(data: bytes) -> list[bytes | memoryview]:
+def canonical(data: bytes | memoryview) -> list[bytes | memoryview]:
     """A document in Canonical XML 1.0 with comments, in pieces. Raises `Refused` `PFI-XML` for malformed XML."""
     light = Light.of(data)
     try:

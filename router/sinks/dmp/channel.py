@@ -195,7 +195,7 @@ class _Body:
 
     def _small(self) -> Iterator[bytes]:
         for part in self._request.parts:
-            if len(part) <= _PIECE:
+            if isinstance(part, bytes) and len(part) <= _PIECE:
                 yield part
                 continue
             view = memoryview(part)

@@ -185,14 +185,14 @@ class Dialogue:
         codes = [one.code for one in answer.errors if not one.warning] or [one.code for one in answer.errors]
         return min(codes, key=lambda code: _TELLING.index(self.client.verdicts.of(code)), default="INCONNU")
 
-    async def _archive(self, transaction: Transaction, kind: Kind, parts: Sequence[bytes]) -> str:
+    async def _archive(self, transaction: Transaction, kind: Kind, parts: Sequence[bytes | memoryview]) -> str:
         """Hand over what proves a change in the DMP, and what was asked to be sure of it."""
         if transaction is transactions.EXISTS:
             return ""
         one = Kept(delivery_id=self.delivery_id, event_id=self.event_id, kind=kind, name=transaction.name, parts=parts)
         return await self.client.keeper.keep(one)
 
-    def _keep(self, name: str, what: str, content_type: str, parts: Sequence[bytes]) -> None:
+    def _keep(self, name: str, what: str, content_type: str, parts: Sequence[bytes | memoryview]) -> None:
         """In qualification, what was said as a file: `<delivery>-<transaction>-request.mime`."""
         folder: Path | None = self.client.config.keep
         if folder is None:

@@ -30,7 +30,7 @@ from router.xds import metadata
 from router.xds.tables import Tables
 
 LARGE: Final = 1 << 20
-"""Bytes of a document from which its canonical form is made off the event loop."""
+"""Bytes of documents from which they are checked, and their canonical form is made, off the event loop."""
 
 
 @dataclass(frozen=True, slots=True)

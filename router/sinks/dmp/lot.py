@@ -34,7 +34,7 @@ class Content:
     """A document of the lot: its entry, its bytes, the digest (base64) of its canonical form."""
 
     entry: DocumentEntry
-    data: bytes = field(repr=False)
+    data: bytes | memoryview = field(repr=False)
     digest: str
 
 
@@ -75,7 +75,7 @@ def publication(
         algorithm=algorithm,
     )
     entry = _signature_entry(signature_id, lot, contents[0].entry, signature, now)
-    parts = [(one.entry, one.data) for one in contents] + [(entry, signature)]
+    parts = [*((one.entry, one.data) for one in contents), (entry, signature)]
     cids = [f"{one.id}.{delivery_id}@segur-router" for one, _ in parts]
     documents = [(one.entry, cid) for one, cid in zip(contents, cids, strict=False)]
     body = transactions.provide_and_register(lot, documents, (entry, cids[-1]), replaced)

@@ -42,7 +42,7 @@ class Case:
     """One delivery as the checks see it."""
 
     order: DocumentOrder
-    documents: Sequence[bytes] = field(repr=False)
+    documents: Sequence[bytes | memoryview] = field(repr=False)
 
     @property
     def request(self) -> TransmissionRequest:

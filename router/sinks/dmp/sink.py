@@ -24,7 +24,7 @@ from router.sinks.dmp.deleting import Deletion
 from router.sinks.dmp.dialogue import Dialogue, DmpClient
 from router.sinks.dmp.existence import UNEXPLAINED, Existences
 from router.sinks.dmp.identities import Identities
-from router.sinks.dmp.job import Job, SinkContext
+from router.sinks.dmp.job import LARGE, Job, SinkContext
 from router.sinks.dmp.preflight import Case, Moment, check, doubts
 from router.sinks.dmp.safety import unsafe
 from router.sinks.dmp.settings import LEG, DmpConfig
@@ -101,7 +101,11 @@ class DmpSink:
         moment = Moment(
             self._config, self._context.codes, self._tools.environment, self._tools.clock.now(), self._tools.value_sets
         )
-        check(job.case, moment)
+        if sum(map(len, job.case.documents)) > LARGE:  # the bytes are hashed
+            await asyncio.to_thread(check, job.case, moment)
+            job.attempt.recheck()
+        else:
+            check(job.case, moment)
         _ = job.structure  # nothing is signed in the name of a structure that the site does not know (D11)
         if job.case.request.action is Action.DELETE:
             return await Deletion(job).delete()

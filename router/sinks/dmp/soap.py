@@ -21,7 +21,7 @@ class Attachment:
     """A part of an MTOM message: its Content-ID without brackets, and its bytes, sent as they are."""
 
     cid: str
-    data: bytes = field(repr=False)
+    data: bytes | memoryview = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class SoapRequest:
     action: str
     message_id: str
     content_type: str
-    parts: tuple[bytes, ...] = field(repr=False)
+    parts: tuple[bytes | memoryview, ...] = field(repr=False)
 
     @property
     def length(self) -> int:
@@ -54,8 +54,10 @@ def request(
         f'multipart/related; boundary="{boundary}"; type="application/xop+xml"; start="<{root}>"; '
         f'start-info="application/soap+xml"; action="{action}"'
     )
-    parts = [_part_head(boundary, root, 'application/xop+xml; charset=UTF-8; type="application/soap+xml"', "8bit")]
-    parts.append(envelope)
+    parts: list[bytes | memoryview] = [
+        _part_head(boundary, root, 'application/xop+xml; charset=UTF-8; type="application/soap+xml"', "8bit"),
+        envelope,
+    ]
     for one in attachments:
         parts.append(b"\r\n" + _part_head(boundary, one.cid, "text/xml", "binary"))
         parts.append(one.data)

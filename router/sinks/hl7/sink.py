@@ -19,7 +19,7 @@ from router.errors import Malformed, OperatorFault, OutcomeUnknown, Refused, Una
 from router.exchange import Delivery
 from router.hl7.ack import MESSAGE_CONDITIONS, Ack, parse_ack
 from router.hl7.message import Message
-from router.hl7.mllp import Decoder, Event, Frame, frame
+from router.hl7.mllp import AFTER, BEFORE, Decoder, Event, Frame
 from router.language import N_
 from router.sinks.hl7.settings import Hl7Config
 from router.sinks.hl7.tls import client_context
@@ -79,7 +79,7 @@ class Hl7Sink:
             kept = Kept(delivery_id=delivery.id, event_id=delivery.event_id, kind=Kind.ZAM, parts=(delivery.payload,))
             await self._tools.keeper.keep(kept)
         async with self._slots:  # the same bytes every time: MSH-10 is what a repeat is recognised by
-            return await self._exchange(frame(delivery.payload), sent.control_id if sent is not None else "", attempt)
+            return await self._exchange(delivery.payload, sent.control_id if sent is not None else "", attempt)
 
     async def verify(self, delivery: Delivery, attempt: Attempt) -> Outcome | None:
         """HL7 has no question for that: never asked, because `on_unknown` is repeat or hold."""
@@ -199,7 +199,7 @@ class Link(asyncio.Protocol):
         self._flushed = True
 
     async def ask(self, data: bytes, timeout: float, control_id: str = "") -> bytes:
-        """Write a frame and wait for the answer's content; without a frame, it must name this control id.
+        """Write a message in its frame, wait for the content of the answer; unframed, it must name this control id.
 
         Raises `Unavailable` when the connection broke before the whole frame was handed over, `OutcomeUnknown`
         when it broke, or stayed silent, after.
@@ -210,7 +210,7 @@ class Link(asyncio.Protocol):
         self._answer, self._asked, self.framing, self._decoder.outside = loop.create_future(), control_id, "", b""
         timer = loop.call_later(timeout, self._late)
         try:
-            self._transport.write(data)
+            self._transport.writelines((BEFORE, data, AFTER))
             return await self._answer
         except BaseException:
             self._cut()

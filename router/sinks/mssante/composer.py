@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -25,7 +26,7 @@ from router.sinks.mssante.bodies import body
 from router.sinks.mssante.codes import TOO_BIG
 from router.sinks.mssante.contents import Contents, NoCopy, Packer, page_to_render, render_key
 from router.sinks.mssante.earlier import NOTHING_KNOWN, Earlier, look
-from router.sinks.mssante.mail import Mail, build
+from router.sinks.mssante.mail import Mail, Written, build
 from router.sinks.mssante.naming import official_label
 from router.sinks.mssante.qualified import documents_hold_ins
 from router.sinks.mssante.settings import MssanteConfig
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 
 _TOO_LARGE: Final = f"MSS-{TOO_BIG}"
 LARGE: Final = 1 << 20
-"""Bytes of documents, and of attachments, from which archive and mail are made off the event loop."""
+"""Bytes of documents from which the archive is made off the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +88,11 @@ class Composer:
         )
         return Composed(mail, contents, patient)
 
-    async def built(self, made: Composed) -> tuple[bytes, ...]:
+    def built(self, made: Composed) -> Written:
         """The bytes of the mail, in pieces. Raises `Refused` (too large), see `may_leave_out`."""
-        mail, config = made.mail, self._config
-        pieces = build(mail) if made.contents.size < LARGE else await asyncio.to_thread(build, mail)
+        pieces, config = build(made.mail), self._config
         limit = config.max_patient_mail_bytes if made.patient else config.max_mail_bytes
-        if sum(map(len, pieces)) > limit:
+        if pieces.size > limit:
             raise Refused(_TOO_LARGE, "MAIL", filled("message de plus de {megabytes} Mo", megabytes=limit // 1_000_000))
         return pieces
 
@@ -107,12 +107,12 @@ class Composer:
         patient = guards.to_patient(recipient_of(order), self._config.patient_domains)
         made = await self.compose(delivery, order, sender=sender, patient=patient, first=first)
         try:
-            return b"".join(await self.built(made))
+            return b"".join(self.built(made))
         except Refused as fault:
             if not self.may_leave_out(fault, made):
                 raise
         made = await self.compose(delivery, order, sender=sender, patient=patient, first=first, alone=True)
-        return b"".join(await self.built(made))
+        return b"".join(self.built(made))
 
     async def close(self) -> None:
         await self._renderer.close()
@@ -136,7 +136,7 @@ class Composer:
     async def _contents(
         self,
         order: DocumentOrder,
-        documents: list[bytes],
+        documents: Sequence[memoryview],
         structure: StructureConfig,
         delivery: Delivery,
         before: Earlier,
@@ -168,7 +168,7 @@ class Composer:
     async def _packed(
         self,
         order: DocumentOrder,
-        documents: list[bytes],
+        documents: Sequence[memoryview],
         structure: StructureConfig,
         delivery: Delivery,
         rendered: Rendered | None = None,

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from router.cda.document import Document
+from router.cda.document import shown_pdf
 from router.cda.narrative import narrative
 from router.cda.whole import Whole
 from router.errors import Malformed, Refused
@@ -66,7 +66,7 @@ class Packer:
     def pack(
         self,
         order: DocumentOrder,
-        documents: Sequence[bytes],
+        documents: Sequence[bytes | memoryview],
         structure: StructureConfig,
         event_id: str,
         rendered: Rendered | None = None,
@@ -95,7 +95,7 @@ class Packer:
     def _make(
         self,
         order: DocumentOrder,
-        documents: Sequence[bytes],
+        documents: Sequence[bytes | memoryview],
         structure: StructureConfig,
         event_id: str,
         rendered: Rendered | None,
@@ -130,14 +130,14 @@ def wanted(order: DocumentOrder) -> bool:
     return bool(order.options.get("pdf_copy", True))
 
 
-def page_to_render(order: DocumentOrder, documents: Sequence[bytes]) -> Page:
+def page_to_render(order: DocumentOrder, documents: Sequence[bytes | memoryview]) -> Page:
     """The page of the document that gives the lineage: of an N1 + N3 pair the N3, which has the text."""
     request = order.request
     rank = request.documents.index(request.principal)
     return page_of(request, request.principal, narrative(Whole(documents[rank])), ins=documents_hold_ins(request))
 
 
-def render_key(order: DocumentOrder, documents: Sequence[bytes]) -> str:
+def render_key(order: DocumentOrder, documents: Sequence[bytes | memoryview]) -> str:
     """Everything a rendered copy is made of."""
     return _key(order, documents, StructureConfig(name="", source_oid=""), "")
 
@@ -150,7 +150,7 @@ def _own_copy(request: TransmissionRequest, wholes: Sequence[Whole]) -> list[Att
     pairs = sorted(zip(request.documents, wholes, strict=True), key=lambda pair: pair[0].level)
     for header, whole in pairs:
         try:
-            pdf = Document(header, whole.raw).pdf(whole)
+            pdf = shown_pdf(header, whole)
         except Malformed:
             if request.action is not Action.DELETE:
                 raise
@@ -175,7 +175,9 @@ def _rendered_copy(request: TransmissionRequest, rendered: Rendered) -> tuple[Co
     return "rendue", [Attachment(name, "application/pdf", rendered.pdf)], told
 
 
-def _key(order: DocumentOrder, documents: Sequence[bytes], structure: StructureConfig, event_id: str) -> str:
+def _key(
+    order: DocumentOrder, documents: Sequence[bytes | memoryview], structure: StructureConfig, event_id: str
+) -> str:
     """Everything the contents are made of, but the recipient."""
     digest = hashlib.sha1(usedforsecurity=False)
     for header, raw in zip(order.request.documents, documents, strict=True):

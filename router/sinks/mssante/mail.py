@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.header import Header
 from email.utils import format_datetime
-from typing import Final
+from typing import Final, overload
 from urllib.parse import quote
 
 import pybase64
@@ -43,7 +43,35 @@ class Attachment:
 
     name: str
     media_type: str
-    content: bytes = field(repr=False)
+    content: bytes | bytearray = field(repr=False)
+
+
+class Written(Sequence[bytes]):
+    """The bytes of a mail in pieces that end with a line. Each is made when it is asked for: base64 is never held.
+
+    size: bytes of all pieces
+    """
+
+    __slots__ = ("_pieces", "size")
+
+    def __init__(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """pieces: bytes as they stand in the mail, or a view of content that becomes lines of base64"""
+        self._pieces = tuple(pieces)
+        self.size = sum(len(one) if isinstance(one, bytes) else _length(len(one)) for one in pieces)
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[bytes, ...]: ...
+    def __getitem__(self, index: int | slice) -> bytes | tuple[bytes, ...]:
+        found = self._pieces[index]
+        return tuple(map(_piece, found)) if isinstance(found, tuple) else _piece(found)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return map(_piece, self._pieces)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,20 +207,20 @@ def _headers(mail: Mail, boundary: str) -> str:
     return sender + "".join(header(name, value) for name, value in rows if value)
 
 
-def build(mail: Mail) -> tuple[bytes, ...]:
+def build(mail: Mail) -> Written:
     """The whole mail in pieces, CRLF throughout, lines of 78 at most in its parts, no line beginning with a dot.
 
     Deterministic: the same `Mail` gives the same bytes, so a retry repeats them. A piece ends with a line.
     """
     boundary = f"=_{mail.id}"
     opening = f"--{boundary}{CRLF}".encode()
-    parts: list[bytes] = [_headers(mail, boundary).encode("ascii"), b"\r\n", opening]
+    parts: list[bytes | memoryview] = [_headers(mail, boundary).encode("ascii"), b"\r\n", opening]
     parts.append(b'Content-Type: text/plain; charset="utf-8"\r\nContent-Transfer-Encoding: base64\r\n\r\n')
-    parts += base64_lines((mail.text.replace("\n", CRLF) + CRLF).encode())
+    parts += _views((mail.text.replace("\n", CRLF) + CRLF).encode())
     for attachment in mail.attachments:
-        parts += (opening, _part_headers(attachment), *base64_lines(attachment.content))
+        parts += (opening, _part_headers(attachment), *_views(attachment.content))
     parts.append(f"--{boundary}--{CRLF}".encode())
-    return tuple(parts)
+    return Written(parts)
 
 
 def _part_headers(attachment: Attachment) -> bytes:
@@ -225,11 +253,21 @@ def parameter(name: str, value: str) -> list[str]:
     ]
 
 
-def base64_lines(content: bytes) -> Iterator[bytes]:
-    """Base64 in lines of 76 characters, each ended by CRLF (RFC 2045 §6.8), in pieces.
+def _views(content: bytes | bytearray) -> Iterator[memoryview]:
+    """The content in pieces of whole lines.
 
     A piece stays in the processor's cache while it is written twice: of 10 MB this takes a third of the time.
     """
     view = memoryview(content)
-    for at in range(0, len(view), ENCODED_AT_ONCE):
-        yield pybase64.encodebytes(view[at : at + ENCODED_AT_ONCE]).replace(b"\n", b"\r\n")
+    return (view[at : at + ENCODED_AT_ONCE] for at in range(0, len(view), ENCODED_AT_ONCE))
+
+
+def _piece(piece: bytes | memoryview) -> bytes:
+    """Content in base64, lines of 76 characters, each ended by CRLF (RFC 2045 §6.8); other bytes as they are."""
+    return piece if isinstance(piece, bytes) else pybase64.encodebytes(piece).replace(b"\n", b"\r\n")
+
+
+def _length(size: int) -> int:
+    """Bytes of so many bytes of content as `_piece` writes them."""
+    letters = 4 * -(-size // 3)
+    return letters + len(CRLF) * -(-letters // 76)

@@ -21,7 +21,7 @@ ACTIONS: Final = {Action.INITIAL: "", Action.REPLACE: "C", Action.DELETE: "D"}
 
 def metadata_xml(
     order: DocumentOrder,
-    documents: Sequence[bytes],
+    documents: Sequence[bytes | memoryview],
     structure: StructureConfig,
     event_id: str,
     config: MssanteConfig,
@@ -53,5 +53,5 @@ def metadata_xml(
     )
 
 
-def _measured(raw: bytes) -> dict[str, str | int]:
+def _measured(raw: bytes | memoryview) -> dict[str, str | int]:
     return {"sha1": hashlib.sha1(raw, usedforsecurity=False).hexdigest(), "size": len(raw)}

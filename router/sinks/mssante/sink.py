@@ -89,9 +89,11 @@ class MssanteSink:
         return await self._submit(delivery, attempt, order, made)
 
     async def _submit(self, delivery: Delivery, attempt: Attempt, order: DocumentOrder, made: Composed) -> Outcome:
-        mail, contents, pieces = made.mail, made.contents, await self._composer.built(made)
+        mail, contents, pieces = made.mail, made.contents, self._composer.built(made)
         self._keep(delivery, pieces)
-        kept = Kept(delivery_id=delivery.id, event_id=delivery.event_id, kind=Kind.MAIL, parts=pieces)
+        kept = Kept(
+            delivery_id=delivery.id, event_id=delivery.event_id, kind=Kind.MAIL, parts=pieces, length=pieces.size
+        )
         digest = await self._tools.keeper.keep(kept)
         named = envid(delivery.id, self._tools.pseudonyms)
         envelope = Envelope(
@@ -136,7 +138,8 @@ class MssanteSink:
         """In qualification, the mail as a file that people can open."""
         if self._config.keep is not None:
             self._config.keep.mkdir(parents=True, exist_ok=True)
-            (self._config.keep / f"{delivery.id}.eml").write_bytes(b"".join(pieces))
+            with (self._config.keep / f"{delivery.id}.eml").open("wb") as file:
+                file.writelines(pieces)
 
     def _outcome(
         self,

@@ -10,25 +10,25 @@ import asyncio
 import base64
 import re
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Final
 
 import aiosmtplib
 from aiosmtplib import errors
-from aiosmtplib.protocol import SMTPProtocol
 
 from router.contracts.spoken import Answer, saying
 from router.errors import Overtaken, Refused, RouterError, Unavailable
 from router.sinks.mssante.codes import TOO_BIG, enhanced_of
 from router.sinks.mssante.discovery import Discovery, Fixed, Way, Ways
+from router.sinks.mssante.mail import Written
 from router.sinks.mssante.settings import LoginConfig, MssanteConfig
+from router.sinks.mssante.smtp_body import write_body
 from router.sinks.mssante.tls import client_context
 from router.sinks.mssante.verdict import Phase, of_reply, smtp_phase
 
 _QUEUE_ID: Final = re.compile(r"(?:queued as|id=|queue id)[ :]*<?([A-Za-z0-9._-]{4,64})", re.IGNORECASE)
-_WRITTEN_AT_ONCE: Final = 1 << 20
 DSN, SIZE = "dsn", "size"
 
 
@@ -68,7 +68,7 @@ class Submission:
         self._idle: list[tuple[aiosmtplib.SMTP, float, str]] = []
         """Those that nobody uses: since when, and who is logged in."""
 
-    async def send(self, envelope: Envelope, mail: Sequence[bytes], recheck: Callable[[], None]) -> Accepted:
+    async def send(self, envelope: Envelope, mail: Written, recheck: Callable[[], None]) -> Accepted:
         """Submit one mail, given in pieces.
 
         Raises the faults of `verdict`, and `Refused` `MSS-523` for more than the server takes.
@@ -101,11 +101,11 @@ class Submission:
     # ------------------------------------------------------------------------------------------ conversation
 
     async def _conversation(
-        self, client: aiosmtplib.SMTP, envelope: Envelope, mail: Sequence[bytes], recheck: Callable[[], None]
+        self, client: aiosmtplib.SMTP, envelope: Envelope, mail: Written, recheck: Callable[[], None]
     ) -> Accepted:
         async with self._returned(client, envelope.sender):
             with self._said(envelope.sender, Phase.MAIL, f"ENVID={envelope.envid}") as said, smtp_phase(Phase.MAIL):
-                said.answer = await self._mail_from(client, envelope, sum(map(len, mail)))
+                said.answer = await self._mail_from(client, envelope, mail.size)
             await self._rcpt_to(client, envelope)
             recheck()
             with self._said(envelope.sender, Phase.DATA, facts=envelope.facts) as said:
@@ -129,14 +129,14 @@ class Submission:
             options = asked if client.supports_extension(DSN) else []
             said.answer = _codes(await client.rcpt(envelope.recipient, options=options))
 
-    async def _data(self, client: aiosmtplib.SMTP, mail: Sequence[bytes], said: Answer) -> Accepted:
+    async def _data(self, client: aiosmtplib.SMTP, mail: Written, said: Answer) -> Accepted:
         with smtp_phase(Phase.DATA):
             answer = await client.execute_command(b"DATA")
         if answer.code != 354:
             raise of_reply(answer.code, answer.message, Phase.DATA)
         said.answer = _codes(answer)
         with smtp_phase(Phase.BODY):
-            answer = await _body(client, mail, self._config.data_timeout)
+            answer = await write_body(client, mail, self._config.data_timeout)
         if answer.code != 250:
             raise of_reply(answer.code, answer.message, Phase.BODY)
         found = _QUEUE_ID.search(answer.message)
@@ -244,40 +244,6 @@ class Submission:
 def _codes(answer: aiosmtplib.SMTPResponse) -> str:
     """`250 2.1.0`: the server's words may quote an address."""
     return f"{answer.code} {enhanced_of(answer.message)}".strip()
-
-
-async def _body(client: aiosmtplib.SMTP, mail: Sequence[bytes], timeout: float) -> aiosmtplib.SMTPResponse:
-    """Write the mail and its final dot, read the answer.
-
-    `mail` is CRLF throughout and none of its lines begins with a dot (`router.sinks.mssante.mail.build`), so it is
-    written as it stands, without the copies a general client must make.
-    """
-    protocol = client.protocol
-    if not isinstance(protocol, SMTPProtocol) or protocol.transport is None:
-        raise errors.SMTPServerDisconnected("connection lost")
-    transport = cast(asyncio.Transport, protocol.transport)
-    try:
-        for piece in _joined(mail):
-            protocol.write(piece)
-        return await client.execute_command(b".", timeout=timeout)
-    except BaseException:
-        transport.abort()  # `close` would send the rest later, behind what the lane's next owner sends
-        client.close()
-        raise
-
-
-def _joined(pieces: Sequence[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of about a megabyte: one write each, and never a second copy of a large mail."""
-    held: list[bytes] = []
-    size = 0
-    for piece in pieces:
-        held.append(piece)
-        size += len(piece)
-        if size >= _WRITTEN_AT_ONCE:
-            yield b"".join(held)
-            held, size = [], 0
-    if held:
-        yield b"".join(held)
 
 
 async def _login(client: aiosmtplib.SMTP, login: LoginConfig, sender: str) -> None:

@@ -42,7 +42,7 @@ def archive(
     software: tuple[str, str, str],
     *,
     kind: CopyKind = "",
-) -> bytes:
+) -> bytearray:
     """The whole archive, the same bytes for the same content.
 
     software: name, version, vendor;  kind: the PDF copy that the mail carries beside it

@@ -17,19 +17,20 @@ _TIME, _DATE = 0, 0x21  # 1 January 1980, the format's zero
 _LEVEL: Final = 1
 
 
-def zip_file(members: Sequence[tuple[str, bytes]]) -> bytes:
+def zip_file(members: Sequence[tuple[str, bytes | memoryview]]) -> bytearray:
     """An archive of these (ASCII name, content) members, in this order; under 4 GB."""
-    parts: list[bytes] = []
+    made = bytearray()
     directory: list[bytes] = []
-    at = 0
     for name, content in members:
         packer = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, -15)
         packed = packer.compress(content) + packer.flush()
         facts = (_DEFLATE, _TIME, _DATE, isal_zlib.crc32(content), len(packed), len(content), len(name), 0)
-        local = _LOCAL.pack(b"PK\x03\x04", _VERSION, 0, *facts) + name.encode("ascii")
+        at = len(made)
+        made += _LOCAL.pack(b"PK\x03\x04", _VERSION, 0, *facts) + name.encode("ascii")
+        made += packed
         directory.append(_CENTRAL.pack(b"PK\x01\x02", _VERSION, _VERSION, 0, *facts, 0, 0, 0, 0, at) + name.encode())
-        parts += (local, packed)
-        at += len(local) + len(packed)
     central = b"".join(directory)
-    end = _END.pack(b"PK\x05\x06", 0, 0, len(members), len(members), len(central), at, 0)
-    return b"".join([*parts, central, end])
+    at = len(made)
+    made += central
+    made += _END.pack(b"PK\x05\x06", 0, 0, len(members), len(members), len(central), at, 0)
+    return made
