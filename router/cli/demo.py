@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +22,8 @@ def demo(
     seed: Annotated[int, typer.Option(help="Another seed, other patients.")] = 1,
 ) -> None:
     """Play a hospital's day on simulators: every outcome is checked from the outside. Ends with 1 when one differs."""
+    import asyncio
+
     from router.demo.backends import backend
     from router.demo.play import play
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from router.cli.output import fail
-from router.journal import periods
-from router.journal.criteria import BadCriterion
 from router.language import translated
 
 
@@ -15,6 +13,9 @@ def since(text: str, now: float) -> float | None:
 
 def period(since_text: str, until_text: str, now: float) -> tuple[float | None, float | None]:
     """See `router.journal.periods.period`."""
+    from router.journal import periods
+    from router.journal.criteria import BadCriterion
+
     try:
         return periods.period(since_text, until_text, now)
     except BadCriterion as fault:

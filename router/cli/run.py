@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from typing import Annotated
 
@@ -29,6 +28,8 @@ def run(
 ) -> None:
     """Run the router: one process per role, restarted when they fall; Ctrl-C drains and stops within 10 s."""
     signal.signal(signal.SIGTERM, _stopped_early)
+    import asyncio
+
     from router.config.site import Site
     from router.observe import logs
     from router.runtime.roles import ROLES

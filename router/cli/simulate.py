@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated, Any, TypeVar, cast, get_args
 
 import typer
 
@@ -20,6 +20,7 @@ commands.command("site")(simulate_site)
 ControlOption = Annotated[int, typer.Option(help="Port that takes commands as JSON; 0 takes a free one.")]
 FolderOption = Annotated[Path, typer.Option(help="Folder of the throw-away certificates (made when missing).")]
 _FOLDER = Path("certificates")
+T = TypeVar("T")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,6 +30,12 @@ def add_to(app: typer.Typer) -> None:
 def _told(ports: dict[str, str | int]) -> None:
     for name, port in ports.items():
         console.print(f"{name}: {port}")
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    import asyncio
+
+    return asyncio.run(work)
 
 
 @commands.command()
@@ -42,7 +49,7 @@ def dmp(
     from router.simulators.serve import ensure_certificates, serve_dmp
 
     config = DmpConfig(certificates=ensure_certificates(folder), port=port, control_port=control)
-    asyncio.run(serve_dmp(config, _told))
+    _run(serve_dmp(config, _told))
 
 
 @commands.command()
@@ -74,7 +81,7 @@ def mssante(
         control_port=control,
         folder=keep,
     )
-    asyncio.run(serve_mssante(config, _told))
+    _run(serve_mssante(config, _told))
 
 
 @commands.command()
@@ -91,7 +98,7 @@ def annuaire(
     config = AnnuaireConfig(key=key, port=port)
     if extraction is not None:
         write_extraction(extraction, config.people, config.organisations)
-    asyncio.run(serve_annuaire(config, _told))
+    _run(serve_annuaire(config, _told))
 
 
 @commands.command()
@@ -108,7 +115,7 @@ def idp(
 
     for one in PEOPLE:
         console.print(said(f"{one.name:<12} {one.password:<6} {', '.join(one.groups)}"))
-    asyncio.run(serve_idp(IdpConfig(client_id=client, client_secret=secret, port=port, control_port=control), _told))
+    _run(serve_idp(IdpConfig(client_id=client, client_secret=secret, port=port, control_port=control), _told))
 
 
 @commands.command()
@@ -118,7 +125,7 @@ def endpoint(
     """The sender's own endpoint: takes ZAM and relayed messages and answers AA."""
     from router.simulators.serve import serve_sender
 
-    asyncio.run(serve_sender(port, _told, control_port=control))
+    _run(serve_sender(port, _told, control_port=control))
 
 
 @commands.command()
@@ -150,6 +157,6 @@ def sender(
         async with MllpSender(host, port, connections=connections) as client:
             return [sent.code for sent in await client.send_all(messages, rate=rate or None)]
 
-    codes = asyncio.run(run())
+    codes = _run(run())
     console.print(", ".join(f"{codes.count(code)} {code or _('without answer')}" for code in sorted(set(codes))))
     raise typer.Exit(Exit.GOOD if all(code == "AA" for code in codes) else Exit.BAD)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from router.cli.output import console, said
 from router.cli.site import DEFAULT_SITE, SiteOption
 from router.language import _
@@ -11,6 +9,8 @@ from router.language import _
 
 def simulate_site(site: SiteOption = DEFAULT_SITE) -> None:
     """Everything that a site file names outside the router: DMP, MSSanté operator, receivers. Ctrl-C ends them all."""
+    import asyncio
+
     from router.config.site import Site
     from router.starter.simulated import simulated
 

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from router.audit.event import Action
-from router.bus.opening import open_bus
 from router.cli import audited, rights
 from router.cli.output import Exit, console, fail, said, show_json, told
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption
-from router.contracts import TopicPlan, out_topic
 from router.language import _, filled_plural, plural, translated
-from router.observe import logs
 from router.terminal.rows import Rows
 
 if TYPE_CHECKING:
+    from router.contracts import TopicPlan
     from router.runtime.site_services import SiteServices
 
 MOST_PARTITIONS: Final = 1024
@@ -32,8 +30,10 @@ def add_to(app: typer.Typer) -> None:
 
 def _services(site: Path) -> SiteServices:
     from router.config.site import Site
+    from router.observe import logs
     from router.runtime.site_services import SiteServices
 
+    logs.configure(level="WARNING")
     return SiteServices(Site(site))
 
 
@@ -46,7 +46,8 @@ def _retention(plan: TopicPlan) -> str:
 @commands.command()
 def plan(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None:
     """Show the topics this site needs, and how the bus differs. Ends with 1 when it does."""
-    logs.configure(level="WARNING")
+    from router.bus.opening import open_bus
+
     services = _services(site)
     try:
         plans = services.plans()
@@ -80,7 +81,6 @@ def _show(differences: list[str]) -> None:
 @commands.command()
 def apply(site: SiteOption = DEFAULT_SITE) -> None:
     """Create what is missing, set what may be set in place. Ends with 1 when the bus still differs, and says how."""
-    logs.configure(level="WARNING")
     services = _services(site)
     try:
         rights.need_administrator(services, Action.DECIDED, "topics")
@@ -99,7 +99,9 @@ def migrate(
     site: SiteOption = DEFAULT_SITE,
 ) -> None:
     """Give drained topics their planned partitions. Stop the router first; their consumed records are gone."""
-    logs.configure(level="WARNING")
+    from router.bus.opening import open_bus
+    from router.contracts import out_topic
+
     services = _services(site)
     try:
         rights.need_administrator(services, Action.DECIDED, "topics", " ".join(topics))
@@ -140,6 +142,8 @@ def migrate(
 
 def _standing(services: SiteServices, topics: frozenset[str]) -> int:
     """Deliveries, unfinished or dead-lettered, whose bytes or whose place in the order are on one of the topics."""
+    from router.contracts import out_topic
+
     ledger = services.ledger()
     rows = [row for name in services.config.sinks for row in ledger.unfinished(name, range(MOST_PARTITIONS))]
     rows += [row for row in ledger.dead() if row.delivery.strict]  # what follows it is parked where it stands

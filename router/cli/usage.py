@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from pydantic import ValidationError
 from typer import Context
 from typer._click.exceptions import (  # typer exports `BadParameter` alone
     BadParameter,
@@ -83,6 +82,10 @@ def _name(error: BadParameter) -> str:
 
 
 def _reason(error: BadParameter) -> str:
+    if error.__cause__ is None:
+        return translated(error.message)
+    from pydantic import ValidationError
+
     if isinstance(error.__cause__, ValidationError):
         from router.config.sentences import of_value
 

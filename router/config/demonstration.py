@@ -15,7 +15,6 @@ from router.config.members import Where, members
 from router.errors import OperatorFault, Problem
 from router.language import filled
 from router.secret import Secret
-from router.sinks.certificates import issuers
 from router.tls import THROW_AWAY
 
 if TYPE_CHECKING:
@@ -35,6 +34,8 @@ _NUMBER: Final = "is a number of a demonstration: {number}"
 
 def demonstrations(source: Reading[SiteConfig], site: SiteConfig) -> Iterator[Problem]:
     """Certificates, secrets and numbers of a demonstration, each at its place. What can't be read is told elsewhere."""
+    from router.sinks.certificates import issuers  # and with it `cryptography`: production alone asks
+
     for one in members(site):
         if isinstance(one.value, Path) and one.where[-1] in CERTIFICATES:
             if THROW_AWAY in issuers(one.value):

@@ -13,8 +13,6 @@ import traceback
 from collections.abc import MutableMapping
 from typing import Any, Final, TextIO, cast
 
-import structlog
-
 from router.errors import RouterError
 from router.language import translated
 from router.printable import printable
@@ -130,6 +128,8 @@ class _StandardError:
 
 def configure(*, role: str = "", slot: int = 0, level: str = "INFO", pretty: bool = False) -> None:
     """Set up logging of this process on its standard error. Foreign libraries speak from WARNING on, by class only."""
+    import structlog
+
     structlog.contextvars.clear_contextvars()
     if role:
         structlog.contextvars.bind_contextvars(role=role, slot=slot)
@@ -163,17 +163,23 @@ def hush() -> None:
 
 def _uncaught(_kind: type[BaseException], error: BaseException, _trace: object) -> None:
     """What Python would print with the exception's own words, which may quote a message."""
+    import structlog
+
     if not isinstance(error, KeyboardInterrupt):
         structlog.get_logger().error("uncaught", exc_info=error, alert="uncaught")
 
 
 def _uncaught_in_thread(found: threading.ExceptHookArgs) -> None:
+    import structlog
+
     if found.exc_value is not None and found.exc_type is not SystemExit:
         name = found.thread.name if found.thread is not None else ""
         structlog.get_logger().error("uncaught in a thread", exc_info=found.exc_value, alert="uncaught", name=name)
 
 
 def _unraisable(found: Any) -> None:
+    import structlog
+
     if found.exc_value is not None:
         structlog.get_logger().error("unraisable", exc_info=found.exc_value, alert="uncaught")
 
@@ -186,6 +192,8 @@ class _Foreign(logging.Handler):
     """
 
     def emit(self, record: logging.LogRecord) -> None:
+        import structlog
+
         log = structlog.get_logger()
         error = record.exc_info[1] if record.exc_info else None
         if record.name.startswith("router"):

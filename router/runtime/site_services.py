@@ -1,21 +1,13 @@
-"""What the workers of one process share, opened once and on first use from the site file."""
+"""What the workers of one process share, opened once and on first use from the site file; some is imported then too."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from router import private
-from router.access.sessions import IDLE, LONGEST
-from router.access.store import AccessStore
-from router.archive.keeper import ArchiveKeeper
-from router.archive.store import Archive
-from router.audit.anchor import kept_elsewhere
-from router.audit.event import AuditEvent
-from router.audit.traces import TraceStore
-from router.audit.trail import AuditTrail
 from router.bus.observed import observed
 from router.bus.opening import open_bus
 from router.bus.plans import site_plans
@@ -40,26 +32,29 @@ from router.contracts import (
 )
 from router.contracts.keeping import Keeper, KeepsNothing
 from router.database import Took
-from router.directory.directory import Directory
 from router.engine.retry_policy import RetryPolicy
 from router.errors import OperatorFault, RouterError
 from router.exchange import Pseudonyms
-from router.journal.store import Journal
 from router.ledger.store import SqlLedger
 from router.ledger.turns import SqlTurns
-from router.register.store import Register
-from router.runtime.configured_mailboxes import configured_mailboxes
-from router.runtime.register_checked_sink import RegisterCheckedSink
 from router.runtime.site_masters import SiteMasters
 from router.sealing.keyring import Keyring
 from router.sealing.sealer import Sealer
 from router.sinks.registry import SINK_TYPES
 from router.sinks.tools import Tools
 
-_AWAY: Final = "the database can't be used: is it up, and does `database.url` name it? What needs it waits"
+if TYPE_CHECKING:
+    from router.access.store import AccessStore
+    from router.archive.store import Archive
+    from router.audit.event import AuditEvent
+    from router.audit.traces import TraceStore
+    from router.audit.trail import AuditTrail
+    from router.directory.directory import Directory
+    from router.journal.store import Journal
+    from router.register.store import Register
 
-_AHEAD: Final = 2
-"""Documents checked against the register for each connection of a sink: the next one is ready when one is free."""
+_AWAY: Final = "the database can't be used: is it up, and does `database.url` name it? What needs it waits"
+_AHEAD: Final = 2  # documents checked against the register for each connection of a sink
 
 
 class SiteServices:
@@ -187,6 +182,8 @@ class SiteServices:
 
     @cached_property
     def journal(self) -> Journal:
+        from router.journal.store import Journal
+
         journal = Journal(self.url("journal"), self.clock, self._took("journal"), upgrade=self._upgrade)
         self._closing.callback(journal.close)
         return journal
@@ -197,6 +194,9 @@ class SiteServices:
 
         With `SEGUR_AUDIT_ANCHOR=elsewhere` another machine keeps the anchor: the chart sets it for pods without volume.
         """
+        from router.audit.anchor import kept_elsewhere
+        from router.audit.trail import AuditTrail
+
         anchor = None if kept_elsewhere() else self.config.audit.anchor or self.data("audit-head.json")
         secret, took = self.site.secret(), self._took("audit")
         trail = AuditTrail(self.url("audit"), self.clock, secret=secret, anchor=anchor, took=took)
@@ -206,12 +206,16 @@ class SiteServices:
     @cached_property
     def traces(self) -> TraceStore:
         """The traces of exchanges with the outside."""
+        from router.audit.traces import TraceStore
+
         store = TraceStore(self.url("traces"), self.clock, self._took("traces"))
         self._closing.callback(store.close)
         return store
 
     @cached_property
     def register(self) -> Register:
+        from router.register.store import Register
+
         register = Register(self.url("register"), self.pseudonyms, self.clock, upgrade=self._upgrade)
         self._closing.callback(register.close)
         return register
@@ -219,6 +223,9 @@ class SiteServices:
     @cached_property
     def access(self) -> AccessStore:
         """Accounts, sessions and tokens of people and programs."""
+        from router.access.sessions import IDLE, LONGEST
+        from router.access.store import AccessStore
+
         console = self.config.console
         store = AccessStore(
             self.url("access"),
@@ -234,6 +241,9 @@ class SiteServices:
 
     @cached_property
     def directory(self) -> Directory:
+        from router.directory.directory import Directory
+        from router.runtime.configured_mailboxes import configured_mailboxes
+
         directory = Directory(
             self.config.directory,
             self.data("directory"),
@@ -283,6 +293,8 @@ class SiteServices:
     @cached_property
     def archive(self) -> Archive | None:
         """What left and what came back; None where the site keeps nothing."""
+        from router.archive.store import Archive
+
         config = self.config.archive
         if config is None or self.sealer is None:
             return None
@@ -298,6 +310,8 @@ class SiteServices:
     @cached_property
     def keeper(self) -> Keeper:
         """Takes what leaves, for the archive."""
+        from router.archive.keeper import ArchiveKeeper
+
         if self.archive is None or self.config.archive is None:
             return KeepsNothing()
         keeper = ArchiveKeeper(self.archive, self.observer, required=self.config.archive.required)
@@ -320,6 +334,8 @@ class SiteServices:
 
     def sink(self, name: str) -> Sink:
         """An instance, ready to deliver; where ADT feeds a register, it is asked again at the moment of sending."""
+        from router.runtime.register_checked_sink import RegisterCheckedSink
+
         config = self.config.sinks[name]
         kind = SINK_TYPES[config.type]
         sink = kind.open(name, config, self.tools())

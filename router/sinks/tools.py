@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from functools import cache
+from typing import TYPE_CHECKING
 
 from router.cisis.valuesets import ValueSets
 from router.contracts import Archive, Clock, Observer, OwnTurns, Turns
 from router.contracts.keeping import Keeper, KeepsNothing
-from router.directory.directory import Directory
 from router.errors import Unavailable
 from router.exchange import Pseudonyms
 from router.structures import Environment
+
+if TYPE_CHECKING:
+    from router.directory.directory import Directory
 
 
 @cache

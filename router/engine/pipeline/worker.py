@@ -267,6 +267,8 @@ class PipelineWorker:
         consumer.pause(held)
 
     def _held(self, consumer: Consumer) -> list[Partition]:
+        if not self._pauses.until:  # the usual case, asked twice a batch: a site may have hundreds of partitions
+            return []
         return [partition for partition in consumer.assignment() if self._pauses.holds(partition)]
 
     def _insist(self, consumer: Consumer | None, work: Callable[[], T], tries: int = 0) -> T:
