@@ -22,7 +22,7 @@ demo-kafka: $(READY)  ## the same story on a real Kafka broker and PostgreSQL
 	@$(BIN)/segur-router demo --bus kafka $(ARGS)
 
 test: $(READY)  ## everything, integration parts included: installs what they need
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check services
+	@$(MAKE) --no-print-directory --jobs=2 check services
 	@$(BIN)/pytest -n auto --maxprocesses=4 --dist loadfile --no-loadscope-reorder --durations=40 --durations-min=5 $(ARGS)
 
 test-fast: $(READY)  ## what needs nothing but Python
