@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
@@ -22,14 +23,19 @@ _FORKED: Final = multiprocessing.get_context("forkserver")
 _FORKED.set_forkserver_preload(["tests.engine.crash"])
 
 
-def started(target: Callable[..., None], *arguments: object, **named: object) -> BaseProcess:
-    """A process of its own that has begun with this work.
+@functools.cache
+def _server() -> None:
+    """The process that all are forked from imports the router once, for all of them.
 
-    The server that it is forked from imports the router once, for all of them. It must find the tests for that: where
-    it does not, it says nothing, and each child imports everything anew.
+    It must find the tests for that: where it does not, it says nothing, and each child imports everything anew.
     """
-    with patch.dict(os.environ, PYTHONPATH=str(_ROOT)):
+    with patch.dict(os.environ, PYTHONPATH=str(_ROOT)):  # never while threads run
         forkserver.ensure_running()
+
+
+def started(target: Callable[..., None], *arguments: object, **named: object) -> BaseProcess:
+    """A process of its own that has begun with this work."""
+    _server()
     process = _FORKED.Process(target=target, args=arguments, kwargs=named)
     process.start()
     return process
@@ -45,6 +51,7 @@ def child(target: Callable[..., None], *arguments: object, **named: object) -> i
 
 def killed_at(steps: Sequence[int], folder: Path, killed: Killed) -> list[bool]:
     """What `killed` says of each of these half-steps."""
+    _server()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return list(pool.map(lambda step: killed(folder / str(step), step), steps))
 
