@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Final, cast
 
 from router.bus.wrapped import Callback, WrappedBus, WrappedConsumer
-from router.contracts import Bus, Consumer, Offsets, Outgoing, Partition, Producer, Record, Settle
+from router.contracts import Bus, Consumer, Offsets, Outgoing, Producer, Record, Settle, first_offsets, rewind
 from router.errors import Malformed, OperatorFault
 from router.exchange import Origin
 from router.sealing import envelope
@@ -135,11 +135,7 @@ class _SealedConsumer(WrappedConsumer):
         try:
             return [self._seals.opened(record) for record in records]
         except BaseException:
-            first: dict[Partition, int] = {}
-            for record in records:
-                first.setdefault(Partition(record.topic, record.partition), record.offset)
-            for partition, offset in first.items():
-                self.inner.seek(partition, offset)
+            rewind(self.inner, first_offsets(records))
             raise
 
 

@@ -6,7 +6,19 @@ protocol (`tests/contracts/`), the fakes of `router.simulators` included.
 
 from __future__ import annotations
 
-from router.contracts.bus import Bus, Consumer, Offsets, Outgoing, Partition, Producer, Record, Settle, TopicPlan
+from router.contracts.bus import (
+    Bus,
+    Consumer,
+    Offsets,
+    Outgoing,
+    Partition,
+    Producer,
+    Record,
+    Settle,
+    TopicPlan,
+    first_offsets,
+    rewind,
+)
 from router.contracts.dead_letters import Beyond, DeadGroup, DeadWanted, LetterGroup, cause
 from router.contracts.ledger import Claim, Fence, Ledger, Row, Standing
 from router.contracts.sinks import Archive, Attempt, Outcome, OwnTurns, Sink, Step, Turns
@@ -61,9 +73,11 @@ __all__ = [
     "Unobserved",
     "cause",
     "dlq_topic",
+    "first_offsets",
     "held_topic",
     "in_topic",
     "no_alert",
     "out_topic",
     "raw_topic",
+    "rewind",
 ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Protocol, runtime_checkable
 
+from router.errors import Fenced
 from router.exchange import Origin
 
 
@@ -85,7 +87,9 @@ class Consumer(Protocol):
 
     def resume(self, partitions: Collection[Partition]) -> None: ...
 
-    def seek(self, partition: Partition, offset: int) -> None: ...
+    def seek(self, partition: Partition, offset: int) -> None:
+        """Read on from here. Raises `Fenced` if the partition is not assigned to us; see `rewind`."""
+        ...
 
     def commit(self, offsets: Offsets) -> None:
         """Move the group's committed offsets; durable on return. Raises `Unavailable`, or `Fenced` if not ours."""
@@ -96,10 +100,32 @@ class Consumer(Protocol):
     def assignment(self) -> frozenset[Partition]: ...
 
     def owns(self, partition: Partition) -> bool:
-        """Whether this member still owns the partition *now*: asked before each effect."""
+        """Whether this member still owns the partition *now*: asked before each effect.
+
+        While the bus is silent it is False for what stays assigned: it says nothing about where to read on.
+        """
         ...
 
     def close(self) -> None: ...
+
+
+def first_offsets(records: Iterable[Record]) -> dict[Partition, int]:
+    """Per partition, the least offset of these records."""
+    firsts: dict[Partition, int] = {}
+    for record in records:
+        place = Partition(record.topic, record.partition)
+        firsts[place] = min(record.offset, firsts.get(place, record.offset))
+    return firsts
+
+
+def rewind(consumer: Consumer, offsets: Offsets) -> None:
+    """Read again from these offsets what is still assigned; who gets the others begins where the group committed.
+
+    `owns` is not asked: what is assigned is read on after a silence of the bus, from where we stand.
+    """
+    for partition in sorted(offsets.keys() & consumer.assignment()):
+        with suppress(Fenced):
+            consumer.seek(partition, offsets[partition])
 
 
 class Producer(Protocol):

@@ -22,6 +22,8 @@ from router.contracts import (
     Partition,
     Record,
     Settle,
+    first_offsets,
+    rewind,
 )
 from router.errors import Fenced, Unavailable
 from router.exchange import Receipt
@@ -133,7 +135,7 @@ class FeedbackWorker:
             else:
                 self._unsettled |= offsets
         except Unavailable:
-            self._rewind(records)
+            rewind(self._consumer, first_offsets(records))
             raise
         asked = False
         for _, receipt in read:
@@ -160,15 +162,6 @@ class FeedbackWorker:
         with suppress(Fenced):  # the next owner reads them again
             self._consumer.commit(ours)
         self._unsettled.clear()
-
-    def _rewind(self, records: Sequence[Record]) -> None:
-        """Read the batch again next time."""
-        first: dict[Partition, int] = {}
-        for record in records:
-            first.setdefault(Partition(record.topic, record.partition), record.offset)
-        for partition, offset in first.items():
-            if self._consumer.owns(partition):
-                self._consumer.seek(partition, offset)
 
     def _load(self) -> None:
         """Once, from the receipts of the last days: mails whose DSN is awaited, and who was listed (D19)."""

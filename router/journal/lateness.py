@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Final
 
-from router.contracts import Bus, Record
+from router.contracts import Bus, Offsets, Partition, Record
 from router.errors import Unavailable
 from router.journal.store import Journal
 from router.journal.worker import GROUP
@@ -20,7 +21,9 @@ def behind(bus: Bus, journal: Journal, now: float) -> float | None:
     try:
         for partition, count in bus.lag(GROUP).items():
             waiting[partition.topic] += count
-        unread = [record for topic, count in waiting.items() for record in _newest(bus, topic, count)]
+        topics = [topic for topic, count in waiting.items() if count]
+        read = bus.positions(GROUP) if topics else {}
+        unread = [record for topic in topics for record in _newest(bus, topic, read)]
     except Unavailable:
         return None
     if not unread:
@@ -29,5 +32,8 @@ def behind(bus: Bus, journal: Journal, now: float) -> float | None:
     return max(0.0, now - (written or min(record.timestamp for record in unread)))
 
 
-def _newest(bus: Bus, topic: str, count: int) -> list[Record]:
-    return list(bus.scan(topic, newest_first=True, limit=min(count, _LOOKED_AT))) if count else []
+def _newest(bus: Bus, topic: str, read: Offsets) -> Iterator[Record]:
+    """Those not read. Kafka counts the end markers of transactions too: where only one waits, no record does."""
+    for record in bus.scan(topic, newest_first=True, limit=_LOOKED_AT):
+        if record.offset >= read.get(Partition(topic, record.partition), 0):
+            yield record

@@ -579,6 +579,25 @@ def test_a_fenced_name_ends_the_worker() -> None:
         time.sleep(0.3)
 
 
+def test_what_could_not_be_decided_while_the_bus_is_silent_is_read_again() -> None:
+    """Nobody can be sure to own a partition then, and yet it stays assigned: its events are not passed over."""
+    rig = Rig(Pipe(routed))
+
+    def silent(x: Exchange) -> object:
+        rig.bus.silent = True
+        return Unavailable("REGISTER-AWAY")
+
+    rig.pipes[0].work = silent
+    rig.event(1)
+    with rig.running():
+        rig.until(lambda: "feed-waits" in rig.alerts)
+        time.sleep(0.1)
+        rig.pipes[0].work, rig.bus.silent = routed, False
+        rig.event(4)  # of the same partition
+        rig.until(lambda: len(rig.deliveries()) == 2)
+    assert [made.event_id for made in rig.deliveries()] == ["id-1", "id-4"]
+
+
 def copies(exchange: Exchange) -> Routed:
     """Three deliveries of the event to sink `s`."""
     (one,) = routed(exchange).deliveries
@@ -599,6 +618,7 @@ def test_what_stays_ours_keeps_its_order_when_another_partition_is_lost_in_mid_b
         transactions.append(settle)
         if len(transactions) == 2:  # of both partitions, with more of the second one to come
             rig.bus.lost.add(lost)
+            rig.bus.seats["pipelines", "pipelines-0"] = {kept.number}  # the next poll hears of it
         return publish(records, settle=settle)
 
     producer.publish = losing  # type: ignore[method-assign]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from router.contracts import SystemClock, Unobserved, out_topic
-from router.exchange import Delivery, Disposition, Receipt, ReceiptKind
+from router.bus.wrapped import WrappedBus, WrappedConsumer
+from router.contracts import Bus, Consumer, Outgoing, Partition, Producer, Settle, SystemClock, Unobserved, out_topic
+from router.errors import Unavailable
+from router.exchange import Delivery, Disposition, Origin, Receipt, ReceiptKind
 from router.feedback.answers import OVERDUE, Endpoint
 from router.feedback.worker import FeedbackWorker
 from router.wire import read_delivery, read_receipt, receipt_record
@@ -82,6 +85,57 @@ def test_a_restarted_worker_goes_on_where_it_was(station: Station) -> None:
     second.work()
     assert [made.label for made in second.told()] == ["ZAM^Z02 Y", "ZAM^Z02 N"]
     second.stop()
+
+
+class Silent(WrappedBus):
+    """A bus that goes silent when a group first wants to write, and takes nothing until it is heard of again."""
+
+    def __init__(self, bus: Bus) -> None:
+        super().__init__(bus)
+        self.silent: bool | None = None
+
+    def consumer(self, group: str, topics: Sequence[str], *, member: str) -> Consumer:
+        return _SilentConsumer(self, self._bus.consumer(group, topics, member=member))
+
+    def producer(self, name: str) -> Producer:
+        inner, publish = self._bus.producer(name), self._bus.producer(name).publish
+
+        def refused(records: Sequence[Outgoing], *, settle: Settle | None = None) -> Sequence[Origin]:
+            if settle is None:
+                return publish(records)
+            if self.silent is None:
+                self.silent = True
+            if self.silent:
+                raise Unavailable("BUS")
+            assert isinstance(settle.consumer, WrappedConsumer)
+            return publish(records, settle=replace(settle, consumer=settle.consumer.inner))
+
+        inner.publish = refused  # type: ignore[method-assign]
+        return inner
+
+
+class _SilentConsumer(WrappedConsumer):
+    def __init__(self, bus: Silent, inner: Consumer) -> None:
+        super().__init__(inner)
+        self._bus = bus
+
+    def owns(self, partition: Partition) -> bool:
+        return not self._bus.silent and super().owns(partition)
+
+
+def test_receipts_that_a_silent_bus_did_not_let_us_answer_are_read_again(station: Station) -> None:
+    """Nobody can be sure to own a partition then, and yet it stays assigned: its receipts are not passed over."""
+    sent, bus = station.sent(), Silent(station.bus)
+    station.bus = bus  # type: ignore[assignment]
+    bench = Bench(station)
+    put(station, receipt(sent, kind=ReceiptKind.DSN, disposition=None))
+    with pytest.raises(Unavailable):
+        bench.work()
+    assert bus.silent and not bench.told()
+    bus.silent = False
+    bench.work()
+    assert [made.label for made in bench.told()] == ["ZAM^Z02 Y"]
+    bench.stop()
 
 
 def test_a_failure_that_nobody_will_be_told_is_an_alert(station: Station) -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from router.bus.sqlite.sqlite_bus import SqliteBus
-from router.contracts import JOURNAL, RECEIPTS, Outgoing, SystemClock
+from router.bus.wrapped import WrappedBus
+from router.contracts import JOURNAL, RECEIPTS, Bus, Outgoing, Partition, SystemClock
 from router.errors import Unavailable
 from router.exchange import JournalEntry, Receipt, Spoken
+from router.journal.lateness import behind
 from router.journal.store import Journal
 from router.journal.worker import GROUP, JournalWorker, rebuild
 from router.wire import journal_record, receipt_record
@@ -134,3 +137,25 @@ def test_the_journal_is_rebuilt_from_the_bus(bus: SqliteBus, journal: Journal) -
     assert counted[-1] == 7
     assert len(journal.story("MSG0001")[0].timeline) == 9
     assert journal.story("GHOST") == []
+
+
+class EndMarkers(WrappedBus):
+    """Kafka's way to count: behind each transaction stands a marker that no consumer gets."""
+
+    def lag(self, group: str) -> Mapping[Partition, int]:
+        return {partition: count + 1 for partition, count in self._bus.lag(group).items()}
+
+
+def test_lateness_is_the_age_of_what_was_not_read(bus: SqliteBus, journal: Journal) -> None:
+    """A journal that has read everything is never late, also where the bus counts the ends of transactions."""
+    counting = cast(Bus, EndMarkers(bus))
+    publish(bus)
+    consumer = bus.consumer(GROUP, [JOURNAL, RECEIPTS], member="journal-0")
+    while records := consumer.poll(max_records=100, max_bytes=1 << 20, timeout=0.2):
+        consumer.commit({Partition(one.topic, one.partition): one.offset + 1 for one in records})
+    assert behind(counting, journal, time.time() + 60) == behind(bus, journal, time.time() + 60) == 0
+    entry = received(at=time.time())
+    bus.producer("test").publish([journal_record(entry)])
+    for one in (counting, bus):
+        assert behind(one, journal, time.time() + 60) == pytest.approx(60, abs=5)
+    consumer.close()

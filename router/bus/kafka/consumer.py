@@ -134,7 +134,7 @@ class KafkaConsumer:
             raise
         for partition in list(self._sought):  # meanwhile, so that nobody knows which came first
             place, offset = _raw(partition), self._sought.pop(partition)
-            if partition in self._owned:
+            if partition in self._owned and place in self._raw.assignment():
                 found.pop(place, None)
                 self._raw.seek(place, offset)
         return found
@@ -262,8 +262,11 @@ class KafkaConsumer:
         self._buffers.pop(partition, None)
         if self._late is not None:
             self._sought[partition] = offset
+        place = _raw(partition)
+        if place not in self._raw.assignment():  # taken from us; we are told at the next poll
+            raise Fenced("KAFKA-PARTITION", str(partition), "this partition is not ours")
         with mapped():
-            self._raw.seek(_raw(partition), offset)
+            self._raw.seek(place, offset)
 
     def commit(self, offsets: Offsets) -> None:
         if not offsets:

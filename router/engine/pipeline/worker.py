@@ -29,6 +29,7 @@ from router.contracts import (
     Unobserved,
     in_topic,
     no_alert,
+    rewind,
 )
 from router.engine.dead_letters.remediation import Advice, next_step
 from router.engine.pipeline.compiled import (
@@ -214,9 +215,7 @@ class PipelineWorker:
         """Read again from these offsets what could not be decided."""
         offsets = {partition: offset for partition, offset in offsets.items() if partition not in self._gone}
         self._stash = [r for r in self._stash if Partition(r.topic, r.partition) not in offsets]
-        for partition, offset in offsets.items():
-            if consumer.owns(partition):
-                consumer.seek(partition, offset)
+        rewind(consumer, offsets)
 
     def _write(self, consumer: Consumer, works: Sequence[tuple[Record, Work]]) -> int:
         """What the events became and their offsets, in one transaction; returns how many, from the first, it wrote."""
