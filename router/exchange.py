@@ -154,6 +154,7 @@ class Delivery:
     strict:      a relay that asked for strict order: after a dead letter its lane is parked
     replay:      0, or the count of deliberate replays: never part of the id
     structure:   FINESS of the site's structure that it belongs to, "" for none (relays)
+    order:       the order of a person that had it decided again, "" for none; the ledger keeps it in `Row.commands`
     """
 
     id: str
@@ -177,6 +178,7 @@ class Delivery:
     label: str = ""
     """For people: `DMP`, `adam.hoda@…` for a professional, `patient` for a patient. Never a patient's address."""
     structure: str = ""
+    order: str = ""
 
 
 def same_structure(one: str, other: str) -> bool:

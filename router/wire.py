@@ -32,6 +32,7 @@ _TEXTS = {
     "action": "action",
     "label": "label",
     "structure": Header.STRUCTURE,
+    "order": "order",
 }
 
 NEWER_FORMAT: Final = "EVENT-FORMAT"

@@ -126,6 +126,12 @@ class Accounts:
         row = self._row(rights_of.folded(name))
         return _account(row) if row is not None else None
 
+    def of(self, person: str) -> Account | None:
+        """The account of this id; None when it is gone, or never was."""
+        with self._database.read() as db:
+            row = db.execute(sa.select(ACCOUNT).where(ACCOUNT.c.id == person)).first()
+        return _account(row) if row is not None else None
+
     def _row(self, name: str) -> Any:
         if not rights_of.plain(name):
             return None

@@ -1,4 +1,4 @@
-"""What the maker of a token may now: a token may never more than who made it.
+"""Who made a token, and what that maker may now: a token may never more than who made it.
 
 A token of the machine's command line stands alone: whoever gives commands there may everything.
 """
@@ -20,6 +20,8 @@ from router.access.tables import ACCOUNT, PROVIDED, TOKEN
 MACHINE: Final = ""
 """Maker of the tokens of the command line."""
 TOKEN_ID: Final = "token:"  # noqa: S105  (the beginning of an id)
+ACCOUNT_OF_MACHINE: Final = "machine:"
+"""Beginning of the id of an account of the machine, which gives commands; its name follows."""
 EVERYTHING: Final[Mapping[str, Role]] = MappingProxyType({EVERY: Role.ADMINISTRATOR})
 
 
@@ -40,6 +42,29 @@ def may(db: Connection, maker: str, now: float) -> Mapping[str, Role] | None:
     provided = sa.select(PROVIDED.c.rights).where(PROVIDED.c.id == maker)
     found = db.execute(usable.union_all(provided)).first()
     return rights_of.both(held, rights_of.read(found.rights)) if found is not None else None
+
+
+def of_machine(account: str) -> str:
+    """The id of an account of the machine."""
+    return f"{ACCOUNT_OF_MACHINE}{account}"
+
+
+def hands(db: Connection, person: str) -> frozenset[str]:
+    """All ids behind which one person stands: a token is whoever made it, also when it has ended.
+
+    person: `Person.id`, "" for nobody. An account of the console is the account of the machine with its name too: one
+    that is taken for the other asks a second person too often, never too seldom.
+    """
+    found = {person} if person else set()
+    while person.startswith(TOKEN_ID):
+        of = TOKEN.c
+        token = db.execute(sa.select(of.maker, of.created_by).where(of.id == person.removeprefix(TOKEN_ID))).first()
+        if token is None:
+            break
+        person = token.maker or of_machine(token.created_by)
+        found.add(person)
+    name = db.execute(sa.select(ACCOUNT.c.name).where(ACCOUNT.c.id == person)).scalar()
+    return frozenset(found | {of_machine(name)} if name else found)
 
 
 def end(db: Connection, maker: str) -> float:

@@ -29,8 +29,9 @@ class Person:
     scopes: of an API token, what it may ask for; None for a person, who is bound by the role alone
 
     What belongs to somebody is kept under `id`, which is never given again: a name may be. It is `account:` and the id
-    of a local account, `oidc:` and a digest of issuer and subject, `token:` and the id of a token; "" for an account of
-    the machine. Two who are there at the same time have two names: `marie`, `oidc:marie`, `token:marie:1a2b3c4d`.
+    of a local account, `oidc:` and a digest of issuer and subject, `token:` and the id of a token, `machine:` and the
+    name of an account of the machine. Two who are there at the same time have two names: `marie`, `oidc:marie`,
+    `token:marie:1a2b3c4d`.
     """
 
     name: str
@@ -43,6 +44,11 @@ class Person:
         """Whether this person has at least this role in this structure (FINESS; "" when a thing belongs to none)."""
         held = max(self.rights.get(structure, 0), self.rights.get(EVERY, 0))
         return held >= role
+
+    def role_in(self, structure: str) -> str:
+        """The word of the highest role that this person has there; "" for none."""
+        held = [role for role in Role if self.may(role, structure)]
+        return held[-1].name.lower() if held else ""
 
     def structures(self, role: Role = Role.READER) -> frozenset[str] | None:
         """The FINESS numbers where this person has at least this role; None for all, also things of no structure."""

@@ -9,6 +9,7 @@ from argon2 import PasswordHasher
 from router.access import sessions as sessions_of
 from router.access.accounts import Accounts
 from router.access.behind import Behind
+from router.access.ordered import Ordered
 from router.access.passwords import Passwords
 from router.access.person import Person
 from router.access.sessions import Session, Sessions, Value
@@ -46,6 +47,7 @@ class AccessStore:
         self.sessions = Sessions(self._database, clock, idle=idle, longest=longest)
         self.tokens = Tokens(self._database, clock)
         self.behind = Behind(self._database, clock, self.accounts, self.tokens)
+        self.ordered = Ordered(self._database, clock)
 
     def login(self, name: str, password: str, code: str = "") -> Person:
         """See `Accounts.login`."""

@@ -10,7 +10,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 METADATA: Final = sa.MetaData()
 _DIGEST = sa.String(64)
@@ -100,6 +100,17 @@ TOKEN: Final = sa.Table(
     sa.Column("last_used", sa.Float, nullable=False, default=0.0),
 )
 
+#: What people ordered alone within the last hour: see `ordered`. `person`: id of who ordered.
+ORDERED: Final = sa.Table(
+    "access_ordered",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("person", _ID, nullable=False),
+    sa.Column("act", sa.String(16), nullable=False),
+    sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+)
+
 
 def _wider(connection: sa.Connection) -> None:
     """Room for a key that is sealed. SQLite asks for no room."""
@@ -125,9 +136,14 @@ def _identified(connection: sa.Connection) -> None:
         say("ALTER TABLE access_token ALTER COLUMN created_by TYPE VARCHAR(120)")
 
 
+def _counted(connection: sa.Connection) -> None:
+    """What was ordered before this version is not counted: it is an hour old soon."""
+    ORDERED.create(connection)
+
+
 def new_id() -> str:
     """Of a local account that is made now."""
     return f"account:{secrets.token_hex(12)}"
 
 
-MIGRATIONS: Final = {1: _wider, 2: _identified}
+MIGRATIONS: Final = {1: _wider, 2: _identified, 3: _counted}

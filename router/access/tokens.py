@@ -166,6 +166,11 @@ class Tokens:
             found = _tokens(db, sa.true(), self._clock.now())
         return sorted(found, key=lambda one: (one.name, one.created))
 
+    def of(self, identifier: str) -> Token | None:
+        """The token of this id, also one that was revoked or is at its end; None for none."""
+        with self._database.read() as db:
+            return next(iter(_tokens(db, TOKEN.c.id == identifier, self._clock.now())), None)
+
     def senders(self) -> dict[str, Token]:
         """Digest -> token, of those in use that may send to a feed: what the HTTP port keeps for some seconds."""
         now = self._clock.now()

@@ -100,7 +100,11 @@ BY_KIND: Final[Mapping[str, Event]] = {
     "register": Event(SECURITY_ALERT, "E", _CONFIGURATION),
     "topics": Event(SECURITY_ALERT, "E", _CONFIGURATION),
 }
-"""Kinds of objects that are no patient's record: what was decided about them changes the site itself."""
+"""Kinds of objects that are no patient's record: what was decided about them changes the site itself.
+
+`directory` is the table of mailboxes that an administrator imports: it decides where mails go, and names no patient. So
+it is a change of the configuration, and no "Import" (docs/sources.md, DICOM PS3.15).
+"""
 UNKNOWN: Final = Event(SECURITY_ALERT, "E", _RESTRICTED)
 """An action that this version does not know."""
 BROKEN: Final = Event(SECURITY_ALERT, "E", _OBJECT_ATTRIBUTES)

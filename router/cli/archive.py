@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from router.cli import rights
+from router.cli import audited, rights
 from router.cli.criteria import SinceOption
 from router.cli.free_text import unnamed
 from router.cli.output import Exit, console, fail, said, show_json, told
@@ -76,11 +76,8 @@ def read(
     ] = None,
 ) -> None:
     """Write out a content exactly as it left or came, after a line in the audit. It names a patient: mind where to."""
-    import time
-
     from router.access.person import Role
-    from router.audit.event import Action, AuditEvent
-    from router.config.account import account
+    from router.audit.event import Action
 
     if not reason.strip():
         fail(_("a reason is needed: it is what your colleagues will read"))
@@ -90,8 +87,7 @@ def read(
             fail(_("no such item: `archive show ID` lists them"), Exit.BAD)
         structure = services.journal.owners([found.event_id]).get(found.event_id, "")
         rights.need_role(services, Role.OPERATOR, Action.VIEWED, "archive", {found.id: structure})
-        asked = AuditEvent(at=time.time(), who=account(), action=Action.VIEWED, reason=reason.strip(), source="cli")
-        asked = replace(asked, structure=structure)
+        asked = audited.event(services, Action.VIEWED, structure, reason=reason.strip())
         if to is not None and to.exists():
             fail(_("{file} is there already", file=str(to)))
         if to is None and sys.stdout.isatty():

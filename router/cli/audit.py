@@ -150,24 +150,19 @@ def export(
 
 def _accepted(services: SiteServices, found: Verdict, reason: str, *, certain: bool) -> Verdict:
     """Only a missing end can be accepted; a row that is wrong stays wrong."""
-    from router.audit.event import Action, AuditEvent
+    from router.audit.event import Action
     from router.audit.verification import Fault
     from router.audit.wording import verdict as in_words
-    from router.config.account import account
 
     if found.finding is None or found.finding.fault not in (Fault.CUT, Fault.REWOUND, Fault.ANCHOR, Fault.SENT):
         return found
     errors.print(said(in_words(found)), soft_wrap=True)
     if not certain:
         confirm(_("Go on from the rows that are there?"))
-    said_so = AuditEvent(
-        at=services.clock.now(),
-        who=account(),
-        action=Action.VERIFIED,
+    said_so = replace(
+        audited.event(services, Action.VERIFIED, reason=reason),
         kind="audit",
         object=str(found.finding.number),
-        reason=reason,
-        source=audited.CLI,
         detail=f"accepted={found.finding.fault}",
     )
     services.audit.settle(said_so)

@@ -19,6 +19,7 @@ from router.cli.output import Exit, confirm, console, errors, fail, said, show_j
 from router.cli.periods import period
 from router.cli.rights import operable, viewable
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
+from router.cli.two_people import begun
 from router.config.account import account
 from router.language import N_, _, plural
 
@@ -196,7 +197,7 @@ def replay(
             )
         _confirm(question, dry_run or yes or as_json)
         producer = None if dry_run else services.bus.producer(f"operator-{os.getpid()}")
-        note = audited.ordered(services, Action.REPLAYED, which.id, reason, 0 if dry_run else len(found))
+        note = begun(services, Action.REPLAYED, which.id, reason, found, dry_run=dry_run)
         before = ledger.get([dead_letter.delivery_id for dead_letter in found if dead_letter.delivery_id])
         moment = services.clock.now()
         answers = operator_commands.replay(
@@ -252,9 +253,9 @@ def discard(
             )
         _confirm(question_of_discard(found), dry_run or yes or as_json)
         producer = None if dry_run else services.bus.producer(f"operator-{os.getpid()}")
-        note = audited.ordered(services, Action.DISCARDED, which.id, reason, 0 if dry_run else len(found))
+        note = begun(services, Action.DISCARDED, which.id, reason, found, dry_run=dry_run)
         answers = operator_commands.discard(
-            ledger, found, by=account(), reason=reason, producer=producer, names=EVIDENCE
+            services.bus, ledger, found, by=account(), reason=reason, producer=producer, names=EVIDENCE
         )
         told = _all(answers, len(found), as_json)
         note(told)

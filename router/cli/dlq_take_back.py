@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from router.cli import audited
 from router.cli.dlq import DryOption, YesOption
 from router.cli.free_text import JournalledOption
 from router.cli.output import Exit, confirm, console, fail, show_json
 from router.cli.rights import operable
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site
+from router.cli.two_people import begun
 from router.config.account import account
 from router.language import _, plural
 
@@ -55,7 +55,7 @@ def take_back(
         if not (dry_run or yes or as_json):
             confirm(plural("Take {count} discard back?", "Take {count} discards back?", len(found)))
         producer = None if dry_run else services.bus.producer(f"operator-{os.getpid()}")
-        note = audited.ordered(services, Action.TAKEN_BACK, id_, reason, 0 if dry_run else len(found))
+        note = begun(services, Action.TAKEN_BACK, id_, reason, found, dry_run=dry_run)
         told = list(
             operator_commands.take_back(
                 ledger, found, by=account(), reason=reason, now=now, producer=producer, names=EVIDENCE
@@ -83,8 +83,9 @@ def _discarded(services: SiteServices, ledger: Ledger, id_: str) -> list[DeadLet
     them, to be refused with the proof.
     """
     from router.cli.dead_letters import chosen
+    from router.contracts import DISCARDED
     from router.engine.dead_letters.listing import Filter, of_row
-    from router.engine.delivery.command_handler import DISCARDED, take_back_refusal
+    from router.engine.delivery.command_handler import take_back_refusal
     from router.runtime.wording import ADVICE
 
     rows = ledger.get([id_])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -54,7 +55,8 @@ def explain(
         names = [id_]
         if patient or is_identity(id_):
             names = criteria.patient_asked(services, id_)
-        found = {story.event.event_id: story for name in names for story in services.journal.story(name, limit, wanted)}
+        look = partial(services.journal.story, limit=limit, wanted=wanted, look_back=True)
+        found = {story.event.event_id: story for name in names for story in look(name)}
         stories = sorted(found.values(), key=lambda story: story.event.received, reverse=True)[:limit]
         behind = lateness.behind(services.bus, services.journal, services.clock.now())
         absent = absence_from(services)

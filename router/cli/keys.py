@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from router.cli import rights
+from router.cli import audited, rights
 from router.cli.output import Exit, console, fail, said, show_json
 from router.cli.site import DEFAULT_SITE, JsonOption, SiteOption, open_site, paste
 from router.cli.times import moment
@@ -54,10 +54,7 @@ def rotate(
     First name the new master key there and the old one in `encryption.earlier`. When every process has been restarted,
     or a day has passed, come again with --retire, and take the old one out of the site file.
     """
-    import time
-
-    from router.audit.event import Action, AuditEvent
-    from router.config.account import account
+    from router.audit.event import Action
 
     with _keyring(site) as (keyring, services):
         rights.need_administrator(services, Action.DECIDED, "master-key")
@@ -65,16 +62,8 @@ def rotate(
         retired = list(keyring.retire()) if retire else []
         found = keyring.state()
         if changed or retired:
-            event = AuditEvent(
-                at=time.time(),
-                who=account(),
-                action=Action.DECIDED,
-                kind="master-key",
-                object=found.writes,
-                source="cli",
-                detail=f"wrapped={changed} retired={','.join(retired)}",
-            )
-            services.audit.record(event)
+            told = f"wrapped={changed} retired={','.join(retired)}"
+            audited.record(services, Action.DECIDED, "master-key", [found.writes], detail=told)
     if as_json:
         show_json({"wrapped": changed, "retired": retired, **_told(found)})
         return

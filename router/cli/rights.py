@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from router.audit.event import Action
 from router.cli import audited
-from router.cli.output import Exit, console, fail, said
+from router.cli.output import console, fail, said
+from router.cli.two_people import need_alone
 from router.config.account import account
 from router.language import _, plural
 
@@ -59,7 +60,7 @@ def audited_structures(services: SiteServices, structure: str) -> tuple[str, ...
         return (structure,) if structure else None
     found = tuple(sorted(mine & {structure} if structure else mine))
     if not found:
-        audited.record(services, Action.VIEWED, "audit", refused=True)
+        audited.record(services, Action.VIEWED, "audit", {"": structure}, refused=True)
         _lacking("administrator", structure)
     return found
 
@@ -74,7 +75,8 @@ def need_withdrawal(services: SiteServices, document: str, reason: str, structur
     who, config = account(), services.config
     structures = [*config.structures, ""] if structure is None else [structure]
     if not any(may_withdraw(config.operators, who, finess) for finess in structures):
-        audited.record(services, Action.WITHDRAWN, "document", [document], reason=reason, refused=True)
+        owned = {document: structure or ""}
+        audited.record(services, Action.WITHDRAWN, "document", owned, reason=reason, refused=True)
         right = f"operators: {{withdraw: [{who}]}}"
         fail(_("{who} may not withdraw documents: the site file grants it ({right})", who=who, right=right))
 
@@ -96,11 +98,8 @@ def operable(
     ordered: whether it orders them: as many as the site wants two people for are an order of the console
     """
     allowed = _allowed(services, action, found, as_json=as_json)
-    limit = services.config.operators.second_person_above
-    if ordered and limit is not None and len(allowed) > limit:
-        audited.record(services, action, "cause", [""], refused=True, detail=f"count={len(allowed)} second-person")
-        text = _("more than {limit} dead letters need a second person: order them in the console", limit=limit)
-        fail(text, Exit.BAD)
+    if ordered:
+        need_alone(services, action, allowed)
     return allowed
 
 
@@ -115,7 +114,8 @@ def _allowed(services: SiteServices, action: Action, found: Sequence[DeadLetter]
     allowed = [one for one in found if person.may(Role.OPERATOR, owners.get(one.event_id, ""))]
     left = [one for one in found if not person.may(Role.OPERATOR, owners.get(one.event_id, ""))]
     if left:
-        audited.record(services, action, "event", dict.fromkeys(one.event_id for one in left), refused=True)
+        closed = {one.event_id: owners.get(one.event_id, "") for one in left}
+        audited.record(services, action, "event", closed, refused=True)
     if not allowed:
         _lacking("operator")
     if left and not as_json:

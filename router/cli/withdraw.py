@@ -83,7 +83,8 @@ def withdraw(
         absent = absence_from(services)
         if not dry_run:
             delivery = f"delivery={planned.delivery.id}"
-            audited.record(services, Action.WITHDRAWN, "document", [document], reason=reason, detail=delivery)
+            owned = {document: planned.delivery.structure}
+            audited.record(services, Action.WITHDRAWN, "document", owned, reason=reason, detail=delivery)
             withdrawals.order(planned, by=account(), reason=reason, producer_name=f"operator-{os.getpid()}")
             became = wait_for(ledger, [planned.delivery.id], {}, 0.0 if absent else timeout)
     finally:

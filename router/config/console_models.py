@@ -98,8 +98,8 @@ class OperatorsConfig(Strict):
         None,
         ge=0,
         description="An order about more dead letters than this (replay, discard, a discard taken back) begins only "
-        "once a second operator of the same structures confirms it in the console; the command line refuses it. "
-        "Default: one person is enough.",
+        "once a second operator of the same structures confirms it in the console; the command line refuses it. What "
+        "one person orders alone within an hour, of one act, counts together. Default: one person is enough.",
     )
     withdraw: list[str] = Field(
         default_factory=list,

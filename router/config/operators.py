@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from router.access.makers import of_machine
 from router.access.person import EVERY, Person, Role
 from router.access.rights import ROLES
 from router.config.console_models import Grants, OperatorsConfig
@@ -14,9 +15,8 @@ def rights_of(grants: Grants) -> dict[str, Role]:
 
 def operator(config: OperatorsConfig, account: str) -> Person:
     """The account as a person. Where the site names no accounts, each may what it always could: all but withdraw."""
-    if config.accounts is None:
-        return Person(name=account, shown=account, rights={EVERY: Role.OPERATOR})
-    return Person(name=account, shown=account, rights=rights_of(config.accounts.get(account, {})))
+    rights = {EVERY: Role.OPERATOR} if config.accounts is None else rights_of(config.accounts.get(account, {}))
+    return Person(id=of_machine(account), name=account, shown=account, rights=rights)
 
 
 def may_withdraw(config: OperatorsConfig, account: str, structure: str) -> bool:

@@ -121,7 +121,7 @@ class DeadLetterDesk:
             if act == "discard":
                 return list(
                     operator_commands.discard(
-                        ledger, chosen, by=by, reason=reason, order=order, producer=producer, names=EVIDENCE
+                        bus, ledger, chosen, by=by, reason=reason, order=order, producer=producer, names=EVIDENCE
                     )
                 )
             return list(

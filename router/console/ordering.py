@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from router.access.person import EVERY, Role
-from router.audit.event import Action
 from router.console.audited import once
 from router.console.desk import MOST
 from router.console.free_text import named_person
 from router.console.orders import RUNS, VALID, WAITS, Act, ItemState, Order, OrderState
 from router.console.page import NotAllowed, NotHere
-from router.console.two_people import first_gone, is_first, wants_second
+from router.console.two_people import ACTS, alone, first_gone, is_first
 from router.console.visit import Visit
 from router.engine.dead_letters.listing import DeadLetter, Filter
 from router.engine.delivery.command_handler import DISCARD, take_back_refusal
@@ -26,13 +24,6 @@ AGAIN_ABOVE: Final = 500
 """An order for more is confirmed with the password."""
 SECOND_WITHIN: Final = 4 * 3600.0
 """Seconds in which a second person may confirm."""
-_COUNTING: Final = threading.Lock()
-"""Held while what a person began lately is counted and one more begins: two at once would each count the other out."""
-ACTS: Final[Mapping[Act, Action]] = {
-    "replay": Action.REPLAYED,
-    "discard": Action.DISCARDED,
-    "take-back": Action.TAKEN_BACK,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +66,9 @@ def plan(
         raise NotHere
     desk = visit.tools.desk
     answers, digest = desk.tried(act, found, again=again), desk.digest()
-    store, me = visit.tools.store.orders, visit.person.name
-    return store.plan(me, act, answers, again=again, cause=cause, query=query, digest=digest)
+    return visit.tools.store.orders.plan(
+        visit.person, act, answers, again=again, cause=cause, query=query, digest=digest
+    )
 
 
 def given_up(visit: Visit, story: EventStory) -> list[str]:
@@ -104,7 +96,7 @@ def may_act(visit: Visit, order: Order) -> bool:
     """A dry run is confirmed by who made it; what runs may be stopped by any operator of all its structures, who also
     confirms or declines what waits for a second person: see `may_second`.
     """
-    if order.state is OrderState.PLANNED and order.person != visit.person.name:
+    if order.state is OrderState.PLANNED and (not order.asker or order.asker != visit.person.id):
         return False
     return _everywhere(visit, order, Role.OPERATOR)
 
@@ -136,15 +128,11 @@ def faults(visit: Visit, order: Order, *, count: str, reason: str) -> dict[str, 
 def begin(visit: Visit, order: Order, reason: str) -> None:
     """Confirm a dry run: it begins, or waits for a second person. Audited before. Raises `Unavailable`."""
     store, count = visit.tools.store.orders, would(visit, order)
-    detail = _detail(order, count)
-    with _COUNTING:
-        if wants_second(visit, order, count):
-            until = visit.tools.clock.now() + SECOND_WITHIN
-            _once(
-                visit, order, reason, f"{detail} asks-second-person", lambda: store.ask_second(order.id, reason, until)
-            )
-        elif _once(visit, order, reason, detail, lambda: store.confirm(order.id, reason)):
-            visit.tools.runner.wake()
+    if not alone(visit, order, count):
+        until = visit.tools.clock.now() + SECOND_WITHIN
+        _once(visit, order, reason, "asks-second-person", lambda: store.ask_second(order.id, reason, until))
+    elif _once(visit, order, reason, "", lambda: store.confirm(order.id, reason)):
+        visit.tools.runner.wake()
 
 
 def second_faults(visit: Visit, order: Order, count: str) -> dict[str, str]:
@@ -168,24 +156,37 @@ def decide(visit: Visit, order: Order, *, confirmed: bool) -> None:
     if not (second or (not confirmed and is_first(visit, order))) or (confirmed and first_gone(visit, order)):
         raise NotAllowed
     said = f"second-person-for={order.person}" if second else "taken-away"
-    detail, both = f"{_detail(order, would(visit, order))} {said}", f"{order.person} + {visit.person.name}"
+    both = f"{order.person} + {visit.person.name}"
     if not confirmed:
-        _once(visit, order, order.reason, detail, lambda: store.decline(order.id), refused=True)
-    elif _once(visit, order, order.reason, detail, lambda: store.second(order.id, both)):
+        _once(visit, order, order.reason, said, lambda: store.decline(order.id), refused=True)
+    elif _once(visit, order, order.reason, said, lambda: store.second(order.id, visit.person, both)):
         visit.tools.runner.wake()
 
 
 def _once(
-    visit: Visit, order: Order, reason: str, detail: str, change: Callable[[], bool], *, refused: bool = False
+    visit: Visit,
+    order: Order,
+    reason: str,
+    said: str,
+    change: Callable[[], bool],
+    *,
+    refused: bool = False,
+    counted: bool = True,
 ) -> bool:
-    """See `audited.once`: lines for each structure of the order."""
-    structures = sorted(visit.tools.store.orders.structures(order.id))
+    """See `audited.once`: a line for each structure of the order, with what is counted there and nowhere else."""
+    counts = visit.tools.store.orders.counts(order.id)
 
     def write(more: str, refused: bool) -> None:
-        told = f"{detail} {more}".strip()
-        for one in structures:
+        for structure, (count, size) in sorted(counts.items()):
+            detail = _detail(order, count, size) if counted else ""
             visit.record(
-                ACTS[order.act], kind="order", of=order.id, structure=one, reason=reason, refused=refused, detail=told
+                ACTS[order.act],
+                kind="order",
+                of=order.id,
+                structure=structure,
+                reason=reason,
+                refused=refused,
+                detail=" ".join(filter(None, (detail, said, more))),
             )
 
     return once(write, change, refused=refused)
@@ -198,7 +199,7 @@ def move(visit: Visit, order: Order, does: str) -> None:
     if does not in changes:
         raise NotHere
     change, states = changes[does]
-    if order.state in states and _once(visit, order, order.reason, does, lambda: change(order.id)):
+    if order.state in states and _once(visit, order, order.reason, does, lambda: change(order.id), counted=False):
         visit.tools.runner.wake()
 
 
@@ -242,8 +243,8 @@ def _name(dead_letter: DeadLetter) -> str:
     return dead_letter.delivery_id or str(dead_letter.at)
 
 
-def _detail(order: Order, count: int) -> str:
-    return " ".join(part for part in (f"{count} of {order.size}", order.cause, "again" if order.again else "") if part)
+def _detail(order: Order, count: int, size: int) -> str:
+    return " ".join(part for part in (f"{count} of {size}", order.cause, "again" if order.again else "") if part)
 
 
 def became(visit: Visit, order: Order) -> Became:

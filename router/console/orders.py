@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, and_, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, exists, func, insert, or_, select, update
 
+from router.access.person import Person
 from router.console.tables import ITEMS, ORDERS
 from router.contracts import Clock
 from router.database import Database
@@ -56,7 +57,8 @@ class ItemState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """person: who ordered it, and the second person where one was asked
+    """person: name of who ordered it, for people to read; both names once a second person has confirmed
+    asker, second: `Person.id` of who ordered it, and of the second person; "" for none, and for orders of before
     again: through today's pipelines (`dlq replay --decide-again`)
     cause, query: what it was asked by: a cause, and the other filters as parameters of an address
     digest: of the configuration at the dry run;  size: dead letters in the set
@@ -66,6 +68,8 @@ class Order:
 
     id: str
     person: str
+    asker: str
+    second: str
     act: Act
     again: bool
     cause: str
@@ -112,12 +116,13 @@ class OrderStore:
     # ------------------------------------------------------------------------------------------------- making
 
     def plan(
-        self, person: str, act: Act, answers: Sequence[Answer], *, again: bool, cause: str, query: str, digest: str
+        self, by: Person, act: Act, answers: Sequence[Answer], *, again: bool, cause: str, query: str, digest: str
     ) -> str:
-        """Keep a dry run; returns its id. Orders that ended long ago are forgotten meanwhile."""
+        """Keep a dry run of this person; returns its id. Orders that ended long ago are forgotten meanwhile."""
         id_, now = secrets.token_urlsafe(9), self._clock.now()
         row = {
-            "id": id_, "person": person, "act": act, "again": again, "cause": cause, "query": query, "reason": "",
+            "id": id_, "person": by.name, "asker": by.id, "second": "", "act": act, "again": again, "cause": cause,
+            "query": query, "reason": "",
             "digest": digest, "state": OrderState.PLANNED, "size": len(answers), "made": now, "begun": 0.0,
             "ended": 0.0, "tried": False, "owner": "", "lease": 0.0,
         }  # fmt: skip
@@ -139,10 +144,10 @@ class OrderStore:
         """Have it wait for a second person; False when it was confirmed already."""
         return self._moved(id_, (OrderState.PLANNED,), state=OrderState.SECOND, reason=reason, lease=until)
 
-    def second(self, id_: str, persons: str) -> bool:
+    def second(self, id_: str, second: Person, persons: str) -> bool:
         """Begin what a second person confirms; False when somebody has decided already. persons: both, as shown."""
-        now = self._clock.now()
-        return self._moved(id_, (OrderState.SECOND,), state=OrderState.RUNNING, person=persons, begun=now, lease=0.0)
+        begins = {"state": OrderState.RUNNING, "begun": self._clock.now(), "lease": 0.0}
+        return self._moved(id_, (OrderState.SECOND,), **begins, person=persons, second=second.id)
 
     def decline(self, id_: str) -> bool:
         """It is not begun, ever."""
@@ -225,15 +230,6 @@ class OrderStore:
         shown = found[:limit]
         return shown, f"{shown[-1].made!r}~{shown[-1].id}" if len(found) > limit else ""
 
-    def begun_since(self, act: Act, at: float) -> dict[str, int]:
-        """Person -> dead letters of orders that began since this Unix time, without those that were refused."""
-        of = ITEMS.c
-        which = ORDERS.c.act == act, ORDERS.c.begun >= at, of.state.in_((ItemState.WOULD, ItemState.ORDERED))
-        joined = ORDERS.join(ITEMS, of.order_id == ORDERS.c.id)
-        query = select(ORDERS.c.person, func.count().label("count_")).select_from(joined).where(*which)
-        with self._database.read() as db:
-            return {row.person: row.count_ for row in db.execute(query.group_by(ORDERS.c.person))}
-
     def waiting(self, within: Collection[str] | None) -> list[Order]:
         """Those that wait for a person now, the oldest first: for the second one, or after the first ones failed.
 
@@ -250,6 +246,14 @@ class OrderStore:
         query = select(ITEMS.c.structure).where(ITEMS.c.order_id == id_).distinct()
         with self._database.read() as db:
             return frozenset(db.execute(query).scalars())
+
+    def counts(self, id_: str) -> dict[str, tuple[int, int]]:
+        """By structure (FINESS, "" for none) how many of its dead letters are to be ordered, and how many it has."""
+        of = ITEMS.c
+        wanted = func.sum(case((of.state == ItemState.WOULD, 1), else_=0))
+        query = select(of.structure, wanted, func.count()).where(of.order_id == id_).group_by(of.structure)
+        with self._database.read() as db:
+            return {structure: (int(some), count) for structure, some, count in db.execute(query)}
 
     def tally(self, id_: str) -> list[Tally]:
         """What the items came to, the most numerous first."""

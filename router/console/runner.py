@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from router.access.ordered import Ordered
 from router.console.desk import DeadLetterDesk
 from router.console.orders import ItemState, Order, OrderItem, OrderStore
 from router.contracts import Clock
@@ -37,8 +38,10 @@ _IDLE: Final = 1.0
 class OrderRunner:
     """One thread. Each item is written at least once, under the id of its order: the lane's owner obeys it once."""
 
-    def __init__(self, store: OrderStore, desk: DeadLetterDesk, clock: Clock, *, pace: int = PACE) -> None:
-        self._store, self._desk, self._clock, self._pace = store, desk, clock, pace
+    def __init__(
+        self, store: OrderStore, desk: DeadLetterDesk, ordered: Ordered, clock: Clock, *, pace: int = PACE
+    ) -> None:
+        self._store, self._desk, self._ordered, self._clock, self._pace = store, desk, ordered, clock, pace
         self._name = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
         self._stop = threading.Event()
         self._woken = threading.Event()
@@ -75,7 +78,7 @@ class OrderRunner:
     def _next(self, order: Order, limit: int) -> bool:
         items = self._store.next_items(order.id, limit)
         if not items:
-            self._store.finish(order.id)
+            self._finish(order)
             return True
         try:
             self._order(order, items)
@@ -85,6 +88,12 @@ class OrderRunner:
             for item in items:
                 self._alone(order, item)
         return True
+
+    def _finish(self, order: Order) -> None:
+        """What was refused does not count against who ordered it."""
+        went = sum(one.count for one in self._store.tally(order.id) if one.state is ItemState.ORDERED)
+        self._ordered.came_to(order.id, went)
+        self._store.finish(order.id)
 
     def _order(self, order: Order, items: list[OrderItem]) -> None:
         chosen = [item.dead_letter for item in items]

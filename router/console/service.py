@@ -82,7 +82,7 @@ class ConsoleService:
         self._closing.callback(watch.close)
         services.start_directory()  # in a pod of its own nobody else has read the lists there
         desk = DeadLetterDesk(services)
-        runner = OrderRunner(store.orders, desk, clock)
+        runner = OrderRunner(store.orders, desk, services.access.ordered, clock)
         self._closing.callback(runner.close)
         runner.start()
 

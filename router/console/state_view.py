@@ -69,7 +69,7 @@ def of(visit: Visit, found: Status) -> Seen:
             for feed in found.feeds or ()
             if feed.name in names and (day := spark(feed.hours, found.at)) is not None
         },
-        sinks=tuple(sink for sink in found.sinks if sink.name in names),
+        sinks=words.sinks(found, config, mine),
         machines=tuple(_machines(found)),
         facts=tuple(_facts(found, names, words.certificates(found, config, mine), whole=mine is None)),
         age=age(visit.tools.clock.now() - found.at),

@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import Boolean, Column, Connection, Float, Integer, MetaData, String, Table, Text
 
-VERSION: Final = 2
+VERSION: Final = 3
 METADATA: Final = MetaData()
 
 CHOICES: Final = Table(
@@ -66,6 +66,8 @@ ORDERS: Final = Table(
     METADATA,
     Column("id", String, primary_key=True),
     Column("person", String, nullable=False),
+    Column("asker", String, nullable=False),
+    Column("second", String, nullable=False),
     Column("act", String, nullable=False),
     Column("again", Boolean, nullable=False),
     Column("cause", String, nullable=False),
@@ -84,7 +86,8 @@ ORDERS: Final = Table(
 """A set of dead letters that was frozen by a dry run, and what a person ordered for it.
 
 `lease`: until when the process `owner` works on it; another one takes it then. Of one that waits for a second person:
-until when it may be confirmed. `person` names both then, once it runs.
+until when it may be confirmed. `person` names both then, once it runs; `asker` and `second` are their ids
+(`Person.id`).
 """
 
 ITEMS: Final = Table(
@@ -144,4 +147,10 @@ def _identified(connection: Connection) -> None:
     connection.execute(TYPED.delete())
 
 
-MIGRATIONS: Final = {1: _identified}
+def _asked(connection: Connection) -> None:
+    """A name does not say who asked for an order: nobody confirms what waited, and who may act there declines it."""
+    for column in (ORDERS.c.asker, ORDERS.c.second):
+        connection.exec_driver_sql(f"ALTER TABLE console_orders ADD COLUMN {column.name} VARCHAR NOT NULL DEFAULT ''")
+
+
+MIGRATIONS: Final = {1: _identified, 2: _asked}

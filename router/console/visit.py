@@ -142,11 +142,6 @@ class Visit:
         held = [role for role in Role if self.may(role)]
         return _(ROLE_WORDS[held[-1]]) if held else ""
 
-    def role_in(self, structure: str) -> str:
-        """The word of the highest role that the person has there; "" for none."""
-        held = [role for role in Role if self.person.may(role, structure)]
-        return held[-1].name.lower() if held else ""
-
     def record(
         self,
         action: Action,
@@ -187,7 +182,7 @@ class Visit:
             at=self.tools.clock.now(),
             who=self.person.name,
             action=action,
-            role=self.role_in(structure),
+            role=self.person.role_in(structure),
             structure=structure,
             reason=reason,
             source=self.source,

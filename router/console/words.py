@@ -9,7 +9,7 @@ from typing import Final, Literal
 from router.config.site_models import SiteConfig
 from router.language import N_
 from router.runtime.status import judge
-from router.runtime.status.views import Attention, CertificateView, Status
+from router.runtime.status.views import Attention, CertificateView, SinkView, Status
 
 Structures = frozenset[str] | None
 """FINESS numbers; None for all."""
@@ -83,20 +83,36 @@ def status(name: str) -> StatusWord:
 def attention(found: Status, config: SiteConfig, mine: Structures) -> list[Attention]:
     """What waits for a person, of what somebody with these structures may see.
 
-    Without what is counted for all structures together: `waits` counts it for these.
+    What is counted for all structures together is counted for these: here for the sinks, by `waits` for the rest.
     """
     if mine is None:
         return list(found.attention)
     hidden = {*config.feeds, *config.sinks} - names_seen(config, mine)
-    return [
+    whole = [
         one
         for one in found.attention
         if one.what not in _OF_ALL and one.subject not in hidden and not _names_any(one.subject, hidden)
     ]
+    return [*(one for sink in sinks(found, config, mine) for one in judge.of_sink(found, sink)), *whole]
+
+
+def sinks(found: Status, config: SiteConfig, mine: Structures) -> tuple[SinkView, ...]:
+    """The sinks that work for these structures, with what waits there of theirs."""
+    if mine is None:
+        return tuple(found.sinks)
+    names = names_seen(config, mine)
+    return tuple(sink if _whole(config, sink, mine) else sink.of(mine) for sink in found.sinks if sink.name in names)
+
+
+def _whole(config: SiteConfig, sink: SinkView, mine: frozenset[str]) -> bool:
+    """Whether this sink works for these structures alone: then nothing of it is another one's."""
+    others = frozenset(config.structures) - mine
+    strangers = {one.structure for one in sink.standing} - mine - {""}
+    return not strangers and sink.name not in names_seen(config, others)
 
 
 #: What counts the things of all structures together.
-_OF_ALL: Final = frozenset({judge.DEAD_LETTERS, judge.IMPACT})
+_OF_ALL: Final = frozenset({judge.DEAD_LETTERS, judge.IMPACT, judge.HELD_DELIVERIES, judge.SINK})
 
 
 def _names_any(certificate: str, hidden: set[str]) -> bool:

@@ -20,7 +20,7 @@ from router.contracts.bus import (
     rewind,
 )
 from router.contracts.dead_letters import Beyond, DeadGroup, DeadWanted, LetterGroup, cause
-from router.contracts.ledger import Claim, Fence, Ledger, Row, Standing
+from router.contracts.ledger import DISCARDED, Claim, Fence, Ledger, Row, Standing
 from router.contracts.sinks import Archive, Attempt, Outcome, OwnTurns, Sink, Step, Turns
 from router.contracts.topics import (
     EVENT_FORMAT,
@@ -36,6 +36,7 @@ from router.contracts.topics import (
 from router.contracts.watch import RECOVERIES, Alert, Clock, Observer, SystemClock, Unobserved, no_alert
 
 __all__ = [
+    "DISCARDED",
     "EVENT_FORMAT",
     "JOURNAL",
     "RECEIPTS",

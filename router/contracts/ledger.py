@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from router.contracts.bus import Offsets, Record
 from router.contracts.dead_letters import Beyond, DeadGroup, DeadWanted, LetterGroup
 from router.exchange import Delivery, Origin, State
+
+DISCARDED: Final = "DISCARDED"
+"""Code of a row that a person gave up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How many unfinished deliveries of a sink are in one state, for one reason.
+    """How many unfinished deliveries of a sink are in one state, for one reason, of one structure.
 
     code:   of the last attempt that did not end them; "" for those not tried
     oldest: Unix time at which the oldest of them was decided
+    structure: FINESS, "" for none
     """
 
     sink: str
@@ -65,6 +69,7 @@ class Standing:
     code: str
     count: int
     oldest: float
+    structure: str = ""
 
 
 Fence = Mapping[tuple[str, int], int]
@@ -231,8 +236,10 @@ class Ledger(Protocol):
         """The structures (FINESS) that these letters belong to; "" stands for none."""
         ...
 
-    def needed(self, sink: str) -> Collection[Origin]:
-        """Where the bytes stand of this sink's rows that a lane or a person may still need: unfinished or dead."""
+    def needed(self, sink: str, given_up_since: float) -> Collection[Origin]:
+        """Where the bytes stand of this sink's rows that a lane or a person may still need: unfinished, dead, and what
+        a person gave up (`DISCARDED`) since this Unix time.
+        """
         ...
 
     def outdate(self, sink: str) -> None:

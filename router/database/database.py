@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from router.database import log
 from router.database.raw_driver import RawDriver
 from router.database.schema import Migrations, Schema
 from router.database.time_limit import limited
@@ -88,6 +89,7 @@ class Database:
     url:     `sqlite:////path/file.db` or `postgresql://user@host/name` (a driver may be named)
     tables:  made at start where they are missing, under a lock; where the database is away then, when it is back
     version: of those tables; a database of a newer version is refused
+    beside:  somebody calls `checkpoint` all the time, so that no commit copies the log of an SQLite file
     upgrade: migrate an older one step by step. Otherwise it is refused (`<ROOM>-OLDER`) and stays as it is: in a
              rolling upgrade, processes of the older version still need it
     """
@@ -100,6 +102,7 @@ class Database:
         version: int,
         migrations: Migrations = MappingProxyType({}),
         *,
+        beside: bool = False,
         upgrade: bool = False,
     ) -> None:
         self._code = room.upper()
@@ -112,6 +115,8 @@ class Database:
                 "not the URL of an SQLite or PostgreSQL database: sqlite:////… or postgresql://…",
             ) from error
         self.dialect = self.engine.dialect.name
+        if beside and self.dialect == "sqlite":
+            log.copied_beside(self.engine)
         self._straight = RawDriver(self.engine)
         self._turn = self._turn_of_file()
         self._files = KeptFiles(self._code)
@@ -167,6 +172,15 @@ class Database:
         with self.timing.block("write"), self.mapped(), self._my_turn(), self._straight.connection() as connection:
             yield connection
             self._files.verify()
+
+    def checkpoint(self) -> int:
+        """Copy the log of an SQLite file into it, see `log`; returns how many pages it had."""
+        with self.raw_driver() as connection:
+            pages = log.copy(connection)
+        if pages >= log.LONG:
+            with self.write_straight() as connection:
+                log.copy(connection)
+        return pages
 
     @contextmanager
     def mapped(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import Column, Connection, Integer, Select, Table, cast, delete, func, select
@@ -29,11 +30,14 @@ from router.journal.tables import (
     VERSION,
     day_of,
 )
-from router.journal.timeline import outline, tell
+from router.journal.timeline import deleted_before, outline, tell
 from router.journal.views import Activity, EventStory
 from router.journal.writing import Writer
+from router.request import Action
 
 _ASKED_AT_ONCE: Final = 500
+_VERSIONS: Final = 50
+"""Messages about one document that are looked at."""
 
 
 class Journal:
@@ -94,17 +98,23 @@ class Journal:
 
     # ------------------------------------------------------------------------------------------- reading
 
-    def story(self, any_id: str, limit: int = 20, wanted: Criteria = ANY) -> list[EventStory]:
+    def story(
+        self, any_id: str, limit: int = 20, wanted: Criteria = ANY, *, look_back: bool = False
+    ) -> list[EventStory]:
         """The stories of every event this id leads to, newest first.
 
         Event id (or the first 8 digits of it), MSH-10, document OID with or without extension, Message-ID,
         delivery id, ENVID, identifiers of the DMP or of an HL7 ACK, pseudonym of a patient.
         wanted: its feed and its period narrow what an id used several times leads to; an event of none of its
         structures (`within`) is as unknown as any id that nobody has used
+        look_back: a document that is sent anew says so when its deletion was asked for before
         """
         with self._database.read() as connection:
             events = self._find(connection, any_id, limit, wanted)
             stories = [self._story(connection, event) for event in events]
+            if look_back:
+                mine = replace(ANY, within=wanted.within)
+                stories = [self._looked_back(connection, story, mine) for story in stories]
         return sorted(stories, key=lambda story: story.event.received, reverse=True)
 
     def search(
@@ -183,6 +193,17 @@ class Journal:
                 return events
         return search.beginning(connection, any_id, limit, wanted)
 
+    def _looked_back(self, connection: Connection, story: EventStory, mine: Criteria) -> EventStory:
+        """With a warning for each of its documents of which a deletion came before, among what the asker may see."""
+        if story.event.action != Action.INITIAL:
+            return story
+        earlier = {
+            name: [search.summary(row) for row in connection.execute(_events(events)).mappings()]
+            for name in story.documents
+            if (events := self._find(connection, name, _VERSIONS, mine))
+        }
+        return deleted_before(story, earlier)
+
     @staticmethod
     def _story(connection: Connection, event: int) -> EventStory:
         found = connection.execute(select(EVENTS).where(EVENTS.c.event == event)).mappings().first()
@@ -199,3 +220,7 @@ class Journal:
         deliveries = [search.state(row, event_id) for row in connection.execute(lines(DELIVERIES)).mappings()]
         told = search.summary(found) if found else outline(event_id, entries, receipts)
         return tell(told, entries, receipts, deliveries)
+
+
+def _events(events: Sequence[int]) -> Select[Any]:
+    return select(EVENTS).where(EVENTS.c.event.in_(events))

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
-from router.exchange import JournalEntry, Receipt, ReceiptKind
+from router.exchange import JournalEntry, Receipt, ReceiptKind, same_structure
+from router.french_time import clock, day
 from router.journal.views import DeliveryState, EventStory, EventSummary, Moment, MomentKind
-from router.language import N_, filled
+from router.language import N_, T_, filled
+from router.request import Action
 
+DELETED_BEFORE: Final = T_(
+    "document {document} : sa suppression a été demandée par le message {name} le {day} à {time}. Le DMP ne reprend "
+    "pas un identifiant supprimé ; les mails demandés partent"
+)
 _ENTRY_KINDS: Final[dict[str, MomentKind]] = {
     "received": "received",
     "duplicate": "duplicate",
@@ -46,6 +53,28 @@ def tell(
         origin=next((entry.origin for entry in entries if entry.origin), ""),
         lineage=next((entry.lineage for entry in entries if entry.lineage), ""),
     )
+
+
+def deleted_before(story: EventStory, earlier: Mapping[str, Sequence[EventSummary]]) -> EventStory:
+    """The story with a warning for each document that was to be deleted before this message sent it anew.
+
+    earlier: by document, the messages about it. A deletion of another structure says nothing of this one's.
+    """
+    found = list(story.timeline)
+    for name, messages in earlier.items():
+        gone = [one for one in messages if one.action == Action.DELETE and one.received < story.event.received]
+        gone = [one for one in gone if one.ack in ("", "AA") and same_structure(one.structure, story.event.structure)]
+        if gone:
+            last = max(gone, key=lambda one: one.received)
+            text = filled(
+                DELETED_BEFORE,
+                document=name,
+                name=last.control_id or last.event_id[:8],
+                day=day(last.received),
+                time=clock(last.received),
+            )
+            found.append(Moment(at=story.event.received, kind="warning", text=text))
+    return replace(story, timeline=tuple(sorted(found, key=_when)))
 
 
 def outline(event_id: str, entries: Sequence[JournalEntry], receipts: Sequence[Receipt]) -> EventSummary:

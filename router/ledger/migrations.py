@@ -17,6 +17,7 @@ from router.ledger.tables import (
     COUNTED,
     DELIVERIES,
     FENCES,
+    GIVEN_UP,
     IS_DEAD,
     LETTER_PLACES,
     LETTERS,
@@ -121,6 +122,11 @@ def _name_causes(connection: Connection) -> None:
     _name_owners(connection)
 
 
+def _find_what_was_given_up(connection: Connection) -> None:
+    """Version 7 let the bytes of what a person gave up go, though it may be taken back: they are looked up now."""
+    connection.execute(CreateIndex(GIVEN_UP, if_not_exists=True))
+
+
 def _name_owners(connection: Connection) -> None:
     """Give what is dead or unfinished its structure, where a row of its event says it: the lane of a DMP does.
 
@@ -153,4 +159,5 @@ MIGRATIONS: Final = {
     4: _count_the_dead,
     5: _name_structures,
     6: _name_causes,
+    7: _find_what_was_given_up,
 }

@@ -32,6 +32,7 @@ from router.ledger.tables import (
     DELIVERIES,
     FORGETTABLE,
     IS_DEAD,
+    IS_GIVEN_UP,
     IS_REPLACEMENT,
     METADATA,
     UNFINISHED,
@@ -55,7 +56,7 @@ class SqlLedger:
     """
 
     def __init__(self, url: str, took: Took = unheard, *, upgrade: bool = False) -> None:
-        self._database = Database("ledger", url, METADATA, VERSION, MIGRATIONS, upgrade=upgrade)
+        self._database = Database("ledger", url, METADATA, VERSION, MIGRATIONS, beside=True, upgrade=upgrade)
         self._database.timing.took = took
         self.away = self._database.away
         hot = PostgresqlFastPath if self._database.dialect == "postgresql" else SqliteFastPath
@@ -106,10 +107,13 @@ class SqlLedger:
 
     def standing(self) -> Sequence[Standing]:
         of = DELIVERIES.c
-        keys = (of.sink, of.state, of.code)
+        keys = (of.sink, of.state, of.code, func.coalesce(of.structure, ""))
         query = select(*keys, func.count(), func.min(of.created)).where(UNFINISHED).group_by(*keys).order_by(*keys)
         with self._database.read() as connection:
-            return [Standing(sink, State(state), *left) for sink, state, *left in connection.execute(query)]
+            return [
+                Standing(sink, State(state), code, count, oldest, structure)
+                for sink, state, code, structure, count, oldest in connection.execute(query)
+            ]
 
     def get(self, ids: Sequence[str]) -> Mapping[str, Row]:
         return self._hot.get(ids)
@@ -229,11 +233,12 @@ class SqlLedger:
         with self._lettered(wanted) as connection:
             return letters.owners(connection, topic, wanted, any_of)
 
-    def needed(self, sink: str) -> Collection[Origin]:
+    def needed(self, sink: str, given_up_since: float) -> Collection[Origin]:
         found: set[str] = set()
+        may_be_taken_back = and_(IS_GIVEN_UP, DELIVERIES.c.updated >= given_up_since)
         with self._database.read() as connection:
-            for unresolved in (UNFINISHED, IS_DEAD):
-                query = select(DELIVERIES.c.bytes_at).where(DELIVERIES.c.sink == sink, unresolved)
+            for wanted in (UNFINISHED, IS_DEAD, may_be_taken_back):
+                query = select(DELIVERIES.c.bytes_at).where(DELIVERIES.c.sink == sink, wanted)
                 found.update(connection.execute(query).scalars())
         return {Origin.parse(place) for place in found}
 
@@ -253,6 +258,10 @@ class SqlLedger:
         old = or_(and_(of.updated < before, of.action.not_in(_OVERTAKING)), of.updated < before - _YEAR)
         rows = select(of.id).where(FORGETTABLE, of.updated < before, old)
         return self._forget(CLAIMS, claims) + self._forget(DELIVERIES, rows)
+
+    def checkpoint(self) -> int:
+        """Copy the log of an SQLite file into it, see `Database`."""
+        return self._database.checkpoint()
 
     def close(self) -> None:
         self._database.close()

@@ -25,10 +25,10 @@ from sqlalchemy import (
     or_,
 )
 
-from router.contracts import Claim, Row, cause
+from router.contracts import DISCARDED, Claim, Row, cause
 from router.exchange import Delivery, Origin, State
 
-VERSION: Final = 7
+VERSION: Final = 8
 METADATA: Final = MetaData()
 
 CLAIMS: Final = Table(
@@ -130,6 +130,17 @@ UNNAMED: Final = Index(
 )
 FORGETTABLE: Final = _state.in_([literal_column(f"'{state.value}'") for state in (State.DONE, State.SUPERSEDED)])
 Index("ledger_deliveries_done", DELIVERIES.c.updated, sqlite_where=FORGETTABLE, postgresql_where=FORGETTABLE)
+
+#: What a person gave up and may take back: few, among all that have ended.
+IS_GIVEN_UP: Final = and_(
+    _state == literal_column(f"'{State.SUPERSEDED.value}'"), DELIVERIES.c.code == literal_column(f"'{DISCARDED}'")
+)
+GIVEN_UP: Final = Index(
+    "ledger_deliveries_given_up",
+    *(DELIVERIES.c.sink, DELIVERIES.c.updated),
+    sqlite_where=IS_GIVEN_UP,
+    postgresql_where=IS_GIVEN_UP,
+)
 
 #: A sender without setId links its versions by this alone.
 IS_REPLACEMENT: Final = DELIVERIES.c.replaces != ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import structlog
@@ -33,25 +33,29 @@ longer, and one that is read again after its claim is gone would be delivered ag
 JUMP_SECONDS: Final = DAY / 2
 """Of a wall clock before the monotonic one since we began: nothing is held for expired then."""
 CHECKPOINT_SECONDS: Final = 0.25
-"""Between two copies of the embedded bus's log into its file: at 100 MB/s it holds 25 MB then, of 32 at most."""
+"""Between two copies of an SQLite log into its file: at 100 MB/s it holds 25 MB then, of 32 at most."""
+LITTLE_PAGES: Final = 1000
+"""After a copy of fewer pages the next comes four times later: a page that is written twice meanwhile goes once."""
+Copy = Callable[[], int]
+"""Copies a log; returns how many pages it has."""
 
 
 class Maintenance:
-    """Two threads of the journal's process; the second only where the bus is embedded."""
+    """Threads of the journal's process: one for what is swept, and one for each log of SQLite, of the bus and of the
+    ledger."""
 
     def __init__(self, services: SiteServices) -> None:
         self._services = services
         self._began = services.clock.now() - services.clock.monotonic()
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, name="upkeep", daemon=True)]
-        checkpoint = getattr(services.bus, "checkpoint", None)
-        if checkpoint is not None:
-            self._threads.append(
-                threading.Thread(target=self._checkpoints, args=(checkpoint,), name="checkpoints", daemon=True)
-            )
+        self._threads += (
+            threading.Thread(target=self._checkpoints, args=(copy,), name="checkpoints", daemon=True)
+            for copy in self._logs()
+        )
         self._ledger: Ledger | None = None
         self._audit = AuditUpkeep(services)
-        self._trimmer = Trimmer(services.bus, services.config.sinks)
+        self._trimmer = Trimmer(services.bus, services.config.sinks, services.clock)
         self._groups = ["pipelines", "feedback", "journal", *(f"out.{name}" for name in services.config.sinks)]
 
     def start(self) -> None:
@@ -93,10 +97,20 @@ class Maintenance:
         except Exception:
             log.error("upkeep failed", exc_info=True, alert="upkeep")
 
-    def _checkpoints(self, checkpoint: Callable[[], None]) -> None:
-        while not self._stop.wait(CHECKPOINT_SECONDS):
+    def _logs(self) -> Iterator[Copy]:
+        services = self._services
+        if (copy := getattr(services.bus, "checkpoint", None)) is not None:
+            yield copy
+        if services.url("ledger").startswith("sqlite"):
+            yield services.ledger().checkpoint
+
+    def _checkpoints(self, copy: Copy) -> None:
+        pages, pause = 0, CHECKPOINT_SECONDS
+        while not self._stop.wait(pause):
             try:
-                checkpoint()
+                before, pages = pages, copy()
+                new = pages - before if pages >= before else pages
+                pause = CHECKPOINT_SECONDS * (4 if new < LITTLE_PAGES else 1)
             except RouterError as error:
                 log.warning("checkpoint waits", code=error.code)
                 self._stop.wait(GAUGE_SECONDS)

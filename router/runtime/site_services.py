@@ -30,7 +30,6 @@ from router.contracts import (
     Alert,
     Bus,
     Clock,
-    Ledger,
     Observer,
     Sink,
     SystemClock,
@@ -175,7 +174,7 @@ class SiteServices:
         """The database of the ledger, the register or the journal: PostgreSQL for all, or a file each."""
         return self.config.database.resolve(self.data(f"{name}.db"))
 
-    def ledger(self) -> Ledger:
+    def ledger(self) -> SqlLedger:
         """A connection of its own for each caller: a ledger serves one thread. Its database may be away: an alert."""
         ledger = SqlLedger(self.url("ledger"), self._took("ledger"), upgrade=self._upgrade)
         if ledger.away is not None:

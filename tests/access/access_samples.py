@@ -56,7 +56,8 @@ def as_version_2(store: AccessStore) -> None:
         for table, columns in gone.items():
             for column in columns:
                 db.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
-        db.exec_driver_sql("DROP TABLE access_provided")
+        for table in ("access_provided", "access_ordered"):
+            db.exec_driver_sql(f"DROP TABLE {table}")
         db.exec_driver_sql("UPDATE schema_versions SET version=2 WHERE room='access'")
 
 

@@ -27,6 +27,7 @@ from tests.access.test_access_makers import (  # noqa: F401
     test_a_token_made_by_a_token_ends_with_it,
     test_a_token_shrinks_with_its_maker,
 )
+from tests.access.test_access_ordered import test_orders_of_one_moment_do_not_count_each_other_out  # noqa: F401
 from tests.access.test_access_sessions import (  # noqa: F401
     test_a_planted_session_is_worth_nothing_after_the_login,
     test_a_right_that_is_taken_is_gone_at_the_next_request,

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from router.config.site import Site
-from router.contracts import Header, Outgoing, dlq_topic
+from router.contracts import DISCARDED, Header, Outgoing, dlq_topic
 from router.engine.dead_letters.listing import groups
-from router.engine.delivery.command_handler import DISCARDED
 from router.exchange import JournalEntry, State
 from router.runtime.site_services import SiteServices
 from tests.cli.cli import command

@@ -138,7 +138,7 @@ class World:
         self.store = ConsoleStore(self.services.url("console"), self.clock)
         self.watch = StatusWatch(lambda: Gatherer(Site(path), by_hour=True), every=0.2)
         self.desk = DeadLetterDesk(self.services)
-        self.runner = OrderRunner(self.store.orders, self.desk, self.clock)
+        self.runner = OrderRunner(self.store.orders, self.desk, self.access.ordered, self.clock)
         self.tools = ConsoleTools(
             site=self.services.site,
             services=self.services,

@@ -92,7 +92,7 @@ def test_whatever_is_sent_is_answered_as_the_document_says(tmp_path: Path, monke
     )
     me = kept.person
     cause = world.desk.groups(ALL)[0].cause
-    order = world.store.orders.plan(me.name, "replay", [], again=False, cause=cause, query="", digest="")
+    order = world.store.orders.plan(me, "replay", [], again=False, cause=cause, query="", digest="")
     world.write_pipeline()
     other, _ = world.access.tokens.create("other", scopes=[], expires=world.clock.now() + 60, by="test")
     silent(world)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from router.access.person import Role
 from router.access.tokens import API_READ
 from router.console import waits
+from router.contracts import Row
+from router.engine.delivery.supersession_rules import HELD
 from router.errors import Unavailable
-from tests.console.console_world import A, B, World, text_of
+from router.exchange import Origin, State
+from tests.console.console_world import SITE, A, B, World, text_of
+from tests.console.sink_worker import publish
 from tests.console.worklist_world import in_doubt, silent
+from tests.engine.sinks import delivery
 
 
 def _everything(world: World) -> None:
@@ -55,3 +63,43 @@ def test_what_can_not_be_counted_is_not_called_nothing(world: World, monkeypatch
     monkeypatch.setattr(world.desk, "groups", away)
     page = text_of(world.client("marie").get("/"))
     assert "LEDGER-AWAY" in page and "Nothing waits" not in page
+
+
+def test_what_waits_at_a_sink_that_two_hospitals_share_is_counted_for_each(tmp_path: Path) -> None:
+    """What is held and what waits of one of them: the other one is told neither how many, nor why, nor since when."""
+    world = World(tmp_path, SITE.replace("mssante: mssante.b", "mssante: mssante.a"))
+    world.fill()
+    held = {A: 1, B: 2}
+    rows = [
+        Row(
+            delivery=replace(delivery(n, f"shared-{n}", sink="mssante.a", payload=b""), structure=structure),
+            partition=0,
+            sequence=10 + n,
+            bytes_at=Origin("held.mssante.a", 0, n),
+            state=State.PARKED,
+            code=HELD,
+        )
+        for n, structure in enumerate(one for one, count in held.items() for _ in range(count))
+    ]
+    late = replace(rows[1].delivery, id="late", lane="late", created=1.0)
+    rows.append(replace(rows[1], delivery=late, sequence=20, state=State.WAITING, code="MSS-452"))
+    ledger = world.services.ledger()
+    ledger.open(rows)
+    ledger.close()
+    for name, count in (("marie", 1), ("paul", 2), ("jeanne", 3)):
+        page = text_of(world.client(name).get("/"))
+        assert f"{count} deliveries of unknown outcome are held" in page, name
+        assert ("MSS-452" in page) is (name != "marie"), name
+    told = {finess: world.program({finess: Role.READER}, [API_READ]).get("/api/state").json() for finess in (A, B)}
+    shown = {finess: [(one["name"], one["waiting"], one["parked"]) for one in told[finess]["sinks"]] for finess in told}
+    assert shown == {A: [("mssante.a", 1, 1)], B: [("mssante.a", 3, 2)]}
+    assert told[A]["sinks"][0]["oldest"] != told[B]["sinks"][0]["oldest"]
+    world.close()
+
+
+def test_a_sink_of_one_hospital_is_told_to_it_whole(world: World) -> None:
+    """What is on the bus and has no row yet counts too, and what an older version wrote for no structure."""
+    world.services.ledger().close()  # it is there once a worker has begun
+    publish(world, 2, sink="mssante.a", structure="")
+    (told,) = world.program({A: Role.READER}, [API_READ]).get("/api/state").json()["sinks"]
+    assert (told["name"], told["waiting"]) == ("mssante.a", 2)

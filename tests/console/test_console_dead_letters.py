@@ -206,7 +206,7 @@ def test_an_order_stops_goes_on_and_survives_a_restart(world: World) -> None:
     assert not world.runner.step()
     assert "50 of 60 ordered" in text_of(client.get(address))
     client.post(address, {"_token": token(page), "do": "resume"})
-    other = type(world.runner)(world.store.orders, world.desk, world.clock)
+    other = type(world.runner)(world.store.orders, world.desk, world.access.ordered, world.clock)
     assert other.step() and "60 of 60 ordered" in text_of(client.get(address))
 
 
@@ -259,7 +259,7 @@ def test_an_order_whose_process_ended_before_it_was_noted_sends_once(
     now = time.time()
     work(world, SINK, ids, State.DEAD, fault=full, since=now)
     world.clock.at += 61
-    other = type(world.runner)(world.store.orders, world.desk, world.clock)
+    other = type(world.runner)(world.store.orders, world.desk, world.access.ordered, world.clock)
     while other.step():
         pass
     page = text_of(client.get(address))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from router.access.person import Role
+from router.access.person import Person, Role
 from router.console.orders import Act
 from router.engine.dead_letters.listing import DeadLetter
 from router.engine.dead_letters.operator_commands import Answer
@@ -24,7 +24,7 @@ def ordered(world: World, *sets: Sequence[str], act: Act = "discard") -> list[st
     for n, structures in enumerate(sets):
         letters = [DeadLetter("sink", "c", "X", Origin("dlq.s", 0, n), structure=one) for one in structures]
         answers = [Answer(dead_letter=letter, accepted=True, text="") for letter in letters]
-        id_ = world.store.orders.plan("jeanne", act, answers, again=False, cause="c", query="", digest="d")
+        id_ = world.store.orders.plan(Person(name="jeanne"), act, answers, again=False, cause="c", query="", digest="d")
         assert world.store.orders.confirm(id_, "essai")
         ids.append(id_)
         world.clock.at += 1 if n % 3 else 0  # some were made at the same moment

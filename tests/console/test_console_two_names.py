@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from router.access.makers import of_machine
 from router.access.person import Person, Role
 from router.audit.event import Action
 from router.console.orders import OrderState
-from tests.console.console_world import API, A, B, Browser, World, text_of, token
+from router.console.store import ConsoleStore
+from tests.console.console_world import API, PASSWORD, A, B, Browser, World, text_of, token
 from tests.console.sink_worker import dead
 from tests.console.test_console_dead_letters import SINK, confirm, dry_run, worked_off
 from tests.console.test_console_two_people import above
@@ -20,10 +23,22 @@ def state(world: World, address: str) -> OrderState | None:
     return order.state if order is not None else None
 
 
+def id_of(world: World, name: str) -> str:
+    """The id of an account."""
+    account = world.access.accounts.find(name)
+    assert account is not None
+    return account.id
+
+
 def program(world: World, name: str, maker: str) -> Browser:
     """A program of hospital A with a token that this person made."""
     text, _ = world.access.tokens.create(
-        name, scopes=API, expires=world.clock.now() + 3600, by=maker, rights={A: Role.OPERATOR}
+        name,
+        scopes=API,
+        expires=world.clock.now() + 3600,
+        by=maker,
+        rights={A: Role.OPERATOR},
+        maker=id_of(world, maker),
     )
     return Browser(world.app, {"authorization": f"Bearer {text}", "accept-language": "en"})
 
@@ -51,18 +66,62 @@ def test_a_token_and_its_maker_are_one_person(world: World) -> None:
 
 
 def test_two_tokens_of_one_maker_are_one_person(world: World) -> None:
-    """Also where one token made the other: the names that stand behind both are compared."""
-    ends = world.clock.now() + 3600
+    """Also where one token made the other, or the command line one for the account of the machine that is called so."""
+    ends, marie, luc = world.clock.now() + 3600, id_of(world, "marie"), id_of(world, "luc")
 
-    def made(name: str, maker: str) -> str:
-        _, kept = world.access.tokens.create(name, scopes=API, expires=ends, by=maker)
-        return kept.person.name
+    def made(name: str, maker: str, by: str = "") -> str:
+        _, kept = world.access.tokens.create(name, scopes=API, expires=ends, by=by, maker=maker)
+        return kept.person.id
 
-    one, other = made("un", "marie"), made("autre", "luc")
-    second, third = made("deux", "marie"), made("trois", one)
+    one, other = made("un", marie), made("autre", luc)
+    second, third, fourth = made("deux", marie), made("trois", one), made("quatre", "", "marie")
     same = world.access.behind.same
-    assert same(one, second) and same(third, second) and same(third, "marie")
-    assert not same(one, other) and not same("marie", "luc") and not same(other, "marie")
+    assert same(one, second) and same(third, second) and same(third, marie)
+    assert same(fourth, marie) and same(fourth, of_machine("marie"))
+    assert not same(one, other) and not same(marie, luc) and not same(other, marie) and not same(fourth, luc)
+    assert not same("", "") and not same("", marie)
+
+
+def test_who_has_the_name_of_somebody_else_now_is_not_that_person(world: World) -> None:
+    """Marie asked, her account was removed, and another Marie has one: she confirms no dry run of hers, what waits for
+    a second person is confirmed by nobody, and what the first one ordered does not count against her."""
+    dead(world, 4, sink=SINK, structure=A)
+    above(world, 3)
+    marie = world.client("marie")
+    planned, waits = dry_run(marie, "discard", first="2"), dry_run(marie, "discard", first="4")
+    confirm(marie, waits, count="4")
+    confirm(marie, begun := dry_run(marie, "discard", first="2"), count="2")
+    assert (state(world, waits), state(world, begun)) == (OrderState.SECOND, OrderState.RUNNING)
+    worked_off(world)
+    world.access.accounts.remove("marie")
+    world.access.accounts.add("marie", PASSWORD, {A: Role.OPERATOR})
+    other, luc = world.client("marie"), world.client("luc")
+    form = {"_token": token(other.get("/account")), "do": "confirm", "count": "2", "reason": "vu"}
+    assert other.post(planned, form).status_code == 403
+    assert confirm(luc, waits, count="4").status_code == 422 and confirm(other, waits, count="4").status_code == 422
+    confirm(other, mine := dry_run(other, first="2"), count="2")
+    assert state(world, mine) is OrderState.RUNNING
+
+
+def test_an_order_that_an_older_version_kept_is_confirmed_by_nobody(tmp_path: Path) -> None:
+    """It knows its person by name alone: it stays in the list, and may be declined."""
+    world = World(tmp_path)
+    dead(world, 2, sink=SINK, structure=A)
+    above(world, 1)
+    address = dry_run(marie := world.client("marie"))
+    confirm(marie, address, count="2")
+    database = world.store.orders._database
+    with database.write() as db:
+        for column in ("asker", "second"):
+            db.exec_driver_sql(f"ALTER TABLE console_orders DROP COLUMN {column}")
+        db.exec_driver_sql("UPDATE schema_versions SET version=2 WHERE room='console'")
+    ConsoleStore(world.services.url("console"), world.clock).close()
+    assert "marie" in world.client("luc").get("/orders").text
+    assert confirm(world.client("luc"), address, count="2").status_code == 422
+    luc = world.client("luc")
+    luc.post(address, {"_token": token(luc.get("/account")), "do": "decline"})
+    assert state(world, address) is OrderState.DECLINED
+    world.close()
 
 
 @pytest.mark.parametrize(
@@ -91,7 +150,7 @@ def test_a_token_that_has_ended_asks_for_nothing(world: World) -> None:
     """Its order waits for a second person; revoked meanwhile, nobody can be that one."""
     dead(world, 2, sink=SINK, structure=A)
     above(world, 1)
-    address = asked_by(program(world, "robot", "rosa"), 2)
+    address = asked_by(program(world, "robot", "marie"), 2)
     world.access.tokens.revoke(world.access.tokens.all()[0].id)
     assert confirm(world.client("luc"), address, count="2").status_code == 422
 
@@ -99,12 +158,13 @@ def test_a_token_that_has_ended_asks_for_nothing(world: World) -> None:
 def test_somebody_of_the_identity_provider_asks_until_she_logs_out(world: World) -> None:
     """She has no account: what her open session says counts."""
     known = world.access.behind.today
-    assert known("oidc:dr.martin") == []
+    assert known("oidc:5e1f") == []
     person = Person(name="oidc:dr.martin", id="oidc:5e1f", rights={A: Role.OPERATOR})
     secret = world.access.begin(person, "127.0.0.1", local=False)
-    assert [one.rights for one in known("oidc:dr.martin")] == [{A: Role.OPERATOR}]
+    assert [one.rights for one in known("oidc:5e1f")] == [{A: Role.OPERATOR}]
+    assert known("oidc:dr.martin") == [] and known("") == []
     world.access.end(secret)
-    assert known("oidc:dr.martin") == []
+    assert known("oidc:5e1f") == []
 
 
 def test_an_order_that_is_split_needs_a_second_person_too(world: World) -> None:
@@ -160,9 +220,9 @@ def test_the_audit_says_when_a_decision_came_too_late(world: World, monkeypatch:
     confirm(marie, address, count="2")
     decided = world.store.orders.second
 
-    def meanwhile(id_: str, persons: str) -> bool:
+    def meanwhile(id_: str, second: Person, persons: str) -> bool:
         world.store.orders.decline(id_)
-        return decided(id_, persons)
+        return decided(id_, second, persons)
 
     monkeypatch.setattr(world.store.orders, "second", meanwhile)
     assert confirm(luc, address, count="2").status_code == 303

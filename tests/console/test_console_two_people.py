@@ -7,13 +7,14 @@ import time
 import pytest
 
 from router.audit.event import Action
+from router.audit.rows import Wanted
 from router.console.ordering import SECOND_WITHIN
 from router.console.orders import OrderState
 from router.engine.delivery.command_handler import TAKEN_BACK_WITHIN, take_back_refusal
 from router.exchange import State
 from tests.cli.cli import command
-from tests.console.console_world import A, World, text_of, token
-from tests.console.sink_worker import dead, work
+from tests.console.console_world import A, B, World, text_of, token
+from tests.console.sink_worker import dead, full, work
 from tests.console.test_console_dead_letters import SINK, confirm, dry_run, worked_off
 
 
@@ -151,3 +152,61 @@ def test_the_command_line_takes_a_discard_back_and_leaves_many_to_two_people(
     assert many.code == 1 and "need a second person" in many.err
     dry = command("dlq", "replay", "all", *given, "--dry-run")
     assert (dry.code, "2 would be done" in dry.out) == (0, True)
+
+
+def _state(world: World, address: str) -> OrderState | None:
+    order = world.store.orders.order(address.rpartition("/")[2])
+    return order.state if order is not None else None
+
+
+def test_commands_that_split_an_order_count_together_with_the_console(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other, by one account of the machine and by the person of its name in the console: within the hour
+    their sum needs a second person; what was refused, and another act, do not count. The audit has each of them."""
+    world.clock.at = time.time()
+    for room in ("rights", "two_people", "audited", "dlq", "dlq_take_back"):
+        monkeypatch.setattr(f"router.cli.{room}.account", lambda: "marie")
+    ids = dead(world, 5, sink=SINK, structure=A)
+    above(world, 3)
+    site = world.services.site.path
+    site.write_text(f"{site.read_text()}operators: {{second_person_above: 3}}\n", encoding="utf-8")
+    given = ("--reason", "inutile", "--yes", "--site", str(site), "--lang", "en")
+    assert command("dlq", "discard", ids[0], *given).code == 0
+    assert command("dlq", "discard", ids[1], *given).code == 0
+    confirm(marie := world.client("marie"), first := dry_run(marie, "discard", first="3"), count="3")
+    assert _state(world, first) is OrderState.SECOND
+    work(world, SINK, ids[:2], State.SUPERSEDED)
+    assert command("dlq", "discard", ids[1], *given).code == 1  # refused: it is given up
+    assert command("dlq", "discard", ids[2], *given).code == 0
+    split = command("dlq", "discard", ids[3], *given)
+    assert (split.code, "you ordered 3; with these (1) they are more than 3" in split.err) == (1, True)
+    assert command("dlq", "discard", ids[3], *given, "--dry-run").code == 0
+    since = time.time()
+    assert command("dlq", "replay", ids[3], *given).code == 0
+    confirm(luc := world.client("luc"), other := dry_run(luc, "discard", first="1"), count="1")
+    assert _state(world, other) is OrderState.RUNNING
+    rows = [row.event for row in world.services.audit.rows(Wanted(actions=(Action.DISCARDED,)))]
+    assert ("cause", "count=1 lately=3 second-person") in [(one.kind, one.detail) for one in rows if one.refused]
+    assert {(one.structure, one.role) for one in rows} == {(A, "operator")}
+    dead(world, 1, sink=SINK, structure=B, start=50)
+    work(world, SINK, [ids[3]], State.DEAD, fault=full, since=since)
+    work(world, SINK, [ids[2]], State.SUPERSEDED)
+    assert command("dlq", "replay", "all", *given, "--dry-run").code == 0
+    several = command("dlq", "replay", "all", *given[:-1], "fr")
+    assert (several.code, "demandez ceux-ci dans la console" in several.err) == (1, True), several
+    rows = [row.event for row in world.services.audit.rows(Wanted(refused=True, kind="cause"))]
+    assert {(one.structure, one.object, one.detail) for one in rows[1:]} == {
+        (A, "all", "count=2 lately=1 second-person"),
+        (B, "all", "count=1 lately=1 second-person"),
+    }
+
+
+def test_an_order_about_two_hospitals_is_audited_in_each_with_its_own_number(world: World) -> None:
+    """Whoever reads the audit of one of them learns nothing of how many the other one has."""
+    dead(world, 2, sink=SINK, structure=A)
+    dead(world, 1, sink=SINK, structure=B, start=50)
+    jeanne = world.client("jeanne")
+    confirm(jeanne, dry_run(jeanne), count="3")
+    lines = {one.structure: one.detail.split(" ")[:3] for one in world.audit if one.action is Action.REPLAYED}
+    assert lines == {A: ["2", "of", "2"], B: ["1", "of", "1"]}

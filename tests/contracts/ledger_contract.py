@@ -13,7 +13,19 @@ from typing import Any
 
 import pytest
 
-from router.contracts import Beyond, Claim, DeadWanted, Fence, Ledger, Partition, Record, Row, Standing, cause
+from router.contracts import (
+    DISCARDED,
+    Beyond,
+    Claim,
+    DeadWanted,
+    Fence,
+    Ledger,
+    Partition,
+    Record,
+    Row,
+    Standing,
+    cause,
+)
 from router.errors import Fenced
 from router.exchange import Delivery, Origin, State
 
@@ -201,6 +213,9 @@ class LedgerContract:
             Standing(SINK, State.READY, "", 2, 5.0),
             Standing(SINK, State.WAITING, "MSS-452", 1, 1_700_000_000.125),
         ]
+        ledger.open([replace(one := row("d8", 8), delivery=replace(one.delivery, structure="750100125"))])
+        ready = [one for one in ledger.standing() if (one.sink, one.state) == (SINK, State.READY)]
+        assert [(one.structure, one.count) for one in ready] == [("", 2), ("750100125", 1)]
 
     def test_a_lineage_is_complete_and_in_order(self, ledger: Ledger) -> None:
         """Every version of a document in this sink, final ones included; an empty lineage is nobody's."""
@@ -401,9 +416,14 @@ class LedgerContract:
         at = {state: Origin("held.x", 0, n) for n, state in enumerate(states)}
         ledger.open([row(state.value, n, state=state, bytes_at=at[state]) for n, state in enumerate(states)])
         ledger.open([row("other", 1, sink="dmp.chu", bytes_at=Origin("held.y", 0, 1))])
-        assert set(ledger.needed(SINK)) == set(at.values()) - {at[State.DONE], at[State.SUPERSEDED]}
-        assert set(ledger.needed("dmp.chu")) == {Origin("held.y", 0, 1)}
-        assert set(ledger.needed("nobody")) == set()
+        needed = set(at.values()) - {at[State.DONE], at[State.SUPERSEDED]}
+        assert set(ledger.needed(SINK, 0.0)) == needed
+        assert set(ledger.needed("dmp.chu", 0.0)) == {Origin("held.y", 0, 1)}
+        assert set(ledger.needed("nobody", 0.0)) == set()
+        given_up, place = row("given up", 9, state=State.SUPERSEDED), Origin("dlq.x", 0, 3)
+        ledger.open([replace(given_up, code=DISCARDED, updated=50.0, bytes_at=place)])
+        assert set(ledger.needed(SINK, 50.0)) == needed | {place}
+        assert set(ledger.needed(SINK, 50.1)) == needed
 
     def test_forget_drops_what_is_old_and_finished(self, ledger: Ledger) -> None:
         """Old claims and old done rows go; what waits, and what died unresolved, stays however old."""

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from router.contracts import (
+    DISCARDED,
     Beyond,
     Claim,
     DeadGroup,
@@ -319,11 +320,12 @@ class MemoryLedger:
 
     def standing(self) -> Sequence[Standing]:
         self._check()
-        found: dict[tuple[str, State, str], list[float]] = defaultdict(list)
+        found: dict[tuple[str, State, str, str], list[float]] = defaultdict(list)
         for row in self.rows.values():
             if row.state not in (State.DONE, State.SUPERSEDED, State.DEAD):
-                found[row.delivery.sink, row.state, row.code].append(row.delivery.created)
-        return [Standing(*key, len(times), min(times)) for key, times in sorted(found.items())]
+                key = row.delivery.sink, row.state, row.code, row.delivery.structure
+                found[key].append(row.delivery.created)
+        return [Standing(*key[:3], len(times), min(times), key[3]) for key, times in sorted(found.items())]
 
     def topics(self) -> Mapping[str, str]:
         return dict(self.identities)
@@ -531,10 +533,12 @@ class MemoryLedger:
     def letter_owners(self, topic: str, wanted: DeadWanted, any_of: Sequence[LetterGroup] | None) -> Collection[str]:
         return {one.headers.get(Header.STRUCTURE, "") for _, _, one, _ in self._letters(topic, wanted, any_of)}
 
-    def needed(self, sink: str) -> Collection[Origin]:
+    def needed(self, sink: str, given_up_since: float) -> Collection[Origin]:
         self._check()
-        ended = (State.DONE, State.SUPERSEDED)
-        return {r.bytes_at for r in self.rows.values() if r.delivery.sink == sink and r.state not in ended}
+        mine = [row for row in self.rows.values() if row.delivery.sink == sink]
+        wanted = [row.bytes_at for row in mine if row.state not in (State.DONE, State.SUPERSEDED)]
+        given_up = [row for row in mine if row.state is State.SUPERSEDED and row.code == DISCARDED]
+        return {*wanted, *(row.bytes_at for row in given_up if row.updated >= given_up_since)}
 
     def outdate(self, sink: str) -> None:
         with self.turn:

@@ -86,7 +86,7 @@ def test_what_came_since_the_last_list_is_on_the_next() -> None:
     producer.publish([Outgoing("dlq.pipeline", "k9", b"x", {Header.ID: "e9"})])
     (chosen,) = letters(rig.bus, rig.ledger, Filter(id="e1"))
     assert chosen.at == places[1]
-    list(discard(rig.ledger, [chosen], by="dupont", reason="essai", producer=producer))
+    list(discard(rig.bus, rig.ledger, [chosen], by="dupont", reason="essai", producer=producer))
     assert listed() == ["e0", "e2", "e9"]
     rig.bus.topics.clear()
     producer.publish(first[:1])
@@ -136,9 +136,11 @@ def test_discard_with_a_reason() -> None:
             await rig.settled(State.DEAD)
             chosen = letters(rig.bus, rig.ledger)
             producer = rig.bus.producer("cli")
-            assert [a.accepted for a in discard(rig.ledger, chosen, by="a", reason="doublon", producer=producer)]
+            assert [
+                a.accepted for a in discard(rig.bus, rig.ledger, chosen, by="a", reason="doublon", producer=producer)
+            ]
             await rig.settled(State.SUPERSEDED)
-            assert [a.code for a in discard(rig.ledger, chosen, by="a", reason="x")] == ["DISCARD-SUPERSEDED"]
+            assert [a.code for a in discard(rig.bus, rig.ledger, chosen, by="a", reason="x")] == ["DISCARD-SUPERSEDED"]
         assert letters(rig.bus, rig.ledger) == []
         assert rig.ledger.rows[rig.published[0].id].text == "doublon"
         assert journal(rig) == ["DISCARD"]
@@ -175,7 +177,7 @@ def test_intake_letters_can_only_be_discarded() -> None:
     (dead_letter,) = letters(rig.bus, rig.ledger, Filter(stage="intake"))
     (answer,) = replay(rig.bus, rig.ledger, [dead_letter], by="a", producer=producer)
     assert not answer.accepted
-    assert next(discard(rig.ledger, [dead_letter], by="a", reason="vu", producer=producer)).accepted
+    assert next(discard(rig.bus, rig.ledger, [dead_letter], by="a", reason="vu", producer=producer)).accepted
     assert letters(rig.bus, rig.ledger) == []
     assert journal(rig) == ["DISCARD"]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from router.contracts import Outgoing
-from router.engine.dead_letters.listing import DeadLetter
+from router.engine.dead_letters.listing import DeadLetter, Filter, held, of_row
 from router.engine.dead_letters.operator_commands import Answer, discard, replay, take_back
 from router.engine.dead_letters.paging import letters
-from router.errors import Refused, Unavailable
+from router.engine.delivery.supersession_rules import HELD
+from router.errors import OutcomeUnknown, Refused, Unavailable
 from router.exchange import State
 from tests.engine.rig import Rig, journal, play
-from tests.engine.sinks import delivery
+from tests.engine.sinks import ScriptedSink, delivery
 
 
 class _Kept:
@@ -26,7 +27,7 @@ class _Kept:
 
 
 def _discarded(rig: Rig, chosen: list[DeadLetter], **more: object) -> list[Answer]:
-    return list(discard(rig.ledger, chosen, by="a", reason="inutile", **more))  # type: ignore[arg-type]
+    return list(discard(rig.bus, rig.ledger, chosen, by="a", reason="inutile", **more))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("end", [State.WAITING, State.DEAD])
@@ -100,7 +101,7 @@ def test_what_an_order_did_before_a_crash_is_told_as_ordered(act: str) -> None:
                 if act == "replay":
                     return list(replay(rig.bus, rig.ledger, found, **said))  # type: ignore[arg-type]
                 if act == "discard":
-                    return list(discard(rig.ledger, found, **said))  # type: ignore[arg-type]
+                    return list(discard(rig.bus, rig.ledger, found, **said))  # type: ignore[arg-type]
                 return list(take_back(rig.ledger, found, now=now, **said))  # type: ignore[arg-type]
 
             if act == "take-back":
@@ -111,5 +112,79 @@ def test_what_an_order_did_before_a_crash_is_told_as_ordered(act: str) -> None:
             assert [(one.accepted, one.code) for one in ordered("one", late)] == [(True, "")]
             assert late.records == []
             assert [one.accepted for one in ordered("two", late)] == [False]
+
+    play(story)
+
+
+@pytest.mark.parametrize("act", ["replay", "discard"])
+@pytest.mark.parametrize("late", [False, True], ids=["judged now", "written late"])
+def test_an_old_list_leaves_what_is_held_again(act: str, late: bool) -> None:
+    """It was held, a colleague replayed it, its outcome is unknown again: who has not seen that decides nothing.
+
+    late: the command was judged before and stands behind the colleague's on the topic
+    """
+
+    async def story(rig: Rig) -> None:
+        rig.sink.behaviour = lambda *_: OutcomeUnknown("CUT")
+        rig.publish(delivery(1))
+        producer, kept = rig.bus.producer("a"), _Kept()
+
+        def ordered(found: list[DeadLetter], to: object) -> list[tuple[bool, str]]:
+            given = {"by": "a", "reason": "r", "producer": to}
+            act_of = replay if act == "replay" else discard
+            return [(one.accepted, one.code) for one in act_of(rig.bus, rig.ledger, found, **given)]  # type: ignore[arg-type]
+
+        async with rig.running():
+            await rig.settled(State.PARKED)
+            (id_,) = (one.id for one in rig.published)
+            old = held(rig.ledger, Filter(code=HELD), ["s"])
+            assert ordered(old, kept) == [(True, "")]
+            list(replay(rig.bus, rig.ledger, old, by="b", producer=producer))
+            await rig.until(lambda: len(rig.sink.calls) == 2 and rig.ledger.rows[id_].state is State.PARKED)
+            if late:
+                producer.publish(kept.records)
+                await rig.until(lambda: "REPLAY-CHANGED" in journal(rig))
+            else:
+                assert ordered(old, kept) == [(False, "REPLAY-CHANGED")]
+            rig.sink.behaviour = lambda *_: None
+            assert ordered(held(rig.ledger, Filter(code=HELD), ["s"]), producer) == [(True, "")]
+            await rig.settled(State.DONE if act == "replay" else State.SUPERSEDED)
+            assert len(rig.sink.calls) == (3 if act == "replay" else 2)
+
+    play(story, ScriptedSink(on_unknown="hold"))
+
+
+def test_a_command_of_an_older_version_about_what_is_held_is_obeyed() -> None:
+    """It says `held` alone, and says nothing at all where it is older still."""
+
+    async def story(rig: Rig) -> None:
+        rig.sink.behaviour = lambda _, a: OutcomeUnknown("CUT") if a.number == 1 else None
+        rig.publish(delivery(1, "a"), delivery(2, "b"))
+        async with rig.running():
+            await rig.settled(State.PARKED)
+            rig.command(rig.published[0], "replay", seen="held")
+            rig.command(rig.published[1], "replay")
+            await rig.settled(State.DONE)
+
+    play(story, ScriptedSink(on_unknown="hold"))
+
+
+def test_who_gave_up_what_waited_does_not_give_up_what_has_died_since() -> None:
+    """A command about a delivery that waits for its next try says so: a dead letter is another matter."""
+
+    async def story(rig: Rig) -> None:
+        rig.sink.behaviour = lambda *_: Unavailable("MSS-450", "RCPT", "plus tard", circuit=False)
+        rig.publish(delivery(1))
+        kept = _Kept()
+        async with rig.running():
+            await rig.settled(State.WAITING)
+            (id_,) = (one.id for one in rig.published)
+            waits = [of_row(rig.ledger.rows[id_])]
+            assert [one.accepted for one in _discarded(rig, waits, producer=kept)] == [True]
+            rig.sink.behaviour = lambda *_: Refused("MSS-552")
+            await rig.settled(State.DEAD)
+            rig.bus.producer("a").publish(kept.records)
+            await rig.until(lambda: "REPLAY-CHANGED" in journal(rig))
+            assert rig.ledger.rows[id_].state is State.DEAD
 
     play(story)

@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 
 from router.bus.sqlite.sqlite_bus import SqliteBus
-from router.contracts import Header, Outgoing, Partition, Row
+from router.contracts import DISCARDED, Header, Outgoing, Partition, Row, SystemClock
 from router.engine.dead_letters.listing import DeadLetter, body
 from router.engine.dead_letters.operator_commands import discard
 from router.engine.dead_letters.paging import letters
 from router.engine.dead_letters.remediation import BYTES_LOST
+from router.engine.delivery.command_handler import TAKEN_BACK_WITHIN
 from router.engine.delivery.trimming import INTERVAL, Trimmer, trimmable
 from router.engine.delivery.worker_settings import Limits
 from router.errors import Unavailable
 from router.exchange import Origin, State
 from router.ledger.store import SqlLedger
+from tests.access.access_samples import MovedClock
 from tests.engine.rig import Rig, play
 from tests.engine.sinks import check, delivery
 from tests.typed import present
@@ -70,7 +72,7 @@ def test_what_ended_is_trimmed_below_what_did_not(bus: SqliteBus, ledger: SqlLed
     """Bytes of rows that wait, are held or dead stay with all that came after them; when they end, all goes."""
     done, over = State.DONE, State.SUPERSEDED
     rows = keep(bus, ledger, topic, done, over, State.WAITING, done, State.DEAD, done)
-    trimmer = Trimmer(bus, ["s"])
+    trimmer = Trimmer(bus, ["s"], SystemClock())
     assert trimmer.trim(ledger, 0.0) == 0
     assert trimmer.trim(ledger, 10.0) == 0
     assert left(bus, topic) == [0, 1, 2, 3, 4, 5]
@@ -88,11 +90,25 @@ def test_what_ended_is_trimmed_below_what_did_not(bus: SqliteBus, ledger: SqlLed
 def test_bytes_whose_row_is_still_to_be_saved_are_left_alone(bus: SqliteBus, ledger: SqlLedger) -> None:
     """Records that came since the last look stay, although no row points to them yet."""
     keep(bus, ledger, "held.s", State.DONE)
-    trimmer = Trimmer(bus, ["s"])
+    trimmer = Trimmer(bus, ["s"], SystemClock())
     trimmer.trim(ledger, 0.0)
     (young,) = bus.producer("t").publish([Outgoing("held.s", "k", b"bytes", {})])
     trimmer.trim(ledger, LATER)
     assert left(bus, "held.s") == [young.offset]
+
+
+def test_the_bytes_of_what_was_given_up_stay_as_long_as_it_may_be_taken_back(bus: SqliteBus, ledger: SqlLedger) -> None:
+    """Seven days after the discard, however old the dead letter was; then they go."""
+    (row,) = keep(bus, ledger, "dlq.s", State.DEAD)
+    clock = MovedClock()
+    begun = clock.at
+    ledger.save([replace(row, state=State.SUPERSEDED, code=DISCARDED, updated=begun)])
+    for days, stands in ((0.0, True), (6.9, True), (7.1, False)):
+        clock.at = begun + days * TAKEN_BACK_WITHIN / 7
+        trimmer = Trimmer(bus, ["s"], clock)
+        for turn in range(3):
+            trimmer.trim(ledger, turn * LATER)
+        assert left(bus, "dlq.s") == ([0] if stands else [])
 
 
 @pytest.mark.parametrize("topic", ["dlq.intake", "dlq.pipeline", "dlq.s"])
@@ -104,19 +120,19 @@ def test_letters_without_a_row_stay_until_a_person_resolves_them(bus: SqliteBus,
     def listed() -> list[DeadLetter]:
         return letters(bus, ledger, sinks=["s"])
 
-    trimmer = Trimmer(bus, ["s"])
+    trimmer = Trimmer(bus, ["s"], SystemClock())
     for turn in range(3):
         trimmer.trim(ledger, turn * LATER)
     assert left(bus, topic) == [0, 1, 2, 3]
     first, second, third, last = listed()
     producer = bus.producer("cli")
-    assert all(a.accepted for a in discard(ledger, [first, third], by="dupont", reason="vu", producer=producer))
+    assert all(a.accepted for a in discard(bus, ledger, [first, third], by="dupont", reason="vu", producer=producer))
     for turn in range(3, 6):
         trimmer.trim(ledger, turn * LATER)
     assert listed() == [second, last]
     assert [present(body(bus, dead_letter)).value for dead_letter in (second, last)] == [b"1", b"3"]
     assert body(bus, first) is None
-    assert all(a.accepted for a in discard(ledger, [second, last], by="dupont", reason="vu", producer=producer))
+    assert all(a.accepted for a in discard(bus, ledger, [second, last], by="dupont", reason="vu", producer=producer))
     for turn in range(6, 9):
         trimmer.trim(ledger, turn * LATER)
     assert listed() == []

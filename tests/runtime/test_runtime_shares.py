@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -48,6 +49,7 @@ def test_sinks_share_what_their_process_fetches_at_once(tmp_path: Path, sinks: i
 def services(**bus: Any) -> Any:
     return SimpleNamespace(
         bus=SimpleNamespace(lag=lambda _: {}, **bus),
+        url=lambda _: "postgresql://server/ledger",
         config=SimpleNamespace(sinks={}),
         clock=SystemClock(),
         observer=Unobserved(),
@@ -60,13 +62,14 @@ def test_the_log_of_the_embedded_bus_is_copied_all_the_time(monkeypatch: pytest.
     monkeypatch.setattr(maintenance, "GAUGE_SECONDS", 0.01)
     often, count = threading.Event(), 0
 
-    def checkpoint() -> None:
+    def checkpoint() -> int:
         nonlocal count
         count += 1
         if count == 2:
             raise Unavailable("BUS-LOCKED")
         if count == 5:
             often.set()
+        return 5000 * count
 
     running = Maintenance(services(checkpoint=checkpoint))
     running.start()
@@ -75,6 +78,27 @@ def test_the_log_of_the_embedded_bus_is_copied_all_the_time(monkeypatch: pytest.
     seen = count
     assert not threading.Event().wait(0.1)
     assert count == seen
+
+
+def test_the_log_of_a_ledger_in_a_file_is_copied_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the bus is Kafka; one that grew little is copied more rarely."""
+    monkeypatch.setattr(maintenance, "CHECKPOINT_SECONDS", 0.05)
+    times: list[float] = []
+    often = threading.Event()
+
+    def checkpoint() -> int:
+        times.append(time.monotonic())
+        if len(times) == 4:
+            often.set()
+        return len(times)
+
+    place = services()
+    place.url, place.ledger = (lambda _: "sqlite:////data/ledger.db"), (lambda: SimpleNamespace(checkpoint=checkpoint))
+    running = Maintenance(place)
+    running.start()
+    assert often.wait(20)
+    running.stop()
+    assert times[-1] - times[0] > 3 * 4 * 0.05 * 0.9
 
 
 def test_a_bus_that_copies_nothing_needs_no_thread_for_it() -> None:

@@ -49,6 +49,8 @@ class SqliteConsumer:
         self._paused: set[Partition] = set()
         self._turn = 0
         self._closed = False
+        self._nothing_since: tuple[tuple[int, ...], float] | None = None
+        """What had been told when we had read all there was, and until when nothing else need be looked for."""
 
     # ------------------------------------------------------------------------------------------ reading
 
@@ -57,21 +59,31 @@ class SqliteConsumer:
         end = time.monotonic() + timeout
         while True:
             heard = self._listener.listen()
-            self._store.verify()
             self._rebalance()
-            with mapped():
-                records = self._fetch(max_records, max_bytes)
+            records = [] if self._has_all(heard) else self._look(heard, max_records, max_bytes)
             left = end - time.monotonic()
             if records or left <= 0 or self._closed:
                 return records
             self._listener.wait(heard, min(left, _LOOK_ANYWAY, self._membership.next_look()))
 
-    def _fetch(self, max_records: int, max_bytes: int) -> list[Record]:
+    def _has_all(self, heard: tuple[int, ...]) -> bool:
+        """Whether we read all there was, and nothing was told since. Now and then we look anyway."""
+        last = self._nothing_since
+        return last is not None and last[0] == heard and time.monotonic() < last[1]
+
+    def _look(self, heard: tuple[int, ...], max_records: int, max_bytes: int) -> list[Record]:
+        """heard: what had been told before"""
+        self._store.verify()
+        with mapped():
+            ready = self._ready()
+            records = self._fetch(ready, max_records, max_bytes) if ready else []
+        all_read = all(self._positions.get(partition, 0) >= upper for partition, upper in ready)
+        self._nothing_since = (heard, time.monotonic() + _LOOK_ANYWAY) if all_read else None
+        return records
+
+    def _fetch(self, ready: list[tuple[Partition, int]], max_records: int, max_bytes: int) -> list[Record]:
         """Records of the partitions that have some, a different one first each time."""
         records: list[Record] = []
-        ready = self._ready()
-        if not ready:
-            return records
         self._turn += 1
         at = self._turn % len(ready)
         left = max_bytes
@@ -141,6 +153,7 @@ class SqliteConsumer:
             starts = {partition: self._start(partition) for partition in taken}
         if not taken:
             return
+        self._nothing_since = None
         self._positions.update(starts)
         self._owned |= taken
         if self._assigned is not None:
@@ -178,12 +191,15 @@ class SqliteConsumer:
         self._paused |= self._owned & set(partitions)
 
     def resume(self, partitions: Collection[Partition]) -> None:
-        self._paused -= set(partitions)
+        if not self._paused.isdisjoint(partitions):
+            self._paused -= set(partitions)
+            self._nothing_since = None
 
     def seek(self, partition: Partition, offset: int) -> None:
         if partition not in self._owned:
             raise Fenced("BUS-PARTITION", str(partition), "this partition is not ours")
         self._positions[partition] = offset
+        self._nothing_since = None
 
     def commit(self, offsets: Offsets) -> None:
         if offsets:

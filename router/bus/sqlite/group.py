@@ -16,18 +16,24 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
+from router.bus.sqlite.notifier import Sign
 from router.contracts import Partition
 from router.locks import FileLock, file_name, is_held
 
 _LOOK_SECONDS: Final = 0.1
+"""A member that dies says nothing: the others see it when they look."""
+_ALONE_SECONDS: Final = 2.0
+"""Who is alone waits for nobody's death, and who joins gives a sign."""
 _HUNGRY_SECONDS: Final = 0.02
 
 
 class Membership:
     """One member's place in a group: `share` says what to let go of and what was taken. One thread."""
 
-    def __init__(self, folder: Path, group: str, member: str, topics: Mapping[str, int]) -> None:
-        """`topics`: number of partitions of each topic subscribed."""
+    def __init__(self, folder: Path, group: str, member: str, topics: Mapping[str, int], joined: Sign) -> None:
+        """topics: number of partitions of each topic subscribed
+        joined: changes whenever a member has joined the group
+        """
         self._folder = folder / file_name(group)
         self._members = self._folder / "members"
         self._members.mkdir(parents=True, exist_ok=True)
@@ -36,6 +42,8 @@ class Membership:
         self._seat = FileLock(self._members / self._name)
         self._locks: dict[Partition, FileLock] = {}
         self._look_at = 0.0
+        self._joined = joined
+        self._seen = joined.count()
 
     @property
     def partitions(self) -> frozenset[Partition]:
@@ -43,7 +51,7 @@ class Membership:
 
     def due(self) -> bool:
         """Whether it is time to look at the group again."""
-        return time.monotonic() >= self._look_at
+        return time.monotonic() >= self._look_at or self._joined.count() != self._seen
 
     def next_look(self) -> float:
         """Seconds until then."""
@@ -52,9 +60,13 @@ class Membership:
     def surplus(self) -> tuple[dict[str, int], list[Partition]]:
         """The present quota per topic, and the partitions held beyond it."""
         self._look_at = time.monotonic() + _LOOK_SECONDS
-        if not self._seated():
+        seated = self._seated()
+        self._seen = self._joined.count()  # before the look: who joins after it is seen at the next
+        if not seated:
             return {}, []
-        quotas = self._quotas()
+        quotas, alone = self._quotas()
+        if alone:
+            self._look_at = time.monotonic() + _ALONE_SECONDS
         return quotas, [
             partition
             for topic, quota in quotas.items()
@@ -96,6 +108,7 @@ class Membership:
         except OSError:
             self._seat.release()  # who is seated and has not said what it reads is counted by nobody
             raise
+        self._joined.change()
         return True
 
     def _try(self, partition: Partition) -> bool:
@@ -107,11 +120,13 @@ class Membership:
         self._locks[partition] = lock
         return True
 
-    def _quotas(self) -> dict[str, int]:
-        """A fair number of partitions per topic: they differ by one at most between members."""
+    def _quotas(self) -> tuple[dict[str, int], bool]:
+        """A fair number of partitions per topic, which differs by one at most between members; whether we are alone."""
         living: dict[str, list[str]] = {topic: [self._name] for topic in self._topics}
+        alone = True
         for file in self._members.iterdir():
             if file.name != self._name and is_held(file):
+                alone = False
                 for topic in _subscribed(file):
                     if topic in living:
                         living[topic].append(file.name)
@@ -120,7 +135,7 @@ class Membership:
             each, left = divmod(self._topics[topic], len(names))
             rank = (sorted(names).index(self._name) + zlib.crc32(topic.encode())) % len(names)
             quotas[topic] = each + (rank < left)
-        return quotas
+        return quotas, alone
 
 
 def readers(folder: Path, topic: str) -> list[str]:

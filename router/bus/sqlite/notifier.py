@@ -34,12 +34,32 @@ class Notifier:
             self._page.change(word)
             self._page.wake(word)
 
+    def sign(self, name: str) -> Sign:
+        """A word of its own, on which nobody sleeps."""
+        return Sign(self._page, _word(name))
+
     def listener(self, topics: Collection[str]) -> NotifierListener:
         """What hears of these topics, and of as few others as may be."""
         words = {_word(topic) for topic in topics}
         if len(words) > 1:
             words = {_family(topic) for topic in topics}
         return NotifierListener(self, words.pop() if len(words) == 1 else _COMMON, [_word(topic) for topic in topics])
+
+
+class Sign:
+    """A counter that any process changes and any process looks at. Two changes at once may count as one."""
+
+    def __init__(self, page: SharedPage, word: int) -> None:
+        self._page = page
+        self._word = word
+
+    def count(self) -> int:
+        """Its present count."""
+        return self._page.count(self._word)
+
+    def change(self) -> None:
+        """Give it another count."""
+        self._page.change(self._word)
 
 
 class NotifierListener:

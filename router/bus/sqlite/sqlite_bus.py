@@ -14,7 +14,7 @@ from router.bus.sqlite.consumer import SqliteConsumer, records_of
 from router.bus.sqlite.group import Membership, living, readers
 from router.bus.sqlite.maintenance import apply_plans, differences, recreate, remove_below, remove_expired
 from router.bus.sqlite.notifier import Notifier
-from router.bus.sqlite.store import SEALED_VERSION, SHIFT, Store, Topic, mapped
+from router.bus.sqlite.store import LONG_LOG, SEALED_VERSION, SHIFT, Store, Topic, mapped
 from router.bus.sqlite.writer import Batch, SqliteWriter, prepared
 from router.contracts import Consumer, Offsets, Outgoing, Partition, Producer, Record, Settle, TopicPlan
 from router.errors import Fenced, OperatorFault
@@ -31,7 +31,7 @@ class SqliteBus:
     (`BUS-FULL`, `BUS-LOCKED`, `BUS-IO`…) for what may pass, `OperatorFault` for what a person must mend.
 
     partitions: of topics that are used before they are planned
-    max_pages:  limit of the file, in pages of 8 KiB; None = the disk
+    max_pages:  limit of the file, in pages of 4 KiB (of 8 KiB in a file of an earlier version); None = the disk
     """
 
     def __init__(self, path: Path, *, partitions: int = 8, max_pages: int | None = None) -> None:
@@ -71,7 +71,8 @@ class SqliteBus:
             lambda connection: connection.executemany("INSERT OR IGNORE INTO offsets VALUES (?,?,NULL)", ids)
         )
         with mapped():
-            membership = Membership(self._locks, group, member, {name: len(t.ids) for name, t in known.items()})
+            joined = self._notifier.sign(f"group {group}")
+            membership = Membership(self._locks, group, member, {name: len(t.ids) for name, t in known.items()}, joined)
         return SqliteConsumer(
             self._store,
             self._writer,
@@ -226,10 +227,17 @@ class SqliteBus:
             topics = self._store.reload(connection)
         return sum(remove_expired(self._store, self._writer, topic, moment) for topic in topics.values())
 
-    def checkpoint(self) -> None:
-        """Copy the log into the file beside the writers; else the commit that fills it up does, and makes all wait."""
+    def checkpoint(self) -> int:
+        """Copy the log into the file beside the writers; else the commit that fills it up does, and makes all wait.
+
+        They go on writing meanwhile. So when the log has grown long, what is left is copied in a turn of our own: the
+        next writer begins it anew. Returns how many pages it had, copied ones too.
+        """
         with mapped(), self._store.reader() as connection:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if pages >= LONG_LOG:
+            self._writer.checkpoint()
+        return int(pages)
 
     def close(self) -> None:
         self._writer.close()

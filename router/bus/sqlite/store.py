@@ -18,9 +18,12 @@ from router.language import filled
 
 #: A record's rowid is its partition's number in this file and its offset: a partition is one range of the B-tree.
 SHIFT: Final = 40
-PAGE_SIZE: Final = 8192
+PAGE_SIZE: Final = 4096
+"""Of a new file. A commit writes whole pages into the log, four to six for a small message; earlier files have 8192."""
 BUSY_SECONDS: Final = 10.0
-_WAL_PAGES: Final = 4000
+_WAL_PAGES: Final = 8000
+"""So many pages in the log make a commit copy them into the file; `SqliteBus.checkpoint` keeps it from that."""
+LONG_LOG: Final = _WAL_PAGES // 2
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS topics(

@@ -115,6 +115,11 @@ class SqliteWriter:
         with self._process_turn, mapped(), self._transaction() as connection:
             return work(connection)
 
+    def checkpoint(self) -> None:
+        """Copy what is left of the log into the file while nobody writes."""
+        with self._process_turn, mapped(), self._turn():
+            self._open().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
     def ensure(self, names: Collection[str]) -> None:
         """Create the topics that are missing, each with its default plan."""
         with mapped(), self._store.reader() as connection:

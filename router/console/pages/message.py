@@ -105,7 +105,9 @@ def _address(story: EventStory, view: str) -> str:
 
 def story_of(visit: Visit) -> EventStory:
     """The message of the address, if this person may see it. Raises `NotHere`."""
-    found = visit.tools.services.journal.story(visit.path["id"], 1, replace(ANY, within=visit.structures))
+    found = visit.tools.services.journal.story(
+        visit.path["id"], 1, replace(ANY, within=visit.structures), look_back=True
+    )
     if not found or found[0].event.event_id != visit.path["id"]:
         raise NotHere
     return found[0]

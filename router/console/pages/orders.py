@@ -14,11 +14,11 @@ from router.console import ordering
 from router.console.desk import MOST
 from router.console.free_text import kept
 from router.console.order_row import ItemRow, first_of, rows_of, standing, standing_of
-from router.console.ordering import ACTS, AGAIN_ABOVE
+from router.console.ordering import AGAIN_ABOVE
 from router.console.orders import VALID, ItemState, Order, OrderState
 from router.console.page import Key, NotAllowed, NotHere, Page
 from router.console.pages.dead_letters import FILTERS, asked
-from router.console.two_people import wants_second
+from router.console.two_people import ACTS, wants_second
 from router.console.visit import Visit
 from router.engine.dead_letters.listing import DeadLetter
 from router.engine.delivery.command_handler import TAKEN_BACK_WITHIN
@@ -89,7 +89,7 @@ def show(visit: Visit) -> Response:
         standing=standing_of(order, became),
         rows=_rows(visit, order),
         may_act=ordering.may_act(visit, order),
-        back_until=order.ended + TAKEN_BACK_WITHIN,
+        back_until=order.begun + TAKEN_BACK_WITHIN,
     )
 
 

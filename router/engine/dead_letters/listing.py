@@ -24,6 +24,7 @@ from router.contracts import (
 )
 from router.engine.dead_letters.reading import read_topics, scan
 from router.engine.dead_letters.remediation import Advice, next_step
+from router.engine.delivery.command_marks import view
 from router.engine.delivery.supersession_rules import HELD
 from router.exchange import Origin, State
 from router.wire import record_at
@@ -76,6 +77,11 @@ class DeadLetter:
     def is_held(self) -> bool:
         """Whether it is no dead letter, but waits for a person: nobody knows what became of it."""
         return self.state == State.PARKED and self.code == HELD
+
+    @property
+    def seen(self) -> str:
+        """The delivery as this list shows it, for a command about it: see `command_marks.view`."""
+        return view(self.state, self.code, self.attempts, self.last)
 
     def is_of(self, cause: str) -> bool:
         """Whether this is its cause, by today's name or by an older one."""

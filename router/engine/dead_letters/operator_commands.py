@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from router.contracts import Bus, Header, Ledger, Outgoing, Producer, Row, in_topic, out_topic
 from router.engine.dead_letters.evidence import UNNAMED, Names, proof
-from router.engine.dead_letters.listing import DeadLetter, body, of_row
+from router.engine.dead_letters.listing import DeadLetter, body
 from router.engine.dead_letters.reading import RESOLVED
+from router.engine.dead_letters.standing import resolved_by, standing
 from router.engine.delivery.command_handler import (
     ACCEPTED,
     BY,
@@ -26,13 +28,14 @@ from router.engine.delivery.command_handler import (
     replay_refusal,
     take_back_refusal,
 )
-from router.engine.delivery.command_marks import ORDER, SEEN, as_seen, order_mark
-from router.engine.delivery.supersession_rules import FINAL, versions
+from router.engine.delivery.command_marks import CHANGED, ORDER, SEEN, changed, given_up, order_mark
+from router.engine.delivery.supersession_rules import versions
 from router.exchange import JournalEntry, Origin
 from router.wire import event_at, journal_record
 
 NOT_OURS: Final = "Refusé : le message n'a jamais été accepté ; l'émetteur doit le renvoyer."
 UNDECIDED: Final = "Refusé : aucun pipeline n'a décidé cet envoi (réponse à l'émetteur, retrait) ; le rejouer tel quel."
+_AT_ONCE: Final = 500
 EXPIRED: Final = "Refusé : le message d'origine a expiré sur le bus."
 
 
@@ -55,6 +58,14 @@ class _Refusal:
     text: str
     proof: str = ""
     code: str = "REPLAY-REFUSED"
+
+
+class _Stands(Enum):
+    """Of a dead letter without a row: nobody has resolved it, somebody has, or this very order did before a crash."""
+
+    YES = "yes"
+    NO = "no"
+    OURS = "ours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +95,23 @@ def replay(
     overtaken. With `decide_again`, and always for that of a pipeline, the original event goes through today's
     pipelines once more: destinations that were served are recognised by their id.
 
-    A delivery that was tried since it was listed is refused (`REPLAY-CHANGED`). order: id of what a person ordered at
-    once; when it is written again, after a crash, what was obeyed is not obeyed again.
+    What is not as it was listed is refused (`REPLAY-CHANGED`): tried or given up since; resolved, where it has no row.
+    order: id of what a person ordered at once; when it is written again, after a crash, what was obeyed is not obeyed
+    again.
     """
-    for dead_letter in chosen:
-        refusal, records = _replay(bus, ledger, dead_letter, _By(by, reason, order), names, decide_again=decide_again)
-        if producer is not None and refusal is None:
+    said = _By(by, reason, order)
+    for dead_letter, stands in _with_standing(bus, ledger, chosen, order):
+        if dead_letter.delivery_id:
+            refusal, records = _replay_delivery(bus, ledger, dead_letter, said, names, decide_again=decide_again)
+        else:
+            refusal, records = _replay_event(bus, dead_letter, said, stands)
+        if producer is not None and records:
             producer.publish(records)
         yield _answer(dead_letter, REPLAY, refusal)
 
 
 def discard(
+    bus: Bus,
     ledger: Ledger,
     chosen: Sequence[DeadLetter],
     *,
@@ -106,18 +123,17 @@ def discard(
 ) -> Iterator[Answer]:
     """Give these dead letters up, with a reason that is journalled; without a `producer` only say what would happen.
 
-    Refused like a replay (`REPLAY-CHANGED`): a dead letter that was replayed or tried since it was listed.
+    Refused like a replay (`REPLAY-CHANGED`): a dead letter that is not as it was listed.
     """
     said = _By(by, reason, order)
-    for dead_letter in chosen:
-        refusal = None
+    for dead_letter, stands in _with_standing(bus, ledger, chosen, order):
         if dead_letter.delivery_id:
-            row = _row(ledger, dead_letter)
-            code = discard_refusal(row) or _changed(dead_letter, row) if row is not None else "REPLAY-UNKNOWN"
-            refusal, records = _commanded(dead_letter, row, code, DISCARD, said, names)
+            row, seen = _row(ledger, dead_letter), dead_letter.seen
+            code = discard_refusal(row) or changed(seen, row) if row is not None else "REPLAY-UNKNOWN"
+            refusal, records = _commanded(dead_letter, row, code, DISCARD, said, seen, names)
         else:
-            records = [_resolved(dead_letter, DISCARD, said), _journalled(dead_letter, DISCARD, said)]
-        if producer is not None and refusal is None:
+            refusal, records = _resolving(stands, [_journalled(dead_letter, DISCARD, said)], dead_letter, DISCARD, said)
+        if producer is not None and records:
             producer.publish(records)
         yield _answer(dead_letter, DISCARD, refusal)
 
@@ -140,10 +156,10 @@ def take_back(
     """
     said = _By(by, reason, order)
     for dead_letter in chosen:
-        row = _row(ledger, dead_letter)
-        code = take_back_refusal(row, now) or _retried(dead_letter, row) if row is not None else "TAKE-BACK-NONE"
-        refusal, records = _commanded(dead_letter, row, code, TAKE_BACK, said, names)
-        if producer is not None and refusal is None:
+        row, seen = _row(ledger, dead_letter), given_up(dead_letter.attempts)  # it may be a list of before the discard
+        code = take_back_refusal(row, now) or changed(seen, row) if row is not None else "TAKE-BACK-NONE"
+        refusal, records = _commanded(dead_letter, row, code, TAKE_BACK, said, seen, names)
+        if producer is not None and records:
             producer.publish(records)
         yield _answer(dead_letter, TAKE_BACK, refusal)
 
@@ -167,18 +183,29 @@ def _obeyed(row: Row, by: _By) -> bool:
     return bool(by.order) and order_mark(by.order) in row.commands
 
 
-def _changed(dead_letter: DeadLetter, row: Row) -> str:
-    """The code of a refusal, where it is a dead letter no more, or was tried since it was listed."""
-    now = of_row(row)
-    if (now.is_dead, now.is_held) != (dead_letter.is_dead, dead_letter.is_held):
-        return "REPLAY-CHANGED"
-    return "REPLAY-CHANGED" if now.is_dead and now.last != dead_letter.last else _retried(dead_letter, row)
+def _with_standing(
+    bus: Bus, ledger: Ledger, chosen: Sequence[DeadLetter], order: str
+) -> Iterator[tuple[DeadLetter, _Stands]]:
+    """Each, and of those without a row whether somebody has resolved it; they are looked up many at once."""
+    for start in range(0, len(chosen), _AT_ONCE):
+        some = chosen[start : start + _AT_ONCE]
+        rowless = [one for one in some if not one.delivery_id]
+        still = standing(bus, ledger, rowless) if rowless else set()
+        gone = [one for one in rowless if one.at not in still]
+        ours = resolved_by(bus, order, gone) if gone and order else set()
+        for one in some:
+            yield one, _Stands.OURS if one.at in ours else _Stands.YES if one.at in still else _Stands.NO
 
 
-def _retried(dead_letter: DeadLetter, row: Row) -> str:
-    """The code of a refusal, where it was tried since it was listed. One that waits is tried without a person."""
-    waits = row.state not in FINAL and not dead_letter.is_held
-    return "REPLAY-CHANGED" if dead_letter.attempts != row.attempts and not waits else ""
+def _resolving(
+    stands: _Stands, records: list[Outgoing], dead_letter: DeadLetter, command: str, by: _By
+) -> tuple[_Refusal | None, list[Outgoing]]:
+    """(why not, what to publish) of a dead letter without a row, which a record on its topic resolves."""
+    if stands is _Stands.OURS:
+        return None, []
+    if stands is _Stands.NO:
+        return _Refusal(REFUSALS[CHANGED], "", CHANGED), []
+    return None, [*records, _resolved(dead_letter, command, by)]
 
 
 def _commanded(
@@ -187,27 +214,26 @@ def _commanded(
     code: str,
     command: str,
     by: _By,
+    seen: str,
     names: Names,
     known: Sequence[Row] = (),
 ) -> tuple[_Refusal | None, list[Outgoing]]:
-    """(why not, what to publish). code: of the refusal, "" for none"""
+    """(why not, what to publish). code: of the refusal, "" for none;  seen: what the person saw of it"""
     if row is not None and _obeyed(row, by):
         return None, []
     if code or row is None:
         return _Refusal(REFUSALS[code], proof(row, names, known) if row else "", code), []
-    return None, [_command(dead_letter, command, by, as_seen(row))]
+    return None, [_command(dead_letter, command, by, seen)]
 
 
-def _replay(
-    bus: Bus, ledger: Ledger, dead_letter: DeadLetter, by: _By, names: Names, *, decide_again: bool
+def _replay_event(
+    bus: Bus, dead_letter: DeadLetter, by: _By, stands: _Stands
 ) -> tuple[_Refusal | None, list[Outgoing]]:
     """(why not, what to publish)."""
-    if dead_letter.delivery_id:
-        return _replay_delivery(bus, ledger, dead_letter, by, names, decide_again=decide_again)
     if dead_letter.stage != "pipeline":
         return _Refusal(NOT_OURS), []
-    why, records = _again(bus, dead_letter, by, 1)
-    return why, [*records, _resolved(dead_letter, REPLAY, by)] if records else []
+    why, records = _again(bus, dead_letter, by, 1) if stands is _Stands.YES else (None, [])
+    return (why, []) if why else _resolving(stands, records, dead_letter, REPLAY, by)
 
 
 def _replay_delivery(
@@ -217,8 +243,8 @@ def _replay_delivery(
     if row is None:
         return _Refusal(REFUSALS["REPLAY-UNKNOWN"], "", "REPLAY-UNKNOWN"), []
     known = versions(ledger, row.delivery)
-    code = replay_refusal(row, known) or ("REPLAY-CHANGED" if dead_letter.last != of_row(row).last else "")
-    refusal, records = _commanded(dead_letter, row, code, REPLAY, by, names, known)
+    code = replay_refusal(row, known) or changed(dead_letter.seen, row)
+    refusal, records = _commanded(dead_letter, row, code, REPLAY, by, dead_letter.seen, names, known)
     if not records or not decide_again:
         return refusal, records
     if not (row.delivery.digest and row.delivery.origin.topic == in_topic(dead_letter.feed)):
@@ -233,10 +259,12 @@ def _again(bus: Bus, dead_letter: DeadLetter, by: _By, number: int) -> tuple[_Re
         record = body(bus, dead_letter)  # a pipeline's dead letter is the event itself
     if record is None:
         return _Refusal(EXPIRED), []
-    own = (Header.STAGE, Header.CODE, Header.PLACE, Header.TEXT, Header.CAUSE, Header.NEXT, Header.SINK)
+    own = (Header.STAGE, Header.CODE, Header.PLACE, Header.TEXT, Header.CAUSE, Header.NEXT, Header.SINK, ORDER)
     headers = {name: value for name, value in record.headers.items() if name not in own}
     headers |= {Header.ORIGIN: dead_letter.origin, Header.COMMAND: REPLAY, "replay": str(number), BY: by.name}
     headers[Header.TEXT] = by.reason
+    if by.order:
+        headers[ORDER] = by.order
     return None, [Outgoing(in_topic(dead_letter.feed), record.key, record.value, headers)]
 
 
@@ -247,9 +275,8 @@ def _command(dead_letter: DeadLetter, command: str, by: _By, seen: str) -> Outgo
         Header.ID: dead_letter.event_id,
         Header.TEXT: by.reason,
         BY: by.name,
+        SEEN: seen,
     }
-    if seen:
-        headers[SEEN] = seen
     if by.order:
         headers[ORDER] = by.order
     return Outgoing(out_topic(dead_letter.sink), dead_letter.key, b"", headers)
@@ -265,6 +292,8 @@ def _resolved(dead_letter: DeadLetter, how: str, by: _By) -> Outgoing:
         Header.TEXT: by.reason,
         BY: by.name,
     }
+    if by.order:
+        headers[ORDER] = by.order
     return Outgoing(dead_letter.at.topic, dead_letter.key, b"", headers)
 
 

@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import replace
 from typing import Final
 
-from router.contracts import Header, Outgoing, Record, Row
+from router.contracts import DISCARDED, Header, Outgoing, Record, Row
 from router.engine.dead_letters.evidence import proof
 from router.engine.delivery import command_marks, row_transitions
 from router.engine.delivery.durable_writer import DurableWriter
@@ -26,8 +26,6 @@ from router.wire import journal_record, receipt_record
 REPLAY: Final = "replay"
 DISCARD: Final = "discard"
 TAKE_BACK: Final = "take-back"
-DISCARDED: Final = "DISCARDED"
-"""Code of a row that a person gave up."""
 TAKEN_BACK_WITHIN: Final = 7 * 86_400.0
 """Seconds after a discard in which it may be taken back."""
 _CODE: Final = "discarded_code"
@@ -110,7 +108,12 @@ class CommandHandler:
             await obeyed(record, row)
 
     async def decided_again(self, row: Row, known: Row) -> Row | None:
-        """A delivery that today's pipelines made again on purpose: its row, or None when it is refused."""
+        """A delivery that today's pipelines made again on purpose: its row, or None when it is refused.
+
+        What the same order of a person brings once more, after a crash, was obeyed already.
+        """
+        if row.commands and row.commands[-1] in known.commands:
+            return None
         refusal = "REPLAY-PENDING" if known.state is not State.DEAD else ""
         refusal = replay_refusal(known, await self._versions(known)) or refusal
         if refusal:
@@ -122,6 +125,7 @@ class CommandHandler:
             bytes_at=row.bytes_at,
             state=State.READY,
             evidence=row_transitions.made_so_far(known.evidence),
+            commands=known.commands if not row.commands else command_marks.marked(known.commands, row.commands[-1]),
             waited=0.0,
             last_try=0.0,
             next_try=0.0,
@@ -174,7 +178,7 @@ class CommandHandler:
     async def _replay(self, record: Record, row: Row) -> None:
         now = self._clock.now()
         known = await self._versions(row)
-        if refusal := replay_refusal(row, known) or command_marks.changed(record, row):
+        if refusal := replay_refusal(row, known) or _changed(record, row):
             await self._say(record, row, refusal, shown=proof(row, self._names, known))
             return
         evidence = {name: value for name, value in row.evidence.items() if name not in ("place", "cause")}
@@ -183,7 +187,7 @@ class CommandHandler:
             delivery=replace(row.delivery, replay=row.delivery.replay + 1),
             state=State.READY,
             evidence=evidence,
-            commands=command_marks.ordered(row, record),
+            commands=command_marks.marked(row.commands, command_marks.mark(record)),
             waited=0.0,
             next_try=0.0,
             updated=now,
@@ -198,7 +202,7 @@ class CommandHandler:
 
     async def _discard(self, record: Record, row: Row) -> None:
         now = self._clock.now()
-        if refusal := discard_refusal(row) or command_marks.changed(record, row):
+        if refusal := discard_refusal(row) or _changed(record, row):
             await self._say(record, row, refusal)
             return
         gone = replace(
@@ -209,7 +213,7 @@ class CommandHandler:
         evidence = {k: v for k, v in gone.evidence.items() if k != "superseded_by"}
         if row.state is State.DEAD:
             evidence |= {_CODE: row.code, _TEXT: row.text}
-        gone = replace(gone, evidence=evidence, commands=command_marks.ordered(row, record))
+        gone = replace(gone, evidence=evidence, commands=command_marks.marked(row.commands, command_marks.mark(record)))
         records = []
         if row.state is not State.DEAD:  # its sender has not been told yet
             self._lanes.discard(row)  # nothing passes it before that is durable: a crash would bring it back, too late
@@ -225,7 +229,7 @@ class CommandHandler:
     async def _take_back(self, record: Record, row: Row) -> None:
         """The dead letter of before: nothing is sent until somebody replays it."""
         now = self._clock.now()
-        if refusal := take_back_refusal(row, now) or command_marks.changed(record, row):
+        if refusal := take_back_refusal(row, now) or _changed(record, row):
             await self._say(record, row, refusal)
             return
         own = (_CODE, _TEXT, row_transitions.BEFORE)
@@ -235,7 +239,7 @@ class CommandHandler:
             code=row.evidence.get(_CODE) or DISCARDED,
             text=row.evidence.get(_TEXT, ""),
             evidence={name: value for name, value in row.evidence.items() if name not in own},
-            commands=command_marks.ordered(row, record),
+            commands=command_marks.marked(row.commands, command_marks.mark(record)),
             updated=now,
         )
         await self._say(record, again, TAKE_BACK)
@@ -309,6 +313,10 @@ class CommandHandler:
             )
             out.append(receipt_record(refused))
         await self._writer.write([partition], records=out, rows=[row] if save else [])
+
+
+def _changed(record: Record, row: Row) -> str:
+    return command_marks.changed(record.headers.get(command_marks.SEEN), row)
 
 
 def _here(row: Row, partition: int, sequence: int) -> Row:

@@ -17,8 +17,10 @@ from router.engine.retry_policy import backoff
 from router.errors import Fenced, Unavailable
 from router.wire import weight
 
-POLL: Final = 0.1
+POLL: Final = 0.25
 """Seconds one poll may wait for a record; records that are there come at once."""
+PAUSED_POLL: Final = 0.1
+"""The same while something is paused: for so long the worker may wait until it is read on."""
 PAUSE: Final = 0.05
 """The worker has so many seconds to say that it can take more. Then its partitions are paused."""
 COMMIT_EVERY: Final = 0.2
@@ -149,7 +151,7 @@ class PartitionReader:
             self._tell_again(consumer)
             room, space = self._room, self._space
             most, bytes_ = max(1, min(room, MAX_RECORDS)), max(1, min(space, MAX_BYTES))
-            records = consumer.poll(max_records=most, max_bytes=bytes_, timeout=POLL)
+            records = consumer.poll(max_records=most, max_bytes=bytes_, timeout=PAUSED_POLL if self._paused else POLL)
             if records:
                 self._room, self._space = room - len(records), space - weight(records)
                 self._allowed.clear()

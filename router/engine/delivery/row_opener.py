@@ -11,6 +11,7 @@ from router.engine.delivery import row_transitions
 from router.engine.delivery.admission import Admission
 from router.engine.delivery.circuit import Breaker, Circuit
 from router.engine.delivery.command_handler import CommandHandler
+from router.engine.delivery.command_marks import order_mark
 from router.engine.delivery.durable_writer import DurableWriter
 from router.engine.delivery.lanes import Lanes
 from router.engine.delivery.payload_cache import PayloadCache
@@ -107,6 +108,7 @@ class RowOpener:
             partition=record.partition,
             sequence=record.offset,
             bytes_at=record.origin,
+            commands=(order_mark(delivery.order),) if delivery.order else (),
             updated=self._settings.clock.now(),
         )
         doubtful = not delivery.replay and self._settings.doubtful(delivery.origin)

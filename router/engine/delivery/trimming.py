@@ -1,8 +1,8 @@
 """Removes, from topics that never expire, what lies below the oldest record still needed (architecture §trimming).
 
-Of `held.<sink>` and `dlq.<sink>` the ledger says what is needed: the bytes of unfinished and of dead rows. Of dead
-letters without a row (intake, pipelines, records that were no deliveries) the topic itself does: those that no
-`resolved` record names.
+Of `held.<sink>` and `dlq.<sink>` the ledger says what is needed: the bytes of unfinished and of dead rows, and of those
+that a person gave up as long as that may be taken back. Of dead letters without a row (intake, pipelines, records that
+were no deliveries) the topic itself does: those that no `resolved` record names.
 
 Bytes are published before the row that points to them is saved. So only records are trimmed that already stood there
 an interval ago, when the ledger did not need them yet: nothing takes so long between the two.
@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from router.contracts import Bus, Ledger, Offsets, Partition, dlq_topic, held_topic
+from router.contracts import Bus, Clock, Ledger, Offsets, Partition, dlq_topic, held_topic
 from router.engine.dead_letters.listing import STAGES, unresolved
 from router.engine.dead_letters.reading import read_topics
+from router.engine.delivery.command_handler import TAKEN_BACK_WITHIN
 from router.exchange import Origin
 
 INTERVAL: Final = 3600.0
@@ -35,8 +36,9 @@ def trimmable(ends: Offsets, needed: Iterable[Origin]) -> dict[Partition, int]:
 class Trimmer:
     """Trims the topics of these sinks and of the other stages. Belongs to one thread of one process of the site."""
 
-    def __init__(self, bus: Bus, sinks: Iterable[str], *, interval: float = INTERVAL) -> None:
+    def __init__(self, bus: Bus, sinks: Iterable[str], clock: Clock, *, interval: float = INTERVAL) -> None:
         self._bus = bus
+        self._clock = clock
         self._sinks = tuple(sinks)
         self._interval = interval
         self._ends: dict[str, Offsets] = {}
@@ -62,7 +64,8 @@ class Trimmer:
     def _needed(self, ledger: Ledger, topic: str, sink: str) -> list[Origin]:
         if not self._ends.get(topic):
             return []
-        rows = [origin for origin in ledger.needed(sink) if origin.topic == topic] if sink else []
+        since = self._clock.now() - TAKEN_BACK_WITHIN
+        rows = [origin for origin in ledger.needed(sink, since) if origin.topic == topic] if sink else []
         dead_letters = unresolved(self._bus, topic, rowless=bool(sink)) if topic != held_topic(sink) else []
         return [*rows, *(record.origin for record in dead_letters)]
 

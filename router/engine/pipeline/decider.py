@@ -10,6 +10,7 @@ from typing import Any
 from router.contracts import Alert, Clock, Header, Observer, Outgoing, cause, dlq_topic
 from router.engine.dead_letters.remediation import Advice
 from router.engine.delivery.command_handler import BY
+from router.engine.delivery.command_marks import ORDER
 from router.engine.pipeline.compiled import (
     NO_PIPELINE,
     UNWANTED,
@@ -199,12 +200,13 @@ class Decider:
         made: list[Delivery] = []
         known = {delivery.id for delivery in story.deliveries}
         replays = int(event.headers.get("replay", "1")) if Header.COMMAND in event.headers else 0
+        order = event.headers.get(ORDER, "") if replays else ""
         for delivery in routed.deliveries:
             if delivery.id in known:
                 self._observer.count("duplicates_avoided_total", stage="pipeline")
                 continue
             known.add(delivery.id)
-            made.append(replace(delivery, replay=replays) if replays else delivery)
+            made.append(replace(delivery, replay=replays, order=order) if replays else delivery)
         story.deliveries += made
         story.receipts += routed.receipts
         story.entries.append(
@@ -256,7 +258,8 @@ class Decider:
             Header.CAUSE: cause("pipeline", name, fault.code, fault.place),
             Header.NEXT: self._advice(fault.code),
         }
-        headers.pop(Header.COMMAND, None)
+        for of_the_command in (Header.COMMAND, ORDER):
+            headers.pop(of_the_command, None)
         if read is not None and read.request is not None and read.request.speaks_for:
             headers[Header.STRUCTURE] = read.request.speaks_for
         return Outgoing(dlq_topic("pipeline"), event.key, event.body, headers)

@@ -6,7 +6,7 @@ supervisors are asked at the addresses that the caller gives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +18,6 @@ from router.config.site import Site
 from router.contracts import Bus, Ledger, Standing, out_topic
 from router.engine.dead_letters import listing
 from router.errors import RouterError
-from router.exchange import State
 from router.french_time import in_france
 from router.journal import lateness
 from router.runtime.presence import Presence, presence
@@ -38,6 +37,7 @@ from router.runtime.status.views import (
     SinkView,
     Status,
     Unseen,
+    counted,
 )
 from router.runtime.wording import ADVICE
 from router.software import our_version
@@ -202,21 +202,14 @@ class Gatherer:
         rows = [one for one in standing or () if one.sink == name]
         circuits = [reading.value for reading in measured.of("circuit_open", sink=name)]
         circuit: Circuit = ("open" if max(circuits) else "closed") if circuits else "unknown"
-        reasons: dict[str, int] = {}
-        for one in sorted(rows, key=lambda row: -row.count):
-            if one.code:
-                reasons[one.code] = reasons.get(one.code, 0) + one.count
         return SinkView(
             name=name,
             type=self.site.config.sinks[name].type,
             circuit=circuit,
             in_flight=measured.total("in_flight", sink=name),
             waiting=None if standing is None else sum(row.count for row in rows) + unread,
-            parked=_count(rows, State.PARKED),
-            unknown=_count(rows, State.UNKNOWN),
             unread=unread,
-            oldest=min((row.oldest for row in rows), default=None),
-            reasons=reasons,
+            **counted(rows),
         )
 
     def _lag(self, group: str) -> int:
@@ -269,10 +262,6 @@ class Gatherer:
 
 class _Nothing(Exception):
     """There is nothing to look at yet: no router has run here."""
-
-
-def _count(rows: Iterable[Standing], state: State) -> int:
-    return sum(row.count for row in rows if row.state == state)
 
 
 def yesterday(now: float) -> float:

@@ -29,6 +29,8 @@ DISK_BYTES: Final = 2**30
 DEAD_LETTERS: Final = "dead letters"
 IMPACT: Final = "impact"
 HELD_DELIVERIES: Final = "held"
+SINK: Final = "sink"
+"""`Attention.what` of a sink that is away, or late."""
 
 
 def judged(status: Status, unseen: tuple[Unseen, ...], roles: Iterable[str]) -> Status:
@@ -43,7 +45,7 @@ def _running(status: Status, roles: Iterable[str]) -> Iterator[Attention]:
     yield from _workers(status, roles)
     yield from _files(status)
     for sink in status.sinks:
-        yield from _sink(sink, status.at)
+        yield from _late(sink, status.at)
     for mailbox in status.mailboxes:
         yield from _mailbox(mailbox, status.at)
     for feed in status.feeds or ():
@@ -108,7 +110,14 @@ def _worker(report: ProcessReport, worker: WorkerView, now: float) -> Iterator[A
         yield Attention("worker", name, text)
 
 
-def _sink(sink: SinkView, now: float) -> Iterator[Attention]:
+def of_sink(status: Status, sink: SinkView) -> Iterator[Attention]:
+    """What waits for a person at this sink, as some people see it (`SinkView.of`)."""
+    if status.presence.running:
+        yield from _late(sink, status.at)
+    yield from _held(sink)
+
+
+def _late(sink: SinkView, now: float) -> Iterator[Attention]:
     waiting = sink.waiting or 0
     why = next(iter(sink.reasons), "")
     if sink.circuit == "open":
@@ -117,7 +126,7 @@ def _sink(sink: SinkView, now: float) -> Iterator[Attention]:
             why=why or "?",
             waiting=waiting,
         )
-        yield Attention("sink", sink.name, text, ("doctor", "--only", "peers,keys"))
+        yield Attention(SINK, sink.name, text, ("doctor", "--only", "peers,keys"))
     elif sink.oldest is not None and now - sink.oldest > PENDING:
         text = filled(
             "{waiting} wait, the oldest for {minutes} min ({why})",
@@ -125,7 +134,7 @@ def _sink(sink: SinkView, now: float) -> Iterator[Attention]:
             minutes=f"{(now - sink.oldest) / MINUTE:.0f}",
             why=why or "?",
         )
-        yield Attention("sink", sink.name, text)
+        yield Attention(SINK, sink.name, text)
 
 
 def _held(sink: SinkView) -> Iterator[Attention]:

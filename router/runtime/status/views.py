@@ -5,11 +5,13 @@ A number that nobody could tell is None, never 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypedDict
 
+from router.contracts import Standing
 from router.engine.dead_letters.listing import Group
+from router.exchange import State
 from router.observe.readings import Reading
 from router.runtime.presence import Presence
 
@@ -71,6 +73,7 @@ class SinkView:
     """One sink. `waiting`: not ended, whatever its state; `unread`: of those, not yet taken from the bus.
 
     oldest: when the oldest delivery that waits was decided;  reasons: code -> how many wait for it, the most first
+    standing: the same by structure
     """
 
     name: str
@@ -83,6 +86,39 @@ class SinkView:
     unread: int
     oldest: float | None
     reasons: Mapping[str, int]
+    standing: tuple[Standing, ...] = ()
+
+    def of(self, structures: Collection[str]) -> SinkView:
+        """As people of these structures (FINESS) see it: what others let wait there is not told, nor what nobody knows
+        whose it is."""
+        mine = tuple(one for one in self.standing if one.structure in structures)
+        waiting = None if self.waiting is None else sum(one.count for one in mine)
+        return replace(self, in_flight=None, waiting=waiting, unread=0, **counted(mine))
+
+
+class Counted(TypedDict):
+    """Those fields of a `SinkView` that come from the rows that wait."""
+
+    parked: int
+    unknown: int
+    oldest: float | None
+    reasons: Mapping[str, int]
+    standing: tuple[Standing, ...]
+
+
+def counted(rows: Sequence[Standing]) -> Counted:
+    """What a sink's rows come to."""
+    reasons: dict[str, int] = {}
+    for one in sorted(rows, key=lambda row: -row.count):
+        if one.code:
+            reasons[one.code] = reasons.get(one.code, 0) + one.count
+    return Counted(
+        parked=sum(row.count for row in rows if row.state == State.PARKED),
+        unknown=sum(row.count for row in rows if row.state == State.UNKNOWN),
+        oldest=min((row.oldest for row in rows), default=None),
+        reasons=dict(sorted(reasons.items(), key=lambda pair: -pair[1])),
+        standing=tuple(rows),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,7 +188,7 @@ def find(visit: Visit, given: Words) -> FoundMessages:
 
 def _story(visit: Visit, id_: str) -> EventStory:
     """The message of this id. Raises `NotHere` when it is unknown, or of a structure that may not be seen."""
-    found = visit.tools.services.journal.story(id_, 1, replace(ANY, within=visit.structures))
+    found = visit.tools.services.journal.story(id_, 1, replace(ANY, within=visit.structures), look_back=True)
     if not found or found[0].event.event_id != id_:
         raise NotHere
     return found[0]
