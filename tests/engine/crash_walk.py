@@ -16,7 +16,7 @@ from unittest.mock import patch
 Killed = Callable[[Path, int], bool]
 """Kills at this half-step in this folder, starts again, looks; False when the work ended before."""
 AT_ONCE: Final = 4
-"""Kills that are tried at the same time, each in a folder of its own: a worker waits more than it computes."""
+"""Kills that may be tried at the same time, each in a folder of its own: where a walk waits more than it computes."""
 MOST: Final = 200
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _FORKED: Final = multiprocessing.get_context("forkserver")
@@ -49,17 +49,17 @@ def child(target: Callable[..., None], *arguments: object, **named: object) -> i
     return process.exitcode
 
 
-def killed_at(steps: Sequence[int], folder: Path, killed: Killed) -> list[bool]:
+def killed_at(steps: Sequence[int], folder: Path, killed: Killed, at_once: int = 1) -> list[bool]:
     """What `killed` says of each of these half-steps."""
     _server()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         return list(pool.map(lambda step: killed(folder / str(step), step), steps))
 
 
-def killed_at_each(folder: Path, killed: Killed) -> int:
+def killed_at_each(folder: Path, killed: Killed, at_once: int = 1) -> int:
     """Kill at half-step 0, 1, 2… in `folder/<step>`, until one is not reached any more; how many were."""
-    for first in range(0, MOST, AT_ONCE):
-        came = killed_at(range(first, first + AT_ONCE), folder, killed)
+    for first in range(0, MOST, at_once):
+        came = killed_at(range(first, first + at_once), folder, killed, at_once)
         if not all(came):
             return first + came.index(False)
     raise AssertionError(f"the work has not ended after {MOST} half-steps")
