@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo demo-kafka test test-fast check bench soak rolling docs clean
+.PHONY: demo demo-kafka test test-fast services check bench soak rolling docs clean
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("segur-router needs Python 3.11 or later: make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
@@ -21,12 +21,17 @@ demo-kafka: $(READY)  ## the same story on a real Kafka broker and PostgreSQL
 	@scripts/services kafka postgresql
 	@$(BIN)/segur-router demo --bus kafka $(ARGS)
 
-test: check  ## everything, integration parts included: installs what they need
-	@scripts/services all
+test: $(READY)  ## everything, integration parts included: installs what they need
+	@$(MAKE) --no-print-directory --jobs=2 check services
 	@$(BIN)/pytest -n auto --maxprocesses=4 --dist loadfile --no-loadscope-reorder --durations=40 --durations-min=5 $(ARGS)
 
 test-fast: $(READY)  ## what needs nothing but Python
 	@$(BIN)/pytest -m "not integration and not slow" $(ARGS)
+
+services: $(READY)
+	@scripts/services all
+	@deploy/dev/kafka/broker --fetch
+	@$(BIN)/python -m tests.conformance.jvm
 
 check: $(READY)  ## lint, types, import rules
 	@$(BIN)/ruff check .

@@ -5,6 +5,11 @@ It needs neither bus nor ledger to start: who looks must see that they are away.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from router.runtime import lean
+
+    lean.begin()
+
 import signal
 import sys
 from contextlib import closing
@@ -12,6 +17,7 @@ from contextlib import closing
 from router.config.site import Site
 from router.console.service import ConsoleService
 from router.observe.metrics import Metrics, share_between_processes
+from router.runtime import lean
 from router.runtime.label_values import closed_lists
 from router.runtime.process import main, metrics_folder
 from router.runtime.readiness import Readiness, ready_file
@@ -21,6 +27,7 @@ from router.runtime.site_services import SiteServices
 
 def work(site: Site, role: str, slot: int) -> int:
     """Answer browsers until SIGTERM."""
+    lean.imported()
     share_between_processes(metrics_folder(site))
     services = SiteServices(site, observer=Metrics(closed_lists(site)), alert=alert)
     said = ready_file(site, role, slot)

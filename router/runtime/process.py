@@ -6,6 +6,11 @@ with the ports it listens on.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from router.runtime import lean
+
+    lean.begin()
+
 import gc
 import signal
 import sys
@@ -23,6 +28,7 @@ from router.config.site import Site
 from router.engine.retry_policy import backoff
 from router.errors import ConfigFault, Fenced, RouterError, Unavailable
 from router.observe import logs
+from router.runtime import lean
 from router.runtime.readiness import Readiness, ready_file
 from router.runtime.supervisor.workers import EXIT_CONFIG
 
@@ -83,6 +89,7 @@ def _work(site: Site, role: str, slot: int) -> int:
     from router.runtime.roles.event_loop import alert
     from router.runtime.site_services import SiteServices
 
+    lean.imported()
     observer, readers = Metrics(closed_lists(site)), readers_of(site, role)
     services = SiteServices(site, observer=observer, alert=alert, readers=readers, upgrade=True)
     said = ready_file(site, role, slot)

@@ -13,8 +13,6 @@ from router.hl7.header import Unreadable
 from router.hl7.message import Message
 from tests.cisis.messages import RCT, SB, check, edit, oru, told
 
-pytestmark = pytest.mark.alone
-
 SIZE = 30 * 1024 * 1024
 """A little under the limit of a message."""
 SECONDS = 1.5

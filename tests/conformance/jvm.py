@@ -58,3 +58,7 @@ def verdicts(program: str, questions: Sequence[Sequence[str | Path]]) -> list[st
     answers = done.stdout.splitlines()
     assert done.returncode == 0 and len(answers) == len(questions), done.stderr[-3000:]
     return answers
+
+
+if __name__ == "__main__":
+    fetch()

@@ -13,8 +13,6 @@ from router.errors import OperatorFault, Unavailable
 from router.simulators.authority import Certificates, make_certificates
 from tests.trickle import PAUSE, trickle
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
@@ -28,6 +26,7 @@ def public(certificates: Certificates) -> ssl.SSLContext:
     return context
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n"], ids=["headers", "body"])
 def test_a_server_that_trickles_is_left(certificates: Certificates, tmp_path: Path, begin: bytes) -> None:
     """A byte now and then: the download ends within ten time-outs, and no refresh waits behind it for ever."""

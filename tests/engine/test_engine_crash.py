@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,28 +14,10 @@ from router.exchange import Event, State
 from router.ledger.store import SqlLedger
 from router.wire import delivery_record, event_record, read_delivery, read_journal, read_receipt
 from tests.engine.crash import run_pipeline, run_sink, story
-
-SPAWN = multiprocessing.get_context("forkserver")
-SPAWN.set_forkserver_preload(["tests.engine.crash"])
-
-
-@pytest.fixture(autouse=True)
-def _path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fork server finds the tests too, so that it imports them once instead of each child."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
-
+from tests.engine.crash_walk import child, killed_at, killed_at_each
 
 FIRST = range(1, 30, 9)
 """Half-steps of the short run; the long one walks through all of them."""
-
-
-def child(target: Callable[..., None], *arguments: object, **named: object) -> int:
-    """Run in a process of its own; its exit code."""
-    process = SPAWN.Process(target=target, args=arguments, kwargs=named)
-    process.start()
-    process.join(60)
-    assert process.exitcode is not None, "the worker hangs"
-    return process.exitcode
 
 
 def publish(folder: Path, records: list[Outgoing]) -> None:
@@ -95,8 +75,7 @@ def check_sink(folder: Path, on_unknown: str) -> None:
 @pytest.mark.parametrize("on_unknown", ["verify", "repeat"])
 def test_sink_worker_killed_at_some_writes(tmp_path: Path, on_unknown: str) -> None:
     """A few half-steps, in every run of the suite."""
-    for step in FIRST:
-        killed_sink(tmp_path / str(step), on_unknown, step)
+    killed_at(FIRST, tmp_path, lambda folder, step: killed_sink(folder, on_unknown, step))
 
 
 @pytest.mark.slow
@@ -104,30 +83,28 @@ def test_sink_worker_killed_at_some_writes(tmp_path: Path, on_unknown: str) -> N
 @pytest.mark.parametrize("on_unknown", ["verify", "repeat"])
 def test_sink_worker_killed_at_every_write(tmp_path: Path, on_unknown: str) -> None:
     """Right before and right after each durable write: nothing lost, nothing twice unseen, order kept."""
-    step = 0
-    while killed_sink(tmp_path / str(step), on_unknown, step):
-        step += 1
-    assert step > 20
+    assert killed_at_each(tmp_path, lambda folder, step: killed_sink(folder, on_unknown, step)) > 20
+
+
+def killed_pipeline(folder: Path, crash_at: int) -> bool:
+    """The same for a pipeline worker."""
+    folder.mkdir()
+    events = [Event(f"id-{n}", "f", f"k{n % 3}", b"bad" if n == 4 else b"MSH|", {}) for n in range(8)]
+    publish(folder, [event_record(event) for event in [*events, events[0]]])
+    code = child(run_pipeline, str(folder), 9, crash_at)
+    assert code in (0, -signal.SIGKILL)
+    assert child(run_pipeline, str(folder), 9, -1) == 0
+    bus = SqliteBus(folder / "bus.db", partitions=2)
+    made = [read_delivery(r).event_id for r in bus.scan("out.s")]
+    assert sorted(made) == sorted(e.id for e in events if e.body != b"bad")
+    assert [r.headers["id"] for r in bus.scan("dlq.pipeline")] == ["id-4"]
+    kinds = Counter(e.kind for e in map(read_journal, bus.scan("journal")))
+    assert kinds == {"received": 8, "decided": 7, "dead": 1, "duplicate": 1}
+    bus.close()
+    return code != 0
 
 
 @pytest.mark.timeout(600)
 def test_pipeline_worker_killed_at_every_write(tmp_path: Path) -> None:
     """Each event gives its deliveries, its dead letter and its journal lines exactly once, wherever the kill falls."""
-    for step in range(100):
-        folder = tmp_path / str(step)
-        folder.mkdir()
-        events = [Event(f"id-{n}", "f", f"k{n % 3}", b"bad" if n == 4 else b"MSH|", {}) for n in range(8)]
-        publish(folder, [event_record(event) for event in [*events, events[0]]])
-        code = child(run_pipeline, str(folder), 9, step)
-        assert child(run_pipeline, str(folder), 9, -1) == 0
-        bus = SqliteBus(folder / "bus.db", partitions=2)
-        made = [read_delivery(r).event_id for r in bus.scan("out.s")]
-        assert sorted(made) == sorted(e.id for e in events if e.body != b"bad")
-        assert [r.headers["id"] for r in bus.scan("dlq.pipeline")] == ["id-4"]
-        kinds = Counter(e.kind for e in map(read_journal, bus.scan("journal")))
-        assert kinds == {"received": 8, "decided": 7, "dead": 1, "duplicate": 1}
-        bus.close()
-        if code == 0:
-            assert step >= 4
-            return
-    pytest.fail("the worker never came to its end")
+    assert killed_at_each(tmp_path, killed_pipeline) >= 4

@@ -18,16 +18,15 @@ from router.exchange import Delivery, State
 from router.ledger.store import SqlLedger
 from router.wire import delivery_record, read_receipt
 from tests.engine.crash import run_member
+from tests.engine.crash_walk import started
 from tests.engine.sinks import delivery
-from tests.engine.test_engine_crash import SPAWN, _path, publish  # noqa: F401
+from tests.engine.test_engine_crash import publish
 
 LANES = 6
 
 
 def start(folder: Path, member: str) -> BaseProcess:
-    process = SPAWN.Process(target=run_member, args=(str(folder), member))
-    process.start()
-    return process
+    return started(run_member, str(folder), member)
 
 
 def until(truth: Callable[[], bool], seconds: float = 60.0) -> None:

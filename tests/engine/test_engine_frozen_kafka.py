@@ -15,8 +15,8 @@ from router.bus.settings import KafkaConfig
 from router.ledger.store import SqlLedger
 from router.wire import delivery_record
 from tests.engine.crash import run_kafka_member
+from tests.engine.crash_walk import started
 from tests.engine.sinks import delivery
-from tests.engine.test_engine_crash import SPAWN, _path  # noqa: F401
 from tests.engine.test_engine_frozen import LANES, made, until
 from tests.services import kafka_servers, postgresql_url  # noqa: F401
 
@@ -53,15 +53,15 @@ def test_a_worker_that_slept_through_its_loss_writes_nothing_of_it(
     bus.producer("test").publish([delivery_record(d) for d in deliveries])
     bus.close()
     common = (sink, kafka, postgresql_url)
-    first = SPAWN.Process(target=run_kafka_member, args=(str(tmp_path), "sinks-0", *common, freeze_at))
-    second = SPAWN.Process(target=run_kafka_member, args=(str(tmp_path), "sinks-1", *common, -1))
+    first = started(run_kafka_member, str(tmp_path), "sinks-0", *common, freeze_at)
+    workers = [first]
     ledger = SqlLedger(postgresql_url)
     ids = [d.id for d in deliveries]
     try:
-        first.start()
         assert first.pid is not None
         until(lambda: stopped(first.pid), 150)  # type: ignore[arg-type]
-        second.start()
+        second = started(run_kafka_member, str(tmp_path), "sinks-1", *common, -1)
+        workers.append(second)
         second.join(250)
         assert second.exitcode == 0
         before, rows = made(tmp_path), ledger.get(ids)
@@ -75,7 +75,6 @@ def test_a_worker_that_slept_through_its_loss_writes_nothing_of_it(
         late = [id_ for id_, *_ in made(tmp_path)[len(before) :]]
         assert len(late) == len(set(late)) <= LANES
     finally:
-        for worker in (first, second):
-            if worker.pid is not None:
-                worker.kill()
+        for worker in workers:
+            worker.kill()
         ledger.close()

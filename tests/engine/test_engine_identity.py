@@ -13,7 +13,7 @@ from router.exchange import State
 from router.ledger.store import SqlLedger
 from router.wire import read_delivery, read_journal, read_receipt
 from tests.engine.crash import SENT, run_chain
-from tests.engine.test_engine_crash import child
+from tests.engine.crash_walk import AT_ONCE, child, killed_at, killed_at_each
 
 FEW = (3, 6, 12)
 """Half-steps of the short run."""
@@ -63,15 +63,11 @@ def look(folder: Path) -> None:
 
 def test_the_whole_way_killed_at_some_writes(tmp_path: Path) -> None:
     """A few half-steps, in every run of the suite."""
-    for step in FEW:
-        killed(tmp_path / str(step), step)
+    killed_at(FEW, tmp_path, killed, AT_ONCE)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_whole_way_killed_at_every_write(tmp_path: Path) -> None:
     """Right before and right after each durable write of gateway, pipeline and sink: the stored ACK, one delivery."""
-    step = 0
-    while killed(tmp_path / str(step), step):
-        step += 1
-    assert step > 15
+    assert killed_at_each(tmp_path, killed, AT_ONCE) > 15

@@ -18,11 +18,10 @@ from tests.feedback.feedback_samples import NOW, SINK, Station, dsn, letter, mdn
 from tests.feedback.test_feedback_reports import KO
 from tests.sinks.mssante_samples import DOCTOR
 
-pytestmark = pytest.mark.alone
-
 STRANGER = "secretariat@test-ci-sis.mssante.fr"
 OTHER = "0" * 32
 SECONDS_EACH_100_KB = 0.25
+"""Of one processor."""
 fuzz = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 MARKS = (
     b"\r\n",
@@ -76,9 +75,9 @@ def _read(station: Station, raw: bytes) -> Handled:
     """What is made of it, in time; nothing is remembered."""
     rules = {SINK: FeedbackRules()}
     reports = Reports(station.correlator(), Proofs(station.ledger), rules, admits=lambda name: name.endswith(".fr"))
-    start = time.perf_counter()
+    start = time.process_time()
     found = reports.handle(raw, NOW)
-    assert time.perf_counter() - start < SECONDS_EACH_100_KB * (1 + len(raw) / 100_000)
+    assert time.process_time() - start < SECONDS_EACH_100_KB * (1 + len(raw) / 100_000)
     return found
 
 

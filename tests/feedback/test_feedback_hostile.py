@@ -27,8 +27,6 @@ from tests.feedback.test_feedback_operator import Ward, play
 from tests.feedback.test_feedback_reports import KO, handled
 from tests.sinks.mssante_samples import DOCTOR, MAILBOX, delivery, patient_recipient
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
@@ -92,11 +90,12 @@ def test_a_mail_that_the_server_can_not_give_holds_up_no_report(
 @pytest.mark.parametrize("size", [8_000])
 def test_a_message_id_that_is_none_is_soon_read(size: int) -> None:
     """A hostile header must not keep the process (the interpreter is held meanwhile): 100 KB would take minutes."""
-    start = time.perf_counter()
+    start = time.process_time()
     message_ids("<" + "@" * size)
-    assert time.perf_counter() - start < 0.2
+    assert time.process_time() - start < 0.2
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("action", ["delivered", "failed"])
 def test_hundreds_of_recipients_in_one_report_cost_one_look_at_the_ledger(
     station: Station, monkeypatch: pytest.MonkeyPatch, action: str

@@ -20,8 +20,6 @@ from router.feedback.reports import Handled, Kind, Place
 from router.sinks.mssante.settings import ImapConfig, TlsConfig
 from tests.trickle import PAUSE, trickle
 
-pytestmark = pytest.mark.alone
-
 CAPABLE = b"* PREAUTH [CAPABILITY IMAP4rev1 AUTH=PLAIN MOVE UIDPLUS] ready\r\n"
 
 
@@ -132,6 +130,7 @@ def test_a_literal_within_what_was_asked_is_read() -> None:
     assert [len(one) for one in read] == [1_000_000]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("begin", "drop"),
     [(b"", b"a"), (b"", b"*"), (CAPABLE, b"* 1 EXISTS\r\n")],

@@ -24,8 +24,6 @@ from tests.feedback.test_feedback_operator import Ward, play
 from tests.feedback.test_feedback_reports import handled
 from tests.sinks.mssante_samples import DOCTOR, MAILBOX
 
-pytestmark = pytest.mark.alone
-
 REPORT = "Content-Type: multipart/report; report-type=delivery-status; boundary=B\r\nReturn-Path: <>\r\n"
 MEGABYTE = 2**20
 
@@ -127,9 +125,9 @@ HOSTILE = [
 def test_no_mail_holds_the_reader(station: Station, make: Callable[[int], str], size: int) -> None:
     """A report part of a million fields, a subject of megabytes, parts within parts: none is read for long."""
     raw = make(size).encode()
-    start = time.perf_counter()
+    start = time.process_time()
     found = handled(station, raw)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
     assert found.place is not Place.DONE
 
 
@@ -160,9 +158,9 @@ def test_reading_is_linear() -> None:
 
     def seconds(count: int) -> float:
         raw = f"{REPORT}\r\n".encode() + b"--B\r\nContent-Type: text/plain\r\n\r\n" + b"--C\r\n" * count
-        start = time.perf_counter()
+        start = time.process_time()
         parse(raw)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     seconds(1000)
     assert seconds(400_000) < 40 * max(seconds(40_000), 0.002)

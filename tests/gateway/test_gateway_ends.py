@@ -24,8 +24,6 @@ from router.hl7.mllp import frame
 from tests.gateway.gateway_parts import Client, MemoryBus, eventually, hl7, listening, make_intake, relay
 from tests.gateway.test_gateway_whole import Authority
 
-pytestmark = pytest.mark.alone
-
 BIG = "OBX|1|ST|||" + "x" * 50_000
 
 
@@ -131,6 +129,7 @@ def test_an_end_without_cr_and_a_closed_side_is_an_end(loop: str, end: bytes) ->
     play(loop, story())
 
 
+@pytest.mark.alone
 @both
 @pytest.mark.parametrize("end", [b"\x1c\n", b"\x1c\x00", b"\x1c\n\n", b"\x1c \r"])
 def test_a_malformed_end_is_answered_and_told(loop: str, end: bytes) -> None:

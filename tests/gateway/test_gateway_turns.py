@@ -14,11 +14,10 @@ from router.gateway.turns import Turns
 from tests.gateway.gateway_parts import Client, MemoryBus, hl7, listening, make_intake, relay
 from tests.gateway.test_gateway_budget import play
 
-pytestmark = pytest.mark.alone
-
 BIG = "OBX|1|ST|||" + "x" * 50_000
 
 
+@pytest.mark.alone
 def test_a_flood_of_one_peer_delays_another_by_one_message() -> None:
     """Forty connections of one peer with checks of 50 ms each: another peer's message waits for a few, not for all."""
 

@@ -14,7 +14,7 @@ PATIENCE = 60.0
 
 
 async def _story(folder: Path) -> None:
-    async with stage(folder, seed=67) as played:
+    async with stage(folder, seed=67, console=False) as played:
         await played.start()
         maker, doctor = played.maker, played.recipient()
         reports = [maker.document("biology", played.patient(), size=20_000) for _ in range(2)]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from router.runtime import lean
 from router.runtime.roles import MODULES, ROLES
+from router.runtime.supervisor.workers import EXIT_CONFIG
 
 ROOT = Path(__file__).resolve().parents[2]
 UNUSED = {
@@ -37,3 +42,29 @@ def test_a_process_starts_without_the_libraries_of_others() -> None:
     assert set(modules) <= loaded
     assert loaded.isdisjoint(UNUSED)
     assert loaded.isdisjoint({"router.cli", "router.demo", "router.simulators", "router.starter"})
+
+
+@pytest.mark.parametrize("module", ["router.runtime.process", *MODULES.values()])
+def test_a_worker_imports_nothing_for_a_screen(module: str, tmp_path: Path) -> None:
+    """The programs that the supervisor starts leave out what another library would import for the colours of a screen.
+
+    One with a site file that is not there ends once it has imported what it needs to say so.
+    """
+    command = [sys.executable, "-X", "importtime", "-m", module, str(tmp_path / "router.yaml"), "gateway", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=60)
+    assert done.returncode == EXIT_CONFIG, done.stderr[-2000:]
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert {"structlog.dev", "router.config.site"} <= imported
+    assert not {name for name in imported if name.startswith("rich.") and name != "rich.console"}  # was asked for
+
+
+def test_cycles_are_collected_once_the_imports_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a worker imports they are not; what it has imported then is left out of each collection."""
+    monkeypatch.setattr(lean, "NOT_HERE", ())
+    lean.begin()
+    try:
+        assert not gc.isenabled()
+    finally:
+        lean.imported()
+    assert gc.isenabled() and gc.get_freeze_count() > 0
+    gc.unfreeze()

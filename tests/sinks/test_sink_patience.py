@@ -20,8 +20,6 @@ from tests.sinks.dmp_world import FIRST, made, opened
 from tests.sinks.test_sink_dmp_peer import sample
 from tests.trickle import trickle
 
-pytestmark = pytest.mark.alone
-
 SILENCE = 0.1
 
 
@@ -61,6 +59,7 @@ def test_a_whole_that_the_caller_bounds_is_not_lengthened() -> None:
         call.left()
 
 
+@pytest.mark.alone
 def test_a_silence_ends_the_awaited_call() -> None:
     """Something moved, then nothing: one silence, not ten."""
 
