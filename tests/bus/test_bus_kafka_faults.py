@@ -339,9 +339,9 @@ def test_production_needs_three_copies(kafka_servers: str, topic: str) -> None: 
     lax = KafkaBus(config(kafka_servers))
     lax.create([plan])
     sentences = strict.check([plan])
-    assert any("1 replicas, 3 are needed" in sentence for sentence in sentences)
+    assert any("1 replica, 3 are needed" in sentence for sentence in sentences)
     assert any("min.insync.replicas=1, 2 needed" in sentence for sentence in sentences)
-    with pytest.raises(OperatorFault, match="replicas"):
+    with pytest.raises(OperatorFault, match="replica"):
         strict.create([plan])
     lax.close()
     strict.close()

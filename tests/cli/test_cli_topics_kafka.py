@@ -98,7 +98,7 @@ def test_a_topic_made_by_hand_is_told_and_put_right(place: Place, feed: str, adm
     )
     code, said = place.topics("plan")
     assert code == 1
-    assert f"topic {topic}: retention.ms={DAY_MS} (1 days), {14 * DAY_MS} (14 days) needed" in said
+    assert f"topic {topic}: retention.ms={DAY_MS} (1 day), {14 * DAY_MS} (14 days) needed" in said
     assert f"topic {topic}: max.message.bytes=1048588 (1.0 MiB)" in said
     assert f"topic {topic}: unclean.leader.election.enable=true, false needed: `segur-router topics apply`" in said
     code, said = place.topics("apply")
@@ -132,15 +132,15 @@ def test_one_broker_can_not_keep_the_promises_of_production(place: Place, feed: 
     place.write(copies=3, insync=2)
     code, said = place.topics("plan")
     assert code == 1
-    assert "the cluster has 1 brokers, bus.replication_factor asks for 3: add brokers" in said
+    assert "the cluster has 1 broker, bus.replication_factor asks for 3: add brokers" in said
     assert "offsets.topic.replication.factor=1, 3 is needed" in said
     assert "transaction.state.log.replication.factor=1, 3 is needed" in said
     assert "transaction.state.log.min.isr=1: set it to 2" in said
-    assert f"topic {in_topic(feed)} has 1 replicas, 3 are needed" in said
+    assert f"topic {in_topic(feed)} has 1 replica, 3 are needed" in said
     assert f"topic {in_topic(feed)}: min.insync.replicas=1, 2 needed" in said
     code, said = place.topics("apply")
     assert code == 2
-    assert f"topic {in_topic(feed)} has 1 replicas, 3 are needed" in said
+    assert f"topic {in_topic(feed)} has 1 replica, 3 are needed" in said
     copies = setting(admin, in_topic(feed), "min.insync.replicas")
     assert copies == "1", "what is refused is left alone: with 2 nobody could write any more"
 
@@ -158,9 +158,7 @@ def test_settings_of_the_brokers_that_break_a_promise_are_told(
     with running_broker(*(word for setting in settings for word in ("--set", setting))) as weak:
         code, said = Place(tmp_path, weak, feed, capsys).topics("plan")
     assert code == 1
-    assert (
-        "forget the offsets of a stopped group after 1 days (offsets.retention.minutes=1440): set it to 20160" in said
-    )
+    assert "forget the offsets of a stopped group after 1 day (offsets.retention.minutes=1440): set it to 20160" in said
     assert "requests of 20000000 bytes at most (socket.request.max.bytes): set it to 52428800 or more" in said
     assert "transactions of 10 s (transaction.max.timeout.ms), bus.publish_timeout is 30 s" in said
     assert "sessions of 1 to 10 s (group.min/max.session.timeout.ms), bus.session_timeout is 15 s" in said
@@ -186,7 +184,7 @@ def test_a_topic_is_migrated_once_it_is_drained(place: Place, feed: str, broker:
 
     code, said = place.topics("migrate", inside)
     assert code == 2
-    assert f"topic {inside} still holds 1 records" in said
+    assert f"topic {inside} still holds 1 record" in said
 
     reader = bus.consumer("pipelines", [inside], member="pipelines-0")
     records, end = list(reader.poll(max_records=1, max_bytes=100, timeout=1)), time.monotonic() + 60

@@ -126,7 +126,8 @@ def test_what_waits_at_a_sink_that_two_hospitals_share_is_counted_for_each(tmp_p
     ledger.close()
     for name, count in (("marie", 1), ("paul", 2), ("jeanne", 3)):
         page = text_of(world.client(name).get("/"))
-        assert f"{count} deliveries of unknown outcome are held" in page, name
+        words = "delivery of unknown outcome is held" if count == 1 else "deliveries of unknown outcome are held"
+        assert f"{count} {words}" in page, name
         assert ("MSS-452" in page) is (name != "marie"), name
     told = {finess: world.program({finess: Role.READER}, [API_READ]).get("/api/state").json() for finess in (A, B)}
     shown = {finess: [(one["name"], one["waiting"], one["parked"]) for one in told[finess]["sinks"]] for finess in told}

@@ -170,6 +170,8 @@ def test_searches_of_before_are_nobodys(tmp_path: Path, world: World) -> None:
         old.choose("marie", {"theme": "dark"})
         with old._database.write() as db:
             db.exec_driver_sql('ALTER TABLE console_searches DROP COLUMN "by"')
+            for column in ("asker", "second"):  # of version 3
+                db.exec_driver_sql(f"ALTER TABLE console_orders DROP COLUMN {column}")
             db.exec_driver_sql("UPDATE schema_versions SET version=1 WHERE room='console'")
     with closing(ConsoleStore(url, world.clock)) as store:
         assert [(one.name, one.by) for one in store.searches("marie", None)] == [("ours", "marie")]

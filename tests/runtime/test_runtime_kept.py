@@ -148,7 +148,7 @@ def test_a_gauge_that_can_not_be_read_does_not_end_the_sweeping(monkeypatch: pyt
     monkeypatch.setattr(maintenance, "GAUGE_SECONDS", 0.01)
     bus = _Bus()
     config = SimpleNamespace(sinks={}, limits=SimpleNamespace(claims_days=30))
-    services = SimpleNamespace(bus=bus, config=config, clock=SystemClock(), ledger=MemoryLedger)
+    services = SimpleNamespace(bus=bus, config=config, clock=SystemClock(), ledger=MemoryLedger, url=lambda room: "")
     running = maintenance.Maintenance(services)  # type: ignore[arg-type]
     running.start()
     try:

@@ -137,7 +137,7 @@ def test_what_is_generated_can_be_had_from_the_wheel(installed: Installed) -> No
     reference = (installed.folder / "reference" / "docs" / "reference.md").read_text()
     assert reference == (ROOT / "docs" / "reference.md").read_text()
     assert len(json.loads(installed.run("cisis", "value-sets", "list", "--json"))) > 5
-    assert "Gravité" in installed.run("cisis", "rules")
+    assert "Sévérité" in installed.run("cisis", "rules")
 
 
 def test_the_drills_run_on_the_installed_router(installed: Installed) -> None:
