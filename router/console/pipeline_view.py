@@ -196,6 +196,8 @@ def _short(value: object) -> str:
         return ", ".join(map(_short, value))
     if hasattr(value, "model_dump"):
         return _short(value.model_dump(exclude_unset=True))
+    if isinstance(value, bool):
+        return str(value).lower()
     return "" if value is None else str(value)
 
 
