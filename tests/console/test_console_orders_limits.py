@@ -8,8 +8,11 @@ from sqlalchemy import func, select
 
 from router.access.person import Person
 from router.audit.event import Action
+from router.console.cases import NEW
+from router.console.casework import ShownCase, page
 from router.console.orders import KEPT_PLANS, VALID, OrderState
 from router.console.tables import ITEMS, ORDERS
+from router.console.worklists import Case
 from router.engine.dead_letters.listing import DeadLetter
 from router.engine.dead_letters.operator_commands import Answer
 from router.exchange import Origin, State
@@ -124,3 +127,14 @@ def test_dry_runs_that_nobody_confirms_fill_no_disk(world: World) -> None:
     with world.store.orders._database.read() as db:
         assert {*db.execute(select(ORDERS.c.id)).scalars()} == {ordered, last}
         assert db.execute(select(func.count()).select_from(ITEMS)).scalar() == 2
+
+
+def test_cases_of_nearly_one_moment_stand_each_on_one_page() -> None:
+    """A tenth of a microsecond between two cases hides none of them from the next page."""
+    cases = [
+        ShownCase(Case(list="waiting", id=id_, ask="", since=since, code="", structure=A), NEW)
+        for id_, since in (("z", 1_790_000_000.0000001), ("a", 1_790_000_000.0000004))
+    ]
+    first, after = page(cases, 1, "")
+    second, last = page(cases, 1, after)
+    assert sorted(one.case.id for one in (*first, *second)) == ["a", "z"] and last == ""
