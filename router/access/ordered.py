@@ -39,6 +39,16 @@ class Ordered:
 
         order: its id; what is asked twice counts once;  most: dead letters that one person may order within the hour
         """
+        return self._counted(order, person, act, count, most, anew=False)
+
+    def goes_on(self, order: str, person: str, act: str, count: int, most: int) -> bool:
+        """The same of an order that was stopped: it counts from now on, once; in the hour of its beginning, as it did.
+
+        count: what is left of it
+        """
+        return self._counted(order, person, act, count, most, anew=True)
+
+    def _counted(self, order: str, person: str, act: str, count: int, most: int, *, anew: bool) -> bool:
         now = self._clock.now()
 
         def begin(db: Connection) -> bool:
@@ -46,6 +56,8 @@ class Ordered:
                 db.exec_driver_sql(f"LOCK TABLE {ORDERED.name} IN SHARE ROW EXCLUSIVE MODE")
             db.execute(ORDERED.delete().where(ORDERED.c.at <= now - WITHIN))
             if db.execute(sa.select(ORDERED.c.id).where(ORDERED.c.id == order)).first():
+                if anew:
+                    db.execute(ORDERED.update().where(ORDERED.c.id == order).values(at=now))
                 return True
             if _lately(db, person, act, now - WITHIN) + count > most:
                 return False

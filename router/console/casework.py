@@ -96,7 +96,7 @@ def page(rows: Sequence[ShownCase], per: int, after: str) -> tuple[Sequence[Show
 
     A case that is decided meanwhile moves none of the others.
     """
-    behind = [one for one in rows if not after or _place(one) > after]
+    behind = [one for one in sorted(rows, key=_place) if not after or _place(one) > after]
     shown = behind[:per]
     return shown, _place(shown[-1]) if len(behind) > per else ""
 

@@ -12,7 +12,7 @@ from router.console.desk import MOST
 from router.console.free_text import named_person
 from router.console.orders import RUNS, VALID, WAITS, Act, ItemState, Order, OrderState
 from router.console.page import NotAllowed, NotHere
-from router.console.two_people import ACTS, alone, first_gone, is_first
+from router.console.two_people import ACTS, alone, first_gone, goes_on, is_first
 from router.console.visit import Visit
 from router.engine.dead_letters.listing import DeadLetter, Filter
 from router.engine.delivery.command_handler import DISCARD, take_back_refusal
@@ -24,6 +24,14 @@ AGAIN_ABOVE: Final = 500
 """An order for more is confirmed with the password."""
 SECOND_WITHIN: Final = 4 * 3600.0
 """Seconds in which a second person may confirm."""
+
+
+class Alone(Exception):
+    """With what this person ordered within the hour, a second one is needed to go on with an order."""
+
+    @property
+    def text(self) -> str:
+        return _("with what you ordered within the hour these need a second person: a colleague may go on with it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,7 @@ def plan(
     """
     if not found:
         raise NotHere
-    desk = visit.tools.desk
+    desk, again = visit.tools.desk, again and act == "replay"
     answers, digest = desk.tried(act, found, again=again), desk.digest()
     return visit.tools.store.orders.plan(
         visit.person, act, answers, again=again, cause=cause, query=query, digest=digest
@@ -193,12 +201,18 @@ def _once(
 
 
 def move(visit: Visit, order: Order, does: str) -> None:
-    """Stop or resume it, where that changes something; audited before. Raises `NotHere`, `Unavailable`."""
+    """Stop or resume it, where that changes something; audited before.
+
+    Raises `NotHere`, `Unavailable`, `Alone` where one person may not go on with so many.
+    """
     store = visit.tools.store.orders
     changes = {"stop": (store.stop, RUNS), "resume": (store.resume, WAITS)}
     if does not in changes:
         raise NotHere
     change, states = changes[does]
+    if order.state in states and does == "resume" and not goes_on(visit, order, would(visit, order)):
+        _once(visit, order, order.reason, "resume second-person", lambda: True, refused=True, counted=False)
+        raise Alone
     if order.state in states and _once(visit, order, order.reason, does, lambda: change(order.id), counted=False):
         visit.tools.runner.wake()
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, insert, or_, select, update
 
 from router.access.person import Person
 from router.console.tables import ITEMS, ORDERS
@@ -25,6 +25,11 @@ VALID: Final = 15 * 60.0
 """Seconds after a dry run in which it may be confirmed."""
 LEASE: Final = 60.0
 _KEPT: Final = 90 * 86_400.0
+KEPT_PLANS: Final = 30
+"""Dry runs of one person at most; an older one is forgotten for a new one."""
+_AT_ONCE: Final = 1000
+_PLANS_KEPT: Final = 4 * 3600.0
+"""Seconds for which a dry run is kept that nobody confirmed: its page says that it is too old."""
 
 
 class OrderState(StrEnum):
@@ -127,10 +132,8 @@ class OrderStore:
             "ended": 0.0, "tried": False, "owner": "", "lease": 0.0,
         }  # fmt: skip
         items = [_item_row(id_, number, answer) for number, answer in enumerate(answers)]
-        old = select(ORDERS.c.id).where(ORDERS.c.made < now - _KEPT, ORDERS.c.state != OrderState.RUNNING)
         with self._database.write() as db:
-            db.execute(ITEMS.delete().where(ITEMS.c.order_id.in_(old)))
-            db.execute(ORDERS.delete().where(ORDERS.c.id.in_(old)))
+            _forget(db, by.id, now)
             db.execute(insert(ORDERS), row)
             if items:
                 db.execute(insert(ITEMS), items)
@@ -272,6 +275,17 @@ class OrderStore:
         query = select(ITEMS).where(which).order_by(ITEMS.c.number).limit(limit)
         with self._database.read() as db:
             return [_item(row) for row in db.execute(query).mappings()]
+
+
+def _forget(db: Connection, asker: str, now: float) -> None:
+    """What is too old: orders that ended, and dry runs of which nothing came; of this person all but the last."""
+    of, ended, planned = ORDERS.c, ORDERS.c.state != OrderState.RUNNING, ORDERS.c.state == OrderState.PLANNED
+    old = select(of.id).where(or_(ended & (of.made < now - _KEPT), planned & (of.made < now - _PLANS_KEPT)))
+    mine = select(of.id).where(planned, of.asker == asker).order_by(of.made.desc(), of.id).offset(KEPT_PLANS - 1)
+    for which in (old.limit(_AT_ONCE), mine.limit(_AT_ONCE)):
+        gone = [*db.execute(which.with_for_update()).scalars()]  # nobody confirms one meanwhile
+        db.execute(ITEMS.delete().where(ITEMS.c.order_id.in_(gone)))
+        db.execute(ORDERS.delete().where(of.id.in_(gone)))
 
 
 def _within(within: Collection[str] | None) -> list[ColumnElement[bool]]:

@@ -34,6 +34,17 @@ def alone(visit: Visit, order: Order, count: int) -> bool:
     return visit.tools.access.ordered.alone(order.id, order.asker, ACTS[order.act], count, limit)
 
 
+def goes_on(visit: Visit, order: Order, count: int) -> bool:
+    """Whether this person may go on with so many of an order that was stopped: it counts in this hour then.
+
+    Who did not ask for it is a second person; so is one who confirmed it before.
+    """
+    limit = visit.tools.services.config.operators.second_person_above
+    if limit is None or not count or order.second or not is_first(visit, order):
+        return True
+    return visit.tools.access.ordered.goes_on(order.id, order.asker, ACTS[order.act], count, limit)
+
+
 def is_first(visit: Visit, order: Order) -> bool:
     """Whether this person asked for it, under her name or by a token of hers: she can't be the second one."""
     return visit.tools.access.behind.same(order.asker, visit.person.id)

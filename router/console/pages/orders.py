@@ -37,22 +37,26 @@ def plan(visit: Visit) -> Response:
     act = next((one for one in ACTS if one == visit.field("act")), None)
     if act is None:
         raise NotHere
-    back = act == "take-back" and visit.field("of")
-    found = _of_order(visit, visit.field("of")) if back else _chosen(visit)
+    if act == "take-back" and (of := visit.field("of")):
+        return visit.see_other(f"/orders/{_back(visit, of)}")
+    found, again = _chosen(visit), visit.field("again") == "1"
     query = urlencode({name: value for name in FILTERS if (value := visit.field(name))})
-    again, cause = visit.field("again") == "1", visit.field("cause")
-    id_ = ordering.plan(visit, act, found, again=again, cause=cause, query=query)
+    id_ = ordering.plan(visit, act, found, again=again, cause=visit.field("cause"), query=query)
     return visit.see_other(f"/orders/{id_}")
 
 
-def _of_order(visit: Visit, id_: str) -> list[DeadLetter]:
-    """What an order has discarded, where this person may act. Raises `NotHere`, `NotAllowed`."""
+def _back(visit: Visit, id_: str) -> str:
+    """A dry run of taking back what an order has discarded, where this person may act. Raises `NotHere`, `NotAllowed`.
+
+    It is of the cause of that order: nothing that the form says is kept.
+    """
     order = ordering.seen(visit, id_)
     if order.act != "discard" or not order.begun:
         raise NotHere
     if not ordering.may_act(visit, order):
         raise NotAllowed
-    return [one.dead_letter for one in visit.tools.store.orders.items(id_, ItemState.ORDERED, limit=MOST)]
+    found = [one.dead_letter for one in visit.tools.store.orders.items(id_, ItemState.ORDERED, limit=MOST)]
+    return ordering.plan(visit, "take-back", found, cause=order.cause)
 
 
 def _chosen(visit: Visit) -> list[DeadLetter]:
@@ -78,9 +82,15 @@ def show(visit: Visit) -> Response:
     order = ordering.seen(visit, visit.path["id"])
     if order.state in (OrderState.PLANNED, OrderState.SECOND, OrderState.DECLINED):
         return _planned(visit, order, {})
+    return _begun(visit, order)
+
+
+def _begun(visit: Visit, order: Order, fault: str = "", status: int = 200) -> Response:
     tally = visit.tools.store.orders.tally(order.id)
     return visit.page(
         "order.html",
+        status=status,
+        fault=fault,
         order=order,
         act=_act_words(order),
         counts={state: sum(one.count for one in tally if one.state is state) for state in ItemState},
@@ -102,7 +112,10 @@ def change(visit: Visit) -> Response:
         return _second(visit, order)
     if visit.field("do") == "confirm":
         return _confirm(visit, order)
-    ordering.move(visit, order, visit.field("do"))
+    try:
+        ordering.move(visit, order, visit.field("do"))
+    except ordering.Alone as alone:
+        return _begun(visit, order, alone.text, 409)
     return visit.see_other(f"/orders/{order.id}")
 
 

@@ -151,7 +151,10 @@ def _moved(visit: Visit, given: OneOrder, does: str, fits: tuple[OrderState, ...
     order = _mine(visit, given.id)
     if order.state not in fits:
         raise Refused(409, "API-CONFLICT", _OVER)
-    ordering.move(visit, order, does)
+    try:
+        ordering.move(visit, order, does)
+    except ordering.Alone as alone:
+        raise Refused(409, "API-CONFLICT", alone.text) from None
     return _order(visit, ordering.seen(visit, order.id))
 
 
